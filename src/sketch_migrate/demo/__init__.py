@@ -1,0 +1,1 @@
+"""A newcomer's first minute: embedded servers, sample avatars, a migration from start to end."""

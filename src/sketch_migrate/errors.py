@@ -1,0 +1,157 @@
+"""Every error that the tool raises on purpose.
+
+::
+
+    MigrateError                     4  what failed, and what to do about it
+    ├── UsageError                   2  the command line is wrong
+    │   └── SettingsError            2  a setting is unknown, mistyped or contradicts another
+    ├── RunDirectoryError            4  the run's own files cannot be written
+    ├── DatabaseError                4  PostgreSQL answered with an error
+    │   ├── DatabaseUnreachable      3  no connection, or it was lost and did not come back
+    │   ├── DatabaseRefused          3  wrong password, no such database, missing privilege
+    │   └── ReferenceRefused         4  the database will not take one particular flip
+    ├── S3Error                      4  the store answered with an error
+    │   ├── ObjectMissing            4  no object under that key
+    │   ├── PreconditionFailed       4  a condition sent with the request did not hold
+    │   ├── BucketMissing            3
+    │   ├── S3Refused                3  access denied, unknown key, wrong signature
+    │   ├── CredentialsError         3  none found, or expired and not renewable
+    │   ├── S3Unreachable            3  no connection, or no answer in time
+    │   ├── S3Busy                   4  throttled or failing for longer than the retry time
+    │   └── S3Malformed              3  what answered does not speak S3
+    └── Interrupted                130  stopped by a signal before it could finish
+
+The number is the exit code of a run that ends with that error. Each error carries a ``hint``: the next thing for a
+person to do. All of them pickle, because a range may run in another process than the one that reports it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class MigrateError(Exception):
+    """Something that a person can act on: ``message`` names the thing, ``hint`` what to do next."""
+
+    exit_code: int = 4
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+def _rebuild(kind: type[MigrateError], args: tuple[Any, ...], state: dict[str, Any]) -> MigrateError:
+    """Make an error again from its pickle, without calling ``__init__`` and its keyword-only arguments."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class UsageError(MigrateError):
+    """The command line cannot be carried out as typed."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A setting is unknown, has the wrong type, or contradicts another one."""
+
+
+class RunDirectoryError(MigrateError):
+    """The run's directory, log, ledger or problem list cannot be written."""
+
+
+class DatabaseError(MigrateError):
+    """PostgreSQL answered with an error. ``sqlstate`` is its five-character code, or empty."""
+
+    def __init__(self, message: str, *, hint: str = "", sqlstate: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.sqlstate = sqlstate
+
+
+class DatabaseUnreachable(DatabaseError):
+    """No connection could be made, or one was lost and did not come back in time."""
+
+    exit_code = 3
+
+
+class DatabaseRefused(DatabaseError):
+    """The database is there and says no: authentication, a missing object, a missing privilege."""
+
+    exit_code = 3
+
+
+class ReferenceRefused(DatabaseError):
+    """The database will not take this flip (a constraint, a trigger, row-level security): others may pass."""
+
+
+class S3Error(MigrateError):
+    """The store answered with an error.
+
+    ``status`` is the HTTP status (0 if there was no reply), ``code`` the S3 error code or empty.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 0, code: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+
+
+class ObjectMissing(S3Error):
+    """There is no object under that key."""
+
+
+class PreconditionFailed(S3Error):
+    """A condition sent with the request (If-Match, If-None-Match) did not hold: nothing was written."""
+
+
+class BucketMissing(S3Error):
+    """The bucket does not exist."""
+
+    exit_code = 3
+
+
+class S3Refused(S3Error):
+    """Not allowed: access denied, an unknown access key, or a signature that the store does not accept."""
+
+    exit_code = 3
+
+
+class CredentialsError(S3Error):
+    """No credentials were found, or they expired and could not be renewed."""
+
+    exit_code = 3
+
+
+class S3Unreachable(S3Error):
+    """The store could not be connected to, or did not answer in time."""
+
+    exit_code = 3
+
+
+class S3Busy(S3Error):
+    """The store throttled or failed the request for longer than the retry time."""
+
+
+class S3Malformed(S3Error):
+    """The answer is not what S3 sends: the endpoint is something else, or the reply was damaged."""
+
+    exit_code = 3
+
+
+class Interrupted(MigrateError):
+    """A signal asked the run to stop. ``exit_code`` is 128 plus the signal's number."""
+
+    exit_code = 130
+
+    def __init__(self, message: str, *, hint: str = "", signal_number: int = 2) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,65 @@
+"""The rule that turns a legacy path into its production path, and a reference into what has to be done. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sketch_migrate.model import Location, Move, Reference
+
+MAX_KEY_BYTES = 1024
+"""S3 keys are at most 1 024 bytes of UTF-8 (S3 User Guide, "Naming Amazon S3 objects")."""
+
+
+class Unmappable(ValueError):
+    """This path cannot be moved; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Both sides' buckets and prefixes, and how long a path may become.
+
+    ``max_path_chars`` is the length of the path column, or None where it has no limit.
+    """
+
+    legacy_bucket: str
+    legacy_prefix: str
+    production_bucket: str
+    production_prefix: str
+    max_path_chars: int | None = None
+
+    def is_legacy(self, path: str) -> bool:
+        """Whether the path is on the legacy side."""
+        return path.startswith(self.legacy_prefix)
+
+    def production_path(self, path: str) -> str:
+        """Exchange the prefix, and nothing else: ``image/a/b.png`` becomes ``avatar/a/b.png``.
+
+        Raises ``Unmappable`` where the result could not be a key or would not fit the column, and ``ValueError``
+        for a path that is not on the legacy side.
+        """
+        if not self.is_legacy(path):
+            message = f"{path!r} does not begin with {self.legacy_prefix!r}"
+            raise ValueError(message)
+        rest = path[len(self.legacy_prefix) :]
+        if not rest:
+            message = f"the path is only the prefix {path!r} and names no object"
+            raise Unmappable(message)
+        mapped = self.production_prefix + rest
+        size_bytes = len(mapped.encode())
+        if size_bytes > MAX_KEY_BYTES:
+            message = f"the production key would be {size_bytes} bytes long; S3 allows {MAX_KEY_BYTES}"
+            raise Unmappable(message)
+        if self.max_path_chars is not None and len(mapped) > self.max_path_chars:
+            message = f"the new path has {len(mapped)} characters; the column holds {self.max_path_chars}"
+            raise Unmappable(message)
+        return mapped
+
+    def move(self, reference: Reference) -> Move:
+        """Say what has to be done for a reference. Raises like ``production_path``."""
+        new_path = self.production_path(reference.path)
+        return Move(
+            reference=reference,
+            new_path=new_path,
+            source=Location(self.legacy_bucket, reference.path),
+            target=Location(self.production_bucket, new_path),
+        )

@@ -1,0 +1,1 @@
+"""The main job: preflight, then pages of references through iterations that copy, record and flip."""

@@ -1,0 +1,213 @@
+"""The values that travel through the tool: frozen, small, and picklable.
+
+Nothing here does I/O or decides anything; see ``mapping`` for the one rule that turns a reference into two locations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Key: TypeAlias = int | str | UUID
+"""A value of the key column, as psycopg loads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A row's column that holds the key of an object."""
+
+    key: Key
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """An object's place in the store. The key is exact: never normalised, never stripped."""
+
+    bucket: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What is to be done for one reference: copy ``source`` to ``target``, then set the path to ``new_path``."""
+
+    reference: Reference
+    new_path: str
+    source: Location
+    target: Location
+
+
+class Outcome(StrEnum):
+    """What became of one scanned reference. Exactly one of these holds, and the counts add up to the scan."""
+
+    MIGRATED = "migrated"  # the object is in production and the row points at it
+    ALREADY = "already"  # someone else had flipped the row to the same path meanwhile
+    SUPERSEDED = "superseded"  # the application changed or deleted the row meanwhile
+    MISSING = "missing"  # there is no legacy object
+    CONFLICT = "conflict"  # production holds something else under the new key
+    FAILED = "failed"  # with the reason
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether the reference is left on the legacy side for someone to look at."""
+        return self in {Outcome.MISSING, Outcome.CONFLICT, Outcome.FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One reference's outcome, the reason where it needs a person, and whether an object was copied for it."""
+
+    reference: Reference
+    outcome: Outcome
+    reason: str = ""
+    copied: bool = False
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRange:
+    """Half-open range of keys ``(after, until]``; ``None`` is minus or plus infinity."""
+
+    after: Key | None = None
+    until: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts of one iteration, one range or one whole run. Adding two gives the tally of both.
+
+    ``sized_objects`` and ``sized_bytes`` are the copied objects whose size is known; a blind copy does not tell it,
+    so a part of them is measured (see ``migration.copier``) and ``bytes_copied`` scales that up.
+    """
+
+    migrated: int = 0
+    already: int = 0
+    superseded: int = 0
+    missing: int = 0
+    conflict: int = 0
+    failed: int = 0
+    objects_copied: int = 0
+    sized_objects: int = 0
+    sized_bytes: int = 0
+
+    @classmethod
+    def of(cls, results: Iterable[Result]) -> Tally:
+        """Count results."""
+        counts: dict[str, int] = {}
+        copied = sized = size = 0
+        for result in results:
+            counts[result.outcome.value] = counts.get(result.outcome.value, 0) + 1
+            if result.copied:
+                copied += 1
+                if result.size_bytes is not None:
+                    sized += 1
+                    size += result.size_bytes
+        return cls(**counts, objects_copied=copied, sized_objects=sized, sized_bytes=size)
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    @property
+    def scanned(self) -> int:
+        """References that were taken up: the sum of all outcomes."""
+        return self.migrated + self.already + self.superseded + self.missing + self.conflict + self.failed
+
+    @property
+    def needing_a_person(self) -> int:
+        """References left on the legacy side with a reason."""
+        return self.missing + self.conflict + self.failed
+
+    @property
+    def bytes_copied(self) -> int:
+        """Bytes of the copied objects: exact where every size is known, else scaled up from those that are."""
+        if self.sized_objects in (0, self.objects_copied):
+            return self.sized_bytes
+        return round(self.sized_bytes * self.objects_copied / self.sized_objects)
+
+    @property
+    def bytes_are_exact(self) -> bool:
+        """Whether ``bytes_copied`` is a sum and not an estimate."""
+        return self.sized_objects == self.objects_copied
+
+    def by_outcome(self) -> dict[Outcome, int]:
+        """Return the counts in the order of ``Outcome``."""
+        return {outcome: getattr(self, outcome.value) for outcome in Outcome}
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a HEAD tells about an object.
+
+    ``headers`` holds the lower-cased response headers; ``etag`` is without its quotes.
+    """
+
+    size_bytes: int
+    etag: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far the migration is: complete listings of both sides, and one count over the table."""
+
+    legacy_objects: int
+    legacy_bytes: int
+    production_objects: int
+    production_bytes: int
+    legacy_rows: int
+    production_rows: int
+    total_rows: int
+
+    @property
+    def other_rows(self) -> int:
+        """Rows whose path is on neither side, NULL and empty ones included."""
+        return self.total_rows - self.legacy_rows - self.production_rows
+
+    @property
+    def percent_done(self) -> float:
+        """Share of the rows of both sides that are in production; 100 where there is nothing to move."""
+        rows = self.legacy_rows + self.production_rows
+        return 100.0 * self.production_rows / rows if rows else 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a finished (or stopped) migration has to say.
+
+    ``problems`` are the first entries that need a person, all of them are in ``problems_file``. ``rows_left`` says that
+    legacy rows remain for which nothing was tried: the limit was reached, or the run was stopped.
+    ``stopped_by_signal`` is the signal's number, or None.
+    """
+
+    tally: Tally
+    elapsed_seconds: float
+    passes: int
+    dry_run: bool
+    rows_left: bool
+    stopped_by_signal: int | None
+    problems: tuple[Result, ...]
+    problems_file: str
+    log_file: str
+
+    @property
+    def rows_per_second(self) -> float:
+        """References finished per second of the run."""
+        return self.tally.scanned / self.elapsed_seconds if self.elapsed_seconds > 0 else 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 all migrated, 1 finished but something is left, 128 + n stopped by signal n."""
+        if self.stopped_by_signal is not None:
+            return 128 + self.stopped_by_signal
+        if self.tally.needing_a_person or (self.rows_left and not self.dry_run):
+            return 1
+        return 0
