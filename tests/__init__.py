@@ -1,0 +1,1 @@
+"""Claims about sketch-migrate that can be false."""

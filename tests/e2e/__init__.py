@@ -1,0 +1,1 @@
+"""Claims about the installed tool, as a person types it."""

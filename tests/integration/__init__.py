@@ -1,0 +1,1 @@
+"""Claims about one part against real servers."""

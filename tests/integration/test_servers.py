@@ -1,0 +1,106 @@
+"""The tests' own ground: the servers are real, fresh for every test, and gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from botocore.exceptions import ClientError
+
+from sketch_migrate.demo.process import LOOPBACK, ServerFailed, ServerProcess, accepts_connections, free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sketch_migrate.demo.servers import PostgresServer
+    from tests.servers.databases import Database
+    from tests.servers.stores import Store
+
+
+def test_a_store_copies_on_the_server_side_and_lists_exact_keys(store: Store) -> None:
+    keys = ["image/a b+c%41.png", "image/ü.png"] + (["image//x/../y.png"] if store.takes_any_key else [])
+    store.put_all(store.legacy_bucket, {key: key.encode() for key in keys})
+    for key in keys:
+        source = {"Bucket": store.legacy_bucket, "Key": key}
+        store.client.copy_object(Bucket=store.production_bucket, Key=key, CopySource=source)
+    assert store.bodies(store.production_bucket) == {key: key.encode() for key in keys}
+
+
+def test_a_store_checks_signatures(rclone_store: Store) -> None:
+    stranger = rclone_store.server.client(secret_key="wrong")
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        stranger.list_objects_v2(Bucket=rclone_store.legacy_bucket)
+
+
+@pytest.mark.ceph
+def test_the_other_user_of_ceph_has_no_rights(ceph_store: Store) -> None:
+    other = ceph_store.server.client(access_key="otherkey", secret_key="othersecret")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        other.list_objects_v2(Bucket=ceph_store.legacy_bucket)
+
+
+def test_a_database_is_fresh_and_its_limited_user_is_limited(any_database: Database) -> None:
+    any_database.create_avatars(["image/a.png", None])
+    assert any_database.paths() == {1: "image/a.png", 2: None}
+    limited = any_database.make_user("SELECT (id, path), UPDATE (path) ON avatars")
+    limited.execute("UPDATE avatars SET path = 'x' WHERE id = %s", 1)
+    assert any_database.paths()[1] == "x"
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        limited.execute("UPDATE avatars SET id = 3")
+
+
+def test_a_wrong_password_is_refused(database: Database) -> None:
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(database.conninfo, password="wrong")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
+def test_postgres_restarts_on_its_port_with_its_data(private_postgres: PostgresServer, how: signal.Signals) -> None:
+    with private_postgres.connect() as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
+        private_postgres.restart(how)
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    with private_postgres.connect() as connection:
+        assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
+
+
+def test_a_server_that_ends_at_once_says_why(tmp_path: Path) -> None:
+    process = ServerProcess("sh", ["sh", "-c", "echo no such luck; exit 3"], log_path=tmp_path / "log")
+    with pytest.raises(ServerFailed, match="ended at once") as caught:
+        process.start(lambda: False)
+    assert "no such luck" in caught.value.hint
+
+
+def test_a_server_that_never_answers_is_given_up_and_killed(tmp_path: Path) -> None:
+    process = ServerProcess("sleep", ["sleep", "60"], log_path=tmp_path / "log")
+    with pytest.raises(ServerFailed, match="did not answer"):
+        process.start(lambda: False, timeout_seconds=0.1)
+    assert not process.running
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child to its parent")
+def test_a_server_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    port = free_port()
+    program = (
+        "import sys, pathlib; from sketch_migrate.demo.process import *\n"
+        f"server = [sys.executable, '-m', 'http.server', '--bind', '{LOOPBACK}', '{port}']\n"
+        f"p = ServerProcess('http', server, log_path=pathlib.Path({str(tmp_path / 'log')!r}))\n"
+        f"p.start(lambda: accepts_connections({port})); print(p.pid, flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert accepts_connections(port)
+        pidfd = os.pidfd_open(pid)
+        parent.kill()
+    readable, _, _ = select.select([pidfd], [], [], 20)  # a pidfd becomes readable when its process ends
+    os.close(pidfd)
+    assert readable

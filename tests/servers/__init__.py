@@ -1,0 +1,1 @@
+"""Real servers, and proxies that break the way to them, for the tests."""

@@ -1,0 +1,158 @@
+"""S3 servers as the tests see them, and what a test gets of one: a client and two fresh buckets."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from sketch_migrate.demo.process import LOOPBACK, ServerProcess, accepts_connections, free_port
+from sketch_migrate.demo.servers import rclone_server as demo_rclone_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+REGION = "us-east-1"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreServer:
+    """A running S3 server and the key pair that may do everything there."""
+
+    name: str
+    endpoint_url: str
+    access_key: str
+    secret_key: str
+
+    def client(self, *, access_key: str = "", secret_key: str = "", endpoint_url: str = "") -> Any:  # noqa: ANN401 # boto3 makes its clients' classes at run time
+        """Return a boto3 client that tries once, as someone else or by way of a proxy where those are given."""
+        return boto3.client(
+            "s3",
+            endpoint_url=endpoint_url or self.endpoint_url,
+            region_name=REGION,
+            aws_access_key_id=access_key or self.access_key,
+            aws_secret_access_key=secret_key or self.secret_key,
+            config=Config(
+                s3={"addressing_style": "path"},
+                retries={"total_max_attempts": 1},
+                read_timeout=30,
+                # The newest checksums are not what older servers (Ceph 16) understand.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A server with two fresh buckets: what a test works on. ``client`` is boto3's."""
+
+    server: StoreServer
+    client: Any
+    legacy_bucket: str
+    production_bucket: str
+
+    @property
+    def name(self) -> str:
+        """Which server it is: rclone, moto or ceph."""
+        return self.server.name
+
+    @property
+    def endpoint_url(self) -> str:
+        """The server's address, without a closing slash."""
+        return self.server.endpoint_url
+
+    @property
+    def access_key(self) -> str:
+        """The access key id of the user that may do everything."""
+        return self.server.access_key
+
+    @property
+    def secret_key(self) -> str:
+        """Its secret."""
+        return self.server.secret_key
+
+    @property
+    def takes_any_key(self) -> bool:
+        """Whether keys such as ``a//b`` and ``a/../b`` are keys here as on AWS; rclone refuses them."""
+        return self.name != "rclone"
+
+    def via(self, endpoint_url: str) -> Store:
+        """Return the same store by way of a proxy. The ``client`` stays direct."""
+        return replace(self, server=replace(self.server, endpoint_url=endpoint_url))
+
+    def environ(self) -> dict[str, str]:
+        """Return the settings that point the tool at this store."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "SKETCH_S3_ENDPOINT_URL": self.endpoint_url,
+            "SKETCH_S3_REGION": REGION,
+            "SKETCH_LEGACY_BUCKET": self.legacy_bucket,
+            "SKETCH_PRODUCTION_BUCKET": self.production_bucket,
+        }
+
+    def put_all(self, bucket: str, bodies: Mapping[str, bytes]) -> None:
+        """Store objects, each under its exact key."""
+        for key, body in bodies.items():
+            self.client.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def keys(self, bucket: str, prefix: str = "") -> list[str]:
+        """Return every key of the bucket below the prefix."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+    def body(self, bucket: str, key: str) -> bytes:
+        """Return an object's bytes."""
+        return bytes(self.client.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def bodies(self, bucket: str, prefix: str = "") -> dict[str, bytes]:
+        """Return every object of the bucket: its key and its bytes."""
+        return {key: self.body(bucket, key) for key in self.keys(bucket, prefix)}
+
+
+@contextlib.contextmanager
+def fresh_buckets(server: StoreServer) -> Iterator[Store]:
+    """Make a legacy and a production bucket that nobody else uses, and empty and delete them at the end."""
+    suffix = secrets.token_hex(6)
+    store = Store(server, server.client(), f"sketch-legacy-{suffix}", f"sketch-production-{suffix}")
+    buckets = (store.legacy_bucket, store.production_bucket)
+    for bucket in buckets:
+        store.client.create_bucket(Bucket=bucket)
+    try:
+        yield store
+    finally:
+        for bucket in buckets:
+            keys = store.keys(bucket)
+            for first in range(0, len(keys), 1000):
+                found = [{"Key": key} for key in keys[first : first + 1000]]
+                store.client.delete_objects(Bucket=bucket, Delete={"Objects": found, "Quiet": True})
+        store.client.close()
+
+
+@contextlib.contextmanager
+def rclone_server(folder: Path | None = None) -> Iterator[StoreServer]:
+    """Run rclone's S3 server, in memory or over a folder."""
+    with demo_rclone_server(folder) as running:
+        yield StoreServer("rclone", running.endpoint_url, running.access_key, running.secret_key)
+
+
+@contextlib.contextmanager
+def moto_server() -> Iterator[StoreServer]:
+    """Run moto's server: wide semantics, slow, any key pair will do."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="sketch-moto-") as home:
+        command = [sys.executable, "-m", "moto.server", "-H", LOOPBACK, "-p", str(port)]
+        process = ServerProcess("moto_server", command, log_path=Path(home) / "moto.log")
+        try:
+            process.start(lambda: accepts_connections(port))
+            yield StoreServer("moto", f"http://{LOOPBACK}:{port}", "testkey", "testsecret")
+        finally:
+            process.stop()

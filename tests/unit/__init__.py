@@ -1,0 +1,1 @@
+"""Claims about one part at a time, without a server."""
