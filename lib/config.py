@@ -1,0 +1,97 @@
+"""Settings of this site, to be edited by hand.
+
+Each value below is also the built-in default, so a line may be deleted. An environment variable SKETCH_<NAME>
+overrides a line, and a flag overrides both: SKETCH_DB_HOST, --db-host. The same names work in a TOML file.
+
+Secrets do not belong here. They come from the environment:
+
+    SKETCH_DB_USER, SKETCH_DB_PASS              user and password of the database
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY    S3 keys, with AWS_SESSION_TOKEN where they are temporary;
+                                                without these two: profiles, SSO and instance roles, as usual with AWS
+"""
+
+# --- The database ----------------------------------------------------------------------------------------------------
+# What is left empty here is looked up by libpq as always: PGHOST, PGPORT and so on, service files, .pgpass.
+
+# Server that PostgreSQL runs on, or the folder of its Unix socket. Example: "db.example.com"
+DB_HOST = ""
+
+# Port it listens on, 1 to 65535; None leaves it to libpq (5432 unless PGPORT says otherwise).
+DB_PORT = None
+
+# Database that holds the table. Example: "sketch"
+DB_NAME = ""
+
+# How to use TLS: "disable", "allow", "prefer", "require", "verify-ca" or "verify-full"; empty is libpq's "prefer".
+DB_SSLMODE = ""
+
+# Table with the references, if need be with its schema: "public.avatars". Capitals are kept. Double quotes are only
+# needed around a part that holds a dot or a quote: '"my.schema"."avatars"'.
+DB_TABLE = "avatars"
+
+# Its primary key, or another unique column without NULL. The table is read in its order.
+DB_KEY_COLUMN = "id"
+
+# Its column that holds the object's key, prefix included: "image/avatar-123.png". The only column that is changed.
+DB_PATH_COLUMN = "path"
+
+# --- S3 --------------------------------------------------------------------------------------------------------------
+
+# Where S3 is, with http:// or https://; empty is AWS. Example: "https://s3.example.com:9000"
+S3_ENDPOINT_URL = ""
+
+# Region of both buckets. Stores other than AWS mostly accept any.
+S3_REGION = "us-east-1"
+
+# How a bucket is named to the server: "path" (https://server/bucket/key), "virtual" (https://bucket.server/key), or
+# "auto": virtual on AWS, path elsewhere.
+S3_ADDRESSING_STYLE = "auto"
+
+# File of certificates to trust, in PEM, for a store with an authority of its own; empty is the system's.
+S3_CA_BUNDLE = ""
+
+# --- The two sides ---------------------------------------------------------------------------------------------------
+# legacy:      sketch-legacy-s3/image/avatar-XXX.png        its row says image/avatar-XXX.png
+# production:  sketch-production-s3/avatar/avatar-XXX.png   its row says avatar/avatar-XXX.png
+# Prefixes end with a slash, and neither may begin with the other: they are what tells whether a row is done.
+
+# Bucket to move from. Nothing in it is changed or deleted.
+LEGACY_BUCKET = "sketch-legacy-s3"
+
+# How the keys to move begin, in this bucket and in the rows.
+LEGACY_PREFIX = "image/"
+
+# Bucket to move to. It may be the same one, with another prefix.
+PRODUCTION_BUCKET = "sketch-production-s3"
+
+# What takes the place of the legacy prefix, in that bucket and in the rows.
+PRODUCTION_PREFIX = "avatar/"
+
+# --- The run ---------------------------------------------------------------------------------------------------------
+
+# Folder in which every run makes one of its own, for its log, its ledger (needed to undo it) and its list of problems.
+# A relative one is in the current folder. It should be on a disk that lasts.
+RUN_DIR = "runs"
+
+# --- How hard and how patiently to try. The defaults suit most sites. -------------------------------------------------
+
+# Most requests to S3 at once, over all iterations together.
+S3_MAX_CONNECTIONS = 128
+
+# True agrees to pay for the requests where a bucket's owner asks for that ("requester pays").
+S3_REQUESTER_PAYS = False
+
+# A request without any sign of life for so long, in seconds, is tried again on another connection.
+S3_TIMEOUT_SECONDS = 60.0
+
+# How long, in seconds, a store that only fails is waited for before entries are given up.
+S3_RETRY_SECONDS = 300.0
+
+# How long, in seconds, a database that is away is waited for before the run is given up.
+DB_RETRY_SECONDS = 600.0
+
+# Longest wait of an update for a row that the application has locked, in milliseconds; then it is tried again.
+LOCK_TIMEOUT_MS = 5000
+
+# Longest time for one statement in the database, in milliseconds; 60000 is a minute.
+STATEMENT_TIMEOUT_MS = 60000

@@ -1,0 +1,11 @@
+"""The site's settings: ``lib/config.py`` or TOML, the environment and flags, joined into one frozen ``Settings``.
+
+No secret is among them. The database's user and password (``SKETCH_DB_USER``, ``SKETCH_DB_PASS``) and the S3 keys
+(``AWS_ACCESS_KEY_ID`` and so on) are read from the environment by the layers that connect, at the moment they connect.
+"""
+
+from sketch_migrate.settings.checks import table_name
+from sketch_migrate.settings.loading import load_settings
+from sketch_migrate.settings.schema import Options, Settings, setting_fields
+
+__all__ = ["Options", "Settings", "load_settings", "setting_fields", "table_name"]
