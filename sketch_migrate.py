@@ -1,0 +1,21 @@
+#!/usr/bin/env python3
+"""Run sketch-migrate from a checkout: ``./sketch_migrate.py -h``."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
+sys.modules.pop("sketch_migrate", None)  # this file has the package's name: the package is meant from here on
+
+try:
+    from sketch_migrate.cli.main import main
+except ModuleNotFoundError as missing:
+    if (missing.name or "").startswith("sketch_migrate"):
+        raise
+    sys.exit(
+        f"error: the Python package {missing.name} is not installed for {sys.executable}\n"
+        "hint:  python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/python sketch_migrate.py -h"
+    )
+
+if __name__ == "__main__":
+    sys.exit(main(config_folder=Path(__file__).resolve().parent / "lib"))

@@ -1,0 +1,88 @@
+"""The way in: arguments and settings, the run's directory and terminal, the command, the exit code."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import sys
+from asyncio import CancelledError
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sketch_migrate import __version__
+from sketch_migrate.cli.arguments import parse
+from sketch_migrate.errors import MigrateError
+from sketch_migrate.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sketch_migrate.cli.arguments import Invocation
+    from sketch_migrate.report.terminal import Terminal
+
+SIGINT_EXIT_CODE = 130
+
+
+def main(argv: Sequence[str] | None = None, *, config_folder: Path | None = None) -> int:
+    """Carry out a command line (``sys.argv`` unless given, with the program in front) and return its exit code.
+
+    ``config_folder`` is where ``config.py`` is looked for first. ``-h`` and ``--version`` raise ``SystemExit``.
+    """
+    from sketch_migrate.report.terminal import Terminal  # noqa: PLC0415 - rich is slow to import, and -h needs none of it
+
+    try:
+        invocation = parse(sys.argv if argv is None else argv)
+    except MigrateError as error:
+        return _fail(Terminal(), error)
+    options = invocation.options
+    with Terminal(json_output=options.json_output, show_progress=options.show_progress) as terminal:
+        try:
+            return _carry_out(invocation, terminal, config_folder)
+        except MigrateError as error:
+            if options.json_output:
+                terminal.document({"version": __version__, "exit_code": error.exit_code, "error": error_json(error)})
+            return _fail(terminal, error)
+        except (KeyboardInterrupt, CancelledError):
+            terminal.message("Stopped at once. Nothing is lost: run it again, and it goes on where it stopped.")
+            return SIGINT_EXIT_CODE
+
+
+def error_json(error: MigrateError) -> dict[str, str]:
+    """Return an error as ``--json`` shows it."""
+    return {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+
+
+def _fail(terminal: Terminal, error: MigrateError) -> int:
+    terminal.message(f"error: {error.message}", logging.ERROR)
+    if error.hint:
+        terminal.message(f"hint:  {error.hint}")
+    return error.exit_code
+
+
+def _carry_out(invocation: Invocation, terminal: Terminal, config_folder: Path | None) -> int:
+    if invocation.demo is not None:
+        from sketch_migrate.demo import run_demo  # noqa: PLC0415 - needs the extra
+
+        return run_demo(invocation.demo, terminal)
+    # here and not above: the S3 client and psycopg take longer to import than -h or a wrong flag takes to answer
+    from sketch_migrate.cli.migrate import migrate_command  # noqa: PLC0415
+    from sketch_migrate.report.logs import create_run_directory  # noqa: PLC0415
+
+    search = [Path("sketch-migrate.toml")]
+    if config_folder is not None:
+        search.insert(0, config_folder / "config.py")
+    settings = load_settings(
+        config_file=invocation.config_file, search=search, environ=os.environ, flags=invocation.setting_flags
+    )
+    run = create_run_directory(settings.run_dir, datetime.now(UTC), _user())
+    with run.logging(terminal.show):
+        return migrate_command(settings, invocation.options, terminal, run)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())

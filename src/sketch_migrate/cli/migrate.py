@@ -1,0 +1,256 @@
+"""The main job as a command: preflight, question, migration, report."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+
+from sketch_migrate import __version__
+from sketch_migrate.ledger import Ledger
+from sketch_migrate.mapping import Mapping
+from sketch_migrate.migration.copier import Copier
+from sketch_migrate.migration.preflight import check_database, check_reading, check_writing
+from sketch_migrate.migration.runner import Finished, Migration, migrate
+from sketch_migrate.migration.stop import Stop
+from sketch_migrate.model import Result, Summary, Tally
+from sketch_migrate.postgres.connection import Database
+from sketch_migrate.reconcile.status import read_status
+from sketch_migrate.report.tables import entry_line, status_json, status_report, summary, summary_json, tech_status
+from sketch_migrate.s3.client import S3Client
+from sketch_migrate.s3.config import S3Config
+from sketch_migrate.s3.credentials import CredentialSource
+
+if TYPE_CHECKING:
+    from sketch_migrate.model import Status
+    from sketch_migrate.postgres.references import Table
+    from sketch_migrate.report.logs import RunDirectory
+    from sketch_migrate.report.terminal import Terminal
+    from sketch_migrate.settings import Options, Settings
+
+PROBLEMS_SHOWN = 20
+
+
+def migrate_command(settings: Settings, options: Options, terminal: Terminal, run: RunDirectory) -> int:
+    """Carry out a migration, a dry run or a status report, and return the exit code. Raises ``MigrateError``."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        job = Job(settings, options, terminal, run)
+        try:
+            runner.run(job.prepare())
+            if options.status_only:
+                return runner.run(job.report_status())
+            if not (options.say_yes or options.dry_run) and not terminal.confirm(job.question()):
+                terminal.message("Nothing was changed.")
+                return 1
+            return runner.run(job.migrate())
+        finally:
+            runner.run(job.close())
+
+
+@dataclass(slots=True)
+class Observer:
+    """Turns what the iterations report into progress and, with ``-v``, a line for each entry."""
+
+    job: Job
+    progress: Any
+    rows: int = 0
+    tally: Tally = field(default_factory=Tally)
+
+    def new_pass(self, number: int) -> None:
+        """Begin the bar anew for a further pass."""
+        self.rows = 0
+        if number > 1:
+            self.job.terminal.message(f"Pass {number}: looking for rows that were added meanwhile.", logging.DEBUG)
+
+    def observe(self, rows: int, results: list[Result]) -> None:
+        """Take note of rows passed and of what became of the references among them."""
+        self.rows += rows
+        self.tally += Tally.of(results)
+        if self.job.options.verbose:
+            for result in results:
+                self.job.terminal.entry(entry_line(result, self.job.mapping, dry_run=self.job.options.dry_run))
+        self.progress.update(self.rows, self.tally)
+
+
+class Job:
+    """One invocation on one event loop: what it opened, and its steps in the order in which they are taken."""
+
+    def __init__(self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory) -> None:
+        self.settings, self.options, self.terminal, self.run = settings, options, terminal, run
+        self.stop = Stop()
+        self._opened = AsyncExitStack()
+        self.store: S3Client
+        self.database: Database
+        self.table: Table
+        self.mapping: Mapping
+
+    async def prepare(self) -> None:
+        """Open the store and the database, and check all that can be checked without writing."""
+        settings = self.settings
+        self.terminal.message(f"Log: {self.run.log_path}")
+        self.store = await self._opened.enter_async_context(S3Client(_s3_config(settings), CredentialSource.from_environment()))
+        self.database = Database(settings, stopping=self.stop.event)
+        writes = not (self.options.dry_run or self.options.status_only)
+        self.table = await check_database(self.database, settings, for_writing=writes)
+        with self.store.without_patience():
+            notices = await check_reading(self.store, settings)
+        self.mapping = Mapping(
+            settings.legacy_bucket,
+            settings.legacy_prefix,
+            settings.production_bucket,
+            settings.production_prefix,
+            max_path_chars=self.table.max_path_chars,
+        )
+        for notice in (*self.table.notices, *notices):
+            self.terminal.message(f"Note: {notice}")
+
+    def question(self) -> str:
+        """Say what is about to be changed, and where."""
+        s = self.settings
+        change = "replacing what differs there" if self.options.overwrite else "replacing nothing that differs there"
+        return (
+            f"This copies s3://{s.legacy_bucket}/{s.legacy_prefix}… to s3://{s.production_bucket}/{s.production_prefix}…\n"
+            f"at {self.store.where}, {change},\n"
+            f"and sets {s.db_table}.{s.db_path_column} from {s.legacy_prefix}… to {s.production_prefix}…\n"
+            f"in the database {self.database.where}. Nothing is deleted.\n"
+            "Go on?"
+        )
+
+    async def report_status(self) -> int:
+        """Print the status report."""
+        self._print_status(await self._read_status(), as_document=True)
+        return 0
+
+    async def migrate(self) -> int:
+        """Migrate, or play it through for a dry run, then report. An error that ended it is raised after the report."""
+        self._take_signals()
+        if not self.options.dry_run:
+            with self.store.without_patience():
+                await check_writing(self.store, self.settings)
+        began = time.monotonic()
+        async with Ledger(self.run.ledger_path, description=self._description()) as ledger:
+            with self.terminal.progress(self.table.estimated_rows) as progress:
+                observer = Observer(self, progress)
+                finished = await migrate(self._migration(ledger, observer), observer.new_pass)
+            result = await self._summarise(ledger, finished, time.monotonic() - began)
+        document = summary_json(result)
+        self.terminal.result(summary(result))
+        if self.stop.error is not None and self.stop.signal_number is None:
+            raise self.stop.error
+        if self.stop.error is not None:
+            self.terminal.message(f"Besides: {self.stop.error}", logging.ERROR)
+        elif self.options.technical_status and self.stop.signal_number is None:
+            status = await self._read_status()
+            document["status"] = status_json(status)
+            self._print_status(status, as_document=False)
+        if self.options.json_output:
+            self.terminal.document(document)
+        return result.exit_code
+
+    async def close(self) -> None:
+        """Close what ``prepare`` opened."""
+        await self._opened.aclose()
+
+    def _migration(self, ledger: Ledger, observer: Observer) -> Migration:
+        copier = Copier(
+            self.store,
+            self._check_access,
+            workers=self.settings.s3_max_connections,
+            overwrite=self.options.overwrite,
+            dry_run=self.options.dry_run,
+            stop=self.stop,
+        )
+        return Migration(
+            options=self.options,
+            mapping=self.mapping,
+            table=self.table,
+            database=self.database,
+            copier=copier,
+            ledger=ledger,
+            stop=self.stop,
+            observe=observer.observe,
+        )
+
+    async def _check_access(self) -> None:
+        await check_reading(self.store, self.settings)
+        if not self.options.dry_run:
+            await check_writing(self.store, self.settings)
+
+    async def _summarise(self, ledger: Ledger, finished: Finished, elapsed_seconds: float) -> Summary:
+        if finished.tally.needing_a_person:
+            await ledger.write_problems(self.run.problems_path)
+        return Summary(
+            tally=finished.tally,
+            elapsed_seconds=elapsed_seconds,
+            passes=finished.passes,
+            dry_run=self.options.dry_run,
+            rows_left=finished.rows_left,
+            stopped_by_signal=self.stop.signal_number,
+            problems=await ledger.first_unresolved(PROBLEMS_SHOWN),
+            problems_file=str(self.run.problems_path) if finished.tally.needing_a_person else "",
+            log_file=str(self.run.log_path),
+        )
+
+    async def _read_status(self) -> Status:
+        return await read_status(self.store, self.database, self.table, self.settings)
+
+    def _print_status(self, status: Status, *, as_document: bool) -> None:
+        if as_document:
+            self.terminal.result(status_report(status, self.settings))
+            if self.options.json_output:
+                self.terminal.document({"version": __version__, "exit_code": 0, "status": status_json(status)})
+        if self.options.technical_status:
+            self.terminal.result(tech_status(status))
+
+    def _description(self) -> dict[str, str]:
+        s = self.settings
+        return {
+            "version": __version__,
+            "table": s.db_table,
+            "key_column": s.db_key_column,
+            "path_column": s.db_path_column,
+            "legacy": f"s3://{s.legacy_bucket}/{s.legacy_prefix}",
+            "production": f"s3://{s.production_bucket}/{s.production_prefix}",
+            "endpoint": s.s3_endpoint_url,
+            "dry_run": str(self.options.dry_run).lower(),
+        }
+
+    def _take_signals(self) -> None:
+        """First signal: finish what is under way. Second: stop at once. Third: whatever the system does."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+
+        def take(number: int) -> None:
+            if self.stop.signal_number is None:
+                notice = "Stopping: finishing what is under way. Once more stops at once."
+                self.terminal.message(notice, logging.WARNING)
+                self.stop.by_signal(number)
+                self.store.stop_retrying()
+                return
+            for each in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(each)
+                signal.signal(each, signal.SIG_DFL)
+            if task is not None:
+                task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, take, number)
+
+
+def _s3_config(settings: Settings) -> S3Config:
+    return S3Config(
+        endpoint_url=settings.s3_endpoint_url,
+        region=settings.s3_region,
+        addressing_style=settings.s3_addressing_style,  # type: ignore[arg-type]  # checked when the settings were read
+        ca_bundle=settings.s3_ca_bundle,
+        requester_pays=settings.s3_requester_pays,
+        max_connections=settings.s3_max_connections,
+        timeout_seconds=settings.s3_timeout_seconds,
+        retry_seconds=settings.s3_retry_seconds,
+    )

@@ -1,0 +1,195 @@
+"""Brings the objects of one iteration into production: look, compare, copy.
+
+The decision is ``decide``, a pure function of what a look at both sides showed; ``Copier`` does the looking and the
+copying, with as many requests in flight as the store's client allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from sketch_migrate.errors import BucketMissing, CredentialsError, ObjectMissing, S3Error
+from sketch_migrate.s3.client import same_content
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+    from sketch_migrate.migration.stop import Stop
+    from sketch_migrate.model import Location, Move, ObjectInfo
+    from sketch_migrate.s3.client import S3Client
+
+COMPARE_BYTES = 8 * 2**20
+"""Objects whose ETags do not compare are read in pieces of this size, one of each side at a time."""
+
+MEASURE_ONE_IN = 500
+"""A blind copy does not tell the object's size; a HEAD for one of so many gives the estimate of the bytes copied."""
+
+FAILURES_TO_RECHECK = 100
+"""So many failures in a row, without a success among them, may not be the objects' fault: access is tried again."""
+
+HOPELESS = (CredentialsError, BucketMissing)
+"""Errors that no other object of the run can escape."""
+
+
+class Verdict(Enum):
+    """What became of one object."""
+
+    COPIED = "copied"
+    IN_PLACE = "in place"  # production already held the same content
+    MISSING = "missing"
+    CONFLICT = "conflict"
+    FAILED = "failed"
+    UNTOUCHED = "untouched"  # the run is stopping: nothing was begun
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """The verdict on one object, the reason where it needs a person, and what is known of the object."""
+
+    verdict: Verdict
+    reason: str = ""
+    size_bytes: int | None = None
+    etag: str = ""
+
+    @property
+    def may_flip(self) -> bool:
+        """Whether the production object was seen to exist with the right content (promise 1)."""
+        return self.verdict in {Verdict.COPIED, Verdict.IN_PLACE}
+
+
+class Need(Enum):
+    """What a look at both sides calls for."""
+
+    COPY = "copy"
+    NOTHING = "nothing"
+    COMPARE_BYTES = "compare bytes"
+
+
+def decide(legacy: ObjectInfo | None, production: ObjectInfo | None, *, overwrite: bool) -> Copied | Need:
+    """Decide what one object needs, from a HEAD of both sides (None: no such object)."""
+    if legacy is None:
+        there = "; production holds an object of the new name, but nothing to compare it with" if production else ""
+        return Copied(Verdict.MISSING, f"there is no legacy object{there}")
+    if production is None:
+        return Need.COPY
+    same = same_content(legacy, production)
+    if same:
+        return Need.NOTHING
+    if overwrite:
+        return Need.COPY
+    return Need.COMPARE_BYTES if same is None else _conflict(legacy, production)
+
+
+def _conflict(legacy: ObjectInfo, production: ObjectInfo) -> Copied:
+    sizes = f"{production.size_bytes} bytes there, {legacy.size_bytes} in legacy"
+    return Copied(Verdict.CONFLICT, f"production holds a different object ({sizes})", legacy.size_bytes)
+
+
+class Copier:
+    """Brings objects into production. One for the whole run, shared by its iterations.
+
+    ``check_access`` raises ``S3Error`` where the store as a whole cannot be used; it is asked after a row of failures.
+    Once no object can succeed any more it requests the stop; once that is requested, nothing new is begun.
+    """
+
+    def __init__(
+        self,
+        store: S3Client,
+        check_access: Callable[[], Awaitable[None]],
+        *,
+        workers: int,
+        overwrite: bool,
+        dry_run: bool,
+        stop: Stop,
+    ) -> None:
+        self._store = store
+        self._check_access = check_access
+        self._workers = workers
+        self._overwrite = overwrite
+        self._dry_run = dry_run
+        self._stop = stop
+        self._failures_in_a_row = 0
+        self._begun = 0
+
+    async def copy_all(self, moves: Sequence[Move]) -> list[Copied]:
+        """Bring the objects of all moves into production; the verdicts are in the order of the moves."""
+        verdicts = [Copied(Verdict.UNTOUCHED)] * len(moves)
+        remaining = iter(range(len(moves)))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self._workers, len(moves))):
+                group.create_task(self._work(moves, remaining, verdicts))
+        return verdicts
+
+    async def _work(self, moves: Sequence[Move], remaining: Iterator[int], verdicts: list[Copied]) -> None:
+        """Take one object after the other: a task for each of a few workers costs less than one for each object."""
+        for index in remaining:
+            if self._stop.requested:
+                return
+            try:
+                verdicts[index] = await self._bring(moves[index])
+            except S3Error as error:
+                await self._note_failure(error)
+                if not self._stop.requested:  # what a stop cut short is begun again by the next run
+                    verdicts[index] = Copied(Verdict.FAILED, str(error))
+            else:
+                self._failures_in_a_row = 0
+
+    async def _note_failure(self, error: S3Error) -> None:
+        self._failures_in_a_row += 1
+        if isinstance(error, HOPELESS):
+            self._stop.by_error(error)
+        elif self._failures_in_a_row % FAILURES_TO_RECHECK == 0:
+            try:
+                await self._check_access()
+            except S3Error as reason:
+                self._stop.by_error(reason)
+
+    async def _bring(self, move: Move) -> Copied:
+        if self._overwrite and not self._dry_run:
+            return await self._copy(move)
+        production = await self._look(move.target)
+        if production is None and not self._dry_run:
+            return await self._copy(move)
+        legacy = await self._look(move.source)
+        decision = decide(legacy, production, overwrite=self._overwrite)
+        if decision is Need.COMPARE_BYTES and legacy is not None and production is not None:
+            same = await self._same_bytes(move, legacy, production)
+            decision = Need.NOTHING if same else _conflict(legacy, production)
+        if isinstance(decision, Copied):
+            return decision
+        size_bytes, etag = (legacy.size_bytes, legacy.etag) if legacy else (None, "")
+        if decision is Need.NOTHING:
+            return Copied(Verdict.IN_PLACE, size_bytes=size_bytes, etag=etag)
+        return Copied(Verdict.COPIED, size_bytes=size_bytes, etag=etag) if self._dry_run else await self._copy(move)
+
+    async def _copy(self, move: Move) -> Copied:
+        self._begun += 1
+        measure = self._begun % MEASURE_ONE_IN == 1
+        try:
+            done = await self._store.copy(move.source, move.target)
+        except ObjectMissing:
+            return Copied(Verdict.MISSING, "there is no legacy object")
+        size_bytes = done.size_bytes
+        if measure and size_bytes is None:
+            info = await self._look(move.target)
+            size_bytes = info.size_bytes if info else None
+        return Copied(Verdict.COPIED, size_bytes=size_bytes, etag=done.etag)
+
+    async def _look(self, location: Location) -> ObjectInfo | None:
+        try:
+            return await self._store.head(location)
+        except ObjectMissing:
+            return None
+
+    async def _same_bytes(self, move: Move, legacy: ObjectInfo, production: ObjectInfo) -> bool:
+        """Compare two objects of the same size piece by piece; ``if_match`` keeps each from changing meanwhile."""
+        for first in range(0, legacy.size_bytes, COMPARE_BYTES):
+            last = min(first + COMPARE_BYTES, legacy.size_bytes) - 1
+            ours = await self._store.get(move.source, first, last, if_match=legacy.etag)
+            theirs = await self._store.get(move.target, first, last, if_match=production.etag)
+            if ours != theirs:
+                return False
+        return True

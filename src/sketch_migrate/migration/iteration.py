@@ -1,0 +1,144 @@
+"""One iteration: copy the objects of a batch, put the flips on record, flip the references, say what became of each.
+
+The order is the safety of the whole tool: an object is in production before its flip is recorded, and the flip is on
+disk before the database sees it. Whatever interrupts it leaves rows that are either flipped or legacy, and a legacy row
+is simply taken up again.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from sketch_migrate.ledger import Flip
+from sketch_migrate.mapping import Unmappable
+from sketch_migrate.migration.copier import Copied, Verdict
+from sketch_migrate.model import Key, Outcome, Result
+from sketch_migrate.postgres.faults import describe
+from sketch_migrate.postgres.references import Flipped, flip
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sketch_migrate.ledger import Ledger
+    from sketch_migrate.mapping import Mapping
+    from sketch_migrate.migration.copier import Copier
+    from sketch_migrate.model import Move, Reference
+    from sketch_migrate.postgres.connection import Connection, Session
+    from sketch_migrate.postgres.references import Table
+
+_OUTCOME_OF = {
+    Verdict.MISSING: Outcome.MISSING,
+    Verdict.CONFLICT: Outcome.CONFLICT,
+    Verdict.FAILED: Outcome.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """What an iteration works with. ``session`` belongs to this iteration alone, the rest is shared."""
+
+    mapping: Mapping
+    copier: Copier
+    ledger: Ledger
+    session: Session
+    table: Table
+    dry_run: bool
+
+    async def run(self, references: Sequence[Reference], results: list[Result]) -> None:
+        """Migrate a batch, and append what becomes of each reference to ``results`` as soon as it is known.
+
+        References that were not begun because the run is stopping get no result. Raises ``MigrateError`` where the
+        run cannot go on; the results until then are true.
+        """
+        moves = self._plan(references, results)
+        ready: list[tuple[Move, Copied]] = []
+        for move, copied in zip(moves, await self.copier.copy_all(moves), strict=True):
+            if copied.may_flip:
+                ready.append((move, copied))
+            elif copied.verdict is not Verdict.UNTOUCHED:
+                results.append(Result(move.reference, _OUTCOME_OF[copied.verdict], copied.reason))
+        try:
+            if self.dry_run:
+                results += [_migrated(*entry) for entry in ready]
+            elif ready:
+                await self._flip(ready, results)
+        finally:
+            unresolved = [result for result in results if result.outcome.needs_a_person]
+            if unresolved:
+                await self.ledger.record_unresolved(unresolved)
+
+    def _plan(self, references: Sequence[Reference], results: list[Result]) -> list[Move]:
+        moves: list[Move] = []
+        for reference in references:
+            try:
+                moves.append(self.mapping.move(reference))
+            except Unmappable as reason:
+                results.append(Result(reference, Outcome.FAILED, str(reason)))
+        return moves
+
+    async def _flip(self, ready: Sequence[tuple[Move, Copied]], results: list[Result]) -> None:
+        """Record and flip; the batch is halved around rows that the database does not accept."""
+        flips = [Flip(move.reference, move.new_path, copied.size_bytes, copied.etag) for move, copied in ready]
+        await self.ledger.record_flips(flips, unix_time=time.time())
+        copied_by_key = {move.reference.key: copied for move, copied in ready}
+        halves = [[move for move, _ in ready]]
+        while halves:
+            moves = halves.pop()
+            try:
+                flipped = await self._flip_batch(moves)
+            except psycopg.Error as error:
+                if len(moves) == 1:
+                    reason = f"the database does not take the new path: {describe(error)}"
+                    flipped = Flipped(frozenset(), frozenset(), frozenset(), {moves[0].reference.key: reason})
+                else:
+                    middle = len(moves) // 2
+                    halves += [moves[:middle], moves[middle:]]
+                    continue
+            results += [_flip_result(move, copied_by_key[move.reference.key], flipped) for move in moves]
+
+    async def _flip_batch(self, moves: Sequence[Move]) -> Flipped:
+        """Flip in one transaction, again if the connection broke.
+
+        Where a try before may have been committed unseen, rows that hold the new path are taken for our own.
+        """
+        unseen = False
+
+        def lost() -> None:
+            nonlocal unseen
+            unseen = True
+
+        async def work(connection: Connection) -> Flipped:
+            return await flip(connection, self.table, moves)
+
+        flipped = await self.session.run(work, doing=f"flipping {len(moves)} references", on_lost=lost)
+        if unseen:
+            return Flipped(flipped.flipped | flipped.already, frozenset(), flipped.superseded, flipped.refused)
+        return flipped
+
+
+def _migrated(move: Move, copied: Copied) -> Result:
+    return Result(
+        move.reference, Outcome.MIGRATED, copied=copied.verdict is Verdict.COPIED, size_bytes=copied.size_bytes
+    )
+
+
+def _flip_result(move: Move, copied: Copied, flipped: Flipped) -> Result:
+    """Return the outcome of one flip, which is in exactly one of the sets."""
+    key: Key = move.reference.key
+    if key in flipped.flipped:
+        return _migrated(move, copied)
+    if key in flipped.refused:
+        outcome = Outcome.FAILED
+    else:
+        outcome = Outcome.ALREADY if key in flipped.already else Outcome.SUPERSEDED
+    return Result(
+        move.reference,
+        outcome,
+        flipped.refused.get(key, ""),
+        copied=copied.verdict is Verdict.COPIED,
+        size_bytes=copied.size_bytes,
+    )

@@ -1,0 +1,233 @@
+"""Connections to PostgreSQL that outlive the database's absence.
+
+A ``Session`` holds one connection and runs units of work on it, each in one transaction. When the database goes away it
+waits, connects again and repeats the unit; the units are written so that repeating them is right (see ``references``).
+Nothing depends on session state, so a transaction pooler may stand between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import psycopg
+from psycopg import sql
+
+from sketch_migrate.errors import DatabaseUnreachable
+from sketch_migrate.postgres.faults import Fault, classify, connect_failure, describe, translate
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from types import TracebackType
+
+    from sketch_migrate.settings import Settings
+
+T = TypeVar("T")
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_SECONDS = 10
+LONGEST_WAIT_SECONDS = 5.0
+CONTENTION_ATTEMPTS = 4
+"""How often a unit of work is repeated as a whole after a deadlock, a lock or a time limit."""
+
+GRACE_SECONDS = 10.0
+"""The server's own time limits come first; past them plus this, the connection is taken for dead."""
+
+
+def parameters(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Return libpq's parameters: only what is set, so that its own variables and files hold for the rest.
+
+    The keepalives notice within about a minute that the other machine is gone (PostgreSQL manual, section "Parameter
+    Key Words").
+    """
+    chosen: dict[str, str | int | None] = {
+        "host": settings.db_host,
+        "port": settings.db_port,
+        "dbname": settings.db_name,
+        "sslmode": settings.db_sslmode,
+        "user": environ.get("SKETCH_DB_USER"),
+        "password": environ.get("SKETCH_DB_PASS"),
+    }
+    return {name: value for name, value in chosen.items() if value} | {
+        "application_name": "sketch-migrate",
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "keepalives_idle": 20,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 50_000,
+    }
+
+
+class Outage:
+    """Says once that the database is away, and once that it is back, however many sessions notice."""
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+
+    def begin(self, reason: str, now: float, patience_seconds: float) -> None:
+        """Note that a session lost the database."""
+        if self.since is None:
+            self.since = now
+            log.warning("The database is away (%s); waiting up to %.0f s for it.", reason, patience_seconds)
+
+    def end(self, now: float) -> None:
+        """Note that a session reached the database."""
+        if self.since is not None:
+            log.warning("The database is back after %.0f s.", now - self.since)
+            self.since = None
+
+
+class Database:
+    """How to reach the database, and what its sessions share. ``stopping`` ends every wait for it."""
+
+    def __init__(self, settings: Settings, *, stopping: asyncio.Event) -> None:
+        self.settings = settings
+        self.outage = Outage()
+        self.stopping = stopping
+        self._parameters = parameters(settings)
+
+    @property
+    def where(self) -> str:
+        """Host, port and database as far as they are set, for messages."""
+        known = psycopg.conninfo.conninfo_to_dict(**self._parameters)
+        host = known.get("host") or os.environ.get("PGHOST") or "local socket"
+        port = known.get("port") or os.environ.get("PGPORT") or 5432
+        name = known.get("dbname") or os.environ.get("PGDATABASE") or "default database"
+        return f"{host}:{port}/{name}"
+
+    async def connect(self) -> Connection:
+        """Open a connection. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``."""
+        try:
+            # prepared statements are session state, which a transaction pooler does not keep
+            connection = await psycopg.AsyncConnection.connect(
+                autocommit=True, prepare_threshold=None, **self._parameters
+            )
+        except psycopg.Error as error:
+            raise connect_failure(error, self.where) from error
+        except OSError as error:  # psycopg resolves host names itself
+            raise DatabaseUnreachable(
+                f"no connection to the database at {self.where}: {error}", hint="Look at DB_HOST and DB_PORT."
+            ) from error
+        return connection
+
+    def session(self) -> Session:
+        """Return a new session; it connects when it is first used."""
+        return Session(self)
+
+
+class Session:
+    """One connection, made again as often as it takes. Not for two tasks at once. An async context manager."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._drop()
+
+    async def run(
+        self,
+        work: Callable[[Connection], Awaitable[T]],
+        *,
+        doing: str,
+        on_lost: Callable[[], None] = lambda: None,
+        unlimited: bool = False,
+    ) -> T:
+        """Run ``work`` in one transaction and return its result.
+
+        Repeats it when the database was away (for up to DB_RETRY_SECONDS) and, a few times, after contention;
+        ``on_lost`` is called when a connection broke, whose transaction may or may not have been committed.
+        ``unlimited`` lifts the statement time limit, for counts over the whole table. Raises ``DatabaseUnreachable``
+        when the wait is over or the run is stopping, psycopg's own error for a row that is not accepted or after
+        lasting contention (the caller knows about rows), and ``DatabaseRefused`` or ``DatabaseError`` otherwise.
+        """
+        patience = self._database.settings.db_retry_seconds
+        lost_at: float | None = None
+        contended = away = 0
+        while True:
+            try:
+                result = await self._attempt(work, unlimited=unlimited)
+            except (psycopg.Error, DatabaseUnreachable, TimeoutError) as error:
+                fault = _fault_of(error)
+                if fault is Fault.AWAY:
+                    on_lost()
+                    await self._drop()
+                    lost_at = lost_at if lost_at is not None else time.monotonic()
+                    away += 1
+                    reason = _reason(error)
+                    self._database.outage.begin(reason, time.monotonic(), patience)
+                    if time.monotonic() - lost_at > patience or self._database.stopping.is_set():
+                        raise _gave_up(error, doing, reason) from error
+                    await self._pause(away)
+                elif fault is Fault.CONTENDED and contended < CONTENTION_ATTEMPTS:
+                    contended += 1
+                    await self._pause(contended)
+                elif isinstance(error, psycopg.Error) and fault not in {Fault.ROW, Fault.CONTENDED}:
+                    raise translate(error, doing) from error
+                else:
+                    raise
+            else:
+                self._database.outage.end(time.monotonic())
+                return result
+
+    async def _attempt(self, work: Callable[[Connection], Awaitable[T]], *, unlimited: bool) -> T:
+        settings = self._database.settings
+        if self._connection is None or self._connection.closed:
+            self._connection = await self._database.connect()
+        statement_ms = 0 if unlimited else settings.statement_timeout_ms
+        limits = {
+            "lock_timeout": settings.lock_timeout_ms,
+            "statement_timeout": statement_ms,
+            "idle_in_transaction_session_timeout": settings.statement_timeout_ms,
+        }
+        # several statements of one unit may each take the limit; a server that is cut off never answers at all
+        deadline = None if unlimited else 3 * statement_ms / 1000 + GRACE_SECONDS
+        async with asyncio.timeout(deadline), self._connection.transaction():
+            await self._connection.execute(_SET_LIMITS, [str(value) for value in limits.values()])
+            return await work(self._connection)
+
+    async def _pause(self, attempt: int) -> None:
+        """Wait with full jitter, but no longer than until the run is stopped."""
+        longest = min(LONGEST_WAIT_SECONDS, 0.1 * 2**attempt)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._database.stopping.wait(), random.uniform(0.05, longest))  # noqa: S311 - jitter
+
+    async def _drop(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.close()
+
+
+_SET_LIMITS = sql.SQL(
+    "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),"
+    " set_config('idle_in_transaction_session_timeout', %s, true)"
+)
+
+
+def _fault_of(error: psycopg.Error | DatabaseUnreachable | TimeoutError) -> Fault:
+    return classify(error) if isinstance(error, psycopg.Error) else Fault.AWAY
+
+
+def _reason(error: psycopg.Error | DatabaseUnreachable | TimeoutError) -> str:
+    if isinstance(error, psycopg.Error):
+        return describe(error)
+    return str(error) or "no answer in time"
+
+
+def _gave_up(error: Exception, doing: str, reason: str) -> DatabaseUnreachable:
+    if isinstance(error, DatabaseUnreachable):
+        return error
+    hint = "Look whether the database runs and can be reached, then run again: it goes on where it stopped."
+    return DatabaseUnreachable(f"{doing}: {reason}", hint=hint)

@@ -1,0 +1,140 @@
+"""What an error of PostgreSQL means for the work at hand. Pure.
+
+Codes: PostgreSQL manual, appendix A, "PostgreSQL Error Codes".
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import psycopg
+
+from sketch_migrate.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable
+
+
+class Fault(Enum):
+    """What to do about an error."""
+
+    AWAY = "away"  # the connection or the server is gone: wait, connect again, do it again
+    CONTENDED = "contended"  # a deadlock, a lock, a time limit: do it again, then with fewer rows
+    ROW = "row"  # some row of the batch is not accepted: find out which
+    REFUSED = "refused"  # nothing like it will ever be allowed
+    UNKNOWN = "unknown"
+
+
+_AWAY = {"57P01", "57P02", "57P03", "57P05", "53300", "25006"}
+_CONTENDED = {"40001", "40P01", "55P03", "57014", "25P03", "25P04"}
+_REFUSED = {"28000", "28P01", "3D000", "3F000", "42P01", "42703", "42501"}
+_ROW_CLASSES = {"22", "23", "44", "P0", "38", "39", "09"}
+_ROW_LEVEL_SECURITY = "ExecWithCheckOptions"  # the function of the server that says "violates row-level security"
+
+
+def classify(error: psycopg.Error) -> Fault:
+    """Say what an error means.
+
+    25006 (read-only transaction) is what a former primary says after a failover, until the address follows: it is
+    waited for. 42501 is a missing privilege, unless row-level security raised it for one row.
+    """
+    code = error.sqlstate or ""
+    broken = not code and isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+    row_level_security = code == "42501" and error.diag.source_function == _ROW_LEVEL_SECURITY
+    rules = (
+        (broken or code in _AWAY or code.startswith("08"), Fault.AWAY),
+        (code in _CONTENDED, Fault.CONTENDED),
+        (row_level_security or code[:2] in _ROW_CLASSES, Fault.ROW),
+        (code in _REFUSED, Fault.REFUSED),
+    )
+    return next((fault for holds, fault in rules if holds), Fault.UNKNOWN)
+
+
+def describe(error: psycopg.Error) -> str:
+    """Return the server's first line, without the connection details that libpq puts around it."""
+    text = error.diag.message_primary or str(error).strip().splitlines()[0] if str(error).strip() else ""
+    return text or type(error).__name__
+
+
+def translate(error: psycopg.Error, doing: str) -> DatabaseError:
+    """Return our error for one of psycopg's: ``doing`` says what was being done."""
+    fault = classify(error)
+    message = f"{doing}: {describe(error)}"
+    code = error.sqlstate or ""
+    if fault is Fault.AWAY:
+        hint = "Look whether the database runs and can be reached, then run again: it goes on where it stopped."
+        return DatabaseUnreachable(message, hint=hint, sqlstate=code)
+    if fault is Fault.REFUSED:
+        hint = "Give the database user the privileges that README.md lists under “Privileges”, then run again."
+        return DatabaseRefused(message, hint=hint, sqlstate=code)
+    return DatabaseError(message, hint="Mend what the database complains about, then run again.", sqlstate=code)
+
+
+def connect_failure(error: psycopg.Error, where: str) -> DatabaseError:
+    """Return our error for a connection that could not be made. ``where`` is host:port/database.
+
+    libpq reports most of these without a code, so its (untranslated, see ``connection``) text decides.
+    """
+    text = " ".join(str(error).split())
+    code = error.sqlstate or ""
+    for needles, kind, problem, hint in _CONNECT_FAILURES:
+        if any(needle in text for needle in needles):
+            return kind(f"{problem} ({where})", hint=hint, sqlstate=code)
+    return DatabaseUnreachable(
+        f"no connection to the database at {where}: {text}", hint="Look at DB_HOST, DB_PORT and DB_NAME.", sqlstate=code
+    )
+
+
+_CONNECT_FAILURES: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], ...] = (
+    (
+        ("password authentication failed", "no password supplied", "Ident authentication", "Peer authentication"),
+        DatabaseRefused,
+        "the database does not accept this user and password",
+        "Set SKETCH_DB_USER and SKETCH_DB_PASS (or PGUSER and PGPASSWORD, or ~/.pgpass).",
+    ),
+    (
+        ("SSL off", "no encryption", "SSL required", "requires SSL", "server requires encryption"),
+        DatabaseRefused,
+        "the database wants an encrypted connection, or does not let this user in from here",
+        "Set DB_SSLMODE to require or verify-full, and look at the server's pg_hba.conf.",
+    ),
+    (
+        ("no pg_hba.conf entry", "pg_hba.conf rejects"),
+        DatabaseRefused,
+        "the database does not let this user in from here",
+        "Look at the server's pg_hba.conf, and at DB_SSLMODE.",
+    ),
+    (
+        ("server does not support SSL", "certificate verify failed", "root certificate file", "SSL error"),
+        DatabaseRefused,
+        "the encrypted connection to the database could not be set up",
+        "Look at DB_SSLMODE and PGSSLROOTCERT: the server's certificate must be one that they allow.",
+    ),
+    (
+        ('database "', "does not exist"),
+        DatabaseRefused,
+        "there is no such database or role",
+        "Look at DB_NAME and SKETCH_DB_USER.",
+    ),
+    (
+        ("could not translate host name", "failed to resolve host", "Name or service not known", "nodename nor"),
+        DatabaseUnreachable,
+        "the database's host name cannot be resolved",
+        "Look at DB_HOST.",
+    ),
+    (
+        ("Connection refused", "No such file or directory"),
+        DatabaseUnreachable,
+        "nothing listens where the database should be",
+        "Look at DB_HOST and DB_PORT, and whether the database runs.",
+    ),
+    (
+        ("received invalid response to", "expected authentication request", "unexpected message from server"),
+        DatabaseUnreachable,
+        "what answers there is not PostgreSQL",
+        "Look at DB_HOST and DB_PORT.",
+    ),
+    (
+        ("timeout expired", "timed out", "No route to host", "Network is unreachable"),
+        DatabaseUnreachable,
+        "the database does not answer",
+        "Look at DB_HOST and DB_PORT, and at the firewall between here and there.",
+    ),
+)
