@@ -147,8 +147,8 @@ def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
     add("-d", "--dry-run", action="store_true", help="say what would be done (with -v: every copy and update), do none")
     add("-s", "--status-only", action="store_true", help="the status report, nothing else")
     add("-t", "--technical-status", action="store_true",
-        help="end with a line of five numbers, tech_status LEGACY_OBJECTS, PRODUCTION_OBJECTS,LEGACY_ROWS,"
-        "PRODUCTION_ROWS,TOTAL_ROWS (without the space)")  # fmt: skip
+        help="end with a line for programs: tech_status and, with commas between, legacy objects, production"
+        " objects, legacy rows, production rows, all rows")  # fmt: skip
     add("-w", "--overwrite", action="store_true", help="allow replacing a different object in production")
     add("-y", "--say-yes", action="store_true", help="do not ask before changing anything")
     add("--config", type=Path, metavar="FILE",

@@ -1,0 +1,195 @@
+"""How far a run is: a bar on a terminal, a plain line every few seconds elsewhere. What is shown is decided purely.
+
+The run calls ``Progress.update`` as often as it likes: it only keeps the newest figures. Drawing is done by whoever
+shows them (see ``terminal``), at its own pace.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sketch_migrate.model import Tally
+from sketch_migrate.report.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import RenderableType
+
+PACE_WINDOW_SECONDS = 30.0
+"""The rate is that of the last half minute: it follows a change, and one slow batch does not make it jump."""
+
+_SAMPLE_SECONDS = 0.5
+_MOST_HOURS_SHOWN = 1000
+_TROUBLE = ("missing", "conflict", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is shown at one moment. ``total_rows`` None is unknown, ``rows_per_second`` None not yet known."""
+
+    rows_done: int = 0
+    total_rows: int | None = None
+    tally: Tally = field(default_factory=Tally)
+    note: str = ""
+    rows_per_second: float | None = None
+
+    @property
+    def fraction(self) -> float | None:
+        """Done part of the total, or None where the total is unknown or was estimated too low."""
+        if not self.total_rows or self.rows_done > self.total_rows:
+            return None
+        return self.rows_done / self.total_rows
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time that the rest takes at this rate, or None where nobody knows."""
+        if self.fraction is None or self.total_rows is None or not self.rows_per_second:
+            return None
+        return (self.total_rows - self.rows_done) / self.rows_per_second
+
+
+class Progress:
+    """The newest figures of a run. ``clock`` is monotonic, in seconds.
+
+    ``on_update`` is called after every update, so it must be cheap; ``on_note`` when there is something new to say.
+    """
+
+    def __init__(
+        self,
+        total_rows: int | None,
+        clock: Callable[[], float],
+        *,
+        on_update: Callable[[], None],
+        on_note: Callable[[], None],
+    ) -> None:
+        self._clock = clock
+        self._on_update = on_update
+        self._on_note = on_note
+        self._figures = Figures(total_rows=total_rows)
+        self._pace = Pace(clock())
+
+    def update(self, rows_done: int, tally: Tally, total_rows: int | None = None) -> None:
+        """Take over the counts of the whole run so far; ``total_rows`` where a better estimate is known."""
+        total = self._figures.total_rows if total_rows is None else total_rows
+        self._pace.add(self._clock(), rows_done)
+        self._figures = replace(self._figures, rows_done=rows_done, tally=tally, total_rows=total)
+        self._on_update()
+
+    def note(self, text: str) -> None:
+        """Show what the run is waiting for ("database is away, waiting"); an empty text clears it."""
+        shown = printable(text)
+        is_new = bool(shown) and shown != self._figures.note
+        self._figures = replace(self._figures, note=shown)
+        if is_new:
+            self._on_note()
+
+    @property
+    def figures(self) -> Figures:
+        """What is to be shown now."""
+        return replace(self._figures, rows_per_second=self._pace.rows_per_second(self._clock()))
+
+
+class Pace:
+    """Rows per second over the last ``PACE_WINDOW_SECONDS``, from samples half a second apart."""
+
+    def __init__(self, started: float) -> None:
+        self._samples: deque[tuple[float, int]] = deque([(started, 0)])
+        self._newest = (started, 0)
+
+    def add(self, now: float, rows_done: int) -> None:
+        """Note that so many rows are done by now."""
+        self._newest = (now, rows_done)
+        if now - self._samples[-1][0] >= _SAMPLE_SECONDS:
+            self._samples.append(self._newest)
+            while len(self._samples) > 2 and now - self._samples[1][0] >= PACE_WINDOW_SECONDS:  # noqa: PLR2004 - two make a span
+                self._samples.popleft()
+
+    def rows_per_second(self, now: float) -> float | None:
+        """Return the rate, which falls while nothing comes; None before the first rows."""
+        then, rows_then = self._samples[0]
+        rows, elapsed = self._newest[1] - rows_then, now - then
+        return rows / elapsed if rows > 0 and elapsed > 0 else None
+
+
+class EverySoOften:
+    """True once in every ``period_seconds``, on a clock that is passed in; not at the very start."""
+
+    def __init__(self, period_seconds: float, now: float) -> None:
+        self._period_seconds = period_seconds
+        self._due = now + period_seconds
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is time again; if so, the next time is a period from now."""
+        if now < self._due:
+            return False
+        self._due = now + self._period_seconds
+        return True
+
+
+def line(figures: Figures) -> str:
+    """Say it in one plain line: ``12,500 of 20,000 rows, 62 %, 4,321 rows/s, 0:02 left; missing 3``."""
+    parts = [f"{_of_total(figures)} rows"]
+    if figures.fraction is not None:
+        parts.append(f"{int(100 * figures.fraction)} %")
+    parts += [part for part in (_rate(figures), _time_left(figures)) if part]
+    return "; ".join(part for part in (", ".join(parts), _trouble(figures.tally), figures.note) if part)
+
+
+def bar(figures: Figures) -> RenderableType:
+    """Draw it: one line with the bar, and a second one while something is wrong or waited for."""
+    fraction = figures.fraction
+    top = Table.grid(padding=(0, 1), expand=True)
+    top.add_column(no_wrap=True)
+    top.add_column(ratio=1)
+    for _ in range(3):
+        top.add_column(no_wrap=True, justify="right")
+    top.add_row(
+        f"{_of_total(figures)} rows",
+        ProgressBar(total=None if fraction is None else 1.0, completed=fraction or 0.0, pulse=fraction is None),
+        "" if fraction is None else f"{int(100 * fraction)} %",
+        Text(_rate(figures), style="cyan"),
+        _time_left(figures),
+    )
+    trouble, note = _trouble(figures.tally), figures.note
+    if not trouble and not note:
+        return top
+    below = Text.assemble(
+        (trouble, "red"), "  " if trouble and note else "", (note, "yellow"), no_wrap=True, overflow="ellipsis"
+    )
+    whole = Table.grid(expand=True)
+    whole.add_row(top)
+    whole.add_row(below)
+    return whole
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as ``0:07``, ``12:34`` or ``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _of_total(figures: Figures) -> str:
+    known = figures.fraction is not None
+    return f"{figures.rows_done:,} of {figures.total_rows:,}" if known else f"{figures.rows_done:,}"
+
+
+def _rate(figures: Figures) -> str:
+    return "" if figures.rows_per_second is None else f"{figures.rows_per_second:,.0f} rows/s"
+
+
+def _time_left(figures: Figures) -> str:
+    left = figures.seconds_left
+    return "" if left is None or left > _MOST_HOURS_SHOWN * 3600 else f"{duration(left)} left"
+
+
+def _trouble(tally: Tally) -> str:
+    counts = [(word, getattr(tally, word)) for word in _TROUBLE]
+    return ", ".join(f"{word} {count:,}" for word, count in counts if count)

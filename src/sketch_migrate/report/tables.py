@@ -1,0 +1,221 @@
+"""The reports as plain text for 80 columns, and the same as values for ``--json``. Pure."""
+
+from __future__ import annotations
+
+import math
+import signal
+from typing import TYPE_CHECKING
+
+from rich.filesize import decimal
+
+from sketch_migrate.model import Outcome
+from sketch_migrate.report.printable import printable
+from sketch_migrate.report.progress import duration
+
+if TYPE_CHECKING:
+    from sketch_migrate.model import Result, Status, Summary
+    from sketch_migrate.settings import Settings
+
+_MEANINGS = {
+    Outcome.MIGRATED: "object in production, row points at it",
+    Outcome.ALREADY: "the row pointed at production already",
+    Outcome.SUPERSEDED: "the application changed or deleted the row meanwhile",
+    Outcome.MISSING: "there is no legacy object",
+    Outcome.CONFLICT: "production holds something else under the new key",
+    Outcome.FAILED: "for the reason given",
+}
+
+_SHORT_SECONDS = 60
+
+
+def status_report(status: Status, settings: Settings) -> str:
+    """Say how far the migration is: objects and rows by side, and the part that is done."""
+    objects = (
+        ("legacy", status.legacy_objects, status.legacy_bytes, settings.legacy_bucket, settings.legacy_prefix),
+        (
+            "production",
+            status.production_objects,
+            status.production_bytes,
+            settings.production_bucket,
+            settings.production_prefix,
+        ),
+    )
+    rows = (
+        ("legacy", status.legacy_rows, f"begin with {settings.legacy_prefix}"),
+        ("production", status.production_rows, f"begin with {settings.production_prefix}"),
+        ("neither", status.other_rows, "anything else, NULL and empty ones included"),
+        ("all", status.total_rows, ""),
+    )
+    numbers = [number for _, number, *_ in (*objects, *rows)]
+    width = max(len(f"{number:,}") for number in numbers)
+    lines = ["Objects"]
+    lines += [
+        f"  {side:<12}{count:>{width},}  {decimal(size):>10}  {printable(f's3://{bucket}/{prefix}')}"
+        for side, count, size, bucket, prefix in objects
+    ]
+    lines += ["", printable(f"Rows of {settings.db_table}, by their {settings.db_path_column}")]
+    lines += [f"  {side:<12}{count:>{width},}  {printable(meaning)}".rstrip() for side, count, meaning in rows]
+    lines += ["", f"Done          {_percent(status.percent_done):>{width}}"]
+    return "\n".join(lines)
+
+
+def tech_status(status: Status) -> str:
+    """Return the status as one line for programs."""
+    counts = (
+        status.legacy_objects,
+        status.production_objects,
+        status.legacy_rows,
+        status.production_rows,
+        status.total_rows,
+    )
+    return "tech_status " + ",".join(str(count) for count in counts)
+
+
+def summary(summary: Summary) -> str:
+    """Say what a run did, what needs a person, where it is all written down, and what to do next."""
+    parts = [_headline(summary), _outcomes(summary), _problems(summary), _written_down(summary), _next_step(summary)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _headline(summary: Summary) -> str:
+    if summary.stopped_by_signal is not None:
+        return f"Stopped by {_signal_name(summary.stopped_by_signal)}. What was in flight has been finished."
+    if summary.dry_run:
+        return "Dry run: nothing was changed."
+    if summary.tally.needing_a_person:
+        return f"Finished, but {_count(summary.tally.needing_a_person, 'entry', 'entries')} need a person."
+    if summary.rows_left:
+        return "Finished what was asked for; legacy rows are left."
+    return "All migrated." if summary.tally.scanned else "There was nothing to migrate."
+
+
+def _outcomes(summary: Summary) -> str:
+    tally = summary.tally
+    counts = {**{outcome.value: count for outcome, count in tally.by_outcome().items()}, "scanned": tally.scanned}
+    width = max(len(f"{number:,}") for number in (*counts.values(), tally.objects_copied))
+    meanings = {outcome.value: meaning for outcome, meaning in _MEANINGS.items()}
+    if summary.dry_run:
+        meanings["migrated"] = "would be migrated: object copied if not there, row changed"
+    lines = [f"  {word:<12}{number:>{width},}  {meanings[word]}" for word, number in counts.items() if word in meanings]
+    passes = _count(summary.passes, "pass", "passes")
+    pace = f"{_elapsed(summary.elapsed_seconds)}, {summary.rows_per_second:,.0f} rows/s"
+    lines += [f"  {'':<12}{'-' * width}", f"  {'scanned':<12}{tally.scanned:>{width},}  in {passes}, {pace}"]
+    if not summary.dry_run:
+        about = "" if tally.bytes_are_exact else "about "
+        lines.append(f"  {'copied':<12}{tally.objects_copied:>{width},}  objects, {about}{decimal(tally.bytes_copied)}")
+    return "\n".join(lines)
+
+
+def _problems(summary: Summary) -> str:
+    total, shown = summary.tally.needing_a_person, summary.problems
+    if not shown:
+        return ""
+    title = (
+        "These need a person:" if len(shown) >= total else f"These need a person (the first {len(shown)} of {total:,}):"
+    )
+    return "\n".join((title, *(_problem(result) for result in shown)))
+
+
+def _problem(result: Result) -> str:
+    """Two lines, so that a long path and a long reason both stay readable, and whole for copying."""
+    key, path = printable(str(result.reference.key)), printable(result.reference.path)
+    reason = printable(result.reason) or _MEANINGS[result.outcome]
+    return f"  {result.outcome:<9} {key}  {path}\n            {reason}"
+
+
+def _written_down(summary: Summary) -> str:
+    lines = [f"Problems:  {printable(summary.problems_file)}"] if summary.tally.needing_a_person else []
+    return "\n".join((*lines, f"Log:       {printable(summary.log_file)}"))
+
+
+def _next_step(summary: Summary) -> str:
+    tally = summary.tally
+    steps: list[str] = []
+    if summary.stopped_by_signal is not None:
+        steps.append("Run the same command again: it goes on where this run stopped.")
+    elif summary.dry_run:
+        steps.append("Run it without -d to do this.")
+    elif summary.rows_left:
+        steps.append("Run it again for the rows that are left (without -l: all of them).")
+    if tally.missing:
+        steps.append("missing: put the object in its place in the legacy bucket, or mend the row.")
+    if tally.conflict:
+        steps.append("conflict: compare both objects; with -w the legacy one replaces the other.")
+    if tally.failed:
+        steps.append("failed: remove the reason.")
+    if tally.needing_a_person and not summary.dry_run:
+        steps.append("Then run the same command again: only what is left is tried.")
+    if not steps:
+        steps.append("Nothing to do. The legacy objects are all still there: nothing was deleted.")
+    return "Next:\n" + "\n".join(f"  {step}" for step in steps)
+
+
+def status_json(status: Status) -> dict[str, object]:
+    """Return the status for ``--json``: sizes in bytes, percent from 0 to 100."""
+    return {
+        "legacy": {
+            "objects": status.legacy_objects,
+            "bytes": status.legacy_bytes,
+            "rows": status.legacy_rows,
+        },
+        "production": {
+            "objects": status.production_objects,
+            "bytes": status.production_bytes,
+            "rows": status.production_rows,
+        },
+        "other_rows": status.other_rows,
+        "total_rows": status.total_rows,
+        "percent_done": status.percent_done,
+    }
+
+
+def summary_json(summary: Summary) -> dict[str, object]:
+    """Return the summary for ``--json``; a key that JSON has no type for (uuid) is text."""
+    tally = summary.tally
+    return {
+        "outcomes": {outcome.value: count for outcome, count in tally.by_outcome().items()},
+        "scanned": tally.scanned,
+        "objects_copied": tally.objects_copied,
+        "bytes_copied": tally.bytes_copied,
+        "bytes_are_exact": tally.bytes_are_exact,
+        "elapsed_seconds": round(summary.elapsed_seconds, 3),
+        "rows_per_second": round(summary.rows_per_second, 1),
+        "passes": summary.passes,
+        "dry_run": summary.dry_run,
+        "rows_left": summary.rows_left,
+        "stopped_by_signal": summary.stopped_by_signal,
+        "problems": [_problem_json(result) for result in summary.problems],
+        "problems_file": summary.problems_file,
+        "log_file": summary.log_file,
+        "exit_code": summary.exit_code,
+    }
+
+
+def _problem_json(result: Result) -> dict[str, object]:
+    key = result.reference.key
+    return {
+        "key": key if isinstance(key, int) else str(key),
+        "path": result.reference.path,
+        "outcome": result.outcome.value,
+        "reason": result.reason,
+    }
+
+
+def _percent(percent: float) -> str:
+    """Round down: 100 % is only what is wholly done."""
+    return f"{math.floor(percent * 10) / 10:.1f} %"
+
+
+def _elapsed(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < _SHORT_SECONDS else duration(seconds)
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number:,} {one if number == 1 else more}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,181 @@
+"""What the person sees: the result on stdout; progress, messages and questions on stderr; all of it in the log.
+
+Under ``--json`` stdout carries one document and nothing else. A reader that went away (``| head``) or a full disk
+behind stdout loses text, never the migration: it is told once, and the log has everything.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self, TextIO
+
+from rich.console import Console
+from rich.live import Live
+
+from sketch_migrate.errors import UsageError
+from sketch_migrate.report.logs import LOGGER
+from sketch_migrate.report.printable import printable, printable_lines
+from sketch_migrate.report.progress import EverySoOften, Progress, bar, line
+from sketch_migrate.report.streams import Streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import TracebackType
+
+_PRINTED = LOGGER.getChild("printed")
+"""What this module shows goes to the log through this logger, which is not shown a second time."""
+
+LINE_SECONDS = 5.0
+LOG_LINE_SECONDS = 60.0
+"""A bar leaves no trace in the log, so the log gets a plain line now and then."""
+
+
+class Terminal:
+    """The three standard streams and the log. A context manager: within it, warnings of all loggers are shown.
+
+    Thread-safe. ``environ`` is asked for NO_COLOR and TERM; ``clock`` is monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        json_output: bool = False,
+        show_progress: bool = True,
+        stdin: TextIO | None = None,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        environ: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._json_output = json_output
+        self._show_progress = show_progress
+        # Python's own are None where the stream was closed before the start.
+        self._stdin: TextIO | None = sys.stdin if stdin is None else stdin
+        self._streams = Streams(sys.stdout if stdout is None else stdout, sys.stderr if stderr is None else stderr)
+        self._environ = os.environ if environ is None else environ
+        self._clock = clock
+        self._warnings = _WarningHandler(self)
+
+    def __enter__(self) -> Self:
+        LOGGER.addHandler(self._warnings)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        LOGGER.removeHandler(self._warnings)
+        self._streams.flush()
+
+    @property
+    def stdout_failed(self) -> bool:
+        """Whether something of the result could not be written, other than because its reader had enough."""
+        return self._streams.stdout_failed
+
+    def result(self, text: str) -> None:
+        """Show (a part of) the result, of one or more lines, on stdout."""
+        _PRINTED.info("%s", text)
+        self._show_result(printable_lines(text) + "\n", flush=True)
+
+    def entry(self, text: str) -> None:
+        """Show one line of ``-v``, about one entry. Cheap: the screen gets many at a time."""
+        shown = printable(text)
+        _PRINTED.info("%s", shown)
+        self._show_result(shown + "\n", flush=False)
+
+    def document(self, document: Mapping[str, object]) -> None:
+        """Write the JSON document to stdout. Its escapes leave nothing in it that a terminal obeys."""
+        text = json.dumps(document, indent=2)
+        _PRINTED.info("%s", text)
+        self._streams.out(text + "\n", flush=True)
+
+    def message(self, text: str, level: int = logging.INFO) -> None:
+        """Show a message, of one or more lines, on stderr."""
+        _PRINTED.log(level, "%s", text)
+        self.show(text)
+
+    def show(self, text: str) -> None:
+        """Show a text on stderr alone, and not in the log (which may be what it is about)."""
+        self._streams.err(printable_lines(text) + "\n")
+
+    def confirm(self, question: str) -> bool:
+        """Ask on stderr and read yes or no from stdin; the end of the input is a no.
+
+        Raises ``UsageError`` where stdin is no terminal: nobody could answer.
+        """
+        if self._stdin is None or not self._stdin.isatty():
+            raise UsageError(
+                "This asks before it changes anything, and nobody can answer: standard input is no terminal",
+                hint="Give -y to agree beforehand, or -d to see what would be done.",
+            )
+        while True:
+            prompt = f"{printable_lines(question)} [yes/no] "
+            self._streams.err(prompt)
+            answer = self._stdin.readline()
+            _PRINTED.info("%s", prompt + answer.strip())
+            if not answer:
+                self._streams.err("\n")
+            word = answer.strip().lower()
+            if not answer or word in {"n", "no"}:
+                return False
+            if word in {"y", "yes"}:
+                return True
+            self._streams.err("Please answer yes or no.\n")
+
+    @contextmanager
+    def progress(self, total_rows_estimate: int | None) -> Iterator[Progress]:
+        """Show progress while the context lasts: a bar on a terminal, a line every few seconds elsewhere."""
+        screen = self._streams.stderr_terminal if self._show_progress else None
+        if self._environ.get("TERM", "dumb") in {"dumb", "unknown"}:
+            screen = None
+        as_lines = self._show_progress and screen is None
+        pulse = EverySoOften(LINE_SECONDS if as_lines else LOG_LINE_SECONDS, self._clock())
+
+        def say() -> None:
+            text = line(progress.figures)
+            if as_lines:
+                self.message(text)
+            else:
+                _PRINTED.info("%s", text)
+
+        def on_update() -> None:
+            if pulse.is_due(self._clock()):
+                say()
+
+        progress = Progress(total_rows_estimate, self._clock, on_update=on_update, on_note=say)
+        if screen is None:
+            yield progress
+            return
+        console = Console(file=screen, force_terminal=True, no_color=bool(self._environ.get("NO_COLOR")))
+        live = Live(
+            console=console,
+            get_renderable=lambda: bar(progress.figures),
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        with self._streams.above(live):
+            yield progress
+
+    def _show_result(self, text: str, *, flush: bool) -> None:
+        if self._json_output:
+            self._streams.err(text, flush=flush)
+        else:
+            self._streams.out(text, flush=flush)
+
+
+class _WarningHandler(logging.Handler):
+    """Show what other modules log at WARNING and above; the log file has a handler of its own."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__(logging.WARNING)
+        self._terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name != _PRINTED.name:
+            self._terminal.show(f"{record.levelname.capitalize()}: {record.getMessage()}")
