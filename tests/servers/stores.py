@@ -31,7 +31,9 @@ class StoreServer:
     access_key: str
     secret_key: str
 
-    def client(self, *, access_key: str = "", secret_key: str = "", endpoint_url: str = "") -> Any:  # noqa: ANN401 # boto3 makes its clients' classes at run time
+    def client(
+        self, *, access_key: str = "", secret_key: str = "", endpoint_url: str = "", read_timeout_seconds: float = 30
+    ) -> Any:
         """Return a boto3 client that tries once, as someone else or by way of a proxy where those are given."""
         return boto3.client(
             "s3",
@@ -42,7 +44,7 @@ class StoreServer:
             config=Config(
                 s3={"addressing_style": "path"},
                 retries={"total_max_attempts": 1},
-                read_timeout=30,
+                read_timeout=read_timeout_seconds,
                 # The newest checksums are not what older servers (Ceph 16) understand.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
