@@ -132,7 +132,7 @@ class LogFileHandler(logging.Handler):
     """
 
     def __init__(self, handle: int, name: str, complain: Callable[[str], None]) -> None:
-        super().__init__(logging.INFO)
+        super().__init__()
         self.setFormatter(LogFormatter())
         self._handle = handle
         self._file_name = name

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _PRINTED = LOGGER.getChild("printed")
 """What this module shows goes to the log through this logger, which is not shown a second time."""
+_PRINTED.setLevel(logging.DEBUG)
 
 LINE_SECONDS = 5.0
 LOG_LINE_SECONDS = 60.0
@@ -94,9 +95,10 @@ class Terminal:
         self._streams.out(text + "\n", flush=True)
 
     def message(self, text: str, level: int = logging.INFO) -> None:
-        """Show a message, of one or more lines, on stderr."""
+        """Show a message, of one or more lines, on stderr; below INFO it goes to the log alone."""
         _PRINTED.log(level, "%s", text)
-        self.show(text)
+        if level >= logging.INFO:
+            self.show(text)
 
     def show(self, text: str) -> None:
         """Show a text on stderr alone, and not in the log (which may be what it is about)."""

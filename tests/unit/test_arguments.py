@@ -1,0 +1,168 @@
+"""The command line as a person types it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sketch_migrate import __version__
+from sketch_migrate.cli.arguments import COMMANDS, DemoArguments, Invocation, parse
+from sketch_migrate.errors import UsageError
+from sketch_migrate.settings import Options, setting_fields
+
+PROGRAM = "./sketch_migrate.py"
+
+
+def parsed(*words: str) -> Invocation:
+    """Parse these words as typed after the program's name."""
+    return parse([PROGRAM, *words], environ={})
+
+
+def test_no_flag_at_all_migrates_with_the_defaults() -> None:
+    assert parsed() == Invocation(command="migrate", options=Options(), config_file=None, setting_flags={}, demo=None)
+    assert (Options().parallelization_level, Options().batch_size, Options().limit) == (4, 500, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (
+            ["-tyw", "-b", "100", "-p", "4"],
+            Options(technical_status=True, say_yes=True, overwrite=True, batch_size=100),
+        ),
+        (["-b100"], Options(batch_size=100)),
+        (["-b 100"], Options(batch_size=100)),
+        (["-b 100", "-p 2", "-l 7"], Options(batch_size=100, parallelization_level=2, limit=7)),
+        (["--batch-size 100"], Options(batch_size=100)),
+        (["--batch-size=100"], Options(batch_size=100)),
+        (["-st"], Options(status_only=True, technical_status=True)),
+        (["-v", "-d", "-p", "1"], Options(verbose=True, dry_run=True, parallelization_level=1)),
+        (["-vdp1"], Options(verbose=True, dry_run=True, parallelization_level=1)),
+        (["-l", "0"], Options(limit=0)),
+        (["--json", "--no-progress"], Options(json_output=True, show_progress=False)),
+        (
+            ["--parallelization-level", "9", "--limit", "3", "--verbose", "--dry-run", "--status-only"],
+            Options(parallelization_level=9, limit=3, verbose=True, dry_run=True, status_only=True),
+        ),
+        (
+            ["--technical-status", "--overwrite", "--say-yes"],
+            Options(technical_status=True, overwrite=True, say_yes=True),
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_flags_in_either_form_and_joined(words: list[str], options: Options) -> None:
+    assert parsed(*words).options == options
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-b", "0"], "-b/--batch-size: 0 is too small, it must be at least 1"),
+        (["-b", "-1"], "-b/--batch-size: -1 is too small, it must be at least 1"),
+        (["-b", "abc"], "-b/--batch-size: 'abc' is not a whole number"),
+        (["-p0"], "-p/--parallelization-level: 0 is too small, it must be at least 1"),
+        (["-p", "-1"], "-p/--parallelization-level: -1 is too small, it must be at least 1"),
+        (["-p", "1.5"], "-p/--parallelization-level: '1.5' is not a whole number"),
+        (["-l", "-1"], "-l/--limit: -1 is too small, it must be at least 0"),
+        (["-b"], "-b/--batch-size: expected one argument"),
+        (["--limt", "3"], "there is no flag --limt; did you mean --limit?"),
+        (["--db-hots=x"], "there is no flag --db-hots; did you mean --db-host?"),
+        (["--lim", "3"], "there is no flag --lim; did you mean --limit?"),
+        (["dmeo"], "'dmeo' is not a command (there is: demo) and belongs to no flag"),
+        (["-v", "demo"], "the command 'demo' must come first, in front of every flag"),
+        (["demo", "--avatars", "0"], "--avatars: 0 is too small, it must be at least 1"),
+        (["demo", "-b", "3"], "there is no flag -b"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_carried_out_is_said_with_the_usage(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        parsed(*words)
+    assert caught.value.message == said
+    assert caught.value.exit_code == 2
+    assert "-h" in caught.value.hint
+    out, err = capsys.readouterr()
+    assert (out, err[:7]) == ("", "usage: ")
+
+
+def test_settings_flags_are_handed_on_only_where_typed() -> None:
+    invocation = parsed("--db-host", "h", "--s3-max-connections=7", "--db-table", "my table", "--config", "x.toml")
+    assert invocation.setting_flags == {"db_host": "h", "s3_max_connections": "7", "db_table": "my table"}
+    assert invocation.config_file == Path("x.toml")
+
+
+def help_of(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """Return what -h prints at 80 columns."""
+    with pytest.raises(SystemExit) as left:
+        parse([*argv, "-h"], environ={})
+    assert left.value.code == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def test_help_begins_with_the_usage_line_and_describes_every_flag(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = help_of(capsys, PROGRAM)
+    assert text.startswith("usage: sketch_migrate.py [-h] [-p PARALLELIZATION_LEVEL] [-b BATCH_SIZE]")
+    flags = "-p -b -l -v -d -s -t -w -y --parallelization-level --batch-size --limit --verbose --dry-run --status-only"
+    flags += (
+        " --technical-status --overwrite --say-yes --config --json --no-progress --version --avatars --dir --no-wait"
+    )
+    missing = [flag for flag in flags.split() if not re.search(rf"[\s\[]{flag}[\s,\]]", text)]
+    assert missing == []
+    assert [declared.flag for declared in setting_fields() if f"  {declared.flag} " not in text] == []
+    assert all(f"  {word} " in text for word in COMMANDS)
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+@pytest.mark.parametrize(
+    ("argv0", "named"),
+    [
+        ("/usr/bin/sketch-migrate", "sketch-migrate"),
+        ("sketch_migrate.py", "sketch_migrate.py"),
+        ("/lib/sketch_migrate/__main__.py", "python -m sketch_migrate"),
+    ],
+)
+def test_the_program_is_named_as_it_was_called(capsys: pytest.CaptureFixture[str], argv0: str, named: str) -> None:
+    assert help_of(capsys, argv0).startswith(f"usage: {named} [-h] [-p ")
+    assert help_of(capsys, argv0, "demo").startswith(f"usage: {named} demo [-h]")
+
+
+def test_version_names_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        parsed("--version")
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"sketch-migrate {__version__}\n"
+
+
+def test_demo_has_flags_of_its_own() -> None:
+    assert parsed("demo").demo == DemoArguments(avatars=10_000, directory=None, wait=True)
+    invocation = parsed("demo", "--avatars", "12", "--dir", "/x", "--no-wait")
+    assert (invocation.command, invocation.demo) == ("demo", DemoArguments(12, Path("/x"), wait=False))
+
+
+def test_demo_takes_its_size_from_the_environment() -> None:
+    def demo(value: str) -> DemoArguments | None:
+        return parse([PROGRAM, "demo"], environ={"DEMO_AVATARS": value}).demo
+
+    assert demo("34") == DemoArguments(avatars=34, directory=None, wait=True)
+    assert demo("") == DemoArguments(avatars=10_000, directory=None, wait=True)
+    with pytest.raises(UsageError, match="'many' is not a whole number"):
+        demo("many")
+
+
+def test_reading_the_command_line_imports_nothing_slow(tmp_path: Path) -> None:
+    # Elsewhere than in the checkout, where the classic command at the root would be imported instead of the package.
+    code = "import sys, sketch_migrate.cli.arguments; print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path)
+    assert {"botocore", "psycopg", "uvloop", "httptools", "rich", "asyncio"} & set(shown.stdout.split()) == set()
