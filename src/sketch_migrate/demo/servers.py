@@ -58,7 +58,8 @@ class PostgresServer:
     """A PostgreSQL server with a data folder of its own; it can be stopped, killed and started again.
 
     ``folder`` is made if need be; the cluster lies in its sub-folder ``data`` and is created at the first start. The
-    superuser's password is in ``password``. As root, the server runs as ``nobody``, because it refuses to be root.
+    superuser's password is in ``password``, and ``psql`` and its like are in the folder ``programs``. As root, the
+    server runs as ``nobody``, because it refuses to be root.
     """
 
     host = LOOPBACK
@@ -70,7 +71,7 @@ class PostgresServer:
         self.password = secrets.token_urlsafe(12)
         self._folder = folder
         self._system_user = _UNPRIVILEGED_USER if os.geteuid() == 0 else None
-        self._programs = programs or postgres_programs()
+        self.programs = programs or postgres_programs()
         self._options = dict(options or {})
         self._process: ServerProcess | None = None
 
@@ -87,7 +88,7 @@ class PostgresServer:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self._process = ServerProcess(
             "PostgreSQL",
-            [self._programs / "postgres", "-D", self._data, *options],
+            [self.programs / "postgres", "-D", self._data, *options],
             log_path=self._folder / "postgres.log",
             environ=_plain_environment(),
             user=self._system_user,
@@ -128,7 +129,7 @@ class PostgresServer:
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._system_user is not None:
             shutil.chown(self._folder, user=self._system_user)
-            self._programs = _reachable_programs(self._programs, self._folder, self._system_user)
+            self.programs = _reachable_programs(self.programs, self._folder, self._system_user)
         password_file = self._folder / "password"
         password_file.write_text(self.password)
         if self._system_user is not None:
@@ -138,7 +139,7 @@ class PostgresServer:
         options = ["--username", self.user, "--encoding=UTF8", "--no-locale", "--no-sync", "--auth=scram-sha-256"]
         try:
             subprocess.run(  # noqa: S603 # our own command
-                [self._programs / "initdb", "-D", self._data, f"--pwfile={password_file}", *options],
+                [self.programs / "initdb", "-D", self._data, f"--pwfile={password_file}", *options],
                 check=True,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

@@ -1,0 +1,168 @@
+"""The demo from start to end: servers, avatars, status, migration, status, check, and where to go from there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import sketch_migrate
+from sketch_migrate.demo.servers import postgres_programs, postgres_server, rclone_program, rclone_server
+from sketch_migrate.demo.world import LEGACY_BUCKET, PRODUCTION_BUCKET, PRODUCTION_PREFIX, World
+from sketch_migrate.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sketch_migrate.report.terminal import Terminal
+
+_MIGRATE = ("-y", "-w")  # nobody else writes to the demo's production bucket, so nothing can be overwritten
+
+
+class DemoRequest(Protocol):
+    """What was asked for: how many avatars, in which folder (None: a temporary one), and whether to wait at the end."""
+
+    @property
+    def avatars(self) -> int: ...  # noqa: D102 # see the class
+    @property
+    def directory(self) -> Path | None: ...  # noqa: D102
+    @property
+    def wait(self) -> bool: ...  # noqa: D102
+
+
+def run_demo(request: DemoRequest, terminal: Terminal) -> int:
+    """Show a whole migration on servers that are started for it; return the exit code of the first step that failed.
+
+    Raises ``UsageError`` where the extra ``demo`` is not installed or the folder is in use, ``ServerFailed`` where a
+    server does not start.
+    """
+    postgres_programs(), rclone_program()  # before anything is made
+    with _terminated_gently(), ExitStack() as stack:
+        folder = _folder(request.directory, stack)
+        world = _start(folder, request.avatars, terminal, stack)
+        for title, flags in (
+            ("How things are", ("-s",)),
+            ("Migrate: copy the objects, then let the rows point at the copies", _MIGRATE),
+            ("How things are now", ("-s",)),
+        ):
+            terminal.result(f"\n== {title}\n$ {_command_name()} {' '.join(flags)}\n")
+            if exit_code := _run_tool(flags, world, folder):
+                return exit_code
+        if broken := world.broken_rows():
+            terminal.result(f"\n{len(broken)} rows are wrong:\n" + "\n".join(broken[:20]))
+            return 1
+        terminal.result(f"\n== Checked\nEach of the {request.avatars} rows points at its own picture in production.")
+        terminal.result(_where_to_go(world, folder))
+        if request.wait and sys.stdin.isatty():
+            _wait_for_enter(terminal)
+    return 0
+
+
+def _start(folder: Path, avatars: int, terminal: Terminal, stack: ExitStack) -> World:
+    """Start both servers below the folder and fill them."""
+    terminal.result(f"== An application, in {folder}")
+    started = time.monotonic()
+    for bucket in (LEGACY_BUCKET, PRODUCTION_BUCKET):
+        (folder / "objects" / bucket).mkdir(parents=True)
+    postgres = stack.enter_context(postgres_server(folder / "postgres"))
+    store = stack.enter_context(rclone_server(folder / "objects"))
+    terminal.result(f"PostgreSQL on {postgres.host}:{postgres.port}, an S3 server (rclone) on {store.endpoint_url}.")
+    world = World(postgres, store, avatars)
+    world.populate()
+    world.write_environment(folder / "env")
+    legacy = len(world.legacy_numbers)
+    terminal.result(
+        f"{avatars} avatars with a row each, in {time.monotonic() - started:.1f} s:"
+        f" {legacy} legacy, {avatars - legacy} already in production."
+    )
+    return world
+
+
+def _run_tool(flags: Sequence[str], world: World, folder: Path) -> int:
+    """Run the real tool, as a person would, in a process of its own and in the demo's folder; return its exit code.
+
+    Ctrl-C reaches it directly; it stops and says how to go on, and the demo ends with it.
+    """
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("SKETCH_", "AWS_", "PG"))}
+    environ = {**own, **world.environ(), "PYTHONPATH": str(Path(sketch_migrate.__file__).parents[1])}
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        # -P: whatever lies in the current folder is not part of the tool
+        command = [sys.executable, "-P", "-m", "sketch_migrate", *flags]
+        return subprocess.run(command, env=environ, cwd=folder, check=False).returncode  # noqa: S603 # our own command
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _folder(directory: Path | None, stack: ExitStack) -> Path:
+    """Make the folder that holds everything, removed at the end if it was nobody's choice."""
+    if directory is None:
+        temporary = tempfile.TemporaryDirectory(prefix="sketch-demo-", ignore_cleanup_errors=True)
+        folder = Path(stack.enter_context(temporary))
+        folder.chmod(0o711)  # PostgreSQL may run as another user, who has to pass through
+        return folder
+    folder = directory.expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        in_use = any(folder.iterdir())
+    except OSError as error:
+        raise UsageError(
+            f"the folder {folder} cannot be used: {error.strerror}", hint="Choose another --dir."
+        ) from error
+    if in_use:
+        raise UsageError(f"the folder {folder} is not empty", hint="Choose another --dir, or remove what is in it.")
+    return folder
+
+
+def _where_to_go(world: World, folder: Path) -> str:
+    tool, query = _command_name(), "SELECT * FROM avatars ORDER BY id DESC LIMIT 5"
+    return f"""
+== Look around, in another terminal, while the servers are up
+  . {folder}/env
+  {tool} -s
+  psql -c "{query}"
+  rclone ls :s3:{PRODUCTION_BUCKET}/{PRODUCTION_PREFIX} | head
+  ls {folder}/objects/{PRODUCTION_BUCKET}/{PRODUCTION_PREFIX} | head
+The database is {world.postgres.host}:{world.postgres.port}, the store {world.store.endpoint_url}; keys are in env.
+
+== Run it on your own data
+  1. Say where everything is: edit lib/config.py in a checkout, or write sketch-migrate.toml.
+  2. export SKETCH_DB_USER=… SKETCH_DB_PASS=… AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…
+  3. {tool} -s             how things are; changes nothing
+  4. {tool} -v -d -p 1     what would be done, entry by entry; changes nothing
+  5. {tool}                do it; stop it at any time, and start it again to go on
+"""
+
+
+def _command_name() -> str:
+    """How the tool is called here: the installed command, or the script of a checkout."""
+    return "./sketch_migrate.py" if Path(sys.argv[0]).name == "sketch_migrate.py" else "sketch-migrate"
+
+
+def _wait_for_enter(terminal: Terminal) -> None:
+    terminal.result("The servers stay up until you press Enter.")
+    try:
+        sys.stdin.readline()
+    except KeyboardInterrupt:
+        terminal.result("")
+    terminal.result("Stopped.")
+
+
+@contextmanager
+def _terminated_gently() -> Iterator[None]:
+    """Let SIGTERM end the block as an exception, so that servers are stopped and files removed."""
+
+    def leave(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
