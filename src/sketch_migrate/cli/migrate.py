@@ -16,16 +16,21 @@ from sketch_migrate import __version__
 from sketch_migrate.ledger import Ledger
 from sketch_migrate.mapping import Mapping
 from sketch_migrate.migration.copier import Copier
-from sketch_migrate.migration.preflight import check_database, check_reading, check_writing
+from sketch_migrate.migration.preflight import (
+    PATIENCE_SECONDS,
+    check_database,
+    check_reading,
+    check_writing,
+    store_name,
+)
 from sketch_migrate.migration.runner import Finished, Migration, migrate
 from sketch_migrate.migration.stop import Stop
 from sketch_migrate.model import Result, Summary, Tally
 from sketch_migrate.postgres.connection import Database
 from sketch_migrate.reconcile.status import read_status
-from sketch_migrate.report.tables import entry_line, status_json, status_report, summary, summary_json, tech_status
-from sketch_migrate.s3.client import S3Client
-from sketch_migrate.s3.config import S3Config
-from sketch_migrate.s3.credentials import CredentialSource
+from sketch_migrate.report.entries import entry_lines
+from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
+from sketch_migrate.s3 import CredentialSource, S3Client, S3Config
 
 if TYPE_CHECKING:
     from sketch_migrate.model import Status
@@ -74,7 +79,8 @@ class Observer:
         self.tally += Tally.of(results)
         if self.job.options.verbose:
             for result in results:
-                self.job.terminal.entry(entry_line(result, self.job.mapping, dry_run=self.job.options.dry_run))
+                for line in entry_lines(result, self.job.mapping, self.job.settings, dry_run=self.job.options.dry_run):
+                    self.job.terminal.entry(line)
         self.progress.update(self.rows, self.tally)
 
 
@@ -94,12 +100,13 @@ class Job:
         """Open the store and the database, and check all that can be checked without writing."""
         settings = self.settings
         self.terminal.message(f"Log: {self.run.log_path}")
-        self.store = await self._opened.enter_async_context(S3Client(_s3_config(settings), CredentialSource.from_environment()))
+        self.store = await self._opened.enter_async_context(
+            S3Client(_s3_config(settings), CredentialSource.from_environment())
+        )
         self.database = Database(settings, stopping=self.stop.event)
         writes = not (self.options.dry_run or self.options.status_only)
         self.table = await check_database(self.database, settings, for_writing=writes)
-        with self.store.without_patience():
-            notices = await check_reading(self.store, settings)
+        notices = await check_reading(self.store.retrying(PATIENCE_SECONDS), settings)
         self.mapping = Mapping(
             settings.legacy_bucket,
             settings.legacy_prefix,
@@ -116,7 +123,7 @@ class Job:
         change = "replacing what differs there" if self.options.overwrite else "replacing nothing that differs there"
         return (
             f"This copies s3://{s.legacy_bucket}/{s.legacy_prefix}… to s3://{s.production_bucket}/{s.production_prefix}…\n"
-            f"at {self.store.where}, {change},\n"
+            f"at {store_name(s)}, {change},\n"
             f"and sets {s.db_table}.{s.db_path_column} from {s.legacy_prefix}… to {s.production_prefix}…\n"
             f"in the database {self.database.where}. Nothing is deleted.\n"
             "Go on?"
@@ -131,8 +138,7 @@ class Job:
         """Migrate, or play it through for a dry run, then report. An error that ended it is raised after the report."""
         self._take_signals()
         if not self.options.dry_run:
-            with self.store.without_patience():
-                await check_writing(self.store, self.settings)
+            await check_writing(self.store.retrying(PATIENCE_SECONDS), self.settings)
         began = time.monotonic()
         async with Ledger(self.run.ledger_path, description=self._description()) as ledger:
             with self.terminal.progress(self.table.estimated_rows) as progress:

@@ -12,14 +12,14 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from sketch_migrate.errors import BucketMissing, CredentialsError, ObjectMissing, S3Error
-from sketch_migrate.s3.client import same_content
+from sketch_migrate.s3 import same_content
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from sketch_migrate.migration.stop import Stop
     from sketch_migrate.model import Location, Move, ObjectInfo
-    from sketch_migrate.s3.client import S3Client
+    from sketch_migrate.s3 import S3Client
 
 COMPARE_BYTES = 8 * 2**20
 """Objects whose ETags do not compare are read in pieces of this size, one of each side at a time."""

@@ -15,8 +15,11 @@ from sketch_migrate.postgres.privileges import inspect_table
 if TYPE_CHECKING:
     from sketch_migrate.postgres.connection import Database
     from sketch_migrate.postgres.references import Table
-    from sketch_migrate.s3.client import S3Client
+    from sketch_migrate.s3 import S3Client
     from sketch_migrate.settings import Settings
+
+PATIENCE_SECONDS = 3.0
+"""For a store that does not answer before the run: a wrong address is told at once, a hiccup is passed."""
 
 PROBE_NAME = ".sketch-migrate-write-check"
 
@@ -40,7 +43,7 @@ async def check_reading(store: S3Client, settings: Settings) -> list[str]:
             page = await store.list_page(bucket, prefix, max_keys=2)
         except BucketMissing as error:
             raise BucketMissing(
-                f"there is no bucket {bucket} at {store.where}", hint=f"Set {side}_BUCKET, or make the bucket."
+                f"there is no bucket {bucket} at {store_name(settings)}", hint=f"Set {side}_BUCKET, or make the bucket."
             ) from error
         except S3Refused as error:
             raise _refused(error, f"list s3://{bucket}/{prefix}", "s3:ListBucket") from error
@@ -74,6 +77,11 @@ async def check_writing(store: S3Client, settings: Settings) -> None:
     except S3Error as error:
         message = f"the upload {upload_id} to {location}, begun to try the right to write, was not called off: {error}"
         raise S3Refused(message, hint=f"Allow s3:AbortMultipartUpload. {RIGHTS}", code=error.code) from error
+
+
+def store_name(settings: Settings) -> str:
+    """Name the store in a message."""
+    return settings.s3_endpoint_url or f"AWS in {settings.s3_region}"
 
 
 def _refused(error: S3Refused, what: str, right: str) -> S3Refused:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sketch_migrate.s3.client import S3Client
+    from sketch_migrate.s3 import S3Client
 
 
 @dataclass(frozen=True, slots=True)

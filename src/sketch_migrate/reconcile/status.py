@@ -12,7 +12,7 @@ from sketch_migrate.reconcile.listing import measure
 if TYPE_CHECKING:
     from sketch_migrate.postgres.connection import Connection, Database
     from sketch_migrate.postgres.references import Table
-    from sketch_migrate.s3.client import S3Client
+    from sketch_migrate.s3 import S3Client
     from sketch_migrate.settings import Settings
 
 

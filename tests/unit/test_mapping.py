@@ -1,0 +1,50 @@
+"""The rule from legacy path to production path."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sketch_migrate.mapping import MAX_KEY_BYTES, Mapping, Unmappable
+from sketch_migrate.model import Location, Move, Reference
+
+MAPPING = Mapping("old", "image/", "new", "avatar/")
+
+
+def test_only_the_prefix_changes() -> None:
+    old, new = "image/a/image/b.png", "avatar/a/image/b.png"
+    reference = Reference(7, old)
+    moved = Move(reference, new, Location("old", old), Location("new", new))
+    assert MAPPING.move(reference) == moved
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=200))
+def test_everything_behind_the_prefix_stays_as_it_is(rest: str) -> None:
+    assert MAPPING.production_path(f"image/{rest}") == f"avatar/{rest}"
+
+
+def test_the_bare_prefix_names_no_object() -> None:
+    with pytest.raises(Unmappable, match="names no object"):
+        MAPPING.production_path("image/")
+
+
+@pytest.mark.parametrize("path", ["", "avatar/a", "Image/a", "image", "/image/a"])
+def test_a_path_of_another_side_is_no_business_of_the_mapping(path: str) -> None:
+    assert not MAPPING.is_legacy(path)
+    with pytest.raises(ValueError, match="does not begin with"):
+        MAPPING.production_path(path)
+
+
+def test_a_key_may_have_1024_bytes_and_not_one_more() -> None:
+    room = MAX_KEY_BYTES - len("avatar/")
+    assert len(MAPPING.production_path("image/" + "é" * (room // 2)).encode()) == MAX_KEY_BYTES - room % 2
+    with pytest.raises(Unmappable, match="1025 bytes"):
+        MAPPING.production_path("image/" + "x" * (room + 1))
+
+
+def test_a_path_must_fit_its_column() -> None:
+    narrow = Mapping("old", "image/", "new", "avatar/", max_path_chars=10)
+    assert narrow.production_path("image/äöü") == "avatar/äöü"
+    with pytest.raises(Unmappable, match="11 characters; the column holds 10"):
+        narrow.production_path("image/abcd")
