@@ -199,7 +199,7 @@ def _commands_help(program: str, environ: Mapping[str, str]) -> str:
     lines = ["commands (the first argument; without one it migrates):"]
     for word, command in COMMANDS.items():
         usage = " ".join(_command_parser(program, word, environ).format_usage().split())
-        lines += [f"  {usage.removeprefix(f'usage: {program} ')}", f"                        {command.summary}"]
+        lines += [f"  {usage.removeprefix(f'usage: {program} ')}", f"      {command.summary}"]
     return "\n".join(lines)
 
 

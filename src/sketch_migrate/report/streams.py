@@ -105,10 +105,12 @@ class Streams:
         self._above_the_bar.clear()
         try:
             if text:
-                # Raw segments: rich neither measures, wraps nor colours what is in them.
-                self._live.console.print(Segments([Segment(text)]), end="")
+                # Raw segments, uncropped: rich neither measures, wraps nor colours what is in them.
+                self._live.console.print(Segments([Segment(text)]), end="", crop=False)
             self._live.refresh()
         except OSError:
+            if self._stderr is not None:
+                _point_at_nothing(self._stderr)
             self._stderr = None
 
     def _write_stdout(self, text: str, *, flush: bool) -> None:

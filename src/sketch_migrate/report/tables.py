@@ -83,7 +83,7 @@ def _headline(summary: Summary) -> str:
     if summary.dry_run:
         return "Dry run: nothing was changed."
     if summary.tally.needing_a_person:
-        return f"Finished, but {_count(summary.tally.needing_a_person, 'entry', 'entries')} need a person."
+        return f"Finished, but {_count(summary.tally.needing_a_person, 'entry needs', 'entries need')} a person."
     if summary.rows_left:
         return "Finished what was asked for; legacy rows are left."
     return "All migrated." if summary.tally.scanned else "There was nothing to migrate."
@@ -95,7 +95,7 @@ def _outcomes(summary: Summary) -> str:
     width = max(len(f"{number:,}") for number in (*counts.values(), tally.objects_copied))
     meanings = {outcome.value: meaning for outcome, meaning in _MEANINGS.items()}
     if summary.dry_run:
-        meanings["migrated"] = "would be migrated: object copied if not there, row changed"
+        meanings["migrated"] = "would be migrated: object copied, row changed"
     lines = [f"  {word:<12}{number:>{width},}  {meanings[word]}" for word, number in counts.items() if word in meanings]
     passes = _count(summary.passes, "pass", "passes")
     pace = f"{_elapsed(summary.elapsed_seconds)}, {summary.rows_per_second:,.0f} rows/s"

@@ -1,0 +1,135 @@
+"""What progress says, decided from figures and a clock that the test turns."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from sketch_migrate.model import Tally
+from sketch_migrate.report.progress import EverySoOften, Figures, Pace, Progress, bar, duration, line
+
+
+class Clock:
+    """A monotonic clock that stands still until it is turned."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Read the clock."""
+        return self.now
+
+
+def drawn(figures: Figures, width: int = 80) -> list[str]:
+    """Return the bar's lines on a terminal without colours."""
+    screen = io.StringIO()
+    Console(file=screen, width=width, force_terminal=True, color_system=None).print(bar(figures))
+    return screen.getvalue().splitlines()
+
+
+TROUBLED = Tally(migrated=12_000, missing=3, failed=1)
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        (Figures(), "0 rows"),
+        (Figures(0, 20_000), "0 of 20,000 rows, 0 %"),
+        (
+            Figures(12_500, 20_000, TROUBLED, "", 2500.0),
+            "12,500 of 20,000 rows, 62 %, 2,500 rows/s, 0:03 left; missing 3, failed 1",
+        ),
+        (Figures(5, 0, Tally(migrated=5), "", 1.0), "5 rows, 1 rows/s"),
+        (Figures(30, 20, Tally(migrated=30), "", 10.0), "30 rows, 10 rows/s"),
+        (Figures(1, -1, Tally(migrated=1)), "1 rows"),
+        (Figures(20, 20, Tally(migrated=20), "", 10.0), "20 of 20 rows, 100 %, 10 rows/s, 0:00 left"),
+        (Figures(199_999, 200_000), "199,999 of 200,000 rows, 99 %"),
+        (Figures(3, 10, Tally(conflict=3), "database is away"), "3 of 10 rows, 30 %; conflict 3; database is away"),
+        (Figures(1, 10**9, Tally(migrated=1), "", 0.01), "1 of 1,000,000,000 rows, 0 %, 0 rows/s"),
+    ],
+)
+def test_the_plain_line(figures: Figures, said: str) -> None:
+    assert line(figures) == said
+
+
+def test_the_bar_is_one_line_while_all_is_well() -> None:
+    (only,) = drawn(Figures(12_500, 20_000, Tally(migrated=12_500), "", 2500.0))
+    assert only.startswith("12,500 of 20,000 rows ━")
+    assert only.endswith(" 62 % 2,500 rows/s 0:03 left")
+    assert len(only) == 80
+
+
+def test_the_bar_says_below_what_is_wrong_and_what_it_waits_for() -> None:
+    top, below = drawn(Figures(12_500, 20_000, TROUBLED, "database is away, waiting", 2500.0))
+    assert top.startswith("12,500 of 20,000 rows ━")
+    assert below.rstrip() == "missing 3, failed 1  database is away, waiting"
+
+
+def test_the_bar_stays_in_its_lines_whatever_the_figures() -> None:
+    figures = Figures(399_000_000, 400_000_000, TROUBLED, "waiting " * 30, 1.5)
+    lines = drawn(figures)
+    assert [len(text) <= 80 for text in lines] == [True, True]
+    assert lines[0].startswith("399,000,000 of 400,000,000 rows")
+    assert lines[1].rstrip().endswith("…")
+
+
+def test_the_rate_is_that_of_the_last_half_minute() -> None:
+    pace = Pace(0.0)
+    for second in range(1, 101):
+        pace.add(float(second), 100 * second)
+    for second in range(101, 201):
+        pace.add(float(second), 10_000 + 10 * (second - 100))
+    assert pace.rows_per_second(200.0) == pytest.approx(10.0)
+
+
+def test_the_rate_falls_while_nothing_comes() -> None:
+    pace = Pace(0.0)
+    assert pace.rows_per_second(5.0) is None
+    pace.add(10.0, 1000)
+    assert pace.rows_per_second(10.0) == pytest.approx(100.0)
+    assert pace.rows_per_second(20.0) == pytest.approx(50.0)
+
+
+def test_the_rate_keeps_few_samples_however_many_updates_come() -> None:
+    pace = Pace(0.0)
+    for number in range(100_000):
+        pace.add(number / 1000, number)
+    assert len(pace._samples) <= 63  # noqa: SLF001 - that memory stays small is the claim
+    assert pace.rows_per_second(100.0) == pytest.approx(1000.0, rel=0.01)
+
+
+def test_every_so_often_is_due_once_a_period() -> None:
+    often = EverySoOften(5.0, 100.0)
+    assert [often.is_due(now) for now in (100.0, 104.9, 105.0, 105.1, 109.9, 110.0, 130.0, 131.0)] == [
+        False, False, True, False, False, True, True, False,
+    ]  # fmt: skip
+
+
+def test_update_keeps_the_newest_figures_and_a_better_total() -> None:
+    clock, updates = Clock(), list[int]()
+    progress = Progress(100, clock, on_update=lambda: updates.append(1), on_note=pytest.fail)
+    clock.now += 2.0
+    progress.update(10, Tally(migrated=10))
+    assert progress.figures == Figures(10, 100, Tally(migrated=10), "", 5.0)
+    progress.update(20, Tally(migrated=20), total_rows=50)
+    progress.update(30, Tally(migrated=30))
+    assert progress.figures == Figures(30, 50, Tally(migrated=30), "", 15.0)
+    assert len(updates) == 3
+
+
+def test_a_note_is_news_once_and_shows_no_control_characters() -> None:
+    notes: list[str] = []
+    progress = Progress(100, Clock(), on_update=pytest.fail, on_note=lambda: notes.append(progress.figures.note))
+    for text in ("away\x1b[2J", "away\x1b[2J", "", "away\x1b[2J"):
+        progress.note(text)
+    assert notes == [r"away\x1b[2J"] * 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0:00"), (7.4, "0:07"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03"), (90_000, "25:00:00")],
+)
+def test_durations(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
