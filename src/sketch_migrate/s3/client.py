@@ -1,0 +1,269 @@
+"""The operations: head, get, copy, put, delete, list and multipart uploads, on one store.
+
+::
+
+    async with S3Client(S3Config(endpoint_url=…), CredentialSource.from_environment()) as client:
+        result = await client.copy(Location("legacy", "image/a.png"), Location("production", "avatar/a.png"))
+
+Every operation raises an ``S3Error``: ``ObjectMissing``, ``BucketMissing``, ``PreconditionFailed``, ``S3Refused`` and
+``CredentialsError`` at once; ``S3Unreachable``, ``S3Busy`` and ``S3Malformed`` after trying for ``retry_seconds``. A
+request that was sent again may have taken effect before: all operations here can be repeated without harm.
+"""
+
+from __future__ import annotations
+
+from copy import copy as shallow_copy
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from sketch_migrate.errors import BucketMissing, ObjectMissing, PreconditionFailed, S3Error, S3Malformed
+from sketch_migrate.model import Location, ObjectInfo
+from sketch_migrate.s3 import multipart, replies, xml
+from sketch_migrate.s3.addressing import copy_source, encode_query
+from sketch_migrate.s3.exchange import Exchange
+from sketch_migrate.s3.messages import Request
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from sketch_migrate.s3.config import S3Config
+    from sketch_migrate.s3.credentials import CredentialSource
+    from sketch_migrate.s3.xml import ListPage
+
+# What S3 and its relatives say to a copy of an object that is too large for CopyObject.
+_TOO_LARGE_CODES = frozenset({"InvalidRequest", "EntityTooLarge", "InvalidArgument"})
+
+
+@dataclass(frozen=True, slots=True)
+class CopyResult:
+    """A copy that S3 confirmed. ``size_bytes`` is None where it was not told; ``attempts`` counts requests sent."""
+
+    etag: str
+    attempts: int
+    size_bytes: int | None = None
+
+
+class S3Client:
+    """An asynchronous client of one store, for one event loop and any number of concurrent callers.
+
+    Connections open when they are needed. At most ``max_connections`` requests are in flight.
+    """
+
+    def __init__(self, config: S3Config, credentials: CredentialSource) -> None:
+        self.config = config
+        self._exchange = Exchange(config, credentials)
+        self._retry_seconds = config.retry_seconds
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._exchange.close()
+
+    @property
+    def requests_sent(self) -> Counter[str]:
+        """Requests by operation (``CopyObject`` …), repeated ones included."""
+        return self._exchange.requests_sent
+
+    def retrying(self, seconds: float) -> S3Client:
+        """Return this client with another patience: the same connections, limits and counters.
+
+        For the checks before a run, where a wrong host name should be told at once and not after minutes. It needs no
+        closing of its own.
+        """
+        other = shallow_copy(self)
+        other._retry_seconds = seconds  # noqa: SLF001 - it is one of us
+        return other
+
+    def stop_retrying(self) -> None:
+        """End all waits between attempts at once and make no further ones: what fails raises its last error."""
+        self._exchange.stop_retrying()
+
+    # -- objects
+
+    async def head(self, location: Location) -> ObjectInfo:
+        """Return size, ETag and headers of an object. A missing bucket looks like a missing object here."""
+        request = Request("HeadObject", "HEAD", location)
+        return await self._exchange.perform(request, replies.object_info, self._retry_seconds)
+
+    async def get(self, location: Location, first_byte: int, last_byte: int, *, if_match: str = "") -> bytes:
+        """Return the bytes of a range, both ends included, cut at the object's end.
+
+        ``if_match`` is an ETag that the object must have, else ``PreconditionFailed``.
+        """
+        headers = [("range", f"bytes={first_byte}-{last_byte}")]
+        if if_match:
+            headers.append(("if-match", f'"{if_match}"'))
+        request = Request("GetObject", "GET", location, headers=headers)
+        return await self._exchange.perform(request, replies.ranged(first_byte, last_byte), self._retry_seconds)
+
+    async def copy(self, source: Location, target: Location) -> CopyResult:
+        """Copy an object within the store, with its content headers, user metadata and tags.
+
+        An object over ``copy_limit_bytes`` is copied in parts when the store refuses to copy it whole. An
+        ``ObjectMissing`` is about the source.
+        """
+        headers = [("x-amz-copy-source", copy_source(source))]
+        request = Request("CopyObject", "PUT", target, headers=headers, source=source)
+        try:
+            etag = await self._exchange.perform(request, replies.copied, self._retry_seconds)
+        except S3Error as error:
+            if error.code not in _TOO_LARGE_CODES:
+                raise
+            info = await self.head(source)
+            if info.size_bytes <= self.config.copy_limit_bytes:
+                raise
+            etag = await multipart.copy_in_parts(self, source, target, info)
+            return CopyResult(etag, request.attempts, info.size_bytes)
+        return CopyResult(etag, request.attempts)
+
+    async def put(self, location: Location, body: bytes, headers: Mapping[str, str] | None = None) -> str:
+        """Store an object and return its ETag. ``headers`` are sent (and signed) with it.
+
+        Where a first attempt's reply was lost, a condition (``If-None-Match: *``) fails at the second because the first
+        one was carried out: then what is there is compared, and equal content is success.
+        """
+        request = Request(
+            "PutObject",
+            "PUT",
+            location,
+            headers=_header_list(headers or {}),
+            body=body,
+            body_sha256=sha256(body).hexdigest(),
+        )
+        try:
+            return await self._exchange.perform(request, replies.stored, self._retry_seconds)
+        except PreconditionFailed:
+            if request.attempts > 1 and (etag := await self._holds(location, body)):
+                return etag
+            raise
+
+    async def _holds(self, location: Location, body: bytes) -> str:
+        """Return the ETag of an object if its content is ``body``, else an empty string."""
+        info = await self.head(location)
+        if info.size_bytes != len(body):
+            return ""
+        if body and await self.get(location, 0, len(body) - 1, if_match=info.etag) != body:
+            return ""
+        return info.etag
+
+    async def delete(self, location: Location) -> None:
+        """Delete an object. That it is gone already is no error, as in S3 itself."""
+        request = Request("DeleteObject", "DELETE", location)
+        try:
+            await self._exchange.perform(request, replies.done, self._retry_seconds)
+        except ObjectMissing:
+            return
+
+    async def tags(self, location: Location) -> list[tuple[str, str]]:
+        """Return an object's tags; none where the store knows no tags."""
+        request = Request("GetObjectTagging", "GET", location, query="tagging=")
+        return await self._exchange.perform(request, replies.tags, self._retry_seconds)
+
+    # -- listings
+
+    async def list_page(
+        self, bucket: str, prefix: str, *, start_after: str = "", continuation_token: str = "", max_keys: int = 1000
+    ) -> ListPage:
+        """Return up to ``max_keys`` objects under a prefix, after the key ``start_after`` or from a page's token on."""
+        parameters = {"list-type": "2", "encoding-type": "url", "prefix": prefix, "max-keys": str(max_keys)}
+        if continuation_token:
+            parameters["continuation-token"] = continuation_token
+        elif start_after:
+            parameters["start-after"] = start_after
+        request = Request("ListObjectsV2", "GET", Location(bucket, ""), query=encode_query(parameters))
+        return await self._exchange.perform(request, replies.listing, self._retry_seconds)
+
+    async def list_pages(self, bucket: str, prefix: str) -> AsyncIterator[ListPage]:
+        """Yield all pages of a listing. It is complete or it raises; a token that repeats would go on for ever."""
+        token = ""
+        seen: set[str] = set()
+        while True:
+            page = await self.list_page(bucket, prefix, continuation_token=token)
+            yield page
+            if page.next_token is None:
+                return
+            token = page.next_token
+            if token in seen:
+                raise S3Malformed(
+                    f"ListObjectsV2 s3://{bucket}/{prefix}: the store repeats a continuation token",
+                    hint="The listing would never end. This is a fault of the store.",
+                )
+            seen.add(token)
+
+    # -- multipart uploads
+
+    async def create_multipart_upload(self, location: Location, headers: Mapping[str, str]) -> str:
+        """Begin an upload with the headers that the object shall have, and return its id."""
+        request = Request("CreateMultipartUpload", "POST", location, query="uploads=", headers=_header_list(headers))
+        return await self._exchange.perform(request, replies.upload_id, self._retry_seconds)
+
+    async def upload_part_copy(
+        self,
+        source: Location,
+        target: Location,
+        upload_id: str,
+        part_number: int,
+        byte_range: tuple[int, int],
+        *,
+        if_match: str,
+    ) -> str:
+        """Copy a range of bytes (both ends included) as a part, if the source still has that ETag; return the part's.
+
+        Parts are numbered from 1; all but the last are at least 5 MiB.
+        """
+        query = encode_query({"partNumber": str(part_number), "uploadId": upload_id})
+        headers = [
+            ("x-amz-copy-source", copy_source(source)),
+            ("x-amz-copy-source-if-match", f'"{if_match}"'),
+            ("x-amz-copy-source-range", f"bytes={byte_range[0]}-{byte_range[1]}"),
+        ]
+        request = Request("UploadPartCopy", "PUT", target, query=query, headers=headers, source=source)
+        return await self._exchange.perform(request, replies.part_copied, self._retry_seconds)
+
+    async def complete_multipart_upload(self, location: Location, upload_id: str, part_etags: Sequence[str]) -> str:
+        """Make the object of parts 1, 2, … and return its ETag.
+
+        Where the reply of a first attempt was lost, the second finds no such upload: then the object that is there is
+        recognised by the ETag that these parts make.
+        """
+        body = xml.complete_document(part_etags)
+        query = encode_query({"uploadId": upload_id})
+        request = Request("CompleteMultipartUpload", "POST", location, query=query, body=body)
+        request.body_sha256 = sha256(body).hexdigest()
+        try:
+            return await self._exchange.perform(request, replies.completed, self._retry_seconds)
+        except S3Error as error:
+            if error.code != "NoSuchUpload" or request.attempts == 1:
+                raise
+            info = await self.head(location)
+            if info.etag != multipart.expected_etag(part_etags):
+                raise
+            return info.etag
+
+    async def abort_multipart_upload(self, location: Location, upload_id: str) -> None:
+        """Discard an upload and its parts. That it is gone already is no error."""
+        query = encode_query({"uploadId": upload_id})
+        request = Request("AbortMultipartUpload", "DELETE", location, query=query)
+        try:
+            await self._exchange.perform(request, replies.done, self._retry_seconds)
+        except BucketMissing:
+            raise
+        except S3Error as error:
+            if error.code != "NoSuchUpload":
+                raise
+
+
+def _header_list(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Lower the names, and refuse what would begin another header line. Raises ``ValueError``."""
+    for name, value in headers.items():
+        if not set("\r\n\0").isdisjoint(name + value):
+            message = f"header {name!r} has a line break in it"
+            raise ValueError(message)
+    return [(name.lower(), value) for name, value in headers.items()]

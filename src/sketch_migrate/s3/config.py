@@ -1,0 +1,30 @@
+"""How to reach a store: the settings of the S3 client, without a secret among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+AddressingStyle: TypeAlias = Literal["auto", "path", "virtual"]
+
+
+@dataclass(frozen=True, slots=True)
+class S3Config:
+    """Where the store is and how patiently to talk to it.
+
+    ``endpoint_url`` is ``http(s)://host[:port][/path]``, or empty for AWS. ``timeout_seconds`` bounds the making of a
+    connection, and the silence on one while a reply is due. ``retry_seconds`` is for how long a request may keep
+    failing before it is given up. ``copy_limit_bytes`` is the size above which CopyObject is refused and a copy is made
+    of parts of ``part_size_bytes``; its default is the limit in the S3 User Guide ("Copying objects").
+    """
+
+    endpoint_url: str = ""
+    region: str = "us-east-1"
+    addressing_style: AddressingStyle = "auto"
+    ca_bundle: str = ""
+    requester_pays: bool = False
+    max_connections: int = 128
+    timeout_seconds: float = 60
+    retry_seconds: float = 300
+    copy_limit_bytes: int = 5 * 2**30
+    part_size_bytes: int = 256 * 2**20

@@ -1,0 +1,274 @@
+"""One request, from its signature to an understood reply: slots, connections, retries, redirects, credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+import time
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from sketch_migrate.errors import SettingsError
+from sketch_migrate.s3 import faults
+from sketch_migrate.s3.addressing import Address, address_of, encode_key
+from sketch_migrate.s3.limiter import Limiter
+from sketch_migrate.s3.messages import Reply, Request, wire
+from sketch_migrate.s3.retry import Failure, Kind, Patience
+from sketch_migrate.s3.sigv4 import Credentials, Signer
+from sketch_migrate.s3.transport import Connection, Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sketch_migrate.s3.config import S3Config
+    from sketch_migrate.s3.credentials import CredentialSource
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How requests for a bucket are addressed and signed."""
+
+    address: Address
+    signer: Signer
+
+
+class Exchange:
+    """Sends requests until they succeed, fail for good, or have failed for too long. Serves hundreds of callers."""
+
+    def __init__(self, config: S3Config, credentials: CredentialSource) -> None:
+        self.config = config
+        self.requests_sent: Counter[str] = Counter()
+        self._credentials = credentials
+        self._limiter: Limiter[asyncio.Future[None]] = Limiter(config.max_connections)
+        self._routes: dict[str, Route] = {}
+        self._regions: dict[str, str] = {}
+        self._authorities: dict[str, str] = {}
+        self._clock_offset_seconds = 0
+        self._progress_at = 0.0
+        self._stopping = asyncio.Event()
+
+    @cached_property
+    def _pool(self) -> Pool:
+        return Pool(self.config.timeout_seconds, lambda: self._tls_context)
+
+    @cached_property
+    def _tls_context(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self.config.ca_bundle or None)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(
+                f"S3_CA_BUNDLE {self.config.ca_bundle!r} cannot be read: {error.strerror or error}",
+                hint="It is the path of a file with certificates in PEM form; leave it empty for the system's own.",
+            ) from error
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+    def stop_retrying(self) -> None:
+        """End all waits between attempts; what fails from now on is given up."""
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if "_pool" in self.__dict__:
+            await self._pool.close()
+
+    async def perform(self, request: Request, read: Callable[[Request, Reply], T], retry_seconds: float) -> T:
+        """Send a request until ``read`` accepts the reply, and return what it read.
+
+        ``read`` raises ``Failure`` for a reply that is not the success it looks for. Raises an ``S3Error``.
+        """
+        patience: Patience | None = None
+        fresh = False
+        while True:
+            route = self._routes.get(request.location.bucket)
+            try:
+                if (
+                    route is None
+                    or route.signer.credentials is not self._credentials.current
+                    or self._credentials.is_due()
+                ):
+                    route = await self._route(request.location.bucket)
+                reply = await self._attempt(request, route, fresh=fresh)
+                value = read(request, reply)
+            except Failure as failure:
+                patience = patience or Patience(retry_seconds)
+                fresh = failure.kind is Kind.STALE
+                if failure.kind is Kind.UNEXPLAINED:
+                    failure = await self._explained(request, failure, route)
+                await self._recover(request, failure, patience, route)
+            else:
+                self._progress_at = self._pool.loop.time()
+                return value
+
+    async def _attempt(self, request: Request, route: Route | None, *, fresh: bool = False) -> Reply:
+        """Send a request once, when a slot is free; any reply is returned."""
+        if route is None:
+            route = await self._route(request.location.bucket)
+        if not self._limiter.enter():
+            await self._wait_for_a_slot()
+        connection: Connection | None = None
+        pool = self._pool
+        address = route.address
+        try:
+            connection = None if fresh else pool.take(address.origin)
+            if connection is None:
+                connection = await pool.connect(address.origin)
+            data = self._signed(request, route)
+            request.attempts += 1
+            self.requests_sent[request.operation] += 1
+            reply = await connection.send(data, head=request.method == "HEAD")
+        except (OSError, UnicodeError, faults.ConnectionDropped, faults.ReplySilent, faults.NotHttp) as error:
+            raise faults.connection_failure(request, address.origin, error) from error
+        except asyncio.CancelledError:
+            if connection is not None:
+                connection.close()  # its reply would be taken for the next request's
+            raise
+        else:
+            pool.give_back(connection)
+            return reply
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Give the slot to who waits for it, passing over those who were cancelled."""
+        waiter = self._limiter.leave()
+        while waiter is not None and waiter.done():
+            waiter = self._limiter.leave()
+        if waiter is not None:
+            waiter.set_result(None)
+
+    async def _wait_for_a_slot(self) -> None:
+        waiter: asyncio.Future[None] = self._pool.loop.create_future()
+        self._limiter.queue(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.cancelled():
+                self._limiter.forget(waiter)
+            else:
+                self._leave()  # the slot had been handed over just before
+            raise
+
+    def _signed(self, request: Request, route: Route) -> bytes:
+        address = route.address
+        path = address.path_prefix + encode_key(request.location.key)
+        headers = [("host", address.host_header), *request.headers]
+        if self.config.requester_pays:
+            headers.append(("x-amz-request-payer", "requester"))
+        now = int(time.time()) + self._clock_offset_seconds
+        signed = route.signer.sign(
+            now, request.method, path, request.query, headers, payload_sha256=request.body_sha256
+        )
+        target = f"{path}?{request.query}" if request.query else path
+        return wire(request.method, target, signed, request.body)
+
+    # -- routes
+
+    async def _route(self, bucket: str) -> Route:
+        source = self._credentials
+        if source.current is None or source.is_due():
+            await source.refresh()
+        credentials = source.current
+        assert credentials is not None  # noqa: S101 - refresh raises otherwise
+        route = self._routes.get(bucket)
+        if route is None or route.signer.credentials is not credentials:
+            region = self._regions.get(bucket, self.config.region)
+            address = address_of(
+                bucket,
+                endpoint_url=self.config.endpoint_url,
+                region=region,
+                style=self.config.addressing_style,
+                authority=self._authorities.get(bucket, ""),
+            )
+            route = self._routes[bucket] = Route(address, self._signer(credentials, region))
+        return route
+
+    def _signer(self, credentials: Credentials, region: str) -> Signer:
+        """Share one signer among the buckets of a region: what it keeps is the same for all of them."""
+        for route in self._routes.values():
+            if route.signer.credentials is credentials and route.signer.region == region:
+                return route.signer
+        return Signer(credentials, region)
+
+    # -- failures
+
+    async def _recover(self, request: Request, failure: Failure, patience: Patience, route: Route | None) -> None:
+        """Do what the failure calls for, so that another attempt makes sense; else raise its error."""
+        if self._stopping.is_set():
+            raise failure.error from failure
+        match failure.kind:
+            case Kind.STALE if patience.first(Kind.STALE):
+                return
+            case Kind.MOVED if patience.first(Kind.MOVED) and self._follow(request, failure, route):
+                return
+            case Kind.SKEWED if patience.first(Kind.SKEWED) and self._set_clock(failure):
+                return
+            case Kind.EXPIRED if patience.first(Kind.EXPIRED) and route is not None:
+                await self._credentials.refresh(route.signer.credentials)
+                return
+            case Kind.TRANSIENT | Kind.THROTTLED | Kind.STALE:
+                now = self._pool.loop.time()
+                pause_seconds = patience.pause_seconds(failure, now, self._progress_at, random.random)
+                if pause_seconds >= 0:
+                    logger.debug("%s; trying again in %.1f s", failure.error, pause_seconds)
+                    await self._pause(pause_seconds)
+                    if not self._stopping.is_set():
+                        return
+        raise failure.error from failure
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+    async def _explained(self, request: Request, failure: Failure, route: Route | None) -> Failure:
+        """Ask for the object's first byte where a HEAD was refused: only a reply with a body names the error code."""
+        question = Request(request.operation, "GET", request.location, headers=[("range", "bytes=0-0")])
+        try:
+            reply = await self._attempt(question, route)
+        except Failure as other:
+            return other
+        if reply.status in (200, 206):
+            failure.kind = Kind.TRANSIENT  # what the HEAD was refused for has passed
+            return failure
+        return faults.reply_failure(request, reply)
+
+    def _follow(self, request: Request, failure: Failure, route: Route | None) -> bool:
+        """Remember the region or host that a redirect named for the bucket. False if it named neither, or no news."""
+        bucket = request.location.bucket
+        if route is not self._routes.get(bucket):
+            return True  # another request has followed meanwhile
+        region, authority = failure.region, failure.authority
+        known = self._regions.get(bucket, self.config.region)
+        if region and region != known:
+            self._regions[bucket] = region
+            logger.warning("bucket %s is in region %s, not %s: set S3_REGION=%s", bucket, region, known, region)
+            if not self.config.endpoint_url:
+                authority = ""  # AWS's host follows from the region
+        elif authority and authority != self._authorities.get(bucket):
+            logger.warning("the store sends requests for bucket %s to %s: check S3_ENDPOINT_URL", bucket, authority)
+        else:
+            return False
+        if authority:
+            self._authorities[bucket] = authority
+        self._routes.pop(bucket, None)
+        return True
+
+    def _set_clock(self, failure: Failure) -> bool:
+        """Take the store's time as given in the refusal. False if it did not tell."""
+        if failure.store_time is None:
+            return False
+        offset_seconds = round(failure.store_time.timestamp() - time.time())
+        if abs(offset_seconds - self._clock_offset_seconds) > 1:
+            self._clock_offset_seconds = offset_seconds
+            logger.warning("this machine's clock is %d s off the store's: set it (NTP)", -offset_seconds)
+        return True

@@ -1,0 +1,213 @@
+"""What went wrong, said once and for a person: replies and connection errors become ``Failure``."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from sketch_migrate.errors import (
+    BucketMissing,
+    CredentialsError,
+    ObjectMissing,
+    PreconditionFailed,
+    S3Busy,
+    S3Error,
+    S3Malformed,
+    S3Refused,
+    S3Unreachable,
+)
+from sketch_migrate.s3 import xml
+from sketch_migrate.s3.retry import Failure, Kind, http_date, kind_of, retry_after_seconds
+
+if TYPE_CHECKING:
+    from sketch_migrate.s3.addressing import Origin
+    from sketch_migrate.s3.messages import Reply, Request
+
+ENDPOINT_HINT = "Is S3_ENDPOINT_URL right? What answers there does not speak S3."
+NOT_FOUND = 404
+_SERVER_HINT = "Is the server up, and are S3_ENDPOINT_URL and the network right? Then run the command again."
+_BUSY_HINT = "The store fails or throttles. Run the command again later; it goes on where it stopped."
+_DENIED_HINT = "The access key lacks a permission for this: see the S3 policy in README.md."
+_HTTPS_HINT = "The server speaks TLS there: S3_ENDPOINT_URL must begin with https://."
+
+_BY_KIND: dict[Kind, tuple[type[S3Error], str]] = {
+    Kind.EXPIRED: (CredentialsError, "The credentials have expired. Renew them and run the command again."),
+    Kind.THROTTLED: (S3Busy, _BUSY_HINT),
+    Kind.TRANSIENT: (S3Busy, _BUSY_HINT),
+    Kind.SKEWED: (S3Refused, "This machine's clock is wrong. Set it (NTP) and run the command again."),
+    Kind.MOVED: (
+        S3Refused,
+        "Set S3_REGION to the bucket's region, and S3_ENDPOINT_URL, if it is set, to that region's endpoint.",
+    ),
+}
+_BY_CODE: dict[str, tuple[type[S3Error], str]] = {
+    "NoSuchKey": (ObjectMissing, ""),
+    "NoSuchBucket": (BucketMissing, "Check the bucket's name, S3_ENDPOINT_URL and S3_REGION."),
+    "PreconditionFailed": (PreconditionFailed, ""),
+    "AccessDenied": (S3Refused, _DENIED_HINT),
+    "InvalidAccessKeyId": (
+        S3Refused,
+        "Check AWS_ACCESS_KEY_ID: the store does not know it. Is S3_ENDPOINT_URL the right store?",
+    ),
+    "SignatureDoesNotMatch": (
+        S3Refused,
+        "Check AWS_SECRET_ACCESS_KEY; or a proxy on the way changes requests (Host, path).",
+    ),
+    "InvalidToken": (S3Refused, "Check AWS_SESSION_TOKEN: it does not belong to the access key."),
+    "InvalidObjectState": (S3Error, "The object is archived. Restore it first, then run the command again."),
+}
+_BY_STATUS: dict[int, tuple[type[S3Error], str]] = {
+    401: (S3Refused, _DENIED_HINT),
+    403: (S3Refused, _DENIED_HINT),
+    412: (PreconditionFailed, ""),
+}
+
+
+class ConnectionDropped(Exception):
+    """A connection ended with a request on it.
+
+    ``reused``: it had served before. ``reply_begun``: bytes of the reply had come. ``cause``: why it ended.
+    """
+
+    def __init__(self, *, reused: bool, reply_begun: bool, cause: BaseException | None) -> None:
+        super().__init__("connection dropped")
+        self.reused = reused
+        self.reply_begun = reply_begun
+        self.cause = cause
+
+
+class ReplySilent(Exception):
+    """Nothing came, and nothing could be sent, for the whole of the time-out."""
+
+
+class NotHttp(Exception):
+    """What came is not an HTTP reply. ``beginning`` is its first bytes."""
+
+    def __init__(self, beginning: bytes) -> None:
+        super().__init__("not HTTP")
+        self.beginning = beginning
+
+
+def reply_failure(request: Request, reply: Reply) -> Failure:
+    """Say what a reply that is not the expected success means."""
+    document = xml.read_error(reply.body)
+    code = document.code if document else ""
+    kind = kind_of(reply.status, code, bodiless=reply.bodiless)
+    named = document or xml.ErrorDocument("")
+    error = _error(request, reply, named, kind)
+    region = named.region or reply.header(b"x-amz-bucket-region")
+    authority = named.endpoint
+    if kind is Kind.MOVED and not authority:
+        authority = urlsplit(reply.header(b"location")).netloc
+    if kind is Kind.UNEXPLAINED and region:
+        kind = Kind.MOVED  # a refused HEAD that names the bucket's region: it may be that
+    wait_seconds = retry_after_seconds(
+        reply.header(b"retry-after"), reply.header(b"x-amz-retry-after"), datetime.now(UTC)
+    )
+    return Failure(
+        kind,
+        error,
+        retry_after_seconds=wait_seconds,
+        region=region,
+        authority=authority,
+        store_time=http_date(reply.header(b"date")),
+    )
+
+
+def malformed(request: Request, reply: Reply, reason: str) -> Failure:
+    """Say that a success by its status is none by its content: the outcome is unknown, so it is tried again."""
+    error = S3Malformed(
+        f"{request}: status {reply.status}, but {reason}{_said(reply)}",
+        hint=ENDPOINT_HINT,
+        status=reply.status,
+    )
+    return Failure(Kind.TRANSIENT, error)
+
+
+def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Kind) -> S3Error:
+    code, status = document.code, reply.status
+    if kind in _BY_KIND:
+        error, hint = _BY_KIND[kind]
+    elif code in _BY_CODE or status in _BY_STATUS:
+        error, hint = _BY_CODE.get(code) or _BY_STATUS[status]
+    elif reply.bodiless and status == NOT_FOUND:
+        error, hint = ObjectMissing, ""
+    elif code or reply.bodiless:
+        error, hint = S3Error, ""
+    else:
+        return S3Malformed(f"{request}: status {status}{_said(reply)}", hint=_not_s3_hint(reply.body), status=status)
+    request_id = document.request_id or reply.header(b"x-amz-request-id")
+    told = ", ".join(part for part in (_printable(document.message), request_id and f"request id {request_id}") if part)
+    message = f"{request}: {code or f'status {status}'}" + (f" ({told})" if told else "")
+    return error(message, hint=hint, status=status, code=code)
+
+
+def _said(reply: Reply) -> str:
+    return f"; it said {_printable(reply.body[:80].decode('utf-8', 'replace'))!r}" if reply.body else ""
+
+
+def _printable(text: str) -> str:
+    """One short line: a server's words go to a terminal and a log."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:300]).strip()
+
+
+def _not_s3_hint(body: bytes) -> str:
+    """Recognise what Go's and nginx's servers answer to plain HTTP on a TLS port."""
+    return _HTTPS_HINT if b"HTTPS" in body else ENDPOINT_HINT
+
+
+# What can happen while a connection is made, the more particular kind first: words, and a hint of its own.
+_NO_CONNECTION: tuple[tuple[type[BaseException], str, str], ...] = (
+    (
+        ssl.SSLCertVerificationError,
+        "the certificate cannot be verified",
+        "If the store's certificate is signed by an authority of your own, name its file in S3_CA_BUNDLE.",
+    ),
+    (
+        ssl.SSLError,
+        "no TLS connection",
+        "Does the server speak plain HTTP there? Then S3_ENDPOINT_URL must begin with http://.",
+    ),
+    (socket.gaierror, "the host name cannot be resolved", _SERVER_HINT),
+    (UnicodeError, "this is not a host name", _SERVER_HINT),
+    (TimeoutError, "no connection in time", _SERVER_HINT),
+    (ConnectionRefusedError, "the connection was refused", _SERVER_HINT),
+    (BaseException, "no connection", _SERVER_HINT),
+)
+
+
+def connection_failure(request: Request, origin: Origin, error: BaseException) -> Failure:
+    """Say what it means that a connection could not be made, or broke, or brought something strange."""
+    kind = Kind.TRANSIENT
+    hint = _SERVER_HINT
+    if isinstance(error, NotHttp):
+        return Failure(kind, _not_http(request, origin, error.beginning))
+    if isinstance(error, ConnectionDropped):
+        moment = "within the reply" if error.reply_begun else "before the reply"
+        because = f" ({_reason(error.cause)})" if error.cause else ""
+        message = f"{request}: {origin} closed the connection {moment}{because}"
+        if error.reused and not error.reply_begun:
+            kind = Kind.STALE
+    elif isinstance(error, ReplySilent):
+        message = f"{request}: {origin} did not answer in time"
+        hint = f"{_SERVER_HINT} If copies of large objects take that long, raise S3_TIMEOUT_SECONDS."
+    else:
+        words, hint = next((words, hint) for kind_, words, hint in _NO_CONNECTION if isinstance(error, kind_))
+        message = f"{origin}: {words} ({_reason(error)})"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            kind = Kind.FATAL
+    return Failure(kind, S3Unreachable(message, hint=hint))
+
+
+def _not_http(request: Request, origin: Origin, beginning: bytes) -> S3Malformed:
+    tls_alert = b"\x15\x03"  # record type 21, protocol version 3.x: RFC 8446, section 5.1
+    hint = _HTTPS_HINT if beginning.startswith(tls_alert) else ENDPOINT_HINT
+    return S3Malformed(f"{request}: {origin} does not speak HTTP; it said {beginning[:40]!r}", hint=hint)
+
+
+def _reason(error: BaseException) -> str:
+    said = getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
+    return str(said) or type(error).__name__

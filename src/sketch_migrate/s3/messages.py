@@ -1,0 +1,71 @@
+"""A request before it is signed, a reply before it is understood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sketch_migrate.s3.sigv4 import EMPTY_SHA256
+
+if TYPE_CHECKING:
+    from sketch_migrate.model import Location
+
+
+@dataclass(slots=True)
+class Request:
+    """One S3 operation. ``location`` is what is addressed (an empty key is the bucket itself).
+
+    ``query`` is encoded and in canonical order; ``headers`` have lower-case names and are all signed. ``attempts``
+    counts how often it was sent.
+    """
+
+    operation: str
+    method: str
+    location: Location
+    query: str = ""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+    body_sha256: str = EMPTY_SHA256
+    source: Location | None = None
+    attempts: int = 0
+
+    def __str__(self) -> str:
+        if self.source:
+            return f"{self.operation} {self.source} to {self.location}"
+        if not self.location.key:
+            return f"{self.operation} s3://{self.location.bucket}"
+        return f"{self.operation} {self.location}"
+
+
+@dataclass(slots=True)
+class Reply:
+    """A complete HTTP reply."""
+
+    status: int
+    fields: list[tuple[bytes, bytes]]
+    body: bytes
+    bodiless: bool = False  # the reply to HEAD
+
+    def header(self, name: bytes) -> str:
+        """Return the value of a header (its name in lower case), or an empty string."""
+        for field_name, value in self.fields:
+            if field_name.lower() == name:
+                return _text(value)
+        return ""
+
+    def headers(self) -> dict[str, str]:
+        """Return all headers, names in lower case."""
+        return {_text(name).lower(): _text(value) for name, value in self.fields}
+
+
+def _text(value: bytes) -> str:
+    """Decode without loss: what a server sends in user metadata may be any bytes, and is sent back as it came."""
+    return value.decode("utf-8", "surrogateescape").strip()
+
+
+def wire(method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> bytes:
+    """Write a signed request. The length is not signed: proxies may rewrite it."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    length = f"content-length: {len(body)}\r\n" if body or method in {"PUT", "POST"} else ""
+    head = f"{method} {target} HTTP/1.1\r\n{lines}{length}\r\n".encode("utf-8", "surrogateescape")
+    return head + body if body else head

@@ -1,0 +1,117 @@
+"""Copying what is too large for CopyObject: in parts, with everything that CopyObject would have kept."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from hashlib import md5
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from sketch_migrate.errors import PreconditionFailed, S3Error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sketch_migrate.model import Location, ObjectInfo
+    from sketch_migrate.s3.client import S3Client
+
+logger = logging.getLogger(__name__)
+
+MAX_PARTS = 10_000  # S3 User Guide, "Amazon S3 multipart upload limits"
+# One large object must not take all slots from the many small ones.
+PARTS_IN_FLIGHT = 8
+_MIB = 2**20
+# What CopyObject keeps besides user metadata and tags (S3 API reference, CopyObject).
+_CONTENT_HEADERS = (
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+)
+
+
+def kept_headers(headers: Mapping[str, str], tags: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the headers to begin an upload with, so that the object is as CopyObject would have made it."""
+    kept = {name: headers[name] for name in _CONTENT_HEADERS if headers.get(name)}
+    kept.update((name, value) for name, value in headers.items() if name.startswith("x-amz-meta-"))
+    if tags:
+        kept["x-amz-tagging"] = urlencode(tags)
+    return kept
+
+
+def part_ranges(size_bytes: int, part_size_bytes: int) -> list[tuple[int, int]]:
+    """Cut an object into ranges (both ends included), larger than asked for where 10 000 parts would not do."""
+    smallest_bytes = math.ceil(size_bytes / MAX_PARTS / _MIB) * _MIB
+    step = max(part_size_bytes, smallest_bytes)
+    return [(first, min(first + step, size_bytes) - 1) for first in range(0, size_bytes, step)]
+
+
+def expected_etag(part_etags: Sequence[str]) -> str:
+    """Return the ETag that S3 gives an object made of these parts, where the parts' ETags are MD5s; else empty."""
+    try:
+        digests = b"".join(bytes.fromhex(etag) for etag in part_etags)
+    except ValueError:
+        return ""
+    return f"{md5(digests, usedforsecurity=False).hexdigest()}-{len(part_etags)}"
+
+
+async def copy_in_parts(client: S3Client, source: Location, target: Location, info: ObjectInfo) -> str:
+    """Copy an object of which ``info`` was seen, and return the new ETag.
+
+    Every part is copied on the condition that the source is still that object. Some stores ignore the condition, so the
+    source is looked at once more before the parts become the object. Raises ``PreconditionFailed`` if it changed. On
+    any failure the upload is aborted; parts that could not be discarded are reported, because they cost storage.
+    """
+    headers = kept_headers(info.headers, await client.tags(source))
+    upload_id = await client.create_multipart_upload(target, headers)
+    try:
+        part_etags = await _copy_parts(client, source, target, upload_id, info)
+        await _see_unchanged(client, source, info)
+        return await client.complete_multipart_upload(target, upload_id, part_etags)
+    except BaseException:
+        await _abort(client, target, upload_id)
+        raise
+
+
+async def _see_unchanged(client: S3Client, source: Location, info: ObjectInfo) -> None:
+    seen = await client.head(source)
+    if (seen.etag, seen.size_bytes) != (info.etag, info.size_bytes):
+        raise PreconditionFailed(f"{source} was replaced while it was copied", hint="Run the command again.")
+
+
+async def _copy_parts(
+    client: S3Client, source: Location, target: Location, upload_id: str, info: ObjectInfo
+) -> list[str]:
+    ranges = part_ranges(info.size_bytes, client.config.part_size_bytes)
+    etags = [""] * len(ranges)
+    pending: Iterator[tuple[int, tuple[int, int]]] = iter(enumerate(ranges))
+
+    async def work() -> None:
+        for index, byte_range in pending:
+            etags[index] = await client.upload_part_copy(
+                source, target, upload_id, index + 1, byte_range, if_match=info.etag
+            )
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(PARTS_IN_FLIGHT, len(ranges))):
+                group.create_task(work())
+    except* S3Error as failures:
+        raise failures.exceptions[0] from failures
+    return etags
+
+
+async def _abort(client: S3Client, target: Location, upload_id: str) -> None:
+    try:
+        await client.abort_multipart_upload(target, upload_id)
+    except S3Error as error:
+        logger.warning(
+            "the parts of an unfinished copy to %s remain and cost storage: abort upload %s by hand (%s)",
+            target,
+            upload_id,
+            error,
+        )

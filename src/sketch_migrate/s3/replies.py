@@ -1,0 +1,124 @@
+"""What the success of each operation looks like. Pure: every reader returns its value or raises ``Failure``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+from sketch_migrate.model import ObjectInfo
+from sketch_migrate.s3 import xml
+from sketch_migrate.s3.faults import malformed, reply_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sketch_migrate.s3.messages import Reply, Request
+    from sketch_migrate.s3.xml import ListPage
+
+T = TypeVar("T")
+
+_OK = 200
+_NO_CONTENT = 204
+_PARTIAL_CONTENT = 206
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)").fullmatch
+# A store without tags says so in one of these ways; an object without tags is NoSuchTagSet on some.
+_NO_TAGS_CODES = frozenset({"NoSuchTagSet", "NotImplemented", "MethodNotAllowed"})
+
+
+def _document(request: Request, reply: Reply, read: Callable[[bytes], T]) -> T:
+    """Read the XML of a reply with status 200, in which an ``<Error>`` may be as well."""
+    if reply.status != _OK:
+        raise reply_failure(request, reply)
+    try:
+        return read(reply.body)
+    except xml.NotS3 as error:
+        if xml.read_error(reply.body) is not None:
+            raise reply_failure(request, reply) from error
+        raise malformed(request, reply, str(error)) from error
+
+
+def copied(request: Request, reply: Reply) -> str:
+    """CopyObject: the new object's ETag."""
+    return _document(request, reply, xml.read_copy_result)
+
+
+def part_copied(request: Request, reply: Reply) -> str:
+    """UploadPartCopy: the part's ETag."""
+    return _document(request, reply, xml.read_part_copy_result)
+
+
+def completed(request: Request, reply: Reply) -> str:
+    """CompleteMultipartUpload: the new object's ETag."""
+    return _document(request, reply, xml.read_complete_result)
+
+
+def upload_id(request: Request, reply: Reply) -> str:
+    """CreateMultipartUpload: the id of the upload."""
+    return _document(request, reply, xml.read_upload_id)
+
+
+def listing(request: Request, reply: Reply) -> ListPage:
+    """ListObjectsV2: one page."""
+    return _document(request, reply, xml.read_list_page)
+
+
+def tags(request: Request, reply: Reply) -> list[tuple[str, str]]:
+    """GetObjectTagging: the tags, none where there can be none."""
+    if reply.status != _OK and (error := xml.read_error(reply.body)) and error.code in _NO_TAGS_CODES:
+        return []
+    return _document(request, reply, xml.read_tags)
+
+
+def stored(request: Request, reply: Reply) -> str:
+    """PutObject: the ETag, which is a header."""
+    if reply.status != _OK or xml.read_error(reply.body):
+        raise reply_failure(request, reply)
+    etag = xml.unquoted(reply.header(b"etag"))
+    if not etag:
+        raise malformed(request, reply, "it has no ETag")
+    return etag
+
+
+def done(request: Request, reply: Reply) -> None:
+    """DeleteObject, AbortMultipartUpload: nothing but success."""
+    if reply.status not in (_OK, _NO_CONTENT) or xml.read_error(reply.body):
+        raise reply_failure(request, reply)
+    if reply.body.strip():
+        raise malformed(request, reply, "it has a body, which S3 does not send")
+
+
+def object_info(request: Request, reply: Reply) -> ObjectInfo:
+    """HeadObject: size and ETag, which every S3 object has."""
+    if reply.status != _OK:
+        raise reply_failure(request, reply)
+    headers = reply.headers()
+    size, etag = headers.get("content-length", ""), xml.unquoted(headers.get("etag", ""))
+    if not size.isdecimal() or not etag:
+        raise malformed(request, reply, "it has no Content-Length or no ETag")
+    return ObjectInfo(int(size), etag, headers)
+
+
+def ranged(first_byte: int, last_byte: int) -> Callable[[Request, Reply], bytes]:
+    """GetObject of a range: exactly the bytes asked for, as far as the object goes."""
+
+    def read(request: Request, reply: Reply) -> bytes:
+        if reply.status == _PARTIAL_CONTENT:
+            told = _CONTENT_RANGE(reply.header(b"content-range"))
+            if told is None or int(told[1]) != first_byte or int(told[2]) > last_byte:
+                raise malformed(request, reply, "it is not the range asked for")
+            whole = None if told[3] == "*" else int(told[3])
+            if whole is not None and int(told[2]) != min(last_byte, whole - 1):
+                raise malformed(request, reply, "the range is cut short")
+            expected_bytes = int(told[2]) - first_byte + 1
+        elif reply.status == _OK and first_byte == 0 and reply.header(b"etag"):
+            # A range that covers the whole object may be answered with the object (RFC 9110, section 14.2).
+            expected_bytes = int(reply.header(b"content-length") or len(reply.body))
+            if expected_bytes > last_byte + 1:
+                raise malformed(request, reply, "it is the whole object, not the range asked for")
+        else:
+            raise reply_failure(request, reply)
+        if len(reply.body) != expected_bytes:
+            raise malformed(request, reply, f"{len(reply.body)} bytes came instead of {expected_bytes}")
+        return reply.body
+
+    return read
