@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import sketch_migrate
-from sketch_migrate.demo.servers import postgres_programs, postgres_server, rclone_program, rclone_server
-from sketch_migrate.demo.world import LEGACY_BUCKET, PRODUCTION_BUCKET, PRODUCTION_PREFIX, World
+from sketch_migrate.demo.servers import (
+    postgres_programs,
+    postgres_server,
+    rclone_program,
+    rclone_server,
+    temporary_folder,
+)
+from sketch_migrate.demo.world import PRODUCTION_BUCKET, PRODUCTION_PREFIX, World, store_avatars
 from sketch_migrate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
 
     from sketch_migrate.report.terminal import Terminal
 
-_MIGRATE = ("-y", "-w")  # nobody else writes to the demo's production bucket, so nothing can be overwritten
+_TOOL = "sketch-migrate"
 
 
 class DemoRequest(Protocol):
@@ -48,10 +54,10 @@ def run_demo(request: DemoRequest, terminal: Terminal) -> int:
         world = _start(folder, request.avatars, terminal, stack)
         for title, flags in (
             ("How things are", ("-s",)),
-            ("Migrate: copy the objects, then let the rows point at the copies", _MIGRATE),
+            ("Migrate: copy the objects, then let the rows point at the copies", ("-y",)),
             ("How things are now", ("-s",)),
         ):
-            terminal.result(f"\n== {title}\n$ {_command_name()} {' '.join(flags)}\n")
+            terminal.result(f"\n== {title}\n$ {_TOOL} {' '.join(flags)}\n")
             if exit_code := _run_tool(flags, world, folder):
                 return exit_code
         if broken := world.broken_rows():
@@ -68,18 +74,17 @@ def _start(folder: Path, avatars: int, terminal: Terminal, stack: ExitStack) -> 
     """Start both servers below the folder and fill them."""
     terminal.result(f"== An application, in {folder}")
     started = time.monotonic()
-    for bucket in (LEGACY_BUCKET, PRODUCTION_BUCKET):
-        (folder / "objects" / bucket).mkdir(parents=True)
+    store_avatars(folder / "objects", avatars)
     postgres = stack.enter_context(postgres_server(folder / "postgres"))
     store = stack.enter_context(rclone_server(folder / "objects"))
     terminal.result(f"PostgreSQL on {postgres.host}:{postgres.port}, an S3 server (rclone) on {store.endpoint_url}.")
     world = World(postgres, store, avatars)
-    world.populate()
+    world.create_table()
     world.write_environment(folder / "env")
-    legacy = len(world.legacy_numbers)
+    production = avatars // 2
     terminal.result(
         f"{avatars} avatars with a row each, in {time.monotonic() - started:.1f} s:"
-        f" {legacy} legacy, {avatars - legacy} already in production."
+        f" {avatars - production} legacy, {production} already in production."
     )
     return world
 
@@ -103,10 +108,7 @@ def _run_tool(flags: Sequence[str], world: World, folder: Path) -> int:
 def _folder(directory: Path | None, stack: ExitStack) -> Path:
     """Make the folder that holds everything, removed at the end if it was nobody's choice."""
     if directory is None:
-        temporary = tempfile.TemporaryDirectory(prefix="sketch-demo-", ignore_cleanup_errors=True)
-        folder = Path(stack.enter_context(temporary))
-        folder.chmod(0o711)  # PostgreSQL may run as another user, who has to pass through
-        return folder
+        return stack.enter_context(temporary_folder())
     folder = directory.expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,11 +123,11 @@ def _folder(directory: Path | None, stack: ExitStack) -> Path:
 
 
 def _where_to_go(world: World, folder: Path) -> str:
-    tool, query = _command_name(), "SELECT * FROM avatars ORDER BY id DESC LIMIT 5"
+    query, tool = "SELECT * FROM avatars ORDER BY id DESC LIMIT 5", _as_called()
     return f"""
 == Look around, in another terminal, while the servers are up
   . {folder}/env
-  {tool} -s
+  {_TOOL} -s
   psql -c "{query}"
   rclone ls :s3:{PRODUCTION_BUCKET}/{PRODUCTION_PREFIX} | head
   ls {folder}/objects/{PRODUCTION_BUCKET}/{PRODUCTION_PREFIX} | head
@@ -134,15 +136,19 @@ The database is {world.postgres.host}:{world.postgres.port}, the store {world.st
 == Run it on your own data
   1. Say where everything is: edit lib/config.py in a checkout, or write sketch-migrate.toml.
   2. export SKETCH_DB_USER=… SKETCH_DB_PASS=… AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…
-  3. {tool} -s             how things are; changes nothing
-  4. {tool} -v -d -p 1     what would be done, entry by entry; changes nothing
-  5. {tool}                do it; stop it at any time, and start it again to go on
+  3. {tool} -s            how things are; changes nothing
+  4. {tool} -v -d -p 1    what would be done, entry by entry; changes nothing
+  5. {tool}               do it; stop it at any time, and start it again to go on
 """
 
 
-def _command_name() -> str:
-    """How the tool is called here: the installed command, or the script of a checkout."""
-    return "./sketch_migrate.py" if Path(sys.argv[0]).name == "sketch_migrate.py" else "sketch-migrate"
+def _as_called() -> str:
+    """Return what a person types here to call the tool: its name where it is on the path, else the way to it."""
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":
+        return "python -m sketch_migrate"
+    found = shutil.which(program.name)
+    return program.name if found and Path(found).samefile(program) else os.path.relpath(program)
 
 
 def _wait_for_enter(terminal: Terminal) -> None:

