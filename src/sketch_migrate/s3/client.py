@@ -12,9 +12,10 @@ request that was sent again may have taken effect before: all operations here ca
 
 from __future__ import annotations
 
+from base64 import b64encode
 from copy import copy as shallow_copy
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import md5, sha256
 from typing import TYPE_CHECKING
 
 from sketch_migrate.errors import BucketMissing, ObjectMissing, PreconditionFailed, S3Error, S3Malformed
@@ -165,6 +166,16 @@ class S3Client:
         """Return an object's tags; none where the store knows no tags."""
         request = Request("GetObjectTagging", "GET", location, query="tagging=")
         return await self._exchange.perform(request, replies.tags, self._retry_seconds)
+
+    async def put_tags(self, location: Location, tags: Sequence[tuple[str, str]]) -> None:
+        """Replace an object's tags."""
+        body = xml.tagging_document(tags)
+        request = Request("PutObjectTagging", "PUT", location, query="tagging=", body=body)
+        request.body_sha256 = sha256(body).hexdigest()
+        # S3 wants a second checksum here (S3 API reference, PutObjectTagging: Content-MD5).
+        checksum = b64encode(md5(body, usedforsecurity=False).digest()).decode()
+        request.headers.append(("content-md5", checksum))
+        await self._exchange.perform(request, replies.done, self._retry_seconds)
 
     # -- listings
 

@@ -66,15 +66,21 @@ async def copy_in_parts(client: S3Client, source: Location, target: Location, in
     source is looked at once more before the parts become the object. Raises ``PreconditionFailed`` if it changed. On
     any failure the upload is aborted; parts that could not be discarded are reported, because they cost storage.
     """
-    headers = kept_headers(info.headers, await client.tags(source))
+    tags = await client.tags(source)
+    if len(tags) < int(info.headers.get("x-amz-tagging-count", "0")):
+        raise S3Error(f"{source}: not all of its tags could be read", hint="Is s3:GetObjectTagging allowed?")
+    headers = kept_headers(info.headers, tags)
     upload_id = await client.create_multipart_upload(target, headers)
     try:
         part_etags = await _copy_parts(client, source, target, upload_id, info)
         await _see_unchanged(client, source, info)
-        return await client.complete_multipart_upload(target, upload_id, part_etags)
+        etag = await client.complete_multipart_upload(target, upload_id, part_etags)
     except BaseException:
         await _abort(client, target, upload_id)
         raise
+    if tags and sorted(await client.tags(target)) != sorted(tags):
+        await client.put_tags(target, tags)  # Ceph 16 ignores the tags that an upload begins with
+    return etag
 
 
 async def _see_unchanged(client: S3Client, source: Location, info: ObjectInfo) -> None:

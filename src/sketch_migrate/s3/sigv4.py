@@ -59,8 +59,8 @@ class Signer:
             signed.append(("x-amz-security-token", self.credentials.session_token))
         signed.sort()
         names = ";".join([name for name, _ in signed])
-        lines = "\n".join([f"{name}:{' '.join(value.split())}" for name, value in signed])
-        canonical = f"{method}\n{path}\n{query}\n{lines}\n\n{names}\n{payload_sha256}"
+        lines = "".join([f"{name}:{' '.join(value.split())}\n" for name, value in signed])
+        canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{payload_sha256}"
         digest = sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
         signature = self._hmac(f"{self._preamble}{digest}".encode())
         signed.append(("authorization", f"{self._credential}, SignedHeaders={names}, Signature={signature}"))
