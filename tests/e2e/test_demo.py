@@ -77,7 +77,7 @@ def test_on_a_terminal_one_can_look_around_until_enter() -> None:
     assert not Path(environment).exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_it_waits_stops_the_servers(number: signal.Signals) -> None:
     terminal = pexpect.spawn(str(TOOL), ["demo", "--avatars", "2"], encoding="utf-8", timeout=60, dimensions=(50, 120))
     terminal.expect("until you press Enter")
@@ -86,7 +86,7 @@ def test_a_signal_while_it_waits_stops_the_servers(number: signal.Signals) -> No
     terminal.kill(number)
     terminal.expect(pexpect.EOF)
     terminal.close()
-    assert terminal.exitstatus == (0 if number == signal.SIGINT else 143)
+    assert terminal.exitstatus == (0 if number == signal.SIGINT else 128 + number)
     assert [accepts_connections(port) for port in ports] == [False, False]
 
 

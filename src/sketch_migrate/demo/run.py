@@ -162,13 +162,14 @@ def _wait_for_enter(terminal: Terminal) -> None:
 
 @contextmanager
 def _terminated_gently() -> Iterator[None]:
-    """Let SIGTERM end the block as an exception, so that servers are stopped and files removed."""
+    """Let SIGTERM and a closed terminal end the block by an exception, so that servers stop and files are removed."""
 
     def leave(number: int, _: object) -> None:
         sys.exit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
