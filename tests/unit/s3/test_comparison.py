@@ -1,0 +1,37 @@
+"""When ETags prove something: DESIGN.md, section 5, item 9."""
+
+from __future__ import annotations
+
+import pytest
+
+from sketch_migrate.model import ObjectInfo
+from sketch_migrate.s3 import same_content
+
+MD5 = "9b2cf535f27731c974343645a3985328"
+OTHER = "00000000000000000000000000000000"
+KMS = {"x-amz-server-side-encryption": "aws:kms"}
+AES = {"x-amz-server-side-encryption": "AES256"}
+CUSTOMER = {"x-amz-server-side-encryption-customer-algorithm": "AES256"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "verdict"),
+    [
+        (ObjectInfo(7, MD5), ObjectInfo(8, MD5), False),
+        (ObjectInfo(7, MD5), ObjectInfo(7, MD5), True),
+        (ObjectInfo(7, f"{MD5}-2"), ObjectInfo(7, f"{MD5}-2"), True),
+        (ObjectInfo(0, MD5), ObjectInfo(0, f"{OTHER}-1"), True),
+        (ObjectInfo(7, MD5), ObjectInfo(7, OTHER), False),
+        (ObjectInfo(7, MD5, AES), ObjectInfo(7, OTHER), False),
+        (ObjectInfo(7, f"{MD5}-2"), ObjectInfo(7, MD5), None),
+        (ObjectInfo(7, MD5, KMS), ObjectInfo(7, OTHER), None),
+        (ObjectInfo(7, MD5), ObjectInfo(7, OTHER, CUSTOMER), None),
+        (ObjectInfo(7, ""), ObjectInfo(7, ""), None),
+        (ObjectInfo(7, "not-an-md5"), ObjectInfo(7, MD5), None),
+    ],
+)
+def test_5_9_equal_etags_prove_equality_and_different_ones_only_sometimes_a_difference(
+    one: ObjectInfo, other: ObjectInfo, verdict: bool | None
+) -> None:
+    assert same_content(one, other) is verdict
+    assert same_content(other, one) is verdict

@@ -1,0 +1,157 @@
+"""Copies above the limit of CopyObject: DESIGN.md, section 5, item 10."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from hashlib import md5
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sketch_migrate.errors import PreconditionFailed, S3Error, S3Refused
+from sketch_migrate.s3.multipart import MAX_PARTS, expected_etag, kept_headers, part_ranges
+from tests.unit.s3.scripted import ETAG, SOURCE, TARGET, Asked, Cut, client_of, error, found, reply, scripted
+
+if TYPE_CHECKING:
+    from sketch_migrate.s3 import CopyResult
+    from tests.unit.s3.scripted import Step
+
+SIZE = 25
+TOO_LARGE = error(400, "InvalidRequest")
+TAGS = reply(200, b"<Tagging><TagSet><Tag><Key>k 1</Key><Value>v&amp;</Value></Tag></TagSet></Tagging>")
+NO_TAGS = error(404, "NoSuchTagSet")
+STARTED = reply(200, b"<InitiateMultipartUploadResult><UploadId>U/1</UploadId></InitiateMultipartUploadResult>")
+COMPLETED = reply(200, b'<CompleteMultipartUploadResult><ETag>"whole-3"</ETag></CompleteMultipartUploadResult>')
+
+
+def part(asked: Asked) -> bytes:
+    number = re.search(r"partNumber=(\d+)", asked.target)
+    assert number
+    return reply(200, f'<CopyPartResult><ETag>"part{number[1]}"</ETag></CopyPartResult>'.encode())
+
+
+async def copy_large(*script: Step) -> tuple[CopyResult, list[Asked]]:
+    async with (
+        scripted(TOO_LARGE, *script) as server,
+        client_of(server.url, copy_limit_bytes=20, part_size_bytes=10, retry_seconds=1) as client,
+    ):
+        return await client.copy(SOURCE, TARGET), server.asked
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let parts be of a few bytes: the smallest unit of their size is a mebibyte otherwise."""
+    monkeypatch.setattr("sketch_migrate.s3.multipart._MIB", 1)
+
+
+def test_5_10_what_is_over_the_limit_is_copied_in_parts_with_all_that_copy_object_keeps() -> None:
+    info = found(
+        SIZE,
+        content_type="image/png",
+        cache_control="no-cache",
+        x_amz_meta_owner="Zoë  Q",
+        x_amz_storage_class="GLACIER",
+        x_amz_website_redirect_location="/x",
+        x_amz_tagging_count="1",
+    )
+    result, asked = asyncio.run(copy_large(info, TAGS, STARTED, part, part, part, found(SIZE), COMPLETED, TAGS))
+    assert (result.etag, result.size_bytes) == ("whole-3", SIZE)
+    start, parts, complete = asked[3], asked[4:7], asked[8]
+    assert start.target == "/production/avatar/a.png?uploads="
+    assert {name: start.headers[name] for name in ("content-type", "cache-control", "x-amz-meta-owner")} == {
+        "content-type": "image/png",
+        "cache-control": "no-cache",
+        "x-amz-meta-owner": "Zoë  Q",
+    }
+    assert start.headers["x-amz-tagging"] == "k+1=v%26"
+    assert not {"x-amz-storage-class", "x-amz-website-redirect-location"} & set(start.headers)
+    ranges = sorted(asked.headers["x-amz-copy-source-range"] for asked in parts)
+    assert ranges == ["bytes=0-9", "bytes=10-19", "bytes=20-24"]
+    assert {asked.headers["x-amz-copy-source-if-match"] for asked in parts} == {f'"{ETAG}"'}
+    assert complete.target.endswith("?uploadId=U%2F1")
+    assert re.findall(rb"part\d", complete.body) == [b"part1", b"part2", b"part3"]
+
+
+def test_5_10_tags_that_a_store_ignored_at_the_beginning_are_set_at_the_end() -> None:
+    _, asked = asyncio.run(
+        copy_large(found(SIZE), TAGS, STARTED, part, part, part, found(SIZE), COMPLETED, reply(200), reply(200))
+    )
+    assert (asked[-1].method, asked[-1].target) == ("PUT", "/production/avatar/a.png?tagging=")
+    assert b"<Key>k 1</Key><Value>v&amp;</Value>" in asked[-1].body
+    assert asked[-1].headers["content-md5"]
+
+
+def test_5_10_tags_that_cannot_be_read_fail_the_copy_before_it_begins() -> None:
+    with pytest.raises(S3Refused):
+        asyncio.run(copy_large(found(SIZE), error(403, "AccessDenied")))
+    with pytest.raises(S3Error, match="tags"):
+        asyncio.run(copy_large(found(SIZE, x_amz_tagging_count="2"), TAGS))
+
+
+def test_5_10_a_refusal_that_is_not_about_the_size_stays_what_it_was() -> None:
+    with pytest.raises(S3Error, match="InvalidRequest"):
+        asyncio.run(copy_large(found(20)))
+
+
+def test_5_10_a_source_that_is_replaced_meanwhile_is_not_mixed_and_the_upload_aborted() -> None:
+    """By the condition on the part, and where the store ignores that, by the look before the end."""
+    changed = error(412, "PreconditionFailed")
+    for rest in ([changed] * 3, [part, part, part, found(SIZE, "another")]):
+        aborted: list[Asked] = []
+
+        def abort(asked: Asked, aborted: list[Asked] = aborted) -> bytes:
+            aborted.append(asked)
+            return reply(204)
+
+        with pytest.raises(PreconditionFailed):
+            asyncio.run(copy_large(found(SIZE), NO_TAGS, STARTED, *rest, abort))
+        assert [(asked.method, asked.target) for asked in aborted] == [
+            ("DELETE", "/production/avatar/a.png?uploadId=U%2F1")
+        ]
+
+
+def test_5_10_parts_that_could_not_be_discarded_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    script: list[Step] = [found(SIZE), NO_TAGS, STARTED, *[error(403, "AccessDenied")] * 3, error(403, "AccessDenied")]
+    with pytest.raises(S3Refused):
+        asyncio.run(copy_large(*script))
+    assert "U/1" in caplog.text
+    assert "cost storage" in caplog.text
+
+
+def test_5_3_a_completed_upload_whose_reply_was_lost_is_recognised_by_its_etag() -> None:
+    etags = [md5(str(number).encode(), usedforsecurity=False).hexdigest() for number in range(3)]
+
+    def md5_part(asked: Asked) -> bytes:
+        number = re.search(r"partNumber=(\d+)", asked.target)
+        assert number
+        return reply(200, f"<CopyPartResult><ETag>{etags[int(number[1]) - 1]}</ETag></CopyPartResult>".encode())
+
+    parts: list[Step] = [md5_part] * 3
+    beginning: list[Step] = [found(SIZE), NO_TAGS, STARTED, *parts, found(SIZE), Cut(), error(404, "NoSuchUpload")]
+    result, _ = asyncio.run(copy_large(*beginning, found(SIZE, expected_etag(etags))))
+    assert result.etag == expected_etag(etags)
+    with pytest.raises(S3Error, match="NoSuchUpload"):
+        asyncio.run(copy_large(*beginning, found(SIZE, "someone-elses"), reply(204)))
+
+
+@given(st.integers(1, 5 * 2**40), st.integers(5 * 2**20, 5 * 2**30))
+def test_5_10_parts_cover_the_object_exactly_and_are_at_most_10_000(size_bytes: int, part_size_bytes: int) -> None:
+    ranges = part_ranges(size_bytes, part_size_bytes)
+    assert len(ranges) <= MAX_PARTS == 10_000
+    assert ranges[0][0] == 0
+    assert ranges[-1][1] == size_bytes - 1
+    assert all(one[1] + 1 == following[0] for one, following in pairwise(ranges))
+
+
+def test_what_is_kept_is_only_what_copy_object_keeps() -> None:
+    headers = {"content-type": "a/b", "x-amz-meta-k": "v", "etag": "e", "x-amz-request-id": "r", "expires": ""}
+    assert kept_headers(headers, []) == {"content-type": "a/b", "x-amz-meta-k": "v"}
+
+
+def test_an_etag_of_parts_is_only_predicted_from_md5s() -> None:
+    assert expected_etag(["not hex"]) == ""
+    assert re.fullmatch(r"[0-9a-f]{32}-2", expected_etag([ETAG, ETAG]))

@@ -1,0 +1,139 @@
+"""How long to wait, when to give up, and who is next: pure rules, with the clock and the dice in the test's hand."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sketch_migrate.errors import S3Error
+from sketch_migrate.model import Location
+from sketch_migrate.s3.limiter import Limiter
+from sketch_migrate.s3.retry import MAX_PAUSE_SECONDS, Failure, Kind, Patience, kind_of, retry_after_seconds
+from tests.unit.s3.scripted import SOURCE, TARGET, Asked, client_of, copied, scripted
+
+
+def failure(kind: Kind, retry_after: float = 0.0) -> Failure:
+    return Failure(kind, S3Error("it failed"), retry_after_seconds=retry_after)
+
+
+@given(st.integers(1, 60), st.floats(0, 1, exclude_max=True), st.sampled_from([Kind.TRANSIENT, Kind.THROTTLED]))
+def test_the_back_off_has_full_jitter_and_a_cap(failures: int, chance: float, kind: Kind) -> None:
+    patience = Patience(retry_seconds=1e9)
+    for _ in range(failures):
+        pause = patience.pause_seconds(failure(kind), 0.0, 0.0, lambda: chance)
+    base = 0.5 if kind is Kind.THROTTLED else 0.1
+    assert pause == pytest.approx(chance * min(MAX_PAUSE_SECONDS, base * 2 ** (failures - 1)))
+
+
+def test_the_cap_is_20_seconds() -> None:
+    assert MAX_PAUSE_SECONDS == 20
+
+
+def test_retry_after_is_a_minimum() -> None:
+    assert Patience(300).pause_seconds(failure(Kind.THROTTLED, 7), 0, 0, lambda: 0.5) == pytest.approx(7.25)
+
+
+def give_up_time(kind: Kind, progress_at: float, *, retry_seconds: float = 300) -> float:
+    """Return the second in which a request that fails every second from 100 on is given up."""
+    patience = Patience(retry_seconds)
+    for second in range(100, 10_000):
+        if patience.pause_seconds(failure(kind), second, min(second, progress_at), lambda: 0.0) < 0:
+            return second
+    return -1
+
+
+def test_a_dead_store_is_given_up_after_the_retry_time() -> None:
+    assert give_up_time(Kind.TRANSIENT, 0) == 400
+    assert give_up_time(Kind.THROTTLED, 0) == 400
+
+
+def test_throttling_is_waited_out_while_the_client_makes_progress() -> None:
+    assert give_up_time(Kind.THROTTLED, 1000) == 1300
+    assert give_up_time(Kind.TRANSIENT, 1000) == 400
+
+
+def test_an_object_that_is_throttled_for_an_hour_while_others_pass_is_given_up() -> None:
+    assert give_up_time(Kind.THROTTLED, 1e9) == 100 + 12 * 300
+
+
+def test_no_patience_means_one_attempt() -> None:
+    assert give_up_time(Kind.TRANSIENT, 0, retry_seconds=0) == 100
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "bodiless", "kind"),
+    [
+        (200, "SlowDown", False, Kind.THROTTLED),
+        (503, "", False, Kind.THROTTLED),
+        (429, "", True, Kind.THROTTLED),
+        (500, "InternalError", False, Kind.TRANSIENT),
+        (529, "", False, Kind.TRANSIENT),
+        (501, "NotImplemented", False, Kind.FATAL),
+        (400, "RequestTimeout", False, Kind.TRANSIENT),
+        (400, "ExpiredToken", False, Kind.EXPIRED),
+        (403, "RequestTimeTooSkewed", False, Kind.SKEWED),
+        (403, "AccessDenied", False, Kind.FATAL),
+        (403, "", True, Kind.UNEXPLAINED),
+        (404, "", True, Kind.FATAL),
+        (409, "BucketNotEmpty", False, Kind.FATAL),
+    ],
+)
+def test_5_2_replies_are_classified_by_code_before_status(status: int, code: str, bodiless: bool, kind: Kind) -> None:
+    assert kind_of(status, code, bodiless=bodiless) is kind
+
+
+@pytest.mark.parametrize(
+    ("header", "amz_header", "seconds"),
+    [
+        ("", "", 0),
+        ("7", "", 7),
+        ("", "1500", 1.5),
+        ("Sun, 22 Nov 2026 18:00:30 GMT", "", 30),
+        ("Sun, 22 Nov 2026 17:00:00 GMT", "", 0),
+        ("soon", "later", 0),
+        ("-1", "-1", 0),
+    ],
+)
+def test_5_2_retry_after_in_all_its_forms(header: str, amz_header: str, seconds: float) -> None:
+    assert retry_after_seconds(header, amz_header, datetime(2026, 11, 22, 18, tzinfo=UTC)) == seconds
+
+
+def test_the_limiter_hands_slots_over_in_the_order_of_asking() -> None:
+    limiter: Limiter[str] = Limiter(1)
+    assert limiter.enter()
+    assert not limiter.enter()
+    for waiter in ("first", "second", "third"):
+        limiter.queue(waiter)
+    limiter.forget("second")
+    limiter.forget("unknown")
+    assert [limiter.leave(), limiter.leave(), limiter.leave()] == ["first", "third", None]
+    assert limiter.enter()
+
+
+def test_no_more_requests_are_in_flight_than_allowed_and_cancelled_ones_lose_no_slot() -> None:
+    """Sixty callers share three slots; every third is cancelled while it waits or while it is served."""
+
+    async def scenario() -> tuple[int, int]:
+        def answer(asked: Asked) -> bytes:
+            del asked
+            return copied()
+
+        async with scripted(*[answer] * 60) as server, client_of(server.url, max_connections=3) as client:
+            tasks = [asyncio.create_task(client.copy(SOURCE, Location("b", str(n)))) for n in range(60)]
+            for turn, task in enumerate(tasks):
+                if turn % 3 == 0:
+                    task.cancel()
+                    await asyncio.gather(task, return_exceptions=True)
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(isinstance(result, asyncio.CancelledError) or result for result in results)
+            await asyncio.gather(*(client.copy(SOURCE, TARGET) for _ in range(3)))
+            server.script.clear()
+            kept = client._exchange._limiter  # noqa: SLF001 - the claim is about its slots
+            assert not kept.waiting
+            return kept.free, len({asked.connection for asked in server.asked[-3:]})
+
+    assert asyncio.run(scenario()) == (3, 3)
