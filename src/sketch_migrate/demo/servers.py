@@ -229,7 +229,11 @@ def _reachable_programs(programs: Path, folder: Path, user: str) -> Path:
     try:
         subprocess.run(command, user=user, check=True, capture_output=True, cwd="/")  # noqa: S603 # our own command
     except PermissionError:
-        copy = folder / "programs"
-        shutil.copytree(programs.parent, copy, symlinks=True, dirs_exist_ok=True)
+        install, package = programs.parent, programs.parent.parent
+        copy = folder / "programs" / package.name / install.name
+        shutil.copytree(install, copy, symlinks=True)
+        libraries = package.with_name(package.name + ".libs")  # where a Linux wheel has its shared libraries
+        if libraries.is_dir():
+            shutil.copytree(libraries, folder / "programs" / libraries.name, symlinks=True)
         return copy / programs.name
     return programs
