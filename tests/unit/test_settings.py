@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pickle
 import runpy
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from sketch_migrate.errors import SettingsError
-from sketch_migrate.settings import Options, Settings, load_settings, setting_fields, table_name
-
-if TYPE_CHECKING:
-    from sketch_migrate.settings.schema import SettingField
+from sketch_migrate.settings import Options, SettingField, Settings, load_settings, setting_fields, table_name
 
 CONFIG = Path(__file__).parents[2] / "lib" / "config.py"
 
@@ -70,8 +66,8 @@ def test_the_file_of_the_checkout_explains_every_setting() -> None:
 
 @pytest.mark.parametrize("declared", setting_fields(), ids=lambda declared: declared.name)
 def test_defaults_and_examples_pass_their_own_check(declared: SettingField) -> None:
-    assert declared.check(declared.default) == declared.default
-    assert declared.check(declared.example) == declared.example
+    for value in (declared.default, declared.example):
+        assert getattr(Settings.model_validate({declared.name: value}), declared.name) == value
     assert declared.help
 
 
@@ -142,9 +138,10 @@ FAULTS = [
     ('DB_PORT = "abc"', ["DB_PORT", "site.py:1", "'abc'", "whole number from 1 to 65535"]),
     ("DB_PORT = 0", ["DB_PORT", "0", "from 1 to 65535"]),
     ("DB_PORT = True", ["DB_PORT", "whole number"]),
+    ("S3_TIMEOUT_SECONDS = True", ["S3_TIMEOUT_SECONDS", "number of seconds"]),
     ("DB_PORT = 5432.5", ["DB_PORT", "whole number"]),
-    ("DB_HOST = 5", ["DB_HOST", "must be text, not a number"]),
-    ("DB_HOST = None", ["DB_HOST", "must be text, not nothing"]),
+    ("DB_HOST = 5", ["DB_HOST", "5 must be text"]),
+    ("DB_HOST = None", ["DB_HOST", "None must be text"]),
     ('DB_SSLMODE = "on"', ["DB_SSLMODE", "'on'", "require"]),
     ('DB_TABLE = ""', ["DB_TABLE", "must not be empty"]),
     ('DB_TABLE = "a.b.c"', ["DB_TABLE", "3 parts"]),
@@ -195,6 +192,7 @@ TOML_FAULTS = [
     ("db_host = h\n", ["site.toml", "line 1"]),
     ('[database]\ndb_host = "h"\n', ["database", "site.toml:1", "no such setting"]),
     ('db_host = "h"\nDB_HOST = "i"\n', ["DB_HOST", "set twice"]),
+    ("_env_ignore_empty = true\n", ["_env_ignore_empty", "site.toml:1", "no such setting"]),
 ]
 
 
@@ -239,6 +237,7 @@ def test_an_unknown_variable_names_the_one_that_was_meant(tmp_path: Path) -> Non
         'S3_ENDPOINT_URL = "https://bob:hunter2@s3.example.com"',
         'DB_HOST = "postgresql://bob:hunter2@db.example.com/x"',
         'DB_NAME = "dbname=x password=hunter2"',
+        'DB_NAME = b"dbname=x password=hunter2"',
         'raise ValueError("hunter2")',
     ],
 )
@@ -269,8 +268,29 @@ def test_settings_and_options_travel_between_processes() -> None:
 
 
 def test_settings_are_frozen() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        Settings().db_host = "x"  # type: ignore[misc] # that is the claim
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().db_host = "x"
+
+
+def test_settings_made_in_code_are_checked_and_take_nothing_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKETCH_DB_HOST", "env")
+    assert Settings(db_name="n") == load_settings(config_file=None, search=[], environ={}, flags={"db_name": "n"})
+    with pytest.raises(ValueError, match="one begins with the other"):
+        Settings(production_prefix="image/new/")
+    with pytest.raises(ValueError, match="db_hots"):
+        Settings(db_hots="h")  # type: ignore[call-arg]  # that is the claim
+
+
+def test_the_environment_is_the_one_given_and_not_the_process_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKETCH_DB_HOST", "process")
+    monkeypatch.setenv("SKETCH_NONSENSE", "x")
+    assert load(tmp_path, environ={"SKETCH_DB_NAME": "given"}) == Settings(db_name="given")
+
+
+def test_a_variable_in_lower_case_is_no_setting_and_is_refused(tmp_path: Path) -> None:
+    assert "did you mean SKETCH_DB_HOST?" in refusal(tmp_path, environ={"SKETCH_db_host": "h"}).message
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The command line as a person types it, turned into one ``Invocation``. Imports nothing slow, so ``-h`` is quick."""
+"""The command line as a person types it, turned into one ``Invocation``. Imports nothing that only a run needs."""
 
 from __future__ import annotations
 

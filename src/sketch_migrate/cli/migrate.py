@@ -253,7 +253,7 @@ def _s3_config(settings: Settings) -> S3Config:
     return S3Config(
         endpoint_url=settings.s3_endpoint_url,
         region=settings.s3_region,
-        addressing_style=settings.s3_addressing_style,  # type: ignore[arg-type]  # checked when the settings were read
+        addressing_style=settings.s3_addressing_style,
         ca_bundle=settings.s3_ca_bundle,
         requester_pays=settings.s3_requester_pays,
         max_connections=settings.s3_max_connections,

@@ -1,4 +1,4 @@
-"""Read a settings file, Python or TOML, into values that know the line they came from."""
+"""Read a settings file, Python or TOML, into values and the line that each came from."""
 
 from __future__ import annotations
 
@@ -7,26 +7,19 @@ import re
 import runpy
 import tomllib
 import traceback
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic_settings import TomlConfigSettingsSource
 
 from sketch_migrate.errors import SettingsError
+from sketch_migrate.settings.schema import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A value as it was written somewhere, and where: ``origin`` is fit for a message."""
-
-    written_as: str
-    value: object
-    origin: str
-
-
-def read_settings_file(path: Path) -> list[Given]:
-    """Return what the file sets, in its order and with names as written there.
+def read_settings_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what the file sets, with names as written there, and for each name its ``path:line``.
 
     A ``.py`` file is executed, as ``lib/config.py`` is code of the person who runs it; what it assigns at its top level
     is a setting unless the name begins with an underscore. A ``.toml`` file has its settings at the top level.
@@ -48,7 +41,7 @@ def read_settings_file(path: Path) -> list[Given]:
     return reader(path, source)
 
 
-def _read_python(path: Path, source: bytes) -> list[Given]:
+def _read_python(path: Path, source: bytes) -> tuple[dict[str, Any], dict[str, str]]:
     try:
         tree = ast.parse(source, str(path))
     except (SyntaxError, ValueError) as error:
@@ -69,11 +62,10 @@ def _read_python(path: Path, source: bytes) -> list[Given]:
             f"settings file {path}{line}: it raised {type(error).__name__} when it was run",
             hint="Mend that line; plain assignments are all that is needed.",
         ) from error
-    return [
-        Given(name, values[name], f"{path}:{line}")
-        for name, line in _assigned_names(tree).items()
-        if name in values and not name.startswith("_")
-    ]
+    lines_by_name = {
+        name: line for name, line in _assigned_names(tree).items() if name in values and not name.startswith("_")
+    }
+    return {name: values[name] for name in lines_by_name}, {n: f"{path}:{line}" for n, line in lines_by_name.items()}
 
 
 def _assigned_names(tree: ast.Module) -> dict[str, int]:
@@ -85,16 +77,16 @@ def _assigned_names(tree: ast.Module) -> dict[str, int]:
     return last_lines
 
 
-def _read_toml(path: Path, source: bytes) -> list[Given]:
+def _read_toml(path: Path, source: bytes) -> tuple[dict[str, Any], dict[str, str]]:
     try:
         text = source.decode()
-        values = tomllib.loads(text)
+        values = TomlConfigSettingsSource(Settings, path).toml_data
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"settings file {path}: TOML does not understand it: {error}",
             hint='Write each setting as a line of its own, such as legacy_bucket = "sketch-legacy-s3".',
         ) from error
-    return [Given(name, value, f"{path}{_toml_line(text, name)}") for name, value in values.items()]
+    return values, {name: f"{path}{_toml_line(text, name)}" for name in values}
 
 
 def _toml_line(text: str, name: str) -> str:

@@ -1,29 +1,52 @@
-"""Join the layers: flag over environment over settings file over default. Says of every value where it came from."""
+"""Join the sources: flag over environment over settings file over default. Says of every value where it came from."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+from pydantic_settings import EnvSettingsSource, InitSettingsSource
+
 from sketch_migrate.errors import SettingsError
-from sketch_migrate.settings.files import Given, read_settings_file
-from sketch_migrate.settings.schema import SettingField, Settings, setting_fields
+from sketch_migrate.settings.files import read_settings_file
+from sketch_migrate.settings.schema import ENVIRONMENT_PREFIX, Contradiction, SettingField, Settings, setting_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-_ENVIRONMENT_PREFIX = "SKETCH_"
-_DATABASE_SECRETS = frozenset({"DB_USER", "DB_PASS"})
+    from pydantic_settings import PydanticBaseSettingsSource
+
+_DATABASE_SECRETS = ("DB_PASS", "DB_USER")
 """Read by the layer that connects, from the environment only."""
 
-_SECRETS = frozenset(
-    {*_DATABASE_SECRETS, "DB_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
-)
-_FIELDS = {declared.in_file: declared for declared in setting_fields()}
-_BUILT_IN = "the built-in default"
+_SECRETS = {*_DATABASE_SECRETS, "DB_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+_FIELDS = {declared.name: declared for declared in setting_fields()}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value was written, and under which name: what a message says of it."""
+
+    written_as: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.written_as} ({self.place})"
+
+    def example(self, value: object) -> str:
+        """Write ``value`` the way the faulty one was written: as a flag, a variable or a line of a file."""
+        in_shell = shlex.quote(("no", "yes")[value] if isinstance(value, bool) else str(value))
+        if self.place == "flag":
+            return f"{self.written_as} {in_shell}"
+        if self.place == "environment variable":
+            return f"{self.written_as}={in_shell}"
+        in_python = isinstance(value, bool) and ".toml" not in self.place
+        return f"{self.written_as} = {value if in_python else json.dumps(value, ensure_ascii=False)}"
 
 
 def load_settings(
@@ -36,111 +59,79 @@ def load_settings(
     Raises ``SettingsError`` naming the setting and the line, variable or flag that gave it.
     """
     path = config_file or next((candidate for candidate in search if candidate.exists()), None)
-    layers = (
-        _from_file(read_settings_file(path)) if path is not None else {},
-        _from_environment(environ),
-        {name.upper(): Given(_FIELDS[name.upper()].flag, value, "flag") for name, value in flags.items()},
-    )
-    given: dict[str, Given] = {}
-    for layer in layers:
-        given |= layer
-    values = {_FIELDS[name].name: _checked(_FIELDS[name], one) for name, one in given.items()}
-    settings = Settings(**values)  # type: ignore[arg-type]  # each value comes from the check of its own field
-    _check_together(settings, given)
-    return settings
+    values: dict[str, object] = {}
+    origins: dict[str, Origin] = {}
+    for source, given in (*([_file(path)] if path is not None else []), _environment(environ), _flags(flags)):
+        values |= source()
+        origins |= given
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise _explained(error, origins) from error
 
 
-def _from_file(entries: Iterable[Given]) -> dict[str, Given]:
-    settings: dict[str, Given] = {}
-    for entry in entries:
-        name = entry.written_as.upper()
-        if name in _SECRETS:
-            raise SettingsError(
-                f"{entry.written_as} ({entry.origin}): secrets are not kept in a settings file",
-                hint=f"Take it out, and export {_ENVIRONMENT_PREFIX if name.startswith('DB_') else ''}{name} instead.",
-            )
+_Layer = tuple["PydanticBaseSettingsSource", dict[str, Origin]]
+"""A source of pydantic-settings, and the origin of each value it gives, by the setting's name."""
+
+
+def _file(path: Path) -> _Layer:
+    values, places = read_settings_file(path)
+    origins: dict[str, Origin] = {}
+    for written_as, value in values.items():
+        name, origin = written_as.lower(), Origin(written_as, places[written_as])
+        if written_as.upper() in _SECRETS:
+            variable = ("" if name.startswith("aws_") else ENVIRONMENT_PREFIX) + written_as.upper()
+            hint = f"Take it out, and export {variable} instead."
+            raise SettingsError(f"{origin}: secrets are not kept in a settings file", hint=hint)
         if name not in _FIELDS:
             hint = "Names of your own begin with an underscore in a .py file."
-            if isinstance(entry.value, dict):
+            if isinstance(value, dict):
                 hint = "Settings stand at the top of a TOML file, in no [table]."
-            raise _unknown(entry.written_as, entry.origin, _FIELDS, hint)
-        if name in settings:
-            raise SettingsError(
-                f"{entry.written_as} ({entry.origin}) is set twice: {settings[name].written_as} as well",
-                hint="Keep one of them.",
-            )
-        settings[name] = entry
-    return settings
+            raise _unknown(origin, (declared.in_file for declared in _FIELDS.values()), hint)
+        if name in origins:
+            raise SettingsError(f"{origin} is set twice: {origins[name].written_as} as well", hint="Keep one of them.")
+        origins[name] = origin
+    return InitSettingsSource(Settings, {name.lower(): value for name, value in values.items()}), origins
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
-    settings: dict[str, Given] = {}
-    for variable, value in environ.items():
-        if not variable.startswith(_ENVIRONMENT_PREFIX):
+def _environment(environ: Mapping[str, str]) -> _Layer:
+    known = {declared.in_environment: declared.name for declared in _FIELDS.values()}
+    secrets = [ENVIRONMENT_PREFIX + name for name in _DATABASE_SECRETS]
+    origins: dict[str, Origin] = {}
+    for variable in environ:
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in secrets:
             continue
-        name = variable.removeprefix(_ENVIRONMENT_PREFIX)
-        if name in _DATABASE_SECRETS:
-            continue
-        if name not in _FIELDS:
-            known = [_ENVIRONMENT_PREFIX + one for one in (*_FIELDS, *sorted(_DATABASE_SECRETS))]
-            raise _unknown(variable, "environment variable", known, f"unset {variable}, if it is not for this tool.")
-        settings[name] = Given(variable, value, "environment variable")
-    return settings
+        origin = Origin(variable, "environment variable")
+        if variable not in known:
+            raise _unknown(origin, [*known, *secrets], f"unset {variable}, if it is not for this tool.")
+        origins[known[variable]] = origin
+    source = EnvSettingsSource(Settings)
+    # The caller's environment instead of the process's own; the source looks names up in lower case.
+    source.env_vars = {variable.lower(): environ[variable] for variable in known if variable in environ}
+    return source, origins
 
 
-def _unknown(name: str, origin: str, known: Iterable[str], hint: str) -> SettingsError:
-    close = difflib.get_close_matches(name.upper(), known, n=1)
+def _flags(flags: Mapping[str, object]) -> _Layer:
+    return InitSettingsSource(Settings, dict(flags)), {name: Origin(_FIELDS[name].flag, "flag") for name in flags}
+
+
+def _unknown(origin: Origin, known: Iterable[str], hint: str) -> SettingsError:
+    close = difflib.get_close_matches(origin.written_as.upper(), known, n=1)
     meant = f"; did you mean {close[0]}?" if close else ""
-    return SettingsError(f"{name} ({origin}): there is no such setting{meant}", hint=hint)
+    return SettingsError(f"{origin}: there is no such setting{meant}", hint=hint)
 
 
-def _checked(declared: SettingField, given: Given) -> object:
-    try:
-        return declared.check(given.value)
-    except ValueError as error:
-        raise SettingsError(
-            f"{given.written_as} ({given.origin}): {error}", hint=f"For example: {_example(declared, given)}"
-        ) from error
+def _explained(error: ValidationError, origins: Mapping[str, Origin]) -> SettingsError:
+    """Say of the first fault what it is, where it was written, and what to write instead."""
 
+    def named(declared: SettingField) -> Origin:
+        return origins.get(declared.name) or Origin(declared.in_file, "the built-in default")
 
-def _example(declared: SettingField, given: Given) -> str:
-    """Write the field's example the way the faulty value was written: as a flag, a variable or a line of a file."""
-    example = declared.example
-    if given.written_as.startswith("--"):
-        return f"{given.written_as} {shlex.quote(_as_text(example))}"
-    if given.written_as.startswith(_ENVIRONMENT_PREFIX):
-        return f"{given.written_as}={shlex.quote(_as_text(example))}"
-    if isinstance(example, bool):
-        return f"{given.written_as} = {str(example).lower() if '.toml' in given.origin else example}"
-    return f"{given.written_as} = {json.dumps(example, ensure_ascii=False)}"
-
-
-def _as_text(example: object) -> str:
-    return ("no", "yes")[example] if isinstance(example, bool) else str(example)
-
-
-def _check_together(settings: Settings, given: Mapping[str, Given]) -> None:
-    """Find settings that contradict each other."""
-
-    def named(name: str) -> str:
-        one = given.get(name)
-        return f"{one.written_as} ({one.origin})" if one else f"{name} ({_BUILT_IN})"
-
-    legacy, production = settings.legacy_prefix, settings.production_prefix
-    if legacy == production:
-        place = "the same place: " if settings.legacy_bucket == settings.production_bucket else ""
-        raise SettingsError(
-            f"{named('LEGACY_PREFIX')} and {named('PRODUCTION_PREFIX')} are {place}both {legacy!r}",
-            hint="A row holds the key and no bucket, so only the prefix tells which are done: give two different ones.",
-        )
-    if legacy.startswith(production) or production.startswith(legacy):
-        raise SettingsError(
-            f"{named('LEGACY_PREFIX')} is {legacy!r} and {named('PRODUCTION_PREFIX')} is {production!r}: "
-            "one begins with the other",
-            hint="A row of the longer one would count for both sides: give two that share no beginning.",
-        )
-    if settings.db_key_column == settings.db_path_column:
-        raise SettingsError(
-            f"{named('DB_KEY_COLUMN')} and {named('DB_PATH_COLUMN')} are both {settings.db_key_column!r}",
-            hint="The key finds the row and stays as it is; the path is what changes: they are two columns.",
-        )
+    fault = error.errors(include_url=False)[0]
+    reason = fault.get("ctx", {}).get("error", fault["msg"])
+    if isinstance(reason, Contradiction):
+        first, second = named(_FIELDS[reason.first]), named(_FIELDS[reason.second])
+        return SettingsError(f"{first} and {second} are {reason.relation}", hint=reason.hint)
+    declared = _FIELDS[str(fault["loc"][0])]
+    origin = named(declared)
+    return SettingsError(f"{origin}: {reason}", hint=f"For example: {origin.example(declared.example)}")

@@ -1,67 +1,133 @@
-"""Every setting, with its default, its check and one line of help: the only list of them.
+"""Every setting, with its type, its default and one line of help: the only list of them.
 
 Flags, environment variables and the keys of a settings file are made from it; a test compares ``lib/config.py``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
-from sketch_migrate.settings import checks
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-T = TypeVar("T")
+from sketch_migrate.settings import values  # noqa: TC001 - pydantic reads the annotations at run time
+
+if TYPE_CHECKING:
+    from pydantic_settings import PydanticBaseSettingsSource as Source
+
+ENVIRONMENT_PREFIX = "SKETCH_"
 
 
-def _setting(default: T, check: checks.Check, help_text: str, example: object = None) -> T:
-    """Declare a field with what ``SettingField`` tells about it; the return type is the default's, for the checker."""
-    shown = default if example is None else example
-    declared: T = field(default=default, metadata={"check": check, "help": help_text, "example": shown})
-    return declared
+class Contradiction(ValueError):
+    """Two settings (``first`` and ``second``, in lower case) that are each right and wrong together."""
+
+    def __init__(self, first: str, second: str, relation: str, hint: str) -> None:
+        super().__init__(f"{first} and {second} are {relation}")
+        self.first, self.second, self.relation, self.hint = first, second, relation, hint
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What is where, and how patiently to reach it. Picklable; holds no secret.
+class Settings(BaseSettings):
+    """What is where, and how patiently to reach it. Frozen, comparable, picklable; holds no secret.
 
     An empty ``db_*`` (or a ``db_port`` of None) is "not set": libpq's own variables, service files and ``.pgpass``
     apply. An empty ``s3_endpoint_url`` is AWS, an empty ``s3_ca_bundle`` the system's certificates.
+    Raises pydantic's ``ValidationError``, a ``ValueError``.
     """
 
-    db_host: str = _setting("", checks.host, "database server, or the folder of its socket", "db.example.com")
-    db_port: int | None = _setting(None, checks.port, "port of the database server", 5432)
-    db_name: str = _setting("", checks.database, "database that holds the table", "sketch")
-    db_sslmode: str = _setting(
-        "",
-        checks.choice("", "disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
-        "how to use TLS with the database, as libpq names it",
-        "require",
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENVIRONMENT_PREFIX,
+        hide_input_in_errors=True,
+        defer_build=True,  # -h needs the fields alone, not the validator
     )
-    db_table: str = _setting("avatars", checks.table, "table with the references, perhaps with a schema")
-    db_key_column: str = _setting("id", checks.column, "its primary key, or a unique column without NULL")
-    db_path_column: str = _setting("path", checks.column, "its column that holds the object's key")
 
-    s3_endpoint_url: str = _setting("", checks.endpoint, "where S3 is; empty is AWS", "https://s3.example.com")
-    s3_region: str = _setting("us-east-1", checks.filled, "region of both buckets")
-    s3_addressing_style: str = _setting(
-        "auto", checks.choice("auto", "path", "virtual"), "bucket in the path or in the host name: auto, path, virtual"
+    db_host: values.Host = Field(
+        default="", description="database server, or the folder of its socket", examples=["db.example.com"]
     )
-    s3_ca_bundle: str = _setting("", checks.text, "file of certificates to trust", "/etc/ssl/own-ca.pem")
+    db_port: values.Port = Field(default=None, description="port of the database server", examples=[5432])
+    db_name: values.Database = Field(default="", description="database that holds the table", examples=["sketch"])
+    db_sslmode: values.SslMode = Field(
+        default="", description="how to use TLS with the database, as libpq names it", examples=["require"]
+    )
+    db_table: values.Table = Field(default="avatars", description="table with the references, perhaps with a schema")
+    db_key_column: values.Column = Field(default="id", description="its primary key, or a unique column without NULL")
+    db_path_column: values.Column = Field(default="path", description="its column that holds the object's key")
 
-    legacy_bucket: str = _setting("sketch-legacy-s3", checks.bucket, "bucket to move from")
-    legacy_prefix: str = _setting("image/", checks.prefix, "how its keys, and legacy rows, begin")
-    production_bucket: str = _setting("sketch-production-s3", checks.bucket, "bucket to move to")
-    production_prefix: str = _setting("avatar/", checks.prefix, "how its keys, and production rows, begin")
+    s3_endpoint_url: values.Endpoint = Field(
+        default="", description="where S3 is; empty is AWS", examples=["https://s3.example.com"]
+    )
+    s3_region: values.Filled = Field(default="us-east-1", description="region of both buckets")
+    s3_addressing_style: values.AddressingStyle = Field(
+        default="auto", description="bucket in the path or in the host name: auto, path, virtual"
+    )
+    s3_ca_bundle: values.Text = Field(
+        default="", description="file of certificates to trust", examples=["/etc/ssl/own-ca.pem"]
+    )
 
-    run_dir: str = _setting("runs", checks.filled, "folder in which every run makes its own, with log and ledger")
+    legacy_bucket: values.Bucket = Field(default="sketch-legacy-s3", description="bucket to move from")
+    legacy_prefix: values.Prefix = Field(default="image/", description="how its keys, and legacy rows, begin")
+    production_bucket: values.Bucket = Field(default="sketch-production-s3", description="bucket to move to")
+    production_prefix: values.Prefix = Field(default="avatar/", description="how its keys, and production rows, begin")
 
-    s3_max_connections: int = _setting(128, checks.whole(1, 10_000), "most S3 requests at once, over all iterations")
-    s3_requester_pays: bool = _setting(default=False, check=checks.yes_or_no, help_text="agree to pay for requests")
-    s3_timeout_seconds: float = _setting(60.0, checks.seconds(0.1), "longest wait for a sign of life from S3")
-    s3_retry_seconds: float = _setting(300.0, checks.seconds(0), "how long to wait out an S3 that fails")
-    db_retry_seconds: float = _setting(600.0, checks.seconds(0), "how long to wait out a database that is away")
-    lock_timeout_ms: int = _setting(5000, checks.whole(1, 2**31 - 1), "longest wait for a row's lock, milliseconds")
-    statement_timeout_ms: int = _setting(60_000, checks.whole(1, 2**31 - 1), "longest statement, milliseconds")
+    run_dir: values.Filled = Field(
+        default="runs", description="folder in which every run makes its own, with log and ledger"
+    )
+
+    s3_max_connections: values.Connections = Field(
+        default=128, description="most S3 requests at once, over all iterations"
+    )
+    s3_requester_pays: values.YesOrNo = Field(default=False, description="agree to pay for requests")
+    s3_timeout_seconds: values.TimeoutSeconds = Field(
+        default=60.0, description="longest wait for a sign of life from S3"
+    )
+    s3_retry_seconds: values.PatienceSeconds = Field(default=300.0, description="how long to wait out an S3 that fails")
+    db_retry_seconds: values.PatienceSeconds = Field(
+        default=600.0, description="how long to wait out a database that is away"
+    )
+    lock_timeout_ms: values.Milliseconds = Field(
+        default=5000, description="longest wait for a row's lock, milliseconds"
+    )
+    statement_timeout_ms: values.Milliseconds = Field(default=60_000, description="longest statement, milliseconds")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the library passes it by this name
+        init_settings: Source,
+        *_others: Source,
+        **_more: Source,
+    ) -> tuple[Source, ...]:
+        """Take what the caller says and nothing else: only ``load_settings`` looks at files and the environment."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        legacy, production = self.legacy_prefix, self.production_prefix
+        if legacy == production:
+            place = "the same place: " if self.legacy_bucket == self.production_bucket else ""
+            raise Contradiction(
+                "legacy_prefix",
+                "production_prefix",
+                f"{place}both {legacy!r}",
+                "A row holds the key and no bucket, so only the prefix tells which are done: give two different ones.",
+            )
+        if legacy.startswith(production) or production.startswith(legacy):
+            raise Contradiction(
+                "legacy_prefix",
+                "production_prefix",
+                f"{legacy!r} and {production!r}: one begins with the other",
+                "A row of the longer one would count for both sides: give two that share no beginning.",
+            )
+        if self.db_key_column == self.db_path_column:
+            raise Contradiction(
+                "db_key_column",
+                "db_path_column",
+                f"both {self.db_key_column!r}",
+                "The key finds the row and stays as it is; the path is what changes: they are two columns.",
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +156,6 @@ class SettingField:
 
     name: str
     default: object
-    check: checks.Check
     help: str
     example: object
 
@@ -102,7 +167,7 @@ class SettingField:
     @property
     def in_environment(self) -> str:
         """The name of its environment variable: ``SKETCH_DB_HOST``."""
-        return f"SKETCH_{self.in_file}"
+        return ENVIRONMENT_PREFIX + self.in_file
 
     @property
     def flag(self) -> str:
@@ -113,6 +178,6 @@ class SettingField:
 def setting_fields() -> tuple[SettingField, ...]:
     """Return all settings in their order."""
     return tuple(
-        SettingField(f.name, f.default, f.metadata["check"], f.metadata["help"], f.metadata["example"])
-        for f in fields(Settings)
+        SettingField(name, field.default, field.description or "", (field.examples or [field.default])[0])
+        for name, field in Settings.model_fields.items()
     )

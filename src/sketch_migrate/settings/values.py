@@ -1,0 +1,175 @@
+"""The types of settings: pydantic reads and bounds a value, and what this domain demands of it is said here. Pure.
+
+A refusal is a ``ValueError`` saying what the value must be. It repeats the value only where no secret can be in it:
+people do put passwords into URLs.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+
+MAX_IDENTIFIER_BYTES = 63
+"""PostgreSQL cuts longer names off, silently (manual, section 4.1.1): the cut name could be another table."""
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+"""Wider than today's rule of AWS (3 to 63, lower-case): older buckets and other stores have longer and mixed names."""
+
+_TABLE_PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
+
+
+def _must_be(what: str) -> WrapValidator:
+    """Let pydantic judge, and put its refusal into words that tell all that is allowed."""
+
+    def check(value: object, judge: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return judge(value)
+        except ValidationError:
+            plain = value is None or isinstance(value, (str, int, float))
+            shown = repr(value) if plain else f"a value of type {type(value).__name__}"
+            raise ValueError(f"{shown} must be {what}") from None
+
+    return WrapValidator(check)
+
+
+def _no_boolean(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a boolean is a number to Python only")  # noqa: TRY004 - pydantic awaits this kind of error
+    return value
+
+
+def _visible(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(f"{text!r} holds a character that cannot be seen")
+    return text
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it must not be empty")
+    return text
+
+
+def _without(*signs: str, must_be: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if any(sign in text for sign in signs):
+            raise ValueError(f"it must be {must_be}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _bucket(text: str) -> str:
+    if not _BUCKET.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is not the name of a bucket: 3 to 255 letters, digits, dots, hyphens and underscores, "
+            "without s3:// and without a key"
+        )
+    return text
+
+
+def _prefix(text: str) -> str:
+    if text.startswith("/"):
+        raise ValueError(f"{text!r} must not begin with a slash: keys do not, and no row would match")
+    if not text.endswith("/"):
+        raise ValueError(f"{text!r} must end with a slash, or it would match {text + '-other/...'!r} as well")
+    return text
+
+
+def _endpoint(text: str) -> str:
+    if not text:
+        return text
+    try:
+        parts = urlsplit(text)
+        has_host, has_port = bool(parts.hostname), parts.port != 0
+    except ValueError:
+        raise ValueError("it is not a URL that can be read: look at its host and port") from None
+    if "@" in parts.netloc:
+        raise ValueError("it must not hold a user or a password")
+    if parts.scheme not in {"http", "https"} or not has_host or not has_port:
+        raise ValueError(f"{text!r} must begin with http:// or https:// and name a host")
+    if parts.query or parts.fragment:
+        raise ValueError("it must not hold a query (?) or a fragment (#)")
+    return text.rstrip("/")
+
+
+def _identifier(name: str) -> str:
+    size_bytes = len(name.encode())
+    if size_bytes > MAX_IDENTIFIER_BYTES:
+        raise ValueError(f"{name!r} is {size_bytes} bytes long; PostgreSQL allows {MAX_IDENTIFIER_BYTES}")
+    if not name.strip() or "\0" in name:
+        raise ValueError(f"{name!r} is not a name")
+    return name
+
+
+def table_name(db_table: str) -> tuple[str, ...]:
+    """Take ``table``, ``schema.table`` or ``"My Schema"."t.x"`` apart; the parts go into ``psycopg.sql.Identifier``.
+
+    A part is the name exactly as PostgreSQL has it: unlike in SQL, capitals are kept without quotes too. Only a name
+    that holds a dot or a double quote needs double quotes around it, with inner ones doubled. Raises ``ValueError``.
+    """
+    parts: list[str] = []
+    position = 0
+    while True:
+        match = _TABLE_PART.match(db_table, position)
+        if match is None:
+            raise ValueError(f'{db_table!r} must be table, schema.table, or with quotes "my.schema"."my.table"')
+        quoted, plain = match.groups()
+        parts.append(_identifier(plain if quoted is None else quoted.replace('""', '"')))
+        position = match.end()
+        if position == len(db_table):
+            break
+        if db_table[position] != ".":
+            raise ValueError(f"{db_table!r} has something between a closing quote and the dot")
+        position += 1
+    if len(parts) > 2:  # noqa: PLR2004 - a schema and a table
+        raise ValueError(f"{db_table!r} has {len(parts)} parts; a table has at most a schema in front")
+    return tuple(parts)
+
+
+def _table(text: str) -> str:
+    table_name(text)
+    return text
+
+
+Text: TypeAlias = Annotated[str, _must_be("text"), AfterValidator(_visible)]
+Filled: TypeAlias = Annotated[Text, AfterValidator(_filled)]
+
+_Whole: TypeAlias = Annotated[int, BeforeValidator(_no_boolean)]
+_Seconds: TypeAlias = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_boolean)]
+Connections: TypeAlias = Annotated[_Whole, Field(ge=1, le=10_000), _must_be("a whole number from 1 to 10000")]
+Milliseconds: TypeAlias = Annotated[_Whole, Field(ge=1, le=2**31 - 1), _must_be("a whole number from 1 to 2147483647")]
+TimeoutSeconds: TypeAlias = Annotated[_Seconds, Field(ge=0.1), _must_be("a number of seconds of at least 0.1")]
+PatienceSeconds: TypeAlias = Annotated[_Seconds, Field(ge=0), _must_be("a number of seconds of at least 0")]
+YesOrNo: TypeAlias = Annotated[bool, _must_be("yes or no")]
+
+Host: TypeAlias = Annotated[Text, _without("://", "@", must_be="a host name, an address or a socket folder, not a URL")]
+Port: TypeAlias = Annotated[
+    Annotated[_Whole, Field(ge=1, le=65535)] | None,
+    _must_be("a whole number from 1 to 65535"),
+    BeforeValidator(lambda value: None if value == "" else value),
+]
+Database: TypeAlias = Annotated[
+    Text, _without("://", "=", must_be="the name of a database, not a URL or a connection string")
+]
+SslMode: TypeAlias = Annotated[
+    Literal["", "disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
+    _must_be("one of: empty, disable, allow, prefer, require, verify-ca, verify-full"),
+]
+Table: TypeAlias = Annotated[Filled, AfterValidator(_table)]
+Column: TypeAlias = Annotated[Filled, AfterValidator(_identifier)]
+
+Endpoint: TypeAlias = Annotated[Text, AfterValidator(_endpoint)]
+AddressingStyle: TypeAlias = Annotated[Literal["auto", "path", "virtual"], _must_be("one of: auto, path, virtual")]
+Bucket: TypeAlias = Annotated[Filled, AfterValidator(_bucket)]
+Prefix: TypeAlias = Annotated[Filled, AfterValidator(_prefix)]
