@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from asyncio import CancelledError
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from sketch_migrate import __version__
 from sketch_migrate.cli.arguments import parse
 from sketch_migrate.errors import MigrateError
-from sketch_migrate.settings import load_settings
+from sketch_migrate.settings import Options, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,23 +31,34 @@ def main(argv: Sequence[str] | None = None, *, config_folder: Path | None = None
 
     ``config_folder`` is where ``config.py`` is looked for first. ``-h`` and ``--version`` raise ``SystemExit``.
     """
-    from sketch_migrate.report.terminal import Terminal  # noqa: PLC0415 - rich is slow to import, and -h needs none of it
-
     try:
         invocation = parse(sys.argv if argv is None else argv)
     except MigrateError as error:
-        return _fail(Terminal(), error)
+        return _fail(_terminal(Options()), error)
     options = invocation.options
-    with Terminal(json_output=options.json_output, show_progress=options.show_progress) as terminal:
-        try:
-            return _carry_out(invocation, terminal, config_folder)
-        except MigrateError as error:
-            if options.json_output:
-                terminal.document({"version": __version__, "exit_code": error.exit_code, "error": error_json(error)})
-            return _fail(terminal, error)
-        except (KeyboardInterrupt, CancelledError):
-            terminal.message("Stopped at once. Nothing is lost: run it again, and it goes on where it stopped.")
-            return SIGINT_EXIT_CODE
+    with _terminal(options) as terminal, ExitStack() as log:  # the log outlives the error that is to be in it
+        exit_code = _carried_out(invocation, terminal, log, config_folder)
+    if options.json_output and terminal.stdout_failed:
+        return MigrateError.exit_code  # whoever awaits the document has none, or a part of it
+    return exit_code
+
+
+def _terminal(options: Options) -> Terminal:
+    from sketch_migrate.report.terminal import Terminal  # noqa: PLC0415 - rich is slow to import, and -h needs none of it
+
+    return Terminal(json_output=options.json_output, show_progress=options.show_progress)
+
+
+def _carried_out(invocation: Invocation, terminal: Terminal, log: ExitStack, config_folder: Path | None) -> int:
+    try:
+        return _carry_out(invocation, terminal, log, config_folder)
+    except MigrateError as error:
+        if invocation.options.json_output:
+            terminal.document({"version": __version__, "exit_code": error.exit_code, "error": error_json(error)})
+        return _fail(terminal, error)
+    except (KeyboardInterrupt, CancelledError):
+        terminal.message("Stopped at once. Nothing is lost: run it again, and it goes on where it stopped.")
+        return SIGINT_EXIT_CODE
 
 
 def error_json(error: MigrateError) -> dict[str, str]:
@@ -61,7 +73,7 @@ def _fail(terminal: Terminal, error: MigrateError) -> int:
     return error.exit_code
 
 
-def _carry_out(invocation: Invocation, terminal: Terminal, config_folder: Path | None) -> int:
+def _carry_out(invocation: Invocation, terminal: Terminal, log: ExitStack, config_folder: Path | None) -> int:
     if invocation.demo is not None:
         from sketch_migrate.demo import run_demo  # noqa: PLC0415 - needs the extra
 
@@ -77,8 +89,8 @@ def _carry_out(invocation: Invocation, terminal: Terminal, config_folder: Path |
         config_file=invocation.config_file, search=search, environ=os.environ, flags=invocation.setting_flags
     )
     run = create_run_directory(settings.run_dir, datetime.now(UTC), _user())
-    with run.logging(terminal.show):
-        return migrate_command(settings, invocation.options, terminal, run)
+    log.enter_context(run.logging(terminal.show))
+    return migrate_command(settings, invocation.options, terminal, run)
 
 
 def _user() -> str:
