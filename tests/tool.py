@@ -31,7 +31,7 @@ class Finished:
 
 
 def start(*args: str, environ: Mapping[str, str], cwd: Path) -> subprocess.Popen[str]:
-    """Start ``sketch_migrate.py`` with only these variables, in ``cwd`` (where ``runs`` is made), without a terminal."""
+    """Start ``sketch_migrate.py`` without a terminal, with only these variables, in ``cwd``: ``runs`` is made there."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     return subprocess.Popen(
         [sys.executable, SCRIPT, *args],
