@@ -7,7 +7,7 @@ import logging
 import math
 from hashlib import md5
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from sketch_migrate.errors import PreconditionFailed, S3Error
 
@@ -39,7 +39,7 @@ def kept_headers(headers: Mapping[str, str], tags: Sequence[tuple[str, str]]) ->
     kept = {name: headers[name] for name in _CONTENT_HEADERS if headers.get(name)}
     kept.update((name, value) for name, value in headers.items() if name.startswith("x-amz-meta-"))
     if tags:
-        kept["x-amz-tagging"] = urlencode(tags)
+        kept["x-amz-tagging"] = urlencode(tags, quote_via=quote)
     return kept
 
 

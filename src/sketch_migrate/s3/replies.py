@@ -104,8 +104,9 @@ def ranged(first_byte: int, last_byte: int) -> Callable[[Request, Reply], bytes]
     """GetObject of a range: exactly the bytes asked for, as far as the object goes."""
 
     def read(request: Request, reply: Reply) -> bytes:
-        if reply.status == _PARTIAL_CONTENT:
-            told = _CONTENT_RANGE(reply.header(b"content-range"))
+        content_range = reply.header(b"content-range")
+        if reply.status == _PARTIAL_CONTENT or (reply.status == _OK and content_range):  # rclone's server says 200
+            told = _CONTENT_RANGE(content_range)
             if told is None or int(told[1]) != first_byte or int(told[2]) > last_byte:
                 raise malformed(request, reply, "it is not the range asked for")
             whole = None if told[3] == "*" else int(told[3])
