@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pexpect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +31,20 @@ class Finished:
     code: int
     out: str
     err: str
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the summary counts: each outcome, ``scanned`` and ``copied``; empty where it printed no summary."""
+        return {word: int(number.replace(",", "")) for word, number in _COUNT(self.out)}
+
+    @property
+    def tech_status(self) -> str:
+        """The last line of stdout if it is that of ``-t``, else an empty text."""
+        last = self.out.splitlines()[-1] if self.out else ""
+        return last if last.startswith("tech_status ") else ""
+
+
+_COUNT = re.compile(r"^  ([a-z]+) +([\d,]+)  \w", re.MULTILINE).findall
 
 
 def start(*args: str, environ: Mapping[str, str], cwd: Path) -> subprocess.Popen[str]:
@@ -59,3 +76,22 @@ def finish(process: subprocess.Popen[str], *, timeout_seconds: float = 60) -> Fi
 def run(*args: str, environ: Mapping[str, str], cwd: Path, timeout_seconds: float = 60) -> Finished:
     """Run ``sketch_migrate.py`` to its end; see ``start``."""
     return finish(start(*args, environ=environ, cwd=cwd), timeout_seconds=timeout_seconds)
+
+
+def on_a_terminal(*args: str, environ: Mapping[str, str], cwd: Path) -> pexpect.spawn[str]:
+    """Start ``sketch_migrate.py`` as ``start`` does, but on a terminal of its own, 120 columns wide."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    return pexpect.spawn(
+        sys.executable,
+        [str(SCRIPT), *args],
+        env={**kept, **_CLEAN, "TERM": "xterm-256color", **environ},
+        cwd=str(cwd),
+        encoding="utf-8",
+        timeout=30,
+        dimensions=(50, 120),
+    )
+
+
+def run_directories(cwd: Path) -> list[Path]:
+    """Return the directories of the runs that were started in ``cwd``, the oldest first."""
+    return sorted((cwd / "runs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
