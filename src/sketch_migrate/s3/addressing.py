@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from sketch_migrate.errors import SettingsError
@@ -22,9 +22,8 @@ _IS_ONE_LABEL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]").fullmatch
 _DEFAULT_PORT = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What a connection is made to."""
+class Origin(NamedTuple):
+    """What a connection is made to. A tuple, because connections are kept by it and its hash is cheap."""
 
     host: str
     port: int

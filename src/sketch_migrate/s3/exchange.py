@@ -231,7 +231,13 @@ class Exchange:
             return
 
     async def _explained(self, request: Request, failure: Failure, route: Route | None) -> Failure:
-        """Ask for the object's first byte where a HEAD was refused: only a reply with a body names the error code."""
+        """Find out why a HEAD was refused: only a reply with a body names the code, so ask for the first byte.
+
+        A HEAD that names another region than the one it was signed for was refused for that.
+        """
+        if route is not None and failure.region not in ("", route.signer.region):
+            failure.kind = Kind.MOVED
+            return failure
         question = Request(request.operation, "GET", request.location, headers=[("range", "bytes=0-0")])
         try:
             reply = await self._attempt(question, route)

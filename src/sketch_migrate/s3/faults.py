@@ -72,7 +72,7 @@ class ConnectionDropped(Exception):
     ``reused``: it had served before. ``reply_begun``: bytes of the reply had come. ``cause``: why it ended.
     """
 
-    def __init__(self, *, reused: bool, reply_begun: bool, cause: BaseException | None) -> None:
+    def __init__(self, *, reused: bool, reply_begun: bool, cause: BaseException | None = None) -> None:
         super().__init__("connection dropped")
         self.reused = reused
         self.reply_begun = reply_begun
@@ -102,8 +102,6 @@ def reply_failure(request: Request, reply: Reply) -> Failure:
     authority = named.endpoint
     if kind is Kind.MOVED and not authority:
         authority = urlsplit(reply.header(b"location")).netloc
-    if kind is Kind.UNEXPLAINED and region:
-        kind = Kind.MOVED  # a refused HEAD that names the bucket's region: it may be that
     wait_seconds = retry_after_seconds(
         reply.header(b"retry-after"), reply.header(b"x-amz-retry-after"), datetime.now(UTC)
     )

@@ -150,7 +150,7 @@ class Patience:
 def retry_after_seconds(retry_after: str, amz_retry_after: str, now: datetime) -> float:
     """Read ``Retry-After`` (seconds or a date, RFC 9110) and ``x-amz-retry-after`` (milliseconds); 0 for neither."""
     if amz_retry_after.isdecimal():
-        return int(amz_retry_after) / 1000
+        return float(amz_retry_after) / 1000
     if retry_after.isdecimal():
         return float(retry_after)
     if retry_after:

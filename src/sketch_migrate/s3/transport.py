@@ -42,6 +42,7 @@ class Connection(asyncio.Protocol):
         self._awaited: asyncio.Future[Reply] | None = None
         self._head = False
         self._began = False
+        self._unasked = b""
         self._unsent_bytes = 0
         self._reset()
 
@@ -58,7 +59,8 @@ class Connection(asyncio.Protocol):
         """Send a request; the future brings the reply, ``ConnectionDropped``, ``ReplySilent`` or ``NotHttp``."""
         self._awaited = future = self._loop.create_future()
         if self._transport is None or self._transport.is_closing():
-            self._fail(ConnectionDropped(reused=self.reused, reply_begun=False, cause=None))
+            unasked = self._unasked  # what speaks first, and before it is asked, speaks another protocol
+            self._fail(NotHttp(unasked) if unasked else ConnectionDropped(reused=self.reused, reply_begun=False))
             return future
         self._head = head
         self._began = False
@@ -102,7 +104,8 @@ class Connection(asyncio.Protocol):
         self.since = self._loop.time()
         parser = self._parser
         if self._awaited is None or parser is None:
-            self.close()  # nobody asked
+            self._unasked = b"" if self.reused else data
+            self.close()
             return
         self._began = True
         try:

@@ -134,7 +134,10 @@ def read_list_page(body: bytes) -> ListPage:
 
     Keys are decoded if the reply says that they are encoded (``EncodingType``): S3 writes a space as ``+`` there.
     """
-    root = _root(body, "ListBucketResult")
+    try:
+        root = _root(body, "ListBucketResult")
+    except NotS3:
+        root = _root(_with_stand_ins(body), "ListBucketResult")
     namespace = root.tag[: -len("ListBucketResult")]
     texts = {_name(child): child.text or "" for child in root if not len(child)}
     truncated = texts.get("IsTruncated")
@@ -159,7 +162,24 @@ def read_list_page(body: bytes) -> ListPage:
                 last_modified=item.findtext(modified_tag) or "",
             )
         )
-    return ListPage(objects, token if truncated == "true" else None)
+    return ListPage(objects, token.translate(_FROM_STAND_IN) if token and truncated == "true" else None)
+
+
+# Ceph's continuation token is the last key, and neither it nor the prefix is encoded as the keys are: a control
+# character in one of them makes a document that is not XML 1.0. Such characters are read as others of a private plane.
+_UNSPEAKABLE = [*(code for code in range(32) if code not in (9, 10, 13)), 0xFFFE, 0xFFFF]
+_STAND_IN = {code: 0xF0000 + code for code in _UNSPEAKABLE}
+_FROM_STAND_IN = {stand_in: code for code, stand_in in _STAND_IN.items()}
+_REFERENCE_OR_NONCHARACTER = re.compile(rb"&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));|\xef\xbf[\xbe\xbf]")
+
+
+def _with_stand_ins(body: bytes) -> bytes:
+    def stand_in(found: re.Match[bytes]) -> bytes:
+        in_hex, in_decimal = found[1], found[2]
+        code = int(in_hex, 16) if in_hex else int(in_decimal) if in_decimal else ord(found[0].decode())
+        return chr(_STAND_IN[code]).encode() if code in _STAND_IN else found[0]
+
+    return _REFERENCE_OR_NONCHARACTER.sub(stand_in, body)
 
 
 def complete_document(part_etags: Sequence[str]) -> bytes:

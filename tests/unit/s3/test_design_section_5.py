@@ -501,6 +501,16 @@ def test_5_6_a_head_learns_the_region_from_the_header() -> None:
     assert asyncio.run(scenario()) == 3
 
 
+def test_5_6_a_head_refused_in_the_right_region_is_explained_all_the_same() -> None:
+    async def scenario() -> None:
+        script = [reply(403, x_amz_bucket_region="us-east-1"), error(403, "SignatureDoesNotMatch")]
+        async with scripted(*script) as server, client_of(server.url) as client:
+            await client.head(SOURCE)
+
+    with pytest.raises(S3Refused, match="SignatureDoesNotMatch"):
+        asyncio.run(scenario())
+
+
 def test_5_6_the_host_named_is_followed() -> None:
     async def scenario() -> None:
         async with scripted(copied()) as there:

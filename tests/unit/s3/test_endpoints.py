@@ -153,6 +153,23 @@ def test_what_is_not_s3_is_said_to_be_that(run: Any, answer: Step, hint: str) ->
     assert caught.value.exit_code == 3
 
 
+@pytest.mark.parametrize("run", RUNNERS)
+def test_what_speaks_before_it_is_asked_is_not_s3(run: Any) -> None:
+    async def banner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n")
+        await reader.read()
+        writer.close()
+
+    async def scenario() -> None:
+        listener = await asyncio.start_server(banner, "127.0.0.1", 0)
+        port = listener.sockets[0].getsockname()[1]
+        async with listener, client_of(f"http://127.0.0.1:{port}", retry_seconds=0) as client:
+            await client.list_page("b", "")
+
+    with pytest.raises(S3Malformed, match=r"does not speak HTTP; it said b'SSH-2\.0"):
+        run(scenario())
+
+
 def test_a_head_that_is_answered_by_some_web_server_is_not_an_object() -> None:
     async def scenario() -> None:
         async with scripted(reply(200)) as server, client_of(server.url, retry_seconds=0) as client:

@@ -95,6 +95,7 @@ def test_5_2_replies_are_classified_by_code_before_status(status: int, code: str
         ("Sun, 22 Nov 2026 18:00:30 GMT", "", 30),
         ("Sun, 22 Nov 2026 17:00:00 GMT", "", 0),
         ("soon", "later", 0),
+        ("", "9" * 999, float("inf")),
         ("-1", "-1", 0),
     ],
 )

@@ -112,6 +112,16 @@ def test_5_8_a_listing_goes_on_after_a_connection_broke() -> None:
     assert keys == ["a", "b"]
 
 
+@pytest.mark.parametrize("written", ["k&#1;+", "k&#x1;+", "k\ufffe+"])
+def test_5_8_a_token_with_characters_that_xml_cannot_carry_is_returned_as_it_is_meant(written: str) -> None:
+    """Ceph's token is the last key of the page, not encoded."""
+    body = page("a", token="TOKEN").replace(b"TOKEN", written.encode())
+    meant = written.replace("&#1;", "\x01").replace("&#x1;", "\x01")
+    assert xml.read_list_page(body).next_token == meant
+    with pytest.raises(xml.NotS3):
+        xml.read_list_page(body[:-1])
+
+
 def test_a_listing_can_start_after_a_key() -> None:
     async def scenario() -> str:
         async with scripted(reply(200, page("c"))) as server, client_of(server.url) as client:
