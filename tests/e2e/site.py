@@ -1,0 +1,130 @@
+"""An application's site as the tests see it: a table, two buckets, a folder to run the tool in; and all its facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from tests.tool import on_a_terminal, run, run_directories, start
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import pexpect
+
+    from tests.servers.databases import Database
+    from tests.servers.stores import Store
+    from tests.tool import Finished
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as a listing shows it; equal for two looks only if nobody wrote it between them."""
+
+    size_bytes: int
+    etag: str
+    last_modified: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The whole of a site at one moment.
+
+    ``rows`` maps a row's id to its path, ``versions`` to the transaction that wrote it (``xmin``).
+    """
+
+    rows: dict[int, str | None]
+    versions: dict[int, str]
+    legacy: dict[str, StoredObject]
+    production: dict[str, StoredObject]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """``environ`` is what is set on top of database and store; ``with_environ`` and the like give variants."""
+
+    database: Database
+    store: Store
+    folder: Path
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def with_environ(self, **environ: str) -> Site:
+        """Return the same site with more settings."""
+        return replace(self, environ={**self.environ, **environ})
+
+    def at(self, *, database: Database | None = None, store: Store | None = None) -> Site:
+        """Return the same site by way of other addresses or users."""
+        return replace(self, database=database or self.database, store=store or self.store)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The environment that the tool gets."""
+        return {**self.database.environ(), **self.store.environ(), **self.environ}
+
+    def run(self, flags: str, *more: str) -> Finished:
+        """Run the tool with flags, given as in a shell, and perhaps more of them that are not to be parted."""
+        return run(*flags.split(), *more, environ=self.settings, cwd=self.folder)
+
+    def start(self, flags: str) -> subprocess.Popen[str]:
+        """Start the tool; ``finish`` awaits it."""
+        return start(*flags.split(), environ=self.settings, cwd=self.folder)
+
+    def on_a_terminal(self, flags: str) -> pexpect.spawn[str]:
+        """Start the tool on a terminal."""
+        return on_a_terminal(*flags.split(), environ=self.settings, cwd=self.folder)
+
+    def last_run(self) -> Path:
+        """Return the directory of the newest run."""
+        return run_directories(self.folder)[-1]
+
+    def fill(self, paths: Iterable[str | None], *, without_object: Iterable[str] = ()) -> None:
+        """Make the table with these paths, the first being row 1, and the object that each names, on its side."""
+        rows = list(paths)
+        self.database.create_avatars(rows)
+        absent = set(without_object)
+        for path in {row for row in rows if row is not None and row not in absent}:
+            if path.startswith("image/"):
+                self.store.put_all(self.store.legacy_bucket, {path: body_of(path)})
+            elif path.startswith("avatar/"):
+                self.store.put_all(self.store.production_bucket, {path: body_of(path)})
+
+    def facts(self) -> Facts:
+        """Look at everything."""
+        table = self.database.execute("SELECT id, path, xmin::text FROM avatars ORDER BY id")
+        return Facts(
+            rows={row[0]: row[1] for row in table},
+            versions={row[0]: row[2] for row in table},
+            legacy=self._objects(self.store.legacy_bucket),
+            production=self._objects(self.store.production_bucket),
+        )
+
+    def _objects(self, bucket: str) -> dict[str, StoredObject]:
+        pages = self.store.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return {
+            found["Key"]: StoredObject(found["Size"], found["ETag"], str(found["LastModified"]))
+            for page in pages
+            for found in page.get("Contents", [])
+        }
+
+    def production_bodies(self) -> dict[str, bytes]:
+        """Read every object of the production bucket."""
+        return self.store.bodies(self.store.production_bucket)
+
+    def legacy_bodies(self) -> dict[str, bytes]:
+        """Read every object of the legacy bucket."""
+        return self.store.bodies(self.store.legacy_bucket)
+
+
+def body_of(path: str) -> bytes:
+    """Return the content of the object that a path names: of its own, and its own size."""
+    name = path.partition("/")[2]
+    return f"picture of {name} ".encode() * (1 + len(name) % 7)
+
+
+def counts(**numbers: int) -> dict[str, int]:
+    """What a summary counts, all of which is 0 unless given; ``scanned`` is the sum."""
+    outcomes = dict.fromkeys(("migrated", "already", "superseded", "missing", "conflict", "failed"), 0)
+    outcomes |= {word: number for word, number in numbers.items() if word in outcomes}
+    return {**outcomes, "scanned": sum(outcomes.values()), "copied": numbers.get("copied", 0)}
