@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from sketch_migrate import __version__
+from sketch_migrate.errors import MigrateError
 from sketch_migrate.ledger import Ledger
 from sketch_migrate.mapping import Mapping
 from sketch_migrate.migration.copier import Copier
@@ -26,7 +27,8 @@ from sketch_migrate.migration.preflight import (
 from sketch_migrate.migration.runner import Finished, Migration, migrate
 from sketch_migrate.migration.stop import Stop
 from sketch_migrate.model import Result, Summary, Tally
-from sketch_migrate.postgres.connection import Database
+from sketch_migrate.postgres.connection import Connection, Database
+from sketch_migrate.postgres.references import count_sides
 from sketch_migrate.reconcile.status import read_status
 from sketch_migrate.report.entries import entry_lines
 from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
@@ -65,6 +67,7 @@ class Observer:
     job: Job
     progress: Any
     rows: int = 0
+    total_rows: int | None = None
     tally: Tally = field(default_factory=Tally)
 
     def new_pass(self, number: int) -> None:
@@ -81,7 +84,7 @@ class Observer:
             for result in results:
                 for line in entry_lines(result, self.job.mapping, self.job.settings, dry_run=self.job.options.dry_run):
                     self.job.terminal.entry(line)
-        self.progress.update(self.rows, self.tally)
+        self.progress.update(self.rows, self.tally, self.total_rows)
 
 
 class Job:
@@ -143,7 +146,7 @@ class Job:
         async with Ledger(self.run.ledger_path, description=self._description()) as ledger:
             with self.terminal.progress(self.table.estimated_rows) as progress:
                 observer = Observer(self, progress)
-                finished = await migrate(self._migration(ledger, observer), observer.new_pass)
+                finished = await self._run(ledger, observer)
             result = await self._summarise(ledger, finished, time.monotonic() - began)
         document = summary_json(result)
         self.terminal.result(summary(result))
@@ -163,8 +166,28 @@ class Job:
         """Close what ``prepare`` opened."""
         await self._opened.aclose()
 
-    def _migration(self, ledger: Ledger, observer: Observer) -> Migration:
-        copier = Copier(
+    async def _run(self, ledger: Ledger, observer: Observer) -> Finished:
+        """Migrate, while the table is counted for the bar."""
+        async with asyncio.TaskGroup() as group, self._copier() as copier:
+            counting = group.create_task(self._count_rows(observer))
+            finished = await migrate(self._migration(ledger, observer, copier), observer.new_pass)
+            counting.cancel()
+        return finished
+
+    async def _count_rows(self, observer: Observer) -> None:
+        """Refine the planner's estimate of the bar's total. Nothing waits for it, and nothing fails with it."""
+
+        async def count(connection: Connection) -> tuple[int, int, int]:
+            return await count_sides(connection, self.table, self.mapping.legacy_prefix, self.mapping.production_prefix)
+
+        try:
+            async with self.database.session() as session:
+                *_, observer.total_rows = await session.run(count, doing="counting rows", unlimited=True)
+        except MigrateError as error:
+            self.terminal.message(f"The rows could not be counted, the bar shows an estimate: {error}", logging.DEBUG)
+
+    def _copier(self) -> Copier:
+        return Copier(
             self.store,
             self._check_access,
             workers=self.settings.s3_max_connections,
@@ -172,6 +195,8 @@ class Job:
             dry_run=self.options.dry_run,
             stop=self.stop,
         )
+
+    def _migration(self, ledger: Ledger, observer: Observer, copier: Copier) -> Migration:
         return Migration(
             options=self.options,
             mapping=self.mapping,

@@ -7,6 +7,7 @@ copying, with as many requests in flight as the store's client allows.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -15,7 +16,9 @@ from sketch_migrate.errors import BucketMissing, CredentialsError, ObjectMissing
 from sketch_migrate.s3 import same_content
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+    from types import TracebackType
+    from typing import Self
 
     from sketch_migrate.migration.stop import Stop
     from sketch_migrate.model import Location, Move, ObjectInfo
@@ -88,8 +91,22 @@ def _conflict(legacy: ObjectInfo, production: ObjectInfo) -> Copied:
     return Copied(Verdict.CONFLICT, f"production holds a different object ({sizes})", legacy.size_bytes)
 
 
+@dataclass(slots=True)
+class _Batch:
+    """The objects of one iteration on their way: ``taken`` of them were begun, ``unfinished`` have no verdict yet."""
+
+    moves: Sequence[Move]
+    verdicts: list[Copied]
+    unfinished: int
+    done: asyncio.Future[None]
+    taken: int = 0
+
+
 class Copier:
-    """Brings objects into production. One for the whole run, shared by its iterations.
+    """Brings objects into production. One for the whole run, shared by its iterations. An async context manager.
+
+    Its workers serve the oldest iteration first. If each iteration had workers of its own, all would share the store
+    evenly, finish at the same moment, and then leave the store idle while all of them flip.
 
     ``check_access`` raises ``S3Error`` where the store as a whole cannot be used; it is asked after a row of failures.
     Once no object can succeed any more it requests the stop; once that is requested, nothing new is begun.
@@ -111,31 +128,57 @@ class Copier:
         self._overwrite = overwrite
         self._dry_run = dry_run
         self._stop = stop
+        self._group = asyncio.TaskGroup()
+        self._waiting: deque[_Batch] = deque()
+        self._working = 0
         self._failures_in_a_row = 0
         self._begun = 0
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._group.__aexit__(kind, error, trace)
 
     async def copy_all(self, moves: Sequence[Move]) -> list[Copied]:
         """Bring the objects of all moves into production; the verdicts are in the order of the moves."""
         verdicts = [Copied(Verdict.UNTOUCHED)] * len(moves)
-        remaining = iter(range(len(moves)))
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(self._workers, len(moves))):
-                group.create_task(self._work(moves, remaining, verdicts))
+        if moves:
+            batch = _Batch(moves, verdicts, len(moves), asyncio.get_running_loop().create_future())
+            self._waiting.append(batch)
+            for _ in range(min(self._workers - self._working, len(moves))):
+                self._working += 1
+                self._group.create_task(self._work())
+            await batch.done
         return verdicts
 
-    async def _work(self, moves: Sequence[Move], remaining: Iterator[int], verdicts: list[Copied]) -> None:
+    async def _work(self) -> None:
         """Take one object after the other: a task for each of a few workers costs less than one for each object."""
-        for index in remaining:
-            if self._stop.requested:
-                return
-            try:
-                verdicts[index] = await self._bring(moves[index])
-            except S3Error as error:
-                await self._note_failure(error)
-                if not self._stop.requested:  # what a stop cut short is begun again by the next run
-                    verdicts[index] = Copied(Verdict.FAILED, str(error))
-            else:
-                self._failures_in_a_row = 0
+        while self._waiting:
+            batch = self._waiting[0]
+            index = batch.taken
+            batch.taken += 1
+            if batch.taken == len(batch.moves):
+                self._waiting.popleft()
+            if not self._stop.requested:
+                batch.verdicts[index] = await self._judge(batch.moves[index])
+            batch.unfinished -= 1
+            if batch.unfinished == 0 and not batch.done.done():
+                batch.done.set_result(None)
+        self._working -= 1
+
+    async def _judge(self, move: Move) -> Copied:
+        """Bring one object; what a stop cut short is untouched, and begun again by the next run."""
+        try:
+            verdict = await self._bring(move)
+        except S3Error as error:
+            await self._note_failure(error)
+            return Copied(Verdict.UNTOUCHED) if self._stop.requested else Copied(Verdict.FAILED, str(error))
+        self._failures_in_a_row = 0
+        return verdict
 
     async def _note_failure(self, error: S3Error) -> None:
         self._failures_in_a_row += 1

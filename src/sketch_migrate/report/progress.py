@@ -78,7 +78,8 @@ class Progress:
     def update(self, rows_done: int, tally: Tally, total_rows: int | None = None) -> None:
         """Take over the counts of the whole run so far; ``total_rows`` where a better estimate is known."""
         total = self._figures.total_rows if total_rows is None else total_rows
-        self._pace.add(self._clock(), rows_done)
+        # not rows_done: rows that a resumed run only passes say nothing about the time that the others take
+        self._pace.add(self._clock(), tally.scanned)
         self._figures = replace(self._figures, rows_done=rows_done, tally=tally, total_rows=total)
         self._on_update()
 
