@@ -148,3 +148,11 @@ def client_of(url: str, source: CredentialSource | None = None, **config: Any) -
     """Make a client with little patience."""
     settings: dict[str, Any] = {"retry_seconds": 5.0, "timeout_seconds": 5.0, **config}
     return S3Client(S3Config(endpoint_url=url, **settings), source or CredentialSource.static("AKID", "the-secret"))
+
+
+async def copy_against(*script: Step, **config: Any) -> tuple[str, int]:
+    """Copy once against a script, all of which must be used; return the ETag and the number of attempts."""
+    async with scripted(*script) as server, client_of(server.url, **config) as client:
+        result = await client.copy(SOURCE, TARGET)
+        assert result.attempts == len(server.asked)
+        return result.etag, result.attempts
