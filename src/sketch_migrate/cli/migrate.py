@@ -148,7 +148,7 @@ class Job:
                 observer = Observer(self, progress)
                 finished = await self._run(ledger, observer)
             result = await self._summarise(ledger, finished, time.monotonic() - began)
-        document = summary_json(result)
+        document = {"version": __version__, **summary_json(result)}
         self.terminal.result(summary(result))
         if self.stop.error is not None and self.stop.signal_number is None:
             raise self.stop.error
