@@ -6,7 +6,6 @@ import getpass
 import logging
 import os
 import sys
-from asyncio import CancelledError
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
     from sketch_migrate.cli.arguments import Invocation
     from sketch_migrate.report.terminal import Terminal
-
-SIGINT_EXIT_CODE = 130
 
 
 def main(argv: Sequence[str] | None = None, *, config_folder: Path | None = None) -> int:
@@ -56,9 +53,6 @@ def _carried_out(invocation: Invocation, terminal: Terminal, log: ExitStack, con
         if invocation.options.json_output:
             terminal.document({"version": __version__, "exit_code": error.exit_code, "error": error_json(error)})
         return _fail(terminal, error)
-    except (KeyboardInterrupt, CancelledError):
-        terminal.message("Stopped at once. Nothing is lost: run it again, and it goes on where it stopped.")
-        return SIGINT_EXIT_CODE
 
 
 def error_json(error: MigrateError) -> dict[str, str]:

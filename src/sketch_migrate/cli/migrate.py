@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from sketch_migrate import __version__
-from sketch_migrate.errors import MigrateError
+from sketch_migrate.errors import Interrupted, MigrateError
 from sketch_migrate.ledger import Ledger
 from sketch_migrate.mapping import Mapping
 from sketch_migrate.migration.copier import Copier
@@ -56,6 +56,14 @@ def migrate_command(settings: Settings, options: Options, terminal: Terminal, ru
                 terminal.message("Nothing was changed.")
                 return 1
             return runner.run(job.migrate())
+        except KeyboardInterrupt as pressed:
+            raise Interrupted("interrupted before anything was changed", signal_number=signal.SIGINT) from pressed
+        except asyncio.CancelledError as cancelled:
+            raise Interrupted(
+                "stopped at once",
+                hint="Nothing is lost: run it again, and it goes on where it stopped.",
+                signal_number=job.stop.signal_number or signal.SIGINT,
+            ) from cancelled
         finally:
             runner.run(job.close())
 
