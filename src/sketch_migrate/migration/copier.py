@@ -7,6 +7,7 @@ copying, with as many requests in flight as the store's client allows.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
@@ -29,9 +30,6 @@ COMPARE_BYTES = 8 * 2**20
 
 MEASURE_ONE_IN = 500
 """A blind copy does not tell the object's size; a HEAD for one of so many gives the estimate of the bytes copied."""
-
-FAILURES_TO_RECHECK = 100
-"""So many failures in a row, without a success among them, may not be the objects' fault: access is tried again."""
 
 HOPELESS = (CredentialsError, BucketMissing)
 """Errors that no other object of the run can escape."""
@@ -108,8 +106,9 @@ class Copier:
     Its workers serve the oldest iteration first. If each iteration had workers of its own, all would share the store
     evenly, finish at the same moment, and then leave the store idle while all of them flip.
 
-    ``check_access`` raises ``S3Error`` where the store as a whole cannot be used; it is asked after a row of failures.
-    Once no object can succeed any more it requests the stop; once that is requested, nothing new is begun.
+    ``check_access`` raises ``S3Error`` where the store as a whole cannot be used. It is asked when an object fails and
+    no other has succeeded since that one was begun: then it may not be the object's fault. Once no object can succeed
+    any more the stop is requested; once that is requested, nothing new is begun.
     """
 
     def __init__(
@@ -131,7 +130,8 @@ class Copier:
         self._group = asyncio.TaskGroup()
         self._waiting: deque[_Batch] = deque()
         self._working = 0
-        self._failures_in_a_row = 0
+        self._check = asyncio.Lock()
+        self._usable_at = 0.0
         self._begun = 0
 
     async def __aenter__(self) -> Self:
@@ -172,23 +172,28 @@ class Copier:
 
     async def _judge(self, move: Move) -> Copied:
         """Bring one object; what a stop cut short is untouched, and begun again by the next run."""
+        began_at = time.monotonic()
         try:
             verdict = await self._bring(move)
         except S3Error as error:
-            await self._note_failure(error)
+            await self._note_failure(error, began_at)
             return Copied(Verdict.UNTOUCHED) if self._stop.requested else Copied(Verdict.FAILED, str(error))
-        self._failures_in_a_row = 0
+        self._usable_at = time.monotonic()
         return verdict
 
-    async def _note_failure(self, error: S3Error) -> None:
-        self._failures_in_a_row += 1
+    async def _note_failure(self, error: S3Error, began_at: float) -> None:
+        """Request the stop where the store is to blame. One check at a time answers for all that failed until then."""
         if isinstance(error, HOPELESS):
             self._stop.by_error(error)
-        elif self._failures_in_a_row % FAILURES_TO_RECHECK == 0:
+        async with self._check:
+            if self._stop.requested or self._usable_at > began_at:
+                return
             try:
                 await self._check_access()
             except S3Error as reason:
                 self._stop.by_error(reason)
+            else:
+                self._usable_at = time.monotonic()
 
     async def _bring(self, move: Move) -> Copied:
         if self._overwrite and not self._dry_run:
