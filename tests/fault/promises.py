@@ -1,0 +1,201 @@
+"""The promises of the tool, as claims about a database and a store that can be false.
+
+A ``World`` is what a test begins with; ``check_promises`` holds at any moment, ``check_finished`` at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass
+from hashlib import md5
+from typing import TYPE_CHECKING, Any
+
+from tests import tool
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+    from tests.servers.databases import Database
+    from tests.servers.stores import Store
+
+LEGACY, PRODUCTION = "image/", "avatar/"
+ROWS = 60
+"""Legacy rows of a usual world: three iterations of the size that ``World.start`` gives them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was there before the tool came: rows as (path, owner), and the MD5 of every object's bytes."""
+
+    rows: dict[int, tuple[str | None, str]]
+    legacy: dict[str, str]
+    production: dict[str, str]
+
+    @property
+    def legacy_paths(self) -> dict[int, str]:
+        """The rows that are to be migrated."""
+        return {key: path for key, (path, _) in self.rows.items() if path is not None and path.startswith(LEGACY)}
+
+
+def production_path(path: str) -> str:
+    """Return where a legacy path belongs."""
+    return PRODUCTION + path.removeprefix(LEGACY)
+
+
+def rows_of(database: Database) -> dict[int, tuple[str | None, str]]:
+    """Return the whole table as ``Before`` keeps it."""
+    return {key: (path, owner) for key, path, owner in database.execute("SELECT id, path, owner FROM avatars")}
+
+
+def content_of(store: Store, bucket: str) -> dict[str, str]:
+    """Return the MD5 of every object's bytes, as the server computes it of what it holds: it is the ETag of a PUT."""
+    pages = store.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return {found["Key"]: found["ETag"].strip('"') for page in pages for found in page.get("Contents", [])}
+
+
+def check_promises(database: Database, store: Store, before: Before) -> int:
+    """Check what holds at any moment, also after a crash; return how many rows have been flipped."""
+    rows, production = rows_of(database), content_of(store, store.production_bucket)
+    assert content_of(store, store.legacy_bucket) == before.legacy, "the legacy bucket was changed"
+    assert rows.keys() == before.rows.keys(), "rows came or went"
+    flipped = 0
+    for key, (path, owner) in rows.items():
+        old_path, old_owner = before.rows[key]
+        assert owner == old_owner, f"row {key}: a column that is not ours was changed"
+        if path == old_path:
+            continue  # a row that is not flipped points at what it pointed at: the legacy bucket was compared above
+        assert old_path is not None, f"row {key} had no path"
+        assert old_path.startswith(LEGACY), f"row {key} was not on the legacy side"
+        assert path == production_path(old_path), f"row {key}: {old_path} became {path}"
+        assert production.get(path) == before.legacy[old_path], f"row {key}: its object is absent or has other bytes"
+        flipped += 1
+    copies = {production_path(key): content for key, content in before.legacy.items()}
+    for name, content in production.items():
+        assert content == before.production.get(name, copies.get(name)), (
+            f"production object {name} is neither as it was nor a copy"
+        )
+    assert production.keys() >= before.production.keys(), "production objects are gone"
+    return flipped
+
+
+def check_finished(database: Database, store: Store, before: Before) -> None:
+    """Check the state in which an undisturbed run ends: every legacy row is flipped, and all promises hold."""
+    assert check_promises(database, store, before) == len(before.legacy_paths)
+
+
+def check_ledgers(database: Database, before: Before, runs: Path) -> None:
+    """Check that some run's ledger names every row that was flipped, with its old and its new path."""
+    recorded: set[tuple[int, str, str]] = set()
+    for file in runs.glob("*/ledger.sqlite"):
+        with closing(sqlite3.connect(file)) as ledger:
+            if ledger.execute("SELECT 1 FROM sqlite_master WHERE name = 'flip'").fetchone():
+                recorded.update(ledger.execute("SELECT key, old_path, new_path FROM flip"))
+    paths = database.paths()
+    for key, old_path in before.legacy_paths.items():
+        new_path = paths[key]
+        assert new_path == old_path or (key, old_path, new_path) in recorded, f"the flip of row {key} is in no ledger"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a run of the tool ended, with what it said as JSON."""
+
+    code: int
+    document: dict[str, Any]
+    err: str
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """The outcomes that occurred, by name. They add up to the scan."""
+        outcomes: dict[str, int] = self.document["outcomes"]
+        assert sum(outcomes.values()) == self.document["scanned"]
+        return {name: count for name, count in outcomes.items() if count}
+
+    @property
+    def reasons(self) -> dict[int, str]:
+        """Why the entries that need a person do (the first twenty), by row."""
+        return {problem["key"]: problem["reason"] for problem in self.document["problems"]}
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A database and a store of the test's own, what was in them, and the folder in which the tool runs."""
+
+    database: Database
+    store: Store
+    before: Before
+    cwd: Path
+
+    @property
+    def runs(self) -> Path:
+        """Where the runs' directories are made."""
+        return self.cwd / "runs"
+
+    def start(
+        self, *flags: str, database: Database | None = None, store: Store | None = None, **settings: object
+    ) -> subprocess.Popen[str]:
+        """Start a migration: small iterations, JSON; ``settings`` are named as in ``lib/config.py``, in lower case.
+
+        ``database`` and ``store`` are ways to reach ours by a proxy.
+        """
+        environ = {
+            **(database or self.database).environ(),
+            **(store or self.store).environ(),
+            **{f"SKETCH_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        return tool.start("-y", "--json", "-p", "2", "-b", "20", *flags, environ=environ, cwd=self.cwd)
+
+    def finish(self, process: subprocess.Popen[str], *, timeout_seconds: float = 60) -> Run:
+        """Wait for a migration. It never shows a traceback."""
+        done = tool.finish(process, timeout_seconds=timeout_seconds)
+        assert "Traceback" not in done.err, done.err
+        assert done.out, done.err
+        return Run(done.code, json.loads(done.out), done.err)
+
+    def migrate(
+        self, *flags: str, database: Database | None = None, store: Store | None = None, **settings: object
+    ) -> Run:
+        """Run a migration to its end."""
+        return self.finish(self.start(*flags, database=database, store=store, **settings))
+
+    def check_promises(self) -> int:
+        """Check what holds at any moment, the ledgers included; return how many rows have been flipped."""
+        check_ledgers(self.database, self.before, self.runs)
+        return check_promises(self.database, self.store, self.before)
+
+    def check_finished(self) -> None:
+        """Check that everything is migrated."""
+        check_ledgers(self.database, self.before, self.runs)
+        check_finished(self.database, self.store, self.before)
+
+    def check_resumed(self) -> None:
+        """Run it again, undisturbed: it finishes, and a further run finds nothing to do."""
+        again = self.migrate()
+        assert again.code == 0, again.err
+        assert Counter(again.outcomes) <= Counter(migrated=len(self.before.legacy_paths))
+        self.check_finished()
+
+
+def make_world(database: Database, store: Store, cwd: Path, *, legacy_rows: int = ROWS) -> World:
+    """Fill a fresh database and fresh buckets: legacy rows, some of them in sub-folders, and rows that are not ours."""
+    paths = [f"{LEGACY}{'2019/' * (number % 5 == 0)}avatar-{number}.png" for number in range(legacy_rows)]
+    done = [f"{PRODUCTION}done-{number}.png" for number in range(5)]
+    halfway = paths[legacy_rows // 2]  # copied by someone, its row still legacy
+    database.create_avatars([*paths, *done, None, "", "elsewhere/a.png"])
+    database.execute("ALTER TABLE avatars ADD COLUMN owner text NOT NULL DEFAULT ''")
+    database.execute("UPDATE avatars SET owner = 'user ' || id")
+    legacy = {path: f"png of {path}".encode() for path in [*paths, "image/of-nobody.png", "other.txt"]}
+    production = {path: f"png of {path}".encode() for path in done} | {production_path(halfway): legacy[halfway]}
+    store.put_all(store.legacy_bucket, legacy)
+    store.put_all(store.production_bucket, production)
+    before = Before(rows_of(database), _digests(legacy), _digests(production))
+    assert content_of(store, store.legacy_bucket) == before.legacy  # its ETags are what we take them for
+    return World(database, store, before, cwd)
+
+
+def _digests(bodies: dict[str, bytes]) -> dict[str, str]:
+    return {key: md5(body, usedforsecurity=False).hexdigest() for key, body in bodies.items()}

@@ -1,0 +1,165 @@
+"""The store, or the way to it, fails: nothing is lost, and the counts stay exact."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.fault.promises import ROWS, World, make_world
+from tests.servers import s3_faults as faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.servers.databases import Database
+    from tests.servers.http1 import S3Request
+    from tests.servers.s3_fault_proxy import S3FaultProxy
+    from tests.servers.stores import Store
+
+TIMES = 25
+"""How many requests a passing fault strikes: more than an iteration, fewer than a run has."""
+
+PASSING: dict[str, faults.Fault] = {
+    "503": faults.status(503),
+    "503 after it was done": faults.status(503, forwarded=True),
+    "503 with Retry-After": faults.status(503, retry_after="1"),
+    "500": faults.status(500),
+    "reset before the reply": faults.reset_before(),
+    "reset within the reply": faults.reset_within(),
+    "reset after the reply": faults.reset_after(),
+    "reply lost": faults.reply_lost(),
+}
+PASSING_ON_COPY: dict[str, faults.Fault] = PASSING | {
+    "error inside 200": faults.error_inside_200(),
+    "error inside 200 after it was done": faults.error_inside_200(forwarded=True),
+    "throttled inside 200": faults.error_inside_200("SlowDown"),
+    "truncated XML": faults.truncated_200(),
+    "truncated XML after it was done": faults.truncated_200(forwarded=True),
+    "empty reply": faults.empty_200(),
+    "empty reply after it was done": faults.empty_200(forwarded=True),
+}
+# A reply to HEAD has no body that could be wrong.
+PASSING_FAULTS = [("head", name) for name in PASSING] + [("copy", name) for name in PASSING_ON_COPY]
+
+
+def in_the_run(world: World) -> Callable[[S3Request], bool]:
+    """Choose requests for the production bucket: those of the run, not those of the checks before it."""
+    return lambda request: request.bucket == world.store.production_bucket
+
+
+@pytest.mark.parametrize(("operation", "name"), PASSING_FAULTS)
+def test_a_fault_that_passes_costs_nothing(world: World, s3_proxy: S3FaultProxy, operation: str, name: str) -> None:
+    fault = PASSING_ON_COPY[name]
+    s3_proxy.on(fault, operation=operation, times=TIMES, when=in_the_run(world))
+    run = world.migrate(store=world.store.via(s3_proxy.endpoint_url))
+    assert s3_proxy.hits[fault.name] == TIMES
+    assert run.code == 0, run.err
+    assert run.outcomes == {"migrated": ROWS}
+    world.check_finished()
+
+
+@pytest.mark.parametrize("operation", ["head", "copy"])
+@pytest.mark.parametrize("after_server", [False, True])
+def test_silence_is_noticed_and_asked_again(
+    world: World, s3_proxy: S3FaultProxy, operation: str, *, after_server: bool
+) -> None:
+    fault = faults.stall(after_server=after_server)
+    s3_proxy.on(fault, operation=operation, times=TIMES, when=in_the_run(world))
+    run = world.migrate(store=world.store.via(s3_proxy.endpoint_url), s3_timeout_seconds=1)
+    assert s3_proxy.hits["stall"] == TIMES
+    assert run.code == 0, run.err
+    assert run.outcomes == {"migrated": ROWS}
+    world.check_finished()
+    s3_proxy.release()  # the late requests arrive now, and change nothing
+    world.check_finished()
+
+
+@pytest.mark.parametrize("operation", ["head", "copy"])
+def test_a_third_of_the_requests_fails_in_some_way(world: World, s3_proxy: S3FaultProxy, operation: str) -> None:
+    chosen = PASSING if operation == "head" else PASSING_ON_COPY
+    for fault in chosen.values():
+        s3_proxy.on(fault, operation=operation, probability=0.3 / len(chosen), when=in_the_run(world))
+    run = world.migrate(store=world.store.via(s3_proxy.endpoint_url))
+    assert len(s3_proxy.hits) > 3
+    assert run.code == 0, run.err
+    assert run.outcomes == {"migrated": ROWS}
+    world.check_finished()
+
+
+def test_a_server_that_answers_503_for_a_while_is_waited_out(world: World, s3_proxy: S3FaultProxy) -> None:
+    s3_proxy.on(faults.status(503), when=lambda _: s3_proxy.count("copy") > 20)
+    process = world.start(store=world.store.via(s3_proxy.endpoint_url))
+    s3_proxy.wait_for_hit("status_503", 100)
+    s3_proxy.clear()
+    run = world.finish(process)
+    assert run.code == 0, run.err
+    assert run.outcomes == {"migrated": ROWS}
+    world.check_finished()
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "sentence"),
+    [
+        (faults.status(503), 4, "SlowDown"),
+        (faults.reset_before(), 3, "closed the connection"),
+        (faults.stall(), 3, "did not answer in time"),
+    ],
+    ids=["503", "reset", "silent"],
+)
+def test_a_server_that_stays_dead_ends_the_run_with_a_clear_sentence(
+    world: World, s3_proxy: S3FaultProxy, fault: faults.Fault, code: int, sentence: str
+) -> None:
+    s3_proxy.on(fault, when=lambda _: s3_proxy.count("copy") > 30)
+    run = world.migrate(store=world.store.via(s3_proxy.endpoint_url), s3_timeout_seconds=0.5, s3_retry_seconds=1)
+    assert s3_proxy.hits[fault.name] > 0
+    assert run.code == code, run.err
+    assert sentence in run.document["error"]["message"]
+    assert "un the command again" in run.document["error"]["hint"]
+    assert world.check_promises() < ROWS
+    s3_proxy.release()
+    world.check_resumed()
+
+
+def test_a_right_revoked_in_the_middle_ends_the_run(
+    database: Database, rclone_store: Store, s3_proxy: S3FaultProxy, tmp_path: Path
+) -> None:
+    world = make_world(database, rclone_store, tmp_path, legacy_rows=300)
+    s3_proxy.on(faults.status(403, "AccessDenied"), when=lambda _: s3_proxy.count("copy") > 60)
+    run = world.migrate(store=rclone_store.via(s3_proxy.endpoint_url))
+    assert run.code == 3, run.err
+    assert "not allowed to" in run.document["error"]["message"]
+    assert "AccessDenied" in run.document["error"]["message"]
+    assert run.document["error"]["hint"]
+    assert s3_proxy.hits["status_403"] < 150, "it went on as if it were the objects' fault"
+    assert 0 < world.check_promises() < 300
+    world.check_resumed()
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (faults.status(500), "InternalError"),
+        (faults.error_inside_200(), "InternalError"),
+        (faults.error_inside_200("AccessDenied"), "AccessDenied"),
+        (faults.status(403, "AccessDenied"), "AccessDenied"),
+        (faults.error_inside_200("InvalidObjectState"), "InvalidObjectState"),
+        (faults.truncated_200(), "status 200, but"),
+        (faults.reset_before(), "closed the connection"),
+    ],
+    ids=["500", "error inside 200", "refused inside 200", "403", "archived", "truncated XML", "reset"],
+)
+def test_one_object_that_always_fails_stops_no_other(
+    world: World, s3_proxy: S3FaultProxy, fault: faults.Fault, reason: str
+) -> None:
+    s3_proxy.on(fault, operation="copy", key="avatar-7[.]png")
+    run = world.migrate(store=world.store.via(s3_proxy.endpoint_url), s3_retry_seconds=1)
+    assert s3_proxy.hits[fault.name] > 0
+    assert run.code == 1, run.err
+    assert run.outcomes == {"migrated": ROWS - 1, "failed": 1}
+    assert list(run.reasons) == [8]
+    assert reason in run.reasons[8]
+    assert world.check_promises() == ROWS - 1
+    s3_proxy.clear()
+    world.check_resumed()
