@@ -185,7 +185,7 @@ class Summary:
 
     ``problems`` are the first entries that need a person, all of them are in ``problems_file``. ``rows_left`` says that
     legacy rows remain for which nothing was tried: the limit was reached, or the run was stopped.
-    ``stopped_by_signal`` is the signal's number, or None.
+    ``stopped_by_signal`` is the signal's number, or None; ``ended_by_error`` says that the run could not go on.
     """
 
     tally: Tally
@@ -197,6 +197,7 @@ class Summary:
     problems: tuple[Result, ...]
     problems_file: str
     log_file: str
+    ended_by_error: bool = False
 
     @property
     def rows_per_second(self) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import logging
 import os
 import sys
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
 from sketch_migrate.cli.arguments import parse
+from sketch_migrate.cli.failure import error_json, show_failure
 from sketch_migrate.errors import MigrateError
 from sketch_migrate.settings import Options, load_settings
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None, *, config_folder: Path | None = None
     try:
         invocation = parse(sys.argv if argv is None else argv)
     except MigrateError as error:
-        return _fail(_terminal(Options()), error)
+        return show_failure(_terminal(Options()), error)
     options = invocation.options
     with _terminal(options) as terminal, ExitStack() as log:  # the log outlives the error that is to be in it
         exit_code = _carried_out(invocation, terminal, log, config_folder)
@@ -51,20 +51,8 @@ def _carried_out(invocation: Invocation, terminal: Terminal, log: ExitStack, con
         return _carry_out(invocation, terminal, log, config_folder)
     except MigrateError as error:
         if invocation.options.json_output:
-            terminal.document({"version": __version__, "exit_code": error.exit_code, "error": error_json(error)})
-        return _fail(terminal, error)
-
-
-def error_json(error: MigrateError) -> dict[str, str]:
-    """Return an error as ``--json`` shows it."""
-    return {"type": type(error).__name__, "message": error.message, "hint": error.hint}
-
-
-def _fail(terminal: Terminal, error: MigrateError) -> int:
-    terminal.message(f"error: {error.message}", logging.ERROR)
-    if error.hint:
-        terminal.message(f"hint:  {error.hint}")
-    return error.exit_code
+            terminal.document({"version": __version__, **error_json(error)})
+        return show_failure(terminal, error)
 
 
 def _carry_out(invocation: Invocation, terminal: Terminal, log: ExitStack, config_folder: Path | None) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from sketch_migrate import __version__
+from sketch_migrate.cli.failure import error_json, show_failure
 from sketch_migrate.errors import Interrupted, MigrateError
 from sketch_migrate.ledger import Ledger
 from sketch_migrate.mapping import Mapping
@@ -146,7 +147,7 @@ class Job:
         return 0
 
     async def migrate(self) -> int:
-        """Migrate, or play it through for a dry run, then report. An error that ended it is raised after the report."""
+        """Migrate, or play it through for a dry run, then report, also on what an error cut short."""
         self._take_signals()
         if not self.options.dry_run:
             await check_writing(self.store.retrying(PATIENCE_SECONDS), self.settings)
@@ -157,18 +158,20 @@ class Job:
                 finished = await self._run(ledger, observer)
             result = await self._summarise(ledger, finished, time.monotonic() - began)
         document = {"version": __version__, **summary_json(result)}
+        exit_code = result.exit_code
         self.terminal.result(summary(result))
-        if self.stop.error is not None and self.stop.signal_number is None:
-            raise self.stop.error
         if self.stop.error is not None:
-            self.terminal.message(f"Besides: {self.stop.error}", logging.ERROR)
+            show_failure(self.terminal, self.stop.error)
+            document |= error_json(self.stop.error)
+            if self.stop.signal_number is None:
+                exit_code = self.stop.error.exit_code
         elif self.options.technical_status and self.stop.signal_number is None:
             status = await self._read_status()
             document["status"] = status_json(status)
             self._print_status(status, as_document=False)
         if self.options.json_output:
-            self.terminal.document(document)
-        return result.exit_code
+            self.terminal.document(document | {"exit_code": exit_code})
+        return exit_code
 
     async def close(self) -> None:
         """Close what ``prepare`` opened."""
@@ -234,6 +237,7 @@ class Job:
             problems=await ledger.first_unresolved(PROBLEMS_SHOWN),
             problems_file=str(self.run.problems_path) if finished.tally.needing_a_person else "",
             log_file=str(self.run.log_path),
+            ended_by_error=self.stop.error is not None,
         )
 
     async def _read_status(self) -> Status:

@@ -80,6 +80,8 @@ def summary(summary: Summary) -> str:
 def _headline(summary: Summary) -> str:
     if summary.stopped_by_signal is not None:
         return f"Stopped by {_signal_name(summary.stopped_by_signal)}. What was in flight has been finished."
+    if summary.ended_by_error:
+        return "Ended early by an error (below). What was done until then stays done."
     if summary.dry_run:
         return "Dry run: nothing was changed."
     if summary.tally.needing_a_person:
@@ -133,6 +135,8 @@ def _next_step(summary: Summary) -> str:
     steps: list[str] = []
     if summary.stopped_by_signal is not None:
         steps.append("Run the same command again: it goes on where this run stopped.")
+    elif summary.ended_by_error:
+        steps.append("Mend what the error names, then run the same command again: it goes on where this run stopped.")
     elif summary.dry_run:
         steps.append("Run it without -d to do this.")
     elif summary.rows_left:
