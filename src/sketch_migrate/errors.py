@@ -9,6 +9,7 @@
     ├── DatabaseError                4  PostgreSQL answered with an error
     │   ├── DatabaseUnreachable      3  no connection, or it was lost and did not come back
     │   ├── DatabaseRefused          3  wrong password, no such database, missing privilege
+    │   ├── DatabaseBusy             4  a lock, a deadlock or a time limit, again and again
     │   └── ReferenceRefused         4  the database will not take one particular flip
     ├── S3Error                      4  the store answered with an error
     │   ├── ObjectMissing            4  no object under that key
@@ -87,6 +88,10 @@ class DatabaseRefused(DatabaseError):
     """The database is there and says no: authentication, a missing object, a missing privilege."""
 
     exit_code = 3
+
+
+class DatabaseBusy(DatabaseError):
+    """A lock, a deadlock or a time limit stood in the way, and still did after several attempts."""
 
 
 class ReferenceRefused(DatabaseError):

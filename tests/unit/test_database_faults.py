@@ -6,7 +6,13 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from sketch_migrate.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable
+from sketch_migrate.errors import (
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseRefused,
+    DatabaseUnreachable,
+    ReferenceRefused,
+)
 from sketch_migrate.postgres.faults import Fault, classify, connect_failure, translate
 
 
@@ -44,6 +50,8 @@ def test_a_code_says_what_to_do(error: psycopg.Error, fault: Fault) -> None:
     [
         (psycopg.OperationalError("gone"), DatabaseUnreachable, 3),
         (errors.InsufficientPrivilege(), DatabaseRefused, 3),
+        (errors.LockNotAvailable(), DatabaseBusy, 4),
+        (errors.UniqueViolation(), ReferenceRefused, 4),
         (errors.InternalError_(), DatabaseError, 4),
     ],
 )

@@ -11,17 +11,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import psycopg
-
+from sketch_migrate.errors import DatabaseBusy, ReferenceRefused
 from sketch_migrate.ledger import Flip
 from sketch_migrate.mapping import Unmappable
 from sketch_migrate.migration.copier import Copied, Verdict
 from sketch_migrate.model import Key, Outcome, Result
-from sketch_migrate.postgres.faults import describe
 from sketch_migrate.postgres.references import Flipped, flip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sketch_migrate.ledger import Ledger
     from sketch_migrate.mapping import Mapping
@@ -81,43 +79,44 @@ class Iteration:
         return moves
 
     async def _flip(self, ready: Sequence[tuple[Move, Copied]], results: list[Result]) -> None:
-        """Record and flip; the batch is halved around rows that the database does not accept."""
+        """Record and flip; the batch is halved around rows that the database does not accept.
+
+        Once a connection broke, a flip may have been committed unseen: rows that hold the new path are then our own.
+        """
         flips = [Flip(move.reference, move.new_path, copied.size_bytes, copied.etag) for move, copied in ready]
         await self.ledger.record_flips(flips, unix_time=time.time())
         copied_by_key = {move.reference.key: copied for move, copied in ready}
         halves = [[move for move, _ in ready]]
-        while halves:
-            moves = halves.pop()
-            try:
-                flipped = await self._flip_batch(moves)
-            except psycopg.Error as error:
-                if len(moves) == 1:
-                    reason = f"the database does not take the new path: {describe(error)}"
-                    flipped = Flipped(frozenset(), frozenset(), frozenset(), {moves[0].reference.key: reason})
-                else:
-                    middle = len(moves) // 2
-                    halves += [moves[:middle], moves[middle:]]
-                    continue
-            results += [_flip_result(move, copied_by_key[move.reference.key], flipped) for move in moves]
-
-    async def _flip_batch(self, moves: Sequence[Move]) -> Flipped:
-        """Flip in one transaction, again if the connection broke.
-
-        Where a try before may have been committed unseen, rows that hold the new path are taken for our own.
-        """
         unseen = False
 
         def lost() -> None:
             nonlocal unseen
             unseen = True
 
+        while halves:
+            moves = halves.pop()
+            try:
+                flipped = await self._flip_batch(moves, lost)
+            except (ReferenceRefused, DatabaseBusy) as error:
+                if len(moves) > 1:
+                    middle = len(moves) // 2
+                    halves += [moves[:middle], moves[middle:]]
+                    continue
+                flipped = Flipped(frozenset(), frozenset(), frozenset(), {moves[0].reference.key: str(error)})
+            if unseen:
+                ours = flipped.flipped | flipped.already
+                flipped = Flipped(ours, frozenset(), flipped.superseded, flipped.refused)
+            results += [_flip_result(move, copied_by_key[move.reference.key], flipped) for move in moves]
+
+    async def _flip_batch(self, moves: Sequence[Move], on_lost: Callable[[], None]) -> Flipped:
+        """Flip in one transaction, again if the connection broke. Raises what ``Session.run`` raises."""
+
         async def work(connection: Connection) -> Flipped:
             return await flip(connection, self.table, moves)
 
-        flipped = await self.session.run(work, doing=f"flipping {len(moves)} references", on_lost=lost)
-        if unseen:
-            return Flipped(flipped.flipped | flipped.already, frozenset(), flipped.superseded, flipped.refused)
-        return flipped
+        many = len(moves) > 1
+        doing = f"flipping {len(moves)} references" if many else "the database does not take the new path"
+        return await self.session.run(work, doing=doing, on_lost=on_lost)
 
 
 def _migrated(move: Move, copied: Copied) -> Result:

@@ -54,10 +54,10 @@ def parameters(settings: Settings, environ: Mapping[str, str] = os.environ) -> d
         "sslmode": settings.db_sslmode,
         "user": environ.get("SKETCH_DB_USER"),
         "password": environ.get("SKETCH_DB_PASS"),
+        "connect_timeout": None if environ.get("PGCONNECT_TIMEOUT") else CONNECT_TIMEOUT_SECONDS,
     }
     return {name: value for name, value in chosen.items() if value} | {
         "application_name": "sketch-migrate",
-        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "keepalives_idle": 20,
         "keepalives_interval": 10,
         "keepalives_count": 3,
@@ -150,8 +150,8 @@ class Session:
         Repeats it when the database was away (for up to DB_RETRY_SECONDS) and, a few times, after contention;
         ``on_lost`` is called when a connection broke, whose transaction may or may not have been committed.
         ``unlimited`` lifts the statement time limit, for counts over the whole table. Raises ``DatabaseUnreachable``
-        when the wait is over or the run is stopping, psycopg's own error for a row that is not accepted or after
-        lasting contention (the caller knows about rows), and ``DatabaseRefused`` or ``DatabaseError`` otherwise.
+        when the wait is over or the run is stopping, ``DatabaseBusy`` after lasting contention, ``ReferenceRefused``
+        for a row that is not accepted, and ``DatabaseRefused`` or ``DatabaseError`` otherwise.
         """
         patience = self._database.settings.db_retry_seconds
         lost_at: float | None = None
@@ -174,7 +174,7 @@ class Session:
                 elif fault is Fault.CONTENDED and contended < CONTENTION_ATTEMPTS:
                     contended += 1
                     await self._pause(contended)
-                elif isinstance(error, psycopg.Error) and fault not in {Fault.ROW, Fault.CONTENDED}:
+                elif isinstance(error, psycopg.Error):
                     raise translate(error, doing) from error
                 else:
                     raise

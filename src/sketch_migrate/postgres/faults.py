@@ -9,7 +9,13 @@ from enum import Enum
 
 import psycopg
 
-from sketch_migrate.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable
+from sketch_migrate.errors import (
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseRefused,
+    DatabaseUnreachable,
+    ReferenceRefused,
+)
 
 
 class Fault(Enum):
@@ -64,6 +70,11 @@ def translate(error: psycopg.Error, doing: str) -> DatabaseError:
     if fault is Fault.REFUSED:
         hint = "Give the database user the privileges that README.md lists under “Privileges”, then run again."
         return DatabaseRefused(message, hint=hint, sqlstate=code)
+    if fault is Fault.CONTENDED:
+        hint = "See who holds the lock (pg_stat_activity, pg_locks), or raise LOCK_TIMEOUT_MS and STATEMENT_TIMEOUT_MS."
+        return DatabaseBusy(message, hint=hint, sqlstate=code)
+    if fault is Fault.ROW:
+        return ReferenceRefused(message, hint="Look at the row, and at the table's constraints.", sqlstate=code)
     return DatabaseError(message, hint="Mend what the database complains about, then run again.", sqlstate=code)
 
 
@@ -135,6 +146,6 @@ _CONNECT_FAILURES: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], 
         ("timeout expired", "timed out", "No route to host", "Network is unreachable"),
         DatabaseUnreachable,
         "the database does not answer",
-        "Look at DB_HOST and DB_PORT, and at the firewall between here and there.",
+        "Look at DB_HOST and DB_PORT: is it PostgreSQL that listens there, and does a firewall let you through?",
     ),
 )
