@@ -23,7 +23,7 @@ def parsed(*words: str) -> Invocation:
 
 
 def test_no_flag_at_all_migrates_with_the_defaults() -> None:
-    assert parsed() == Invocation(command="migrate", options=Options(), config_file=None, setting_flags={}, demo=None)
+    assert parsed() == Invocation(command="migrate", options=Options(), config_file=None, setting_flags={}, arguments=None)
     assert (Options().parallelization_level, Options().batch_size, Options().limit) == (4, 500, 0)
 
 
@@ -146,14 +146,14 @@ def test_version_names_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_demo_has_flags_of_its_own() -> None:
-    assert parsed("demo").demo == DemoArguments(avatars=10_000, directory=None, wait=True)
+    assert parsed("demo").arguments == DemoArguments(avatars=10_000, directory=None, wait=True)
     invocation = parsed("demo", "--avatars", "12", "--dir", "/x", "--no-wait")
-    assert (invocation.command, invocation.demo) == ("demo", DemoArguments(12, Path("/x"), wait=False))
+    assert (invocation.command, invocation.arguments) == ("demo", DemoArguments(12, Path("/x"), wait=False))
 
 
 def test_demo_takes_its_size_from_the_environment() -> None:
     def demo(value: str) -> DemoArguments | None:
-        return parse([PROGRAM, "demo"], environ={"DEMO_AVATARS": value}).demo
+        return parse([PROGRAM, "demo"], environ={"DEMO_AVATARS": value}).arguments
 
     assert demo("34") == DemoArguments(avatars=34, directory=None, wait=True)
     assert demo("") == DemoArguments(avatars=10_000, directory=None, wait=True)

@@ -32,13 +32,16 @@ class DemoArguments:
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """A command line that makes sense. ``setting_flags`` has lower-case names and the values as typed."""
+    """A command line that makes sense. ``setting_flags`` has lower-case names and the values as typed.
+
+    ``arguments`` are a command word's own; their class tells which command is meant.
+    """
 
     command: str = MIGRATE
     options: Options = field(default_factory=Options)
     config_file: Path | None = None
     setting_flags: dict[str, object] = field(default_factory=dict)
-    demo: DemoArguments | None = None
+    arguments: DemoArguments | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +215,7 @@ def _declare_demo(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -
 
 
 def _demo(namespace: argparse.Namespace) -> Invocation:
-    return Invocation(command="demo", demo=DemoArguments(**vars(namespace)))
+    return Invocation(command="demo", arguments=DemoArguments(**vars(namespace)))
 
 
 COMMANDS: dict[str, Command] = {

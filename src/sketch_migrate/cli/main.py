@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
-from sketch_migrate.cli.arguments import parse
+from sketch_migrate.cli.arguments import DemoArguments, parse
 from sketch_migrate.cli.failure import error_json, show_failure
 from sketch_migrate.errors import MigrateError
 from sketch_migrate.settings import Options, load_settings
@@ -56,10 +56,10 @@ def _carried_out(invocation: Invocation, terminal: Terminal, log: ExitStack, con
 
 
 def _carry_out(invocation: Invocation, terminal: Terminal, log: ExitStack, config_folder: Path | None) -> int:
-    if invocation.demo is not None:
+    if isinstance(invocation.arguments, DemoArguments):
         from sketch_migrate.demo import run_demo  # noqa: PLC0415 - needs the extra
 
-        return run_demo(invocation.demo, terminal)
+        return run_demo(invocation.arguments, terminal)
     # here and not above: the S3 client and psycopg take longer to import than -h or a wrong flag takes to answer
     from sketch_migrate.cli.migrate import migrate_command  # noqa: PLC0415
     from sketch_migrate.report.logs import create_run_directory  # noqa: PLC0415

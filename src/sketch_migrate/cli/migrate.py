@@ -7,37 +7,33 @@ import logging
 import signal
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uvloop
 
 from sketch_migrate import __version__
 from sketch_migrate.cli.failure import error_json, show_failure
+from sketch_migrate.cli.observer import Observer
+from sketch_migrate.cli.site import Site, open_site
 from sketch_migrate.errors import Interrupted, MigrateError
 from sketch_migrate.ledger import Ledger
-from sketch_migrate.mapping import Mapping
 from sketch_migrate.migration.copier import Copier
 from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
-    check_database,
     check_reading,
     check_writing,
     store_name,
 )
 from sketch_migrate.migration.runner import Finished, Migration, migrate
 from sketch_migrate.migration.stop import Stop
-from sketch_migrate.model import Result, Summary, Tally
-from sketch_migrate.postgres.connection import Connection, Database
+from sketch_migrate.model import Summary
 from sketch_migrate.postgres.references import count_sides
 from sketch_migrate.reconcile.status import read_status
-from sketch_migrate.report.entries import entry_lines
 from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
-from sketch_migrate.s3 import CredentialSource, S3Client, S3Config
 
 if TYPE_CHECKING:
     from sketch_migrate.model import Status
-    from sketch_migrate.postgres.references import Table
+    from sketch_migrate.postgres.connection import Connection
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
@@ -69,33 +65,6 @@ def migrate_command(settings: Settings, options: Options, terminal: Terminal, ru
             runner.run(job.close())
 
 
-@dataclass(slots=True)
-class Observer:
-    """Turns what the iterations report into progress and, with ``-v``, a line for each entry."""
-
-    job: Job
-    progress: Any
-    rows: int = 0
-    total_rows: int | None = None
-    tally: Tally = field(default_factory=Tally)
-
-    def new_pass(self, number: int) -> None:
-        """Begin the bar anew for a further pass."""
-        self.rows = 0
-        if number > 1:
-            self.job.terminal.message(f"Pass {number}: looking for rows that were added meanwhile.", logging.DEBUG)
-
-    def observe(self, rows: int, results: list[Result]) -> None:
-        """Take note of rows passed and of what became of the references among them."""
-        self.rows += rows
-        self.tally += Tally.of(results)
-        if self.job.options.verbose:
-            for result in results:
-                for line in entry_lines(result, self.job.mapping, self.job.settings, dry_run=self.job.options.dry_run):
-                    self.job.terminal.entry(line)
-        self.progress.update(self.rows, self.tally, self.total_rows)
-
-
 class Job:
     """One invocation on one event loop: what it opened, and its steps in the order in which they are taken."""
 
@@ -103,30 +72,14 @@ class Job:
         self.settings, self.options, self.terminal, self.run = settings, options, terminal, run
         self.stop = Stop()
         self._opened = AsyncExitStack()
-        self.store: S3Client
-        self.database: Database
-        self.table: Table
-        self.mapping: Mapping
+        self.site: Site
 
     async def prepare(self) -> None:
         """Open the store and the database, and check all that can be checked without writing."""
-        settings = self.settings
         self.terminal.message(f"Log: {self.run.log_path}")
-        self.store = await self._opened.enter_async_context(
-            S3Client(_s3_config(settings), CredentialSource.from_environment())
-        )
-        self.database = Database(settings, stopping=self.stop.event)
         writes = not (self.options.dry_run or self.options.status_only)
-        self.table = await check_database(self.database, settings, for_writing=writes)
-        notices = await check_reading(self.store.retrying(PATIENCE_SECONDS), settings)
-        self.mapping = Mapping(
-            settings.legacy_bucket,
-            settings.legacy_prefix,
-            settings.production_bucket,
-            settings.production_prefix,
-            max_path_chars=self.table.max_path_chars,
-        )
-        for notice in (*self.table.notices, *notices):
+        self.site = await self._opened.enter_async_context(open_site(self.settings, self.stop, for_writing=writes))
+        for notice in self.site.notices:
             self.terminal.message(f"Note: {notice}")
 
     def question(self) -> str:
@@ -137,7 +90,7 @@ class Job:
             f"This copies s3://{s.legacy_bucket}/{s.legacy_prefix}… to s3://{s.production_bucket}/{s.production_prefix}…\n"
             f"at {store_name(s)}, {change},\n"
             f"and sets {s.db_table}.{s.db_path_column} from {s.legacy_prefix}… to {s.production_prefix}…\n"
-            f"in the database {self.database.where}. Nothing is deleted.\n"
+            f"in the database {self.site.database.where}. Nothing is deleted.\n"
             "Go on?"
         )
 
@@ -150,11 +103,11 @@ class Job:
         """Migrate, or play it through for a dry run, then report, also on what an error cut short."""
         self._take_signals()
         if not self.options.dry_run:
-            await check_writing(self.store.retrying(PATIENCE_SECONDS), self.settings)
+            await check_writing(self.site.store.retrying(PATIENCE_SECONDS), self.settings)
         began = time.monotonic()
         async with Ledger(self.run.ledger_path, description=self._description()) as ledger:
-            with self.terminal.progress(self.table.estimated_rows) as progress:
-                observer = Observer(self, progress)
+            with self.terminal.progress(self.site.table.estimated_rows) as progress:
+                observer = Observer(self.site, self.options, self.terminal, progress)
                 finished = await self._run(ledger, observer)
             result = await self._summarise(ledger, finished, time.monotonic() - began)
         document = {"version": __version__, **summary_json(result)}
@@ -189,17 +142,19 @@ class Job:
         """Refine the planner's estimate of the bar's total. Nothing waits for it, and nothing fails with it."""
 
         async def count(connection: Connection) -> tuple[int, int, int]:
-            return await count_sides(connection, self.table, self.mapping.legacy_prefix, self.mapping.production_prefix)
+            return await count_sides(
+                connection, self.site.table, self.site.mapping.legacy_prefix, self.site.mapping.production_prefix
+            )
 
         try:
-            async with self.database.session() as session:
+            async with self.site.database.session() as session:
                 *_, observer.total_rows = await session.run(count, doing="counting rows", unlimited=True)
         except MigrateError as error:
             self.terminal.message(f"The rows could not be counted, the bar shows an estimate: {error}", logging.DEBUG)
 
     def _copier(self) -> Copier:
         return Copier(
-            self.store,
+            self.site.store,
             self._check_access,
             workers=self.settings.s3_max_connections,
             overwrite=self.options.overwrite,
@@ -210,9 +165,9 @@ class Job:
     def _migration(self, ledger: Ledger, observer: Observer, copier: Copier) -> Migration:
         return Migration(
             options=self.options,
-            mapping=self.mapping,
-            table=self.table,
-            database=self.database,
+            mapping=self.site.mapping,
+            table=self.site.table,
+            database=self.site.database,
             copier=copier,
             ledger=ledger,
             stop=self.stop,
@@ -220,9 +175,9 @@ class Job:
         )
 
     async def _check_access(self) -> None:
-        await check_reading(self.store, self.settings)
+        await check_reading(self.site.store, self.settings)
         if not self.options.dry_run:
-            await check_writing(self.store, self.settings)
+            await check_writing(self.site.store, self.settings)
 
     async def _summarise(self, ledger: Ledger, finished: Finished, elapsed_seconds: float) -> Summary:
         if finished.tally.needing_a_person:
@@ -241,7 +196,7 @@ class Job:
         )
 
     async def _read_status(self) -> Status:
-        return await read_status(self.store, self.database, self.table, self.settings)
+        return await read_status(self.site.store, self.site.database, self.site.table, self.settings)
 
     def _print_status(self, status: Status, *, as_document: bool) -> None:
         if as_document:
@@ -274,7 +229,7 @@ class Job:
                 notice = "Stopping: finishing what is under way. Once more stops at once."
                 self.terminal.message(notice, logging.WARNING)
                 self.stop.by_signal(number)
-                self.store.stop_retrying()
+                self.site.store.stop_retrying()
                 return
             for each in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(each)
@@ -284,16 +239,3 @@ class Job:
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, take, number)
-
-
-def _s3_config(settings: Settings) -> S3Config:
-    return S3Config(
-        endpoint_url=settings.s3_endpoint_url,
-        region=settings.s3_region,
-        addressing_style=settings.s3_addressing_style,
-        ca_bundle=settings.s3_ca_bundle,
-        requester_pays=settings.s3_requester_pays,
-        max_connections=settings.s3_max_connections,
-        timeout_seconds=settings.s3_timeout_seconds,
-        retry_seconds=settings.s3_retry_seconds,
-    )

@@ -1,0 +1,45 @@
+"""What the iterations report, turned into progress and, with ``-v``, a line for each entry."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sketch_migrate.model import Result, Tally
+from sketch_migrate.report.entries import entry_lines
+
+if TYPE_CHECKING:
+    from sketch_migrate.cli.site import Site
+    from sketch_migrate.report.progress import Progress
+    from sketch_migrate.report.terminal import Terminal
+    from sketch_migrate.settings import Options
+
+
+@dataclass(slots=True)
+class Observer:
+    """Turns what the iterations report into progress and, with ``-v``, a line for each entry."""
+
+    site: Site
+    options: Options
+    terminal: Terminal
+    progress: Progress
+    rows: int = 0
+    total_rows: int | None = None
+    tally: Tally = field(default_factory=Tally)
+
+    def new_pass(self, number: int) -> None:
+        """Begin the bar anew for a further pass."""
+        self.rows = 0
+        if number > 1:
+            self.terminal.message(f"Pass {number}: looking for rows that were added meanwhile.", logging.DEBUG)
+
+    def observe(self, rows: int, results: list[Result]) -> None:
+        """Take note of rows passed and of what became of the references among them."""
+        self.rows += rows
+        self.tally += Tally.of(results)
+        if self.options.verbose:
+            for result in results:
+                for line in entry_lines(result, self.site.mapping, self.site.settings, dry_run=self.options.dry_run):
+                    self.terminal.entry(line)
+        self.progress.update(self.rows, self.tally, self.total_rows)

@@ -1,0 +1,64 @@
+"""What every command works on: the store, the database and its table, opened, and checked without writing."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sketch_migrate.mapping import Mapping
+from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_database, check_reading
+from sketch_migrate.postgres.connection import Database
+from sketch_migrate.s3 import CredentialSource, S3Client, S3Config
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sketch_migrate.migration.stop import Stop
+    from sketch_migrate.postgres.references import Table
+    from sketch_migrate.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Both ends of a migration. ``notices`` are facts that a person should know before it begins."""
+
+    settings: Settings
+    store: S3Client
+    database: Database
+    table: Table
+    mapping: Mapping
+    notices: tuple[str, ...]
+
+
+@asynccontextmanager
+async def open_site(settings: Settings, stop: Stop, *, for_writing: bool) -> AsyncIterator[Site]:
+    """Open the site for as long as the context lasts. Writes nothing.
+
+    With ``for_writing`` the right to update the path column is required. Raises ``DatabaseError`` or ``S3Error``.
+    """
+    async with S3Client(_s3_config(settings), CredentialSource.from_environment()) as store:
+        database = Database(settings, stopping=stop.event)
+        table = await check_database(database, settings, for_writing=for_writing)
+        untried = await check_reading(store.retrying(PATIENCE_SECONDS), settings)
+        mapping = Mapping(
+            settings.legacy_bucket,
+            settings.legacy_prefix,
+            settings.production_bucket,
+            settings.production_prefix,
+            max_path_chars=table.max_path_chars,
+        )
+        yield Site(settings, store, database, table, mapping, (*table.notices, *untried))
+
+
+def _s3_config(settings: Settings) -> S3Config:
+    return S3Config(
+        endpoint_url=settings.s3_endpoint_url,
+        region=settings.s3_region,
+        addressing_style=settings.s3_addressing_style,
+        ca_bundle=settings.s3_ca_bundle,
+        requester_pays=settings.s3_requester_pays,
+        max_connections=settings.s3_max_connections,
+        timeout_seconds=settings.s3_timeout_seconds,
+        retry_seconds=settings.s3_retry_seconds,
+    )
