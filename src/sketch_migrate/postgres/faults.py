@@ -94,6 +94,12 @@ def connect_failure(error: psycopg.Error, where: str) -> DatabaseError:
 
 
 _CONNECT_FAILURES: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], ...] = (
+    (  # in front of TLS: the S of SSH's greeting is also PostgreSQL's word for yes to TLS
+        ("received invalid response to", "expected authentication request", "unexpected message from server"),
+        DatabaseUnreachable,
+        "what answers there is not PostgreSQL",
+        "Look at DB_HOST and DB_PORT.",
+    ),
     (
         ("password authentication failed", "no password supplied", "Ident authentication", "Peer authentication"),
         DatabaseRefused,
@@ -135,12 +141,6 @@ _CONNECT_FAILURES: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], 
         DatabaseUnreachable,
         "nothing listens where the database should be",
         "Look at DB_HOST and DB_PORT, and whether the database runs.",
-    ),
-    (
-        ("received invalid response to", "expected authentication request", "unexpected message from server"),
-        DatabaseUnreachable,
-        "what answers there is not PostgreSQL",
-        "Look at DB_HOST and DB_PORT.",
     ),
     (
         ("timeout expired", "timed out", "No route to host", "Network is unreachable"),
