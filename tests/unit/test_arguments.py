@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from sketch_migrate import __version__
-from sketch_migrate.cli.arguments import COMMANDS, DemoArguments, Invocation, parse
+from sketch_migrate.cli.arguments import Invocation, parse
+from sketch_migrate.cli.commands import COMMANDS, DemoArguments
 from sketch_migrate.errors import UsageError
 from sketch_migrate.settings import Options, setting_fields
 
@@ -23,7 +24,9 @@ def parsed(*words: str) -> Invocation:
 
 
 def test_no_flag_at_all_migrates_with_the_defaults() -> None:
-    assert parsed() == Invocation(command="migrate", options=Options(), config_file=None, setting_flags={}, arguments=None)
+    assert parsed() == Invocation(
+        command="migrate", options=Options(), config_file=None, setting_flags={}, arguments=None
+    )
     assert (Options().parallelization_level, Options().batch_size, Options().limit) == (4, 500, 0)
 
 

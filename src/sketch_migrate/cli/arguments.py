@@ -6,51 +6,46 @@ import argparse
 import difflib
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from sketch_migrate import __version__
+from sketch_migrate.cli.commands import COMMANDS
+from sketch_migrate.cli.flags import (
+    SETTING,
+    add_config_flag,
+    add_dry_run_flag,
+    add_output_flags,
+    add_pace_flags,
+    add_say_yes_flag,
+    add_setting_flags,
+    add_verbose_flag,
+)
 from sketch_migrate.errors import UsageError
-from sketch_migrate.settings import Options, setting_fields
+from sketch_migrate.settings import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+
+    from sketch_migrate.cli.commands import CommandArguments
 
 MIGRATE = "migrate"
 """The command of an invocation without a command word."""
 
 
 @dataclass(frozen=True, slots=True)
-class DemoArguments:
-    """What ``demo`` was asked to do. ``directory`` None is a temporary one."""
-
-    avatars: int
-    directory: Path | None
-    wait: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Invocation:
     """A command line that makes sense. ``setting_flags`` has lower-case names and the values as typed.
 
-    ``arguments`` are a command word's own; their class tells which command is meant.
+    ``arguments`` are a command word's own, and None where there is none and it migrates.
     """
 
     command: str = MIGRATE
     options: Options = field(default_factory=Options)
     config_file: Path | None = None
     setting_flags: dict[str, object] = field(default_factory=dict)
-    arguments: DemoArguments | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command word: a line of help, how it declares its flags, and what it makes of them."""
-
-    summary: str
-    declare: Callable[[argparse.ArgumentParser, Mapping[str, str]], None]
-    invocation: Callable[[argparse.Namespace], Invocation]
+    arguments: CommandArguments | None = None
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Invocation:
@@ -62,9 +57,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Invo
     environ = os.environ if environ is None else environ
     program, words = _program(argv[0] if argv else ""), list(argv[1:])
     if words and words[0] in COMMANDS:
-        command = COMMANDS[words[0]]
-        return command.invocation(_read(_command_parser(program, words[0], environ), words[1:]))
-    return _migration(_read(_migration_parser(program, environ), words))
+        return _invocation(words[0], _read(_command_parser(program, words[0], environ), words[1:]))
+    return _invocation(MIGRATE, _read(_migration_parser(program, environ), words))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -111,19 +105,6 @@ def _about_stray(word: str, flags: set[str]) -> str:
     return f"{word!r} is not a command (there is: {commands}) and belongs to no flag"
 
 
-def _at_least(minimum: int) -> Callable[[str], int]:
-    def number(value: str) -> int:
-        try:
-            checked = int(value)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{value!r} is not a whole number") from None
-        if checked < minimum:
-            raise argparse.ArgumentTypeError(f"{checked} is too small, it must be at least {minimum}")
-        return checked
-
-    return number
-
-
 def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
     indent = " " * len(f"usage: {program} ")
     parser = _Parser(
@@ -139,62 +120,37 @@ def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add, usual = parser.add_argument, Options()
-    add("-p", "--parallelization-level", type=_at_least(1), default=usual.parallelization_level, metavar="N",
-        help="iterations in parallel (default %(default)s)")  # fmt: skip
-    add("-b", "--batch-size", type=_at_least(1), default=usual.batch_size, metavar="N",
-        help="entries (rows and objects) of one iteration (default %(default)s)")  # fmt: skip
-    add("-l", "--limit", type=_at_least(0), default=usual.limit, metavar="N",
-        help="migrate at most N entries, then stop (default 0: all)")  # fmt: skip
-    add("-v", "--verbose", action="store_true", help="a line for every entry and what was done with it")
-    add("-d", "--dry-run", action="store_true", help="say what would be done (with -v: every copy and update), do none")
+    add = parser.add_argument
+    add_pace_flags(parser)
+    add_verbose_flag(parser)
+    add_dry_run_flag(parser)
     add("-s", "--status-only", action="store_true", help="the status report, nothing else")
     add("-t", "--technical-status", action="store_true",
         help="end with a line for programs: tech_status and, with commas between, legacy objects, production"
         " objects, legacy rows, production rows, all rows")  # fmt: skip
     add("-w", "--overwrite", action="store_true", help="allow replacing a different object in production")
-    add("-y", "--say-yes", action="store_true", help="do not ask before changing anything")
-    add("--config", type=Path, metavar="FILE",
-        help="settings file, .py or .toml (default: lib/config.py beside the script,"
-        " then ./sketch-migrate.toml)")  # fmt: skip
-    add("--json", dest="json_output", action="store_true", help="the result as one JSON document on stdout")
-    add("--no-progress", dest="show_progress", action="store_false", help="no bar and no lines of progress")
+    add_say_yes_flag(parser)
+    add_config_flag(parser)
+    add_output_flags(parser)
     add("--version", action="version", version=f"sketch-migrate {__version__}", help="print the version")
-    _add_setting_flags(parser)
+    add_setting_flags(parser)
     return parser
 
 
-def _add_setting_flags(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
-        "settings",
-        "Each is a line of the settings file in capitals (DB_HOST), overridden by the\n"
-        "environment (SKETCH_DB_HOST), overridden by its flag. Secrets come from the\n"
-        "environment only: SKETCH_DB_USER, SKETCH_DB_PASS, AWS_ACCESS_KEY_ID,\n"
-        "AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.",
-    )
-    for setting in setting_fields():
-        yes_or_no = isinstance(setting.default, bool)
-        default = ("no", "yes")[bool(setting.default)] if yes_or_no else str(setting.default).removesuffix(".0")
-        shown = "" if setting.default in ("", None) else f" (default {default})".replace("%", "%%")
-        group.add_argument(
-            setting.flag,
-            dest=f"setting:{setting.name}",
-            metavar="yes|no" if yes_or_no else setting.in_file.rpartition("_")[2],
-            default=argparse.SUPPRESS,
-            help=setting.help + shown,
-        )
-
-
-def _migration(namespace: argparse.Namespace) -> Invocation:
-    values: dict[str, object] = vars(namespace)
-    flags = {name.removeprefix("setting:"): value for name, value in values.items() if name.startswith("setting:")}
-    options = {name: value for name, value in values.items() if name != "config" and ":" not in name}
-    return Invocation(options=Options(**options), config_file=namespace.config, setting_flags=flags)  # type: ignore[arg-type]  # argparse's types are those of Options
-
-
 def _command_parser(program: str, word: str, environ: Mapping[str, str]) -> _Parser:
-    parser = _Parser(prog=f"{program} {word}", description=COMMANDS[word].summary, allow_abbrev=False)
-    COMMANDS[word].declare(parser, environ)
+    command = COMMANDS[word]
+    parser = _Parser(
+        prog=f"{program} {word}",
+        description=command.summary,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.declare(parser, environ)
+    if command.has_settings:
+        add_config_flag(parser)
+        usage = parser.format_usage().removeprefix("usage: ").rstrip() + " [--SETTING VALUE ...]"
+        parser.usage = usage.replace("%", "%%")  # as made so far: two dozen settings would drown it
+        add_setting_flags(parser)
     return parser
 
 
@@ -206,19 +162,16 @@ def _commands_help(program: str, environ: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _declare_demo(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
-    parser.add_argument("--avatars", type=_at_least(1), default=environ.get("DEMO_AVATARS") or 10_000, metavar="N",
-                        help="how many to make, half of them legacy (default $DEMO_AVATARS, or 10000)")  # fmt: skip
-    parser.add_argument("--dir", dest="directory", type=Path, metavar="DIR",
-                        help="keep database and objects there (default: a temporary folder)")  # fmt: skip
-    parser.add_argument("--no-wait", dest="wait", action="store_false", help="stop the servers and exit at the end")
-
-
-def _demo(namespace: argparse.Namespace) -> Invocation:
-    return Invocation(command="demo", arguments=DemoArguments(**vars(namespace)))
-
-
-COMMANDS: dict[str, Command] = {
-    "demo": Command("start a database and an S3 server here, and migrate sample avatars", _declare_demo, _demo),
-}
-"""Every command word. A new one is added here and nowhere else."""
+def _invocation(word: str, namespace: argparse.Namespace) -> Invocation:
+    """Sort what was typed into settings, options of the run, and the command's own arguments."""
+    values: dict[str, object] = vars(namespace)
+    config_file = values.pop("config", None)
+    setting_flags = {name: values.pop(name) for name in list(values) if name.startswith(SETTING)}
+    options = {each.name: values.pop(each.name) for each in fields(Options) if each.name in values}
+    return Invocation(
+        command=word,
+        options=Options(**options),  # type: ignore[arg-type]  # argparse's types are those of Options
+        config_file=config_file,  # type: ignore[arg-type]  # the same: a Path
+        setting_flags={name.removeprefix(SETTING): value for name, value in setting_flags.items()},
+        arguments=COMMANDS[word].arguments(**values) if word in COMMANDS else None,
+    )

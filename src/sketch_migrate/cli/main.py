@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
-from sketch_migrate.cli.arguments import DemoArguments, parse
+from sketch_migrate.cli.arguments import parse
+from sketch_migrate.cli.commands import DemoArguments
 from sketch_migrate.cli.failure import error_json, show_failure
 from sketch_migrate.errors import MigrateError
 from sketch_migrate.settings import Options, load_settings

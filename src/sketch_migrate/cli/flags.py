@@ -1,0 +1,94 @@
+"""Groups of flags that commands share, each declared once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sketch_migrate.settings import Options, setting_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SETTING = "setting:"
+"""In front of a setting's name, where it is the destination of a flag: no option can have such a name."""
+
+
+def at_least(minimum: int) -> Callable[[str], int]:
+    """Return the type of a flag that takes a whole number from ``minimum`` on."""
+
+    def number(value: str) -> int:
+        try:
+            checked = int(value)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{value!r} is not a whole number") from None
+        if checked < minimum:
+            raise argparse.ArgumentTypeError(f"{checked} is too small, it must be at least {minimum}")
+        return checked
+
+    return number
+
+
+def add_pace_flags(parser: argparse.ArgumentParser, *, verb: str = "migrate") -> None:
+    """Declare -p, -b and -l. ``verb`` is what the command does with an entry."""
+    add, usual = parser.add_argument, Options()
+    add("-p", "--parallelization-level", type=at_least(1), default=usual.parallelization_level, metavar="N",
+        help="iterations in parallel (default %(default)s)")  # fmt: skip
+    add("-b", "--batch-size", type=at_least(1), default=usual.batch_size, metavar="N",
+        help="entries (rows and objects) of one iteration (default %(default)s)")  # fmt: skip
+    add("-l", "--limit", type=at_least(0), default=usual.limit, metavar="N",
+        help=f"{verb} at most N entries, then stop (default 0: all)")  # fmt: skip
+
+
+def add_verbose_flag(parser: argparse.ArgumentParser) -> None:
+    """Declare -v."""
+    parser.add_argument("-v", "--verbose", action="store_true", help="a line for every entry and what was done with it")
+
+
+def add_dry_run_flag(parser: argparse.ArgumentParser) -> None:
+    """Declare -d."""
+    parser.add_argument(
+        "-d", "--dry-run", action="store_true", help="say what would be done (with -v: every copy and update), do none"
+    )
+
+
+def add_say_yes_flag(parser: argparse.ArgumentParser) -> None:
+    """Declare -y."""
+    parser.add_argument("-y", "--say-yes", action="store_true", help="do not ask before changing anything")
+
+
+def add_config_flag(parser: argparse.ArgumentParser) -> None:
+    """Declare --config, which goes with the settings' own flags."""
+    parser.add_argument("--config", type=Path, metavar="FILE",
+        help="settings file, .py or .toml (default: lib/config.py beside the script,"
+        " then ./sketch-migrate.toml)")  # fmt: skip
+
+
+def add_output_flags(parser: argparse.ArgumentParser) -> None:
+    """Declare --json and --no-progress."""
+    add = parser.add_argument
+    add("--json", dest="json_output", action="store_true", help="the result as one JSON document on stdout")
+    add("--no-progress", dest="show_progress", action="store_false", help="no bar and no lines of progress")
+
+
+def add_setting_flags(parser: argparse.ArgumentParser) -> None:
+    """Declare a flag for each setting; only those that were typed are in the namespace."""
+    group = parser.add_argument_group(
+        "settings",
+        "Each is a line of the settings file in capitals (DB_HOST), overridden by the\n"
+        "environment (SKETCH_DB_HOST), overridden by its flag. Secrets come from the\n"
+        "environment only: SKETCH_DB_USER, SKETCH_DB_PASS, AWS_ACCESS_KEY_ID,\n"
+        "AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.",
+    )
+    for setting in setting_fields():
+        yes_or_no = isinstance(setting.default, bool)
+        default = ("no", "yes")[bool(setting.default)] if yes_or_no else str(setting.default).removesuffix(".0")
+        shown = "" if setting.default in ("", None) else f" (default {default})".replace("%", "%%")
+        group.add_argument(
+            setting.flag,
+            dest=SETTING + setting.name,
+            metavar="yes|no" if yes_or_no else setting.in_file.rpartition("_")[2],
+            default=argparse.SUPPRESS,
+            help=setting.help + shown,
+        )
