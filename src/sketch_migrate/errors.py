@@ -14,6 +14,7 @@
     ├── S3Error                      4  the store answered with an error
     │   ├── ObjectMissing            4  no object under that key
     │   ├── PreconditionFailed       4  a condition sent with the request did not hold
+    │   │   └── ObjectExists         4  … and it was that no object should be there yet
     │   ├── BucketMissing            3
     │   ├── S3Refused                3  access denied, unknown key, wrong signature
     │   ├── CredentialsError         3  none found, or expired and not renewable
@@ -116,6 +117,16 @@ class ObjectMissing(S3Error):
 
 class PreconditionFailed(S3Error):
     """A condition sent with the request (If-Match, If-None-Match) did not hold: nothing was written."""
+
+
+class ObjectExists(PreconditionFailed):
+    """There is an object where a new one was to be put: nothing was written by this request.
+
+    ``attempts`` counts the requests sent. Where it was more than one, the object may be our own: an earlier request
+    may have made it, and its reply was lost.
+    """
+
+    attempts: int = 1
 
 
 class BucketMissing(S3Error):

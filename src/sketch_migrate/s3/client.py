@@ -5,9 +5,10 @@
     async with S3Client(S3Config(endpoint_url=…), CredentialSource.from_environment()) as client:
         result = await client.copy(Location("legacy", "image/a.png"), Location("production", "avatar/a.png"))
 
-Every operation raises an ``S3Error``: ``ObjectMissing``, ``BucketMissing``, ``PreconditionFailed``, ``S3Refused`` and
-``CredentialsError`` at once; ``S3Unreachable``, ``S3Busy`` and ``S3Malformed`` after trying for ``retry_seconds``. A
-request that was sent again may have taken effect before: all operations here can be repeated without harm.
+Every operation raises an ``S3Error``: ``ObjectMissing``, ``BucketMissing``, ``PreconditionFailed`` (``ObjectExists``
+for ``IF_ABSENT``), ``S3Refused`` and ``CredentialsError`` at once; ``S3Unreachable``, ``S3Busy`` and ``S3Malformed``
+after trying for ``retry_seconds``. A request that was sent again may have taken effect before: all operations here can
+be repeated without harm.
 """
 
 from __future__ import annotations
@@ -18,10 +19,18 @@ from dataclasses import dataclass
 from hashlib import md5, sha256
 from typing import TYPE_CHECKING
 
-from sketch_migrate.errors import BucketMissing, ObjectMissing, PreconditionFailed, S3Error, S3Malformed
+from sketch_migrate.errors import (
+    BucketMissing,
+    ObjectExists,
+    ObjectMissing,
+    PreconditionFailed,
+    S3Error,
+    S3Malformed,
+)
 from sketch_migrate.model import Location, ObjectInfo
 from sketch_migrate.s3 import multipart, replies, xml
 from sketch_migrate.s3.addressing import copy_source, encode_query
+from sketch_migrate.s3.conditions import for_completing, if_source_is, only_if_absent
 from sketch_migrate.s3.exchange import Exchange
 from sketch_migrate.s3.messages import Request
 
@@ -31,9 +40,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from sketch_migrate.s3.conditions import Condition
     from sketch_migrate.s3.config import S3Config
     from sketch_migrate.s3.credentials import CredentialSource
-    from sketch_migrate.s3.xml import ListPage
+    from sketch_migrate.s3.xml import ListedVersion, ListPage
 
 # What S3 and its relatives say to a copy of an object that is too large for CopyObject.
 _TOO_LARGE_CODES = frozenset({"InvalidRequest", "EntityTooLarge", "InvalidArgument"})
@@ -104,46 +114,63 @@ class S3Client:
         request = Request("GetObject", "GET", location, headers=headers)
         return await self._exchange.perform(request, replies.ranged(first_byte, last_byte), self._retry_seconds)
 
-    async def copy(self, source: Location, target: Location) -> CopyResult:
+    async def read_beginning(self, location: Location, first_bytes: int) -> tuple[ObjectInfo, bytes]:
+        """Return what a HEAD tells about an object, and its first bytes, all of them if it has no more, at once."""
+        request = Request("GetObject", "GET", location, headers=[("range", f"bytes=0-{first_bytes - 1}")])
+        try:
+            return await self._exchange.perform(request, replies.beginning(first_bytes), self._retry_seconds)
+        except S3Error as error:
+            if error.status != replies.RANGE_NOT_SATISFIABLE:
+                raise
+            info = await self.head(location)  # an object of no bytes has no first byte
+            if info.size_bytes:
+                raise
+            return info, b""
+
+    async def copy(self, source: Location, target: Location, *conditions: Condition) -> CopyResult:
         """Copy an object within the store, with its content headers, user metadata and tags.
 
         An object over ``copy_limit_bytes`` is copied in parts when the store refuses to copy it whole. An
         ``ObjectMissing`` is about the source.
         """
-        headers = [("x-amz-copy-source", copy_source(source))]
+        headers = [("x-amz-copy-source", copy_source(source)), *conditions]
         request = Request("CopyObject", "PUT", target, headers=headers, source=source)
         try:
             etag = await self._exchange.perform(request, replies.copied, self._retry_seconds)
+        except PreconditionFailed as error:
+            raise _named(error, request, conditions) from error
         except S3Error as error:
             if error.code not in _TOO_LARGE_CODES:
                 raise
             info = await self.head(source)
             if info.size_bytes <= self.config.copy_limit_bytes:
                 raise
-            etag = await multipart.copy_in_parts(self, source, target, info)
+            etag = await multipart.copy_in_parts(self, source, target, info, *for_completing(conditions))
             return CopyResult(etag, request.attempts, info.size_bytes)
         return CopyResult(etag, request.attempts)
 
-    async def put(self, location: Location, body: bytes, headers: Mapping[str, str] | None = None) -> str:
+    async def put(
+        self, location: Location, body: bytes, headers: Mapping[str, str] | None = None, *conditions: Condition
+    ) -> str:
         """Store an object and return its ETag. ``headers`` are sent (and signed) with it.
 
-        Where a first attempt's reply was lost, a condition (``If-None-Match: *``) fails at the second because the first
-        one was carried out: then what is there is compared, and equal content is success.
+        Where a first attempt's reply was lost, ``IF_ABSENT`` fails at the second because the first one was carried out:
+        then what is there is compared, and equal content is success.
         """
         request = Request(
             "PutObject",
             "PUT",
             location,
-            headers=_header_list(headers or {}),
+            headers=[*_header_list(headers or {}), *conditions],
             body=body,
             body_sha256=sha256(body).hexdigest(),
         )
         try:
             return await self._exchange.perform(request, replies.stored, self._retry_seconds)
-        except PreconditionFailed:
+        except PreconditionFailed as error:
             if request.attempts > 1 and (etag := await self._holds(location, body)):
                 return etag
-            raise
+            raise _named(error, request, conditions) from error
 
     async def _holds(self, location: Location, body: bytes) -> str:
         """Return the ETag of an object if its content is ``body``, else an empty string."""
@@ -154,9 +181,10 @@ class S3Client:
             return ""
         return info.etag
 
-    async def delete(self, location: Location) -> None:
-        """Delete an object. That it is gone already is no error, as in S3 itself."""
-        request = Request("DeleteObject", "DELETE", location)
+    async def delete(self, location: Location, version_id: str = "") -> None:
+        """Delete an object, or one version of it for good. That it is gone already is no error, as in S3 itself."""
+        query = encode_query({"versionId": version_id}) if version_id else ""
+        request = Request("DeleteObject", "DELETE", location, query=query)
         try:
             await self._exchange.perform(request, replies.done, self._retry_seconds)
         except ObjectMissing:
@@ -214,6 +242,12 @@ class S3Client:
             if pages == replace_after:
                 earlier, pages, replace_after = token, 0, 2 * replace_after
 
+    async def versions(self, bucket: str, prefix: str) -> list[ListedVersion]:
+        """Return up to 1 000 versions and delete markers under a prefix, those of one key newest first."""
+        query = encode_query({"versions": "", "encoding-type": "url", "prefix": prefix})
+        request = Request("ListObjectVersions", "GET", Location(bucket, ""), query=query)
+        return await self._exchange.perform(request, replies.versions, self._retry_seconds)
+
     # -- multipart uploads
 
     async def create_multipart_upload(self, location: Location, headers: Mapping[str, str]) -> str:
@@ -227,24 +261,31 @@ class S3Client:
         target: Location,
         upload_id: str,
         part_number: int,
-        byte_range: tuple[int, int],
+        byte_range: tuple[int, int] | None,
         *,
         if_match: str,
     ) -> str:
         """Copy a range of bytes (both ends included) as a part, if the source still has that ETag; return the part's.
 
-        Parts are numbered from 1; all but the last are at least 5 MiB.
+        ``byte_range`` None is the whole source: only of one over 5 MiB may a range be taken. Parts are numbered from 1;
+        all but the last are at least 5 MiB.
         """
         query = encode_query({"partNumber": str(part_number), "uploadId": upload_id})
-        headers = [
-            ("x-amz-copy-source", copy_source(source)),
-            ("x-amz-copy-source-if-match", f'"{if_match}"'),
-            ("x-amz-copy-source-range", f"bytes={byte_range[0]}-{byte_range[1]}"),
-        ]
+        headers = [("x-amz-copy-source", copy_source(source)), if_source_is(if_match)]
+        if byte_range is not None:
+            headers.append(("x-amz-copy-source-range", f"bytes={byte_range[0]}-{byte_range[1]}"))
         request = Request("UploadPartCopy", "PUT", target, query=query, headers=headers, source=source)
         return await self._exchange.perform(request, replies.part_copied, self._retry_seconds)
 
-    async def complete_multipart_upload(self, location: Location, upload_id: str, part_etags: Sequence[str]) -> str:
+    async def upload_part(self, location: Location, upload_id: str, part_number: int, body: bytes) -> str:
+        """Send a part, and return its ETag."""
+        query = encode_query({"partNumber": str(part_number), "uploadId": upload_id})
+        request = Request("UploadPart", "PUT", location, query=query, body=body, body_sha256=sha256(body).hexdigest())
+        return await self._exchange.perform(request, replies.stored, self._retry_seconds)
+
+    async def complete_multipart_upload(
+        self, location: Location, upload_id: str, part_etags: Sequence[str], *conditions: Condition
+    ) -> str:
         """Make the object of parts 1, 2, … and return its ETag.
 
         Where the reply of a first attempt was lost, the second finds no such upload: then the object that is there is
@@ -252,10 +293,13 @@ class S3Client:
         """
         body = xml.complete_document(part_etags)
         query = encode_query({"uploadId": upload_id})
-        request = Request("CompleteMultipartUpload", "POST", location, query=query, body=body)
+        headers = list(conditions)
+        request = Request("CompleteMultipartUpload", "POST", location, query=query, body=body, headers=headers)
         request.body_sha256 = sha256(body).hexdigest()
         try:
             return await self._exchange.perform(request, replies.completed, self._retry_seconds)
+        except PreconditionFailed as error:
+            raise _named(error, request, conditions) from error
         except S3Error as error:
             if error.code != "NoSuchUpload" or request.attempts == 1:
                 raise
@@ -275,6 +319,15 @@ class S3Client:
         except S3Error as error:
             if error.code != "NoSuchUpload":
                 raise
+
+
+def _named(error: PreconditionFailed, request: Request, conditions: tuple[Condition, ...]) -> PreconditionFailed:
+    """Say that there is an object already, where the failed condition can mean nothing else."""
+    if not only_if_absent(conditions):
+        return error
+    exists = ObjectExists(error.message, hint=error.hint, status=error.status, code=error.code)
+    exists.attempts = request.attempts
+    return exists
 
 
 def _header_list(headers: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sketch_migrate.model import Location, ObjectInfo
     from sketch_migrate.s3.client import S3Client
+    from sketch_migrate.s3.conditions import Condition
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +35,17 @@ _CONTENT_HEADERS = (
 )
 
 
-def kept_headers(headers: Mapping[str, str], tags: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return the headers to begin an upload with, so that the object is as CopyObject would have made it."""
+def kept_headers(
+    headers: Mapping[str, str], tags: Sequence[tuple[str, str]], *, storage_class: bool = False
+) -> dict[str, str]:
+    """Return the headers to store an object with, so that it is as CopyObject would have made it.
+
+    With ``storage_class`` also in the class of its source, which CopyObject drops.
+    """
     kept = {name: headers[name] for name in _CONTENT_HEADERS if headers.get(name)}
     kept.update((name, value) for name, value in headers.items() if name.startswith("x-amz-meta-"))
+    if storage_class and headers.get("x-amz-storage-class"):
+        kept["x-amz-storage-class"] = headers["x-amz-storage-class"]
     if tags:
         kept["x-amz-tagging"] = urlencode(tags, quote_via=quote)
     return kept
@@ -59,26 +67,41 @@ def expected_etag(part_etags: Sequence[str]) -> str:
     return f"{md5(digests, usedforsecurity=False).hexdigest()}-{len(part_etags)}"
 
 
-async def copy_in_parts(client: S3Client, source: Location, target: Location, info: ObjectInfo) -> str:
+async def tags_of(client: S3Client, location: Location, info: ObjectInfo) -> list[tuple[str, str]]:
+    """Return all tags of an object of which ``info`` was seen. Raises ``S3Error`` where some cannot be read."""
+    tags = await client.tags(location)
+    if len(tags) < int(info.headers.get("x-amz-tagging-count", "0")):
+        raise S3Error(f"{location}: not all of its tags could be read", hint="Is s3:GetObjectTagging allowed?")
+    return tags
+
+
+async def copy_in_parts(
+    client: S3Client,
+    source: Location,
+    target: Location,
+    info: ObjectInfo,
+    *conditions: Condition,
+    storage_class: bool = False,
+) -> str:
     """Copy an object of which ``info`` was seen, and return the new ETag.
 
     Every part is copied on the condition that the source is still that object. Some stores ignore the condition, so the
-    source is looked at once more before the parts become the object. Raises ``PreconditionFailed`` if it changed. On
-    any failure the upload is aborted; parts that could not be discarded are reported, because they cost storage.
+    source is looked at once more before the parts become the object. Raises ``PreconditionFailed`` if it changed.
+    ``conditions`` are those on the target, for the moment in which the parts become the object: ``ObjectExists`` is
+    raised where it should have been absent. On any failure the upload is aborted; parts that could not be discarded are
+    reported, because they cost storage.
     """
-    tags = await client.tags(source)
-    if len(tags) < int(info.headers.get("x-amz-tagging-count", "0")):
-        raise S3Error(f"{source}: not all of its tags could be read", hint="Is s3:GetObjectTagging allowed?")
-    headers = kept_headers(info.headers, tags)
+    tags = await tags_of(client, source, info)
+    headers = kept_headers(info.headers, tags, storage_class=storage_class)
     upload_id = await client.create_multipart_upload(target, headers)
     try:
         part_etags = await _copy_parts(client, source, target, upload_id, info)
         await _see_unchanged(client, source, info)
-        etag = await client.complete_multipart_upload(target, upload_id, part_etags)
+        etag = await client.complete_multipart_upload(target, upload_id, part_etags, *conditions)
     except BaseException:
         await _abort(client, target, upload_id)
         raise
-    if tags and sorted(await client.tags(target)) != sorted(tags):
+    if tags and sorted(await client.tags(target)) != sorted(tags) and (await client.head(target)).etag == etag:
         await client.put_tags(target, tags)  # Ceph 16 ignores the tags that an upload begins with
     return etag
 
@@ -93,6 +116,10 @@ async def _copy_parts(
     client: S3Client, source: Location, target: Location, upload_id: str, info: ObjectInfo
 ) -> list[str]:
     ranges = part_ranges(info.size_bytes, client.config.part_size_bytes)
+    if not ranges:
+        return [await client.upload_part(target, upload_id, 1, b"")]  # nothing cannot be copied as a part, but sent
+    if len(ranges) == 1:
+        return [await client.upload_part_copy(source, target, upload_id, 1, None, if_match=info.etag)]
     etags = [""] * len(ranges)
     pending: Iterator[tuple[int, tuple[int, int]]] = iter(enumerate(ranges))
 

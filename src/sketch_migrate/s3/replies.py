@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sketch_migrate.s3.messages import Reply, Request
-    from sketch_migrate.s3.xml import ListPage
+    from sketch_migrate.s3.xml import ListedVersion, ListPage
 
 T = TypeVar("T")
 
 _OK = 200
 _NO_CONTENT = 204
 _PARTIAL_CONTENT = 206
+RANGE_NOT_SATISFIABLE = 416
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)").fullmatch
 # A store without tags says so in one of these ways; an object without tags is NoSuchTagSet on some.
 _NO_TAGS_CODES = frozenset({"NoSuchTagSet", "NotImplemented", "MethodNotAllowed"})
@@ -60,6 +61,11 @@ def upload_id(request: Request, reply: Reply) -> str:
 def listing(request: Request, reply: Reply) -> ListPage:
     """ListObjectsV2: one page."""
     return _document(request, reply, xml.read_list_page)
+
+
+def versions(request: Request, reply: Reply) -> list[ListedVersion]:
+    """ListObjectVersions: the first page."""
+    return _document(request, reply, xml.read_versions)
 
 
 def tags(request: Request, reply: Reply) -> list[tuple[str, str]]:
@@ -123,5 +129,22 @@ def ranged(first_byte: int, last_byte: int) -> Callable[[Request, Reply], bytes]
         if len(reply.body) != expected_bytes:
             raise malformed(request, reply, f"{len(reply.body)} bytes came instead of {expected_bytes}")
         return reply.body
+
+    return read
+
+
+def beginning(first_bytes: int) -> Callable[[Request, Reply], tuple[ObjectInfo, bytes]]:
+    """GetObject of the first bytes: what a HEAD would tell, and these bytes, or all where there are no more."""
+    read_range = ranged(0, first_bytes - 1)
+
+    def read(request: Request, reply: Reply) -> tuple[ObjectInfo, bytes]:
+        body = read_range(request, reply)
+        headers = reply.headers()
+        told = _CONTENT_RANGE(headers.get("content-range", ""))
+        whole_bytes = told[3] if told else str(len(body))
+        etag = xml.unquoted(headers.get("etag", ""))
+        if not whole_bytes.isdecimal() or not etag:
+            raise malformed(request, reply, "it does not tell the object's size or its ETag")
+        return ObjectInfo(int(whole_bytes), etag, headers), body
 
     return read

@@ -67,6 +67,16 @@ class ListPage:
     next_token: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ListedVersion:
+    """One version of an object; a delete marker has no ETag. ``version_id`` is ``null`` where none are kept."""
+
+    key: str
+    version_id: str
+    etag: str
+    is_delete_marker: bool
+
+
 def unquoted(etag: str) -> str:
     """Strip an ETag's quotes; some servers (Ceph) send copy ETags without them."""
     return etag.strip().strip('"')
@@ -163,6 +173,31 @@ def read_list_page(body: bytes) -> ListPage:
             )
         )
     return ListPage(objects, token.translate(_FROM_STAND_IN) if token and truncated == "true" else None)
+
+
+def read_versions(body: bytes) -> list[ListedVersion]:
+    """Return the versions and delete markers of a ``ListVersionsResult``.
+
+    Those of one key are newest first; where a store lists all markers behind all versions (moto), their times tell.
+    """
+    root = _root(body, "ListVersionsResult")
+    encoded = any(_name(child) == "EncodingType" and child.text == "url" for child in root)
+    found: list[tuple[str, ListedVersion]] = []
+    for item in root:
+        kind = _name(item)
+        if kind not in {"Version", "DeleteMarker"}:
+            continue
+        texts = {_name(child): child.text or "" for child in item}
+        key = texts.get("Key", "")
+        version = ListedVersion(
+            key=unquote_plus(key, errors="surrogateescape") if encoded else key,
+            version_id=texts.get("VersionId", ""),
+            etag=unquoted(texts.get("ETag", "")),
+            is_delete_marker=kind == "DeleteMarker",
+        )
+        found.append((texts.get("LastModified", ""), version))
+    found.sort(key=lambda entry: entry[0], reverse=True)  # stable: the store's order decides within a second
+    return [version for _, version in found]
 
 
 # Ceph's continuation token is the last key, and neither it nor the prefix is encoded as the keys are: a control

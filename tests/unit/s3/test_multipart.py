@@ -77,12 +77,17 @@ def test_5_10_what_is_over_the_limit_is_copied_in_parts_with_all_that_copy_objec
 
 
 def test_5_10_tags_that_a_store_ignored_at_the_beginning_are_set_at_the_end() -> None:
-    _, asked = asyncio.run(
-        copy_large(found(SIZE), TAGS, STARTED, part, part, part, found(SIZE), COMPLETED, reply(200), reply(200))
-    )
+    beginning = [found(SIZE), TAGS, STARTED, part, part, part, found(SIZE), COMPLETED, reply(200)]
+    _, asked = asyncio.run(copy_large(*beginning, found(SIZE, "whole-3"), reply(200)))
     assert (asked[-1].method, asked[-1].target) == ("PUT", "/production/avatar/a.png?tagging=")
     assert b"<Key>k 1</Key><Value>v&amp;</Value>" in asked[-1].body
     assert asked[-1].headers["content-md5"]
+
+
+def test_the_object_that_someone_stored_since_gets_none_of_our_tags() -> None:
+    beginning = [found(SIZE), TAGS, STARTED, part, part, part, found(SIZE), COMPLETED, reply(200)]
+    _, asked = asyncio.run(copy_large(*beginning, found(SIZE, "someone-elses")))
+    assert asked[-1].method == "HEAD"
 
 
 def test_5_10_tags_that_cannot_be_read_fail_the_copy_before_it_begins() -> None:
