@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import time
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-import uvloop
-
 from sketch_migrate import __version__
-from sketch_migrate.cli.failure import error_json, show_failure
+from sketch_migrate.cli.job import Job, run_job
 from sketch_migrate.cli.observer import Observer
-from sketch_migrate.cli.site import Site, open_site
-from sketch_migrate.errors import Interrupted, MigrateError
+from sketch_migrate.errors import MigrateError
 from sketch_migrate.ledger import Ledger
 from sketch_migrate.migration.copier import Copier
 from sketch_migrate.migration.preflight import (
@@ -25,7 +20,6 @@ from sketch_migrate.migration.preflight import (
     store_name,
 )
 from sketch_migrate.migration.runner import Finished, Migration, migrate
-from sketch_migrate.migration.stop import Stop
 from sketch_migrate.model import Summary
 from sketch_migrate.postgres.references import count_sides
 from sketch_migrate.reconcile.status import read_status
@@ -43,47 +37,20 @@ PROBLEMS_SHOWN = 20
 
 def migrate_command(settings: Settings, options: Options, terminal: Terminal, run: RunDirectory) -> int:
     """Carry out a migration, a dry run or a status report, and return the exit code. Raises ``MigrateError``."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        job = Job(settings, options, terminal, run)
-        try:
-            runner.run(job.prepare())
-            if options.status_only:
-                return runner.run(job.report_status())
-            if not (options.say_yes or options.dry_run) and not terminal.confirm(job.question()):
-                terminal.message("Nothing was changed.")
-                return 1
-            return runner.run(job.migrate())
-        except KeyboardInterrupt as pressed:
-            raise Interrupted("interrupted before anything was changed", signal_number=signal.SIGINT) from pressed
-        except asyncio.CancelledError as cancelled:
-            raise Interrupted(
-                "stopped at once",
-                hint="Nothing is lost: run it again, and it goes on where it stopped.",
-                signal_number=job.stop.signal_number or signal.SIGINT,
-            ) from cancelled
-        finally:
-            runner.run(job.close())
+    return run_job(MigrationJob(settings, options, terminal, run))
 
 
-class Job:
-    """One invocation on one event loop: what it opened, and its steps in the order in which they are taken."""
+class MigrationJob(Job):
+    """A migration, a dry run of one, or the status report."""
 
     def __init__(self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory) -> None:
-        self.settings, self.options, self.terminal, self.run = settings, options, terminal, run
-        self.stop = Stop()
-        self._opened = AsyncExitStack()
-        self.site: Site
-
-    async def prepare(self) -> None:
-        """Open the store and the database, and check all that can be checked without writing."""
-        self.terminal.message(f"Log: {self.run.log_path}")
-        writes = not (self.options.dry_run or self.options.status_only)
-        self.site = await self._opened.enter_async_context(open_site(self.settings, self.stop, for_writing=writes))
-        for notice in self.site.notices:
-            self.terminal.message(f"Note: {notice}")
+        writes = not (options.dry_run or options.status_only)
+        super().__init__(settings, options, terminal, run, for_writing=writes)
 
     def question(self) -> str:
         """Say what is about to be changed, and where."""
+        if self.options.status_only:
+            return ""
         s = self.settings
         change = "replacing what differs there" if self.options.overwrite else "replacing nothing that differs there"
         return (
@@ -94,14 +61,12 @@ class Job:
             "Go on?"
         )
 
-    async def report_status(self) -> int:
-        """Print the status report."""
-        self._print_status(await self._read_status(), as_document=True)
-        return 0
-
-    async def migrate(self) -> int:
+    async def carry_out(self) -> int:
         """Migrate, or play it through for a dry run, then report, also on what an error cut short."""
-        self._take_signals()
+        if self.options.status_only:
+            self._print_status(await self._read_status(), as_document=True)
+            return 0
+        self.take_signals()
         if not self.options.dry_run:
             await check_writing(self.site.store.retrying(PATIENCE_SECONDS), self.settings)
         began = time.monotonic()
@@ -110,25 +75,13 @@ class Job:
                 observer = Observer(self.site, self.options, self.terminal, progress)
                 finished = await self._run(ledger, observer)
             result = await self._summarise(ledger, finished, time.monotonic() - began)
-        document = {"version": __version__, **summary_json(result)}
-        exit_code = result.exit_code
+        document = summary_json(result)
         self.terminal.result(summary(result))
-        if self.stop.error is not None:
-            show_failure(self.terminal, self.stop.error)
-            document |= error_json(self.stop.error)
-            if self.stop.signal_number is None:
-                exit_code = self.stop.error.exit_code
-        elif self.options.technical_status and self.stop.signal_number is None:
+        if self.options.technical_status and not self.stop.requested:
             status = await self._read_status()
             document["status"] = status_json(status)
             self._print_status(status, as_document=False)
-        if self.options.json_output:
-            self.terminal.document(document | {"exit_code": exit_code})
-        return exit_code
-
-    async def close(self) -> None:
-        """Close what ``prepare`` opened."""
-        await self._opened.aclose()
+        return self.conclude(document, result.exit_code)
 
     async def _run(self, ledger: Ledger, observer: Observer) -> Finished:
         """Migrate, while the table is counted for the bar."""
@@ -218,24 +171,3 @@ class Job:
             "endpoint": s.s3_endpoint_url,
             "dry_run": str(self.options.dry_run).lower(),
         }
-
-    def _take_signals(self) -> None:
-        """First signal: finish what is under way. Second: stop at once. Third: whatever the system does."""
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
-
-        def take(number: int) -> None:
-            if self.stop.signal_number is None:
-                notice = "Stopping: finishing what is under way. Once more stops at once."
-                self.terminal.message(notice, logging.WARNING)
-                self.stop.by_signal(number)
-                self.site.store.stop_retrying()
-                return
-            for each in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(each)
-                signal.signal(each, signal.SIG_DFL)
-            if task is not None:
-                task.cancel()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, take, number)

@@ -1,0 +1,110 @@
+"""What every command that works on the site has in common: event loop, site, question, signals, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from abc import ABC, abstractmethod
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from sketch_migrate import __version__
+from sketch_migrate.cli.failure import error_json, show_failure
+from sketch_migrate.cli.site import Site, open_site
+from sketch_migrate.errors import Interrupted
+from sketch_migrate.migration.stop import Stop
+
+if TYPE_CHECKING:
+    from sketch_migrate.report.logs import RunDirectory
+    from sketch_migrate.report.terminal import Terminal
+    from sketch_migrate.settings import Options, Settings
+
+
+class Job(ABC):
+    """One invocation on one event loop. ``for_writing`` says that references will be changed."""
+
+    def __init__(
+        self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory, *, for_writing: bool
+    ) -> None:
+        self.settings, self.options, self.terminal, self.run = settings, options, terminal, run
+        self.stop = Stop()
+        self.site: Site
+        self._for_writing = for_writing
+        self._opened = AsyncExitStack()
+
+    async def prepare(self) -> None:
+        """Open the store and the database, and check all that can be checked without writing."""
+        self.terminal.message(f"Log: {self.run.log_path}")
+        site = open_site(self.settings, self.stop, for_writing=self._for_writing)
+        self.site = await self._opened.enter_async_context(site)
+        for notice in self.site.notices:
+            self.terminal.message(f"Note: {notice}")
+
+    def question(self) -> str:
+        """Say what is about to be changed, and where. Nobody is asked where it is empty."""
+        return ""
+
+    @abstractmethod
+    async def carry_out(self) -> int:
+        """Do what the command is for, and return the exit code. Raises ``MigrateError``."""
+
+    async def close(self) -> None:
+        """Close what ``prepare`` opened."""
+        await self._opened.aclose()
+
+    def take_signals(self) -> None:
+        """First signal: finish what is under way. Second: stop at once. Third: whatever the system does."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+
+        def take(number: int) -> None:
+            if self.stop.signal_number is None:
+                notice = "Stopping: finishing what is under way. Once more stops at once."
+                self.terminal.message(notice, logging.WARNING)
+                self.stop.by_signal(number)
+                self.site.store.stop_retrying()
+                return
+            for each in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(each)
+                signal.signal(each, signal.SIG_DFL)
+            if task is not None:
+                task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, take, number)
+
+    def conclude(self, document: dict[str, object], exit_code: int) -> int:
+        """Show the error that ended the work, if one did, and the JSON document. Returns the exit code."""
+        if self.stop.error is not None:
+            show_failure(self.terminal, self.stop.error)
+            document = document | error_json(self.stop.error)
+            if self.stop.signal_number is None:
+                exit_code = self.stop.error.exit_code
+        if self.options.json_output:
+            self.terminal.document({"version": __version__, **document, "exit_code": exit_code})
+        return exit_code
+
+
+def run_job(job: Job) -> int:
+    """Prepare, ask, carry out, close; return the exit code. Raises ``MigrateError``."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(job.prepare())
+            question = "" if job.options.say_yes or job.options.dry_run else job.question()
+            if question and not job.terminal.confirm(question):
+                job.terminal.message("Nothing was changed.")
+                return 1
+            return runner.run(job.carry_out())
+        except KeyboardInterrupt as pressed:
+            raise Interrupted("interrupted before anything was changed", signal_number=signal.SIGINT) from pressed
+        except asyncio.CancelledError as cancelled:
+            raise Interrupted(
+                "stopped at once",
+                hint="Nothing is lost: run it again, and it goes on where it stopped.",
+                signal_number=job.stop.signal_number or signal.SIGINT,
+            ) from cancelled
+        finally:
+            runner.run(job.close())
