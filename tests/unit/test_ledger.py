@@ -49,7 +49,7 @@ async def test_flips_hold_all_that_undoes_them(tmp_path: Path) -> None:
 async def test_a_further_pass_skips_what_is_known_unless_its_path_changed(tmp_path: Path) -> None:
     known, changed, fresh = Reference(1, "image/a"), Reference(2, "image/b"), Reference(3, "image/c")
     async with Ledger(tmp_path / "ledger.sqlite", description={}) as ledger:
-        await ledger.record_unresolved(
+        await ledger.record_not_flipped(
             [Result(known, Outcome.MISSING, "gone"), Result(Reference(2, "image/before"), Outcome.FAILED, "no")]
         )
         assert await ledger.without_unresolved([known, changed, fresh]) == [changed, fresh]
@@ -59,7 +59,7 @@ async def test_problems_are_listed_with_their_reason(tmp_path: Path) -> None:
     nasty = Result(Reference(2, 'image/"quoted",\nnext'), Outcome.FAILED, "because")
     missing = Result(Reference(1, "image/é"), Outcome.MISSING, "there is no legacy object")
     async with Ledger(tmp_path / "ledger.sqlite", description={}) as ledger:
-        await ledger.record_unresolved([nasty, missing])
+        await ledger.record_not_flipped([nasty, missing])
         assert await ledger.first_unresolved(1) == (missing,)
         await ledger.write_problems(tmp_path / "problems.csv")
     with (tmp_path / "problems.csv").open(encoding="utf-8", newline="") as file:

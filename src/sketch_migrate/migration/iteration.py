@@ -65,9 +65,9 @@ class Iteration:
             elif ready:
                 await self._flip(ready, results)
         finally:
-            unresolved = [result for result in results if result.outcome.needs_a_person]
-            if unresolved:
-                await self.ledger.record_unresolved(unresolved)
+            others = [result for result in results if result.outcome is not Outcome.MIGRATED]
+            if others:
+                await self.ledger.record_not_flipped(others)
 
     def _plan(self, references: Sequence[Reference], results: list[Result]) -> list[Move]:
         moves: list[Move] = []

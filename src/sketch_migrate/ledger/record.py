@@ -1,18 +1,20 @@
-"""The run's record of flips, on disk before the database sees them, and of the references that need a person.
+"""The run's record of flips, on disk before the database sees them, and of the references that were not flipped.
 
 An SQLite file in the run's directory, in WAL mode with ``synchronous=FULL``: a commit is an fsync, and a file torn by a
 crash opens again at the last whole commit (sqlite.org/wal.html, sqlite.org/atomiccommit.html). All work happens on one
 thread of its own, so that an fsync never holds up the event loop.
 
-``flip``        key, old path, new path, size, ETag, time: everything that undoes a flip; it may list a flip that the
-                database then refused, so a rollback compares before it sets.
-``unresolved``  key, path, outcome, reason: what was left on the legacy side, latest word for each key.
+``run``          what the run was about: the table and its columns, both sides, the command. No secret.
+``flip``         key, old path, new path, size, ETag, time: everything that undoes a flip; it may list a flip that the
+                 database then refused, so a rollback compares before it sets.
+``not_flipped``  key, path, outcome, reason: every other reference, with the latest word on each key.
 """
 
 from __future__ import annotations
 
 import asyncio
 import csv
+import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from sketch_migrate.errors import RunDirectoryError
 from sketch_migrate.model import Key, Outcome, Reference, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -36,10 +38,20 @@ CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITH
 CREATE TABLE IF NOT EXISTS flip (
     key NOT NULL, old_path TEXT NOT NULL, new_path TEXT NOT NULL, size_bytes INTEGER, etag TEXT, unix_time REAL NOT NULL
 );
-CREATE TABLE IF NOT EXISTS unresolved (
+CREATE TABLE IF NOT EXISTS not_flipped (
     key NOT NULL PRIMARY KEY, path TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL
 ) WITHOUT ROWID;
 """
+
+NEEDING_A_PERSON = tuple(outcome for outcome in Outcome if outcome.needs_a_person)
+
+_ONE_OF = "outcome IN (SELECT value FROM json_each(?))"
+
+_REASONS = {
+    Outcome.ALREADY: "the row held the new path already",
+    Outcome.SUPERSEDED: "the application changed or deleted the row meanwhile",
+}
+"""What is written where the outcome alone says why."""
 
 HINT = "Free space on the disk of RUN_DIR or point RUN_DIR elsewhere, then run again: it goes on where it stopped."
 
@@ -82,39 +94,49 @@ class Ledger:
         ]
         await self._call(lambda: self._insert("INSERT INTO flip VALUES (?, ?, ?, ?, ?, ?)", rows))
 
-    async def record_unresolved(self, results: Sequence[Result]) -> None:
-        """Write the references that were left on the legacy side, with outcome and reason."""
-        rows = [(_storable(r.reference.key), r.reference.path, r.outcome.value, r.reason) for r in results]
-        await self._call(lambda: self._insert("INSERT OR REPLACE INTO unresolved VALUES (?, ?, ?, ?)", rows))
+    async def record_not_flipped(self, results: Sequence[Result]) -> None:
+        """Write references that this run did not flip, with outcome and reason."""
+        rows = [
+            (_storable(r.reference.key), r.reference.path, r.outcome.value, r.reason or _REASONS.get(r.outcome, ""))
+            for r in results
+        ]
+        await self._call(lambda: self._insert("INSERT OR REPLACE INTO not_flipped VALUES (?, ?, ?, ?)", rows))
 
     async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
         """Drop the references that this run has already found unresolved, so that a further pass skips them."""
-        statement = "SELECT 1 FROM unresolved WHERE key = ? AND path = ?"
+        statement = f"SELECT 1 FROM not_flipped WHERE key = ? AND path = ? AND {_ONE_OF}"  # noqa: S608 - our own text
+        outcomes = json.dumps(NEEDING_A_PERSON)
 
         def look_up() -> list[Reference]:
             execute = self._database.execute
-            return [r for r in references if execute(statement, (_storable(r.key), r.path)).fetchone() is None]
+            return [
+                r for r in references if execute(statement, (_storable(r.key), r.path, outcomes)).fetchone() is None
+            ]
 
         return await self._call(look_up)
 
-    async def first_unresolved(self, count: int) -> tuple[Result, ...]:
-        """Return the first ``count`` references that need a person, by key."""
-        statement = "SELECT key, path, outcome, reason FROM unresolved ORDER BY key LIMIT ?"
+    async def first_unresolved(
+        self, count: int, outcomes: Collection[Outcome] = NEEDING_A_PERSON
+    ) -> tuple[Result, ...]:
+        """Return the first ``count`` references with one of these outcomes, by key."""
+        columns = "key, path, outcome, reason"
+        statement = f"SELECT {columns} FROM not_flipped WHERE {_ONE_OF} ORDER BY key LIMIT ?"  # noqa: S608 - our own text
 
         def read() -> tuple[Result, ...]:
-            rows = self._database.execute(statement, (count,))
+            rows = self._database.execute(statement, (json.dumps(list(outcomes)), count))
             return tuple(Result(Reference(key, path), Outcome(outcome), reason) for key, path, outcome, reason in rows)
 
         return await self._call(read)
 
-    async def write_problems(self, path: Path) -> None:
-        """Write every reference that needs a person into a CSV file: key, path, outcome, reason."""
+    async def write_problems(self, path: Path, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> None:
+        """Write every reference with one of these outcomes into a CSV file: key, path, outcome, reason."""
+        statement = f"SELECT * FROM not_flipped WHERE {_ONE_OF} ORDER BY outcome, key"  # noqa: S608 - our own text
 
         def write() -> None:
             with path.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
                 writer.writerow(("key", "path", "outcome", "reason"))
-                writer.writerows(self._database.execute("SELECT * FROM unresolved ORDER BY outcome, key"))
+                writer.writerows(self._database.execute(statement, (json.dumps(list(outcomes)),)))
 
         await self._call(write)
 

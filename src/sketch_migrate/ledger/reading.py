@@ -1,0 +1,134 @@
+"""A ledger of the past, read newest flip first; whole, after a crash, or on a medium that cannot be written."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import tempfile
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from sketch_migrate.errors import RunDirectoryError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from types import TracebackType
+
+T = TypeVar("T")
+
+LEDGER_NAME = "ledger.sqlite"
+PAGE_FLIPS = 5_000
+"""Flips read at once: some megabytes, and a few milliseconds of a thread."""
+
+_PAGE = "SELECT rowid, key, old_path, new_path FROM flip WHERE rowid < ? ORDER BY rowid DESC LIMIT ?"
+_LAST_ROWID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class PastFlip:
+    """One flip that a run set out to make. A uuid key is text here, as the ledger has no such type."""
+
+    key: int | str
+    old_path: str
+    new_path: str
+
+
+def find_ledgers(folder: Path) -> list[Path]:
+    """Return every run's directory below ``folder`` (or itself) that holds a ledger. Raises ``UsageError``."""
+    if not folder.is_dir():
+        raise UsageError(
+            f"there is no folder {folder}", hint="Give the directory of a run, or with --all their parent."
+        )
+    return sorted(found.parent for found in folder.rglob(LEDGER_NAME))
+
+
+class PastRun:
+    """The ledger in a run's directory, open for reading. A context manager; nothing is written beside it.
+
+    ``description`` is what the run noted of itself, ``flips`` how many it set out to make, ``last_flip_at`` the Unix
+    time of the last, or 0. Every method raises ``RunDirectoryError``, and opening one that is not there ``UsageError``.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / LEDGER_NAME
+        self.description: dict[str, str] = {}
+        self.flips = 0
+        self.last_flip_at = 0.0
+        self._opened = ExitStack()
+        self._database: sqlite3.Connection
+
+    def __enter__(self) -> Self:
+        if not self.path.is_file():
+            hint = "Give the directory of a run: it is named at the beginning of the run's output, and in its log."
+            raise UsageError(f"{self.directory} holds no {LEDGER_NAME}", hint=hint)
+        with ExitStack() as opened:
+            self._database = self._guarded(lambda: self._open(opened))
+            self._guarded(self._describe)
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    async def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
+        """Yield all flips in pages, the newest first."""
+        before = _LAST_ROWID
+        while self.flips:
+            rows = await asyncio.to_thread(self._guarded, lambda at=before: self._page(at, page_flips))
+            if not rows:
+                return
+            before = rows[-1][0]
+            yield [PastFlip(*row[1:]) for row in rows]
+
+    def _page(self, before: int, count: int) -> list[tuple[int, int | str, str, str]]:
+        return self._database.execute(_PAGE, (before, count)).fetchall()
+
+    def _open(self, opened: ExitStack) -> sqlite3.Connection:
+        """Open the file without a change to it, also where SQLite's own files cannot be made beside it.
+
+        What a killed run committed last is in the write-ahead log, which can only be read with a shared-memory file
+        beside it (sqlite.org/wal.html, "Read-Only Databases"): failing that, a copy elsewhere is read.
+        """
+        try:
+            return _connected(f"{self.path.absolute().as_uri()}?mode=ro", opened)
+        except sqlite3.OperationalError:
+            journal = Path(f"{self.path}-wal")
+            if not journal.exists() or not journal.stat().st_size:
+                return _connected(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", opened)
+            folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="sketch-migrate-ledger-")))
+            for part in (self.path, journal):
+                shutil.copyfile(part, folder / part.name)
+            return _connected(str(folder / self.path.name), opened)
+
+    def _describe(self) -> None:
+        """Read what the run is; a run that was killed while it began its ledger has no tables, and no flips."""
+        execute = self._database.execute
+        tables = {name for (name,) in execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "run" in tables:
+            self.description = dict(execute("SELECT name, value FROM run"))
+        if "flip" in tables:
+            last = execute("SELECT rowid, unix_time FROM flip ORDER BY rowid DESC LIMIT 1").fetchone()
+            self.flips, self.last_flip_at = last or (0, 0.0)
+
+    def _guarded(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except (sqlite3.Error, OSError) as error:
+            hint = "Look at the file and its folder. Other ledgers can still be rolled back, each by its directory."
+            raise RunDirectoryError(f"the run's record {self.path} cannot be read: {error}", hint=hint) from error
+
+
+def _connected(uri: str, opened: ExitStack) -> sqlite3.Connection:
+    with ExitStack() as trial:
+        database = trial.enter_context(
+            closing(sqlite3.connect(uri, uri=uri.startswith("file:"), check_same_thread=False))
+        )
+        database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        opened.push(trial.pop_all())
+    return database
