@@ -23,17 +23,22 @@ LEDGER_NAME = "ledger.sqlite"
 PAGE_FLIPS = 5_000
 """Flips read at once: some megabytes, and a few milliseconds of a thread."""
 
-_PAGE = "SELECT rowid, key, old_path, new_path FROM flip WHERE rowid < ? ORDER BY rowid DESC LIMIT ?"
+_PAGE = "SELECT rowid, key, old_path, new_path, etag, unix_time FROM flip WHERE rowid < ? ORDER BY rowid DESC LIMIT ?"
 _LAST_ROWID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class PastFlip:
-    """One flip that a run set out to make. A uuid key is text here, as the ledger has no such type."""
+    """One flip that a run set out to make. A uuid key is text here, as the ledger has no such type.
+
+    ``etag`` is that of the production object, or empty where the copy did not tell it.
+    """
 
     key: int | str
     old_path: str
     new_path: str
+    etag: str
+    unix_time: float
 
 
 def find_ledgers(folder: Path) -> list[Path]:
@@ -86,7 +91,7 @@ class PastRun:
             before = rows[-1][0]
             yield [PastFlip(*row[1:]) for row in rows]
 
-    def _page(self, before: int, count: int) -> list[tuple[int, int | str, str, str]]:
+    def _page(self, before: int, count: int) -> list[tuple[int, int | str, str, str, str, float]]:
         return self._database.execute(_PAGE, (before, count)).fetchall()
 
     def _open(self, opened: ExitStack) -> sqlite3.Connection:
