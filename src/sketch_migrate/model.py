@@ -46,6 +46,10 @@ class Move:
     target: Location
 
 
+POSSIBLY_OVERWRITTEN = "possibly overwritten"
+"""How the reason of a reference begins whose production object our copy may have replaced."""
+
+
 class Outcome(StrEnum):
     """What became of one scanned reference. Exactly one of these holds, and the counts add up to the scan."""
 
@@ -72,6 +76,11 @@ class Result:
     copied: bool = False
     size_bytes: int | None = None
 
+    @property
+    def possibly_overwritten(self) -> bool:
+        """Whether our copy may have replaced an object of the application's."""
+        return self.reason.startswith(POSSIBLY_OVERWRITTEN)
+
 
 @dataclass(frozen=True, slots=True)
 class KeyRange:
@@ -87,6 +96,7 @@ class Tally:
 
     ``sized_objects`` and ``sized_bytes`` are the copied objects whose size is known; a blind copy does not tell it,
     so a part of them is measured (see ``migration.copier``) and ``bytes_copied`` scales that up.
+    ``possibly_overwritten`` counts objects, each of a reference that has its outcome besides.
     """
 
     migrated: int = 0
@@ -98,20 +108,28 @@ class Tally:
     objects_copied: int = 0
     sized_objects: int = 0
     sized_bytes: int = 0
+    possibly_overwritten: int = 0
 
     @classmethod
     def of(cls, results: Iterable[Result]) -> Tally:
         """Count results."""
         counts: dict[str, int] = {}
-        copied = sized = size = 0
+        copied = sized = size = overwritten = 0
         for result in results:
             counts[result.outcome.value] = counts.get(result.outcome.value, 0) + 1
+            overwritten += result.possibly_overwritten
             if result.copied:
                 copied += 1
                 if result.size_bytes is not None:
                     sized += 1
                     size += result.size_bytes
-        return cls(**counts, objects_copied=copied, sized_objects=sized, sized_bytes=size)
+        return cls(
+            **counts,
+            objects_copied=copied,
+            sized_objects=sized,
+            sized_bytes=size,
+            possibly_overwritten=overwritten,
+        )
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -123,8 +141,8 @@ class Tally:
 
     @property
     def needing_a_person(self) -> int:
-        """References left on the legacy side with a reason."""
-        return self.missing + self.conflict + self.failed
+        """References left on the legacy side with a reason, and objects that may be lost."""
+        return self.missing + self.conflict + self.failed + self.possibly_overwritten
 
     @property
     def bytes_copied(self) -> int:

@@ -1,7 +1,8 @@
-"""Brings the objects of one iteration into production: look, compare, copy.
+"""Brings the objects of one iteration into production: place, and where something is there already, compare.
 
-The decision is ``decide``, a pure function of what a look at both sides showed; ``Copier`` does the looking and the
-copying, with as many requests in flight as the store's client allows.
+The decision is ``decide``, a pure function of what a look at both sides showed; ``placing`` has the ways in which an
+object is brought without replacing another; ``Copier`` does it for many, with as many requests in flight as the store's
+client allows.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from sketch_migrate.errors import BucketMissing, CredentialsError, ObjectMissing, S3Error
+from sketch_migrate.migration.overwritten import perhaps_overwritten
+from sketch_migrate.migration.placing import CheckFirst, Placed, Replacing, Taken, look
 from sketch_migrate.s3 import same_content
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from sketch_migrate.migration.placing import Placing
     from sketch_migrate.migration.stop import Stop
     from sketch_migrate.model import Location, Move, ObjectInfo
     from sketch_migrate.s3 import S3Client
@@ -30,6 +34,9 @@ COMPARE_BYTES = 8 * 2**20
 
 MEASURE_ONE_IN = 500
 """A blind copy does not tell the object's size; a HEAD for one of so many gives the estimate of the bytes copied."""
+
+VACATED_TIMES = 3
+"""How often a key may be taken, and free again when it is looked at, before that is called a failure."""
 
 HOPELESS = (CredentialsError, BucketMissing)
 """Errors that no other object of the run can escape."""
@@ -48,12 +55,16 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """The verdict on one object, the reason where it needs a person, and what is known of the object."""
+    """The verdict on one object, the reason where it needs a person, and what is known of the object.
+
+    ``guarded``: the store made sure that nothing was replaced, or replacing was allowed.
+    """
 
     verdict: Verdict
     reason: str = ""
     size_bytes: int | None = None
     etag: str = ""
+    guarded: bool = True
 
     @property
     def may_flip(self) -> bool:
@@ -109,6 +120,9 @@ class Copier:
     ``check_access`` raises ``S3Error`` where the store as a whole cannot be used. It is asked when an object fails and
     no other has succeeded since that one was begun: then it may not be the object's fault. Once no object can succeed
     any more the stop is requested; once that is requested, nothing new is begun.
+
+    ``placing`` is how an object gets there: None replaces with ``overwrite``, and else looks first. A dry run looks and
+    compares.
     """
 
     def __init__(
@@ -120,12 +134,14 @@ class Copier:
         overwrite: bool,
         dry_run: bool,
         stop: Stop,
+        placing: Placing | None = None,
     ) -> None:
         self._store = store
         self._check_access = check_access
         self._workers = workers
         self._overwrite = overwrite
         self._dry_run = dry_run
+        self._placing = placing or (Replacing(store) if overwrite else CheckFirst(store))
         self._stop = stop
         self._group = asyncio.TaskGroup()
         self._waiting: deque[_Batch] = deque()
@@ -196,41 +212,69 @@ class Copier:
                 self._usable_at = time.monotonic()
 
     async def _bring(self, move: Move) -> Copied:
-        if self._overwrite and not self._dry_run:
-            return await self._copy(move)
-        production = await self._look(move.target)
-        if production is None and not self._dry_run:
-            return await self._copy(move)
-        legacy = await self._look(move.source)
-        decision = decide(legacy, production, overwrite=self._overwrite)
-        if decision is Need.COMPARE_BYTES and legacy is not None and production is not None:
-            same = await self._same_bytes(move, legacy, production)
-            decision = Need.NOTHING if same else _conflict(legacy, production)
+        if self._dry_run:
+            return await self._play_through(move)
+        for _ in range(VACATED_TIMES):
+            try:
+                outcome = await self._placing.place(move)
+            except ObjectMissing:
+                return Copied(Verdict.MISSING, "there is no legacy object")
+            if isinstance(outcome, Placed):
+                return await self._placed(move, outcome)
+            decision = await self._compare(move, outcome)
+            if isinstance(decision, Copied):
+                return decision
+        return Copied(Verdict.FAILED, "production's key is taken and free by turns: someone else is at work there")
+
+    async def _play_through(self, move: Move) -> Copied:
+        production, legacy = await self._look(move.target), await self._look(move.source)
+        decision = await self._decide(move, legacy, production, overwrite=self._overwrite)
         if isinstance(decision, Copied):
             return decision
         size_bytes, etag = (legacy.size_bytes, legacy.etag) if legacy else (None, "")
-        if decision is Need.NOTHING:
-            return Copied(Verdict.IN_PLACE, size_bytes=size_bytes, etag=etag)
-        return Copied(Verdict.COPIED, size_bytes=size_bytes, etag=etag) if self._dry_run else await self._copy(move)
+        return Copied(Verdict.COPIED, size_bytes=size_bytes, etag=etag)
 
-    async def _copy(self, move: Move) -> Copied:
+    async def _compare(self, move: Move, taken: Taken) -> Copied | Need:
+        """Say what the object that is there already means; it may be ours, from a request whose reply was lost."""
+        legacy = await self._look(move.source)
+        production = taken.production or await self._look(move.target)
+        decision = await self._decide(move, legacy, production, overwrite=False)
+        if taken.perhaps_ours and isinstance(decision, Copied) and decision.verdict is Verdict.IN_PLACE:
+            return Copied(Verdict.COPIED, size_bytes=decision.size_bytes, etag=decision.etag)
+        return decision
+
+    async def _decide(
+        self, move: Move, legacy: ObjectInfo | None, production: ObjectInfo | None, *, overwrite: bool
+    ) -> Copied | Need:
+        """Decide by a look at both sides, and by their bytes where that is needed: then ``COPY`` is left, or is not."""
+        decision = decide(legacy, production, overwrite=overwrite)
+        if legacy is None or production is None:
+            return decision
+        if decision is Need.COMPARE_BYTES:
+            decision = (
+                Need.NOTHING if await self._same_bytes(move, legacy, production) else _conflict(legacy, production)
+            )
+        if decision is Need.NOTHING:
+            return Copied(Verdict.IN_PLACE, size_bytes=legacy.size_bytes, etag=legacy.etag)
+        return decision
+
+    async def _placed(self, move: Move, done: Placed) -> Copied:
+        """Note the size, which a copy does not tell, now and then by a look."""
         self._begun += 1
-        measure = self._begun % MEASURE_ONE_IN == 1
-        try:
-            done = await self._store.copy(move.source, move.target)
-        except ObjectMissing:
-            return Copied(Verdict.MISSING, "there is no legacy object")
         size_bytes = done.size_bytes
-        if measure and size_bytes is None:
+        if size_bytes is None and self._begun % MEASURE_ONE_IN == 1:
             info = await self._look(move.target)
             size_bytes = info.size_bytes if info else None
-        return Copied(Verdict.COPIED, size_bytes=size_bytes, etag=done.etag)
+        return Copied(Verdict.COPIED, size_bytes=size_bytes, etag=done.etag, guarded=done.guarded)
+
+    async def overwritten(self, move: Move, copied: Copied) -> str:
+        """Say what our copy may have replaced, where the application set the row to the same key; empty for nothing."""
+        if copied.verdict is not Verdict.COPIED or copied.guarded:
+            return ""
+        return await perhaps_overwritten(self._store, move.target, copied.etag)
 
     async def _look(self, location: Location) -> ObjectInfo | None:
-        try:
-            return await self._store.head(location)
-        except ObjectMissing:
-            return None
+        return await look(self._store, location)
 
     async def _same_bytes(self, move: Move, legacy: ObjectInfo, production: ObjectInfo) -> bool:
         """Compare two objects of the same size piece by piece; ``if_match`` keeps each from changing meanwhile."""

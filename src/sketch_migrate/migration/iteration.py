@@ -106,7 +106,12 @@ class Iteration:
             if unseen:
                 ours = flipped.flipped | flipped.already
                 flipped = Flipped(ours, frozenset(), flipped.superseded, flipped.refused)
-            results += [_flip_result(move, copied_by_key[move.reference.key], flipped) for move in moves]
+            for move in moves:
+                copied = copied_by_key[move.reference.key]
+                overwritten = ""
+                if move.reference.key in flipped.already:
+                    overwritten = await self.copier.overwritten(move, copied)
+                results.append(_flip_result(move, copied, flipped, overwritten))
 
     async def _flip_batch(self, moves: Sequence[Move], on_lost: Callable[[], None]) -> Flipped:
         """Flip in one transaction, again if the connection broke. Raises what ``Session.run`` raises."""
@@ -125,7 +130,7 @@ def _migrated(move: Move, copied: Copied) -> Result:
     )
 
 
-def _flip_result(move: Move, copied: Copied, flipped: Flipped) -> Result:
+def _flip_result(move: Move, copied: Copied, flipped: Flipped, overwritten: str) -> Result:
     """Return the outcome of one flip, which is in exactly one of the sets."""
     key: Key = move.reference.key
     if key in flipped.flipped:
@@ -137,7 +142,7 @@ def _flip_result(move: Move, copied: Copied, flipped: Flipped) -> Result:
     return Result(
         move.reference,
         outcome,
-        flipped.refused.get(key, ""),
+        flipped.refused.get(key, "") or overwritten,
         copied=copied.verdict is Verdict.COPIED,
         size_bytes=copied.size_bytes,
     )

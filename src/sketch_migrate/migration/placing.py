@@ -1,0 +1,196 @@
+"""The strategies that bring an object into production without replacing one: see ``no_clobber`` for the choice.
+
+Each takes a move and returns ``Placed`` or ``Taken``: what is there already is for the copier to compare. A source that
+is missing raises ``ObjectMissing``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from sketch_migrate.errors import ObjectExists, ObjectMissing, PreconditionFailed
+from sketch_migrate.migration.no_clobber import Means, Strategy
+from sketch_migrate.s3 import IF_ABSENT
+from sketch_migrate.s3.multipart import copy_in_parts, kept_headers, tags_of
+
+if TYPE_CHECKING:
+    from sketch_migrate.model import Location, Move, ObjectInfo
+    from sketch_migrate.s3 import S3Client
+
+MIB = 2**20
+PUT_LIMIT_BYTES = 8 * MIB
+"""Larger objects are copied in parts within the store: what is put passes through this machine and its memory."""
+
+FIRST_BYTES = 256 * 2**10
+"""Read with the first request: most avatars are smaller, and with 128 requests at once this is 32 MiB."""
+
+LARGE_PUTS = 4
+"""Objects between the two sizes that are in memory at once: at most 32 MiB more, and as much again on the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The object is in production. ``guarded``: the store made sure that it replaced nothing."""
+
+    etag: str
+    size_bytes: int | None
+    guarded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Production has an object under the key already, and nothing was written.
+
+    ``production`` is what a look showed, or None if nobody looked. ``perhaps_ours``: a request was sent twice, so that
+    the object may be what the first one made.
+    """
+
+    production: ObjectInfo | None = None
+    perhaps_ours: bool = False
+
+
+class Placing(Protocol):
+    """A strategy at work."""
+
+    async def place(self, move: Move) -> Placed | Taken:
+        """Bring one object into production. Raises ``S3Error``."""
+
+
+def placing_of(store: S3Client, strategy: Strategy) -> Placing:
+    """Return the strategy's implementation."""
+    match strategy.means:
+        case Means.CONDITIONAL_COPY:
+            return ConditionalCopy(store, strategy)
+        case Means.CONDITIONAL_PUT:
+            return ConditionalPut(store, strategy)
+        case Means.CONDITIONAL_COMPLETE:
+            return ConditionalComplete(store, strategy)
+        case Means.CHECK_FIRST:
+            return CheckFirst(store)
+
+
+class Replacing:
+    """CopyObject without a condition, for those who allow to replace what differs."""
+
+    def __init__(self, store: S3Client) -> None:
+        self._store = store
+
+    async def place(self, move: Move) -> Placed | Taken:
+        """Copy."""
+        done = await self._store.copy(move.source, move.target)
+        return Placed(done.etag, done.size_bytes, guarded=True)
+
+
+class ConditionalCopy:
+    """CopyObject with a condition: one request an object."""
+
+    def __init__(self, store: S3Client, strategy: Strategy) -> None:
+        self._store = store
+        self._condition = strategy.copy_condition
+        self._guards_parts = strategy.guards_parts
+
+    async def place(self, move: Move) -> Placed | Taken:
+        """Copy. An object above the limit of CopyObject was copied in parts, which its size tells."""
+        try:
+            done = await self._store.copy(move.source, move.target, self._condition)
+        except ObjectExists as error:
+            return Taken(perhaps_ours=error.attempts > 1)
+        return Placed(done.etag, done.size_bytes, guarded=self._guards_parts or done.size_bytes is None)
+
+
+class CheckFirst:
+    """A look, then a copy: what is stored in between is replaced."""
+
+    def __init__(self, store: S3Client) -> None:
+        self._store = store
+
+    async def place(self, move: Move) -> Placed | Taken:
+        """Copy where a look shows nothing."""
+        if production := await look(self._store, move.target):
+            return Taken(production)
+        done = await self._store.copy(move.source, move.target)
+        return Placed(done.etag, done.size_bytes, guarded=False)
+
+
+class InParts:
+    """Part copies, and a Complete with the condition, after a look that spares most of them in vain."""
+
+    def __init__(self, store: S3Client, strategy: Strategy) -> None:
+        self._store = store
+        self._strategy = strategy
+
+    async def place(self, move: Move, info: ObjectInfo) -> Placed | Taken:
+        """Copy an object of which ``info`` was seen."""
+        if production := await look(self._store, move.target):
+            return Taken(production)
+        try:
+            etag = await copy_in_parts(self._store, move.source, move.target, info, IF_ABSENT, storage_class=True)
+        except ObjectExists as error:
+            return Taken(perhaps_ours=error.attempts > 1)
+        return Placed(etag, info.size_bytes, guarded=self._strategy.guards_parts)
+
+
+class ConditionalComplete:
+    """A multipart copy, mostly of a single part, whose Complete has the condition."""
+
+    def __init__(self, store: S3Client, strategy: Strategy) -> None:
+        self._store = store
+        self._in_parts = InParts(store, strategy)
+
+    async def place(self, move: Move) -> Placed | Taken:
+        """Copy in parts."""
+        return await self._in_parts.place(move, await self._store.head(move.source))
+
+
+class ConditionalPut:
+    """The object is read, and put with the condition; a large one is copied in parts."""
+
+    def __init__(self, store: S3Client, strategy: Strategy) -> None:
+        self._store = store
+        self._asks_for_tags = strategy.asks_for_tags
+        self._in_parts = InParts(store, strategy)
+        self._large_puts = asyncio.Semaphore(LARGE_PUTS)
+        self._looks_first = False
+
+    async def place(self, move: Move) -> Placed | Taken:
+        """Read and put. After an object that was there already the next is looked for: they rarely come alone."""
+        if self._looks_first and (production := await look(self._store, move.target)):
+            return Taken(production)
+        info, beginning = await self._store.read_beginning(move.source, FIRST_BYTES)
+        if info.size_bytes > PUT_LIMIT_BYTES:
+            outcome = await self._in_parts.place(move, info)
+        elif info.size_bytes > len(beginning):
+            async with self._large_puts:
+                rest = await self._rest(move.source, info, len(beginning))
+                outcome = await self._put(move, info, beginning + rest)
+        else:
+            outcome = await self._put(move, info, beginning)
+        self._looks_first = isinstance(outcome, Taken)
+        return outcome
+
+    async def _rest(self, source: Location, info: ObjectInfo, read_bytes: int) -> bytes:
+        try:
+            return await self._store.get(source, read_bytes, info.size_bytes - 1, if_match=info.etag)
+        except PreconditionFailed as error:
+            hint = "Run the command again."
+            raise PreconditionFailed(f"{source} was replaced while it was read", hint=hint) from error
+
+    async def _put(self, move: Move, info: ObjectInfo, body: bytes) -> Placed | Taken:
+        tagged = self._asks_for_tags or info.headers.get("x-amz-tagging-count", "0") != "0"
+        tags = await tags_of(self._store, move.source, info) if tagged else []
+        headers = kept_headers(info.headers, tags, storage_class=True)
+        try:
+            etag = await self._store.put(move.target, body, headers, IF_ABSENT)
+        except ObjectExists as error:
+            return Taken(perhaps_ours=error.attempts > 1)
+        return Placed(etag, info.size_bytes, guarded=True)
+
+
+async def look(store: S3Client, location: Location) -> ObjectInfo | None:
+    """Return what a HEAD tells, or None where there is no such object."""
+    try:
+        return await store.head(location)
+    except ObjectMissing:
+        return None
