@@ -1,0 +1,101 @@
+"""What plan, verify and repair have in common: evidence, gathered in the run's directory, and how far that is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sketch_migrate import __version__
+from sketch_migrate.cli.job import Job
+from sketch_migrate.ledger import PastRun, find_ledgers
+from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
+from sketch_migrate.reconcile.gathering import gather
+from sketch_migrate.reconcile.second_look import Looker
+from sketch_migrate.report.progress import EverySoOften
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import ExitStack
+
+    from sketch_migrate.report.logs import RunDirectory
+    from sketch_migrate.report.terminal import Terminal
+    from sketch_migrate.settings import Options, Settings
+
+SAY_SECONDS = 5.0
+EVIDENCE_NAME = "evidence.duckdb"
+
+
+class InspectionJob(Job):
+    """A command that only looks: a signal ends it at once, as there is nothing to finish."""
+
+    def __init__(
+        self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory, *, for_writing: bool = False
+    ) -> None:
+        super().__init__(settings, options, terminal, run, for_writing=for_writing)
+        self._pulse = EverySoOften(SAY_SECONDS, time.monotonic())
+
+    def end_at_signals(self) -> None:
+        """Let SIGINT and SIGTERM cancel what is under way."""
+        task = asyncio.current_task()
+
+        def take(number: int) -> None:
+            self.stop.by_signal(number)
+            self.site.store.stop_retrying()
+            if task is not None:
+                task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, take, number)
+
+    def evidence_site(self) -> EvidenceSite:
+        """Describe the site in the evidence's terms."""
+        s = self.settings
+        return EvidenceSite(
+            version=__version__,
+            table_name=s.db_table,
+            key_column=s.db_key_column,
+            path_column=s.db_path_column,
+            max_path_chars=self.site.table.max_path_chars,
+            endpoint_url=s.s3_endpoint_url,
+            legacy_bucket=s.legacy_bucket,
+            legacy_prefix=s.legacy_prefix,
+            production_bucket=s.production_bucket,
+            production_prefix=s.production_prefix,
+        )
+
+    def evidence(self, name: str = EVIDENCE_NAME) -> Evidence:
+        """Return new evidence in the run's directory."""
+        return Evidence(self.run.path / name, self.evidence_site())
+
+    async def gather(self, evidence: Evidence) -> None:
+        """Read all references and both listings."""
+        await gather(evidence, self.site.database, self.site.table, self.site.store, self.count)
+
+    def looker(self, evidence: Evidence) -> Looker:
+        """Return what looks at single rows and objects."""
+        site = self.site
+        return Looker(evidence, self.evidence_site(), site.database, site.table, site.store, self.count)
+
+    def past_runs(self, opened: ExitStack) -> Iterator[PastRun]:
+        """Open the ledgers of this site's migrations below RUN_DIR, the oldest first; they close with ``opened``."""
+        s = self.settings
+        ours = {
+            "table": s.db_table,
+            "legacy": f"s3://{s.legacy_bucket}/{s.legacy_prefix}",
+            "production": f"s3://{s.production_bucket}/{s.production_prefix}",
+        }
+        for directory in find_ledgers(Path(s.run_dir).expanduser()):
+            if directory != self.run.path:
+                run = opened.enter_context(PastRun(directory))
+                if ours.items() <= run.description.items():
+                    yield run
+
+    def count(self, what: str, number: int) -> None:
+        """Say now and then how far the reading is."""
+        if self._pulse.is_due(time.monotonic()):
+            level = logging.INFO if self.options.show_progress else logging.DEBUG
+            self.terminal.message(f"Reading: {number:,} {what}", level)

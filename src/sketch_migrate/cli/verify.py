@@ -1,0 +1,77 @@
+"""``verify``: evidence, judgement, certificate."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from sketch_migrate import __version__
+from sketch_migrate.cli.inspection import InspectionJob
+from sketch_migrate.cli.job import run_job
+from sketch_migrate.errors import RunDirectoryError
+from sketch_migrate.reconcile.certificate import Certificate, problems_text
+from sketch_migrate.reconcile.evidence import HINT, digest
+from sketch_migrate.reconcile.problems import write_problems
+from sketch_migrate.reconcile.verify import verify
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sketch_migrate.cli.commands import VerifyArguments
+    from sketch_migrate.report.logs import RunDirectory
+    from sketch_migrate.report.terminal import Terminal
+    from sketch_migrate.settings import Options, Settings
+
+
+def verify_command(
+    arguments: VerifyArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
+) -> int:
+    """Verify the site; return 0 where all is as it should be, else 1. Raises ``MigrateError``."""
+    return run_job(VerifyJob(arguments, settings, options, terminal, run))
+
+
+class VerifyJob(InspectionJob):
+    """One verification."""
+
+    def __init__(
+        self, arguments: VerifyArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
+    ) -> None:
+        super().__init__(settings, options, terminal, run)
+        self._arguments = arguments
+
+    async def carry_out(self) -> int:
+        """Gather, judge, certify."""
+        self.end_at_signals()
+        certificate, document = await certify(self, self._arguments.deep)
+        return self.conclude(document, 0 if certificate.verification.passed else 1)
+
+
+async def certify(job: InspectionJob, deep_percent: float | None) -> tuple[Certificate, dict[str, object]]:
+    """Verify a site and show the certificate; return it, and as what the JSON document says."""
+    with ExitStack() as opened:
+        async with job.evidence() as evidence:
+            await job.gather(evidence)
+            ledgers = list(job.past_runs(opened))
+            found = await verify(evidence, job.looker(evidence), ledgers, deep_percent=deep_percent)
+            lists = await write_problems(evidence, job.run.path)
+    # the file is as it will stay: nothing opens it for writing any more
+    certificate = Certificate(job.evidence_site(), found, str(evidence.path), digest(evidence.path))
+    problems_files = [str(path) for path in lists]
+    document = {**certificate.json(), "problems_files": problems_files, "log_file": str(job.run.log_path)}
+    text = certificate.text()
+    write(job.run.path / "certificate.txt", text + "\n")
+    write(job.run.path / "certificate.json", json.dumps({"version": __version__, **document}, indent=2) + "\n")
+    parts = [text, problems_text(found), "\n".join(f"Problems    {path}" for path in problems_files)]
+    parts.append(f"Certificate {job.run.path / 'certificate.txt'}\nLog         {job.run.log_path}")
+    job.terminal.result("\n\n".join(part for part in parts if part))
+    return certificate, document
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file of the run's directory, for its owner alone. Raises ``RunDirectoryError``."""
+    try:
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise RunDirectoryError(f"{path} cannot be written: {error.strerror or error}", hint=HINT) from error

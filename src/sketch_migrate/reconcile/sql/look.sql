@@ -1,0 +1,6 @@
+-- Closer looks take the place of what the listings said.
+UPDATE verdict SET
+    standing = look.standing, proof = look.proof, legacy_bytes = look.legacy_bytes, legacy_etag = look.legacy_etag,
+    production_bytes = look.production_bytes, production_etag = look.production_etag
+FROM look WHERE look.key = verdict.key;
+DELETE FROM look;

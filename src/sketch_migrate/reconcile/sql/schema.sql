@@ -1,0 +1,17 @@
+-- What was found, side by side. A tail is what follows the prefix of its side: the two sides meet in it.
+CREATE TABLE site (
+    version VARCHAR, table_name VARCHAR, key_column VARCHAR, path_column VARCHAR, max_path_chars INTEGER,
+    endpoint_url VARCHAR, legacy_bucket VARCHAR, legacy_prefix VARCHAR, production_bucket VARCHAR,
+    production_prefix VARCHAR
+);
+CREATE TABLE reading (what VARCHAR, began_at_utc TIMESTAMP, ended_at_utc TIMESTAMP, entries BIGINT);
+CREATE TABLE reference (key VARCHAR, path VARCHAR, side VARCHAR, tail VARCHAR);
+CREATE TABLE legacy_object (tail VARCHAR, size_bytes BIGINT, etag VARCHAR, modified_utc TIMESTAMP);
+CREATE TABLE production_object (tail VARCHAR, size_bytes BIGINT, etag VARCHAR, modified_utc TIMESTAMP);
+CREATE TABLE strange_key (side VARCHAR, key VARCHAR);                              -- not UTF-8: no row can name it
+CREATE TABLE flip (key VARCHAR, new_path VARCHAR, etag VARCHAR, unix_time DOUBLE); -- from the ledgers of migrations
+CREATE TABLE problem (kind VARCHAR, key VARCHAR, path VARCHAR, detail VARCHAR);
+CREATE TABLE look (                                                               -- what a closer look at a row showed
+    key VARCHAR, standing VARCHAR, proof VARCHAR, legacy_bytes BIGINT, legacy_etag VARCHAR, production_bytes BIGINT,
+    production_etag VARCHAR
+);

@@ -1,0 +1,13 @@
+-- The rows that are not as they should be, with what was seen of them.
+INSERT INTO problem
+SELECT standing, key, path, CASE standing
+    WHEN 'dangling' THEN 'no such object in production' || CASE
+        WHEN legacy_bytes IS NULL THEN ', nor in legacy' ELSE '; legacy has one of ' || legacy_bytes || ' bytes' END
+    WHEN 'missing' THEN 'no such object in legacy' || CASE
+        WHEN production_bytes IS NULL THEN '' ELSE '; production has one of ' || production_bytes || ' bytes' END
+    WHEN 'unmigrated' THEN 'its object has ' || legacy_bytes || ' bytes' || CASE
+        WHEN production_bytes IS NULL THEN '' ELSE '; production has one of the same size' END
+    ELSE 'legacy ' || legacy_bytes || ' bytes, ETag ' || legacy_etag || '; production ' || production_bytes
+        || ' bytes, ETag ' || production_etag
+END
+FROM verdict WHERE standing IN ('dangling', 'missing', 'unmigrated', 'conflict', 'different', 'stale');

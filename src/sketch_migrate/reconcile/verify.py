@@ -1,0 +1,124 @@
+"""Whether every reference is where it should be, with an object that is what it should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sketch_migrate.reconcile.problems import Example, first_problems
+from sketch_migrate.reconcile.standing import HEADLINES, Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sketch_migrate.ledger import PastRun
+    from sketch_migrate.reconcile.evidence import Evidence
+    from sketch_migrate.reconcile.second_look import Looker
+
+# Listed objects by whether a row names them. Every object is in one of these, or its key is no text.
+_NAMED = """
+SELECT (SELECT count(*) FROM {side}_object), (SELECT coalesce(sum(size_bytes), 0) FROM {side}_object),
+       (SELECT count(*) FROM {side}_object AS o SEMI JOIN reference AS r ON r.tail = o.tail),
+       (SELECT count(*) FROM strange_key WHERE side = '{side}')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read, when (UTC), and how many entries it had."""
+
+    what: str
+    began_at_utc: datetime
+    ended_at_utc: datetime
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """The objects of one side. ``named`` are those that a row names, on whichever side the row is."""
+
+    count: int
+    size_bytes: int
+    named: int
+    strange_keys: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found of all references. ``proofs`` counts what showed the equal ones to be equal: ETag or bytes."""
+
+    rows: int
+    standings: dict[Standing, int]
+    proofs: dict[str, int]
+    legacy: Objects
+    production: Objects
+    readings: tuple[Reading, ...]
+    second_looks: int
+    deep_percent: float | None
+    compared_bytes: int
+    examples: dict[str, tuple[Example, ...]]
+
+    @property
+    def headlines(self) -> dict[str, int]:
+        """Rows that are dangling, unmigrated, different: there must be none of them."""
+        return {name: sum(self.standings[each] for each in standings) for name, standings in HEADLINES.items()}
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether each row that was read has one standing, and each object that was listed is accounted for."""
+        listed = {reading.what: reading.entries for reading in self.readings}
+        return (
+            self.rows == sum(self.standings.values()) == listed["references"]
+            and self.legacy.count + self.legacy.strange_keys == listed["legacy objects"]
+            and self.production.count + self.production.strange_keys == listed["production objects"]
+        )
+
+    @property
+    def passed(self) -> bool:
+        """0 dangling, 0 unmigrated, 0 different, and the counts add up."""
+        return self.adds_up and not any(self.headlines.values())
+
+
+async def verify(
+    evidence: Evidence, looker: Looker, ledgers: Sequence[PastRun], *, deep_percent: float | None
+) -> Verification:
+    """Judge gathered evidence. ``deep_percent`` of the migrated references are compared byte by byte; None: none.
+
+    Raises ``RunDirectoryError``, ``DatabaseError`` or ``S3Error``.
+    """
+    await evidence.script("verdict")
+    second_looks = await looker.second_look()
+    await read_ledgers(evidence, ledgers)
+    await evidence.script("ledgers")
+    compared = 0 if deep_percent is None else await looker.compare_bytes(deep_percent)
+    await evidence.script("verify")
+    ((rows,),) = await evidence.ask("SELECT count(*) FROM reference")
+    counts = dict(await evidence.ask("SELECT standing, count(*) FROM verdict GROUP BY standing"))
+    proofs = dict(await evidence.ask("SELECT proof, count(*) FROM verdict WHERE standing = 'equal' GROUP BY proof"))
+    readings = await evidence.ask("SELECT what, began_at_utc, ended_at_utc, entries FROM reading ORDER BY began_at_utc")
+    return Verification(
+        rows=rows,
+        standings={standing: counts.get(standing.value, 0) for standing in Standing},
+        proofs=proofs,
+        legacy=await _objects(evidence, "legacy"),
+        production=await _objects(evidence, "production"),
+        readings=tuple(Reading(*reading) for reading in readings),
+        second_looks=second_looks,
+        deep_percent=deep_percent,
+        compared_bytes=compared,
+        examples=await first_problems(evidence),
+    )
+
+
+async def read_ledgers(evidence: Evidence, ledgers: Sequence[PastRun]) -> None:
+    """Take in what past migrations wrote down of the objects that they stored."""
+    for run in ledgers:
+        async for flips in run.newest_first():
+            rows = [(str(flip.key), flip.new_path, flip.etag or "", flip.unix_time) for flip in flips]
+            await evidence.insert("flip", rows)
+
+
+async def _objects(evidence: Evidence, side: str) -> Objects:
+    ((count, size_bytes, named, strange),) = await evidence.ask(_NAMED.format(side=side))
+    return Objects(count, int(size_bytes), named, strange)
