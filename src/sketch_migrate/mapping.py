@@ -63,3 +63,9 @@ class Mapping:
             source=Location(self.legacy_bucket, reference.path),
             target=Location(self.production_bucket, new_path),
         )
+
+    def reversed(self) -> Mapping:
+        """Return the rule that leads back: from production to legacy."""
+        return Mapping(
+            self.production_bucket, self.production_prefix, self.legacy_bucket, self.legacy_prefix, self.max_path_chars
+        )

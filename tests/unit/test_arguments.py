@@ -11,7 +11,7 @@ import pytest
 
 from sketch_migrate import __version__
 from sketch_migrate.cli.arguments import Invocation, parse
-from sketch_migrate.cli.commands import COMMANDS, DemoArguments
+from sketch_migrate.cli.commands import COMMANDS, CommandArguments, DemoArguments, RollbackArguments
 from sketch_migrate.errors import UsageError
 from sketch_migrate.settings import Options, setting_fields
 
@@ -76,10 +76,13 @@ def test_flags_in_either_form_and_joined(words: list[str], options: Options) -> 
         (["--limt", "3"], "there is no flag --limt; did you mean --limit?"),
         (["--db-hots=x"], "there is no flag --db-hots; did you mean --db-host?"),
         (["--lim", "3"], "there is no flag --lim; did you mean --limit?"),
-        (["dmeo"], "'dmeo' is not a command (there is: demo) and belongs to no flag"),
+        (["dmeo"], f"'dmeo' is not a command (there is: {', '.join(COMMANDS)}) and belongs to no flag"),
         (["-v", "demo"], "the command 'demo' must come first, in front of every flag"),
         (["demo", "--avatars", "0"], "--avatars: 0 is too small, it must be at least 1"),
         (["demo", "-b", "3"], "there is no flag -b"),
+        (["rollback"], "one of the arguments RUN_DIR --all is required"),
+        (["rollback", "runs/x", "--all", "runs"], "--all: not allowed with argument RUN_DIR"),
+        (["rollback", "runs/x", "-w"], "there is no flag -w"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -148,6 +151,15 @@ def test_version_names_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"sketch-migrate {__version__}\n"
 
 
+def test_rollback_has_flags_of_the_run_and_its_own() -> None:
+    invocation = parsed("rollback", "runs/x", "-yb7", "--json", "--db-name", "d", "--key-until", "9")
+    assert invocation.command == "rollback"
+    assert invocation.options == Options(say_yes=True, batch_size=7, json_output=True)
+    assert invocation.setting_flags == {"db_name": "d"}
+    assert invocation.arguments == RollbackArguments(Path("runs/x"), None, None, None, "9")
+    assert parsed("rollback", "--all", "runs").arguments == RollbackArguments(None, Path("runs"), None, None, None)
+
+
 def test_demo_has_flags_of_its_own() -> None:
     assert parsed("demo").arguments == DemoArguments(avatars=10_000, directory=None, wait=True)
     invocation = parsed("demo", "--avatars", "12", "--dir", "/x", "--no-wait")
@@ -155,7 +167,7 @@ def test_demo_has_flags_of_its_own() -> None:
 
 
 def test_demo_takes_its_size_from_the_environment() -> None:
-    def demo(value: str) -> DemoArguments | None:
+    def demo(value: str) -> CommandArguments | None:
         return parse([PROGRAM, "demo"], environ={"DEMO_AVATARS": value}).arguments
 
     assert demo("34") == DemoArguments(avatars=34, directory=None, wait=True)

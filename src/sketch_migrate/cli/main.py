@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
 from sketch_migrate.cli.arguments import parse
-from sketch_migrate.cli.commands import DemoArguments
+from sketch_migrate.cli.commands import DemoArguments, RollbackArguments
 from sketch_migrate.cli.failure import error_json, show_failure
 from sketch_migrate.errors import MigrateError
 from sketch_migrate.settings import Options, load_settings
@@ -63,6 +63,7 @@ def _carry_out(invocation: Invocation, terminal: Terminal, log: ExitStack, confi
         return run_demo(invocation.arguments, terminal)
     # here and not above: the S3 client and psycopg take longer to import than -h or a wrong flag takes to answer
     from sketch_migrate.cli.migrate import migrate_command  # noqa: PLC0415
+    from sketch_migrate.cli.rollback import rollback_command  # noqa: PLC0415
     from sketch_migrate.report.logs import create_run_directory  # noqa: PLC0415
 
     search = [Path("sketch-migrate.toml")]
@@ -73,6 +74,9 @@ def _carry_out(invocation: Invocation, terminal: Terminal, log: ExitStack, confi
     )
     run = create_run_directory(settings.run_dir, datetime.now(UTC), _user())
     log.enter_context(run.logging(terminal.show))
+    match invocation.arguments:
+        case RollbackArguments() as arguments:
+            return rollback_command(arguments, settings, invocation.options, terminal, run)
     return migrate_command(settings, invocation.options, terminal, run)
 
 

@@ -19,6 +19,7 @@ from sketch_migrate.migration.preflight import (
     check_writing,
     store_name,
 )
+from sketch_migrate.migration.record import description
 from sketch_migrate.migration.runner import Finished, Migration, migrate
 from sketch_migrate.model import Summary
 from sketch_migrate.postgres.references import count_sides
@@ -160,14 +161,4 @@ class MigrationJob(Job):
             self.terminal.result(tech_status(status))
 
     def _description(self) -> dict[str, str]:
-        s = self.settings
-        return {
-            "version": __version__,
-            "table": s.db_table,
-            "key_column": s.db_key_column,
-            "path_column": s.db_path_column,
-            "legacy": f"s3://{s.legacy_bucket}/{s.legacy_prefix}",
-            "production": f"s3://{s.production_bucket}/{s.production_prefix}",
-            "endpoint": s.s3_endpoint_url,
-            "dry_run": str(self.options.dry_run).lower(),
-        }
+        return description(self.settings, "migrate") | {"dry_run": str(self.options.dry_run).lower()}

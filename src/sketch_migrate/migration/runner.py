@@ -7,6 +7,7 @@ run side by side or twice. ``migrate`` repeats it over the whole table while row
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from sketch_migrate.model import KeyRange, Reference, Result, Tally
 from sketch_migrate.postgres.references import SCAN_ROWS, Page, read_page
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
     from sketch_migrate.ledger import Ledger
     from sketch_migrate.mapping import Mapping
@@ -85,6 +86,19 @@ async def migrate_range(
     ``again`` skips references that the run has found unresolved before. An error that the run cannot get past is noted
     in ``migration.stop``; what was flipped until then stays flipped and is in the tally.
     """
+
+    def batches(session: Session) -> AsyncGenerator[list[Reference]]:
+        return _batches(migration, session, key_range, limit=limit, again=again)
+
+    return await take_through(migration, batches)
+
+
+async def take_through(migration: Migration, batches: Callable[[Session], AsyncGenerator[list[Reference]]]) -> Tally:
+    """Take batches through the iterations, p at once, and return their tally.
+
+    ``batches`` is given a session of its own to read with. An error that the run cannot get past is noted in
+    ``migration.stop``.
+    """
     tally = Tally()
     iterations = migration.options.parallelization_level
     # one waiting batch for each iteration: none waits for a page, and memory stays that of 2 p batches and a page
@@ -116,8 +130,11 @@ async def migrate_range(
         for _ in range(iterations):
             group.create_task(iterate())
         try:
-            async with migration.database.session() as session:
-                await _fill(queue, migration, session, key_range, limit=limit, again=again)
+            async with migration.database.session() as session, aclosing(batches(session)) as source:
+                async for batch in source:
+                    await queue.put(batch)
+                    if migration.stop.requested:
+                        break
         except MigrateError as error:
             migration.stop.by_error(error)
         for _ in range(iterations):
@@ -125,16 +142,10 @@ async def migrate_range(
     return tally
 
 
-async def _fill(
-    queue: asyncio.Queue[list[Reference] | None],
-    migration: Migration,
-    session: Session,
-    key_range: KeyRange,
-    *,
-    limit: int | None,
-    again: bool,
-) -> None:
-    """Cut the legacy references of a range into batches, up to the limit, and hand them to the iterations."""
+async def _batches(
+    migration: Migration, session: Session, key_range: KeyRange, *, limit: int | None, again: bool
+) -> AsyncGenerator[list[Reference]]:
+    """Cut the legacy references of a range into batches, up to the limit."""
     size = migration.options.batch_size
     waiting: list[Reference] = []
     async for page in _pages(migration, session, key_range):
@@ -146,11 +157,11 @@ async def _fill(
         waiting += references
         while len(waiting) >= size:
             batch, waiting = waiting[:size], waiting[size:]
-            await queue.put(batch)
+            yield batch
         if migration.stop.requested or limit == 0:
             break
     if waiting:
-        await queue.put(waiting)
+        yield waiting
 
 
 async def _pages(migration: Migration, session: Session, key_range: KeyRange) -> AsyncIterator[Page]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
-from sketch_migrate.model import Outcome
+from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Outcome
 from sketch_migrate.report.printable import printable
 from sketch_migrate.report.progress import duration
 
@@ -23,6 +23,12 @@ _MEANINGS = {
     Outcome.MISSING: "there is no legacy object",
     Outcome.CONFLICT: "production holds something else under the new key",
     Outcome.FAILED: "for the reason given",
+}
+
+_MENDING = {
+    Outcome.MISSING: "missing: put the object in its place in the legacy bucket, or mend the row.",
+    Outcome.CONFLICT: "conflict: compare both objects; with -w the legacy one replaces the other.",
+    Outcome.FAILED: "failed: remove the reason.",
 }
 
 _SHORT_SECONDS = 60
@@ -79,13 +85,13 @@ def summary(summary: Summary) -> str:
 
 def _headline(summary: Summary) -> str:
     if summary.stopped_by_signal is not None:
-        return f"Stopped by {_signal_name(summary.stopped_by_signal)}. What was in flight has been finished."
+        return f"Stopped by {signal_name(summary.stopped_by_signal)}. What was in flight has been finished."
     if summary.ended_by_error:
         return "Ended early by an error (below). What was done until then stays done."
     if summary.dry_run:
         return "Dry run: nothing was changed."
     if summary.tally.needing_a_person:
-        return f"Finished, but {_count(summary.tally.needing_a_person, 'entry needs', 'entries need')} a person."
+        return f"Finished, but {counted(summary.tally.needing_a_person, 'entry needs', 'entries need')} a person."
     if summary.rows_left:
         return "Finished what was asked for; legacy rows are left."
     return "All migrated." if summary.tally.scanned else "There was nothing to migrate."
@@ -99,9 +105,11 @@ def _outcomes(summary: Summary) -> str:
     if summary.dry_run:
         meanings["migrated"] = "would be migrated: object copied, row changed"
     lines = [f"  {word:<12}{number:>{width},}  {meanings[word]}" for word, number in counts.items() if word in meanings]
-    passes = _count(summary.passes, "pass", "passes")
-    pace = f"{_elapsed(summary.elapsed_seconds)}, {summary.rows_per_second:,.0f} rows/s"
+    passes = counted(summary.passes, "pass", "passes")
+    pace = f"{elapsed(summary.elapsed_seconds)}, {summary.rows_per_second:,.0f} rows/s"
     lines += [f"  {'':<12}{'-' * width}", f"  {'scanned':<12}{tally.scanned:>{width},}  in {passes}, {pace}"]
+    if tally.possibly_overwritten:
+        lines.append(f"  {POSSIBLY_OVERWRITTEN}: {tally.possibly_overwritten:,} of the application's objects")
     if not summary.dry_run:
         about = "" if tally.bytes_are_exact else "about "
         lines.append(f"  {'copied':<12}{tally.objects_copied:>{width},}  objects, {about}{decimal(tally.bytes_copied)}")
@@ -115,10 +123,10 @@ def _problems(summary: Summary) -> str:
     title = (
         "These need a person:" if len(shown) >= total else f"These need a person (the first {len(shown)} of {total:,}):"
     )
-    return "\n".join((title, *(_problem(result) for result in shown)))
+    return "\n".join((title, *(problem_lines(result) for result in shown)))
 
 
-def _problem(result: Result) -> str:
+def problem_lines(result: Result) -> str:
     """Two lines, so that a long path and a long reason both stay readable, and whole for copying."""
     key, path = printable(str(result.reference.key)), printable(result.reference.path)
     reason = printable(result.reason) or _MEANINGS[result.outcome]
@@ -141,12 +149,9 @@ def _next_step(summary: Summary) -> str:
         steps.append("Run it without -d to do this.")
     elif summary.rows_left:
         steps.append("Run it again for the rows that are left (without -l: all of them).")
-    if tally.missing:
-        steps.append("missing: put the object in its place in the legacy bucket, or mend the row.")
-    if tally.conflict:
-        steps.append("conflict: compare both objects; with -w the legacy one replaces the other.")
-    if tally.failed:
-        steps.append("failed: remove the reason.")
+    steps += [step for outcome, step in _MENDING.items() if tally.by_outcome()[outcome]]
+    if tally.possibly_overwritten:
+        steps.append("possibly overwritten: restore the version that is named, or let the application store it again.")
     if tally.needing_a_person and not summary.dry_run:
         steps.append("Then run the same command again: only what is left is tried.")
     if not steps:
@@ -179,6 +184,7 @@ def summary_json(summary: Summary) -> dict[str, object]:
     return {
         "outcomes": {outcome.value: count for outcome, count in tally.by_outcome().items()},
         "scanned": tally.scanned,
+        "possibly_overwritten": tally.possibly_overwritten,
         "objects_copied": tally.objects_copied,
         "bytes_copied": tally.bytes_copied,
         "bytes_are_exact": tally.bytes_are_exact,
@@ -188,14 +194,15 @@ def summary_json(summary: Summary) -> dict[str, object]:
         "dry_run": summary.dry_run,
         "rows_left": summary.rows_left,
         "stopped_by_signal": summary.stopped_by_signal,
-        "problems": [_problem_json(result) for result in summary.problems],
+        "problems": [problem_json(result) for result in summary.problems],
         "problems_file": summary.problems_file,
         "log_file": summary.log_file,
         "exit_code": summary.exit_code,
     }
 
 
-def _problem_json(result: Result) -> dict[str, object]:
+def problem_json(result: Result) -> dict[str, object]:
+    """Return one entry for ``--json``."""
     key = result.reference.key
     return {
         "key": key if isinstance(key, int) else str(key),
@@ -210,15 +217,18 @@ def _percent(percent: float) -> str:
     return f"{math.floor(percent * 10) / 10:.1f} %"
 
 
-def _elapsed(seconds: float) -> str:
+def elapsed(seconds: float) -> str:
+    """Write a duration, to the tenth where it is short."""
     return f"{seconds:.1f} s" if seconds < _SHORT_SECONDS else duration(seconds)
 
 
-def _count(number: int, one: str, more: str) -> str:
+def counted(number: int, one: str, more: str) -> str:
+    """Write a number of things."""
     return f"{number:,} {one if number == 1 else more}"
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """Name a signal."""
     try:
         return signal.Signals(number).name
     except ValueError:

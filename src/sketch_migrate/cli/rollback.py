@@ -1,0 +1,158 @@
+"""``rollback``: set the references of past runs back to legacy."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sketch_migrate.cli.job import Job, run_job
+from sketch_migrate.cli.observer import Observer
+from sketch_migrate.errors import UsageError
+from sketch_migrate.ledger import Ledger, PastRun, find_ledgers
+from sketch_migrate.migration.preflight import check_reading
+from sketch_migrate.migration.record import check_ledger, description, is_rollback
+from sketch_migrate.migration.rollback import (
+    LegacyFinder,
+    Selection,
+    key_of,
+    roll_back,
+)
+from sketch_migrate.migration.runner import Finished, Migration
+from sketch_migrate.model import Summary
+from sketch_migrate.report.rollback import LISTED, listed, rollback_json, rollback_summary
+
+if TYPE_CHECKING:
+    from sketch_migrate.cli.commands import RollbackArguments
+    from sketch_migrate.report.logs import RunDirectory
+    from sketch_migrate.report.terminal import Terminal
+    from sketch_migrate.settings import Options, Settings
+
+PROBLEMS_SHOWN = 20
+
+
+def rollback_command(
+    arguments: RollbackArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
+) -> int:
+    """Carry out a rollback, and return the exit code. Raises ``MigrateError``."""
+    with ExitStack() as opened:
+        runs = _past_runs(arguments, settings, opened)
+        return run_job(RollbackJob(arguments, runs, settings, options, terminal, run=run))
+
+
+def _past_runs(arguments: RollbackArguments, settings: Settings, opened: ExitStack) -> list[PastRun]:
+    """Open the ledgers, the newest first."""
+    if arguments.below is None:
+        directories = [arguments.run] if arguments.run is not None else []
+    else:
+        directories = find_ledgers(arguments.below)
+    runs = [opened.enter_context(PastRun(directory)) for directory in directories]
+    if arguments.below is not None:
+        runs = [run for run in runs if run.flips and not is_rollback(run)]
+    for run in runs:
+        check_ledger(run, settings)
+    return sorted(runs, key=lambda run: run.last_flip_at, reverse=True)
+
+
+class RollbackJob(Job):
+    """A rollback, or a dry run of one."""
+
+    def __init__(
+        self,
+        arguments: RollbackArguments,
+        runs: list[PastRun],
+        settings: Settings,
+        options: Options,
+        terminal: Terminal,
+        *,
+        run: RunDirectory,
+    ) -> None:
+        super().__init__(settings, options, terminal, run, for_writing=not options.dry_run)
+        self._arguments, self._runs = arguments, runs
+        self._selection = Selection()
+
+    async def prepare(self) -> None:
+        """Open the site, and read which rows are meant."""
+        await super().prepare()
+        self.site = replace(self.site, mapping=self.site.mapping.reversed())
+        arguments, table = self._arguments, self.site.table
+        try:
+            lines = arguments.only_keys.read_text(encoding="utf-8").splitlines() if arguments.only_keys else None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{arguments.only_keys} cannot be read: {error}", hint="Give a key a line.") from error
+        self._selection = Selection(
+            None if lines is None else frozenset(key_of(table, line) for line in lines if line.strip()),
+            None if arguments.key_from is None else key_of(table, arguments.key_from),
+            None if arguments.key_until is None else key_of(table, arguments.key_until),
+        )
+
+    def question(self) -> str:
+        """Say what is about to be changed, and where."""
+        s = self.settings
+        flips = sum(run.flips for run in self._runs)
+        runs = "\n".join(f"  {run.directory}  {run.flips:,} flips" for run in self._runs)
+        return (
+            f"This undoes up to {flips:,} flips, the newest run first:\n{runs}\n"
+            f"It sets {s.db_table}.{s.db_path_column} from {s.production_prefix}… back to {s.legacy_prefix}…\n"
+            f"in the database {self.site.database.where}, where the row still holds what the run\n"
+            "wrote and the legacy object is there. No object is changed or deleted.\n"
+            "Go on?"
+        )
+
+    async def carry_out(self) -> int:
+        """Set back, or play it through for a dry run, then report, also on what an error cut short."""
+        self.take_signals()
+        began = time.monotonic()
+        about = description(self.settings, "rollback")
+        about |= {f"undoes {number}": str(run.directory) for number, run in enumerate(self._runs, start=1)}
+        async with Ledger(self.run.ledger_path, description=about) as ledger:
+            with self.terminal.progress(sum(run.flips for run in self._runs)) as progress:
+                observer = Observer(self.site, self.options, self.terminal, progress)
+                finished = await self._roll_back(ledger, observer)
+            result = await self._summarise(ledger, finished, time.monotonic() - began)
+        self.terminal.result(rollback_summary(result))
+        return self.conclude(rollback_json(result), result.exit_code)
+
+    async def _roll_back(self, ledger: Ledger, observer: Observer) -> Finished:
+        finder = LegacyFinder(
+            self.site.store,
+            self._check_access,
+            workers=self.settings.s3_max_connections,
+            overwrite=False,
+            dry_run=self.options.dry_run,
+            stop=self.stop,
+        )
+        async with finder:
+            back = Migration(
+                options=self.options,
+                mapping=self.site.mapping,
+                table=self.site.table,
+                database=self.site.database,
+                copier=finder,
+                ledger=ledger,
+                stop=self.stop,
+                observe=observer.observe,
+            )
+            return await roll_back(back, self._runs, self._selection)
+
+    async def _check_access(self) -> None:
+        await check_reading(self.site.store, self.settings)
+
+    async def _summarise(self, ledger: Ledger, finished: Finished, elapsed_seconds: float) -> Summary:
+        result = Summary(
+            tally=finished.tally,
+            elapsed_seconds=elapsed_seconds,
+            passes=finished.passes,
+            dry_run=self.options.dry_run,
+            rows_left=finished.rows_left,
+            stopped_by_signal=self.stop.signal_number,
+            problems=await ledger.first_unresolved(PROBLEMS_SHOWN, LISTED),
+            problems_file="",
+            log_file=str(self.run.log_path),
+            ended_by_error=self.stop.error is not None,
+        )
+        if not listed(result):
+            return result
+        await ledger.write_problems(self.run.problems_path, LISTED)
+        return replace(result, problems_file=str(self.run.problems_path))

@@ -1,0 +1,156 @@
+"""The way back: references that ledgers tell of are set to their old path, if they still hold the new one.
+
+It is a migration with the mapping reversed. The references come from ledgers instead of the table, the newest flip
+first, and an object is looked for in legacy instead of copied. A ledger may list flips that never happened or that are
+undone already: what the row holds now decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sketch_migrate.errors import UsageError
+from sketch_migrate.migration.copier import Copied, Copier, Verdict
+from sketch_migrate.migration.runner import Finished, Migration, take_through
+from sketch_migrate.model import Key, Outcome, Reference, Result, Tally
+from sketch_migrate.postgres.references import read_paths
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from sketch_migrate.ledger import PastFlip, PastRun
+    from sketch_migrate.mapping import Mapping
+    from sketch_migrate.model import Move
+    from sketch_migrate.postgres.connection import Connection, Session
+    from sketch_migrate.postgres.references import Table
+
+
+class LegacyFinder(Copier):
+    """Looks whether the object that a row shall point at again is there. It copies nothing."""
+
+    async def _bring(self, move: Move) -> Copied:
+        if await self._look(move.target) is None:
+            return Copied(Verdict.MISSING, f"there is no legacy object {move.target} to go back to")
+        return Copied(Verdict.IN_PLACE)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which rows to set back: those among ``keys``, where given, from ``first`` to ``last``, both included.
+
+    Texts are ordered by their code points, uuids by their value.
+    """
+
+    keys: frozenset[Key] | None = None
+    first: Key | None = None
+    last: Key | None = None
+
+    def __contains__(self, key: object) -> bool:
+        return (
+            (self.keys is None or key in self.keys)
+            and (self.first is None or key >= self.first)  # type: ignore[operator]  # keys of one column are of one type
+            and (self.last is None or key <= self.last)  # type: ignore[operator]  # the same
+        )
+
+
+def key_of(table: Table, text: int | str) -> Key:
+    """Return a key of the table from what a ledger or a person wrote. Raises ``UsageError``."""
+    try:
+        if table.key_type == "uuid":
+            return UUID(str(text))
+        if table.key_type in {"text", "character varying"}:
+            return str(text)
+        return int(text)
+    except ValueError:
+        name = ".".join(table.name)
+        hint = f"Column {table.key_column} of table {name} is of type {table.key_type}."
+        raise UsageError(f"{text!r} cannot be a key of table {name}", hint=hint) from None
+
+
+async def roll_back(back: Migration, runs: Sequence[PastRun], selection: Selection) -> Finished:
+    """Set the selected references of these runs back, at most the limit of them; ``back.mapping`` is reversed already.
+
+    Rows that hold something else than the ledger's new path do not count for the limit, so that a rollback in portions
+    gets on. Ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
+    """
+    reader = _Reader(back, runs, selection)
+    tally = await take_through(back, reader.batches)
+    return Finished(tally + reader.tally, passes=1, rows_left=reader.rows_left or back.stop.requested)
+
+
+class _Reader:
+    """Reads ledgers and the rows as they are now; gives out those that can go back, and keeps count of the others."""
+
+    def __init__(self, back: Migration, runs: Sequence[PastRun], selection: Selection) -> None:
+        self.tally = Tally()
+        self.rows_left = False
+        self._back, self._runs, self._selection = back, runs, selection
+
+    async def batches(self, session: Session) -> AsyncGenerator[list[Reference]]:
+        """Yield batches of references that hold the path of a recorded flip."""
+        size, limit = self._back.options.batch_size, self._back.options.limit
+        given_out = 0
+        waiting: list[Reference] = []
+        async for found in self._candidates(session):
+            if limit and given_out + len(found) > limit:
+                found, self.rows_left = found[: limit - given_out], True  # noqa: PLW2901 - as far as it is wanted
+            given_out += len(found)
+            waiting += found
+            while len(waiting) >= size:
+                batch, waiting = waiting[:size], waiting[size:]
+                yield batch
+            if self.rows_left or self._back.stop.requested:
+                break
+        if waiting:
+            yield waiting
+
+    async def _candidates(self, session: Session) -> AsyncGenerator[list[Reference]]:
+        for run in self._runs:
+            async for page in run.newest_first():
+                yield await self._sift(page, session)
+
+    async def _sift(self, page: list[PastFlip], session: Session) -> list[Reference]:
+        """Return the references of a page of flips that can go back, and take note of all others."""
+        flips = [(key, flip) for flip in page if (key := key_of(self._back.table, flip.key)) in self._selection]
+        now = await self._present_paths([key for key, _ in flips], session)
+        candidates: dict[Key, Reference] = {}
+        others: list[Result] = []
+        for key, flip in flips:
+            reference = Reference(key, flip.new_path)
+            if key in candidates:
+                others.append(Result(reference, Outcome.ALREADY, "recorded twice"))
+            elif now.get(key) == flip.new_path:
+                if _leads_back(self._back.mapping, flip):
+                    candidates[key] = reference
+                else:
+                    reason = f"the settings do not lead from here back to {flip.old_path!r}"
+                    others.append(Result(reference, Outcome.FAILED, reason))
+            else:
+                others.append(_not_ours(reference, flip, now.get(key)))
+        to_record = [result for result in others if result.outcome is not Outcome.ALREADY]
+        if to_record:
+            await self._back.ledger.record_not_flipped(to_record)
+        self.tally += Tally.of(others)
+        self._back.observe(len(page) - len(candidates), others)
+        return list(candidates.values())
+
+    async def _present_paths(self, keys: list[Key], session: Session) -> dict[Key, str | None]:
+        async def read(connection: Connection) -> dict[Key, str | None]:
+            return await read_paths(connection, self._back.table, keys)
+
+        return await session.run(read, doing="reading references") if keys else {}
+
+
+def _not_ours(reference: Reference, flip: PastFlip, present_path: str | None) -> Result:
+    if present_path == flip.old_path:
+        return Result(reference, Outcome.ALREADY, "the row holds the old path")
+    return Result(reference, Outcome.SUPERSEDED, "the application changed or deleted the row since")
+
+
+def _leads_back(mapping: Mapping, flip: PastFlip) -> bool:
+    try:
+        return mapping.production_path(flip.new_path) == flip.old_path
+    except ValueError:
+        return False
