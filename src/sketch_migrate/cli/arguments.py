@@ -6,6 +6,7 @@ import argparse
 import difflib
 import os
 import sys
+import textwrap
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -158,7 +159,15 @@ def _commands_help(program: str, environ: Mapping[str, str]) -> str:
     lines = ["commands (the first argument; without one it migrates):"]
     for word, command in COMMANDS.items():
         usage = " ".join(_command_parser(program, word, environ).format_usage().split())
-        lines += [f"  {usage.removeprefix(f'usage: {program} ')}", f"      {command.summary}"]
+        lines += textwrap.wrap(
+            usage.removeprefix(f"usage: {program} "),
+            width=78,
+            initial_indent="  ",
+            subsequent_indent=" " * 12,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        lines.append(f"      {command.summary}")
     return "\n".join(lines)
 
 
