@@ -24,7 +24,7 @@ from sketch_migrate.cli.flags import (
     add_verbose_flag,
 )
 from sketch_migrate.errors import UsageError
-from sketch_migrate.settings import Options
+from sketch_migrate.settings import NO_CLOBBER, Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,7 +59,11 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Invo
     program, words = _program(argv[0] if argv else ""), list(argv[1:])
     if words and words[0] in COMMANDS:
         return _invocation(words[0], _read(_command_parser(program, words[0], environ), words[1:]))
-    return _invocation(MIGRATE, _read(_migration_parser(program, environ), words))
+    parser = _migration_parser(program, environ)
+    namespace = _read(parser, words)
+    if namespace.overwrite and namespace.no_clobber != Options().no_clobber:
+        parser.error(f"-w allows to replace what --no-clobber {namespace.no_clobber} protects: give one of them")
+    return _invocation(MIGRATE, namespace)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -112,7 +116,7 @@ def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
         prog=program,
         usage=f"{program} [-h] [-p PARALLELIZATION_LEVEL] [-b BATCH_SIZE]\n"
         f"{indent}[-l LIMIT] [-v] [-d] [-s] [-t] [-w] [-y]\n"
-        f"{indent}[--config FILE] [--json] [--no-progress]\n"
+        f"{indent}[--no-clobber HOW] [--config FILE] [--json] [--no-progress]\n"
         f"{indent}[--version] [--SETTING VALUE ...]\n"
         f"       {program} {{{','.join(COMMANDS)}}} [-h] ...",
         description="Copy objects from the legacy to the production bucket, and rewrite the\n"
@@ -130,6 +134,10 @@ def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
         help="end with a line for programs: tech_status and, with commas between, legacy objects, production"
         " objects, legacy rows, production rows, all rows")  # fmt: skip
     add("-w", "--overwrite", action="store_true", help="allow replacing a different object in production")
+    add("--no-clobber", choices=NO_CLOBBER, default=NO_CLOBBER[0], metavar="HOW",
+        help="without -w: how to make sure that nothing different is replaced, also not what is stored at that"
+        f" moment. One of {', '.join(NO_CLOBBER)} (default %(default)s: the first that the store is seen to"
+        " honour)")  # fmt: skip
     add_say_yes_flag(parser)
     add_config_flag(parser)
     add_output_flags(parser)

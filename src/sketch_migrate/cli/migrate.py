@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from sketch_migrate import __version__
 from sketch_migrate.cli.job import Job, run_job
 from sketch_migrate.cli.observer import Observer
+from sketch_migrate.cli.probe import settle_no_clobber
 from sketch_migrate.errors import MigrateError
 from sketch_migrate.ledger import Ledger
 from sketch_migrate.migration.copier import Copier
+from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
     check_reading,
@@ -21,14 +23,16 @@ from sketch_migrate.migration.preflight import (
 )
 from sketch_migrate.migration.record import description
 from sketch_migrate.migration.runner import Finished, Migration, migrate
-from sketch_migrate.model import Summary
-from sketch_migrate.postgres.references import count_sides
+from sketch_migrate.model import KeyRange, Summary
+from sketch_migrate.postgres.references import SCAN_ROWS, count_sides, read_page
 from sketch_migrate.reconcile.status import read_status
 from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
 
 if TYPE_CHECKING:
+    from sketch_migrate.migration.no_clobber import Strategy
     from sketch_migrate.model import Status
     from sketch_migrate.postgres.connection import Connection
+    from sketch_migrate.postgres.references import Page
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
@@ -47,6 +51,33 @@ class MigrationJob(Job):
     def __init__(self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory) -> None:
         writes = not (options.dry_run or options.status_only)
         super().__init__(settings, options, terminal, run, for_writing=writes)
+        self._strategy: Strategy | None = None
+
+    async def prepare(self) -> None:
+        """Open the site, try the right to write, and settle how nothing is replaced, by a probe of the store."""
+        await super().prepare()
+        if not self._for_writing:
+            return
+        store = self.site.store
+        await check_writing(store.retrying(PATIENCE_SECONDS), self.settings)
+        if not self.options.overwrite and await self._begins_with_work():
+            await self._settle()
+
+    async def _begins_with_work(self) -> bool:
+        """Whether there is a legacy row on the table's first page; where there is none at all, nothing is written."""
+        table, prefix = self.site.table, self.settings.legacy_prefix
+
+        async def read(connection: Connection) -> Page:
+            return await read_page(connection, table, KeyRange(), prefix, rows=SCAN_ROWS)
+
+        async with self.site.database.session() as session:
+            return bool((await session.run(read, doing="reading references")).references)
+
+    async def _settle(self) -> Strategy:
+        if self._strategy is None:
+            wanted = self.options.no_clobber
+            self._strategy = await settle_no_clobber(self.site.store, self.settings, wanted, self.terminal)
+        return self._strategy
 
     def question(self) -> str:
         """Say what is about to be changed, and where."""
@@ -68,15 +99,13 @@ class MigrationJob(Job):
             self._print_status(await self._read_status(), as_document=True)
             return 0
         self.take_signals()
-        if not self.options.dry_run:
-            await check_writing(self.site.store.retrying(PATIENCE_SECONDS), self.settings)
         began = time.monotonic()
         async with Ledger(self.run.ledger_path, description=self._description()) as ledger:
             with self.terminal.progress(self.site.table.estimated_rows) as progress:
                 observer = Observer(self.site, self.options, self.terminal, progress)
                 finished = await self._run(ledger, observer)
             result = await self._summarise(ledger, finished, time.monotonic() - began)
-        document = summary_json(result)
+        document = summary_json(result) | self._no_clobber()
         self.terminal.result(summary(result))
         if self.options.technical_status and not self.stop.requested:
             status = await self._read_status()
@@ -86,7 +115,7 @@ class MigrationJob(Job):
 
     async def _run(self, ledger: Ledger, observer: Observer) -> Finished:
         """Migrate, while the table is counted for the bar."""
-        async with asyncio.TaskGroup() as group, self._copier() as copier:
+        async with asyncio.TaskGroup() as group, self._copier(ledger) as copier:
             counting = group.create_task(self._count_rows(observer))
             finished = await migrate(self._migration(ledger, observer, copier), observer.new_pass)
             counting.cancel()
@@ -106,7 +135,12 @@ class MigrationJob(Job):
         except MigrateError as error:
             self.terminal.message(f"The rows could not be counted, the bar shows an estimate: {error}", logging.DEBUG)
 
-    def _copier(self) -> Copier:
+    def _copier(self, ledger: Ledger) -> Copier:
+        async def settle() -> Strategy:
+            strategy = await self._settle()
+            await ledger.describe(self._no_clobber())
+            return strategy
+
         return Copier(
             self.site.store,
             self._check_access,
@@ -114,6 +148,7 @@ class MigrationJob(Job):
             overwrite=self.options.overwrite,
             dry_run=self.options.dry_run,
             stop=self.stop,
+            placing=None if self.options.overwrite else OnceSettled(self.site.store, settle),
         )
 
     def _migration(self, ledger: Ledger, observer: Observer, copier: Copier) -> Migration:
@@ -162,3 +197,7 @@ class MigrationJob(Job):
 
     def _description(self) -> dict[str, str]:
         return description(self.settings, "migrate") | {"dry_run": str(self.options.dry_run).lower()}
+
+    def _no_clobber(self) -> dict[str, str]:
+        strategy = self._strategy
+        return {"no_clobber": strategy.means, "no_clobber_reason": strategy.reason} if strategy else {}

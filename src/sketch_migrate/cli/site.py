@@ -37,7 +37,7 @@ async def open_site(settings: Settings, stop: Stop, *, for_writing: bool) -> Asy
 
     With ``for_writing`` the right to update the path column is required. Raises ``DatabaseError`` or ``S3Error``.
     """
-    async with S3Client(_s3_config(settings), CredentialSource.from_environment()) as store:
+    async with open_store(settings) as store:
         database = Database(settings, stopping=stop.event)
         table = await check_database(database, settings, for_writing=for_writing)
         untried = await check_reading(store.retrying(PATIENCE_SECONDS), settings)
@@ -51,8 +51,9 @@ async def open_site(settings: Settings, stop: Stop, *, for_writing: bool) -> Asy
         yield Site(settings, store, database, table, mapping, (*table.notices, *untried))
 
 
-def _s3_config(settings: Settings) -> S3Config:
-    return S3Config(
+def open_store(settings: Settings) -> S3Client:
+    """Return a client of the store, to be used as an async context manager."""
+    config = S3Config(
         endpoint_url=settings.s3_endpoint_url,
         region=settings.s3_region,
         addressing_style=settings.s3_addressing_style,
@@ -62,3 +63,4 @@ def _s3_config(settings: Settings) -> S3Config:
         timeout_seconds=settings.s3_timeout_seconds,
         retry_seconds=settings.s3_retry_seconds,
     )
+    return S3Client(config, CredentialSource.from_environment())

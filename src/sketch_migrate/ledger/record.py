@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from uuid import UUID
 
 from sketch_migrate.errors import RunDirectoryError
-from sketch_migrate.model import Key, Outcome, Reference, Result
+from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Key, Outcome, Reference, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -46,6 +46,7 @@ CREATE TABLE IF NOT EXISTS not_flipped (
 NEEDING_A_PERSON = tuple(outcome for outcome in Outcome if outcome.needs_a_person)
 
 _ONE_OF = "outcome IN (SELECT value FROM json_each(?))"
+_FOR_A_PERSON = f"({_ONE_OF} OR reason LIKE '{POSSIBLY_OVERWRITTEN}%')"
 
 _REASONS = {
     Outcome.ALREADY: "the row held the new path already",
@@ -87,6 +88,11 @@ class Ledger:
         finally:
             self._thread.shutdown(wait=True)
 
+    async def describe(self, more: Mapping[str, str]) -> None:
+        """Add to what the run was about."""
+        rows = list(more.items())
+        await self._call(lambda: self._insert("INSERT OR REPLACE INTO run VALUES (?, ?)", rows))
+
     async def record_flips(self, flips: Sequence[Flip], *, unix_time: float) -> None:
         """Write intended flips; they are on disk when this returns."""
         rows = [
@@ -118,9 +124,9 @@ class Ledger:
     async def first_unresolved(
         self, count: int, outcomes: Collection[Outcome] = NEEDING_A_PERSON
     ) -> tuple[Result, ...]:
-        """Return the first ``count`` references with one of these outcomes, by key."""
+        """Return the first ``count`` references with one of these outcomes, by key; and what may be overwritten."""
         columns = "key, path, outcome, reason"
-        statement = f"SELECT {columns} FROM not_flipped WHERE {_ONE_OF} ORDER BY key LIMIT ?"  # noqa: S608 - our own text
+        statement = f"SELECT {columns} FROM not_flipped WHERE {_FOR_A_PERSON} ORDER BY key LIMIT ?"  # noqa: S608 - our own text
 
         def read() -> tuple[Result, ...]:
             rows = self._database.execute(statement, (json.dumps(list(outcomes)), count))
@@ -130,7 +136,7 @@ class Ledger:
 
     async def write_problems(self, path: Path, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> None:
         """Write every reference with one of these outcomes into a CSV file: key, path, outcome, reason."""
-        statement = f"SELECT * FROM not_flipped WHERE {_ONE_OF} ORDER BY outcome, key"  # noqa: S608 - our own text
+        statement = f"SELECT * FROM not_flipped WHERE {_FOR_A_PERSON} ORDER BY outcome, key"  # noqa: S608 - our own text
 
         def write() -> None:
             with path.open("w", encoding="utf-8", newline="") as file:

@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from sketch_migrate.errors import BucketMissing, CredentialsError, ObjectMissing, S3Error
+from sketch_migrate.errors import (
+    BucketMissing,
+    CredentialsError,
+    ObjectMissing,
+    RunDirectoryError,
+    S3Error,
+    UsageError,
+)
 from sketch_migrate.migration.overwritten import perhaps_overwritten
 from sketch_migrate.migration.placing import CheckFirst, Placed, Replacing, Taken, look
 from sketch_migrate.s3 import same_content
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from sketch_migrate.errors import MigrateError
     from sketch_migrate.migration.placing import Placing
     from sketch_migrate.migration.stop import Stop
     from sketch_migrate.model import Location, Move, ObjectInfo
@@ -38,7 +46,7 @@ MEASURE_ONE_IN = 500
 VACATED_TIMES = 3
 """How often a key may be taken, and free again when it is looked at, before that is called a failure."""
 
-HOPELESS = (CredentialsError, BucketMissing)
+HOPELESS = (CredentialsError, BucketMissing, UsageError, RunDirectoryError)
 """Errors that no other object of the run can escape."""
 
 
@@ -191,13 +199,13 @@ class Copier:
         began_at = time.monotonic()
         try:
             verdict = await self._bring(move)
-        except S3Error as error:
+        except (S3Error, UsageError, RunDirectoryError) as error:
             await self._note_failure(error, began_at)
             return Copied(Verdict.UNTOUCHED) if self._stop.requested else Copied(Verdict.FAILED, str(error))
         self._usable_at = time.monotonic()
         return verdict
 
-    async def _note_failure(self, error: S3Error, began_at: float) -> None:
+    async def _note_failure(self, error: MigrateError, began_at: float) -> None:
         """Request the stop where the store is to blame. One check at a time answers for all that failed until then."""
         if isinstance(error, HOPELESS):
             self._stop.by_error(error)

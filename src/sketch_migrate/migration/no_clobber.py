@@ -44,7 +44,7 @@ class Strategy:
     asks_for_tags: bool = False
 
     @property
-    def leaves_a_window(self) -> str:
+    def window(self) -> str:
         """Say what can still be replaced, in the moment between our look and our copy; empty if nothing can."""
         if self.means is Means.CHECK_FIRST:
             return "an object that the application stores between our look and our copy"

@@ -16,6 +16,8 @@ from sketch_migrate.s3 import IF_ABSENT
 from sketch_migrate.s3.multipart import copy_in_parts, kept_headers, tags_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from sketch_migrate.model import Location, Move, ObjectInfo
     from sketch_migrate.s3 import S3Client
 
@@ -69,6 +71,24 @@ def placing_of(store: S3Client, strategy: Strategy) -> Placing:
             return ConditionalComplete(store, strategy)
         case Means.CHECK_FIRST:
             return CheckFirst(store)
+
+
+class OnceSettled:
+    """Whatever strategy ``settle`` comes to, which is asked for with the first object, and once."""
+
+    def __init__(self, store: S3Client, settle: Callable[[], Awaitable[Strategy]]) -> None:
+        self._store = store
+        self._settle = settle
+        self._settling = asyncio.Lock()
+        self._settled: Placing | None = None
+
+    async def place(self, move: Move) -> Placed | Taken:
+        """Bring one object. Raises what ``settle`` raises."""
+        if self._settled is None:
+            async with self._settling:
+                if self._settled is None:
+                    self._settled = placing_of(self._store, await self._settle())
+        return await self._settled.place(move)
 
 
 class Replacing:

@@ -5,7 +5,7 @@ No secret is among them. The database's user and password (``SKETCH_DB_USER``, `
 """
 
 from sketch_migrate.settings.loading import load_settings
-from sketch_migrate.settings.schema import Options, SettingField, Settings, setting_fields
+from sketch_migrate.settings.schema import NO_CLOBBER, Options, SettingField, Settings, setting_fields
 from sketch_migrate.settings.values import table_name
 
-__all__ = ["Options", "SettingField", "Settings", "load_settings", "setting_fields", "table_name"]
+__all__ = ["NO_CLOBBER", "Options", "SettingField", "Settings", "load_settings", "setting_fields", "table_name"]

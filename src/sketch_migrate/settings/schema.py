@@ -130,6 +130,10 @@ class Settings(BaseSettings):
         return self
 
 
+NO_CLOBBER = ("auto", "conditional-copy", "conditional-put", "conditional-complete", "check-first")
+"""What ``--no-clobber`` takes: let the probe of the store decide, or one of ``migration.no_clobber.Means``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How this one run is to be carried out: the flags of the command line. Picklable.
@@ -148,6 +152,7 @@ class Options:
     say_yes: bool = False
     json_output: bool = False
     show_progress: bool = True
+    no_clobber: str = NO_CLOBBER[0]
 
 
 @dataclass(frozen=True, slots=True)
