@@ -116,7 +116,8 @@ def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
         prog=program,
         usage=f"{program} [-h] [-p PARALLELIZATION_LEVEL] [-b BATCH_SIZE]\n"
         f"{indent}[-l LIMIT] [-v] [-d] [-s] [-t] [-w] [-y]\n"
-        f"{indent}[--no-clobber HOW] [--config FILE] [--json] [--no-progress]\n"
+        f"{indent}[--no-clobber HOW] [--config FILE]\n"
+        f"{indent}[--json] [--no-progress]\n"
         f"{indent}[--version] [--SETTING VALUE ...]\n"
         f"       {program} {{{','.join(COMMANDS)}}} [-h] ...",
         description="Copy objects from the legacy to the production bucket, and rewrite the\n"
