@@ -6,7 +6,6 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pytest
 
 from tests.e2e.site import body_of

@@ -151,6 +151,10 @@ class Evidence:
         text = files("sketch_migrate.reconcile").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
         await self._call(lambda: self._database.execute(text))
 
+    async def execute(self, statement: str) -> None:
+        """Run a statement that has no answer."""
+        await self._call(lambda: self._database.execute(statement))
+
     async def ask(self, question: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of an answer: for short ones."""
         return await self._call(lambda: self._database.execute(question, parameters).fetchall())

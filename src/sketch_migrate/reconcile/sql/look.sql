@@ -1,6 +1,8 @@
 -- Closer looks take the place of what the listings said.
 UPDATE verdict SET
     standing = look.standing, proof = look.proof, legacy_bytes = look.legacy_bytes, legacy_etag = look.legacy_etag,
-    production_bytes = look.production_bytes, production_etag = look.production_etag
+    production_bytes = look.production_bytes, production_etag = look.production_etag,
+    same = CASE WHEN look.standing = 'equal' THEN true
+                WHEN look.standing IN ('conflict', 'different', 'stale') THEN false END
 FROM look WHERE look.key = verdict.key;
 DELETE FROM look;

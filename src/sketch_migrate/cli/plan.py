@@ -1,0 +1,78 @@
+"""``plan``: evidence, findings, estimate."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from sketch_migrate.cli.inspection import InspectionJob
+from sketch_migrate.cli.job import run_job
+from sketch_migrate.migration.no_clobber import choose
+from sketch_migrate.reconcile.estimate import ASSUMED_ROWS_PER_SECOND, estimate
+from sketch_migrate.reconcile.plan import measured_rate, plan
+from sketch_migrate.reconcile.plan_report import plan_json, plan_text
+from sketch_migrate.reconcile.problems import write_problems
+from sketch_migrate.s3.probe import probe
+
+if TYPE_CHECKING:
+    from sketch_migrate.cli.commands import PlanArguments
+    from sketch_migrate.report.logs import RunDirectory
+    from sketch_migrate.report.terminal import Terminal
+    from sketch_migrate.settings import Options, Settings
+
+
+def plan_command(
+    arguments: PlanArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
+) -> int:
+    """Plan a migration; return 1 where a person should look first, else 0. Raises ``MigrateError``."""
+    return run_job(PlanJob(arguments, settings, options, terminal, run))
+
+
+class PlanJob(InspectionJob):
+    """One plan."""
+
+    def __init__(
+        self, arguments: PlanArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
+    ) -> None:
+        super().__init__(settings, options, terminal, run)
+        self._arguments = arguments
+
+    async def carry_out(self) -> int:
+        """Gather, judge, reckon, report."""
+        self.end_at_signals()
+        async with self.evidence() as evidence:
+            await self.gather(evidence)
+            found = await plan(evidence, self.looker(evidence), self.site.database)
+            lists = await write_problems(evidence, self.run.path)
+        needs = estimate(
+            rows=found.to_migrate,
+            rows_in_place=found.in_place,
+            objects_listed=found.objects_listed,
+            facts=found.facts,
+            rate=await self._rate(),
+            usd_per_1000_copies=self._arguments.price_copy,
+            usd_per_1000_reads=self._arguments.price_read,
+        )
+        strategy = await self._strategy()
+        where = [*(f"Lists       {path}" for path in lists), f"Log         {self.run.log_path}"]
+        self.terminal.result("\n\n".join((plan_text(found, needs, strategy), "\n".join(where))))
+        files = {"problems_files": [str(path) for path in lists], "log_file": str(self.run.log_path)}
+        return self.conclude({**plan_json(found, needs, strategy), **files}, 1 if found.needs_a_look else 0)
+
+    async def _rate(self) -> tuple[float, str]:
+        if self._arguments.rate is not None:
+            return self._arguments.rate, "as given"
+        with ExitStack() as opened:
+            measured = await measured_rate(list(self.past_runs(opened)))
+        if measured is not None:
+            return measured, "measured by the newest migration"
+        return ASSUMED_ROWS_PER_SECOND, "which is assumed: give --rate, or migrate a few with -l first"
+
+    async def _strategy(self) -> str:
+        if not self._arguments.probe:
+            return "found out by trying when a migration begins; --probe tries it now"
+        settings = self.settings
+        report = await probe(self.site.store, settings.production_bucket, settings.production_prefix)
+        chosen = choose(report)
+        left = "".join(f"; left behind: {name}" for name in report.left_behind)
+        return f"{chosen.means}, as {chosen.reason}{left}"

@@ -1,0 +1,102 @@
+"""What plan may find, how grave each is, and what to do about it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sketch_migrate.postgres.catalog import TableFacts
+    from sketch_migrate.reconcile.problems import Example
+
+
+class Severity(StrEnum):
+    """Whether a person should look before the migration."""
+
+    LOOK = "look"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One kind of thing that was found: how often, what to do about it, the first ones where they are rows."""
+
+    kind: str
+    severity: Severity
+    count: int
+    what_to_do: str
+    examples: tuple[Example, ...] = ()
+
+
+LOOK, NOTE = Severity.LOOK, Severity.NOTE
+
+KINDS: dict[str, tuple[Severity, str]] = {
+    "missing object": (LOOK, "Put the object in its place in legacy, or mend the row: it will be reported, not moved."),
+    "taken": (LOOK, "Production holds something else there. Compare both; -w would let the legacy object replace it."),
+    "two rows, one key": (LOOK, "Afterwards both rows would name one object, which is that of the row of production."),
+    "unique constraint": (LOOK, "The database would refuse these flips: mend one of the two rows."),
+    "key too long": (LOOK, "S3 keys are at most 1,024 bytes: choose a shorter PRODUCTION_PREFIX, or mend the row."),
+    "path too long": (LOOK, "Widen the column, or choose a shorter PRODUCTION_PREFIX."),
+    "only the prefix": (LOOK, "Such a path names no object: mend the row. It will be reported, not moved."),
+    "control character": (
+        LOOK,
+        "XML cannot carry such a key: it can be copied, but listings of some stores break on it.",
+    ),
+    "dangling row": (LOOK, "These rows are in production and have no object there. The migration does not touch them."),
+    "different": (LOOK, "These are in production and differ from legacy: verify says more, repair mends stale ones."),
+    "not UTF-8": (NOTE, "No row can name such a key. It stays where it is."),
+    "odd key": (NOTE, "Keys with //, . or .. are sent as they are; some stores refuse them: try one, or --probe."),
+    "to compare": (NOTE, "ETags do not compare here: the migration will read both objects."),
+    "twins": (NOTE, "S3 tells them apart; a file system that objects are exported to may not."),
+    "shared object": (NOTE, "It is copied once, and found in place for the other rows."),
+    "large object": (NOTE, "Over 5 GiB: copied in parts, which takes longer."),
+    "neither side": (NOTE, "These rows are not ours: nothing happens to them."),
+    "empty path": (NOTE, "NULL or empty: nothing happens to them."),
+    "legacy object without a row": (NOTE, "No row names it, so it is not copied."),
+    "production object without a row": (NOTE, "No row names it. It stays as it is."),
+}
+"""The kinds that are rows or objects, in the order in which they are told."""
+
+
+def table_findings(facts: TableFacts) -> list[Finding]:
+    """Say what of the table itself bears on the migration."""
+    found: list[Finding] = []
+
+    def add(kind: str, severity: Severity, things: tuple[str, ...] | bool | int, what_to_do: str) -> None:
+        if things:
+            names = f": {', '.join(things)}" if isinstance(things, tuple) else ""
+            count = len(things) if isinstance(things, tuple) else int(things)
+            found.append(Finding(kind, severity, count, what_to_do + names))
+
+    add("no right to read", LOOK, not facts.may_select, f"GRANT SELECT to {facts.user}")
+    add("no right to flip", LOOK, not facts.may_update, f"GRANT UPDATE on the path column to {facts.user}")
+    add("standby", LOOK, facts.is_standby, "This server takes no writes: point DB_HOST at the primary")
+    add(
+        "row-level security",
+        LOOK,
+        facts.row_security,
+        "Rows that it hides from this user are not migrated, nor counted",
+    )
+    add("partition key", LOOK, facts.partition_key, "A flip may move the row to another partition")
+    add("trigger", LOOK, facts.triggers, "Fires on each flip; one that changes the path again fails the row")
+    add("constraint", LOOK, facts.constraints, "Must accept the new paths")
+    add("generated column", NOTE, facts.generated_columns, "Made from the path, and changes with it")
+    unique = tuple(index.name for index in facts.indexes if index.unique)
+    add("unique index", NOTE if _alone(facts) else LOOK, unique, _about_unique(facts))
+    others = tuple(index.name for index in facts.indexes if not index.unique)
+    add("index", NOTE, others, "Has the path, so each flip makes new entries in all indexes (no HOT update)")
+    add("publication", NOTE, facts.publications, "Each flip is sent to its subscribers")
+    add("replication slot", NOTE, facts.slots, "Keeps WAL until it was read: watch the disk")
+    add("standbys", NOTE, facts.standbys, "Replay each flip: watch their lag")
+    return found
+
+
+def _alone(facts: TableFacts) -> bool:
+    return all(index.on_path_alone and not index.partial for index in facts.indexes if index.unique)
+
+
+def _about_unique(facts: TableFacts) -> str:
+    if _alone(facts):
+        return "Holds the path alone: rows that would hit it are listed as unique constraint"
+    return "Not of the path alone: whether a flip would hit it was not looked at"

@@ -1,0 +1,113 @@
+"""What a migration of this site would meet, cost and take, told beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sketch_migrate.postgres.catalog import read_facts
+from sketch_migrate.reconcile.findings import KINDS, Finding, Severity, table_findings
+from sketch_migrate.reconcile.problems import count_problems, first_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sketch_migrate.ledger import PastRun
+    from sketch_migrate.postgres.catalog import TableFacts
+    from sketch_migrate.postgres.connection import Database
+    from sketch_migrate.reconcile.evidence import Evidence
+    from sketch_migrate.reconcile.second_look import Looker
+
+MEASURED_PAGES = 40
+"""A rate is measured over so many pages of a ledger at most: 200 000 flips."""
+
+_FIGURES = """
+SELECT count(*) FILTER (side = 'legacy'), count(*) FILTER (side = 'production'), count(*) FILTER (side = 'neither'),
+       count(*) FILTER (standing = 'unmigrated' AND same), count(*) FILTER (standing = 'unmigrated'),
+       (SELECT count(*) FROM moved), (SELECT coalesce(sum(bytes), 0) FROM moved),
+       (SELECT count(*) FROM legacy_object) + (SELECT count(*) FROM production_object)
+FROM verdict
+"""
+
+_MOVED = """
+CREATE TEMP VIEW moved AS
+SELECT tail, any_value(legacy_bytes) AS bytes FROM verdict
+WHERE standing = 'unmigrated' AND same IS NULL AND production_bytes IS NULL GROUP BY tail
+"""
+
+_UNIQUE = """
+INSERT INTO problem
+SELECT 'unique constraint', key, path, 'another row holds ' || production_prefix || tail || ' already'
+FROM site, verdict
+WHERE side = 'legacy' AND tail <> '' AND tail IN (SELECT tail FROM reference WHERE side = 'production')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be moved, and what was found. ``to_migrate`` are the rows that a run could flip.
+
+    ``in_place`` are those of them whose object is in production already.
+    """
+
+    legacy_rows: int
+    production_rows: int
+    other_rows: int
+    to_migrate: int
+    in_place: int
+    objects_to_copy: int
+    bytes_to_copy: int
+    objects_listed: int
+    facts: TableFacts
+    findings: tuple[Finding, ...]
+
+    @property
+    def needs_a_look(self) -> bool:
+        """Whether a person should look first."""
+        return any(finding.severity is Severity.LOOK for finding in self.findings)
+
+
+async def plan(evidence: Evidence, looker: Looker, database: Database) -> Plan:
+    """Judge gathered evidence. Raises ``RunDirectoryError``, ``DatabaseError`` or ``S3Error``."""
+    async with database.session() as session:
+        facts = await session.run(
+            lambda connection: read_facts(connection, database.settings), doing="looking at the table"
+        )
+    await evidence.script("verdict")
+    await looker.second_look()
+    await evidence.script("plan")
+    if any(index.unique and index.on_path_alone and not index.partial for index in facts.indexes):
+        await evidence.execute(_UNIQUE)
+    await evidence.execute(_MOVED)
+    ((legacy, production, other, in_place, to_migrate, objects, size_bytes, listed),) = await evidence.ask(_FIGURES)
+    counts, examples = await count_problems(evidence), await first_problems(evidence)
+    rows = [
+        Finding(kind, severity, counts[kind], what_to_do, examples[kind])
+        for kind, (severity, what_to_do) in KINDS.items()
+        if kind in counts
+    ]
+    return Plan(
+        legacy_rows=legacy,
+        production_rows=production,
+        other_rows=other,
+        to_migrate=to_migrate,
+        in_place=in_place,
+        objects_to_copy=objects,
+        bytes_to_copy=int(size_bytes),
+        objects_listed=listed,
+        facts=facts,
+        findings=tuple(sorted([*rows, *table_findings(facts)], key=lambda found: found.severity is not Severity.LOOK)),
+    )
+
+
+async def measured_rate(runs: Sequence[PastRun]) -> float | None:
+    """Return the rows/s of the newest of these migrations that flipped for at least a second, or None."""
+    for run in sorted(runs, key=lambda each: each.last_flip_at, reverse=True):
+        flips, first, pages = 0, run.last_flip_at, 0
+        async for page in run.newest_first():
+            flips, first, pages = flips + len(page), page[-1].unix_time, pages + 1
+            if pages == MEASURED_PAGES:
+                break
+        if run.last_flip_at - first >= 1:
+            return flips / (run.last_flip_at - first)
+    return None

@@ -1,0 +1,85 @@
+"""A plan as text for a person, and as values for JSON. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.filesize import decimal
+
+from sketch_migrate.reconcile.findings import Severity
+from sketch_migrate.report.printable import printable
+from sketch_migrate.report.progress import duration
+
+if TYPE_CHECKING:
+    from sketch_migrate.reconcile.estimate import Estimate
+    from sketch_migrate.reconcile.findings import Finding
+    from sketch_migrate.reconcile.plan import Plan
+
+
+def plan_text(plan: Plan, needs: Estimate, strategy: str) -> str:
+    """Say what would be moved, what that takes, and what was found."""
+    figures = (
+        ("legacy", plan.legacy_rows, "rows"),
+        ("production", plan.production_rows, "rows, which are done"),
+        ("neither", plan.other_rows, "rows, which are not ours"),
+        ("to migrate", plan.to_migrate, f"rows, {plan.in_place:,} of them with their object in place already"),
+        ("to copy", plan.objects_to_copy, f"objects, {decimal(plan.bytes_to_copy)}"),
+    )
+    lines = ["What is there", *(f"  {name:<12}{count:>14,}  {what}" for name, count, what in figures)]
+    wal = decimal(needs.wal_bytes)
+    if needs.wal_bytes_most > needs.wal_bytes:
+        wal = f"{wal} to {decimal(needs.wal_bytes_most)} (with an image of each page once after a checkpoint)"
+    lines += [
+        "",
+        "What it takes",
+        f"  requests    {needs.copies:,} copies and listings, {needs.reads:,} looks: about USD {needs.price_usd:,.2f}",
+        f"  time        {duration(needs.seconds)} at {needs.rows_per_second:,.0f} rows/s, {needs.rate_from}",
+        f"  WAL         {wal}",
+        f"  no clobber  {printable(strategy)}",
+    ]
+    for severity, title in ((Severity.LOOK, "Look at these first"), (Severity.NOTE, "Good to know")):
+        found = [finding for finding in plan.findings if finding.severity is severity]
+        if found:
+            lines += ["", title]
+            for finding in found:
+                lines += _finding(finding)
+    if not plan.needs_a_look:
+        lines += ["", "Nothing needs a look first."]
+    return "\n".join(lines)
+
+
+def _finding(finding: Finding) -> list[str]:
+    lines = [f"  {finding.count:>10,}  {finding.kind}", f"              {printable(finding.what_to_do)}"]
+    for example in finding.examples:
+        key = f"{printable(example.key)}  " if example.key is not None else ""
+        detail = f"  ({printable(example.detail)})" if example.detail else ""
+        path = "NULL" if example.path is None else printable(example.path)
+        lines.append(f"                {key}{path}{detail}")
+    if finding.examples and finding.count > len(finding.examples):
+        lines.append("                …")
+    return lines
+
+
+def plan_json(plan: Plan, needs: Estimate, strategy: str) -> dict[str, object]:
+    """Return the plan for ``--json``: sizes in bytes, times in seconds, prices in USD."""
+    return {
+        "kind": "plan",
+        "needs_a_look": plan.needs_a_look,
+        "rows": {
+            "legacy": plan.legacy_rows,
+            "production": plan.production_rows,
+            "neither": plan.other_rows,
+            "to_migrate": plan.to_migrate,
+            "in_place": plan.in_place,
+        },
+        "objects_to_copy": plan.objects_to_copy,
+        "bytes_to_copy": plan.bytes_to_copy,
+        "estimate": asdict(needs),
+        "no_clobber": strategy,
+        "table": asdict(plan.facts),
+        "findings": [
+            {**asdict(finding), "severity": finding.severity.value, "what_to_do": finding.what_to_do}
+            for finding in plan.findings
+        ],
+    }
