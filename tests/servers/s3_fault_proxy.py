@@ -127,6 +127,7 @@ class S3FaultProxy(ProxyThread):
     ) -> bool:
         """Carry one request out, with its fault; say whether the connection goes on."""
         await _call(self.before_request, request)
+        request, fault = await self._considered(request, fault)
         if isinstance(fault, Hold) and not fault.after_server:
             await self._hold(fault, request)
         reply: Message | None = None
@@ -149,6 +150,10 @@ class S3FaultProxy(ProxyThread):
             writer.write(reply.wire)
         await writer.drain()
         return reply is None or reply.headers.get("connection", "").lower() != "close"
+
+    async def _considered(self, request: S3Request, fault: Fault | None) -> tuple[S3Request, Fault | None]:
+        """Return what is to be passed on, and the fault that befalls it: for proxies that play another server."""
+        return request, fault
 
     async def _hold(self, fault: Hold, request: S3Request) -> None:
         released = self._released
