@@ -17,6 +17,9 @@ from sketch_migrate.cli.flags import (
     add_say_yes_flag,
     add_verbose_flag,
     at_least,
+    one_of,
+    percent,
+    positive,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +47,59 @@ class RollbackArguments:
     key_until: str | None
 
 
-CommandArguments: TypeAlias = DemoArguments | RollbackArguments
+@dataclass(frozen=True, slots=True)
+class PlanArguments:
+    """What ``plan`` was asked to do: prices in USD for 1 000 requests, ``rate`` in rows/s or None where not given."""
+
+    probe: bool
+    rate: float | None
+    price_copy: float
+    price_read: float
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyArguments:
+    """What ``verify`` was asked to do: ``deep`` is the part to compare byte by byte, in percent, or None."""
+
+    deep: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RepairArguments:
+    """What ``repair`` was asked to do: nothing but its options."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestArguments:
+    """What ``manifest`` was asked to do. ``verify_run`` None is the newest run of verify below RUN_DIR."""
+
+    verify_run: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeArguments:
+    """What ``probe`` was asked to do: nothing but its options."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrantsArguments:
+    """What ``grants`` was asked to print: for these commands (none: for each), to this role and this S3 user."""
+
+    commands: list[str]
+    role: str
+    principal: str | None
+
+
+CommandArguments: TypeAlias = (
+    DemoArguments
+    | ProbeArguments
+    | RollbackArguments
+    | GrantsArguments
+    | PlanArguments
+    | VerifyArguments
+    | RepairArguments
+    | ManifestArguments
+)
 """The arguments of any command word; their class tells which one is meant."""
 
 
@@ -88,13 +143,75 @@ def _declare_probe(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> Non
     add_output_flags(parser)
 
 
+def _declare_plan(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
+    add = parser.add_argument
+    add("--probe", action="store_true", help="try what the store does with conditional writes (makes objects of its"
+        " own in production, and removes them)")  # fmt: skip
+    add("--rate", type=positive, metavar="ROWS", help="rows/s to reckon with (default: that of the newest migration)")
+    add("--price-copy", type=positive, default=0.005, metavar="USD",
+        help="price of 1000 copies, puts or listings (default %(default)s, AWS us-east-1 Standard)")  # fmt: skip
+    add("--price-read", type=positive, default=0.0004, metavar="USD",
+        help="price of 1000 looks at an object (default %(default)s)")  # fmt: skip
+    add_output_flags(parser)
+
+
+def _declare_verify(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
+    parser.add_argument("--deep", type=percent, nargs="?", const=100.0, metavar="N%",
+                        help="read both objects of so many percent of the migrated rows, and compare their"
+                        " bytes (without a number: all)")  # fmt: skip
+    add_output_flags(parser)
+
+
+def _declare_repair(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
+    add_pace_flags(parser, verb="migrate")
+    add_verbose_flag(parser)
+    add_say_yes_flag(parser)
+    add_output_flags(parser)
+
+
+def _declare_manifest(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
+    parser.add_argument("verify_run", type=Path, nargs="?", metavar="VERIFY_RUN",
+                        help="directory of a run of verify (default: the newest below RUN_DIR)")  # fmt: skip
+    add_output_flags(parser)
+
+
+def _declare_grants(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
+    add = parser.add_argument
+    words = "migrate", "status", "rollback", "probe", "plan", "verify", "repair"
+    add("commands", nargs="*", metavar="COMMAND", type=one_of(*words),
+        help=f"for which commands: {', '.join(words)} (default: each)")  # fmt: skip
+    add("--role", default="sketch_migrate", metavar="NAME", help="the database role (default %(default)s)")
+    add("--principal", metavar="ARN", help="make bucket policies for this S3 user, not a policy to attach to the user")
+    add("--json", dest="json_output", action="store_true", help="the result as one JSON document on stdout")
+
+
 COMMANDS: dict[str, Command] = {
     "rollback": Command("set the rows of past runs back to legacy", _declare_rollback, RollbackArguments),
+    "grants": Command(
+        "print the rights that each command needs, as SQL and S3 policy", _declare_grants, GrantsArguments
+    ),
     "demo": Command(
         "start a database and an S3 server here, and migrate sample avatars",
         _declare_demo,
         DemoArguments,
         has_settings=False,
+    ),
+    "probe": Command(
+        "try what the store does with conditions, keys, listings and tags",
+        _declare_probe,
+        ProbeArguments,
+    ),
+    "plan": Command("say beforehand what a migration would meet, cost and take", _declare_plan, PlanArguments),
+    "verify": Command(
+        "prove that every reference has its object, and that it is the right one", _declare_verify, VerifyArguments
+    ),
+    "repair": Command(
+        "copy what was changed after it was copied, migrate what was left, then verify",
+        _declare_repair,
+        RepairArguments,
+    ),
+    "manifest": Command(
+        "write the legacy keys that verify proved safe to delete", _declare_manifest, ManifestArguments
     ),
 }
 """Every command word, in the order of the help."""

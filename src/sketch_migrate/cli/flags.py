@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,36 @@ def at_least(minimum: int) -> Callable[[str], int]:
         return checked
 
     return number
+
+
+def positive(value: str) -> float:
+    """Take a number above 0."""
+    try:
+        number = float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number") from None
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{value} must be more than 0")
+    return number
+
+
+def percent(value: str) -> float:
+    """Take a part of a hundred, with its sign or without: ``5%``, ``0.1``."""
+    number = positive(value.strip().removesuffix("%"))
+    if number > 100:  # noqa: PLR2004 - all of it
+        raise argparse.ArgumentTypeError(f"{value} is more than 100 %")
+    return number
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Return the type of an argument that is one of these words; choices would not take an empty list."""
+
+    def word(value: str) -> str:
+        if value not in words:
+            raise argparse.ArgumentTypeError(f"{value!r} is none of {', '.join(words)}")
+        return value
+
+    return word
 
 
 def add_pace_flags(parser: argparse.ArgumentParser, *, verb: str = "migrate") -> None:

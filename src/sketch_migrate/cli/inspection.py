@@ -14,6 +14,7 @@ from sketch_migrate.cli.job import Job
 from sketch_migrate.ledger import PastRun, find_ledgers
 from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
 from sketch_migrate.reconcile.gathering import gather
+from sketch_migrate.reconcile.repair import RECOPIED_NAME
 from sketch_migrate.reconcile.second_look import Looker
 from sketch_migrate.report.progress import EverySoOften
 
@@ -89,10 +90,14 @@ class InspectionJob(Job):
             "production": f"s3://{s.production_bucket}/{s.production_prefix}",
         }
         for directory in find_ledgers(Path(s.run_dir).expanduser()):
-            if directory != self.run.path:
+            if directory != self.run.path or self._for_writing:
                 run = opened.enter_context(PastRun(directory))
                 if ours.items() <= run.description.items():
                     yield run
+
+    def past_repairs(self) -> list[Path]:
+        """Return what past repairs, this one included, wrote down of the objects that they copied again."""
+        return sorted(Path(self.settings.run_dir).expanduser().glob(f"*/{RECOPIED_NAME}"))
 
     def count(self, what: str, number: int) -> None:
         """Say now and then how far the reading is."""

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
 from sketch_migrate.cli.arguments import parse
-from sketch_migrate.cli.commands import DemoArguments, RollbackArguments
+from sketch_migrate.cli.commands import (
+    DemoArguments,
+    GrantsArguments,
+    ManifestArguments,
+    PlanArguments,
+    ProbeArguments,
+    RepairArguments,
+    RollbackArguments,
+    VerifyArguments,
+)
 from sketch_migrate.cli.failure import error_json, show_failure
 from sketch_migrate.errors import MigrateError
 from sketch_migrate.settings import Options, load_settings
@@ -21,7 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sketch_migrate.cli.arguments import Invocation
+    from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
+    from sketch_migrate.settings import Settings
 
 
 def main(argv: Sequence[str] | None = None, *, config_folder: Path | None = None) -> int:
@@ -62,8 +73,6 @@ def _carry_out(invocation: Invocation, terminal: Terminal, log: ExitStack, confi
 
         return run_demo(invocation.arguments, terminal)
     # here and not above: the S3 client and psycopg take longer to import than -h or a wrong flag takes to answer
-    from sketch_migrate.cli.migrate import migrate_command  # noqa: PLC0415
-    from sketch_migrate.cli.rollback import rollback_command  # noqa: PLC0415
     from sketch_migrate.report.logs import create_run_directory  # noqa: PLC0415
 
     search = [Path("sketch-migrate.toml")]
@@ -72,12 +81,48 @@ def _carry_out(invocation: Invocation, terminal: Terminal, log: ExitStack, confi
     settings = load_settings(
         config_file=invocation.config_file, search=search, environ=os.environ, flags=invocation.setting_flags
     )
+    if isinstance(invocation.arguments, GrantsArguments):
+        from sketch_migrate.cli.grants import grants_command  # noqa: PLC0415
+
+        return grants_command(invocation.arguments, settings, invocation.options, terminal)
     run = create_run_directory(settings.run_dir, datetime.now(UTC), _user())
     log.enter_context(run.logging(terminal.show))
+    return _on_the_site(invocation, settings, terminal, run)
+
+
+def _on_the_site(invocation: Invocation, settings: Settings, terminal: Terminal, run: RunDirectory) -> int:
+    """Hand a command to its module; only the one that is meant is imported, for the same reason."""
+    options = invocation.options
     match invocation.arguments:
         case RollbackArguments() as arguments:
-            return rollback_command(arguments, settings, invocation.options, terminal, run)
-    return migrate_command(settings, invocation.options, terminal, run)
+            from sketch_migrate.cli.rollback import rollback_command  # noqa: PLC0415
+
+            exit_code = rollback_command(arguments, settings, options, terminal, run)
+        case ProbeArguments():
+            from sketch_migrate.cli.probe import probe_command  # noqa: PLC0415
+
+            exit_code = probe_command(settings, options, terminal, run)
+        case PlanArguments() as arguments:
+            from sketch_migrate.cli.plan import plan_command  # noqa: PLC0415
+
+            exit_code = plan_command(arguments, settings, options, terminal, run)
+        case VerifyArguments() as arguments:
+            from sketch_migrate.cli.verify import verify_command  # noqa: PLC0415
+
+            exit_code = verify_command(arguments, settings, options, terminal, run)
+        case RepairArguments():
+            from sketch_migrate.cli.repair import repair_command  # noqa: PLC0415
+
+            exit_code = repair_command(settings, options, terminal, run)
+        case ManifestArguments() as arguments:
+            from sketch_migrate.cli.manifest import manifest_command  # noqa: PLC0415
+
+            exit_code = manifest_command(arguments, settings, options, terminal, run)
+        case _:
+            from sketch_migrate.cli.migrate import migrate_command  # noqa: PLC0415
+
+            exit_code = migrate_command(settings, options, terminal, run)
+    return exit_code
 
 
 def _user() -> str:

@@ -10,9 +10,11 @@ from sketch_migrate import __version__
 from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
 from sketch_migrate.errors import RunDirectoryError
+from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_comparing
 from sketch_migrate.reconcile.certificate import Certificate, problems_text
 from sketch_migrate.reconcile.evidence import HINT, digest
 from sketch_migrate.reconcile.problems import write_problems
+from sketch_migrate.reconcile.repair import read_recopied
 from sketch_migrate.reconcile.verify import verify
 
 if TYPE_CHECKING:
@@ -40,6 +42,11 @@ class VerifyJob(InspectionJob):
         super().__init__(settings, options, terminal, run)
         self._arguments = arguments
 
+    async def prepare(self) -> None:
+        """Open the site, and try the right to read in production, which comparing takes."""
+        await super().prepare()
+        await check_comparing(self.site.store.retrying(PATIENCE_SECONDS), self.settings)
+
     async def carry_out(self) -> int:
         """Gather, judge, certify."""
         self.end_at_signals()
@@ -53,6 +60,7 @@ async def certify(job: InspectionJob, deep_percent: float | None) -> tuple[Certi
         async with job.evidence() as evidence:
             await job.gather(evidence)
             ledgers = list(job.past_runs(opened))
+            await read_recopied(evidence, job.past_repairs())
             found = await verify(evidence, job.looker(evidence), ledgers, deep_percent=deep_percent)
             lists = await write_problems(evidence, job.run.path)
     # the file is as it will stay: nothing opens it for writing any more

@@ -1,0 +1,93 @@
+"""``repair``: what is stale is copied again, what was left is migrated, then all is verified."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sketch_migrate.cli.inspection import InspectionJob
+from sketch_migrate.cli.job import run_job
+from sketch_migrate.cli.migrate import MigrationJob
+from sketch_migrate.cli.verify import certify
+from sketch_migrate.reconcile.guard import find_guard
+from sketch_migrate.reconcile.repair import RECOPIED_NAME, copy_stale, count_stale, read_recopied
+from sketch_migrate.reconcile.verify import verify
+
+if TYPE_CHECKING:
+    from sketch_migrate.reconcile.evidence import Evidence
+    from sketch_migrate.reconcile.repair import Again
+    from sketch_migrate.report.logs import RunDirectory
+    from sketch_migrate.report.terminal import Terminal
+    from sketch_migrate.settings import Options, Settings
+
+FINISHED = (0, 1)
+"""Exit codes of a migration that came to its end."""
+
+
+def repair_command(settings: Settings, options: Options, terminal: Terminal, run: RunDirectory) -> int:
+    """Repair the site; return 0 where all is as it should be afterwards, else 1. Raises ``MigrateError``."""
+    return run_job(RepairJob(settings, options, terminal, run))
+
+
+class RepairJob(InspectionJob):
+    """One repair. Its first evidence is ``before.duckdb``, the certificate rests on that of the end."""
+
+    def __init__(self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory) -> None:
+        super().__init__(settings, options, terminal, run, for_writing=True)
+
+    def question(self) -> str:
+        """Say what is about to be changed, and where."""
+        s = self.settings
+        return (
+            f"This looks at all of {s.db_table} and both buckets, copies legacy objects that were changed after they\n"
+            f"were migrated once more to s3://{s.production_bucket}/{s.production_prefix}…,\n"
+            "where that still holds what we wrote, and migrates the rows that are left. Nothing is deleted.\n"
+            "Go on?"
+        )
+
+    async def carry_out(self) -> int:
+        """Look, copy again, migrate, verify."""
+        self.end_at_signals()
+        with ExitStack() as opened:
+            async with self.evidence("before.duckdb") as evidence:
+                await self.gather(evidence)
+                await read_recopied(evidence, self.past_repairs())
+                found = await verify(evidence, self.looker(evidence), list(self.past_runs(opened)), deep_percent=None)
+                ours, others = await count_stale(evidence)
+                again = await self._copy_again(evidence) if ours else {}
+        repaired: dict[str, object] = {outcome.value: count for outcome, count in again.items()}
+        if others:
+            text = f"{others:,} stale objects are not in our ledgers: whose they are is not known, so they were left."
+            self.terminal.message(text)
+        if found.headlines["unmigrated"]:
+            exit_code = await self._migrate()
+            if exit_code not in FINISHED:
+                return self.conclude({"kind": "repair", "repaired": repaired}, exit_code)
+            self.end_at_signals()
+        certificate, document = await certify(self, None)
+        exit_code = 0 if certificate.verification.passed else 1
+        return self.conclude({**document, "kind": "repair", "repaired": repaired, "stale_not_ours": others}, exit_code)
+
+    async def _copy_again(self, evidence: Evidence) -> dict[Again, int]:
+        settings, store = self.settings, self.site.store
+        guard, left_behind = await find_guard(store, settings.production_bucket, settings.production_prefix)
+        self.terminal.message(f"Copying again with {guard}.")
+        for name in left_behind:
+            self.terminal.message(f"Left behind by trying that: {name}", logging.WARNING)
+        counts = await copy_stale(evidence, self.evidence_site(), store, guard, self.run.path / RECOPIED_NAME)
+        for outcome, count in counts.items():
+            if count:
+                self.terminal.message(f"{count:,} stale objects {outcome}")
+        return counts
+
+    async def _migrate(self) -> int:
+        """Migrate what is left, as the main command does; the one JSON document is ours."""
+        options = replace(self.options, json_output=False)
+        migration = MigrationJob(self.settings, options, self.terminal, self.run)
+        try:
+            await migration.prepare()
+            return await migration.carry_out()
+        finally:
+            await migration.close()

@@ -1,0 +1,77 @@
+"""Which conditional write keeps an object from being replaced once it is not ours any more: found out by trying.
+
+Stores differ in which one they honour, and some accept the condition and overwrite all the same.
+"""
+
+from __future__ import annotations
+
+import secrets
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sketch_migrate.errors import S3Error
+from sketch_migrate.s3 import if_target_is
+from sketch_migrate.s3.probe import PROBE_FOLDER
+from sketch_migrate.s3.probe_folder import ProbeFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sketch_migrate.s3 import Condition, S3Client
+
+WRONG_ETAG = "0" * 32
+
+
+class Guard(StrEnum):
+    """What a repair copies with."""
+
+    COPY = "CopyObject with If-Match"
+    PUT = "PutObject with If-Match"
+    LOOK = "a look before each copy, which leaves a moment between the two"
+
+
+async def find_guard(store: S3Client, bucket: str, prefix: str) -> tuple[Guard, list[str]]:
+    """Try both conditions on objects of our own below the prefix, and remove these.
+
+    Returns the strongest guard that works, and what could not be removed. Raises ``S3Error`` where nothing can be
+    written.
+    """
+    folder = ProbeFolder(store, bucket, f"{prefix}{PROBE_FOLDER}{secrets.token_hex(6)}/")
+    target = folder.at("target")
+
+    async def copy(condition: Condition) -> None:
+        await folder.at_once.copy(folder.source, target, condition)
+
+    async def put(condition: Condition) -> None:
+        await folder.at_once.put(target, b"replaced", None, condition)
+
+    found = Guard.LOOK
+    try:
+        await folder.put(folder.source, b"source")
+        for guard, write in ((Guard.COPY, copy), (Guard.PUT, put)):
+            await folder.put(target, b"to be replaced")
+            if await _honoured(folder, write):
+                found = guard
+                break
+    finally:
+        await folder.clear()
+    return found, folder.left_behind
+
+
+async def _honoured(folder: ProbeFolder, write: Callable[[Condition], Awaitable[None]]) -> bool:
+    """Whether a wrong ETag keeps the object as it is, and the right one lets the write through."""
+    target = folder.at("target")
+    before = (await folder.look(target)).etag
+    try:
+        await write(if_target_is(WRONG_ETAG))
+    except S3Error:
+        pass
+    else:
+        return False
+    if (await folder.look(target)).etag != before:
+        return False
+    try:
+        await write(if_target_is(before))
+    except S3Error:
+        return False
+    return (await folder.look(target)).etag != before
