@@ -214,9 +214,8 @@ def test_it_keeps_a_ledger_of_its_own(site: Site) -> None:
 @pytest.mark.parametrize("column_type", ["uuid", "text"])
 def test_other_kinds_of_key(site: Site, column_type: str) -> None:
     site.fill([image(n) for n in range(1, 9)])
-    site.database.execute(f"ALTER TABLE avatars ADD COLUMN name {column_type}")
-    site.database.execute(f"UPDATE avatars SET name = md5(id::text)::{column_type}")
-    site.database.execute("ALTER TABLE avatars ALTER name SET NOT NULL, ADD UNIQUE (name)")
+    made = f"GENERATED ALWAYS AS (md5(id::text)::{column_type}) STORED"
+    site.database.execute(f"ALTER TABLE avatars ADD COLUMN name {column_type} NOT NULL {made} UNIQUE")
     site = site.with_environ(SKETCH_DB_KEY_COLUMN="name")
     assert site.run("-y").code == 0
     back = site.run("rollback -y --json", str(site.last_run()))

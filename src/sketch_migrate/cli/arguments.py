@@ -119,7 +119,7 @@ def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
         f"{indent}[--no-clobber HOW] [--config FILE]\n"
         f"{indent}[--json] [--no-progress]\n"
         f"{indent}[--version] [--SETTING VALUE ...]\n"
-        f"       {program} {{{','.join(COMMANDS)}}} [-h] ...",
+        f"       {program} COMMAND [-h] ...",
         description="Copy objects from the legacy to the production bucket, and rewrite the\n"
         "database rows that hold their keys. A good first run is: -v -d -p 1",
         epilog=_commands_help(program, environ),
@@ -176,7 +176,7 @@ def _commands_help(program: str, environ: Mapping[str, str]) -> str:
             break_long_words=False,
             break_on_hyphens=False,
         )
-        lines.append(f"      {command.summary}")
+        lines += textwrap.wrap(command.summary, width=78, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines)
 
 

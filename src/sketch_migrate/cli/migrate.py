@@ -17,7 +17,9 @@ from sketch_migrate.migration.copier import Copier
 from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
+    check_comparing,
     check_reading,
+    check_tagging,
     check_writing,
     store_name,
 )
@@ -56,10 +58,15 @@ class MigrationJob(Job):
     async def prepare(self) -> None:
         """Open the site, try the right to write, and settle how nothing is replaced, by a probe of the store."""
         await super().prepare()
+        if self.options.status_only:
+            return
+        store = self.site.store.retrying(PATIENCE_SECONDS)
+        await check_comparing(store, self.settings)
         if not self._for_writing:
             return
-        store = self.site.store
-        await check_writing(store.retrying(PATIENCE_SECONDS), self.settings)
+        await check_writing(store, self.settings)
+        for note in await check_tagging(store, self.settings):
+            self.terminal.message(f"Note: {note}", logging.WARNING)
         if not self.options.overwrite and await self._begins_with_work():
             await self._settle()
 

@@ -6,6 +6,7 @@ right to write into production is tried by a multipart upload that is begun and 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from sketch_migrate.errors import BucketMissing, ObjectMissing, S3Error, S3Refused
@@ -62,6 +63,34 @@ async def _check_read(store: S3Client, location: Location) -> None:
         return  # deleted since it was listed
     except S3Refused as error:
         raise _refused(error, f"read {location}", "s3:GetObject") from error
+
+
+async def check_comparing(store: S3Client, settings: Settings) -> None:
+    """Try the right to read in production, on a key that is not there. Raises ``S3Error``."""
+    await _check_read(store, Location(settings.production_bucket, settings.production_prefix + PROBE_NAME))
+
+
+async def check_tagging(store: S3Client, settings: Settings) -> list[str]:
+    """Try the rights to tags, on keys that are not there; return what is not allowed.
+
+    Only objects that have tags need them, so that lacking one is worth a note, and no reason to refuse.
+    """
+    source = Location(settings.legacy_bucket, settings.legacy_prefix + PROBE_NAME)
+    target = Location(settings.production_bucket, settings.production_prefix + PROBE_NAME)
+    attempts = (
+        (store.tags(source), "s3:GetObjectTagging", source),
+        (store.tags(target), "s3:GetObjectTagging", target),
+        (store.put_tags(target, []), "s3:PutObjectTagging", target),
+    )
+    answers = await asyncio.gather(*(attempt for attempt, _, _ in attempts), return_exceptions=True)
+    notes = []
+    for answer, (_, right, location) in zip(answers, attempts, strict=True):
+        if isinstance(answer, S3Refused) and answer.code == "AccessDenied":
+            place = str(location).removesuffix(PROBE_NAME)
+            notes.append(f"The S3 user lacks {right} on {place}*: objects with tags will not be migrated. {RIGHTS}")
+        elif isinstance(answer, BaseException) and not isinstance(answer, S3Error):
+            raise answer
+    return notes
 
 
 async def check_writing(store: S3Client, settings: Settings) -> None:
