@@ -66,31 +66,46 @@ async def _check_read(store: S3Client, location: Location) -> None:
 
 
 async def check_comparing(store: S3Client, settings: Settings) -> None:
-    """Try the right to read in production, on a key that is not there. Raises ``S3Error``."""
-    await _check_read(store, Location(settings.production_bucket, settings.production_prefix + PROBE_NAME))
+    """Try the right to read in production. Raises ``S3Error``."""
+    await _check_read(store, await _specimen(store, settings.production_bucket, settings.production_prefix))
 
 
 async def check_tagging(store: S3Client, settings: Settings) -> list[str]:
-    """Try the rights to tags, on keys that are not there; return what is not allowed.
+    """Try the rights to tags, and return what is not allowed.
 
     Only objects that have tags need them, so that lacking one is worth a note, and no reason to refuse.
     """
-    source = Location(settings.legacy_bucket, settings.legacy_prefix + PROBE_NAME)
-    target = Location(settings.production_bucket, settings.production_prefix + PROBE_NAME)
-    attempts = (
-        (store.tags(source), "s3:GetObjectTagging", source),
-        (store.tags(target), "s3:GetObjectTagging", target),
-        (store.put_tags(target, []), "s3:PutObjectTagging", target),
+    source, target = await asyncio.gather(
+        _specimen(store, settings.legacy_bucket, settings.legacy_prefix),
+        _specimen(store, settings.production_bucket, settings.production_prefix),
     )
-    answers = await asyncio.gather(*(attempt for attempt, _, _ in attempts), return_exceptions=True)
+    absent = Location(settings.production_bucket, settings.production_prefix + PROBE_NAME)
+    attempts = (
+        (store.tags(source), "s3:GetObjectTagging", source.bucket, settings.legacy_prefix),
+        (store.tags(target), "s3:GetObjectTagging", target.bucket, settings.production_prefix),
+        (_tag(store, absent), "s3:PutObjectTagging", absent.bucket, settings.production_prefix),
+    )
+    answers = await asyncio.gather(*(attempt for attempt, *_ in attempts), return_exceptions=True)
     notes = []
-    for answer, (_, right, location) in zip(answers, attempts, strict=True):
+    for answer, (_, right, bucket, prefix) in zip(answers, attempts, strict=True):
         if isinstance(answer, S3Refused) and answer.code == "AccessDenied":
-            place = str(location).removesuffix(PROBE_NAME)
-            notes.append(f"The S3 user lacks {right} on {place}*: objects with tags will not be migrated. {RIGHTS}")
+            place = f"s3://{bucket}/{prefix}*"
+            notes.append(f"The S3 user lacks {right} on {place}: objects with tags may not be migrated. {RIGHTS}")
         elif isinstance(answer, BaseException) and not isinstance(answer, S3Error):
             raise answer
     return notes
+
+
+async def _tag(store: S3Client, absent: Location) -> None:
+    """Tag an object that is not there. rclone's server takes the tags for the object: then it is deleted again."""
+    await store.put_tags(absent, [])
+    await store.delete(absent)
+
+
+async def _specimen(store: S3Client, bucket: str, prefix: str) -> Location:
+    """Return an object to try a right on, or a key of none: AWS answers for both, Ceph only for what is there."""
+    page = await store.list_page(bucket, prefix, max_keys=2)
+    return Location(bucket, page.objects[-1].key if page.objects else prefix + PROBE_NAME)
 
 
 async def check_writing(store: S3Client, settings: Settings) -> None:

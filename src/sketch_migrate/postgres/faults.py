@@ -124,6 +124,12 @@ _CONNECT_FAILURES: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], 
         "the encrypted connection to the database could not be set up",
         "Look at DB_SSLMODE and PGSSLROOTCERT: the server's certificate must be one that they allow.",
     ),
+    (  # in front of the next, whose words it contains
+        ("permission denied for database",),
+        DatabaseRefused,
+        "the user lacks the privilege CONNECT on the database",
+        "GRANT CONNECT ON DATABASE … TO the user; the command grants prints all that is needed.",
+    ),
     (
         ('database "', "does not exist"),
         DatabaseRefused,

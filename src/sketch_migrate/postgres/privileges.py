@@ -46,6 +46,9 @@ async def inspect_table(connection: Connection, settings: Settings, *, for_writi
     """
     try:
         return await _inspect(connection, settings, for_writing=for_writing)
+    except psycopg.errors.InsufficientPrivilege as error:  # everyone may read the catalog: it is the schema
+        hint = "GRANT USAGE ON SCHEMA … TO the user; the command grants prints all that is needed."
+        raise DatabaseRefused(f"table {settings.db_table} cannot be looked at: {error}", hint=hint) from error
     except psycopg.Error as error:
         raise translate(error, f"looking at table {settings.db_table}") from error
 
