@@ -16,12 +16,12 @@ from uuid import UUID
 
 import pytest
 
-from sketch_migrate.errors import RunDirectoryError
-from sketch_migrate.ledger import Flip, Ledger
+from sketch_migrate.errors import RunDirectoryError, UsageError
+from sketch_migrate.ledger import Flip, Ledger, PastRun, find_ledgers
 from sketch_migrate.model import Key, Outcome, Reference, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 def _flip(key: Key) -> Flip:
@@ -71,6 +71,119 @@ async def test_problems_are_listed_with_their_reason(tmp_path: Path) -> None:
     ]
 
 
+async def test_what_was_not_flipped_is_on_record_with_a_reason_and_is_no_problem_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    already, superseded = Reference(1, "image/a"), Reference(2, "image/b")
+    async with Ledger(path, description={}) as ledger:
+        await ledger.record_not_flipped([Result(already, Outcome.ALREADY), Result(superseded, Outcome.SUPERSEDED)])
+        assert await ledger.first_unresolved(9) == ()
+        assert len(await ledger.first_unresolved(9, [Outcome.SUPERSEDED])) == 1
+        assert await ledger.without_unresolved([already, superseded]) == [already, superseded], "the next pass may try"
+    assert _read(path, "SELECT key, outcome, reason FROM not_flipped") == [
+        (1, "already", "the row held the new path already"),
+        (2, "superseded", "the application changed or deleted the row meanwhile"),
+    ]
+
+
+async def test_a_row_costs_at_most_200_bytes(tmp_path: Path) -> None:
+    """Of realistic paths; the write-ahead log beside it, which does not grow beyond some megabytes, included."""
+    async with Ledger(tmp_path / "ledger.sqlite", description={}) as ledger:
+        for first in range(0, 100_000, 500):
+            await ledger.record_flips([_realistic(n) for n in range(first, first + 500)], unix_time=1.7e9)
+        while_open = _size_bytes(tmp_path)
+    assert while_open <= 200 * 100_000
+    assert _size_bytes(tmp_path) <= 150 * 100_000
+
+
+def _size_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+def _realistic(number: int) -> Flip:
+    rest = f"2026/{number % 12:02d}/{number % 28:02d}/avatar-{number + 10**8}.png"
+    etag = f"{number * 0x9E3779B97F4A7C15:032x}"
+    return Flip(Reference(10**8 + number, f"image/{rest}"), f"avatar/{rest}", 24_113, etag)
+
+
+async def _pages(run: PastRun, page_flips: int = 5_000) -> list[list[int | str]]:
+    return [[flip.key for flip in page] async for page in run.newest_first(page_flips=page_flips)]
+
+
+async def test_the_past_is_read_newest_first_in_pages(tmp_path: Path) -> None:
+    async with Ledger(tmp_path / "ledger.sqlite", description={"table": "avatars"}) as ledger:
+        await ledger.record_flips([_flip(n) for n in range(5)], unix_time=7.5)
+        await ledger.record_flips([_flip("last"), _flip(UUID(int=5))], unix_time=8.5)
+        with PastRun(tmp_path) as alive:
+            assert await _pages(alive) == [[str(UUID(int=5)), "last", 4, 3, 2, 1, 0]], "also while it is written"
+    with PastRun(tmp_path) as run:
+        assert (run.description, run.flips, run.last_flip_at) == ({"table": "avatars"}, 7, 8.5)
+        assert await _pages(run, page_flips=3) == [[str(UUID(int=5)), "last", 4], [3, 2, 1], [0]]
+    assert find_ledgers(tmp_path) == [tmp_path]
+
+
+@pytest.mark.parametrize("content", [b"", b"SQLite format 3\0"], ids=["empty", "a part of the header"])
+async def test_a_ledger_that_was_barely_begun_has_no_flips(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(content)
+    if content:
+        with pytest.raises(RunDirectoryError, match="is not a database"), PastRun(tmp_path):
+            pass
+        return
+    with PastRun(tmp_path) as run:
+        assert (run.flips, await _pages(run)) == (0, [])
+
+
+def test_a_folder_without_a_ledger_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no ledger"), PastRun(tmp_path):
+        pass
+    with pytest.raises(UsageError, match="there is no folder"):
+        find_ledgers(tmp_path / "absent")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode != 0:
+        pytest.skip("mounting a file system takes root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+async def test_a_full_disk_stops_before_the_flip_and_keeps_what_was_written(small_disk: Path) -> None:
+    kept = 0
+
+    async def fill() -> None:
+        nonlocal kept
+        async with Ledger(small_disk / "ledger.sqlite", description={}) as ledger:
+            while True:
+                await ledger.record_flips([_realistic(n) for n in range(kept, kept + 100)], unix_time=1.0)
+                kept += 100
+
+    with pytest.raises(RunDirectoryError, match="full") as caught:
+        await fill()
+    assert "Free space" in caught.value.hint
+    assert kept > 0
+    with PastRun(small_disk) as run:
+        read = [key for page in await _pages(run) for key in page]
+    assert read == [10**8 + n for n in reversed(range(kept))]
+
+
+@pytest.mark.parametrize("recovered", [False, True])
+def test_a_ledger_on_a_medium_that_cannot_be_written_is_read(small_disk: Path, *, recovered: bool) -> None:
+    """Also that of a killed run, whose last flips are in the write-ahead log, without its shared-memory file."""
+    path = small_disk / "ledger.sqlite"
+    _write_and_kill(path)
+    if recovered:
+        assert _read(path, "PRAGMA wal_checkpoint(TRUNCATE)")[0][0] == 0
+    else:
+        Path(f"{path}-shm").unlink()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with PastRun(small_disk) as run:
+        assert asyncio.run(_pages(run)) == [[1]]
+
+
 async def test_a_ledger_that_cannot_be_made_names_its_file(tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match=r"absent/ledger\.sqlite"):
         async with Ledger(tmp_path / "absent" / "ledger.sqlite", description={}):
@@ -91,14 +204,18 @@ asyncio.run(write())
 """
 
 
-def test_a_recorded_flip_survives_kill_9_and_a_torn_write_behind_it(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.sqlite"
+def _write_and_kill(path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", WRITE_AND_WAIT, str(path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "recorded\n"
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     process.stdout.close()
+
+
+def test_a_recorded_flip_survives_kill_9_and_a_torn_write_behind_it(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    _write_and_kill(path)
     journal = Path(f"{path}-wal")
     assert journal.stat().st_size > 0, "the flip is expected in the write-ahead log: nothing has checkpointed it"
     with journal.open("ab") as file:
