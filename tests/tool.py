@@ -35,7 +35,8 @@ class Finished:
     @property
     def counts(self) -> dict[str, int]:
         """What the summary counts: each outcome, ``scanned`` and ``copied``; empty where it printed no summary."""
-        return {word: int(number.replace(",", "")) for word, number in _COUNT(self.out)}
+        found = {word: int(number.replace(",", "")) for word, number in reversed(_COUNT(self.out))}
+        return dict(reversed(found.items()))  # the table comes first, problems with numbers for keys after it
 
     @property
     def tech_status(self) -> str:
