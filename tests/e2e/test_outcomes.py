@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.site import body_of, counts
+from tests.e2e.site import body_of, counts, problems
 
 if TYPE_CHECKING:
     from tests.e2e.site import Site
-    from tests.tool import Finished
-
-NEEDING_A_PERSON = ("missing", "conflict", "failed")
-
-
-def problems(site: Site, done: Finished) -> dict[str, tuple[str, str]]:
-    """The list of problems of the last run: path to outcome and reason. It has each of them once, and says where."""
-    file = site.last_run() / "problems.csv"
-    total = sum(done.counts[outcome] for outcome in NEEDING_A_PERSON)
-    if not total:
-        assert not file.exists()
-        return {}
-    assert f"Problems:  runs/{site.last_run().name}/problems.csv" in done.out
-    with file.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    assert len({row["key"] for row in rows}) == len(rows) == total
-    table = site.database.paths()
-    assert [table[int(row["key"])] for row in rows] == [row["path"] for row in rows]
-    return {row["path"]: (row["outcome"], row["reason"]) for row in rows}
 
 
 def test_every_outcome_of_objects_at_once(any_site: Site) -> None:
