@@ -23,7 +23,9 @@ def parsed(*words: str) -> Invocation:
 
 
 def test_no_flag_at_all_migrates_with_the_defaults() -> None:
-    assert parsed() == Invocation(command="migrate", options=Options(), config_file=None, setting_flags={}, arguments=None)
+    assert parsed() == Invocation(
+        command="migrate", options=Options(), config_file=None, setting_flags={}, arguments=None
+    )
     assert (Options().parallelization_level, Options().batch_size, Options().limit) == (4, 500, 0)
 
 
