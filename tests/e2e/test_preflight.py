@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import shutil
 import socketserver
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sketch_migrate.demo.process import free_port
+from sketch_migrate.demo.servers import PostgresServer, postgres_server
 from tests.e2e.site import Site
-from tests.servers.databases import Database, fresh_database
+from tests.servers.databases import DEBIAN_PROGRAMS, FAST_AND_LOOSE, Database, fresh_database
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.servers.s3_faults import Answer
 from tests.servers.stores import fresh_buckets
@@ -22,7 +27,6 @@ from tests.tool import Finished, run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sketch_migrate.demo.servers import PostgresServer
     from tests.e2e.site import Facts
     from tests.servers.stores import StoreServer
 
@@ -193,17 +197,46 @@ def test_a_view_is_no_table(site: Site) -> None:
     check_refused(site.with_environ(SKETCH_DB_TABLE="seen").run("-y"), 3, "seen is not a table")
 
 
-def test_a_database_that_wants_tls(site: Site, private_postgres: PostgresServer) -> None:
-    server = private_postgres
-    with server.connect() as connection:
-        ((rules,),) = connection.execute("SHOW hba_file").fetchall()
-        with open(rules, "w", encoding="utf-8") as file:  # noqa: PTH123 - the server's own name for it
-            file.write("hostnossl all all all reject\nhost all all all scram-sha-256\n")
-        connection.execute("SELECT pg_reload_conf()")
-    there = Database(server.host, server.port, server.dbname, server.user, server.password)
-    done = site.at(database=there).run("-y")
+@pytest.fixture
+def tls_postgres(tmp_path: Path) -> Iterator[tuple[PostgresServer, Path]]:
+    """Debian's PostgreSQL, which lets nobody in without TLS; and the file of its certificate."""
+    if not DEBIAN_PROGRAMS.exists():
+        pytest.skip("the PostgreSQL of the wheel was built without TLS, and Debian's is not installed")
+    certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
+    wanted = (
+        f"-days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -keyout {key.name} -out {certificate.name}"
+    )
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *wanted.split()]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    with postgres_server(programs=DEBIAN_PROGRAMS, options=FAST_AND_LOOSE) as server:
+        with server.connect() as connection:
+            ((folder, rules),) = connection.execute(
+                "SELECT current_setting('data_directory'), current_setting('hba_file')"
+            ).fetchall()
+            for file in (certificate, key):
+                installed = Path(shutil.copy(file, folder))
+                os.chown(installed, Path(rules).stat().st_uid, Path(rules).stat().st_gid)
+                installed.chmod(0o600)
+            Path(rules).write_text("hostssl all all all scram-sha-256\n", encoding="utf-8")
+            connection.execute("ALTER SYSTEM SET ssl = on")
+            connection.execute("SELECT pg_reload_conf()")
+        yield server, certificate
+
+
+def test_a_database_that_wants_tls(site: Site, tls_postgres: tuple[PostgresServer, Path]) -> None:
+    server, certificate = tls_postgres
+    there = site.at(database=Database(server.host, server.port, server.dbname, server.user, server.password))
+    done = there.with_environ(SKETCH_DB_SSLMODE="disable").run("-y")
     check_refused(done, 3, "encrypted connection", f"127.0.0.1:{server.port}")
     assert "DB_SSLMODE" in done.err
+    strict = there.with_environ(SKETCH_DB_SSLMODE="verify-full")
+    done = strict.run("-y")
+    check_refused(done, 3, "encrypted connection", f"127.0.0.1:{server.port}")
+    assert "PGSSLROOTCERT" in done.err
+    # the connection is made: what is missing now is the table
+    for trusting in (there, there.with_environ(SKETCH_DB_SSLMODE="require")):
+        check_refused(trusting.run("-y"), 3, "there is no table avatars")
+    check_refused(strict.with_environ(PGSSLROOTCERT=str(certificate)).run("-y"), 3, "there is no table avatars")
 
 
 @contextlib.contextmanager

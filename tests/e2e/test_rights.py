@@ -70,6 +70,14 @@ def test_a_missing_right(owner: Site, legacy: list[str], production: list[str], 
     assert owner.facts() == before
 
 
+def test_the_right_to_call_an_upload_off_is_asked_for(owner: Site) -> None:
+    before = owner.facts()
+    done = as_other(owner, legacy=LIST + READ, production=LIST + READ + ["s3:PutObject"]).run("-y")
+    check_refused(done, 3, f"s3://{owner.store.production_bucket}/avatar/", "was not called off")
+    assert "hint:  Allow s3:AbortMultipartUpload" in done.err
+    assert owner.facts() == before
+
+
 @pytest.mark.parametrize("flags", ["-y", "-yw"])
 def test_the_rights_that_are_enough(owner: Site, flags: str) -> None:
     before = owner.facts()
