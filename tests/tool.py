@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pexpect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 SCRIPT = Path(__file__).parents[1] / "sketch_migrate.py"
 
@@ -48,11 +48,16 @@ class Finished:
 _COUNT = re.compile(r"^  ([a-z]+) +([\d,]+)  \w", re.MULTILINE).findall
 
 
-def start(*args: str, environ: Mapping[str, str], cwd: Path) -> subprocess.Popen[str]:
-    """Start ``sketch_migrate.py`` without a terminal, with only these variables, in ``cwd``: ``runs`` is made there."""
+def start(
+    *args: str, environ: Mapping[str, str], cwd: Path, program: Sequence[str | Path] = (SCRIPT,)
+) -> subprocess.Popen[str]:
+    """Start ``sketch_migrate.py`` without a terminal, with only these variables, in ``cwd``: ``runs`` is made there.
+
+    ``program`` is what Python is to run instead of it: ``("-c", "code")``.
+    """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     return subprocess.Popen(
-        [sys.executable, SCRIPT, *args],
+        [sys.executable, *program, *args],
         env={**kept, **_CLEAN, **environ},
         cwd=cwd,
         stdin=subprocess.DEVNULL,
