@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -148,3 +149,15 @@ def problems(site: Site, done: Finished) -> dict[str, tuple[str, str]]:
     table = site.database.paths()
     assert [table[int(row["key"])] for row in rows] == [row["path"] for row in rows]
     return {row["path"]: (row["outcome"], row["reason"]) for row in rows}
+
+
+def check_refused(done: Finished, code: int, *names: str) -> None:
+    """It ended with that code, an error that names these things, and a hint; no traceback; no result."""
+    assert done.code == code, done
+    error = re.search(r"^error: (.*)$", done.err, re.MULTILINE)
+    assert error is not None, done
+    for name in names:
+        assert name in error[1], done
+    assert re.search(r"^hint:  \S", done.err, re.MULTILINE), done
+    assert "Traceback" not in done.err + done.out
+    assert done.out == ""

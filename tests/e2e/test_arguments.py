@@ -63,10 +63,10 @@ def test_flags_in_every_form_have_their_effect(filled: Site, words: list[str]) -
     assert filled.database.paths() == FLIPPED
 
 
-@pytest.mark.parametrize("flag", ["-p", "-b", "--parallelization-level", "--batch-size"])
-@pytest.mark.parametrize("number", ["0", "-1", "abc", "1.5", ""])
+@pytest.mark.parametrize("flag", ["-p", "-b"])
+@pytest.mark.parametrize("number", ["0", "-1", "abc"])
 def test_a_number_that_is_none(tmp_path: Path, flag: str, number: str) -> None:
-    done = run(f"{flag}={number}" if flag.startswith("--") else f"{flag}{number}", environ={}, cwd=tmp_path)
+    done = run("-y", flag, number, environ={}, cwd=tmp_path)
     assert done.code == 2
     assert "usage: sketch_migrate.py [-h]" in done.err
     assert re.search(rf"^error: .*{flag}", done.err, re.MULTILINE), done.err

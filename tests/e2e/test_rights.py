@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.site import Site, counts
-from tests.e2e.test_preflight import check_refused
+from tests.e2e.site import Site, check_refused, counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
