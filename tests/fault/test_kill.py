@@ -90,7 +90,7 @@ def test_killed_at_random_moments(
     left = 2 * ROWS
     for _ in range(KILLS_IN_A_ROUND):
         flags = ["-p", str(dice.randint(1, 4)), "-b", str(dice.randint(3, 30))]
-        looks = s3_proxy.count("head") + 1 + dice.randint(1, math.ceil(0.7 * left))  # one is of the checks before it
+        looks = s3_proxy.count("head") + 2 + dice.randint(1, math.ceil(0.7 * left))  # two are of the checks before it
         process = world.start(*flags, store=rclone_store.via(s3_proxy.endpoint_url))
         s3_proxy.wait_for_requests(looks, "head")
         time.sleep(dice.uniform(0, 0.01))  # anywhere between two requests

@@ -219,7 +219,7 @@ def test_the_database_is_gone_in_the_middle(
 
 def test_a_locked_row_holds_up_no_other(world: World) -> None:
     with locked_row(world.database, 7):
-        run = world.migrate(lock_timeout_ms=IMPATIENT_MS)
+        run = world.migrate("-b", "6", lock_timeout_ms=IMPATIENT_MS)
     assert run.code == 1, run.err
     assert run.outcomes == {"migrated": ROWS - 1, "failed": 1}
     assert "lock timeout" in run.reasons[7]
@@ -281,12 +281,13 @@ def test_flips_committed_unseen_are_ours_though_the_batch_is_halved_afterwards(
 def test_a_deadlock_with_the_application_is_survived(world: World, postgres_proxy: PostgresFaultProxy) -> None:
     """The application holds a row late in the batch and wants an early one; the tool holds that and wants the late."""
     with world.database.connect() as application, world.database.connect() as watcher:
+        application.execute("SET deadlock_timeout = '1min'")  # whoever looks first is the victim: not the application
         application.execute("BEGIN; SELECT FROM avatars WHERE id = 20 FOR UPDATE")
         process = world.start("-p", "1", database=world.database.via(postgres_proxy.port))
         postgres_proxy.wait_until(lambda: any(map(is_update, postgres_proxy.statements)))
         while not watcher.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
             assert process.poll() is None
-        application.execute("SELECT FROM avatars WHERE id = 1 FOR UPDATE")  # returns when the tool was the victim
+        application.execute("SELECT FROM avatars WHERE id = 1 FOR UPDATE")  # returns when the tool has let go
         application.execute("ROLLBACK")
     run = world.finish(process)
     assert [s for s in postgres_proxy.statements if s.startswith("ROLLBACK")], "there was no deadlock"
