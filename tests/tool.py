@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pexpect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 SCRIPT = Path(__file__).parents[1] / "sketch_migrate.py"
 
@@ -35,7 +35,8 @@ class Finished:
     @property
     def counts(self) -> dict[str, int]:
         """What the summary counts: each outcome, ``scanned`` and ``copied``; empty where it printed no summary."""
-        return {word: int(number.replace(",", "")) for word, number in _COUNT(self.out)}
+        found = {word: int(number.replace(",", "")) for word, number in reversed(_COUNT(self.out))}
+        return dict(reversed(found.items()))  # the table comes first, problems with numbers for keys after it
 
     @property
     def tech_status(self) -> str:
@@ -47,11 +48,16 @@ class Finished:
 _COUNT = re.compile(r"^  ([a-z]+) +([\d,]+)  \w", re.MULTILINE).findall
 
 
-def start(*args: str, environ: Mapping[str, str], cwd: Path) -> subprocess.Popen[str]:
-    """Start ``sketch_migrate.py`` without a terminal, with only these variables, in ``cwd``: ``runs`` is made there."""
+def start(
+    *args: str, environ: Mapping[str, str], cwd: Path, program: Sequence[str | Path] = (SCRIPT,)
+) -> subprocess.Popen[str]:
+    """Start ``sketch_migrate.py`` without a terminal, with only these variables, in ``cwd``: ``runs`` is made there.
+
+    ``program`` is what Python is to run instead of it: ``("-c", "code")``.
+    """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     return subprocess.Popen(
-        [sys.executable, SCRIPT, *args],
+        [sys.executable, *program, *args],
         env={**kept, **_CLEAN, **environ},
         cwd=cwd,
         stdin=subprocess.DEVNULL,

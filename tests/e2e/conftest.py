@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.site import Site
+from tests.e2e.site import Facts, Site
+from tests.servers.databases import fresh_database
+from tests.servers.stores import fresh_buckets
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from sketch_migrate.demo.servers import PostgresServer
     from tests.servers.databases import Database
-    from tests.servers.stores import Store
+    from tests.servers.stores import Store, StoreServer
 
 
 @pytest.fixture
@@ -31,3 +35,22 @@ def moto_site(database: Database, moto_store: Store, tmp_path: Path) -> Site:
 def any_site(database: Database, store: Store, tmp_path: Path) -> Site:
     """The same on every store in turn."""
     return Site(database, store, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def _untouched(
+    postgres: PostgresServer, rclone: StoreServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Site, Facts]]:
+    """The site of ``untouched_site``, and its facts."""
+    with fresh_database(postgres) as database, fresh_buckets(rclone) as store:
+        site = Site(database, store, tmp_path_factory.mktemp("untouched"))
+        site.fill(["image/1.png", "image/2.png", "avatar/3.png"])
+        yield site, site.facts()
+
+
+@pytest.fixture
+def untouched_site(_untouched: tuple[Site, Facts]) -> Iterator[Site]:
+    """A small site that all tests of a module share, as none may change it: it is the same at the end of each."""
+    site, before = _untouched
+    yield site
+    assert site.facts() == before

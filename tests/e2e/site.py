@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from tests.servers.databases import Database
     from tests.servers.stores import Store
     from tests.tool import Finished
+
+
+NEEDING_A_PERSON = ("missing", "conflict", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +133,31 @@ def counts(**numbers: int) -> dict[str, int]:
     outcomes = dict.fromkeys(("migrated", "already", "superseded", "missing", "conflict", "failed"), 0)
     outcomes |= {word: number for word, number in numbers.items() if word in outcomes}
     return {**outcomes, "scanned": sum(outcomes.values()), "copied": numbers.get("copied", 0)}
+
+
+def problems(site: Site, done: Finished) -> dict[str, tuple[str, str]]:
+    """The list of problems of the last run: path to outcome and reason. It has each of them once, and says where."""
+    file = site.last_run() / "problems.csv"
+    total = sum(done.counts[outcome] for outcome in NEEDING_A_PERSON)
+    if not total:
+        assert not file.exists()
+        return {}
+    assert f"Problems:  runs/{site.last_run().name}/problems.csv" in done.out
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert len({row["key"] for row in rows}) == len(rows) == total
+    table = site.database.paths()
+    assert [table[int(row["key"])] for row in rows] == [row["path"] for row in rows]
+    return {row["path"]: (row["outcome"], row["reason"]) for row in rows}
+
+
+def check_refused(done: Finished, code: int, *names: str) -> None:
+    """It ended with that code, an error that names these things, and a hint; no traceback; no result."""
+    assert done.code == code, done
+    error = re.search(r"^error: (.*)$", done.err, re.MULTILINE)
+    assert error is not None, done
+    for name in names:
+        assert name in error[1], done
+    assert re.search(r"^hint:  \S", done.err, re.MULTILINE), done
+    assert "Traceback" not in done.err + done.out
+    assert done.out == ""

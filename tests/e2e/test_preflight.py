@@ -2,62 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import socketserver
-import threading
-from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sketch_migrate.demo.process import free_port
-from tests.e2e.site import Site
-from tests.servers.databases import Database, fresh_database
-from tests.servers.s3_fault_proxy import S3FaultProxy
-from tests.servers.s3_faults import Answer
-from tests.servers.stores import fresh_buckets
-from tests.tool import Finished, run
+from tests.e2e.site import check_refused
+from tests.tool import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sketch_migrate.demo.servers import PostgresServer
-    from tests.e2e.site import Facts
-    from tests.servers.stores import StoreServer
-
-PATHS = ["image/1.png", "image/2.png", "avatar/3.png"]
-
-
-@pytest.fixture(scope="module")
-def untouched(
-    postgres: PostgresServer, rclone: StoreServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Site, Facts]]:
-    """A site for all of these tests, as none of them may change it; and its facts."""
-    with fresh_database(postgres) as database, fresh_buckets(rclone) as store:
-        site = Site(database, store, tmp_path_factory.mktemp("untouched"))
-        site.fill(PATHS)
-        yield site, site.facts()
+    from tests.e2e.site import Site
 
 
 @pytest.fixture
-def site(untouched: tuple[Site, Facts]) -> Iterator[Site]:
-    """The site, which is the same at the end of each test."""
-    site, before = untouched
-    yield site
-    assert site.facts() == before
-
-
-def check_refused(done: Finished, code: int, *names: str) -> None:
-    """It ended with that code, an error that names these things, and a hint; no traceback; no result."""
-    assert done.code == code, done
-    error = re.search(r"^error: (.*)$", done.err, re.MULTILINE)
-    assert error is not None, done
-    for name in names:
-        assert name in error[1], done
-    assert re.search(r"^hint:  \S", done.err, re.MULTILINE), done
-    assert "Traceback" not in done.err + done.out
-    assert done.out == ""
+def site(untouched_site: Site) -> Site:
+    """A site that no test here may change."""
+    return untouched_site
 
 
 DATABASE_FAULTS = {
@@ -191,97 +152,6 @@ def test_a_unique_column_without_null_is_a_key(site: Site) -> None:
 def test_a_view_is_no_table(site: Site) -> None:
     site.database.execute("CREATE VIEW seen AS SELECT * FROM avatars")
     check_refused(site.with_environ(SKETCH_DB_TABLE="seen").run("-y"), 3, "seen is not a table")
-
-
-def test_a_database_that_wants_tls(site: Site, private_postgres: PostgresServer) -> None:
-    server = private_postgres
-    with server.connect() as connection:
-        ((rules,),) = connection.execute("SHOW hba_file").fetchall()
-        with open(rules, "w", encoding="utf-8") as file:  # noqa: PTH123 - the server's own name for it
-            file.write("hostnossl all all all reject\nhost all all all scram-sha-256\n")
-        connection.execute("SELECT pg_reload_conf()")
-    there = Database(server.host, server.port, server.dbname, server.user, server.password)
-    done = site.at(database=there).run("-y")
-    check_refused(done, 3, "encrypted connection", f"127.0.0.1:{server.port}")
-    assert "DB_SSLMODE" in done.err
-
-
-@contextlib.contextmanager
-def served(handler: type[socketserver.BaseRequestHandler]) -> Iterator[int]:
-    """Run a TCP server for the length of the block; give its port."""
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
-
-
-@pytest.mark.parametrize(
-    "greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"J\0\0\0\n8.0.36\0", b"SSH-2.0-OpenSSH_9.2p1\r\n"], ids=repr
-)
-def test_a_port_of_something_else(site: Site, greeting: bytes) -> None:
-    class Greet(socketserver.BaseRequestHandler):
-        """Say something to whoever says something, and hang up."""
-
-        def handle(self) -> None:
-            self.request.recv(100)
-            self.request.sendall(greeting)
-
-    with served(Greet) as port:
-        check_refused(site.with_environ(SKETCH_DB_PORT=str(port)).run("-y"), 3, "not PostgreSQL", f"127.0.0.1:{port}")
-
-
-class _NotS3(BaseHTTPRequestHandler):
-    """A web server, but not that of a store."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        """Answer as web servers do."""
-        page = b"<!DOCTYPE html><html><body>Welcome!</body></html>"
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", str(len(page)))
-        self.end_headers()
-        self.wfile.write(page)
-
-    def log_message(self, *_: Any) -> None:
-        """Keep quiet."""
-
-
-def test_an_endpoint_that_is_no_store(site: Site) -> None:
-    with served(_NotS3) as port:
-        wrong = site.with_environ(SKETCH_S3_ENDPOINT_URL=f"http://127.0.0.1:{port}")
-        done = wrong.run("-y")
-    check_refused(done, 3, site.store.legacy_bucket, "Welcome")
-    assert "S3_ENDPOINT_URL" in done.err
-
-
-def wrong_region(named: str) -> Answer:
-    region = f"<Region>{named}</Region>" if named else ""
-    document = f"<Error><Code>AuthorizationHeaderMalformed</Code><Message>the region is wrong</Message>{region}</Error>"
-    return Answer("wrong_region", 400, document.encode())
-
-
-def test_a_wrong_region_that_the_store_does_not_name(site: Site) -> None:
-    with S3FaultProxy(site.store.endpoint_url) as s3:
-        s3.on(wrong_region(""))
-        done = site.at(store=site.store.via(s3.endpoint_url)).run("-y")
-        assert s3.hits["wrong_region"] > 0
-    check_refused(done, 3, site.store.legacy_bucket, "AuthorizationHeaderMalformed")
-    assert "S3_REGION" in done.err
-
-
-def test_a_wrong_region_that_the_store_names_is_followed_and_said(site: Site) -> None:
-    with S3FaultProxy(site.store.endpoint_url) as s3:
-        s3.on(wrong_region("eu-north-1"), when=lambda request: "/us-east-1/s3/" in request.headers["authorization"])
-        done = site.at(store=site.store.via(s3.endpoint_url)).run("-st")
-        assert s3.hits["wrong_region"] == 2  # once for each bucket
-    assert (done.code, done.tech_status) == (0, "tech_status 2,1,2,1,3"), done
-    assert f"bucket {site.store.legacy_bucket} is in region eu-north-1" in done.err
-    assert "set S3_REGION=eu-north-1" in done.err
 
 
 def test_a_folder_that_cannot_hold_the_run(site: Site) -> None:

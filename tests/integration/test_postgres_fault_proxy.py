@@ -109,6 +109,23 @@ def test_stall_at_a_statement(
     assert database.paths() == {1: "avatar/a.png"}
 
 
+def test_stall_of_the_reply_to_the_commit_of_a_flip(
+    database: Database, proxy: PostgresFaultProxy, connection: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    proxy.stall_at("^COMMIT", after="^UPDATE", after_server=True)
+    connection.execute("SELECT 1")
+    connection.commit()
+    assert not proxy.hits  # it commits no flip
+    connection.execute(FLIP, ["avatar/a.png"])
+    committing = threading.Thread(target=connection.commit)
+    committing.start()
+    proxy.wait_for_hit("stall")
+    assert committing.is_alive()
+    assert database.paths() == {1: "avatar/a.png"}
+    proxy.release()
+    committing.join()
+
+
 def test_stall_of_everything(proxy: PostgresFaultProxy, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
     proxy.stall()
     asking = threading.Thread(target=connection.execute, args=("SELECT 1",))

@@ -25,15 +25,16 @@ When: TypeAlias = Literal["before", "reply_lost"]
 class _Rule:
     """Which running statement a fault befalls. The names of faults are those in ``hits``."""
 
-    name: Literal["cut", "reply_lost", "stall"]
+    name: Literal["cut", "reply_lost", "stall", "reply_stalls"]
     pattern: re.Pattern[str]
+    after: re.Pattern[str]
     skip: int
     times: int | None
     seen: int = 0
 
-    def strikes(self, statement: str) -> bool:
-        """Decide for one statement, and count it."""
-        if not self.pattern.search(statement):
+    def strikes(self, statement: str, transaction: list[str]) -> bool:
+        """Decide for one statement, the last of its transaction so far, and count it."""
+        if not self.pattern.search(statement) or not any(map(self.after.search, transaction)):
             return False
         self.seen += 1
         return self.skip < self.seen and (self.times is None or self.seen <= self.skip + self.times)
@@ -59,17 +60,24 @@ class PostgresFaultProxy(ProxyThread):
         self.statements: list[str] = []
         self.before_statement: Callable[[str], None] | None = None
 
-    def cut_at(self, pattern: str, *, skip: int = 0, times: int | None = 1, when: When = "before") -> None:
+    def cut_at(
+        self, pattern: str, *, after: str = "", skip: int = 0, times: int | None = 1, when: When = "before"
+    ) -> None:
         """Reset the connection at a statement that matches (a regular expression, any case).
 
         Before it is forwarded, so that the server never runs it; or ``reply_lost``: the server runs it and says so to
-        nobody. ``skip`` statements that match pass first.
+        nobody. ``skip`` statements that match pass first. ``after`` is to match a statement of the same transaction:
+        a COMMIT by itself does not tell what it commits.
         """
-        self._rules.append(_Rule("cut" if when == "before" else "reply_lost", _compile(pattern), skip, times))
+        name: Literal["cut", "reply_lost"] = "cut" if when == "before" else "reply_lost"
+        self._rules.append(_Rule(name, _compile(pattern), _compile(after), skip, times))
 
-    def stall_at(self, pattern: str, *, skip: int = 0, times: int | None = 1) -> None:
-        """Keep a statement that matches back until ``release``."""
-        self._rules.append(_Rule("stall", _compile(pattern), skip, times))
+    def stall_at(
+        self, pattern: str, *, after: str = "", skip: int = 0, times: int | None = 1, after_server: bool = False
+    ) -> None:
+        """Keep a statement that matches back until ``release``; with ``after_server``, the reply to it instead."""
+        name: Literal["stall", "reply_stalls"] = "reply_stalls" if after_server else "stall"
+        self._rules.append(_Rule(name, _compile(pattern), _compile(after), skip, times))
 
     def clear(self) -> None:
         """Forget all rules for statements."""
@@ -117,18 +125,22 @@ class PostgresFaultProxy(ProxyThread):
             self._record("stall")
             await flowing.wait()
 
-    async def reach(self, statement: str) -> str:
+    async def reach(self, statement: str, transaction: list[str]) -> str:
         """Do what is to be done before a statement; return the name of the fault that is left for the session."""
         self.statements.append(statement)
         self._record()
         if self.before_statement is not None:
             await asyncio.to_thread(self.before_statement, statement)
-        fault = next((rule.name for rule in self._rules if rule.strikes(statement)), "")
+        fault = next((rule.name for rule in self._rules if rule.strikes(statement, transaction)), "")
         if fault == "stall":
-            released = self._released
-            self._record(fault)
-            await released.wait()
+            await self.hold()
         return fault
+
+    async def hold(self) -> None:
+        """Wait until ``release``."""
+        released = self._released
+        self._record("stall")
+        await released.wait()
 
     def did(self, fault: str) -> None:
         """Record a fault that a session has done."""
@@ -173,7 +185,8 @@ class _Session:
         self._server = server
         self._parsed: dict[bytes, str] = {}
         self._bound: dict[bytes, str] = {}
-        self._reply_is_lost = False
+        self._transaction: list[str] = []
+        self._fault = ""  # what is to happen to the reply
 
     async def run(self) -> None:
         """Pass messages both ways until one side leaves."""
@@ -199,12 +212,16 @@ class _Session:
             await self._proxy.pass_gate()
             statement = self._follow(kind, body)
             if statement is not None:
-                fault = await self._proxy.reach(statement)
+                if statement.upper().startswith("BEGIN"):
+                    self._transaction.clear()
+                self._transaction.append(statement)
+                fault = await self._proxy.reach(statement, self._transaction)
                 if fault == "cut":
                     self._proxy.did(fault)
                     self.cut()
                     return
-                self._reply_is_lost = self._reply_is_lost or fault == "reply_lost"
+                if fault.startswith("reply"):
+                    self._fault = fault
             self._server.write(wire)
             await self._server.drain()
 
@@ -223,7 +240,10 @@ class _Session:
         while True:
             kind, _, wire = await _read_message(self._server_reader)
             await self._proxy.pass_gate()
-            if not self._reply_is_lost:
+            if self._fault == "reply_stalls":
+                self._fault = ""
+                await self._proxy.hold()
+            if self._fault != "reply_lost":
                 self._client.write(wire)
                 await self._client.drain()
             elif kind == b"Z":  # ReadyForQuery: it is done

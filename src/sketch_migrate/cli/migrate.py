@@ -172,6 +172,7 @@ class MigrationJob(Job):
 
     async def _check_access(self) -> None:
         await check_reading(self.site.store, self.settings)
+        await check_comparing(self.site.store, self.settings)
         if not self.options.dry_run:
             await check_writing(self.site.store, self.settings)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -154,9 +154,10 @@ class Copier:
         self._group = asyncio.TaskGroup()
         self._waiting: deque[_Batch] = deque()
         self._working = 0
+        self._on_the_way: dict[str, asyncio.Future[Copied] | None] = {}  # by target key; None: nobody else waits for it
         self._check = asyncio.Lock()
         self._usable_at = 0.0
-        self._begun = 0
+        self._copied = 0
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -188,11 +189,33 @@ class Copier:
             if batch.taken == len(batch.moves):
                 self._waiting.popleft()
             if not self._stop.requested:
-                batch.verdicts[index] = await self._judge(batch.moves[index])
+                batch.verdicts[index] = await self._judge_once(batch.moves[index])
             batch.unfinished -= 1
             if batch.unfinished == 0 and not batch.done.done():
                 batch.done.set_result(None)
         self._working -= 1
+
+    async def _judge_once(self, move: Move) -> Copied:
+        """Bring one object, once for all rows that name it at that moment.
+
+        A second look at an object on its way sees a difference that is none where a store shows it half written
+        (rclone does), and a picture that a million rows share is not copied by a hundred workers at once.
+        """
+        key = move.target.key
+        if key in self._on_the_way:
+            shared: asyncio.Future[Copied] = self._on_the_way[key] or asyncio.get_running_loop().create_future()
+            self._on_the_way[key] = shared
+            verdict = await asyncio.shield(shared)
+            return replace(verdict, verdict=Verdict.IN_PLACE) if verdict.may_flip else verdict
+        self._on_the_way[key] = None
+        verdict = Copied(Verdict.UNTOUCHED)
+        try:
+            verdict = await self._judge(move)
+        finally:
+            waited_for = self._on_the_way.pop(key)
+            if waited_for is not None:
+                waited_for.set_result(verdict)
+        return verdict
 
     async def _judge(self, move: Move) -> Copied:
         """Bring one object; what a stop cut short is untouched, and begun again by the next run."""
@@ -268,9 +291,9 @@ class Copier:
 
     async def _placed(self, move: Move, done: Placed) -> Copied:
         """Note the size, which a copy does not tell, now and then by a look."""
-        self._begun += 1
+        self._copied += 1
         size_bytes = done.size_bytes
-        if size_bytes is None and self._begun % MEASURE_ONE_IN == 1:
+        if size_bytes is None and self._copied % MEASURE_ONE_IN == 1:
             info = await self._look(move.target)
             size_bytes = info.size_bytes if info else None
         return Copied(Verdict.COPIED, size_bytes=size_bytes, etag=done.etag, guarded=done.guarded)

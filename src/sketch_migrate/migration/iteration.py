@@ -16,7 +16,7 @@ from sketch_migrate.ledger import Flip
 from sketch_migrate.mapping import Unmappable
 from sketch_migrate.migration.copier import Copied, Verdict
 from sketch_migrate.model import Key, Outcome, Result
-from sketch_migrate.postgres.references import Flipped, flip
+from sketch_migrate.postgres.references import Flipped, flip, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,16 +54,19 @@ class Iteration:
         """
         moves = self._plan(references, results)
         ready: list[tuple[Move, Copied]] = []
+        stuck: list[tuple[Move, Copied]] = []
         for move, copied in zip(moves, await self.copier.copy_all(moves), strict=True):
             if copied.may_flip:
                 ready.append((move, copied))
             elif copied.verdict is not Verdict.UNTOUCHED:
-                results.append(Result(move.reference, _OUTCOME_OF[copied.verdict], copied.reason))
+                stuck.append((move, copied))
         try:
             if self.dry_run:
                 results += [_migrated(*entry) for entry in ready]
             elif ready:
                 await self._flip(ready, results)
+            if stuck:
+                await self._look_again(stuck, results)
         finally:
             others = [result for result in results if result.outcome is not Outcome.MIGRATED]
             if others:
@@ -77,6 +80,22 @@ class Iteration:
             except Unmappable as reason:
                 results.append(Result(reference, Outcome.FAILED, str(reason)))
         return moves
+
+    async def _look_again(self, stuck: Sequence[tuple[Move, Copied]], results: list[Result]) -> None:
+        """Say what became of references whose object cannot be brought: nobody is needed where the row has changed."""
+        keys = [move.reference.key for move, _ in stuck]
+
+        async def work(connection: Connection) -> dict[Key, str | None]:
+            return await look_up(connection, self.table, keys)
+
+        now = await self.session.run(work, doing="looking at references again")
+        for move, copied in stuck:
+            path = now.get(move.reference.key)
+            if path == move.reference.path:
+                results.append(Result(move.reference, _OUTCOME_OF[copied.verdict], copied.reason))
+            else:
+                changed = Outcome.ALREADY if path == move.new_path else Outcome.SUPERSEDED
+                results.append(Result(move.reference, changed))
 
     async def _flip(self, ready: Sequence[tuple[Move, Copied]], results: list[Result]) -> None:
         """Record and flip; the batch is halved around rows that the database does not accept.

@@ -35,7 +35,7 @@ async def check_database(database: Database, settings: Settings, *, for_writing:
 
 async def check_reading(store: S3Client, settings: Settings) -> list[str]:
     """Try to list both sides and to read a legacy object; return what could not be tried. Raises ``S3Error``."""
-    first = ""
+    nothing_to_read: list[str] = []
     for side, bucket, prefix in (
         ("LEGACY", settings.legacy_bucket, settings.legacy_prefix),
         ("PRODUCTION", settings.production_bucket, settings.production_prefix),
@@ -48,12 +48,13 @@ async def check_reading(store: S3Client, settings: Settings) -> list[str]:
             ) from error
         except S3Refused as error:
             raise _refused(error, f"list s3://{bucket}/{prefix}", "s3:ListBucket") from error
-        if side == "LEGACY" and page.objects:
-            first = page.objects[-1].key  # the first may be a folder marker: the prefix itself
-    if not first:
-        return [f"No object is under s3://{settings.legacy_bucket}/{settings.legacy_prefix}: reading was not tried."]
-    await _check_read(store, Location(settings.legacy_bucket, first))
-    return []
+        if side == "PRODUCTION":
+            continue  # not every command reads there: see check_comparing
+        if page.objects:  # the first may be a folder marker: the prefix itself
+            await _check_read(store, Location(bucket, page.objects[-1].key))
+        else:
+            nothing_to_read.append(f"No object is under s3://{bucket}/{prefix}: reading was not tried.")
+    return nothing_to_read
 
 
 async def _check_read(store: S3Client, location: Location) -> None:

@@ -15,7 +15,7 @@ from sketch_migrate.errors import UsageError
 from sketch_migrate.migration.copier import Copied, Copier, Verdict
 from sketch_migrate.migration.runner import Finished, Migration, take_through
 from sketch_migrate.model import Key, Outcome, Reference, Result, Tally
-from sketch_migrate.postgres.references import read_paths
+from sketch_migrate.postgres.references import look_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -138,7 +138,7 @@ class _Reader:
 
     async def _present_paths(self, keys: list[Key], session: Session) -> dict[Key, str | None]:
         async def read(connection: Connection) -> dict[Key, str | None]:
-            return await read_paths(connection, self._back.table, keys)
+            return await look_up(connection, self._back.table, keys)
 
         return await session.run(read, doing="reading references") if keys else {}
 

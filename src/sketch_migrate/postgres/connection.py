@@ -11,8 +11,9 @@ import asyncio
 import logging
 import os
 import random
+import socket
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import psycopg
@@ -22,7 +23,7 @@ from sketch_migrate.errors import DatabaseUnreachable
 from sketch_migrate.postgres.faults import Fault, classify, connect_failure, describe, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
     from types import TracebackType
 
     from sketch_migrate.settings import Settings
@@ -37,7 +38,7 @@ LONGEST_WAIT_SECONDS = 5.0
 CONTENTION_ATTEMPTS = 4
 """How often a unit of work is repeated as a whole after a deadlock, a lock or a time limit."""
 
-GRACE_SECONDS = 10.0
+GRACE_SECONDS = 5.0
 """The server's own time limits come first; past them plus this, the connection is taken for dead."""
 
 
@@ -169,7 +170,7 @@ class Session:
                     reason = _reason(error)
                     self._database.outage.begin(reason, time.monotonic(), patience)
                     if time.monotonic() - lost_at > patience or self._database.stopping.is_set():
-                        raise _gave_up(error, doing, reason) from error
+                        raise _gave_up(doing, reason) from error
                     await self._pause(away)
                 elif fault is Fault.CONTENDED and contended < CONTENTION_ATTEMPTS:
                     contended += 1
@@ -193,10 +194,11 @@ class Session:
             "idle_in_transaction_session_timeout": settings.statement_timeout_ms,
         }
         # several statements of one unit may each take the limit; a server that is cut off never answers at all
-        deadline = None if unlimited else 3 * statement_ms / 1000 + GRACE_SECONDS
-        async with asyncio.timeout(deadline), self._connection.transaction():
-            await self._connection.execute(_SET_LIMITS, [str(value) for value in limits.values()])
-            return await work(self._connection)
+        deadline_seconds = None if unlimited else 3 * statement_ms / 1000 + GRACE_SECONDS
+        with _hung_up_after(deadline_seconds, self._connection):
+            async with self._connection.transaction():
+                await self._connection.execute(_SET_LIMITS, [str(value) for value in limits.values()])
+                return await work(self._connection)
 
     async def _pause(self, attempt: int) -> None:
         """Wait with full jitter, but no longer than until the run is stopped."""
@@ -216,6 +218,34 @@ _SET_LIMITS = sql.SQL(
 )
 
 
+@contextmanager
+def _hung_up_after(seconds: float | None, connection: Connection) -> Iterator[None]:
+    """Shut a connection's socket after a time (None: never), and raise ``TimeoutError`` for what then fails.
+
+    A cancelled query would not do: psycopg then asks the server to cancel it, and waits for that server again.
+    """
+    if seconds is None:
+        yield
+        return
+    hung_up = False
+
+    def hang_up() -> None:
+        nonlocal hung_up
+        hung_up = True
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.pgconn.socket)) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    timer = asyncio.get_running_loop().call_later(seconds, hang_up)
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if hung_up:
+            raise TimeoutError from error
+        raise
+    finally:
+        timer.cancel()
+
+
 def _fault_of(error: psycopg.Error | DatabaseUnreachable | TimeoutError) -> Fault:
     return classify(error) if isinstance(error, psycopg.Error) else Fault.AWAY
 
@@ -226,8 +256,6 @@ def _reason(error: psycopg.Error | DatabaseUnreachable | TimeoutError) -> str:
     return str(error) or "no answer in time"
 
 
-def _gave_up(error: Exception, doing: str, reason: str) -> DatabaseUnreachable:
-    if isinstance(error, DatabaseUnreachable):
-        return error
+def _gave_up(doing: str, reason: str) -> DatabaseUnreachable:
     hint = "Look whether the database runs and can be reached, then run again: it goes on where it stopped."
     return DatabaseUnreachable(f"{doing}: {reason}", hint=hint)

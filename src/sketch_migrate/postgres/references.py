@@ -133,15 +133,15 @@ async def flip(connection: Connection, table: Table, moves: Sequence[Move]) -> F
     absent = [key for key in keys if key not in answers]
     if not absent:
         return Flipped(flipped, frozenset(), frozenset(), refused)
-    now = await read_paths(connection, table, absent)
+    now = await look_up(connection, table, absent)
     already = frozenset(key for key in absent if now.get(key) == wanted[key].new_path)
     held_back = {key for key in absent if now.get(key) == wanted[key].reference.path}
     refused |= dict.fromkeys(held_back, "a trigger or row-level security left the row as it was")
     return Flipped(flipped, already, frozenset(absent) - already - held_back, refused)
 
 
-async def read_paths(connection: Connection, table: Table, keys: Sequence[Key]) -> dict[Key, str | None]:
-    """Return the present path of each of the rows that still exist."""
+async def look_up(connection: Connection, table: Table, keys: Sequence[Key]) -> dict[Key, str | None]:
+    """Return the path that each row holds now; a row that is gone is absent."""
     cursor = connection.cursor(binary=True)
     await cursor.execute(table.compose(_LOOK_UP), [list(keys)])
     return dict(await cursor.fetchall())

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 LOGGER = logging.getLogger("sketch_migrate")
+LOGGER.addHandler(logging.NullHandler())  # before there is a log, nothing is printed a second time by logging itself
 """Every logger of the tool is below this one."""
 
 _ATTEMPTS = 10

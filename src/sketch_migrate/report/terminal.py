@@ -117,7 +117,11 @@ class Terminal:
         while True:
             prompt = f"{printable_lines(question)} [yes/no] "
             self._streams.err(prompt)
-            answer = self._stdin.readline()
+            try:
+                answer = self._stdin.readline()
+            except KeyboardInterrupt:
+                self._streams.err("\n")  # the question and the terminal's ^C stay on a line of their own
+                raise
             _PRINTED.info("%s", prompt + answer.strip())
             if not answer:
                 self._streams.err("\n")

@@ -145,7 +145,10 @@ class Connection(asyncio.Protocol):
             return
         self.usable = parser.should_keep_alive()
         if self._head:
-            # The parser cannot know that no body follows, so it ends here, and the next request has a fresh one.
+            # The parser cannot know that no body follows: it takes a 404 without a length (rclone's) for one that ends
+            # with the connection. So the version and the header decide, and the next request has a fresh parser.
+            closes = any(name.lower() == b"connection" and b"close" in value.lower() for name, value in self._fields)
+            self.usable = parser.get_http_version() == "1.1" and not closes
             self._parser = None
             self._finish()
         elif not self.usable:

@@ -10,6 +10,7 @@ import pytest
 
 from sketch_migrate.errors import (
     CredentialsError,
+    ObjectMissing,
     S3Refused,
 )
 from sketch_migrate.s3 import CredentialSource, transport
@@ -44,6 +45,25 @@ def test_5_4_connections_are_kept_and_the_last_one_used_is_taken_first() -> None
     first, second, *rest = asyncio.run(scenario())
     assert {first, second} == {0, 1}
     assert len(set(rest)) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "connections"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", 1),  # as rclone says it: neither a length nor an end is announced
+        (b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n", 2),
+        (b"HTTP/1.0 404 Not Found\r\n\r\n", 2),
+    ],
+)
+def test_5_4_a_head_of_nothing_keeps_its_connection_unless_it_is_said_to_end(told: bytes, connections: int) -> None:
+    async def scenario() -> int:
+        async with scripted(told, told) as server, client_of(server.url) as client:
+            for _ in range(2):
+                with pytest.raises(ObjectMissing):
+                    await client.head(TARGET)
+            return server.connections
+
+    assert asyncio.run(scenario()) == connections
 
 
 def test_5_4_a_stale_connection_is_replaced_by_a_fresh_one_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,58 @@
+"""Memory does not grow with the number of rows."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import tool
+from tests.servers.static_store import static_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.servers.databases import Database
+
+# VmHWM is the most that this process had in memory since its exec; the maximum that wait4() tells is also its parent's.
+TELLING = """
+import sys
+from pathlib import Path
+from sketch_migrate.cli.main import main
+code = main(["sketch_migrate.py", *sys.argv[1:]])
+print(Path("/proc/self/status").read_text(), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def peak_kib(database: Database, endpoint_url: str, cwd: Path, rows: int) -> int:
+    """Migrate a table of so many rows; return the most memory that took, in KiB."""
+    database.execute("DROP TABLE IF EXISTS avatars")
+    database.execute("CREATE TABLE avatars (id bigint PRIMARY KEY, path text)")
+    database.execute(
+        "INSERT INTO avatars SELECT n, 'image/avatar-' || n || '.png' FROM generate_series(1, %s::int) AS n", rows
+    )
+    store = {
+        "AWS_ACCESS_KEY_ID": "any",
+        "AWS_SECRET_ACCESS_KEY": "any",
+        "SKETCH_S3_ENDPOINT_URL": endpoint_url,
+    }
+    environ = database.environ() | store
+    process = tool.start("-yw", "--json", environ=environ, cwd=cwd, program=("-c", TELLING))
+    done = tool.finish(process, timeout_seconds=120)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["outcomes"]["migrated"] == rows
+    peak = re.search(r"VmHWM:\s+(\d+) kB", done.err)
+    assert peak is not None
+    return int(peak[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak of a process on Linux only")
+def test_two_hundred_thousand_rows_take_no_more_memory_than_twenty_thousand(database: Database, tmp_path: Path) -> None:
+    with static_store() as endpoint_url:
+        few = peak_kib(database, endpoint_url, tmp_path, 20_000)
+        many = peak_kib(database, endpoint_url, tmp_path, 200_000)
+    assert abs(many - few) <= 0.1 * few, f"{few} KiB for 20 000 rows, {many} KiB for 200 000"

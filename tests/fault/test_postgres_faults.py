@@ -1,0 +1,326 @@
+"""The database, or the way to it, fails: nothing is lost, and the counts stay exact."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from tests.fault.promises import ROWS, World, make_world
+from tests.servers import s3_faults
+from tests.servers.databases import Database, fresh_database
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+
+    from sketch_migrate.demo.servers import PostgresServer
+    from tests.servers.postgres_fault_proxy import PostgresFaultProxy
+    from tests.servers.s3_fault_proxy import S3FaultProxy
+    from tests.servers.stores import Store
+
+ALL = {"migrated": ROWS}
+IMPATIENT_MS = 100
+
+
+def is_update(statement: str) -> bool:
+    """Whether a statement is a flip."""
+    return statement.lstrip().startswith("UPDATE")
+
+
+def at_the_first_update(act: Callable[[], object]) -> Callable[[str], None]:
+    """Return a hook for the proxy that acts when the first flip arrives, and only then."""
+    first = threading.Lock()
+
+    def hook(statement: str) -> None:
+        if is_update(statement) and first.acquire(blocking=False):
+            act()
+
+    return hook
+
+
+def wait_for_line(process: subprocess.Popen[str], text: str) -> str:
+    """Read what a run says until it has said ``text``; return what was read, which ``finish`` will not see again."""
+    assert process.stderr is not None
+    said = ""
+    while text not in said:
+        piece = os.read(process.stderr.fileno(), 4096)  # unbuffered: the rest is for others
+        assert piece, f"it never said {text!r}, but {said}"
+        said += piece.decode()
+    return said
+
+
+@contextmanager
+def locked_row(database: Database, key: int) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """Lock a row as an application does, until the block ends or the connection is rolled back."""
+    with psycopg.connect(database.conninfo) as connection:
+        connection.execute("SELECT FROM avatars WHERE id = %s FOR UPDATE", [key])
+        yield connection
+
+
+def kill_all_of(server: PostgresServer) -> None:
+    """Kill the postmaster and all of its processes, as if the power was cut."""
+    with server.connect() as connection:
+        (text,) = connection.execute("SELECT pg_read_file('postmaster.pid')").fetchone() or ("",)
+    postmaster = int(text.split()[0])
+    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+    for pid in (postmaster, *map(int, children)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def strike(proxy: PostgresFaultProxy, moment: str) -> None:
+    """Let a fault befall the flips: twice, as the first repetition may fail as well."""
+    match moment:
+        case "at the UPDATE":
+            proxy.cut_at(r"^\s*UPDATE", times=2)
+        case "UPDATE done, reply lost":
+            proxy.cut_at(r"^\s*UPDATE", times=2, when="reply_lost")
+        case "at the COMMIT":
+            proxy.cut_at("^COMMIT", after=r"^\s*UPDATE", times=2)
+        case "COMMIT done, reply lost":
+            proxy.cut_at("^COMMIT", after=r"^\s*UPDATE", times=2, when="reply_lost")
+        case "while reading":
+            proxy.cut_at(r"^\s*WITH page", times=2)
+        case "page read, reply lost":
+            proxy.cut_at(r"^\s*WITH page", times=2, when="reply_lost")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "at the UPDATE",
+        "UPDATE done, reply lost",
+        "at the COMMIT",
+        "COMMIT done, reply lost",
+        "while reading",
+        "page read, reply lost",
+    ],
+)
+def test_a_cut_connection_costs_nothing_and_is_counted_exactly(
+    world: World, postgres_proxy: PostgresFaultProxy, moment: str
+) -> None:
+    strike(postgres_proxy, moment)
+    run = world.migrate(database=world.database.via(postgres_proxy.port))
+    assert sum(postgres_proxy.hits.values()) == 2
+    assert run.code == 0, run.err
+    assert run.outcomes == ALL
+    world.check_finished()
+
+
+def test_all_connections_cut_at_once(world: World, postgres_proxy: PostgresFaultProxy, s3_proxy: S3FaultProxy) -> None:
+    """Between two statements: the tool finds out at the next one."""
+    s3_proxy.on(s3_faults.stall(), operation="copy", skip=40)
+    database, store = world.database.via(postgres_proxy.port), world.store.via(s3_proxy.endpoint_url)
+    process = world.start("-p", "1", database=database, store=store)
+    s3_proxy.wait_for_hit("stall")
+    postgres_proxy.cut_all()
+    s3_proxy.clear()
+    s3_proxy.release()
+    run = world.finish(process)
+    assert postgres_proxy.hits["cut_all"] > 0
+    assert run.code == 0, run.err
+    assert run.outcomes == ALL
+    world.check_finished()
+
+
+@pytest.mark.parametrize("refusal", ["turn_away", "shut"])
+def test_a_database_that_refuses_connections_for_a_while_is_waited_for(
+    world: World, postgres_proxy: PostgresFaultProxy, refusal: str
+) -> None:
+    def refuse() -> None:
+        if refusal == "turn_away":
+            postgres_proxy.turn_away()
+        else:
+            postgres_proxy.shut()
+        postgres_proxy.cut_all()
+
+    postgres_proxy.before_statement = at_the_first_update(refuse)
+    process = world.start(database=world.database.via(postgres_proxy.port))
+    if refusal == "turn_away":
+        postgres_proxy.wait_for_hit("turned_away", 3)
+    else:
+        wait_for_line(process, "The database is away")
+    postgres_proxy.resume()
+    run = world.finish(process)
+    assert postgres_proxy.hits["cut_all"] > 0
+    assert run.code == 0, run.err
+    assert run.outcomes == ALL
+    if refusal == "turn_away":  # else it was read above
+        assert "The database is away" in run.err
+    assert "The database is back" in run.err
+    world.check_finished()
+
+
+def test_a_database_that_stays_away_ends_the_run(world: World, postgres_proxy: PostgresFaultProxy) -> None:
+    def go_away() -> None:
+        postgres_proxy.turn_away()
+        postgres_proxy.cut_all()
+
+    postgres_proxy.before_statement = at_the_first_update(go_away)
+    run = world.migrate(database=world.database.via(postgres_proxy.port), db_retry_seconds=1)
+    assert postgres_proxy.hits["turned_away"] > 0
+    assert run.code == 3, run.err
+    assert "run again" in run.document["error"]["hint"]
+    assert world.check_promises() < ROWS
+    world.check_resumed()
+
+
+def test_silence_is_noticed(world: World, postgres_proxy: PostgresFaultProxy) -> None:
+    """The connection stays open and nothing comes, as behind a firewall that forgot it: no server can limit that."""
+    postgres_proxy.before_statement = at_the_first_update(postgres_proxy.stall)
+    process = world.start(database=world.database.via(postgres_proxy.port), statement_timeout_ms=500)
+    said = wait_for_line(process, "The database is away (no answer in time)")
+    assert "cancel" not in said  # psycopg's own words would be on the terminal and not in the log
+    postgres_proxy.resume()
+    run = world.finish(process)
+    assert postgres_proxy.hits["stall"] > 0
+    assert run.code == 0, run.err
+    assert run.outcomes == ALL
+    world.check_finished()
+
+
+@pytest.mark.parametrize("death", ["restart", "crash", "a backend killed", "power cut"])
+def test_the_database_is_gone_in_the_middle(
+    private_postgres: PostgresServer, rclone_store: Store, s3_proxy: S3FaultProxy, tmp_path: Path, death: str
+) -> None:
+    with fresh_database(private_postgres) as database, database.connect() as witness:
+        world = make_world(database, rclone_store, tmp_path)
+        s3_proxy.on(s3_faults.stall(), operation="copy", skip=50)
+        process = world.start(store=world.store.via(s3_proxy.endpoint_url))
+        s3_proxy.wait_for_hit("stall")
+        match death:
+            case "restart":
+                private_postgres.restart()
+            case "crash":
+                private_postgres.restart(signal.SIGQUIT)
+            case "a backend killed":  # the server then ends all others and recovers
+                pids = database.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'sketch-migrate'")
+                os.kill(pids[0][0], signal.SIGKILL)
+            case "power cut":
+                kill_all_of(private_postgres)
+                private_postgres.restart()
+        s3_proxy.clear()
+        s3_proxy.release()
+        run = world.finish(process)
+        with pytest.raises(psycopg.OperationalError):
+            witness.execute("SELECT 1")
+        assert run.code == 0, run.err
+        assert "The database is away" in run.err
+        assert run.outcomes == ALL
+        world.check_finished()
+
+
+def test_a_locked_row_holds_up_no_other(world: World) -> None:
+    with locked_row(world.database, 7):
+        run = world.migrate("-b", "6", lock_timeout_ms=IMPATIENT_MS)
+    assert run.code == 1, run.err
+    assert run.outcomes == {"migrated": ROWS - 1, "failed": 1}
+    assert "lock timeout" in run.reasons[7]
+    assert world.check_promises() == ROWS - 1
+    world.check_resumed()
+
+
+def test_a_row_that_is_locked_for_a_while_is_waited_for(world: World, postgres_proxy: PostgresFaultProxy) -> None:
+    with locked_row(world.database, 7) as lock:
+        updates = iter(range(10_000))
+
+        def unlock_at_the_sixth(statement: str) -> None:
+            if is_update(statement) and next(updates) == 5:
+                lock.rollback()
+
+        postgres_proxy.before_statement = unlock_at_the_sixth
+        run = world.migrate(database=world.database.via(postgres_proxy.port), lock_timeout_ms=IMPATIENT_MS)
+    assert next(updates) > 5
+    assert run.code == 0, run.err
+    assert run.outcomes == ALL
+    world.check_finished()
+
+
+def test_a_table_locked_for_too_long_ends_the_run_with_a_clear_sentence(world: World) -> None:
+    with world.database.connect() as connection, connection.transaction():
+        connection.execute("LOCK TABLE avatars IN ACCESS EXCLUSIVE MODE")
+        run = world.migrate(lock_timeout_ms=IMPATIENT_MS)
+    assert run.code == 4, run.err
+    assert "reading references: canceling statement due to lock timeout" in run.document["error"]["message"]
+    assert run.document["error"]["hint"]
+    world.check_resumed()
+
+
+def test_flips_committed_unseen_are_ours_though_the_batch_is_halved_afterwards(
+    world: World, postgres_proxy: PostgresFaultProxy
+) -> None:
+    """The reply to a COMMIT is lost, and then a lock holds up its repetition until the batch has been halved."""
+    postgres_proxy.cut_at("^COMMIT", after=r"^\s*UPDATE", when="reply_lost")
+    with world.database.connect() as connection:
+        after_the_loss: list[str] = []
+
+        def lock_then_unlock(statement: str) -> None:
+            if not postgres_proxy.hits["reply_lost"]:
+                return
+            after_the_loss.append(statement)
+            if len(after_the_loss) == 1:
+                connection.execute("BEGIN; SET LOCAL lock_timeout = '9s'; LOCK TABLE avatars IN EXCLUSIVE MODE")
+            elif sum(map(is_update, after_the_loss)) == 8:
+                connection.execute("ROLLBACK")
+
+        postgres_proxy.before_statement = lock_then_unlock
+        run = world.migrate("-p", "1", database=world.database.via(postgres_proxy.port), lock_timeout_ms=IMPATIENT_MS)
+    assert sum(map(is_update, after_the_loss)) > 8
+    assert run.code == 0, run.err
+    assert run.outcomes == ALL
+    world.check_finished()
+
+
+def test_a_deadlock_with_the_application_is_survived(world: World, postgres_proxy: PostgresFaultProxy) -> None:
+    """The application holds a row late in the batch and wants an early one; the tool holds that and wants the late."""
+    with world.database.connect() as application, world.database.connect() as watcher:
+        application.execute("SET deadlock_timeout = '1min'")  # whoever looks first is the victim: not the application
+        application.execute("BEGIN; SELECT FROM avatars WHERE id = 20 FOR UPDATE")
+        process = world.start("-p", "1", database=world.database.via(postgres_proxy.port))
+        postgres_proxy.wait_until(lambda: any(map(is_update, postgres_proxy.statements)))
+        while not watcher.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
+            assert process.poll() is None
+        application.execute("SELECT FROM avatars WHERE id = 1 FOR UPDATE")  # returns when the tool has let go
+        application.execute("ROLLBACK")
+    run = world.finish(process)
+    assert [s for s in postgres_proxy.statements if s.startswith("ROLLBACK")], "there was no deadlock"
+    assert run.code == 0, run.err
+    assert run.outcomes == ALL
+    world.check_finished()
+
+
+def test_two_runs_at_once_share_the_rows(world: World, s3_proxy: S3FaultProxy) -> None:
+    s3_proxy.on(s3_faults.stall(), operation="copy", key="/avatar-1[.]png")
+    store = world.store.via(s3_proxy.endpoint_url)
+    processes = [world.start("-p", "4", "-b", "7", store=store) for _ in range(2)]
+    s3_proxy.wait_for_hit("stall", 2)
+    s3_proxy.clear()
+    s3_proxy.release()
+    runs = [world.finish(process) for process in processes]
+    assert [run.code for run in runs] == [0, 0], [run.err for run in runs]
+    assert all(run.outcomes.keys() <= {"migrated", "already"} for run in runs)
+    assert sum(run.outcomes.get("migrated", 0) for run in runs) == ROWS
+    world.check_finished()
+
+
+@pytest.mark.parametrize("privilege", ["UPDATE (path)", "SELECT"])
+def test_a_privilege_revoked_in_the_middle_ends_the_run(
+    world: World, postgres_proxy: PostgresFaultProxy, privilege: str
+) -> None:
+    limited = world.database.make_user("SELECT ON avatars", "UPDATE (path) ON avatars")
+    revoke = f"REVOKE {privilege} ON avatars FROM {limited.user}"
+    # whether the first flip still passes is the server's choice: it may have looked at the privileges before
+    postgres_proxy.before_statement = at_the_first_update(lambda: world.database.execute(revoke))
+    run = world.migrate("-p", "1", database=limited.via(postgres_proxy.port))
+    assert run.code == 3, run.err
+    assert "permission denied for table avatars" in run.document["error"]["message"]
+    assert "privileges" in run.document["error"]["hint"]
+    assert world.check_promises() in {0, 20}
+    world.check_resumed()
