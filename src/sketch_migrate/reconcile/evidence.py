@@ -37,6 +37,7 @@ def _read_csv(**columns: str) -> str:
     types = ", ".join(f"'{name}': '{kind}'" for name, kind in columns.items())
     return (
         "read_csv(?, auto_detect = false, header = false, delim = ',', quote = '\"', escape = '\"', strict_mode = true,"
+        " new_line = '\\n', parallel = false,"
         f" allow_quoted_nulls = false, max_line_size = 1000000, columns = {{{types}}})"
     )
 
@@ -57,8 +58,9 @@ FROM (
 )
 """  # noqa: S608 - made of our own words alone
 
+# concat(): a bare column would be read as a timestamp at once, and a text that is none would fail the file
 _OBJECTS = f"""
-SELECT tail, size_bytes, etag, try_cast(modified AS TIMESTAMP)
+SELECT tail, size_bytes, etag, try_cast(concat(modified) AS TIMESTAMP)
 FROM {_read_csv(tail="VARCHAR", size_bytes="BIGINT", etag="VARCHAR", modified="VARCHAR")}
 """  # noqa: S608 - made of our own words alone
 

@@ -1,0 +1,194 @@
+"""``repair`` mends what is stale and what was left, and nothing that is not ours; ``manifest`` names what is safe."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import duckdb
+import pytest
+
+from tests.servers.s3_fault_proxy import S3FaultProxy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.site import Site
+    from tests.servers.http1 import S3Request
+    from tests.servers.stores import Store
+    from tests.tool import Finished
+
+PATHS = [f"image/avatar-{number:02}.png" for number in range(12)]
+WRITING = {"PUT", "POST", "DELETE"}
+
+
+def at_production(path: str) -> str:
+    return "avatar/" + path.removeprefix("image/")
+
+
+def document(result: Finished) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(result.out)
+    return found
+
+
+def standings(found: dict[str, Any]) -> dict[str, int]:
+    return {name: count for name, count in found["rows"].items() if count}
+
+
+def migrate(site: Site) -> None:
+    done = site.run("-y -b 5 -p 2")
+    assert (done.code, done.counts["migrated"]) == (0, len(PATHS)), done
+
+
+@pytest.fixture
+def migrated_site(any_site: Site) -> Site:
+    """Twelve avatars that the tool migrated."""
+    any_site.fill(PATHS)
+    migrate(any_site)
+    return any_site
+
+
+def test_it_mends_what_is_stale_and_migrates_what_was_left(migrated_site: Site) -> None:
+    site, store = migrated_site, migrated_site.store
+    stale, rewritten, left = PATHS[0], PATHS[1], "image/left.png"
+    changed = b"changed in legacy after it was copied"
+    headers = {"ContentType": "image/x-changed", "Metadata": {"colour": "blue"}}
+    store.client.put_object(Bucket=store.legacy_bucket, Key=stale, Body=changed, **headers)
+    store.put_all(store.production_bucket, {at_production(rewritten): b"the application's own"})
+    store.put_all(store.legacy_bucket, {left: b"left"})
+    site.database.execute("INSERT INTO avatars VALUES (99, %s)", left)
+    before = site.facts()
+
+    result = site.run("repair --json -y")
+    assert result.code == 0, result
+    found = document(result)
+    assert (found["kind"], found["passed"]) == ("repair", True)
+    assert found["repaired"]["copied again"] == 1
+    assert standings(found) == {"total": 13, "equal": 12, "rewritten": 1}
+
+    after = site.facts()
+    assert after.legacy == before.legacy
+    assert after.rows == {**before.rows, 99: at_production(left)}
+    assert {key for key in before.production if after.production[key] != before.production[key]} == {
+        at_production(stale)
+    }
+    assert after.production.keys() - before.production.keys() == {at_production(left)}
+    now = store.client.get_object(Bucket=store.production_bucket, Key=at_production(stale))
+    assert now["Body"].read() == changed
+    assert (now["ContentType"], now["Metadata"]) == ("image/x-changed", {"colour": "blue"})
+    assert site.run("verify").code == 0
+
+    # changed once more: the repair's own record says that what production holds is still ours
+    store.put_all(store.legacy_bucket, {stale: b"changed a second time"})
+    assert standings(document(site.run("verify --json")))["stale"] == 1
+    again = document(site.run("repair --json -y"))
+    assert (again["passed"], again["repaired"]["copied again"]) == (True, 1)
+    assert store.body(store.production_bucket, at_production(stale)) == b"changed a second time"
+
+
+def test_what_the_application_stores_in_the_window_survives(moto_site: Site) -> None:
+    """The application replaces the object after our last look and before our write: the condition keeps it."""
+    moto_site.fill(PATHS)
+    migrate(moto_site)
+    site, store = moto_site, moto_site.store
+    key = at_production(PATHS[0])
+    store.put_all(store.legacy_bucket, {PATHS[0]: b"changed in legacy"})
+    done: list[str] = []
+
+    def store_in_the_window(request: S3Request) -> None:
+        writes = request.method in WRITING and request.key == key
+        if writes and not done:
+            done.append(request.operation)
+            store.put_all(store.production_bucket, {key: b"the application's own"})
+
+    with S3FaultProxy(store.endpoint_url) as s3:
+        s3.before_request = store_in_the_window
+        result = site.at(store=store.via(s3.endpoint_url)).run("repair --json -y")
+    assert done == ["put"], "the window was hit"
+    assert "Copying again with PutObject with If-Match." in result.err
+    assert document(result)["repaired"] == {
+        "copied again": 0,
+        "left: production holds another object by now": 1,
+        "left: the legacy object is gone": 0,
+    }
+    assert store.body(store.production_bucket, key) == b"the application's own"
+
+
+def test_nothing_is_replaced_that_no_ledger_knows(site: Site) -> None:
+    site.fill(PATHS)
+    migrate(site)
+    site.store.put_all(site.store.legacy_bucket, {PATHS[0]: b"changed in legacy"})
+    before = site.facts()
+    result = site.with_environ(SKETCH_RUN_DIR="elsewhere").run("repair --json -y")
+    found = document(result)
+    assert result.code == 1
+    assert found["stale_not_ours"] + found["rows"]["different"] == 1, "times in seconds may not tell which it is"
+    assert site.facts() == before
+
+
+def test_it_asks_first(site: Site) -> None:
+    site.fill(PATHS)
+    before = site.facts()
+    refused = site.run("repair")
+    assert refused.code == 2
+    assert "nobody can answer" in refused.err
+    assert site.facts() == before
+
+
+def manifest_keys(folder: Path) -> list[str]:
+    with (folder / "manifest.csv").open(newline="") as file:
+        return [unquote(key) for _, key in csv.reader(file)]
+
+
+def test_the_manifest_has_only_what_was_proved(moto_site: Site) -> None:
+    site, store = moto_site, moto_site.store
+    odd = "image/a b+%41 é.png"
+    site.fill([*PATHS, odd, "image/shared.png", "image/shared.png"])
+    assert site.run("-y").code == 0
+    store.put_all(store.legacy_bucket, {"image/orphan.png": b"no row names it", PATHS[0]: b"changed"})
+    store.put_all(store.production_bucket, {at_production(PATHS[1]): b"the application's own"})
+    store.client.delete_object(Bucket=store.production_bucket, Key=at_production(PATHS[2]))
+    put_in_one_part(store, PATHS[3])
+    # one of the two rows that share an object is legacy again
+    site.database.execute("UPDATE avatars SET path = 'image/shared.png' WHERE id = %s", len(PATHS) + 3)
+    assert site.run("verify").code == 1
+    verify_run = site.last_run()
+
+    before = site.facts()
+    result = site.run("manifest --json")
+    assert result.code == 0, result
+    expected = sorted([*PATHS[4:], odd])
+    made = document(result)
+    assert (made["objects"], made["verify_run"]) == (len(expected), str(verify_run.relative_to(site.folder)))
+    folder = site.last_run()
+    assert sorted(manifest_keys(folder)) == expected
+    first = (folder / "manifest.csv").read_text().splitlines()[0]
+    assert first == f"{store.legacy_bucket},image/a%20b%2B%2541%20%C3%A9.png"
+    table = duckdb.read_parquet(str(folder / "manifest.parquet"))
+    assert table.columns == ["bucket", "key", "size_bytes", "etag"]
+    assert sorted(key for _, key, *_ in table.fetchall()) == expected
+    assert site.facts() == before
+
+
+def test_a_manifest_rests_on_evidence_as_it_was(site: Site) -> None:
+    site.fill(PATHS)
+    assert site.run("manifest").code == 2, "there was no verify yet"
+    assert site.run("verify").code == 1
+    verify_run = site.last_run()
+    with duckdb.connect(verify_run / "evidence.duckdb") as evidence:
+        evidence.execute("UPDATE verdict SET standing = 'equal', proof = 'ETag'")
+    refused = site.run("manifest", str(verify_run))
+    assert refused.code == 2
+    assert "is not the evidence that its certificate names" in refused.err
+
+
+def put_in_one_part(store: Store, key: str) -> None:
+    """Store a legacy object anew by a multipart upload, so that its ETag does not compare."""
+    body = store.body(store.legacy_bucket, key)
+    upload = store.client.create_multipart_upload(Bucket=store.legacy_bucket, Key=key)["UploadId"]
+    where = {"Bucket": store.legacy_bucket, "Key": key, "UploadId": upload}
+    part = store.client.upload_part(**where, PartNumber=1, Body=body)
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    store.client.complete_multipart_upload(**where, MultipartUpload=parts)
