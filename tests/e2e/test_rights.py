@@ -77,10 +77,11 @@ def test_the_right_to_call_an_upload_off_is_asked_for(owner: Site) -> None:
     assert owner.facts() == before
 
 
-@pytest.mark.parametrize("flags", ["-y", "-yw"])
-def test_the_rights_that_are_enough(owner: Site, flags: str) -> None:
+# what finds out how to replace nothing deletes what it made for it
+@pytest.mark.parametrize(("flags", "more"), [("-y", ["s3:DeleteObject"]), ("-yw", [])])
+def test_the_rights_that_are_enough(owner: Site, flags: str, more: list[str]) -> None:
     before = owner.facts()
-    done = as_other(owner, legacy=LIST + READ, production=LIST + READ + WRITE).run(flags)
+    done = as_other(owner, legacy=LIST + READ, production=LIST + READ + WRITE + more).run(flags)
     assert (done.code, done.counts) == (0, counts(migrated=2, copied=2)), done
     after = owner.facts()
     assert after.rows == {1: "avatar/a.png", 2: "avatar/b.png", 3: "avatar/c.png"}

@@ -1,0 +1,179 @@
+"""``grants``: what it prints is what each command needs, no more and no less."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.site import Site
+from tests.servers import s3_faults as faults
+from tests.servers.s3_fault_proxy import S3FaultProxy
+from tests.tool import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.servers.databases import Database
+    from tests.servers.stores import Store
+    from tests.tool import Finished
+
+COMMANDS = ["migrate", "status", "rollback", "probe", "plan", "verify", "repair"]
+OTHER = {"access_key": "otherkey", "secret_key": "othersecret"}
+OTHER_ARN = "arn:aws:iam:::user/other"
+NOTED = ("s3:DeleteObject", "s3:GetObjectTagging", "s3:PutObjectTagging")
+"""Rights that not every run needs: without them it goes on, and says so."""
+
+ROWS = 12
+
+Statement = dict[str, Any]
+Policies = dict[str, list[Statement]]
+
+
+class Guarded:
+    """A site whose owner gives rights to another role and another S3 user, who has none of his own."""
+
+    def __init__(self, database: Database, store: Store, folder: Path) -> None:
+        database.execute("CREATE SCHEMA app")
+        database.execute(f"ALTER DATABASE {database.name} SET search_path = app")
+        database.execute(f"REVOKE CONNECT ON DATABASE {database.name} FROM PUBLIC")
+        self.owner = Site(database, store, folder, {"SKETCH_DB_TABLE": "app.avatars"})
+        self.owner.fill([*(f"image/avatar-{n}.png" for n in range(ROWS)), "avatar/own.png"])
+
+    def wanted(self, command: str, role: str) -> tuple[list[str], Policies]:
+        """Ask the tool which rights a command needs: SQL, and the statements of each bucket's policy."""
+        printed = self.owner.run("grants", command, "--json", "--role", role, "--principal", OTHER_ARN)
+        assert printed.code == 0, printed.err
+        needs = json.loads(printed.out)["commands"][command]
+        return needs["sql"], {bucket: policy["Statement"] for bucket, policy in needs["bucket_policies"].items()}
+
+    def with_rights(self, command: str, *, without: str = "") -> tuple[Site, list[str]]:
+        """Return the site as someone with the rights of a command, but for one; and the names of all rights."""
+        role = self.owner.database.make_user()
+        sql, policies = self.wanted(command, role.user)
+        named = {statement.replace(role.user, "ROLE"): statement for statement in sql}
+        for name, statement in named.items():
+            if name != without:
+                self.owner.database.execute(statement)
+        names = list(named)
+        for bucket in (self.owner.store.legacy_bucket, self.owner.store.production_bucket):
+            names += self._allow(bucket, policies.get(bucket, []), without)
+        store = replace(self.owner.store, server=replace(self.owner.store.server, **OTHER))
+        return self.owner.at(database=role, store=store), names
+
+    def _allow(self, bucket: str, statements: list[Statement], without: str) -> list[str]:
+        """Set the policy of a bucket, but for one right; return the names of all."""
+        names: list[str] = []
+        left: list[Statement] = []
+        for statement in statements:
+            named = {f"{action} on {statement['Resource'][0]}": action for action in statement["Action"]}
+            names += named
+            if actions := [action for name, action in named.items() if name != without]:
+                left.append({**statement, "Action": actions})
+        client = self.owner.store.client
+        if left:
+            client.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": left}))
+        else:
+            client.delete_bucket_policy(Bucket=bucket)
+        return names
+
+    def run(self, command: str, *, without: str = "", undo: str = "") -> Finished:
+        """Run a command as someone with exactly its rights, or all but one."""
+        words = {"migrate": "-y", "status": "-s", "rollback": f"rollback -y {undo}", "repair": "repair -y"}
+        return self.with_rights(command, without=without)[0].run(words.get(command, command))
+
+
+@pytest.fixture
+def guarded(database: Database, ceph_store: Store, tmp_path: Path) -> Guarded:
+    return Guarded(database, ceph_store, tmp_path)
+
+
+@pytest.mark.ceph
+def test_every_command_runs_with_exactly_its_rights(guarded: Guarded) -> None:
+    owner = guarded.owner
+    for command in ("status", "probe", "plan", "migrate", "verify", "repair"):
+        done = guarded.run(command)
+        # plan goes by the right to read alone, and says that there is none to flip
+        expected = (1, True) if command == "plan" else (0, False)
+        assert (done.code, "no right to flip" in done.out) == expected, f"{command}: {done.out}{done.err}"
+        assert "lacks" not in done.err
+        if command == "migrate":
+            migration = owner.last_run()
+            assert done.counts["migrated"] == ROWS
+    done = guarded.run("rollback", undo=str(migration))
+    assert done.code == 0, done.err
+    assert owner.database.paths() == {n + 1: f"image/avatar-{n}.png" for n in range(ROWS)} | {
+        ROWS + 1: "avatar/own.png"
+    }
+
+
+@pytest.mark.ceph
+@pytest.mark.parametrize("command", ["migrate", "status", "rollback", "verify"])
+def test_a_right_that_is_lacking_is_named_before_anything_is_changed(guarded: Guarded, command: str) -> None:
+    owner = guarded.owner
+    undo = ""
+    if command == "rollback":
+        assert owner.run("-y").code == 0
+        undo = str(owner.last_run())
+    before = owner.facts()
+    _, rights = guarded.with_rights(command)
+    needed = [right for right in rights if not right.startswith(NOTED)]
+    assert len(set(needed)) == {"migrate": 10, "status": 6, "rollback": 7, "verify": 7}[command]
+    for right in needed:
+        ran = guarded.run(command, without=right, undo=undo)
+        assert ran.code == 3, f"without {right}: {ran.out}{ran.err}"
+        assert _named(right) in ran.err, f"without {right}: {ran.err}"
+        assert owner.facts() == before
+
+
+@pytest.mark.ceph
+@pytest.mark.parametrize("right", ["s3:DeleteObject", "s3:GetObjectTagging"])
+def test_a_right_that_only_some_runs_need_is_noted(guarded: Guarded, right: str) -> None:
+    _, rights = guarded.with_rights("migrate")
+    lacking = [each for each in rights if each.startswith(right)]
+    assert len(lacking) == {"s3:DeleteObject": 1, "s3:GetObjectTagging": 2}[right]
+    for each in reversed(lacking):  # production first: there, whoever wrote an object may read its tags on Ceph
+        ran = guarded.run("migrate", without=each)
+        assert ran.code == 0, ran.err
+        assert right in ran.err, f"without {each}: {ran.err}"
+        guarded.owner.database.execute("UPDATE avatars SET path = replace(path, 'avatar/avatar', 'image/avatar')")
+
+
+def test_the_right_to_set_tags_is_tried_where_a_store_asks_for_it(site: Site) -> None:
+    """Ceph does not ask whoever wrote the object, which is always us; AWS does, as this proxy."""
+    site.fill(["image/avatar-1.png"])
+    with S3FaultProxy(site.store.endpoint_url) as proxy:
+        denied = faults.status(403, "AccessDenied")
+        proxy.on(denied, when=lambda request: request.method == "PUT" and "tagging" in request.query)
+        ran = site.at(store=site.store.via(proxy.endpoint_url)).run("-y")
+        assert proxy.hits[denied.name] == 1
+    assert ran.code == 0, ran.err
+    assert "lacks s3:PutObjectTagging on s3://" in ran.err
+
+
+def _named(right: str) -> str:
+    """Return what the message must say: the SQL privilege or the S3 action."""
+    return right.split()[1] if right.startswith("GRANT") else right.partition(" on ")[0]
+
+
+def test_it_connects_to_nothing_and_names_every_command(tmp_path: Path) -> None:
+    environ = {"SKETCH_DB_HOST": "nowhere.invalid", "SKETCH_S3_ENDPOINT_URL": "http://nowhere.invalid"}
+    printed = run("grants", "--role", 'o"hara', environ=environ, cwd=tmp_path)
+    assert printed.code == 0, printed.err
+    assert [line.split()[1][:-1] for line in printed.out.splitlines() if line.startswith("-- ")] == COMMANDS
+    assert 'GRANT UPDATE ("path") ON "avatars" TO "o""hara";' in printed.out
+    assert printed.out.count('GRANT SELECT ("id", "path")') == 6, "all but probe read the table"
+    assert list(tmp_path.iterdir()) == [], "it is no run, and leaves no directory"
+
+
+def test_both_sides_in_one_bucket_are_listed_by_one_statement(tmp_path: Path) -> None:
+    environ = {"SKETCH_LEGACY_BUCKET": "one", "SKETCH_PRODUCTION_BUCKET": "one", "SKETCH_S3_REGION": "cn-north-1"}
+    printed = run("grants", "verify", "--json", environ=environ, cwd=tmp_path)
+    statements = json.loads(printed.out)["commands"]["verify"]["policy"]["Statement"]
+    assert [(each["Action"], each["Resource"]) for each in statements] == [
+        (["s3:ListBucket"], ["arn:aws-cn:s3:::one"]),
+        (["s3:GetObject"], ["arn:aws-cn:s3:::one/image/*"]),
+        (["s3:GetObject"], ["arn:aws-cn:s3:::one/avatar/*"]),
+    ]
