@@ -63,8 +63,8 @@ def test_flags_in_every_form_have_their_effect(filled: Site, words: list[str]) -
         assert (done.code, done.tech_status) == (0, "tech_status 9,9,0,9,9"), done
         assert len([text for text in postgres.statements if text.lstrip().startswith("UPDATE")]) == 3  # -b
         assert s3.count("copy") == 9
-        # -w copies blindly: one look in preflight, and one to measure
-        assert s3.count("head") == 2
+        # -w copies blindly: two looks in preflight, and one to measure
+        assert s3.count("head") == 3
     assert filled.database.paths() == FLIPPED
 
 
@@ -138,16 +138,19 @@ def test_the_question(filled: Site, typed: str, agreed: bool) -> None:
 
 
 def test_stdout_has_the_result_and_stderr_the_messages(filled: Site) -> None:
-    done = filled.run("-yv --no-progress")
+    done = filled.run("-yv --no-progress --no-clobber check-first")
     out = done.out.splitlines()
     for key, path in FLIPPED.items():
         assert f"migrated   avatars id={key}  {PATHS[key - 1]!r} -> {path!r}  (copied)" in out
     assert "All migrated." in out
     log = f"runs/{filled.last_run().name}/migrate.log"
-    assert done.err == f"Log: {log}\n"
+    messages = done.err.splitlines()
+    assert messages[:2] == [f"Log: {log}", "Nothing is replaced by means of: check-first, because it was asked for."]
+    assert messages[2].startswith("Note: what could be replaced all the same is")
+    assert len(messages) == 3
     assert f"Log:       {log}" in out
     # and the log has it all
-    assert [line for line in logged(filled) if line] == [f"Log: {log}", *filter(None, out)]
+    assert [line for line in logged(filled) if line] == [*messages, *filter(None, out)]
 
 
 def test_the_runs_files_are_its_owners_alone(filled: Site) -> None:

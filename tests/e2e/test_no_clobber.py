@@ -232,7 +232,7 @@ def test_a_means_that_the_probe_disproved_is_refused(moto_site: Site) -> None:
 def test_a_weaker_means_may_be_asked_for_and_check_first_needs_no_probe(moto_site: Site) -> None:
     site = moto_site
     site.fill(PATHS)
-    with S3FaultProxy(site.store.endpoint_url) as proxy:
+    with S3FaultProxy(site.store.endpoint_url, sees_probes=True) as proxy:
         through = site.at(store=site.store.via(proxy.endpoint_url))
         done = through.run("-y -l 1 --no-clobber conditional-complete --json")
         assert document_of(done)["no_clobber"] == "conditional-complete"

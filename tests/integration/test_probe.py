@@ -81,7 +81,7 @@ def test_each_condition_is_told_apart(moto_store: Store, question: Question, ans
 
 
 def test_a_store_that_refuses_what_is_new_as_well_does_not_honour_the_condition(moto_store: Store) -> None:
-    with S3FaultProxy(moto_store.endpoint_url) as proxy:
+    with S3FaultProxy(moto_store.endpoint_url, sees_probes=True) as proxy:
         proxy.on(faults.status(412, "PreconditionFailed"), operation="put", when=lambda r: "if-none-match" in r.headers)
         found = run_probe(moto_store.via(proxy.endpoint_url)).on(Question.PUT_IF_ABSENT)
         assert proxy.hits["status_412"] == 2
@@ -90,7 +90,7 @@ def test_a_store_that_refuses_what_is_new_as_well_does_not_honour_the_condition(
 
 
 def test_a_store_that_says_412_and_overwrites_is_found_out(moto_store: Store) -> None:
-    with S3FaultProxy(moto_store.endpoint_url) as proxy:
+    with S3FaultProxy(moto_store.endpoint_url, sees_probes=True) as proxy:
         refusal = faults.status(412, "PreconditionFailed", forwarded=True)
         proxy.on(refusal, operation="copy", when=lambda r: "if-none-match" in r.headers)
         found = run_probe(moto_store.via(proxy.endpoint_url)).on(Question.COPY_IF_ABSENT)
@@ -158,7 +158,7 @@ def test_no_version_is_left_where_the_bucket_keeps_them(server: str, request: py
 def test_versions_that_may_not_be_deleted_are_told(moto_store: Store) -> None:
     enabled = {"Status": "Enabled"}
     moto_store.client.put_bucket_versioning(Bucket=moto_store.production_bucket, VersioningConfiguration=enabled)
-    with S3FaultProxy(moto_store.endpoint_url) as proxy:
+    with S3FaultProxy(moto_store.endpoint_url, sees_probes=True) as proxy:
         proxy.on(faults.status(403, "AccessDenied"), operation="delete", when=lambda r: "versionId" in r.query)
         report = run_probe(moto_store.via(proxy.endpoint_url))
     assert [line for line in report.left_behind if "noncurrent versions" in line]
@@ -172,7 +172,7 @@ def test_versions_that_may_not_be_deleted_are_told(moto_store: Store) -> None:
 
 
 def test_a_store_in_which_nothing_can_be_written_ends_it(moto_store: Store) -> None:
-    with S3FaultProxy(moto_store.endpoint_url) as proxy:
+    with S3FaultProxy(moto_store.endpoint_url, sees_probes=True) as proxy:
         proxy.on(faults.status(403, "AccessDenied"), operation="put")
         with pytest.raises(S3Refused):
             run_probe(moto_store.via(proxy.endpoint_url))

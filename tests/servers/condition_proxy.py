@@ -36,7 +36,7 @@ class ConditionProxy(S3FaultProxy):
     """
 
     def __init__(self, store: Store, *, honours: Collection[Question] = (), rejects: Collection[Question] = ()) -> None:
-        super().__init__(store.endpoint_url)
+        super().__init__(store.endpoint_url, sees_probes=True)
         self._client = store.client
         self._honours = honours
         self._rejects = rejects

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
+from sketch_migrate.s3.probe import PROBE_FOLDER
 from tests.servers.http1 import Message, S3Request, read_reply, read_request
 from tests.servers.proxy_thread import ProxyThread, reset
 from tests.servers.s3_faults import Answer, Cut, Fault, Hold
@@ -54,12 +55,16 @@ class Rule:
 class S3FaultProxy(ProxyThread):
     """Use as a context manager; ``endpoint_url`` is what to give to the client.
 
+    The tool's probe of the store passes unseen, as it would be in the way of what a test counts and breaks, unless the
+    proxy ``sees_probes``.
+
     ``requests`` holds every request in its order, ``struck`` each fault's name with its request. ``before_request``
     runs before a request goes to the server; ``after_reply`` when the server has done it and the client does not know.
     """
 
-    def __init__(self, endpoint_url: str, *, seed: int = 0) -> None:
+    def __init__(self, endpoint_url: str, *, seed: int = 0, sees_probes: bool = False) -> None:
         super().__init__()
+        self._sees_probes = sees_probes
         upstream = urlsplit(endpoint_url)
         self._upstream = (upstream.hostname or "", upstream.port or 80)
         self._dice = random.Random(seed)
@@ -112,6 +117,9 @@ class S3FaultProxy(ProxyThread):
         try:
             while (message := await read_request(reader, writer)) is not None:
                 request = S3Request(len(self.requests) + 1, message)
+                if PROBE_FOLDER in request.target and not self._sees_probes:
+                    writer.write((await server.ask(request)).wire)
+                    continue
                 self.requests.append(request)
                 fault = next((rule.fault for rule in self._rules if rule.strikes(request, self._dice)), None)
                 self._record()
