@@ -34,18 +34,22 @@ _CONTENT_HEADERS = (
     "expires",
 )
 
+_ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+
 
 def kept_headers(
     headers: Mapping[str, str], tags: Sequence[tuple[str, str]], *, storage_class: bool = False
 ) -> dict[str, str]:
     """Return the headers to store an object with, so that it is as CopyObject would have made it.
 
-    With ``storage_class`` also in the class of its source, which CopyObject drops.
+    With ``storage_class`` also in the class of its source, which CopyObject drops; but an object that was restored from
+    an archive is not archived anew.
     """
     kept = {name: headers[name] for name in _CONTENT_HEADERS if headers.get(name)}
     kept.update((name, value) for name, value in headers.items() if name.startswith("x-amz-meta-"))
-    if storage_class and headers.get("x-amz-storage-class"):
-        kept["x-amz-storage-class"] = headers["x-amz-storage-class"]
+    kept_class = headers.get("x-amz-storage-class", "") if storage_class else ""
+    if kept_class and kept_class not in _ARCHIVES:
+        kept["x-amz-storage-class"] = kept_class
     if tags:
         kept["x-amz-tagging"] = urlencode(tags, quote_via=quote)
     return kept

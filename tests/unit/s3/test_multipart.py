@@ -77,7 +77,7 @@ def test_5_10_what_is_over_the_limit_is_copied_in_parts_with_all_that_copy_objec
 
 
 def test_5_10_tags_that_a_store_ignored_at_the_beginning_are_set_at_the_end() -> None:
-    beginning = [found(SIZE), TAGS, STARTED, part, part, part, found(SIZE), COMPLETED, reply(200)]
+    beginning: list[Step] = [found(SIZE), TAGS, STARTED, part, part, part, found(SIZE), COMPLETED, reply(200)]
     _, asked = asyncio.run(copy_large(*beginning, found(SIZE, "whole-3"), reply(200)))
     assert (asked[-1].method, asked[-1].target) == ("PUT", "/production/avatar/a.png?tagging=")
     assert b"<Key>k 1</Key><Value>v&amp;</Value>" in asked[-1].body
@@ -85,7 +85,7 @@ def test_5_10_tags_that_a_store_ignored_at_the_beginning_are_set_at_the_end() ->
 
 
 def test_the_object_that_someone_stored_since_gets_none_of_our_tags() -> None:
-    beginning = [found(SIZE), TAGS, STARTED, part, part, part, found(SIZE), COMPLETED, reply(200)]
+    beginning: list[Step] = [found(SIZE), TAGS, STARTED, part, part, part, found(SIZE), COMPLETED, reply(200)]
     _, asked = asyncio.run(copy_large(*beginning, found(SIZE, "someone-elses")))
     assert asked[-1].method == "HEAD"
 
@@ -155,6 +155,16 @@ def test_5_10_parts_cover_the_object_exactly_and_are_at_most_10_000(size_bytes: 
 def test_what_is_kept_is_only_what_copy_object_keeps() -> None:
     headers = {"content-type": "a/b", "x-amz-meta-k": "v", "etag": "e", "x-amz-request-id": "r", "expires": ""}
     assert kept_headers(headers, []) == {"content-type": "a/b", "x-amz-meta-k": "v"}
+
+
+@pytest.mark.parametrize(
+    ("storage_class", "kept"),
+    [("STANDARD_IA", True), ("GLACIER_IR", True), ("GLACIER", False), ("DEEP_ARCHIVE", False)],
+)
+def test_the_storage_class_is_kept_unless_it_is_an_archive(storage_class: str, kept: bool) -> None:
+    headers = {"x-amz-storage-class": storage_class}
+    assert kept_headers(headers, [], storage_class=True) == (headers if kept else {})
+    assert kept_headers(headers, []) == {}
 
 
 def test_an_etag_of_parts_is_only_predicted_from_md5s() -> None:
