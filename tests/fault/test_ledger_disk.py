@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fault.promises import ROWS, World, check_ledgers, check_promises
+from tests import tool
+from tests.fault.promises import ROWS, World, check_ledgers, check_promises, rows_of
 from tests.servers import s3_faults
 
 if TYPE_CHECKING:
@@ -70,6 +71,40 @@ def test_a_disk_that_is_full_in_the_middle(
     assert again.code == 0, again.err
     assert again.outcomes == {"migrated": ROWS - copies_before}
     check_ledgers(world.database, world.before, small_disk)
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_rollback(
+    world: World, s3_proxy: S3FaultProxy, small_disk: Path
+) -> None:
+    assert world.migrate().code == 0
+    (migration,) = world.runs.iterdir()
+    s3_proxy.on(s3_faults.stall(), operation="head", skip=1 + 20)  # one is of the checks before it
+    process = tool.start(
+        *("rollback", "-y", "--json", "-p", "1", "-b", "20", str(migration)),
+        environ={
+            **world.database.environ(),
+            **world.store.via(s3_proxy.endpoint_url).environ(),
+            "SKETCH_RUN_DIR": str(small_disk),
+        },
+        cwd=world.cwd,
+    )
+    s3_proxy.wait_for_hit("stall")
+    filler = fill(small_disk)
+    s3_proxy.clear()
+    s3_proxy.release()
+    stopped = world.finish(process)
+    assert stopped.code == 4, stopped.err
+    assert "ledger.sqlite" in stopped.document["error"]["message"]
+    assert check_promises(world.database, world.store, world.before) == ROWS - 20
+    filler.unlink()
+    again = tool.run("rollback", "-y", str(migration), environ=process_environ(world), cwd=world.cwd)
+    assert again.code == 0, again.err
+    assert rows_of(world.database) == world.before.rows
+
+
+def process_environ(world: World) -> dict[str, str]:
+    """Return the settings of a run that meets no fault."""
+    return {**world.database.environ(), **world.store.environ()}
 
 
 def test_a_disk_that_is_full_from_the_start(world: World, small_disk: Path) -> None:
