@@ -223,13 +223,18 @@ class Pool:
 
         Raises ``OSError`` (with ``TimeoutError``, ``socket.gaierror`` and ``ssl.SSLError`` among its kinds).
         """
-        async with asyncio.timeout(self._timeout_seconds):
-            _, connection = await self.loop.create_connection(
-                lambda: Connection(self, origin),
-                origin.host,
-                origin.port,
-                ssl=self._tls_context() if origin.tls else None,
-            )
+        connection = Connection(self, origin)
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await self.loop.create_connection(
+                    lambda: connection,
+                    origin.host,
+                    origin.port,
+                    ssl=self._tls_context() if origin.tls else None,
+                )
+        except BaseException:
+            self.lost(connection)  # uvloop tells a connection that was made, and then cancelled, of no loss
+            raise
         return connection
 
     def opened(self, connection: Connection) -> None:
