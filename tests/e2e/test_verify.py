@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.site import body_of
 from tests.servers import s3_faults
+from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.tool import finish
 
@@ -19,9 +20,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.site import Site
+    from tests.servers.http1 import S3Request
     from tests.servers.stores import Store
 
 MIGRATED = [f"image/avatar-{number:02}.png" for number in range(20)]
+
+
+def is_of_the_listing(request: S3Request) -> bool:
+    """Whether it asks for a page of a listing, and not, as the checks before, whether one may list."""
+    return "max-keys=1000&" in request.target
 
 
 def certificate(run: Path) -> dict[str, Any]:
@@ -237,11 +244,57 @@ def test_a_signal_ends_it_and_changes_nothing(site: Site) -> None:
     site.fill([f"image/{number}.png" for number in range(5)])
     before = site.facts()
     with S3FaultProxy(site.store.endpoint_url) as s3:
-        # the first two listings are those of the checks before
-        s3.on(s3_faults.stall(), operation="list", skip=2)
+        s3.on(s3_faults.stall(), when=is_of_the_listing)
         running = site.at(store=site.store.via(s3.endpoint_url)).start("verify")
         s3.wait_for_hit("stall")
         running.send_signal(signal.SIGTERM)
         ended = finish(running)
     assert ended.code == 143, ended
     assert site.facts() == before
+
+
+def test_what_the_application_does_meanwhile_is_not_called_wrong(site: Site) -> None:
+    """After the rows were read and before the listings: a row and its object deleted, another row given a new path."""
+    site.fill(["avatar/goes.png", "avatar/moves.png", "avatar/stays.png"])
+    store = site.store
+    hit: list[str] = []
+
+    def between(request: S3Request) -> None:
+        if is_of_the_listing(request) and request.bucket == store.production_bucket and not hit:
+            hit.append(request.target)
+            site.database.execute("DELETE FROM avatars WHERE id = 1")
+            store.put_all(store.production_bucket, {"avatar/moved.png": b"moved"})
+            site.database.execute("UPDATE avatars SET path = 'avatar/moved.png' WHERE id = 2")
+            for name in ("goes", "moves"):
+                store.client.delete_object(Bucket=store.production_bucket, Key=f"avatar/{name}.png")
+
+    with S3FaultProxy(store.endpoint_url) as s3:
+        s3.before_request = between
+        result = site.at(store=store.via(s3.endpoint_url)).run("verify --json")
+    assert hit
+    assert result.code == 0, result
+    found = json.loads(result.out)
+    assert rows(found) == {"total": 3, "alone": 1, "changed": 2}
+    assert found["second_looks"] == 2
+
+
+def test_a_listing_that_breaks_off_is_an_error_and_no_certificate(site: Site) -> None:
+    site.fill(["avatar/a.png"])
+    with S3FaultProxy(site.store.endpoint_url) as s3:
+        s3.on(s3_faults.truncated_200(forwarded=True), when=is_of_the_listing)
+        flags = "verify --json --s3-retry-seconds 0.5"
+        result = site.at(store=site.store.via(s3.endpoint_url)).run(flags)
+        assert s3.hits["truncated_200"]
+    assert result.code == 3, result
+    assert json.loads(result.out)["error"]["type"] == "S3Malformed"
+    assert not list(site.last_run().glob("certificate*"))
+
+
+def test_a_database_that_goes_away_is_waited_for(site: Site) -> None:
+    site.fill([f"avatar/{number}.png" for number in range(3)])
+    with PostgresFaultProxy(site.database.port) as postgres:
+        postgres.cut_at("COPY")
+        result = site.at(database=site.database.via(postgres.port)).run("verify --json")
+        assert postgres.hits["cut"] == 1
+    assert result.code == 0, result
+    assert rows(json.loads(result.out)) == {"total": 3, "alone": 3}
