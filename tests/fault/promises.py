@@ -172,7 +172,7 @@ class World:
         check_finished(self.database, self.store, self.before)
 
     def check_resumed(self) -> None:
-        """Run it again, undisturbed: it finishes, and a further run finds nothing to do."""
+        """Run it again, undisturbed: it ends where an undisturbed first run ends."""
         again = self.migrate()
         assert again.code == 0, again.err
         assert again.outcomes.keys() <= {"migrated", "already"}  # already: what a killed run had sent arrived late
