@@ -65,9 +65,11 @@ class MigrationJob(Job):
         if not self._for_writing:
             return
         await check_writing(store, self.settings)
+        if not await self._begins_with_work():
+            return
         for note in await check_tagging(store, self.settings):
             self.terminal.message(f"Note: {note}", logging.WARNING)
-        if not self.options.overwrite and await self._begins_with_work():
+        if not self.options.overwrite:
             await self._settle()
 
     async def _begins_with_work(self) -> bool:

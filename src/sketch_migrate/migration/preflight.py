@@ -14,6 +14,8 @@ from sketch_migrate.model import Location
 from sketch_migrate.postgres.privileges import inspect_table
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from sketch_migrate.postgres.connection import Database
     from sketch_migrate.postgres.references import Table
     from sketch_migrate.s3 import S3Client
@@ -80,21 +82,32 @@ async def check_tagging(store: S3Client, settings: Settings) -> list[str]:
         _specimen(store, settings.legacy_bucket, settings.legacy_prefix),
         _specimen(store, settings.production_bucket, settings.production_prefix),
     )
-    absent = Location(settings.production_bucket, settings.production_prefix + PROBE_NAME)
-    attempts = (
-        (store.tags(source), "s3:GetObjectTagging", source.bucket, settings.legacy_prefix),
-        (store.tags(target), "s3:GetObjectTagging", target.bucket, settings.production_prefix),
-        (_tag(store, absent), "s3:PutObjectTagging", absent.bucket, settings.production_prefix),
-    )
-    answers = await asyncio.gather(*(attempt for attempt, *_ in attempts), return_exceptions=True)
-    notes = []
-    for answer, (_, right, bucket, prefix) in zip(answers, attempts, strict=True):
-        if isinstance(answer, S3Refused) and answer.code == "AccessDenied":
-            place = f"s3://{bucket}/{prefix}*"
-            notes.append(f"The S3 user lacks {right} on {place}: objects with tags may not be migrated. {RIGHTS}")
-        elif isinstance(answer, BaseException) and not isinstance(answer, S3Error):
-            raise answer
-    return notes
+    at_once = store.retrying(0)  # a store without tags fails in strange ways, and no wait mends that
+    readings = await asyncio.gather(_refusal(at_once.tags(source)), _refusal(at_once.tags(target)))
+    refusals = [
+        (readings[0], "s3:GetObjectTagging", f"s3://{source.bucket}/{settings.legacy_prefix}"),
+        (readings[1], "s3:GetObjectTagging", f"s3://{target.bucket}/{settings.production_prefix}"),
+    ]
+    if not any(isinstance(reading, S3Error) and reading.code != "AccessDenied" for reading in readings):
+        absent = Location(settings.production_bucket, settings.production_prefix + PROBE_NAME)
+        writing = await _refusal(_tag(at_once, absent))
+        refusals.append((writing, "s3:PutObjectTagging", f"s3://{absent.bucket}/{settings.production_prefix}"))
+    return [
+        f"The S3 user lacks {right} on {place}*: objects with tags may not be migrated. {RIGHTS}"
+        for refusal, right, place in refusals
+        if isinstance(refusal, S3Refused) and refusal.code == "AccessDenied"
+    ]
+
+
+async def _refusal(attempt: Awaitable[object]) -> S3Error | None:
+    """Return the error that an attempt ends with; that an object is not there is none."""
+    try:
+        await attempt
+    except ObjectMissing:
+        return None
+    except S3Error as error:
+        return error
+    return None
 
 
 async def _tag(store: S3Client, absent: Location) -> None:
