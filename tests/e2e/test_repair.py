@@ -12,6 +12,7 @@ import pytest
 
 from tests.servers import s3_faults
 from tests.servers.s3_fault_proxy import S3FaultProxy
+from tests.tool import finish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,6 +132,38 @@ def test_a_lost_reply_is_recognised_as_our_own_write(moto_site: Site) -> None:
     assert result.code == 0, result
     assert document(result)["repaired"]["copied again"] == 1
     assert store.body(store.production_bucket, key) == b"changed in legacy"
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_in_the_middle_and_run_again_it_ends_where_it_would_have(moto_site: Site, moment: str) -> None:
+    """Killed at the third object, before the store did it or after: no record of that one was written."""
+    moto_site.fill(PATHS)
+    migrate(moto_site)
+    site, store = moto_site, moto_site.store
+    changed = {path: f"changed {path}".encode() for path in PATHS}
+    store.put_all(store.legacy_bucket, changed)
+    before = site.facts()
+    seen: list[str] = []
+
+    def kill(request: S3Request) -> None:
+        if request.operation == "put" and not request.key.startswith("avatar/.sketch-migrate"):
+            seen.append(request.key)
+            if len(seen) == 3:
+                running.kill()
+
+    with S3FaultProxy(store.endpoint_url) as s3:
+        if moment == "before":
+            s3.before_request = kill
+        else:
+            s3.after_reply = kill
+        running = site.at(store=store.via(s3.endpoint_url)).start("repair -y")
+        assert finish(running).code == -9
+    result = site.run("repair --json -y")
+    assert result.code == 0, result
+    assert standings(document(result)) == {"total": 12, "equal": 12}
+    assert site.production_bodies() == {at_production(path): body for path, body in changed.items()}
+    after = site.facts()
+    assert (after.rows, after.versions, after.legacy) == (before.rows, before.versions, before.legacy)
 
 
 def test_nothing_is_replaced_that_no_ledger_knows(site: Site) -> None:
