@@ -141,8 +141,9 @@ def test_a_right_that_only_some_runs_need_is_noted(guarded: Guarded, right: str)
         guarded.owner.database.execute("UPDATE avatars SET path = replace(path, 'avatar/avatar', 'image/avatar')")
 
 
-def test_the_right_to_set_tags_is_tried_where_a_store_asks_for_it(site: Site) -> None:
+def test_the_right_to_set_tags_is_tried_where_a_store_asks_for_it(moto_site: Site) -> None:
     """Ceph does not ask whoever wrote the object, which is always us; AWS does, as this proxy."""
+    site = moto_site
     site.fill(["image/avatar-1.png"])
     with S3FaultProxy(site.store.endpoint_url) as proxy:
         denied = faults.status(403, "AccessDenied")
