@@ -6,6 +6,7 @@ one worker and Ceph starts once.
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,9 @@ from tests.servers.stores import Store, StoreServer, fresh_buckets, moto_server,
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Whoever starts the tests in the background hands an ignored SIGINT down to all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 STORES = ["rclone", "moto", pytest.param("ceph", marks=pytest.mark.ceph)]
 

@@ -130,6 +130,7 @@ def accepts_connections(port: int) -> bool:
 
 def _end_with_parent() -> None:
     """Ask the kernel for SIGINT when the parent ends. Runs in the child, after its change of user (which clears it)."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell starts what it puts in the background with SIGINT ignored
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
