@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import duckdb
 import pytest
 
+from tests.e2e.site import Site
 from tests.servers import s3_faults
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.tool import finish
@@ -17,7 +18,7 @@ from tests.tool import finish
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.site import Site
+    from tests.servers.databases import Database
     from tests.servers.http1 import S3Request
     from tests.servers.stores import Store
     from tests.tool import Finished
@@ -91,11 +92,15 @@ def test_it_mends_what_is_stale_and_migrates_what_was_left(migrated_site: Site) 
     assert store.body(store.production_bucket, at_production(stale)) == b"changed a second time"
 
 
-def test_what_the_application_stores_in_the_window_survives(moto_site: Site) -> None:
+@pytest.mark.parametrize("store_name", ["moto", pytest.param("ceph", marks=pytest.mark.ceph)])
+def test_what_the_application_stores_in_the_window_survives(
+    request: pytest.FixtureRequest, database: Database, tmp_path: Path, store_name: str
+) -> None:
     """The application replaces the object after our last look and before our write: the condition keeps it."""
-    moto_site.fill(PATHS)
-    migrate(moto_site)
-    site, store = moto_site, moto_site.store
+    store: Store = request.getfixturevalue(f"{store_name}_store")
+    site = Site(database, store, tmp_path)
+    site.fill(PATHS)
+    migrate(site)
     key = at_production(PATHS[0])
     store.put_all(store.legacy_bucket, {PATHS[0]: b"changed in legacy"})
     done: list[str] = []
@@ -110,7 +115,7 @@ def test_what_the_application_stores_in_the_window_survives(moto_site: Site) -> 
         s3.before_request = store_in_the_window
         result = site.at(store=store.via(s3.endpoint_url)).run("repair --json -y")
     assert done == ["put"], "the window was hit"
-    assert "Copying again with PutObject with If-Match." in result.err
+    assert "Copying again with PutObject with If-Match" in result.err
     assert document(result)["repaired"] == {
         "copied again": 0,
         "left: production holds another object by now": 1,

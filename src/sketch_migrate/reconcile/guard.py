@@ -23,11 +23,24 @@ WRONG_ETAG = "0" * 32
 
 
 class Guard(StrEnum):
-    """What a repair copies with."""
+    """What a repair copies with.
+
+    Ceph compares the header with the ETag as it stores that: with the quotes of RFC 9110 it refuses every write.
+    """
 
     COPY = "CopyObject with If-Match"
     PUT = "PutObject with If-Match"
+    PUT_BARE = "PutObject with If-Match, its ETag without quotes"
     LOOK = "a look before each copy, which leaves a moment between the two"
+
+    @property
+    def puts(self) -> bool:
+        """Whether the object is read and put, and not copied."""
+        return self in {Guard.PUT, Guard.PUT_BARE}
+
+    def condition(self, etag: str) -> Condition:
+        """Return the condition that the object which is to be replaced has this ETag."""
+        return ("if-match", etag) if self is Guard.PUT_BARE else if_target_is(etag)
 
 
 async def find_guard(store: S3Client, bucket: str, prefix: str) -> tuple[Guard, list[str]]:
@@ -48,9 +61,9 @@ async def find_guard(store: S3Client, bucket: str, prefix: str) -> tuple[Guard, 
     found = Guard.LOOK
     try:
         await folder.put(folder.source, b"source")
-        for guard, write in ((Guard.COPY, copy), (Guard.PUT, put)):
+        for guard, write in ((Guard.COPY, copy), (Guard.PUT, put), (Guard.PUT_BARE, put)):
             await folder.put(target, b"to be replaced")
-            if await _honoured(folder, write):
+            if await _honoured(folder, guard, write):
                 found = guard
                 break
     finally:
@@ -58,12 +71,12 @@ async def find_guard(store: S3Client, bucket: str, prefix: str) -> tuple[Guard, 
     return found, folder.left_behind
 
 
-async def _honoured(folder: ProbeFolder, write: Callable[[Condition], Awaitable[None]]) -> bool:
+async def _honoured(folder: ProbeFolder, guard: Guard, write: Callable[[Condition], Awaitable[None]]) -> bool:
     """Whether a wrong ETag keeps the object as it is, and the right one lets the write through."""
     target = folder.at("target")
     before = (await folder.look(target)).etag
     try:
-        await write(if_target_is(WRONG_ETAG))
+        await write(guard.condition(WRONG_ETAG))
     except S3Error:
         pass
     else:
@@ -71,7 +84,7 @@ async def _honoured(folder: ProbeFolder, write: Callable[[Condition], Awaitable[
     if (await folder.look(target)).etag != before:
         return False
     try:
-        await write(if_target_is(before))
+        await write(guard.condition(before))
     except S3Error:
         return False
     return (await folder.look(target)).etag != before

@@ -17,7 +17,7 @@ from sketch_migrate.errors import MigrateError, ObjectMissing, PreconditionFaile
 from sketch_migrate.model import Location
 from sketch_migrate.reconcile.evidence import HINT
 from sketch_migrate.reconcile.guard import Guard
-from sketch_migrate.s3 import if_target_is, same_content
+from sketch_migrate.s3 import same_content
 from sketch_migrate.s3.multipart import kept_headers, tags_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sketch_migrate.model import ObjectInfo
     from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
-    from sketch_migrate.s3 import S3Client
+    from sketch_migrate.s3 import Condition, S3Client
 
 RECOPIED_NAME = "recopied.csv"
 PUT_LIMIT_BYTES = 8 * 2**20
@@ -117,10 +117,10 @@ async def _copy_again(stale: Stale, site: EvidenceSite, store: S3Client, guard: 
     if legacy is None:
         return Again.MISSING, ""
     try:
-        if guard is Guard.PUT and legacy.size_bytes <= PUT_LIMIT_BYTES:
-            etag = await _put_again(store, source, target, legacy, stale.etag)
+        if guard.puts and legacy.size_bytes <= PUT_LIMIT_BYTES:
+            etag = await _put_again(store, source, target, legacy, guard.condition(stale.etag))
         else:
-            conditions = [if_target_is(stale.etag)] if guard is Guard.COPY else []
+            conditions = [guard.condition(stale.etag)] if guard is Guard.COPY else []
             etag = (await store.copy(source, target, *conditions)).etag
     except PreconditionFailed:
         # a request whose reply was lost may have been carried out: then the object is what we wanted
@@ -131,10 +131,12 @@ async def _copy_again(stale: Stale, site: EvidenceSite, store: S3Client, guard: 
     return Again.COPIED, etag
 
 
-async def _put_again(store: S3Client, source: Location, target: Location, legacy: ObjectInfo, etag: str) -> str:
+async def _put_again(
+    store: S3Client, source: Location, target: Location, legacy: ObjectInfo, condition: Condition
+) -> str:
     body = await store.get(source, 0, legacy.size_bytes - 1, if_match=legacy.etag) if legacy.size_bytes else b""
     headers = kept_headers(legacy.headers, await tags_of(store, source, legacy), storage_class=True)
-    return await store.put(target, body, headers, if_target_is(etag))
+    return await store.put(target, body, headers, condition)
 
 
 async def _look(store: S3Client, location: Location) -> ObjectInfo | None:
