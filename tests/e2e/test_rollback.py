@@ -51,7 +51,7 @@ def outcomes(finished: Finished) -> dict[str, int]:
 def migrated(site: Site, rows: int = 40) -> Path:
     """Fill a site and migrate it; return the run's directory."""
     site.fill([image(n) for n in range(1, rows + 1)])
-    run = site.run("-y -b 10")
+    run = site.run("-y -b 10 -p 1")  # one at a time, so that the ledger is in the order of the keys
     assert run.code == 0, run.err
     return site.last_run()
 
