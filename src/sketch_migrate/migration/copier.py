@@ -91,8 +91,7 @@ class Need(Enum):
 def decide(legacy: ObjectInfo | None, production: ObjectInfo | None, *, overwrite: bool) -> Copied | Need:
     """Decide what one object needs, from a HEAD of both sides (None: no such object)."""
     if legacy is None:
-        there = "; production holds an object of the new name, but nothing to compare it with" if production else ""
-        return Copied(Verdict.MISSING, f"there is no legacy object{there}")
+        return _missing(production)
     if production is None:
         return Need.COPY
     same = same_content(legacy, production)
@@ -101,6 +100,11 @@ def decide(legacy: ObjectInfo | None, production: ObjectInfo | None, *, overwrit
     if overwrite:
         return Need.COPY
     return Need.COMPARE_BYTES if same is None else _conflict(legacy, production)
+
+
+def _missing(production: ObjectInfo | None) -> Copied:
+    there = "; production holds an object of the new name, but nothing to compare it with" if production else ""
+    return Copied(Verdict.MISSING, f"there is no legacy object{there}")
 
 
 def _conflict(legacy: ObjectInfo, production: ObjectInfo) -> Copied:
@@ -249,7 +253,7 @@ class Copier:
             try:
                 outcome = await self._placing.place(move)
             except ObjectMissing:
-                return Copied(Verdict.MISSING, "there is no legacy object")
+                return _missing(await self._look(move.target))
             if isinstance(outcome, Placed):
                 return await self._placed(move, outcome)
             decision = await self._compare(move, outcome)

@@ -23,7 +23,7 @@ async def perhaps_overwritten(store: S3Client, target: Location, our_etag: str) 
 
     Where the bucket keeps versions it is certain, and the version to restore is named.
     """
-    begin = f"{POSSIBLY_OVERWRITTEN}: the application set this row to {target} while it was copied there"
+    begin = f"{POSSIBLY_OVERWRITTEN}: the application (or another run) set this row to {target} while it was copied"
     try:
         production = await look(store, target)
         if production is None or production.etag != our_etag:
