@@ -145,7 +145,7 @@ def test_stdout_has_the_result_and_stderr_the_messages(filled: Site) -> None:
     assert "All migrated." in out
     log = f"runs/{filled.last_run().name}/migrate.log"
     messages = done.err.splitlines()
-    assert messages[:2] == [f"Log: {log}", "Nothing is replaced by means of: check-first, because it was asked for."]
+    assert messages[:2] == [f"Log: {log}", "To replace nothing: check-first, because it was asked for."]
     assert messages[2].startswith("Note: what could be replaced all the same is")
     assert len(messages) == 3
     assert f"Log:       {log}" in out

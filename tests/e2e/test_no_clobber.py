@@ -248,7 +248,7 @@ def test_the_strategy_is_said_before_the_question(moto_site: Site) -> None:
     site.fill(PATHS)
     before = site.facts()
     terminal = site.on_a_terminal("")
-    terminal.expect("Nothing is replaced by means of: conditional-put, because")
+    terminal.expect("To replace nothing: conditional-put, because")
     terminal.expect("Go on?")
     terminal.sendline("n")
     terminal.expect("Nothing was changed")

@@ -56,7 +56,7 @@ async def settle_no_clobber(store: S3Client, settings: Settings, wanted: str, te
         for left in report.left_behind:
             terminal.message(f"Note: the probe of the store left behind {printable(left)}", logging.WARNING)
         strategy = choose(report, wanted)
-    terminal.message(f"Nothing is replaced by means of: {strategy.means}, because {strategy.reason}.")
+    terminal.message(f"To replace nothing: {strategy.means}, because {strategy.reason}.")
     if strategy.window:
         terminal.message(
             f"Note: what could be replaced all the same is {strategy.window}. Rows that it changes to the"
@@ -77,7 +77,7 @@ def report_text(report: ProbeReport, strategy: Strategy, store: str) -> str:
     width = max(len(question) for question in Question)
     lines = [f"What {store} does, tried below {printable(str(report.folder))}", ""]
     lines += [f"  {each.question:<{width}}  {each.answer:<8}  {printable(each.evidence)}" for each in report.findings]
-    lines += ["", f"A migration replaces nothing by means of: {strategy.means}, because {strategy.reason}."]
+    lines += ["", f"To replace nothing, a migration takes: {strategy.means}, because {strategy.reason}."]
     if strategy.window:
         lines.append(f"What could be replaced all the same is {strategy.window}.")
     lines += ["", "Left behind:" if report.left_behind else "Everything that was made for this is removed again."]

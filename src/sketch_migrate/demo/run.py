@@ -64,9 +64,14 @@ def run_demo(request: DemoRequest, terminal: Terminal) -> int:
             terminal.result(f"\n{len(broken)} rows are wrong:\n" + "\n".join(broken[:20]))
             return 1
         terminal.result(f"\n== Checked\nEach of the {request.avatars} rows points at its own picture in production.")
-        terminal.result(_where_to_go(world, folder))
-        if request.wait and sys.stdin.isatty():
+        stays = request.wait and sys.stdin.isatty()
+        if stays:
+            terminal.result(_around(world, folder))
+        terminal.result(_on_your_own_data())
+        if stays:
             _wait_for_enter(terminal)
+        else:
+            terminal.result("The servers are stopped; on a terminal, without --no-wait, they stay up to look around.")
     return 0
 
 
@@ -122,8 +127,8 @@ def _folder(directory: Path | None, stack: ExitStack) -> Path:
     return folder
 
 
-def _where_to_go(world: World, folder: Path) -> str:
-    query, tool = "SELECT * FROM avatars ORDER BY id DESC LIMIT 5", _as_called()
+def _around(world: World, folder: Path) -> str:
+    query = "SELECT * FROM avatars ORDER BY id DESC LIMIT 5"
     return f"""
 == Look around, in another terminal, while the servers are up
   . {folder}/env
@@ -131,8 +136,12 @@ def _where_to_go(world: World, folder: Path) -> str:
   psql -c "{query}"
   rclone ls :s3:{PRODUCTION_BUCKET}/{PRODUCTION_PREFIX} | head
   ls {folder}/objects/{PRODUCTION_BUCKET}/{PRODUCTION_PREFIX} | head
-The database is {world.postgres.host}:{world.postgres.port}, the store {world.store.endpoint_url}; keys are in env.
+The database is {world.postgres.host}:{world.postgres.port}, the store {world.store.endpoint_url}; keys are in env."""
 
+
+def _on_your_own_data() -> str:
+    tool = _as_called()
+    return f"""
 == Run it on your own data
   1. Say where everything is: edit lib/config.py in a checkout, or write sketch-migrate.toml.
   2. export SKETCH_DB_USER=… SKETCH_DB_PASS=… AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…
