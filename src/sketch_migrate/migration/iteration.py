@@ -8,7 +8,7 @@ is simply taken up again.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sketch_migrate.errors import DatabaseBusy, ReferenceRefused
@@ -19,7 +19,7 @@ from sketch_migrate.model import Key, Outcome, Result
 from sketch_migrate.postgres.references import Flipped, flip, look_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sketch_migrate.ledger import Ledger
     from sketch_migrate.mapping import Mapping
@@ -100,31 +100,26 @@ class Iteration:
     async def _flip(self, ready: Sequence[tuple[Move, Copied]], results: list[Result]) -> None:
         """Record and flip; the batch is halved around rows that the database does not accept.
 
-        Once a connection broke, a flip may have been committed unseen: rows that hold the new path are then our own.
+        A connection may break after the COMMIT was sent: a row that an attempt of ours had updated, and that holds the
+        new path at the next, is our own. One that none had updated was set by somebody else, however often we asked.
         """
         flips = [Flip(move.reference, move.new_path, copied.size_bytes, copied.etag) for move, copied in ready]
         await self.ledger.record_flips(flips, unix_time=time.time())
         copied_by_key = {move.reference.key: copied for move, copied in ready}
         halves = [[move for move, _ in ready]]
-        unseen = False
-
-        def lost() -> None:
-            nonlocal unseen
-            unseen = True
-
+        updated: set[Key] = set()
         while halves:
             moves = halves.pop()
             try:
-                flipped = await self._flip_batch(moves, lost)
+                flipped = await self._flip_batch(moves, updated)
             except (ReferenceRefused, DatabaseBusy) as error:
                 if len(moves) > 1:
                     middle = len(moves) // 2
                     halves += [moves[:middle], moves[middle:]]
                     continue
                 flipped = Flipped(frozenset(), frozenset(), frozenset(), {moves[0].reference.key: str(error)})
-            if unseen:
-                ours = flipped.flipped | flipped.already
-                flipped = Flipped(ours, frozenset(), flipped.superseded, flipped.refused)
+            unseen = flipped.already & updated
+            flipped = replace(flipped, flipped=flipped.flipped | unseen, already=flipped.already - unseen)
             for move in moves:
                 copied = copied_by_key[move.reference.key]
                 overwritten = ""
@@ -132,15 +127,20 @@ class Iteration:
                     overwritten = await self.copier.overwritten(move, copied)
                 results.append(_flip_result(move, copied, flipped, overwritten))
 
-    async def _flip_batch(self, moves: Sequence[Move], on_lost: Callable[[], None]) -> Flipped:
-        """Flip in one transaction, again if the connection broke. Raises what ``Session.run`` raises."""
+    async def _flip_batch(self, moves: Sequence[Move], updated: set[Key]) -> Flipped:
+        """Flip in one transaction, again if the connection broke. Raises what ``Session.run`` raises.
+
+        What an attempt updated is added to ``updated``, whatever became of its COMMIT.
+        """
 
         async def work(connection: Connection) -> Flipped:
-            return await flip(connection, self.table, moves)
+            flipped = await flip(connection, self.table, moves)
+            updated.update(flipped.flipped)
+            return flipped
 
         many = len(moves) > 1
         doing = f"flipping {len(moves)} references" if many else "the database does not take the new path"
-        return await self.session.run(work, doing=doing, on_lost=on_lost)
+        return await self.session.run(work, doing=doing)
 
 
 def _migrated(move: Move, copied: Copied) -> Result:

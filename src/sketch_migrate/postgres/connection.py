@@ -143,13 +143,12 @@ class Session:
         work: Callable[[Connection], Awaitable[T]],
         *,
         doing: str,
-        on_lost: Callable[[], None] = lambda: None,
         unlimited: bool = False,
     ) -> T:
         """Run ``work`` in one transaction and return its result.
 
-        Repeats it when the database was away (for up to DB_RETRY_SECONDS) and, a few times, after contention;
-        ``on_lost`` is called when a connection broke, whose transaction may or may not have been committed.
+        Repeats it when the database was away (for up to DB_RETRY_SECONDS) and, a few times, after contention.
+        A connection may have broken after its transaction was committed: ``work`` is then run over what it left.
         ``unlimited`` lifts the statement time limit, for counts over the whole table. Raises ``DatabaseUnreachable``
         when the wait is over or the run is stopping, ``DatabaseBusy`` after lasting contention, ``ReferenceRefused``
         for a row that is not accepted, and ``DatabaseRefused`` or ``DatabaseError`` otherwise.
@@ -163,7 +162,6 @@ class Session:
             except (psycopg.Error, DatabaseUnreachable, TimeoutError) as error:
                 fault = _fault_of(error)
                 if fault is Fault.AWAY:
-                    on_lost()
                     await self._drop()
                     lost_at = lost_at if lost_at is not None else time.monotonic()
                     away += 1

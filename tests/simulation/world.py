@@ -1,0 +1,277 @@
+"""What outlives a crash (objects, rows, ledgers), who acts on it, and the promises that hold at every moment."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from hashlib import md5
+from typing import TYPE_CHECKING
+
+from sketch_migrate.mapping import Mapping
+from sketch_migrate.migration.no_clobber import Means, Strategy
+from sketch_migrate.s3 import IF_ABSENT, R2_IF_ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.simulation.database import SimulatedConnection
+
+MAPPING = Mapping("legacy", "image/", "production", "avatar/")
+SMALL_BYTES = 16
+"""Stands for the 8 MiB up to which an object is put."""
+
+
+class Violation(AssertionError):
+    """A promise did not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object and who stored it. ``row`` is the row that the application stored it for."""
+
+    body: bytes
+    etag: str
+    by_tool: bool = False
+    row: int | None = None
+
+
+@dataclass(slots=True)
+class Process:
+    """One execution of the tool. Once it is dead, nothing that it still tries has an effect."""
+
+    crashed: asyncio.Future[None]
+    alive: bool = True
+    connections: list[SimulatedConnection] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What a seed stands for: the strategy, what the store honours, and how much happens."""
+
+    strategy: Strategy
+    honoured: frozenset[str]
+    iterations: int
+    batch_size: int
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the store keeps every copy from replacing an object."""
+        return self.strategy.means is not Means.CHECK_FIRST
+
+    @classmethod
+    def of(cls, rng: random.Random) -> Scenario:
+        """Choose one."""
+        means = rng.choice(list(Means))
+        r2 = rng.random() < 0.3
+        honoured = {
+            Means.CONDITIONAL_COPY: {"cf-copy-destination-if-none-match" if r2 else "copy"},
+            Means.CONDITIONAL_PUT: {"put"} | ({"complete"} if rng.random() < 0.5 else set()),
+            Means.CONDITIONAL_COMPLETE: {"complete"},
+            Means.CHECK_FIRST: set(),
+        }[means]
+        condition = R2_IF_ABSENT if r2 else IF_ABSENT
+        strategy = Strategy(means, "", condition, guards_parts="complete" in honoured, asks_for_tags=False)
+        return cls(strategy, frozenset(honoured), rng.randint(1, 3), rng.randint(1, 5))
+
+
+class World:
+    """The store's objects, the table's rows, what is on record, and the promises about them."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.scenario = Scenario.of(self.rng)
+        self.trace: list[str] = []
+        self.objects: dict[tuple[str, str], StoredObject] = {}
+        self.rows: dict[int, str] = {}
+        self.intended: dict[int, str] = {}  # what the application set last
+        self.locked_by: dict[int, SimulatedConnection] = {}
+        self.refused_rows: set[int] = set()
+        self.on_record: set[tuple[int, str, str]] = set()
+        self.updated: set[tuple[int, str]] = set()  # by the tool, committed or not
+        self.writes = 0
+        self.lost: dict[str, StoredObject] = {}  # by production key: the application's objects that a copy replaced
+        self.reported: set[int] = set()
+        self.violated = ""
+        self.quiet = False  # nothing is left to come in between
+        self.undisturbed = True  # no run was killed, nor stopped by an error
+        self.process: Process
+        self.faults_left = self.rng.choice((0, 1, 3, 8))
+        self.crashes_left = self.rng.choice((0, 0, 1, 2))
+        self.act: Callable[[], None] = lambda: None
+        self._names = 0
+        self._gone_from_start: set[str] = set()
+        self._legacy_bodies: dict[str, set[bytes]] = {}  # by name: all that the legacy object ever held
+        self._was_equal: set[str] = set()  # production keys that once held one of these
+        self._populate()
+
+    # -- the passing of time
+
+    async def step(self, what: str) -> None:
+        """Let others come first; then the application may act, or the process may die.
+
+        Whatever changes a row or takes an object away is followed by ``check``.
+        """
+        process = self.process
+        self._see_alive(process)
+        if self.quiet:
+            return
+        if self.rng.random() < 0.6:
+            await asyncio.sleep(self.rng.random())
+        self._see_alive(process)
+        self.trace.append(what)
+        if self.rng.random() < 0.2:
+            self.act()
+            self.check()
+        if self.crashes_left and self.rng.random() < 0.03:
+            self.crash()
+            self._see_alive(process)
+
+    def crash(self) -> None:
+        """Kill the process. The database rolls back what it had not committed."""
+        self.crashes_left -= 1
+        self.trace.append("CRASH")
+        self.process.alive = False
+        for connection in self.process.connections:
+            connection.roll_back()
+        self.process.crashed.set_result(None)
+
+    def _see_alive(self, process: Process) -> None:
+        if not process.alive:
+            raise asyncio.CancelledError
+
+    def fault(self, *kinds: str) -> str:
+        """Return which of these faults happens now; mostly none: an empty text."""
+        if not self.faults_left or self.rng.random() > 0.12:
+            return ""
+        self.faults_left -= 1
+        kind = self.rng.choice(kinds)
+        self.trace.append(f"FAULT {kind}")
+        return kind
+
+    def later(self, effect: Callable[[], object]) -> None:
+        """Let a request take effect some time after its sender has given it up, dead or alive."""
+
+        def take_effect() -> None:
+            self.trace.append("a lost request takes effect")
+            effect()
+            self.check()
+
+        asyncio.get_running_loop().call_later(self.rng.random() * 4, take_effect)
+
+    # -- objects
+
+    def new_name(self) -> str:
+        """Return a name that was never used."""
+        self._names += 1
+        return f"{self._names}.png"
+
+    def new_body(self) -> bytes:
+        """Return a content that is nowhere else; large ones only where the store can guard them."""
+        self._names += 1
+        large = self.scenario.strategy.guards_parts or self.scenario.strategy.means is not Means.CONDITIONAL_PUT
+        return f"{self._names:05}".encode() * self.rng.randint(1, 5 if large else 3)
+
+    def store(self, bucket: str, key: str, body: bytes, *, row: int | None = None, etag: str = "") -> None:
+        """Store an object on behalf of the application."""
+        self.put((bucket, key), StoredObject(body, etag or digest(body), row=row))
+
+    def put(self, place: tuple[str, str], stored: StoredObject) -> None:
+        """Store an object, whoever asks for it."""
+        bucket, key = place
+        before = self.objects.get(place)
+        if stored.by_tool:
+            self.writes += 1
+            self.hold(bucket == "production", f"the tool wrote {place}")
+            if before is not None and not before.by_tool and before.body != stored.body:
+                self.hold(not self.scenario.guarded, f"the application's object {key} was replaced")
+                self.lost[key] = before
+            else:
+                self.hold(not self.scenario.guarded or before is None, f"{key} was replaced")
+        else:
+            self.lost.pop(key, None)
+        self.objects[place] = stored
+        name = key.partition("/")[2]
+        if bucket == "legacy":
+            self._legacy_bodies.setdefault(name, set()).add(stored.body)
+        production = self.objects.get(("production", f"avatar/{name}"))
+        if production and production.body in self._legacy_bodies.get(name, ()):
+            self._was_equal.add(f"avatar/{name}")
+
+    # -- rows
+
+    def set_row(self, key: int, path: str) -> None:
+        """Set or insert a row on behalf of the application."""
+        self.trace.append(f"application: row {key} = {path}")
+        self.rows[key] = self.intended[key] = path
+
+    def flip(self, changes: dict[int, str]) -> None:
+        """Commit what the tool updated."""
+        self.trace.append(f"committed: {changes}")
+        for key, path in changes.items():
+            self.writes += 1
+            self.rows[key] = path
+            self.hold(path in self._was_equal, f"row {key} was flipped to {path}, which never held the legacy object")
+        self.check()
+
+    # -- promises
+
+    def hold(self, promise: bool, otherwise: str) -> None:
+        """Raise ``Violation`` where a promise does not hold."""
+        if not promise:
+            self.trace.append(f"VIOLATION {otherwise}")
+            self.violated = self.violated or otherwise  # whoever swallows the exception
+            raise Violation(otherwise)
+
+    def check(self) -> None:
+        """See that every row points at an object, and that each holds what it may hold."""
+        self.hold(self.rows.keys() == self.intended.keys(), "a row came or went")
+        for key, path in self.rows.items():
+            bucket = "legacy" if path.startswith("image/") else "production"
+            there = (bucket, path) in self.objects or path in self._gone_from_start
+            self.hold(there, f"row {key} points at {path}, which is not there")
+            intended = self.intended[key]
+            if path != intended:
+                ours = intended.startswith("image/") and path == MAPPING.production_path(intended)
+                self.hold(ours, f"row {key} was set to {path}, but the application set it to {intended}")
+                self.hold((key, intended, path) in self.on_record, f"the flip of row {key} is not on record")
+
+    def check_end(self) -> None:
+        """See that only what cannot be migrated is left, and that what a copy replaced was reported."""
+        for key, path in self.rows.items():
+            legacy = self.objects.get(("legacy", path))
+            if path.startswith("image/") and legacy is not None and key not in self.refused_rows:
+                production = self.objects.get(("production", MAPPING.production_path(path)))
+                taken = production is not None and production.body != legacy.body
+                self.hold(taken, f"row {key} was left at {path}")
+        if self.undisturbed:
+            for path, lost in self.lost.items():
+                row = lost.row
+                # where the tool had set the row the same way before the application did, nothing tells the two apart
+                noticeable = row is not None and self.rows.get(row) == path and (row, path) not in self.updated
+                self.hold(not noticeable or row in self.reported, f"{path} of row {row} was replaced and not reported")
+
+    def _populate(self) -> None:
+        for key in range(1, self.rng.randint(2, 9)):
+            name = self.new_name()
+            body = self.new_body()
+            kind = self.rng.random()
+            etag = f"{md5(body, usedforsecurity=False).hexdigest()}-1" if self.rng.random() < 0.2 else digest(body)
+            if kind < 0.1:
+                self._gone_from_start.add(f"image/{name}")
+            else:
+                self.store("legacy", f"image/{name}", body, etag=etag)
+            if 0.1 <= kind < 0.2:
+                self.store("production", f"avatar/{name}", body)
+            elif 0.2 <= kind < 0.3:
+                self.store("production", f"avatar/{name}", self.new_body()[::-1])
+            shared = self.scenario.guarded and self.rows and self.rng.random() < 0.15
+            self.rows[key] = self.rng.choice(list(self.rows.values())) if shared else f"image/{name}"
+            if self.rng.random() < 0.07:
+                self.refused_rows.add(key)
+        self.intended = dict(self.rows)
+
+
+def digest(body: bytes) -> str:
+    """Return the ETag of an object that was put whole."""
+    return md5(body, usedforsecurity=False).hexdigest()
