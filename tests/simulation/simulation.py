@@ -174,6 +174,8 @@ def _check_results(world: World, references: Sequence[Reference], results: Seque
         moved_on = world.rows.get(int(reference.key)) != reference.path
         if not result.outcome.needs_a_person:
             world.hold(moved_on, f"row {reference.key} is said to be {result.outcome}, and was left")
+        if result.outcome is Outcome.SUPERSEDED:
+            world.superseded.add((int(reference.key), MAPPING.production_path(reference.path)))
         if result.outcome is Outcome.MISSING and not moved_on:
             world.hold(("legacy", reference.path) not in world.objects, f"{reference.path} is not missing")
     world.hold(not whole or sum(told.values()) == len(references), "a reference has no outcome")

@@ -89,6 +89,7 @@ class World:
         self.refused_rows: set[int] = set()
         self.on_record: set[tuple[int, str, str]] = set()
         self.updated: set[tuple[int, str]] = set()  # by the tool, committed or not
+        self.superseded: set[tuple[int, str]] = set()  # seen with another path than this, when the tool wanted to flip
         self.writes = 0
         self.lost: dict[str, StoredObject] = {}  # by production key: the application's objects that a copy replaced
         self.reported: set[int] = set()
@@ -248,7 +249,9 @@ class World:
             for path, lost in self.lost.items():
                 row = lost.row
                 # where the tool had set the row the same way before the application did, nothing tells the two apart
-                noticeable = row is not None and self.rows.get(row) == path and (row, path) not in self.updated
+                noticeable = (
+                    row is not None and self.rows.get(row) == path and (row, path) not in self.updated | self.superseded
+                )
                 self.hold(not noticeable or row in self.reported, f"{path} of row {row} was replaced and not reported")
 
     def _populate(self) -> None:
