@@ -46,6 +46,10 @@ MEASURE_ONE_IN = 500
 VACATED_TIMES = 3
 """How often a key may be taken, and free again when it is looked at, before that is called a failure."""
 
+PROOF_SECONDS = 0.2
+"""So long a success proves that the store can be used. An object that failed for a while may have been begun before
+the last success and still fail because the store has gone since."""
+
 HOPELESS = (CredentialsError, BucketMissing, UsageError, RunDirectoryError)
 """Errors that no other object of the run can escape."""
 
@@ -130,8 +134,8 @@ class Copier:
     evenly, finish at the same moment, and then leave the store idle while all of them flip.
 
     ``check_access`` raises ``S3Error`` where the store as a whole cannot be used. It is asked when an object fails and
-    no other has succeeded since that one was begun: then it may not be the object's fault. Once no object can succeed
-    any more the stop is requested; once that is requested, nothing new is begun.
+    no other has succeeded since that one was begun, or none just now: then it may not be the object's fault. Once no
+    object can succeed any more the stop is requested; once that is requested, nothing new is begun.
 
     ``placing`` is how an object gets there: None replaces with ``overwrite``, and else looks first. A dry run looks and
     compares.
@@ -237,7 +241,8 @@ class Copier:
         if isinstance(error, HOPELESS):
             self._stop.by_error(error)
         async with self._check:
-            if self._stop.requested or self._usable_at > began_at:
+            proved = began_at < self._usable_at and time.monotonic() - self._usable_at < PROOF_SECONDS
+            if self._stop.requested or proved:
                 return
             try:
                 await self._check_access()
