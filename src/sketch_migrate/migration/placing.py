@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sketch_migrate.errors import ObjectExists, ObjectMissing, PreconditionFailed
 from sketch_migrate.migration.no_clobber import Means, Strategy
@@ -32,8 +32,7 @@ LARGE_PUTS = 4
 """Objects between the two sizes that are in memory at once: at most 32 MiB more, and as much again on the wire."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """The object is in production. ``guarded``: the store made sure that it replaced nothing."""
 
     etag: str

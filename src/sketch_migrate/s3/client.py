@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from base64 import b64encode
 from copy import copy as shallow_copy
-from dataclasses import dataclass
 from hashlib import md5, sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sketch_migrate.errors import (
     BucketMissing,
@@ -49,8 +48,7 @@ if TYPE_CHECKING:
 _TOO_LARGE_CODES = frozenset({"InvalidRequest", "EntityTooLarge", "InvalidArgument"})
 
 
-@dataclass(frozen=True, slots=True)
-class CopyResult:
+class CopyResult(NamedTuple):
     """A copy that S3 confirmed. ``size_bytes`` is None where it was not told; ``attempts`` counts requests sent."""
 
     etag: str
