@@ -163,11 +163,9 @@ class Exchange:
         if self.config.requester_pays:
             headers.append(("x-amz-request-payer", "requester"))
         now = int(time.time()) + self._clock_offset_seconds
-        signed = route.signer.sign(
-            now, request.method, path, request.query, headers, payload_sha256=request.body_sha256
-        )
+        lines = route.signer.sign(now, request.method, path, request.query, headers, payload_sha256=request.body_sha256)
         target = f"{path}?{request.query}" if request.query else path
-        return wire(request.method, target, signed, request.body)
+        return wire(request.method, target, lines, request.body)
 
     # -- routes
 

@@ -63,9 +63,8 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "surrogateescape").strip()
 
 
-def wire(method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> bytes:
+def wire(method: str, target: str, header_lines: str, body: bytes) -> bytes:
     """Write a signed request. The length is not signed: proxies may rewrite it."""
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
     length = f"content-length: {len(body)}\r\n" if body or method in {"PUT", "POST"} else ""
-    head = f"{method} {target} HTTP/1.1\r\n{lines}{length}\r\n".encode("utf-8", "surrogateescape")
+    head = f"{method} {target} HTTP/1.1\r\n{header_lines}{length}\r\n".encode("utf-8", "surrogateescape")
     return head + body if body else head

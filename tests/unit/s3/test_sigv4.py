@@ -22,6 +22,12 @@ EXAMPLE_TIME = int(datetime(2013, 5, 24, tzinfo=UTC).timestamp())
 EXAMPLE_HOST = ("host", "examplebucket.s3.amazonaws.com")
 
 
+def parsed(lines: str) -> dict[str, str]:
+    """Read header lines."""
+    assert lines.endswith("\r\n")
+    return dict(line.split(": ", 1) for line in lines.split("\r\n")[:-1])
+
+
 @pytest.mark.parametrize(
     ("method", "path", "query", "headers", "body", "signature"),
     [
@@ -56,7 +62,7 @@ def test_the_published_examples_have_their_published_signatures(
     method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes, signature: str
 ) -> None:
     payload = sha256(body).hexdigest()
-    signed = dict(EXAMPLE.sign(EXAMPLE_TIME, method, path, query, [EXAMPLE_HOST, *headers], payload_sha256=payload))
+    signed = parsed(EXAMPLE.sign(EXAMPLE_TIME, method, path, query, [EXAMPLE_HOST, *headers], payload_sha256=payload))
     assert signed["x-amz-date"] == "20130524T000000Z"
     assert signed["authorization"].endswith(f", Signature={signature}")
     assert "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request" in signed["authorization"]
@@ -105,8 +111,27 @@ def test_any_request_is_signed_as_botocore_signs_it(
     now = datetime.fromtimestamp(epoch_seconds, UTC)
     with mock.patch("botocore.auth.get_current_datetime", return_value=now):
         theirs.add_auth(request)
-    assert dict(ours)["authorization"] == request.headers["Authorization"]
-    assert dict(ours)["x-amz-date"] == request.context["timestamp"]
+    sent = parsed(ours)
+    assert sent["authorization"] == request.headers["Authorization"]
+    assert sent["x-amz-date"] == request.context["timestamp"]
+    assert {name: sent[name] for name in headers} == headers
+    assert list(sent) == [
+        *sorted({*headers, "host", "x-amz-content-sha256", "x-amz-date"} | {*_token_header(token)}),
+        "authorization",
+    ]
+
+
+def _token_header(token: str) -> list[str]:
+    return ["x-amz-security-token"] if token else []
+
+
+def test_more_sets_of_names_than_are_kept_are_signed_all_the_same() -> None:
+    signer = Signer(Credentials("AKID", "secret"), "us-east-1")
+    for number in [*range(200), 0, 199]:
+        headers = [("x-amz-meta-100%-" + str(number), "a"), ("host", "h")]
+        fresh = Signer(signer.credentials, "us-east-1")
+        assert signer.sign(1, "GET", "/b/k", "", headers) == fresh.sign(1, "GET", "/b/k", "", headers)
+        assert f"x-amz-meta-100%-{number}: a\r\n" in signer.sign(1, "GET", "/b/k", "", headers)
 
 
 def test_one_signer_goes_on_over_midnight() -> None:
