@@ -5,7 +5,7 @@ from sketch_migrate.s3.comparison import same_content
 from sketch_migrate.s3.conditions import IF_ABSENT, R2_IF_ABSENT, Condition, if_source_is, if_target_is
 from sketch_migrate.s3.config import AddressingStyle, S3Config
 from sketch_migrate.s3.credentials import CredentialSource
-from sketch_migrate.s3.xml import ListedObject, ListedVersion, ListPage
+from sketch_migrate.s3.xml_listings import ListedObject, ListedVersion, ListPage
 
 __all__ = [
     "IF_ABSENT",

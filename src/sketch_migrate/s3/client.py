@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from sketch_migrate.s3.conditions import Condition
     from sketch_migrate.s3.config import S3Config
     from sketch_migrate.s3.credentials import CredentialSource
-    from sketch_migrate.s3.xml import ListedVersion, ListPage
+    from sketch_migrate.s3.xml_listings import ListedVersion, ListPage
 
 # What S3 and its relatives say to a copy of an object that is too large for CopyObject.
 _TOO_LARGE_CODES = frozenset({"InvalidRequest", "EntityTooLarge", "InvalidArgument"})

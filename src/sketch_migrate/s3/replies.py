@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING, TypeVar
 
 from sketch_migrate.model import ObjectInfo
-from sketch_migrate.s3 import xml
+from sketch_migrate.s3 import xml, xml_listings
 from sketch_migrate.s3.faults import malformed, reply_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sketch_migrate.s3.messages import Reply, Request
-    from sketch_migrate.s3.xml import ListedVersion, ListPage
+    from sketch_migrate.s3.xml_listings import ListedVersion, ListPage
 
 T = TypeVar("T")
 
@@ -60,12 +60,12 @@ def upload_id(request: Request, reply: Reply) -> str:
 
 def listing(request: Request, reply: Reply) -> ListPage:
     """ListObjectsV2: one page."""
-    return _document(request, reply, xml.read_list_page)
+    return _document(request, reply, xml_listings.read_list_page)
 
 
 def versions(request: Request, reply: Reply) -> list[ListedVersion]:
     """ListObjectVersions: the first page."""
-    return _document(request, reply, xml.read_versions)
+    return _document(request, reply, xml_listings.read_versions)
 
 
 def tags(request: Request, reply: Reply) -> list[tuple[str, str]]:
