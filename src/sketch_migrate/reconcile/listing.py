@@ -1,26 +1,164 @@
-"""Complete listings of a prefix."""
+"""Complete listings of a prefix, in ranges side by side.
+
+A store gives 1 000 keys a request, and the next request only when it has told the last key. So the space of keys is cut
+into ranges, each of which is asked for with ``start-after``; where a worker has nothing left to do, it takes over half
+of what another one has before it. Wherever the cuts are, each key is listed exactly once, in any order.
+
+That holds if the store lists in the order of bytes, and it is not taken on trust. Every page is looked at for its
+order. And at each seam the key at which one range ended must be the one with which the next began: then the ranges, one
+behind the other, are what a listing in one go would have been, in whatever order. A store that fails in either is
+listed once more, in one go.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+from sketch_migrate.errors import MigrateError, S3Refused
+from sketch_migrate.reconcile.keyspace import order, usable_cuts
+from sketch_migrate.reconcile.ranges import OutOfOrder, Range, Ranges
 
 if TYPE_CHECKING:
-    from sketch_migrate.s3 import S3Client
+    from collections.abc import AsyncGenerator, Callable, Iterable
+
+    from sketch_migrate.s3 import ListedObject, ListPage
+
+logger = logging.getLogger(__name__)
+
+WORKERS = 8
+"""Requests of one listing in flight. The client's own limit on all requests holds besides."""
+
+MOST_CUTS = 4 * WORKERS - 1
+"""Four ranges a worker: they are never quite equal, and splitting what is left over takes requests of its own."""
 
 
-@dataclass(frozen=True, slots=True)
+class Sink(Protocol):
+    """Where a listing goes. ``take`` may be called again before it has returned; while it waits, the store waits."""
+
+    async def take(self, objects: list[ListedObject]) -> None:
+        """Take in objects that were not there before."""
+
+    async def forget(self) -> None:
+        """Forget all that was taken in: the listing begins again."""
+
+
+class Pages(Protocol):
+    """What a listing needs of a store: ``S3Client`` has it."""
+
+    def list_pages(
+        self, bucket: str, prefix: str, *, start_after: str = "", max_keys: int = 1000
+    ) -> AsyncGenerator[ListPage, None]:
+        """Yield the pages of a listing after a key."""
+
+
+async def list_all(
+    store: Pages, bucket: str, prefix: str, sink: Sink, *, cuts: Iterable[str] = (), page_keys: int = 1000
+) -> None:
+    """List a prefix to its end. ``cuts`` are keys below the prefix at which it may well be cut, in any order.
+
+    Raises ``S3Error``: a listing that breaks off is never a short one.
+    """
+
+    def pages_after(key: str) -> AsyncGenerator[ListPage, None]:
+        return store.list_pages(bucket, prefix, start_after=key, max_keys=page_keys)
+
+    try:
+        await _Listing(pages_after, Ranges(prefix, usable_cuts(cuts, prefix, MOST_CUTS)), sink).in_ranges()
+    except* OutOfOrder:
+        logger.warning(
+            "The store does not list s3://%s/%s… in the order of bytes: listing it again, in one go.", bucket, prefix
+        )
+    except* MigrateError as failures:
+        raise failures.exceptions[0] from failures
+    else:
+        return
+    await sink.forget()
+    async with aclosing(pages_after("")) as pages:
+        async for page in pages:
+            await sink.take(page.objects)
+
+
+class _Listing:
+    def __init__(
+        self, pages_after: Callable[[str], AsyncGenerator[ListPage, None]], ranges: Ranges, sink: Sink
+    ) -> None:
+        self._pages_after, self._ranges, self._sink = pages_after, ranges, sink
+        self._news = asyncio.Event()
+
+    async def in_ranges(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WORKERS):
+                group.create_task(self._work())
+        async with asyncio.TaskGroup() as group:
+            for left, right in self._ranges.seams():
+                group.create_task(self._look_at_the_seam(left, right))
+
+    async def _work(self) -> None:
+        while not self._ranges.all_done:
+            begun = self._ranges.begin()
+            if begun is not None:
+                await self._list(begun)
+            else:
+                await self._news.wait()
+
+    def _tell(self) -> None:
+        """Wake those who found no range to list: there may be one now, or none ever."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def _list(self, listed: Range) -> None:
+        try:
+            async with aclosing(self._pages_after(listed.after)) as pages:
+                async for page in pages:
+                    objects = self._ranges.take(listed, page.objects)
+                    self._tell()
+                    await self._sink.take(objects)
+                    if listed.beyond is not None:
+                        break
+        except S3Refused as error:
+            if listed.after and listed.first is None:  # it may be start-after that is refused
+                raise OutOfOrder from error
+            raise
+        self._ranges.end(listed)
+        self._tell()
+
+    async def _look_at_the_seam(self, left: Range, right: Range) -> None:
+        """Ask once more for both sides of a seam, at the same moment: an object may have come or gone meanwhile.
+
+        Raises ``OutOfOrder`` where they still do not meet.
+        """
+        before, behind = await asyncio.gather(
+            self._first_behind(right.after, since=left.position), self._first_behind(right.after, since=right.after)
+        )
+        if before != behind:
+            raise OutOfOrder
+
+    async def _first_behind(self, seam: str, *, since: str) -> str | None:
+        """Return the first key behind the seam that the store gives when it is asked for all ``since`` a key."""
+        async with aclosing(self._pages_after(since)) as pages:
+            async for page in pages:
+                for each in page.objects:
+                    if order(each.key) > order(seam):
+                        return each.key
+        return None
+
+
+@dataclass(slots=True)
 class Extent:
-    """How many objects a prefix holds, and how many bytes they have in all."""
+    """How many objects a prefix holds, and how many bytes they have in all. A ``Sink``."""
 
-    objects: int
-    size_bytes: int
+    objects: int = 0
+    size_bytes: int = 0
 
+    async def take(self, objects: list[ListedObject]) -> None:
+        """Add objects up."""
+        self.objects += len(objects)
+        self.size_bytes += sum([each.size_bytes for each in objects])
 
-async def measure(store: S3Client, bucket: str, prefix: str) -> Extent:
-    """List a prefix to its end and add it up. Raises ``S3Error``: a listing that breaks off is never a short one."""
-    objects = size_bytes = 0
-    async for page in store.list_pages(bucket, prefix):
-        objects += len(page.objects)
-        size_bytes += sum(listed.size_bytes for listed in page.objects)
-    return Extent(objects, size_bytes)
+    async def forget(self) -> None:
+        """Begin again with nothing."""
+        self.objects = self.size_bytes = 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sketch_migrate.model import Status
 from sketch_migrate.postgres.references import count_sides
-from sketch_migrate.reconcile.listing import measure
+from sketch_migrate.reconcile.listing import Extent, list_all
 
 if TYPE_CHECKING:
     from sketch_migrate.postgres.connection import Connection, Database
@@ -22,10 +22,11 @@ async def read_status(store: S3Client, database: Database, table: Table, setting
     async def count(connection: Connection) -> tuple[int, int, int]:
         return await count_sides(connection, table, settings.legacy_prefix, settings.production_prefix)
 
+    legacy, production = Extent(), Extent()
     async with database.session() as session:
-        legacy, production, rows = await asyncio.gather(
-            measure(store, settings.legacy_bucket, settings.legacy_prefix),
-            measure(store, settings.production_bucket, settings.production_prefix),
+        *_, rows = await asyncio.gather(
+            list_all(store, settings.legacy_bucket, settings.legacy_prefix, legacy),
+            list_all(store, settings.production_bucket, settings.production_prefix, production),
             session.run(count, doing=f"counting the rows of {settings.db_table}", unlimited=True),
         )
     return Status(
