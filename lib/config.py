@@ -75,8 +75,15 @@ RUN_DIR = "runs"
 
 # --- How hard and how patiently to try. The defaults suit most sites. -------------------------------------------------
 
-# Most requests to S3 at once, over all iterations together.
-S3_MAX_CONNECTIONS = 128
+# Most requests to S3 at once, over all iterations together. How many are good within this, the tool finds out by itself.
+MAX_CONCURRENCY = 1024
+
+# Most requests to S3 in a second; 0 is no cap.
+MAX_REQUESTS_PER_SECOND = 0.0
+
+# Most bytes in a second that go through this machine, for instance "20M" (K, M, G: 1000, 1000K, 1000M); 0 is no cap. A
+# copy is made within the store and moves none; only what is compared byte by byte, or stored conditionally, does.
+MAX_BANDWIDTH = 0
 
 # True agrees to pay for the requests where a bucket's owner asks for that ("requester pays").
 S3_REQUESTER_PAYS = False

@@ -121,7 +121,7 @@ def test_what_a_live_application_writes_is_never_lost(
         s3_proxy.on(s3_faults.stall(), operation="copy", times=1)
         s3_proxy.on(s3_faults.delay(0.03), operation="copy")  # a store that takes its time
         store = rclone_store.via(s3_proxy.endpoint_url)
-        process = world.start("-p", "2", "-b", "20", store=store, s3_max_connections=2)
+        process = world.start("-p", "2", "-b", "20", store=store, max_concurrency=2)
         s3_proxy.wait_for_hit("stall")  # all rows were read, and the first object is being copied
         for key in (*TAKEN, *CONFLICT):
             application.put(production, expected[key])

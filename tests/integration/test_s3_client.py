@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sketch_migrate.errors import BucketMissing, ObjectMissing, PreconditionFailed, S3Refused
 from sketch_migrate.model import Location
-from sketch_migrate.s3 import CredentialSource, S3Client, S3Config, same_content
+from sketch_migrate.s3 import Caps, CredentialSource, S3Client, S3Config, same_content
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.servers.s3_faults import status
 from tests.servers.stores import Store, StoreServer, fresh_buckets
@@ -232,7 +232,7 @@ def test_hundreds_of_callers_share_a_few_connections(rclone_store: Store) -> Non
                 group.create_task(move(key))
         assert client.requests_sent == {"PutObject": 300, "CopyObject": 300}
 
-    run(rclone_store, scenario, max_connections=16)
+    run(rclone_store, scenario, caps=Caps(concurrency=16))
     assert rclone_store.bodies(rclone_store.production_bucket) == {key: key.encode() for key in keys}
 
 

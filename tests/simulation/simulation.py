@@ -133,7 +133,7 @@ async def _migrate(world: World) -> bool:
             Copier(
                 store,
                 check_access,
-                workers=3,
+                workers=lambda: 3,
                 overwrite=False,
                 dry_run=False,
                 stop=stop,

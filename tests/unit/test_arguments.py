@@ -99,8 +99,8 @@ def test_what_cannot_be_carried_out_is_said_with_the_usage(
 
 
 def test_settings_flags_are_handed_on_only_where_typed() -> None:
-    invocation = parsed("--db-host", "h", "--s3-max-connections=7", "--db-table", "my table", "--config", "x.toml")
-    assert invocation.setting_flags == {"db_host": "h", "s3_max_connections": "7", "db_table": "my table"}
+    invocation = parsed("--db-host", "h", "--max-concurrency=7", "--db-table", "my table", "--config", "x.toml")
+    assert invocation.setting_flags == {"db_host": "h", "max_concurrency": "7", "db_table": "my table"}
     assert invocation.config_file == Path("x.toml")
 
 

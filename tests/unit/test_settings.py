@@ -106,11 +106,18 @@ def test_text_becomes_the_type_of_its_setting(tmp_path: Path) -> None:
         "SKETCH_DB_PORT": "6432",
         "SKETCH_S3_REQUESTER_PAYS": "yes",
         "SKETCH_S3_TIMEOUT_SECONDS": "1.5",
-        "SKETCH_S3_MAX_CONNECTIONS": "7",
+        "SKETCH_MAX_CONCURRENCY": "7",
     }
     settings = load(tmp_path, environ=environ)
     assert (settings.db_port, settings.s3_requester_pays) == (6432, True)
-    assert (settings.s3_timeout_seconds, settings.s3_max_connections) == (1.5, 7)
+    assert (settings.s3_timeout_seconds, settings.max_concurrency) == (1.5, 7)
+
+
+@pytest.mark.parametrize(
+    ("written", "bytes_per_second"), [("0", 0), ("500", 500), ("20M", 20_000_000), ("1.5k", 1500), ("2G", 2 * 10**9)]
+)
+def test_a_bandwidth_may_be_written_short(tmp_path: Path, written: str, bytes_per_second: int) -> None:
+    assert load(tmp_path, environ={"SKETCH_MAX_BANDWIDTH": written}).max_bandwidth == bytes_per_second
 
 
 def test_an_empty_variable_unsets_what_may_be_unset(tmp_path: Path) -> None:
@@ -166,7 +173,9 @@ FAULTS = [
     ('PRODUCTION_PREFIX = "image/"', ["both 'image/'"]),
     ('LEGACY_PREFIX = "avatar/"\nPRODUCTION_BUCKET = "sketch-legacy-s3"', ["the same place"]),
     ('RUN_DIR = "  "', ["RUN_DIR", "must not be empty"]),
-    ("S3_MAX_CONNECTIONS = 0", ["S3_MAX_CONNECTIONS", "from 1 to 10000"]),
+    ("MAX_CONCURRENCY = 0", ["MAX_CONCURRENCY", "from 1 to 10000"]),
+    ("MAX_REQUESTS_PER_SECOND = -1", ["MAX_REQUESTS_PER_SECOND", "at least 0"]),
+    ('MAX_BANDWIDTH = "20 apples"', ["MAX_BANDWIDTH", "'20 apples'", "K, M or G"]),
     ('S3_TIMEOUT_SECONDS = "nan"', ["S3_TIMEOUT_SECONDS", "number of seconds"]),
     ("S3_RETRY_SECONDS = -1", ["S3_RETRY_SECONDS", "at least 0"]),
     ('S3_REQUESTER_PAYS = "perhaps"', ["S3_REQUESTER_PAYS", "yes or no"]),

@@ -103,6 +103,10 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
     add("--no-progress", dest="show_progress", action="store_false", help="no bar and no lines of progress")
 
 
+def _metavar(name: str) -> str:
+    return "N" if name.startswith("max_") else name.rpartition("_")[2].upper()
+
+
 def add_setting_flags(parser: argparse.ArgumentParser) -> None:
     """Declare a flag for each setting; only those that were typed are in the namespace."""
     group = parser.add_argument_group(
@@ -119,7 +123,7 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
         group.add_argument(
             setting.flag,
             dest=SETTING + setting.name,
-            metavar="yes|no" if yes_or_no else setting.in_file.rpartition("_")[2],
+            metavar="yes|no" if yes_or_no else _metavar(setting.name),
             default=argparse.SUPPRESS,
             help=setting.help + shown,
         )

@@ -153,7 +153,7 @@ class MigrationJob(Job):
         return Copier(
             self.site.store,
             self._check_access,
-            workers=self.settings.s3_max_connections,
+            workers=lambda: self.site.store.concurrency,
             overwrite=self.options.overwrite,
             dry_run=self.options.dry_run,
             stop=self.stop,

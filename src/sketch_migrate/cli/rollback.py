@@ -118,7 +118,7 @@ class RollbackJob(Job):
         finder = LegacyFinder(
             self.site.store,
             self._check_access,
-            workers=self.settings.s3_max_connections,
+            workers=lambda: self.site.store.concurrency,
             overwrite=False,
             dry_run=self.options.dry_run,
             stop=self.stop,

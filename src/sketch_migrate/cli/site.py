@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from sketch_migrate.mapping import Mapping
 from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_database, check_reading
 from sketch_migrate.postgres.connection import Database
-from sketch_migrate.s3 import CredentialSource, S3Client, S3Config
+from sketch_migrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -59,7 +60,11 @@ def open_store(settings: Settings) -> S3Client:
         addressing_style=settings.s3_addressing_style,
         ca_bundle=settings.s3_ca_bundle,
         requester_pays=settings.s3_requester_pays,
-        max_connections=settings.s3_max_connections,
+        caps=Caps(
+            room_for_connections(settings.max_concurrency),
+            settings.max_requests_per_second or math.inf,
+            settings.max_bandwidth or math.inf,
+        ),
         timeout_seconds=settings.s3_timeout_seconds,
         retry_seconds=settings.s3_retry_seconds,
     )

@@ -129,8 +129,9 @@ class _Batch:
 class Copier:
     """Brings objects into production. One for the whole run, shared by its iterations. An async context manager.
 
-    Its workers serve the oldest iteration first. If each iteration had workers of its own, all would share the store
-    evenly, finish at the same moment, and then leave the store idle while all of them flip.
+    ``workers`` says how many objects may be on their way at this moment. They serve the oldest iteration first. If each
+    iteration had workers of its own, all would share the store evenly, finish at the same moment, and then leave the
+    store idle while all of them flip.
 
     ``check_access`` raises ``S3Error`` where the store as a whole cannot be used. It is asked when an object fails and
     no other has succeeded since that one was begun, or none just now: then it may not be the object's fault. Once no
@@ -145,7 +146,7 @@ class Copier:
         store: S3Client,
         check_access: Callable[[], Awaitable[None]],
         *,
-        workers: int,
+        workers: Callable[[], int],
         overwrite: bool,
         dry_run: bool,
         stop: Stop,
@@ -181,20 +182,33 @@ class Copier:
         if moves:
             batch = _Batch(moves, verdicts, len(moves), asyncio.get_running_loop().create_future())
             self._waiting.append(batch)
-            for _ in range(min(self._workers - self._working, len(moves))):
-                self._working += 1
-                self._group.create_task(self._work())
+            for _ in range(min(self._workers() - self._working, len(moves))):
+                self._employ()
             await batch.done
         return verdicts
+
+    @property
+    def has_work(self) -> bool:
+        """Whether objects wait for a worker."""
+        return bool(self._waiting)
+
+    def _employ(self) -> None:
+        self._working += 1
+        self._group.create_task(self._work())
 
     async def _work(self) -> None:
         """Take one object after the other: a task for each of a few workers costs less than one for each object."""
         while self._waiting:
+            room = self._workers() - self._working
+            if room < 0:
+                break  # the others go on
             batch = self._waiting[0]
             index = batch.taken
             batch.taken += 1
             if batch.taken == len(batch.moves):
                 self._waiting.popleft()
+            if room > 0 and self._waiting:
+                self._employ()
             if not self._stop.requested:
                 batch.verdicts[index] = await self._judge_once(batch.moves[index])
             batch.unfinished -= 1

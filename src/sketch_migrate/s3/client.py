@@ -13,6 +13,7 @@ be repeated without harm.
 
 from __future__ import annotations
 
+import time
 from base64 import b64encode
 from copy import copy as shallow_copy
 from hashlib import md5, sha256
@@ -39,9 +40,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from sketch_migrate.s3.caps import Caps
     from sketch_migrate.s3.conditions import Condition
     from sketch_migrate.s3.config import S3Config
     from sketch_migrate.s3.credentials import CredentialSource
+    from sketch_migrate.s3.limiter import Pressure
     from sketch_migrate.s3.xml_listings import ListedVersion, ListPage
 
 # What S3 and its relatives say to a copy of an object that is too large for CopyObject.
@@ -59,7 +62,7 @@ class CopyResult(NamedTuple):
 class S3Client:
     """An asynchronous client of one store, for one event loop and any number of concurrent callers.
 
-    Connections open when they are needed. At most ``max_connections`` requests are in flight.
+    Connections open when they are needed. How many requests are in flight, ``congestion`` finds out, within the caps.
     """
 
     def __init__(self, config: S3Config, credentials: CredentialSource) -> None:
@@ -79,6 +82,21 @@ class S3Client:
     def requests_sent(self) -> Counter[str]:
         """Requests by operation (``CopyObject`` …), repeated ones included."""
         return self._exchange.requests_sent
+
+    @property
+    def concurrency(self) -> int:
+        """How many callers at once keep the store as busy as it should be; it changes while they are at work."""
+        exchange = self._exchange
+        return exchange.limiter.congestion.window + exchange.pausing
+
+    @property
+    def pressure(self) -> Pressure:
+        """What keeps more requests from being sent at this moment."""
+        return self._exchange.limiter.pressure(time.monotonic())
+
+    def limit(self, caps: Caps) -> None:
+        """Take other caps from now on."""
+        self._exchange.limit(caps)
 
     def retrying(self, seconds: float) -> S3Client:
         """Return this client with another patience: the same connections, limits and counters.
@@ -109,12 +127,13 @@ class S3Client:
         headers = [("range", f"bytes={first_byte}-{last_byte}")]
         if if_match:
             headers.append(("if-match", f'"{if_match}"'))
-        request = Request("GetObject", "GET", location, headers=headers)
+        request = Request("GetObject", "GET", location, headers=headers, payload_bytes=last_byte - first_byte + 1)
         return await self._exchange.perform(request, replies.ranged(first_byte, last_byte), self._retry_seconds)
 
     async def read_beginning(self, location: Location, first_bytes: int) -> tuple[ObjectInfo, bytes]:
         """Return what a HEAD tells about an object, and its first bytes, all of them if it has no more, at once."""
-        request = Request("GetObject", "GET", location, headers=[("range", f"bytes=0-{first_bytes - 1}")])
+        headers = [("range", f"bytes=0-{first_bytes - 1}")]
+        request = Request("GetObject", "GET", location, headers=headers, payload_bytes=first_bytes)
         try:
             return await self._exchange.perform(request, replies.beginning(first_bytes), self._retry_seconds)
         except S3Error as error:
@@ -162,6 +181,7 @@ class S3Client:
             headers=[*_header_list(headers or {}), *conditions],
             body=body,
             body_sha256=sha256(body).hexdigest(),
+            payload_bytes=len(body),
         )
         try:
             return await self._exchange.perform(request, replies.stored, self._retry_seconds)
@@ -282,7 +302,10 @@ class S3Client:
     async def upload_part(self, location: Location, upload_id: str, part_number: int, body: bytes) -> str:
         """Send a part, and return its ETag."""
         query = encode_query({"partNumber": str(part_number), "uploadId": upload_id})
-        request = Request("UploadPart", "PUT", location, query=query, body=body, body_sha256=sha256(body).hexdigest())
+        checksum = sha256(body).hexdigest()
+        request = Request(
+            "UploadPart", "PUT", location, query=query, body=body, body_sha256=checksum, payload_bytes=len(body)
+        )
         return await self._exchange.perform(request, replies.stored, self._retry_seconds)
 
     async def complete_multipart_upload(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+from sketch_migrate.s3.caps import Caps
 
 AddressingStyle: TypeAlias = Literal["auto", "path", "virtual"]
 
@@ -13,9 +15,10 @@ class S3Config:
     """Where the store is and how patiently to talk to it.
 
     ``endpoint_url`` is ``http(s)://host[:port][/path]``, or empty for AWS. ``timeout_seconds`` bounds the making of a
-    connection, and the silence on one while a reply is due. ``retry_seconds`` is for how long a request may keep
-    failing before it is given up. ``copy_limit_bytes`` is the size above which CopyObject is refused and a copy is made
-    of parts of ``part_size_bytes``; its default is the limit in the S3 User Guide ("Copying objects").
+    connection, and the silence on one while a reply is due. ``caps`` bound what the congestion control finds.
+    ``retry_seconds`` is for how long a request may keep failing before it is given up. ``copy_limit_bytes`` is the size
+    above which CopyObject is refused and a copy is made of parts of ``part_size_bytes``; its default is the limit in
+    the S3 User Guide ("Copying objects").
     """
 
     endpoint_url: str = ""
@@ -23,7 +26,7 @@ class S3Config:
     addressing_style: AddressingStyle = "auto"
     ca_bundle: str = ""
     requester_pays: bool = False
-    max_connections: int = 128
+    caps: Caps = field(default_factory=Caps)
     timeout_seconds: float = 60
     retry_seconds: float = 300
     copy_limit_bytes: int = 5 * 2**30

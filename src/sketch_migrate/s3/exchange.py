@@ -24,6 +24,7 @@ from sketch_migrate.s3.transport import Connection, Pool
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sketch_migrate.s3.caps import Caps
     from sketch_migrate.s3.config import S3Config
     from sketch_migrate.s3.credentials import CredentialSource
 
@@ -46,13 +47,15 @@ class Exchange:
         self.config = config
         self.requests_sent: Counter[str] = Counter()
         self._credentials = credentials
-        self._limiter: Limiter[asyncio.Future[None]] = Limiter(config.max_connections)
+        self.limiter: Limiter[asyncio.Future[None]] = Limiter(config.caps, time.monotonic())
+        self.pausing = 0
         self._routes: dict[str, Route] = {}
         self._regions: dict[str, str] = {}
         self._authorities: dict[str, str] = {}
         self._clock_offset_seconds = 0
         self._progress_at = 0.0
         self._stopping = asyncio.Event()
+        self._wake: asyncio.TimerHandle | None = None
 
     @cached_property
     def _pool(self) -> Pool:
@@ -70,12 +73,20 @@ class Exchange:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
 
+    def limit(self, caps: Caps) -> None:
+        """Take other caps from now on."""
+        self.limiter.limit(caps)
+        if self.limiter.waiting:
+            self._hand_over()
+
     def stop_retrying(self) -> None:
         """End all waits between attempts; what fails from now on is given up."""
         self._stopping.set()
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._wake is not None:
+            self._wake.cancel()
         if "_pool" in self.__dict__:
             await self._pool.close()
 
@@ -100,6 +111,7 @@ class Exchange:
             except Failure as failure:
                 patience = patience or Patience(retry_seconds)
                 fresh = failure.kind is Kind.STALE
+                self._note(failure)
                 if failure.kind is Kind.UNEXPLAINED:
                     failure = await self._explained(request, failure, route)
                 await self._recover(request, failure, patience, route)
@@ -111,8 +123,9 @@ class Exchange:
         """Send a request once, when a slot is free; any reply is returned."""
         if route is None:
             route = await self._route(request.location.bucket)
-        if not self._limiter.enter():
-            await self._wait_for_a_slot()
+        limiter = self.limiter
+        if not limiter.enter():
+            await self._wait_for_a_slot(request.payload_bytes)
         connection: Connection | None = None
         pool = self._pool
         address = route.address
@@ -123,6 +136,7 @@ class Exchange:
             data = self._signed(request, route)
             request.attempts += 1
             self.requests_sent[request.operation] += 1
+            began = time.monotonic()
             reply = await connection.send(data, head=request.method == "HEAD")
         except (OSError, UnicodeError, faults.ConnectionDropped, faults.ReplySilent, faults.NotHttp) as error:
             raise faults.connection_failure(request, address.origin, error) from error
@@ -131,30 +145,57 @@ class Exchange:
                 connection.close()  # its reply would be taken for the next request's
             raise
         else:
+            now = time.monotonic()
+            limiter.replied(now, now - began)
+            if request.payload_bytes and not request.body:
+                limiter.correct(now, len(reply.body) - request.payload_bytes)
             pool.give_back(connection)
             return reply
         finally:
-            self._leave()
+            limiter.leave()
+            if limiter.waiting:
+                self._hand_over()
 
-    def _leave(self) -> None:
-        """Give the slot to who waits for it, passing over those who were cancelled."""
-        waiter = self._limiter.leave()
-        while waiter is not None and waiter.done():
-            waiter = self._limiter.leave()
-        if waiter is not None:
-            waiter.set_result(None)
+    # -- slots
 
-    async def _wait_for_a_slot(self) -> None:
+    async def _wait_for_a_slot(self, payload_bytes: int) -> None:
         waiter: asyncio.Future[None] = self._pool.loop.create_future()
-        self._limiter.queue(waiter)
+        self.limiter.queue(waiter, payload_bytes)
+        self._hand_over()
         try:
             await waiter
         except asyncio.CancelledError:
             if waiter.cancelled():
-                self._limiter.forget(waiter)
-            else:
-                self._leave()  # the slot had been handed over just before
+                self.limiter.forget(waiter)
+            else:  # the slot had been handed over just before
+                self.limiter.leave()
+            self._hand_over()
             raise
+
+    def _hand_over(self) -> None:
+        """Let in who may go, passing over who was cancelled. Where a rate holds the next one back, wait for it."""
+        limiter = self.limiter
+        now = time.monotonic()
+        while (waiter := limiter.admit(now)) is not None:
+            if waiter.done():
+                limiter.leave()
+            else:
+                waiter.set_result(None)
+        if limiter.waiting and self._wake is None:
+            wait_seconds = limiter.ready_at() - now
+            if wait_seconds > 0:
+                self._wake = self._pool.loop.call_later(wait_seconds, self._wake_up)
+
+    def _wake_up(self) -> None:
+        self._wake = None
+        self._hand_over()
+
+    def _note(self, failure: Failure) -> None:
+        """Tell the limiter of a failure that may come from too many requests."""
+        if failure.kind is Kind.THROTTLED:
+            self.limiter.refused(time.monotonic())
+        elif failure.kind is Kind.TRANSIENT:
+            self.limiter.faulted(time.monotonic())
 
     def _signed(self, request: Request, route: Route) -> bytes:
         address = route.address
@@ -222,11 +263,14 @@ class Exchange:
         raise failure.error from failure
 
     async def _pause(self, seconds: float) -> None:
+        self.pausing += 1
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
         except TimeoutError:
             return
+        finally:
+            self.pausing -= 1
 
     async def _explained(self, request: Request, failure: Failure, route: Route | None) -> Failure:
         """Find out why a HEAD was refused: only a reply with a body names the code, so ask for the first byte.

@@ -16,7 +16,7 @@ class Request:
     """One S3 operation. ``location`` is what is addressed (an empty key is the bucket itself).
 
     ``query`` is encoded and in canonical order; ``headers`` have lower-case names and are all signed. ``attempts``
-    counts how often it was sent.
+    counts how often it was sent. ``payload_bytes`` is the content that it carries or asks for, as far as it is known.
     """
 
     operation: str
@@ -28,6 +28,7 @@ class Request:
     body_sha256: str = EMPTY_SHA256
     source: Location | None = None
     attempts: int = 0
+    payload_bytes: int = 0
 
     def __str__(self) -> str:
         if self.source:

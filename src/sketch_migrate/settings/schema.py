@@ -75,8 +75,15 @@ class Settings(BaseSettings):
         default="runs", description="folder in which every run makes its own, with log and ledger"
     )
 
-    s3_max_connections: values.Connections = Field(
-        default=128, description="most S3 requests at once, over all iterations"
+    max_concurrency: values.Connections = Field(
+        default=1024, description="most S3 requests at once; how many are good, the tool finds out"
+    )
+    max_requests_per_second: values.Rate = Field(default=0.0, description="most S3 requests a second; 0: no cap")
+    max_bandwidth: values.Bandwidth = Field(
+        default=0,
+        description="most bytes a second through this machine, K, M, G for 1000, 1000K, 1000M; 0: no cap. "
+        "Copies within the store move none",
+        examples=[20_000_000],
     )
     s3_requester_pays: values.YesOrNo = Field(default=False, description="agree to pay for requests")
     s3_timeout_seconds: values.TimeoutSeconds = Field(

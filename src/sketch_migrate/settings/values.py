@@ -25,6 +25,9 @@ MAX_IDENTIFIER_BYTES = 63
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 """Wider than today's rule of AWS (3 to 63, lower-case): older buckets and other stores have longer and mixed names."""
 
+_MULTIPLIED = re.compile(r"(\d+(?:\.\d+)?)([KMG])", re.IGNORECASE)
+_MULTIPLES = {"K": 10**3, "M": 10**6, "G": 10**9}
+
 _TABLE_PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
 
@@ -46,6 +49,12 @@ def _no_boolean(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("a boolean is a number to Python only")  # noqa: TRY004 - pydantic awaits this kind of error
     return value
+
+
+def _multiplied(value: object) -> object:
+    """Read ``20M`` as 20 000 000."""
+    match = _MULTIPLIED.fullmatch(value) if isinstance(value, str) else None
+    return round(float(match[1]) * _MULTIPLES[match[2].upper()]) if match else value
 
 
 def _visible(text: str) -> str:
@@ -151,6 +160,11 @@ Connections: TypeAlias = Annotated[_Whole, Field(ge=1, le=10_000), _must_be("a w
 Milliseconds: TypeAlias = Annotated[_Whole, Field(ge=1, le=2**31 - 1), _must_be("a whole number from 1 to 2147483647")]
 TimeoutSeconds: TypeAlias = Annotated[_Seconds, Field(ge=0.1), _must_be("a number of seconds of at least 0.1")]
 PatienceSeconds: TypeAlias = Annotated[_Seconds, Field(ge=0), _must_be("a number of seconds of at least 0")]
+Rate: TypeAlias = Annotated[_Seconds, Field(ge=0), _must_be("a number of at least 0")]
+Bandwidth: TypeAlias = Annotated[
+    Annotated[_Whole, Field(ge=0), BeforeValidator(_multiplied)],
+    _must_be("a number of bytes a second of at least 0, perhaps with K, M or G behind it"),
+]
 YesOrNo: TypeAlias = Annotated[bool, _must_be("yes or no")]
 
 Host: TypeAlias = Annotated[Text, _without("://", "@", must_be="a host name, an address or a socket folder, not a URL")]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sketch_migrate.errors import S3Error
 from sketch_migrate.model import Location
+from sketch_migrate.s3.caps import Caps
 from sketch_migrate.s3.limiter import Limiter
 from sketch_migrate.s3.retry import MAX_PAUSE_SECONDS, Failure, Kind, Patience, kind_of, retry_after_seconds
 from tests.unit.s3.scripted import SOURCE, TARGET, Asked, client_of, copied, scripted
@@ -104,15 +105,29 @@ def test_5_2_retry_after_in_all_its_forms(header: str, amz_header: str, seconds:
 
 
 def test_the_limiter_hands_slots_over_in_the_order_of_asking() -> None:
-    limiter: Limiter[str] = Limiter(1)
+    limiter: Limiter[str] = Limiter(Caps(1), 0.0)
     assert limiter.enter()
     assert not limiter.enter()
     for waiter in ("first", "second", "third"):
         limiter.queue(waiter)
     limiter.forget("second")
     limiter.forget("unknown")
-    assert [limiter.leave(), limiter.leave(), limiter.leave()] == ["first", "third", None]
+    assert limiter.admit(0.0) is None
+    admitted = []
+    for _ in range(3):
+        limiter.leave()
+        admitted.append(limiter.admit(0.0))
+    assert admitted == ["first", "third", None]
     assert limiter.enter()
+
+
+def test_nobody_overtakes_who_waits_for_a_slot_that_has_become_free() -> None:
+    limiter: Limiter[str] = Limiter(Caps(1), 0.0)
+    assert limiter.enter()
+    limiter.queue("first")
+    limiter.leave()
+    assert not limiter.enter()
+    assert limiter.admit(0.0) == "first"
 
 
 def test_no_more_requests_are_in_flight_than_allowed_and_cancelled_ones_lose_no_slot() -> None:
@@ -123,7 +138,7 @@ def test_no_more_requests_are_in_flight_than_allowed_and_cancelled_ones_lose_no_
             del asked
             return copied()
 
-        async with scripted(*[answer] * 60) as server, client_of(server.url, max_connections=3) as client:
+        async with scripted(*[answer] * 60) as server, client_of(server.url, caps=Caps(3)) as client:
             tasks = [asyncio.create_task(client.copy(SOURCE, Location("b", str(n)))) for n in range(60)]
             for turn, task in enumerate(tasks):
                 if turn % 3 == 0:
@@ -133,8 +148,8 @@ def test_no_more_requests_are_in_flight_than_allowed_and_cancelled_ones_lose_no_
             assert all(isinstance(result, asyncio.CancelledError) or result for result in results)
             await asyncio.gather(*(client.copy(SOURCE, TARGET) for _ in range(3)))
             server.script.clear()
-            kept = client._exchange._limiter  # noqa: SLF001 - the claim is about its slots
+            kept = client._exchange.limiter  # noqa: SLF001 - the claim is about its slots
             assert not kept.waiting
-            return kept.free, len({asked.connection for asked in server.asked[-3:]})
+            return kept.in_flight, len({asked.connection for asked in server.asked[-3:]})
 
-    assert asyncio.run(scenario()) == (3, 3)
+    assert asyncio.run(scenario()) == (0, 3)

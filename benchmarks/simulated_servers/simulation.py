@@ -1,0 +1,188 @@
+"""Plays a client with the real limiter against a server, event by event, on a clock that jumps. Seeded, exact."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING
+
+from sketch_migrate.errors import S3Busy
+from sketch_migrate.s3.caps import Caps
+from sketch_migrate.s3.congestion import Congestion
+from sketch_migrate.s3.limiter import Limiter
+from sketch_migrate.s3.retry import Failure, Kind, Patience
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.simulated_servers.servers import Server
+
+SAMPLE_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A quarter of a second that ended at ``at``: replies a second, and the state at its end."""
+
+    at: float
+    accepted_per_second: float
+    refused_per_second: float
+    latency_seconds: float
+    window: int
+    pace: float
+
+
+@dataclass(slots=True)
+class Trace:
+    """A run, sample by sample."""
+
+    samples: list[Sample] = field(default_factory=list)
+
+    def between(self, begin: float, end: float = math.inf) -> list[Sample]:
+        """Return the samples of a span of time."""
+        return [sample for sample in self.samples if begin < sample.at <= end]
+
+    def accepted_per_second(self, begin: float, end: float = math.inf) -> float:
+        """Return the mean rate of a span of time."""
+        samples = self.between(begin, end)
+        return sum(sample.accepted_per_second for sample in samples) / len(samples)
+
+    def refused_share(self, begin: float, end: float = math.inf) -> float:
+        """Return the part of the replies that were refusals."""
+        samples = self.between(begin, end)
+        refused = sum(sample.refused_per_second for sample in samples)
+        return refused / max(1.0, refused + sum(sample.accepted_per_second for sample in samples))
+
+
+class _Fixed(Congestion):
+    """The way without control: a number of connections that somebody chose."""
+
+    def replied(self, now: float, latency_seconds: float) -> bool:
+        del now, latency_seconds
+        return False
+
+    def refused(self, now: float) -> bool:
+        del now
+        return False
+
+
+class Client:
+    """Workers that send one request after the other, as many as the limiter's window and the pausing ones.
+
+    ``fixed`` is a number of requests in flight instead of the control. ``references`` are the most that the iterations
+    hold at once (-p times -b).
+    """
+
+    def __init__(
+        self, server: Server, *, caps: Caps | None = None, fixed: int = 0, references: int = 2000, seed: int = 1
+    ) -> None:
+        self.now = 0.0
+        self._server = server
+        self.limiter: Limiter[int] = Limiter(caps or Caps(), 0.0)
+        if fixed:
+            self.limiter.congestion = _Fixed(fixed, 0.0)
+            self.limiter.congestion.window = fixed
+            self.limiter.limit(Caps(fixed))
+            self.limiter.congestion.window = fixed
+            self.limiter._refresh()  # noqa: SLF001 - no other client fixes it
+        self._chance = Random(seed)  # noqa: S311 - no secret hangs on it
+        self._references = references
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = 0
+        self._number = 0
+        self._workers = self._pausing = 0
+        self._patience: dict[int, Patience] = {}
+        self._timer_at = math.inf
+        self._trace = Trace()
+        self._accepted = self._refused = 0
+        self._latency_seconds = 0.0
+
+    def run(self, seconds: float) -> Trace:
+        """Play so many seconds more, and return the trace of all until then."""
+        end = self.now + seconds
+        self._at(self.now + SAMPLE_SECONDS, self._sample)
+        self._work()
+        while self._events and self._events[0][0] <= end:
+            self.now, _, action = heapq.heappop(self._events)
+            action()
+        self.now = end
+        return self._trace
+
+    def _at(self, time: float, action: Callable[[], None]) -> None:
+        self._order += 1
+        heapq.heappush(self._events, (time, self._order, action))
+
+    def _work(self) -> None:
+        """Begin as many requests as there may be workers for."""
+        while self._workers < min(self.limiter.window + self._pausing, self._references):
+            self._workers += 1
+            self._ask(self._next())
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _ask(self, number: int) -> None:
+        if self.limiter.enter():
+            self._send(number)
+        else:
+            self.limiter.queue(number)
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        while (number := self.limiter.admit(self.now)) is not None:
+            self._send(number)
+        ready_at = self.limiter.ready_at()
+        if self.limiter.waiting and self.now < ready_at and not self.now < self._timer_at <= ready_at:
+            self._timer_at = ready_at
+            self._at(ready_at, self._hand_over)
+
+    def _send(self, number: int) -> None:
+        answer = self._server.answer(self.now, number)
+        began = self.now
+        self._at(answer.at, lambda: self._receive(number, answer.at - began, refused=answer.refused))
+
+    def _receive(self, number: int, latency_seconds: float, *, refused: bool) -> None:
+        self.limiter.leave()
+        self.limiter.replied(self.now, latency_seconds)
+        if refused:
+            self._refused += 1
+            self.limiter.refused(self.now)
+            self._pause(number)
+        else:
+            self._accepted += 1
+            self._latency_seconds += latency_seconds
+            self._patience.pop(number, None)
+            self._workers -= 1
+        self._work()
+        self._hand_over()
+
+    def _pause(self, number: int) -> None:
+        patience = self._patience.setdefault(number, Patience(300.0))
+        failure = Failure(Kind.THROTTLED, S3Busy("slow down"))
+        self._pausing += 1
+
+        def again() -> None:
+            self._pausing -= 1
+            self._ask(number)
+
+        self._at(self.now + max(0.0, patience.pause_seconds(failure, self.now, self.now, self._chance.random)), again)
+
+    def _sample(self) -> None:
+        latency_seconds = self._latency_seconds / self._accepted if self._accepted else 0.0
+        per_second = 1 / SAMPLE_SECONDS
+        self._trace.samples.append(
+            Sample(
+                self.now,
+                self._accepted * per_second,
+                self._refused * per_second,
+                latency_seconds,
+                self.limiter.window,
+                self.limiter.congestion.pace,
+            )
+        )
+        self._accepted = self._refused = 0
+        self._latency_seconds = 0.0
+        self._at(self.now + SAMPLE_SECONDS, self._sample)

@@ -1,0 +1,163 @@
+"""How many requests may be in flight: doubled, then added to, and left alone where more only wait. Pure.
+
+More in flight help until the store (or the network, or this machine) is busy all the time; from then on each waits
+longer, and the rate stays. That is seen without knowing the store: the latency stands above twice its floor, and the
+rate does not grow with the window. TCP Vegas goes by the same sign (Brakmo and Peterson, 1995).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sketch_migrate.s3.measured import Measured
+
+FIRST = 32
+"""Where the doubling begins: five steps from there to a thousand."""
+
+CUT = 0.7
+HIGH_LATENCY = 2.0
+"""Times the floor."""
+
+TOO_HIGH_LATENCY = 3.0
+WANTED_LATENCY = 2.5
+"""Between twice and three times the floor the window stays as it is: no see-saw."""
+
+GAIN = 0.1
+"""Part of a window's growth that must come back as growth of the rate, where the latency is high."""
+
+BUSY = 0.75
+"""A window of which less than this part is used is not what limits: it does not grow."""
+
+STEP_PART = 16
+CALM_STEPS = 8
+"""After so many steps in a row they are twice as long: the doubling may have ended too early."""
+
+FROZEN_SPANS = 2
+"""One bad span is chance, two end the doubling."""
+
+PROBE_SECONDS = 10.0
+"""So often a frozen window is halved for a moment, to see whether the floor is still true."""
+
+PROVED = 0.9
+"""Half a window that keeps this part of the rate has proved that the other half only waited."""
+
+MANY_FAULTS = 3
+FAULTS_SHARE = 0.25
+"""Faults that are fewer than these tell of a connection or an object, not of the load."""
+
+
+class Window:
+    """``size`` is the number that may be in flight, at most ``ceiling``; ``frozen`` says that more would only wait."""
+
+    def __init__(self, ceiling: int) -> None:
+        self.ceiling = ceiling
+        self.size = min(FIRST, ceiling)
+        self.latency_seconds = 0.0
+        self.frozen = False
+        self._floor_seconds = math.inf
+        self._doubling = True
+        self._step = 1.0
+        self._calm_steps = 0
+        self._mark = (1, 0.0)  # window and rate when the latency was last not high
+        self._rate = 0.0
+        self._frozen_spans = 0
+        self._probed_at = -math.inf
+        self._probed_size = 0  # the size that a running probe has halved
+
+    def limit(self, ceiling: int) -> None:
+        """Take another ceiling."""
+        self.ceiling = ceiling
+        self.size = min(self.size, ceiling)
+
+    def refused(self) -> None:
+        """End the doubling: the store has refused some. The rate is cut, and with it what is in flight."""
+        self._end_probe()
+        self._end_doubling()
+
+    def faulted(self, span: Measured) -> bool:
+        """Cut where faults are many; they are one storm and one cut. Return whether they are."""
+        many = span.faults >= MANY_FAULTS and span.faults >= FAULTS_SHARE * (span.replies + span.faults)
+        if many:
+            self._end_probe()
+            self._end_doubling()
+            self.size = max(1, int(CUT * self.size))
+        return many
+
+    def measured(self, span: Measured) -> None:
+        """Learn from a span in which nothing was refused: grow, stay, or look for the floor."""
+        used = span.in_flight >= BUSY * self.size
+        if self._probed_size:
+            self._judge_probe(span, used=used)
+            return
+        smoothed = (self.latency_seconds + span.latency_seconds) / 2 if self.latency_seconds else span.latency_seconds
+        self.latency_seconds = smoothed
+        self._floor_seconds = min(self._floor_seconds, span.latency_seconds)
+        self._rate = (self._rate + span.accepted_per_second) / 2 if self._rate else span.accepted_per_second
+        if not used:
+            self.frozen = False
+            return
+        high = smoothed > HIGH_LATENCY * self._floor_seconds
+        self.frozen = high and not self._gained(span.accepted_per_second)
+        if not high:
+            self._mark = (self.size, span.accepted_per_second)
+        if self.frozen:
+            self._stay(span.now)
+        else:
+            self._grow()
+
+    def _gained(self, rate: float) -> bool:
+        size_then, rate_then = self._mark
+        growth = self.size / size_then - 1
+        return rate > rate_then * (1 + GAIN * growth) and growth > 0
+
+    def _grow(self) -> None:
+        self._frozen_spans = 0
+        if self._doubling:
+            size = 2 * self.size
+        else:
+            self._calm_steps += 1
+            if self._calm_steps % CALM_STEPS == 0:
+                self._step *= 2
+            size = self.size + math.ceil(self._step)
+        self.size = min(size, self.ceiling)
+
+    def _stay(self, now: float) -> None:
+        self._frozen_spans += 1
+        if self._doubling and self._frozen_spans < FROZEN_SPANS:
+            return
+        self._end_doubling()
+        if now - self._probed_at >= PROBE_SECONDS and self.size > 1:
+            self._probed_at = now
+            self._probed_size = self.size
+            self.size //= 2
+
+    def _end_doubling(self) -> None:
+        self._doubling = False
+        self._step = max(1.0, self.size / STEP_PART)
+        self._calm_steps = 0
+
+    def _judge_probe(self, half: Measured, *, used: bool) -> None:
+        """Go back to the size before, and let the floor rise only where half of it carried less.
+
+        Half the window has half the queue at least. So the floor that a queue of our own pretends is never believed.
+        """
+        whole = self._end_probe()
+        if not used:
+            return
+        if half.accepted_per_second < PROVED * self._rate:
+            self._floor_seconds = half.latency_seconds
+            self.latency_seconds = half.latency_seconds
+            return
+        self._floor_seconds = min(self._floor_seconds, half.latency_seconds)
+        ratio = self.latency_seconds / self._floor_seconds
+        if ratio > TOO_HIGH_LATENCY:
+            self.size = max(1, int(whole * max(0.5, WANTED_LATENCY / ratio)))
+
+    def _end_probe(self) -> int:
+        """Restore the size that a probe has halved, and return it."""
+        whole, self._probed_size = self._probed_size, 0
+        if whole:
+            self.size = min(whole, self.ceiling)
+        return whole
