@@ -85,6 +85,9 @@ MAX_REQUESTS_PER_SECOND = 0.0
 # copy is made within the store and moves none; only what is compared byte by byte, or stored conditionally, does.
 MAX_BANDWIDTH = 0
 
+# Where several processes share the table (--processes), each takes up a range of its keys of about so many rows.
+RANGE_ROWS = 50_000
+
 # True agrees to pay for the requests where a bucket's owner asks for that ("requester pays").
 S3_REQUESTER_PAYS = False
 

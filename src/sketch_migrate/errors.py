@@ -21,6 +21,8 @@
     │   ├── S3Unreachable            3  no connection, or no answer in time
     │   ├── S3Busy                   4  throttled or failing for longer than the retry time
     │   └── S3Malformed              3  what answered does not speak S3
+    ├── ClusterError                4  the workers that should share the work cannot be used
+    │   └── WorkerLost              4  one ended, or is out of reach, while it had a range
     └── Interrupted                130  stopped by a signal before it could finish
 
 The number is the exit code of a run that ends with that error. Each error carries a ``hint``: the next thing for a
@@ -161,6 +163,22 @@ class S3Malformed(S3Error):
     """The answer is not what S3 sends: the endpoint is something else, or the reply was damaged."""
 
     exit_code = 3
+
+
+class ClusterError(MigrateError):
+    """The workers that should share the work cannot be used."""
+
+
+class WorkerLost(ClusterError):
+    """A worker ended, or is out of reach, while it had a range.
+
+    ``is_certain`` says that it does nothing any more; otherwise it may still be at work on the range.
+    """
+
+    def __init__(self, worker: str, reason: str, *, is_certain: bool) -> None:
+        super().__init__(f"{worker} was lost: {reason}", hint="Its ranges are redone elsewhere.")
+        self.worker = worker
+        self.is_certain = is_certain
 
 
 class Interrupted(MigrateError):

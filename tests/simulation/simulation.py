@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sketch_migrate.errors import RunDirectoryError
-from sketch_migrate.ledger import Ledger
+from sketch_migrate.ledger import SqliteLedger
 from sketch_migrate.ledger.record import SCHEMA
 from sketch_migrate.migration import copier as copier_module
 from sketch_migrate.migration import iteration as iteration_module
@@ -181,7 +181,7 @@ def _check_results(world: World, references: Sequence[Reference], results: Seque
     world.hold(not whole or sum(told.values()) == len(references), "a reference has no outcome")
 
 
-class SimulatedLedger(Ledger):
+class SimulatedLedger(SqliteLedger):
     """The real statements on a database in memory, and a disk that may be full."""
 
     def __init__(self, world: World) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.ledger import Ledger
+from sketch_migrate.ledger import SqliteLedger
 from sketch_migrate.migration.copier import Copied, Copier, Verdict
 from tests.simulation.database import SimulatedConnection
 from tests.simulation.simulation import simulate
@@ -49,10 +49,10 @@ def _set_without_compare(patch: pytest.MonkeyPatch) -> None:
 
 
 def _keep_no_ledger(patch: pytest.MonkeyPatch) -> None:
-    async def record_nothing(_: Ledger, _flips: Sequence[Flip], *, unix_time: float) -> None:
+    async def record_nothing(_: SqliteLedger, _flips: Sequence[Flip], *, unix_time: float) -> None:
         assert unix_time >= 0
 
-    patch.setattr(Ledger, "record_flips", record_nothing)
+    patch.setattr(SqliteLedger, "record_flips", record_nothing)
 
 
 def _ignore_conditions(patch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ FLOORS = (
     {"mapping", "settings"},
     {"s3", "postgres", "ledger", "report"},
     {"migration", "reconcile", "demo"},
+    {"cluster"},
     {"cli", "__main__"},
 )
 """From the ground up. A room imports from its own floor and from those below it; strangers are listed beneath."""

@@ -17,7 +17,7 @@ from uuid import UUID
 import pytest
 
 from sketch_migrate.errors import RunDirectoryError, UsageError
-from sketch_migrate.ledger import Flip, Ledger, PastRun, find_ledgers
+from sketch_migrate.ledger import Flip, PastRun, SqliteLedger, find_ledgers
 from sketch_migrate.model import Key, Outcome, Reference, Result
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ def _read(path: Path, statement: str) -> Sequence[tuple[object, ...]]:
 
 async def test_flips_hold_all_that_undoes_them(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
-    async with Ledger(path, description={"table": "avatars"}) as ledger:
+    async with SqliteLedger(path, description={"table": "avatars"}) as ledger:
         await ledger.record_flips([_flip(1), _flip("a"), _flip(UUID(int=5))], unix_time=7.5)
     assert _read(path, "SELECT * FROM flip") == [
-        (1, "image/1", "avatar/1", 12, "etag", 7.5),
-        ("a", "image/a", "avatar/a", 12, "etag", 7.5),
-        (str(UUID(int=5)), f"image/{UUID(int=5)}", f"avatar/{UUID(int=5)}", 12, "etag", 7.5),
+        (1, "image/1", "avatar/1", 12, "etag", 7.5, 0, 0),
+        ("a", "image/a", "avatar/a", 12, "etag", 7.5, 0, 0),
+        (str(UUID(int=5)), f"image/{UUID(int=5)}", f"avatar/{UUID(int=5)}", 12, "etag", 7.5, 0, 0),
     ]
     assert _read(path, "SELECT * FROM run") == [("table", "avatars")]
     assert path.stat().st_mode & 0o777 == 0o600
@@ -48,7 +48,7 @@ async def test_flips_hold_all_that_undoes_them(tmp_path: Path) -> None:
 
 async def test_a_further_pass_skips_what_is_known_unless_its_path_changed(tmp_path: Path) -> None:
     known, changed, fresh = Reference(1, "image/a"), Reference(2, "image/b"), Reference(3, "image/c")
-    async with Ledger(tmp_path / "ledger.sqlite", description={}) as ledger:
+    async with SqliteLedger(tmp_path / "ledger.sqlite", description={}) as ledger:
         await ledger.record_not_flipped(
             [Result(known, Outcome.MISSING, "gone"), Result(Reference(2, "image/before"), Outcome.FAILED, "no")]
         )
@@ -58,7 +58,7 @@ async def test_a_further_pass_skips_what_is_known_unless_its_path_changed(tmp_pa
 async def test_problems_are_listed_with_their_reason(tmp_path: Path) -> None:
     nasty = Result(Reference(2, 'image/"quoted",\nnext'), Outcome.FAILED, "because")
     missing = Result(Reference(1, "image/é"), Outcome.MISSING, "there is no legacy object")
-    async with Ledger(tmp_path / "ledger.sqlite", description={}) as ledger:
+    async with SqliteLedger(tmp_path / "ledger.sqlite", description={}) as ledger:
         await ledger.record_not_flipped([nasty, missing])
         assert await ledger.first_unresolved(1) == (missing,)
         await ledger.write_problems(tmp_path / "problems.csv")
@@ -74,7 +74,7 @@ async def test_problems_are_listed_with_their_reason(tmp_path: Path) -> None:
 async def test_what_was_not_flipped_is_on_record_with_a_reason_and_is_no_problem_by_itself(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     already, superseded = Reference(1, "image/a"), Reference(2, "image/b")
-    async with Ledger(path, description={}) as ledger:
+    async with SqliteLedger(path, description={}) as ledger:
         await ledger.record_not_flipped([Result(already, Outcome.ALREADY), Result(superseded, Outcome.SUPERSEDED)])
         assert await ledger.first_unresolved(9) == ()
         assert len(await ledger.first_unresolved(9, [Outcome.SUPERSEDED])) == 1
@@ -87,7 +87,7 @@ async def test_what_was_not_flipped_is_on_record_with_a_reason_and_is_no_problem
 
 async def test_a_row_costs_at_most_200_bytes(tmp_path: Path) -> None:
     """Of realistic paths; the write-ahead log beside it, which does not grow beyond some megabytes, included."""
-    async with Ledger(tmp_path / "ledger.sqlite", description={}) as ledger:
+    async with SqliteLedger(tmp_path / "ledger.sqlite", description={}) as ledger:
         for first in range(0, 100_000, 500):
             await ledger.record_flips([_realistic(n) for n in range(first, first + 500)], unix_time=1.7e9)
         while_open = _size_bytes(tmp_path)
@@ -110,7 +110,7 @@ async def _pages(run: PastRun, page_flips: int = 5_000) -> list[list[int | str]]
 
 
 async def test_the_past_is_read_newest_first_in_pages(tmp_path: Path) -> None:
-    async with Ledger(tmp_path / "ledger.sqlite", description={"table": "avatars"}) as ledger:
+    async with SqliteLedger(tmp_path / "ledger.sqlite", description={"table": "avatars"}) as ledger:
         await ledger.record_flips([_flip(n) for n in range(5)], unix_time=7.5)
         await ledger.record_flips([_flip("last"), _flip(UUID(int=5))], unix_time=8.5)
         with PastRun(tmp_path) as alive:
@@ -156,7 +156,7 @@ async def test_a_full_disk_stops_before_the_flip_and_keeps_what_was_written(smal
 
     async def fill() -> None:
         nonlocal kept
-        async with Ledger(small_disk / "ledger.sqlite", description={}) as ledger:
+        async with SqliteLedger(small_disk / "ledger.sqlite", description={}) as ledger:
             while True:
                 await ledger.record_flips([_realistic(n) for n in range(kept, kept + 100)], unix_time=1.0)
                 kept += 100
@@ -186,17 +186,17 @@ def test_a_ledger_on_a_medium_that_cannot_be_written_is_read(small_disk: Path, *
 
 async def test_a_ledger_that_cannot_be_made_names_its_file(tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match=r"absent/ledger\.sqlite"):
-        async with Ledger(tmp_path / "absent" / "ledger.sqlite", description={}):
+        async with SqliteLedger(tmp_path / "absent" / "ledger.sqlite", description={}):
             pass
 
 
 WRITE_AND_WAIT = """
 import asyncio, sys
 from pathlib import Path
-from sketch_migrate.ledger import Flip, Ledger
+from sketch_migrate.ledger import Flip, SqliteLedger
 from sketch_migrate.model import Reference
 async def write():
-    async with Ledger(Path(sys.argv[1]), description={}) as ledger:
+    async with SqliteLedger(Path(sys.argv[1]), description={}) as ledger:
         await ledger.record_flips([Flip(Reference(1, "image/1"), "avatar/1", None, "")], unix_time=1.0)
         print("recorded", flush=True)
         await asyncio.sleep(60)
@@ -225,7 +225,7 @@ def test_a_recorded_flip_survives_kill_9_and_a_torn_write_behind_it(tmp_path: Pa
 
 async def test_a_cancelled_writer_leaves_a_whole_record(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
-    async with Ledger(path, description={}) as ledger:
+    async with SqliteLedger(path, description={}) as ledger:
         task = asyncio.create_task(ledger.record_flips([_flip(n) for n in range(1000)], unix_time=1.0))
         await asyncio.sleep(0)
         task.cancel()

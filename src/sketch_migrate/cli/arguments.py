@@ -19,6 +19,7 @@ from sketch_migrate.cli.flags import (
     add_dry_run_flag,
     add_output_flags,
     add_pace_flags,
+    add_processes_flag,
     add_say_yes_flag,
     add_setting_flags,
     add_verbose_flag,
@@ -116,7 +117,7 @@ def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
         prog=program,
         usage=f"{program} [-h] [-p PARALLELIZATION_LEVEL] [-b BATCH_SIZE]\n"
         f"{indent}[-l LIMIT] [-v] [-d] [-s] [-t] [-w] [-y]\n"
-        f"{indent}[--no-clobber HOW] [--config FILE]\n"
+        f"{indent}[--processes N] [--no-clobber HOW] [--config FILE]\n"
         f"{indent}[--json] [--no-progress]\n"
         f"{indent}[--version] [--SETTING VALUE ...]\n"
         f"       {program} COMMAND [-h] ...",
@@ -128,6 +129,7 @@ def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
     )
     add = parser.add_argument
     add_pace_flags(parser)
+    add_processes_flag(parser)
     add_verbose_flag(parser)
     add_dry_run_flag(parser)
     add("-s", "--status-only", action="store_true", help="the status report, nothing else")

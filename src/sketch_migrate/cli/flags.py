@@ -72,6 +72,13 @@ def add_pace_flags(parser: argparse.ArgumentParser, *, verb: str = "migrate") ->
         help=f"{verb} at most N entries, then stop (default 0: all)")  # fmt: skip
 
 
+def add_processes_flag(parser: argparse.ArgumentParser) -> None:
+    """Declare --processes."""
+    parser.add_argument("--processes", type=at_least(1), default=Options().processes, metavar="N",
+        help="processes on this machine that share the table, each with -p iterations; more than one helps where"
+        " the store takes more than a core can send (default %(default)s)")  # fmt: skip
+
+
 def add_verbose_flag(parser: argparse.ArgumentParser) -> None:
     """Declare -v."""
     parser.add_argument("-v", "--verbose", action="store_true", help="a line for every entry and what was done with it")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 from abc import ABC, abstractmethod
@@ -14,19 +13,15 @@ import uvloop
 
 from sketch_migrate import __version__
 from sketch_migrate.cli.failure import error_json, show_failure
-from sketch_migrate.cli.site import Site, open_site
 from sketch_migrate.errors import Interrupted
+from sketch_migrate.migration.collector import collect_garbage_seldom
+from sketch_migrate.migration.site import Site, open_site
 from sketch_migrate.migration.stop import Stop
 
 if TYPE_CHECKING:
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
-
-
-GARBAGE_OBJECTS = 20_000
-"""So many new objects are let pile up before the collector looks for cycles among them. Hardly any are in one, and at
-Python's own 700 it looked in vain for a tenth of the run's CPU time."""
 
 
 class Job(ABC):
@@ -96,7 +91,7 @@ class Job(ABC):
 
 def run_job(job: Job) -> int:
     """Prepare, ask, carry out, close; return the exit code. Raises ``MigrateError``."""
-    _collect_garbage_seldom()
+    collect_garbage_seldom()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(job.prepare())
@@ -115,9 +110,3 @@ def run_job(job: Job) -> int:
             ) from cancelled
         finally:
             runner.run(job.close())
-
-
-def _collect_garbage_seldom() -> None:
-    """Leave what was imported alone, and look at the rest less often."""
-    gc.freeze()
-    gc.set_threshold(GARBAGE_OBJECTS, 10, 10)

@@ -12,19 +12,17 @@ from sketch_migrate.cli.job import Job, run_job
 from sketch_migrate.cli.observer import Observer
 from sketch_migrate.cli.probe import settle_no_clobber
 from sketch_migrate.errors import MigrateError
-from sketch_migrate.ledger import Ledger
-from sketch_migrate.migration.copier import Copier
+from sketch_migrate.ledger import FolderPlace, RunLedger
 from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
     check_comparing,
-    check_reading,
     check_tagging,
     check_writing,
     store_name,
 )
 from sketch_migrate.migration.record import description
-from sketch_migrate.migration.runner import Finished, Migration, migrate
+from sketch_migrate.migration.runner import Finished, migrate
 from sketch_migrate.model import KeyRange, Summary
 from sketch_migrate.postgres.references import SCAN_ROWS, count_sides, read_page
 from sketch_migrate.reconcile.status import read_status
@@ -109,7 +107,7 @@ class MigrationJob(Job):
             return 0
         self.take_signals()
         began = time.monotonic()
-        async with Ledger(self.run.ledger_path, description=self._description()) as ledger:
+        async with RunLedger(self.run.ledger_path, description=self._description()) as ledger:
             with self.terminal.progress(self.site.table.estimated_rows) as progress:
                 observer = Observer(self.site, self.options, self.terminal, progress)
                 finished = await self._run(ledger, observer)
@@ -122,13 +120,47 @@ class MigrationJob(Job):
             self._print_status(status, as_document=False)
         return self.conclude(document, result.exit_code)
 
-    async def _run(self, ledger: Ledger, observer: Observer) -> Finished:
+    async def _run(self, ledger: RunLedger, observer: Observer) -> Finished:
         """Migrate, while the table is counted for the bar."""
-        async with asyncio.TaskGroup() as group, self._copier(ledger) as copier:
+        async with asyncio.TaskGroup() as group:
             counting = group.create_task(self._count_rows(observer))
-            finished = await migrate(self._migration(ledger, observer, copier), observer.new_pass)
+            shared = self.options.processes > 1
+            finished = await (self._share(ledger, observer) if shared else self._migrate(ledger, observer))
             counting.cancel()
         return finished
+
+    async def _migrate(self, ledger: RunLedger, observer: Observer) -> Finished:
+        """Migrate with this process alone."""
+        placing = OnceSettled(self.site.store, lambda: self._settle_for(ledger))
+        async with self.site.copier(self.options, self.stop, placing) as copier:
+            migration = self.site.migration(self.options, copier, ledger, self.stop, observe=observer.observe)
+            return await migrate(migration, observer.new_pass)
+
+    async def _share(self, ledger: RunLedger, observer: Observer) -> Finished:
+        """Migrate with several processes; this one hands out ranges."""
+        # several processes are the exception, and their machinery takes a while to import
+        from sketch_migrate.cluster.coordinator import Coordinator  # noqa: PLC0415
+        from sketch_migrate.cluster.pool import ProcessPool  # noqa: PLC0415
+        from sketch_migrate.cluster.task import Assignment  # noqa: PLC0415
+
+        if self._strategy is not None:
+            await ledger.describe(self._no_clobber())
+        coordinator = Coordinator(
+            ProcessPool(self.options.processes),
+            Assignment(self.run.path.name, self.settings, self.options, FolderPlace(self.run.path.absolute())),
+            site=self.site,
+            ledger=ledger,
+            stop=self.stop,
+            audience=observer,
+            strategy=self._strategy,
+            settle=lambda: self._settle_for(ledger),
+        )
+        return await coordinator.migrate()
+
+    async def _settle_for(self, ledger: RunLedger) -> Strategy:
+        strategy = await self._settle()
+        await ledger.describe(self._no_clobber())
+        return strategy
 
     async def _count_rows(self, observer: Observer) -> None:
         """Refine the planner's estimate of the bar's total. Nothing waits for it, and nothing fails with it."""
@@ -144,41 +176,7 @@ class MigrationJob(Job):
         except MigrateError as error:
             self.terminal.message(f"The rows could not be counted, the bar shows an estimate: {error}", logging.DEBUG)
 
-    def _copier(self, ledger: Ledger) -> Copier:
-        async def settle() -> Strategy:
-            strategy = await self._settle()
-            await ledger.describe(self._no_clobber())
-            return strategy
-
-        return Copier(
-            self.site.store,
-            self._check_access,
-            workers=lambda: self.site.store.concurrency,
-            overwrite=self.options.overwrite,
-            dry_run=self.options.dry_run,
-            stop=self.stop,
-            placing=None if self.options.overwrite else OnceSettled(self.site.store, settle),
-        )
-
-    def _migration(self, ledger: Ledger, observer: Observer, copier: Copier) -> Migration:
-        return Migration(
-            options=self.options,
-            mapping=self.site.mapping,
-            table=self.site.table,
-            database=self.site.database,
-            copier=copier,
-            ledger=ledger,
-            stop=self.stop,
-            observe=observer.observe,
-        )
-
-    async def _check_access(self) -> None:
-        await check_reading(self.site.store, self.settings)
-        await check_comparing(self.site.store, self.settings)
-        if not self.options.dry_run:
-            await check_writing(self.site.store, self.settings)
-
-    async def _summarise(self, ledger: Ledger, finished: Finished, elapsed_seconds: float) -> Summary:
+    async def _summarise(self, ledger: RunLedger, finished: Finished, elapsed_seconds: float) -> Summary:
         if finished.tally.needing_a_person:
             await ledger.write_problems(self.run.problems_path)
         return Summary(

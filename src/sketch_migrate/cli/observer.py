@@ -10,7 +10,7 @@ from sketch_migrate.model import Result, Tally
 from sketch_migrate.report.entries import entry_lines
 
 if TYPE_CHECKING:
-    from sketch_migrate.cli.site import Site
+    from sketch_migrate.migration.site import Site
     from sketch_migrate.report.progress import Progress
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options
@@ -33,6 +33,21 @@ class Observer:
         self.rows = 0
         if number > 1:
             self.terminal.message(f"Pass {number}: looking for rows that were added meanwhile.", logging.DEBUG)
+
+    def say(self, text: str, level: int = logging.INFO) -> None:
+        """Show what is to be told between the entries."""
+        self.terminal.message(text, level)
+
+    def progress_of_all(self, rows: int, tally: Tally) -> None:
+        """Take over the sum of what several workers report of this pass, and of the whole run."""
+        self.rows, self.tally = rows, tally
+        self.progress.update(rows, tally, self.total_rows)
+
+    def entries(self, worker: str, results: tuple[Result, ...]) -> None:
+        """Show a worker's results, each a line or two. The log has the worker's name beside them."""
+        for result in results:
+            for line in entry_lines(result, self.site.mapping, self.site.settings, dry_run=self.options.dry_run):
+                self.terminal.entry(line, by=worker)
 
     def observe(self, rows: int, results: list[Result]) -> None:
         """Take note of rows passed and of what became of the references among them."""

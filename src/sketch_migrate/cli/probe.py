@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from sketch_migrate import __version__
-from sketch_migrate.cli.site import open_store
 from sketch_migrate.errors import Interrupted
 from sketch_migrate.migration.no_clobber import Means, Strategy, choose
 from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_writing, store_name
+from sketch_migrate.migration.site import open_store
 from sketch_migrate.report.printable import printable
 from sketch_migrate.s3.findings import Question
 from sketch_migrate.s3.probe import probe

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sketch_migrate.cli.job import Job, run_job
 from sketch_migrate.cli.observer import Observer
 from sketch_migrate.errors import UsageError
-from sketch_migrate.ledger import Ledger, PastRun, find_ledgers
+from sketch_migrate.ledger import PastRun, SqliteLedger, find_ledgers
 from sketch_migrate.migration.preflight import check_reading
 from sketch_migrate.migration.record import check_ledger, description, is_rollback
 from sketch_migrate.migration.rollback import (
@@ -19,12 +19,12 @@ from sketch_migrate.migration.rollback import (
     key_of,
     roll_back,
 )
-from sketch_migrate.migration.runner import Finished, Migration
 from sketch_migrate.model import Summary
 from sketch_migrate.report.rollback import LISTED, listed, rollback_json, rollback_summary
 
 if TYPE_CHECKING:
     from sketch_migrate.cli.commands import RollbackArguments
+    from sketch_migrate.migration.runner import Finished
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
@@ -106,7 +106,7 @@ class RollbackJob(Job):
         began = time.monotonic()
         about = description(self.settings, "rollback")
         about |= {f"undoes {number}": str(run.directory) for number, run in enumerate(self._runs, start=1)}
-        async with Ledger(self.run.ledger_path, description=about) as ledger:
+        async with SqliteLedger(self.run.ledger_path, description=about) as ledger:
             with self.terminal.progress(sum(run.flips for run in self._runs)) as progress:
                 observer = Observer(self.site, self.options, self.terminal, progress)
                 finished = await self._roll_back(ledger, observer)
@@ -114,7 +114,7 @@ class RollbackJob(Job):
         self.terminal.result(rollback_summary(result))
         return self.conclude(rollback_json(result), result.exit_code)
 
-    async def _roll_back(self, ledger: Ledger, observer: Observer) -> Finished:
+    async def _roll_back(self, ledger: SqliteLedger, observer: Observer) -> Finished:
         finder = LegacyFinder(
             self.site.store,
             self._check_access,
@@ -124,22 +124,13 @@ class RollbackJob(Job):
             stop=self.stop,
         )
         async with finder:
-            back = Migration(
-                options=self.options,
-                mapping=self.site.mapping,
-                table=self.site.table,
-                database=self.site.database,
-                copier=finder,
-                ledger=ledger,
-                stop=self.stop,
-                observe=observer.observe,
-            )
+            back = self.site.migration(self.options, finder, ledger, self.stop, observe=observer.observe)
             return await roll_back(back, self._runs, self._selection)
 
     async def _check_access(self) -> None:
         await check_reading(self.site.store, self.settings)
 
-    async def _summarise(self, ledger: Ledger, finished: Finished, elapsed_seconds: float) -> Summary:
+    async def _summarise(self, ledger: SqliteLedger, finished: Finished, elapsed_seconds: float) -> Summary:
         result = Summary(
             tally=finished.tally,
             elapsed_seconds=elapsed_seconds,

@@ -1,6 +1,22 @@
 """The record of a run's flips: written while it runs, read to undo it."""
 
+from sketch_migrate.ledger.attempts import FolderPlace, RunLedger
+from sketch_migrate.ledger.contract import Attempt, Flip, Ledger, LedgerPlace, WholeLedger, Word, WorkerLedger
 from sketch_migrate.ledger.reading import PastFlip, PastRun, find_ledgers
-from sketch_migrate.ledger.record import Flip, Ledger
+from sketch_migrate.ledger.record import SqliteLedger
 
-__all__ = ["Flip", "Ledger", "PastFlip", "PastRun", "find_ledgers"]
+__all__ = [
+    "Attempt",
+    "Flip",
+    "FolderPlace",
+    "Ledger",
+    "LedgerPlace",
+    "PastFlip",
+    "PastRun",
+    "RunLedger",
+    "SqliteLedger",
+    "WholeLedger",
+    "Word",
+    "WorkerLedger",
+    "find_ledgers",
+]

@@ -8,6 +8,9 @@ thread of its own, so that an fsync never holds up the event loop.
 ``flip``         key, old path, new path, size, ETag, time: everything that undoes a flip; it may list a flip that the
                  database then refused, so a rollback compares before it sets.
 ``not_flipped``  key, path, outcome, reason: every other reference, with the latest word on each key.
+
+Where several processes share the work each has a file of its own, and ``attempt`` says to which of its attempts at a
+range a row belongs (see ``attempts``). It is 0 in the ledger of the run as a whole.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 from uuid import UUID
 
 from sketch_migrate.errors import RunDirectoryError
+from sketch_migrate.ledger.contract import NEEDING_A_PERSON, Flip
 from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Key, Outcome, Reference, Result
 
 if TYPE_CHECKING:
@@ -36,17 +40,17 @@ PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS flip (
-    key NOT NULL, old_path TEXT NOT NULL, new_path TEXT NOT NULL, size_bytes INTEGER, etag TEXT, unix_time REAL NOT NULL
+    key NOT NULL, old_path TEXT NOT NULL, new_path TEXT NOT NULL, size_bytes INTEGER, etag TEXT,
+    unix_time REAL NOT NULL, copied INTEGER NOT NULL, attempt INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS not_flipped (
-    key NOT NULL PRIMARY KEY, path TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL
+    key NOT NULL, path TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, attempt INTEGER NOT NULL,
+    PRIMARY KEY (attempt, key)
 ) WITHOUT ROWID;
 """
 
 ROWS_A_STATEMENT = 1_000
 """SQLite takes 32 766 parameters (sqlite.org/limits.html)."""
-
-NEEDING_A_PERSON = tuple(outcome for outcome in Outcome if outcome.needs_a_person)
 
 _ONE_OF = "outcome IN (SELECT value FROM json_each(?))"
 _FOR_A_PERSON = f"({_ONE_OF} OR reason LIKE '{POSSIBLY_OVERWRITTEN}%')"
@@ -60,17 +64,13 @@ _REASONS = {
 HINT = "Free space on the disk of RUN_DIR or point RUN_DIR elsewhere, then run again: it goes on where it stopped."
 
 
-class Flip(NamedTuple):
-    """One intended flip. ``size_bytes`` is None and ``etag`` empty where the copy did not tell them."""
-
-    reference: Reference
-    new_path: str
-    size_bytes: int | None
-    etag: str
-
-
-class Ledger:
+class SqliteLedger:
     """The ledger of one run. Use as an async context manager; every method raises ``RunDirectoryError``."""
+
+    attempt = 0
+    """To which attempt belongs what is recorded."""
+
+    _word_of_the_run = "not_flipped"
 
     def __init__(self, path: Path, *, description: dict[str, str]) -> None:
         self._path = path
@@ -98,28 +98,36 @@ class Ledger:
     async def record_flips(self, flips: Sequence[Flip], *, unix_time: float) -> None:
         """Write intended flips; they are on disk when this returns."""
         rows = [
-            (_storable(f.reference.key), f.reference.path, f.new_path, f.size_bytes, f.etag, unix_time) for f in flips
+            (
+                storable(f.reference.key),
+                f.reference.path,
+                f.new_path,
+                f.size_bytes,
+                f.etag,
+                unix_time,
+                f.copied,
+                self.attempt,
+            )
+            for f in flips
         ]
         await self._call(lambda: self._insert("INSERT INTO flip", rows))
 
     async def record_not_flipped(self, results: Sequence[Result]) -> None:
         """Write references that this run did not flip, with outcome and reason."""
         rows = [
-            (_storable(r.reference.key), r.reference.path, r.outcome.value, r.reason or _REASONS.get(r.outcome, ""))
-            for r in results
+            (storable(key), path, outcome.value, reason or _REASONS.get(outcome, ""), self.attempt)
+            for (key, path), outcome, reason, *_ in results
         ]
         await self._call(lambda: self._insert("INSERT OR REPLACE INTO not_flipped", rows))
 
     async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
-        """Drop the references that this run has already found unresolved, so that a further pass skips them."""
-        statement = f"SELECT 1 FROM not_flipped WHERE key = ? AND path = ? AND {_ONE_OF}"  # noqa: S608 - our own text
+        """Drop the references that this run has found unresolved in a pass before, so that a further one skips them."""
+        statement = f"SELECT 1 FROM {self._word_of_the_run} WHERE attempt = 0 AND key = ? AND path = ? AND {_ONE_OF}"  # noqa: S608 - our own text
         outcomes = json.dumps(NEEDING_A_PERSON)
 
         def look_up() -> list[Reference]:
             execute = self._database.execute
-            return [
-                r for r in references if execute(statement, (_storable(r.key), r.path, outcomes)).fetchone() is None
-            ]
+            return [r for r in references if execute(statement, (storable(r.key), r.path, outcomes)).fetchone() is None]
 
         return await self._call(look_up)
 
@@ -128,7 +136,7 @@ class Ledger:
     ) -> tuple[Result, ...]:
         """Return the first ``count`` references with one of these outcomes, by key; and what may be overwritten."""
         columns = "key, path, outcome, reason"
-        statement = f"SELECT {columns} FROM not_flipped WHERE {_FOR_A_PERSON} ORDER BY key LIMIT ?"  # noqa: S608 - our own text
+        statement = f"SELECT {columns} FROM not_flipped WHERE attempt = 0 AND {_FOR_A_PERSON} ORDER BY key LIMIT ?"  # noqa: S608 - our own text
 
         def read() -> tuple[Result, ...]:
             rows = self._database.execute(statement, (json.dumps(list(outcomes)), count))
@@ -138,7 +146,8 @@ class Ledger:
 
     async def write_problems(self, path: Path, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> None:
         """Write every reference with one of these outcomes into a CSV file: key, path, outcome, reason."""
-        statement = f"SELECT * FROM not_flipped WHERE {_FOR_A_PERSON} ORDER BY outcome, key"  # noqa: S608 - our own text
+        columns = "key, path, outcome, reason"
+        statement = f"SELECT {columns} FROM not_flipped WHERE attempt = 0 AND {_FOR_A_PERSON} ORDER BY outcome, key"  # noqa: S608 - our own text
 
         def write() -> None:
             with path.open("w", encoding="utf-8", newline="") as file:
@@ -150,7 +159,7 @@ class Ledger:
 
     def _open(self) -> None:
         self._path.touch(mode=0o600)
-        self._database = sqlite3.connect(self._path, check_same_thread=False)
+        self._database = sqlite3.connect(self._path.absolute().as_uri(), uri=True, check_same_thread=False)
         self._database.executescript(SCHEMA)
         self._insert("INSERT OR REPLACE INTO run", list(self._description.items()))
 
@@ -175,6 +184,6 @@ class Ledger:
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, guarded))
 
 
-def _storable(key: Key) -> int | str:
+def storable(key: Key) -> int | str:
     """SQLite has no uuid: its text form stands for it."""
     return str(key) if isinstance(key, UUID) else key

@@ -103,7 +103,10 @@ class Iteration:
         A connection may break after the COMMIT was sent: a row that an attempt of ours had updated, and that holds the
         new path at the next, is our own. One that none had updated was set by somebody else, however often we asked.
         """
-        flips = [Flip(move.reference, move.new_path, copied.size_bytes, copied.etag) for move, copied in ready]
+        flips = [
+            Flip(move.reference, move.new_path, copied.size_bytes, copied.etag, copied.verdict is Verdict.COPIED)
+            for move, copied in ready
+        ]
         await self.ledger.record_flips(flips, unix_time=time.time())
         copied_by_key = {move.reference.key: copied for move, copied in ready}
         halves = [[move for move, _ in ready]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sketch_migrate.errors import MigrateError
 from sketch_migrate.migration.iteration import Iteration
@@ -28,6 +28,15 @@ if TYPE_CHECKING:
     from sketch_migrate.settings import Options
 
 
+class Scan(NamedTuple):
+    """What the reading of legacy references works with."""
+
+    mapping: Mapping
+    table: Table
+    database: Database
+    ledger: Ledger
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """Everything that a migration works with.
@@ -44,6 +53,11 @@ class Migration:
     ledger: Ledger
     stop: Stop
     observe: Callable[[int, list[Result]], None]
+
+    @property
+    def scan(self) -> Scan:
+        """What is needed of it to read alone."""
+        return Scan(self.mapping, self.table, self.database, self.ledger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +87,7 @@ async def migrate(migration: Migration, new_pass: Callable[[int], None]) -> Fini
         if migration.stop.requested:
             return Finished(tally, passes, rows_left=True)
         if limit is not None and tally.scanned >= limit:
-            return Finished(tally, passes, rows_left=await _is_anything_left(migration))
+            return Finished(tally, passes, rows_left=await is_anything_left(migration.scan))
         if migration.options.dry_run or this_pass.scanned == 0:
             return Finished(tally, passes, rows_left=False)
 
@@ -148,7 +162,7 @@ async def _batches(
     """Cut the legacy references of a range into batches, up to the limit."""
     size = migration.options.batch_size
     waiting: list[Reference] = []
-    async for page in _pages(migration, session, key_range):
+    async for page in _pages(migration.scan, session, key_range):
         references = await migration.ledger.without_unresolved(page.references) if again else page.references
         migration.observe(page.rows - len(references), [])
         if limit is not None:
@@ -164,22 +178,22 @@ async def _batches(
         yield waiting
 
 
-async def _pages(migration: Migration, session: Session, key_range: KeyRange) -> AsyncIterator[Page]:
+async def _pages(scan: Scan, session: Session, key_range: KeyRange) -> AsyncIterator[Page]:
     """Read a range page by page, each in a short transaction of its own."""
-    prefix = migration.mapping.legacy_prefix
+    prefix = scan.mapping.legacy_prefix
 
     async def read(connection: Connection) -> Page:
-        return await read_page(connection, migration.table, key_range, prefix, rows=SCAN_ROWS)
+        return await read_page(connection, scan.table, key_range, prefix, rows=SCAN_ROWS)
 
     while (page := await session.run(read, doing="reading references")).rows:
         yield page
         key_range = KeyRange(page.last_key, key_range.until)
 
 
-async def _is_anything_left(migration: Migration) -> bool:
+async def is_anything_left(scan: Scan) -> bool:
     """Whether there is a legacy row that this run has not tried."""
-    async with migration.database.session() as session:
-        async for page in _pages(migration, session, KeyRange()):
-            if await migration.ledger.without_unresolved(page.references):
+    async with scan.database.session() as session:
+        async for page in _pages(scan, session, KeyRange()):
+            if await scan.ledger.without_unresolved(page.references):
                 return True
     return False

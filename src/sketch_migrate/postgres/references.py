@@ -101,19 +101,25 @@ class Flipped:
 
 async def read_page(connection: Connection, table: Table, key_range: KeyRange, prefix: str, *, rows: int) -> Page:
     """Look at the next ``rows`` rows of a key range, in the order of the key; an empty page is the end of the range."""
+    condition, values = in_range(table, key_range)
+    statement = table.compose(_PAGE, range=condition, rows=sql.Literal(rows))
+    cursor = connection.cursor(binary=True)
+    row = await (await cursor.execute(statement, {**values, "prefix": prefix})).fetchone()
+    looked_at, last_key, keys, paths = row if row is not None else (0, None, None, None)
+    references = [Reference(key, path) for key, path in zip(keys or (), paths or (), strict=True)]
+    return Page(looked_at, last_key, references)
+
+
+def in_range(table: Table, key_range: KeyRange) -> tuple[sql.Composed, dict[str, Key]]:
+    """Return the condition that a key is in the range, and the values that it names."""
     conditions: list[sql.Composable] = [sql.SQL("true")]
-    values: dict[str, object] = {"prefix": prefix}
+    values: dict[str, Key] = {}
     for bound, operator, value in (("after", ">", key_range.after), ("until", "<=", key_range.until)):
         if value is not None:
             condition = table.compose("{key} " + operator + " {bound}::{key_type}", bound=sql.Placeholder(bound))
             conditions.append(condition)
             values[bound] = value
-    statement = table.compose(_PAGE, range=sql.SQL(" AND ").join(conditions), rows=sql.Literal(rows))
-    cursor = connection.cursor(binary=True)
-    row = await (await cursor.execute(statement, values)).fetchone()
-    looked_at, last_key, keys, paths = row if row is not None else (0, None, None, None)
-    references = [Reference(key, path) for key, path in zip(keys or (), paths or (), strict=True)]
-    return Page(looked_at, last_key, references)
+    return sql.SQL(" AND ").join(conditions), values
 
 
 async def flip(connection: Connection, table: Table, moves: Sequence[Move]) -> Flipped:

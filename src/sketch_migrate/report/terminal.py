@@ -82,10 +82,10 @@ class Terminal:
         _PRINTED.info("%s", text)
         self._show_result(printable_lines(text) + "\n", flush=True)
 
-    def entry(self, text: str) -> None:
-        """Show one line of ``-v``, about one entry. Cheap: the screen gets many at a time."""
+    def entry(self, text: str, *, by: str = "") -> None:
+        """Show one line of ``-v``, about one entry. Cheap: the screen gets many at a time. The log says ``by`` whom."""
         shown = printable(text)
-        _PRINTED.info("%s", shown)
+        _PRINTED.info("%s", f"{by}: {shown}" if by else shown)
         self._show_result(shown + "\n", flush=False)
 
     def document(self, document: Mapping[str, object]) -> None:

@@ -85,6 +85,9 @@ class Settings(BaseSettings):
         "Copies within the store move none",
         examples=[20_000_000],
     )
+    range_rows: values.Rows = Field(
+        default=50_000, description="rows of a key range, where several processes share the table"
+    )
     s3_requester_pays: values.YesOrNo = Field(default=False, description="agree to pay for requests")
     s3_timeout_seconds: values.TimeoutSeconds = Field(
         default=60.0, description="longest wait for a sign of life from S3"
@@ -160,6 +163,7 @@ class Options:
     json_output: bool = False
     show_progress: bool = True
     no_clobber: str = NO_CLOBBER[0]
+    processes: int = 1
 
 
 @dataclass(frozen=True, slots=True)

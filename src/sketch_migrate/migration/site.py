@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import math
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sketch_migrate.mapping import Mapping
-from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_database, check_reading
+from sketch_migrate.migration.copier import Copier
+from sketch_migrate.migration.preflight import (
+    PATIENCE_SECONDS,
+    check_comparing,
+    check_database,
+    check_reading,
+    check_writing,
+)
+from sketch_migrate.migration.runner import Migration
 from sketch_migrate.postgres.connection import Database
 from sketch_migrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
+    from sketch_migrate.ledger import Ledger
+    from sketch_migrate.migration.placing import Placing
     from sketch_migrate.migration.stop import Stop
+    from sketch_migrate.model import Result
     from sketch_migrate.postgres.references import Table
-    from sketch_migrate.settings import Settings
+    from sketch_migrate.settings import Options, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,37 @@ class Site:
     table: Table
     mapping: Mapping
     notices: tuple[str, ...]
+
+    def copier(self, options: Options, stop: Stop, placing: Placing | None) -> Copier:
+        """Return what brings objects into production; ``placing`` None replaces what differs."""
+
+        async def check_access() -> None:
+            await check_reading(self.store, self.settings)
+            await check_comparing(self.store, self.settings)
+            if not options.dry_run:
+                await check_writing(self.store, self.settings)
+
+        return Copier(
+            self.store,
+            check_access,
+            workers=lambda: self.store.concurrency,
+            overwrite=options.overwrite,
+            dry_run=options.dry_run,
+            stop=stop,
+            placing=None if options.overwrite else placing,
+        )
+
+    def migration(
+        self,
+        options: Options,
+        copier: Copier,
+        ledger: Ledger,
+        stop: Stop,
+        *,
+        observe: Callable[[int, list[Result]], None],
+    ) -> Migration:
+        """Return what a migration of this site works with, or a rollback where the mapping is reversed."""
+        return Migration(options, self.mapping, self.table, self.database, copier, ledger, stop, observe)
 
 
 @asynccontextmanager
@@ -60,12 +102,18 @@ def open_store(settings: Settings) -> S3Client:
         addressing_style=settings.s3_addressing_style,
         ca_bundle=settings.s3_ca_bundle,
         requester_pays=settings.s3_requester_pays,
-        caps=Caps(
-            room_for_connections(settings.max_concurrency),
-            settings.max_requests_per_second or math.inf,
-            settings.max_bandwidth or math.inf,
-        ),
+        caps=caps_of(settings),
         timeout_seconds=settings.s3_timeout_seconds,
         retry_seconds=settings.s3_retry_seconds,
     )
     return S3Client(config, CredentialSource.from_environment())
+
+
+def caps_of(settings: Settings, *, sharing: int = 1) -> Caps:
+    """Return what this process may do of what a person allows, where so many processes share it."""
+    wanted = Caps(
+        settings.max_concurrency,
+        settings.max_requests_per_second or math.inf,
+        settings.max_bandwidth or math.inf,
+    ).share(sharing)
+    return replace(wanted, concurrency=room_for_connections(wanted.concurrency))

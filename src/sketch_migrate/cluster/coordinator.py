@@ -1,0 +1,365 @@
+"""Hands the ranges of a table out to workers, pass after pass, until nothing is left.
+
+What an engine does not do by itself is done here, and only that: a lost worker's range is handed out again, caps and
+limit are divided, no more is handed out once the run is to stop, and each reference is counted once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from sketch_migrate.cluster.orders import ORDER_SECONDS, Lease, Orders, Sharing, StopLevel
+from sketch_migrate.cluster.ranges import cut, trim
+from sketch_migrate.cluster.tallying import count_pass
+from sketch_migrate.cluster.task import Joined, Left, LogLine, Progress, RangeDone, RangeTask, StrategyNeeded, Unfit
+from sketch_migrate.errors import ClusterError, MigrateError, WorkerLost
+from sketch_migrate.migration.runner import Finished, Scan, is_anything_left
+from sketch_migrate.model import KeyRange, Tally
+from sketch_migrate.report.progress import EverySoOften
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sketch_migrate.cluster.engine import Engine
+    from sketch_migrate.cluster.task import Assignment, Message
+    from sketch_migrate.ledger import WholeLedger
+    from sketch_migrate.migration.no_clobber import Strategy
+    from sketch_migrate.migration.site import Site
+    from sketch_migrate.migration.stop import Stop
+    from sketch_migrate.model import Result
+    from sketch_migrate.postgres.connection import Connection, Session
+
+MOST_LOSSES = 5
+"""A range whose workers are lost so often is what kills them."""
+
+SAY_SECONDS = 30.0
+
+
+class Audience(Protocol):
+    """Who is told of what goes on."""
+
+    def new_pass(self, number: int) -> None:
+        """Begin a pass."""
+
+    def progress_of_all(self, rows: int, tally: Tally) -> None:
+        """Show the rows that this pass has passed, and what is done in the whole run."""
+
+    def entries(self, worker: str, results: tuple[Result, ...]) -> None:
+        """Show new results, for ``-v``."""
+
+    def say(self, text: str, level: int = logging.INFO) -> None:
+        """Tell something; ``level`` is that of ``logging``."""
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """A range of a pass, and how often it was lost."""
+
+    number: int
+    key_range: KeyRange
+    is_trimmed: bool
+    losses: int = 0
+
+
+@dataclass(slots=True)
+class Pass:
+    """One pass: parts that wait, those that are at work with what they reported last, and what is done."""
+
+    number: int
+    waiting: deque[Part]
+    at_work: dict[Part, Progress | None] = field(default_factory=dict)
+    done: list[tuple[Part, RangeDone]] = field(default_factory=list)
+    rows_done: int = 0
+    tally_done: Tally = field(default_factory=Tally)
+    last_number: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing waits or is at work."""
+        return not self.waiting and not self.at_work
+
+    def numbered(self) -> int:
+        """Return the number for a new part."""
+        self.last_number += 1
+        return self.last_number
+
+    def heard(self, progress: Progress) -> None:
+        """Take over what a part reports."""
+        for part in self.at_work:
+            if progress.pass_number == self.number and progress.number == part.number:
+                self.at_work[part] = progress
+
+    def rows_and_tally(self) -> tuple[int, Tally]:
+        """Add up what is done and what is reported."""
+        rows, tally = self.rows_done, self.tally_done
+        for progress in self.at_work.values():
+            if progress is not None:
+                rows, tally = rows + progress.rows, tally + progress.tally
+        return rows, tally
+
+
+class Coordinator:
+    """Migrates a table with the workers of an engine.
+
+    ``strategy`` is how nothing is replaced, as far as that is settled yet; ``settle`` probes the store for it.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        assignment: Assignment,
+        *,
+        site: Site,
+        ledger: WholeLedger,
+        stop: Stop,
+        audience: Audience,
+        strategy: Strategy | None,
+        settle: Callable[[], Awaitable[Strategy]],
+    ) -> None:
+        self._engine, self._assignment, self._site = engine, assignment, site
+        self._ledger, self._stop, self._audience = ledger, stop, audience
+        self._settle = settle
+        self._settling = asyncio.Lock()
+        self._strategy = strategy
+        self._changed = asyncio.Event()
+        self._sharing = Sharing()
+        self._orders = Orders()
+        self._lease = Lease(assignment.options.limit or None)
+        self._tally = Tally()  # of the passes before
+        self._pass = Pass(0, deque())
+        self._reading = asyncio.Lock()
+        self._session: Session
+        self._waiting_since = time.monotonic()
+        self._saying = EverySoOften(SAY_SECONDS, self._waiting_since)
+
+    async def migrate(self) -> Finished:
+        """Migrate the whole table: passes until one finds no legacy row that could still be migrated.
+
+        As ``runner.migrate``, it ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
+        """
+        async with self._engine, self._site.database.session() as session:
+            self._session = session
+            try:
+                await self._engine.begin(self._assignment, self._hear)
+                self._audience.say(f"Workers: {self._engine.where}.")
+                return await self._passes()
+            except MigrateError as error:
+                self._stop.by_error(error)
+                return Finished(self._tally, self._pass.number, rows_left=True)
+            except asyncio.CancelledError:
+                self._publish(replace(self._orders, stop=StopLevel.AT_ONCE))
+                raise
+
+    async def _passes(self) -> Finished:
+        options = self._assignment.options
+        limit = options.limit or None
+        ranges = await self._cut()
+        while True:
+            number = self._pass.number + 1
+            self._pass = Pass(number, deque())
+            self._pass.waiting.extend(Part(self._pass.numbered(), each, is_trimmed=number > 1) for each in ranges)
+            self._audience.new_pass(number)
+            await self._hand_out()
+            counted = await self._count()
+            self._tally += counted
+            self._audience.progress_of_all(self._pass.rows_done, self._tally)
+            if self._stop.requested:
+                return Finished(self._tally, number, rows_left=True)
+            if limit is not None and self._tally.scanned >= limit:
+                return Finished(self._tally, number, rows_left=await self._is_anything_left())
+            if options.dry_run or counted.scanned == 0:
+                return Finished(self._tally, number, rows_left=False)
+            self._lease = Lease(None if limit is None else limit - self._tally.scanned)
+            ranges = [part.key_range for part, _ in self._pass.done]
+
+    # -- one pass
+
+    async def _hand_out(self) -> None:
+        """Hand out what waits, to as many workers as there are, until nothing is left or the run is to stop."""
+        this = self._pass
+        async with asyncio.TaskGroup() as group:
+            while not this.is_over:
+                self._changed.clear()
+                self._give_orders()
+                while self._may_hand_out():
+                    part = this.waiting.popleft()
+                    this.at_work[part] = None
+                    group.create_task(self._see_through(part))
+                if not this.at_work and (self._stop.requested or self._lease.is_used_up):
+                    return
+                self._say_if_nobody_is_there()
+                await self._some_time()
+
+    def _may_hand_out(self) -> bool:
+        at_work = len(self._pass.at_work)
+        places = min(len(self._engine.workers), self._sharing.places(time.monotonic()))
+        wanted = self._pass.waiting and not self._stop.requested and not self._lease.is_used_up
+        return bool(wanted) and at_work < places
+
+    async def _some_time(self) -> None:
+        """Wait until something has changed, or for a second: then a newcomer may have been waited for."""
+        waits = {asyncio.create_task(self._changed.wait())}
+        if not self._stop.requested:
+            waits.add(asyncio.create_task(self._stop.event.wait()))
+        try:
+            await asyncio.wait(waits, timeout=ORDER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _see_through(self, part: Part) -> None:
+        """Have a part migrated, whatever becomes of the worker: at the end it is done, or waits again."""
+        this = self._pass
+        lent: int | None = None
+        try:
+            await self._trim(part)
+            lent = self._lease.lend(len(self._engine.workers))
+            task = RangeTask(
+                self._assignment, this.number, part.number, part.key_range, lent, self._strategy, self._orders
+            )
+            done = await self._engine.run(task)
+        except WorkerLost as lost:
+            await self._redo(part, lost, lent)
+        except MigrateError as error:
+            self._stop.by_error(error)
+        else:
+            if lent is not None:
+                self._lease.give_back(max(0, lent - done.tally.scanned))
+            await self._take(part, done)
+        finally:
+            this.at_work.pop(part, None)
+            self._changed.set()
+            self._show()
+
+    async def _take(self, part: Part, done: RangeDone) -> None:
+        """Take note of an attempt that ended."""
+        this = self._pass
+        if isinstance(done.error, StrategyNeeded):
+            await self._settle_once()
+            this.waiting.appendleft(part)
+            return
+        this.rows_done += done.rows
+        this.tally_done += done.tally
+        this.done.append((part, done))
+        if done.error is not None:
+            self._stop.by_error(done.error)
+        elif not done.is_whole and not self._stop.requested:  # its part of the limit is used up
+            this.waiting.append(Part(this.numbered(), part.key_range, is_trimmed=True))
+
+    async def _redo(self, part: Part, lost: WorkerLost, lent: int | None) -> None:
+        part.losses += 1
+        if part.losses >= MOST_LOSSES:
+            hint = "Look at the workers' logs and memory. What was done stays done; run again with fewer at once."
+            text = f"the range {part.key_range} was begun {part.losses} times, and each time its worker was lost"
+            self._stop.by_error(ClusterError(text, hint=hint))
+            return
+        if lent is not None and lost.is_certain:
+            self._lease.give_back(max(0, lent - await self._used_by(lost.worker, part)))
+        self._audience.say(f"{lost}. Its range is redone.", logging.WARNING)
+        self._pass.waiting.appendleft(part)
+
+    async def _used_by(self, worker: str, part: Part) -> int:
+        """Return how many references a lost worker took up of a range, as far as its ledger tells."""
+        attempts = [
+            attempt
+            for attempt in await self._ledger.attempts(self._pass.number)
+            if attempt.worker == worker and attempt.range_number == part.number
+        ]
+        return len({word.reference for word in await self._ledger.words(attempts)})
+
+    async def _settle_once(self) -> None:
+        async with self._settling:
+            if self._strategy is None and not self._stop.requested:
+                try:
+                    self._strategy = await self._settle()
+                except MigrateError as error:
+                    self._stop.by_error(error)
+
+    # -- ranges and counts
+
+    async def _cut(self) -> list[KeyRange]:
+        async def read(connection: Connection) -> list[KeyRange]:
+            return await cut(connection, self._site.table, self._site.settings.range_rows)
+
+        return await self._session.run(read, doing="cutting the table into ranges")
+
+    async def _trim(self, part: Part) -> None:
+        """Leave what a range has too much for another worker."""
+        if part.is_trimmed:
+            return
+
+        async def read(connection: Connection) -> list[KeyRange]:
+            return await trim(connection, self._site.table, part.key_range, self._site.settings.range_rows)
+
+        async with self._reading:
+            part.key_range, *rest = await self._session.run(read, doing="cutting a range")
+        part.is_trimmed = True
+        if rest:
+            self._pass.waiting.appendleft(Part(self._pass.numbered(), rest[0], is_trimmed=False))
+            self._changed.set()
+
+    async def _count(self) -> Tally:
+        return await count_pass(
+            self._pass.number,
+            {(done.worker, done.attempt): done.tally for _, done in self._pass.done},
+            self._ledger,
+            self._site,
+            self._session,
+            dry_run=self._assignment.options.dry_run,
+        )
+
+    async def _is_anything_left(self) -> bool:
+        site = self._site
+        return await is_anything_left(Scan(site.mapping, site.table, site.database, self._ledger))
+
+    # -- what is said and heard
+
+    def _hear(self, message: Message) -> None:
+        say = self._audience.say
+        match message:
+            case Joined(worker, host, process_id):
+                say(f"{worker} joined: process {process_id} on {host}.", logging.DEBUG)
+                self._changed.set()
+            case Left(worker, reason):
+                say(f"{worker} has gone: {reason}.", logging.DEBUG)
+                self._changed.set()
+            case Unfit(worker, reason):
+                say(f"{worker} cannot be given work: {reason} {reason.hint}", logging.WARNING)
+                if not self._engine.members:
+                    self._stop.by_error(reason)
+                self._changed.set()
+            case LogLine(worker, level, text):
+                say(f"{worker}: {text}", level)
+            case Progress(worker, results=results):
+                if results:
+                    self._audience.entries(worker, results)
+                self._pass.heard(message)
+                self._show()
+
+    def _show(self) -> None:
+        rows, tally = self._pass.rows_and_tally()
+        self._audience.progress_of_all(rows, self._tally + tally)
+
+    def _give_orders(self) -> None:
+        stop = StopLevel.FINISH if self._stop.requested else StopLevel.GO_ON
+        self._sharing.expect(self._engine.members, len(self._pass.at_work), time.monotonic())
+        orders = replace(self._orders, stop=stop, sharing=self._sharing.told)
+        if orders != self._orders:
+            self._publish(orders)
+
+    def _publish(self, orders: Orders) -> None:
+        self._orders = replace(orders, number=self._orders.number + 1)
+        self._engine.publish(self._orders)
+
+    def _say_if_nobody_is_there(self) -> None:
+        now = time.monotonic()
+        if self._engine.workers or self._stop.requested:
+            self._waiting_since = now
+        elif self._saying.is_due(now):
+            seconds = now - self._waiting_since
+            self._audience.say(f"No worker is there; waiting for one since {seconds:.0f} s.", logging.WARNING)

@@ -1,0 +1,113 @@
+"""What travels between the coordinator and its workers: frozen, picklable, and without a secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from sketch_migrate import __version__
+from sketch_migrate.cluster.orders import Orders
+from sketch_migrate.errors import UsageError
+
+if TYPE_CHECKING:
+    from sketch_migrate.errors import MigrateError
+    from sketch_migrate.ledger import LedgerPlace
+    from sketch_migrate.migration.no_clobber import Strategy
+    from sketch_migrate.model import KeyRange, Result, Tally
+    from sketch_migrate.settings import Options, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What is the same for all ranges of a run. Credentials are not in it: each worker has its own."""
+
+    run_id: str
+    settings: Settings
+    options: Options
+    ledgers: LedgerPlace
+    version: str = __version__
+
+
+@dataclass(frozen=True, slots=True)
+class RangeTask:
+    """One range of a pass. ``number`` names the range within its pass, and stays the same when it is redone.
+
+    ``limit`` is how many references may be taken up, None for all. ``strategy`` is how nothing is replaced, None as
+    long as the store has not been probed; the range then ends with ``StrategyNeeded`` before the first object.
+    """
+
+    assignment: Assignment
+    pass_number: int
+    number: int
+    key_range: KeyRange
+    limit: int | None = None
+    strategy: Strategy | None = None
+    orders: Orders = field(default_factory=Orders)
+
+
+@dataclass(frozen=True, slots=True)
+class RangeDone:
+    """How an attempt ended. ``tally`` and the ``rows`` passed are true also where it was cut short.
+
+    ``is_whole`` says that the range was seen to its end. ``error`` is what the worker could not get past.
+    """
+
+    worker: str
+    attempt: int
+    rows: int
+    tally: Tally
+    is_whole: bool
+    error: MigrateError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A worker has introduced itself: it has credentials, and reaches database, store and ledger."""
+
+    worker: str
+    host: str
+    process_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A worker that had joined is not there any more."""
+
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A worker that cannot be given work, and why."""
+
+    worker: str
+    reason: MigrateError
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running range is: rows passed, and outcomes so far. ``results`` are new ones, for ``-v`` alone."""
+
+    worker: str
+    pass_number: int
+    number: int
+    rows: int
+    tally: Tally
+    results: tuple[Result, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """What a worker's loggers say, WARNING and above. ``level`` is that of ``logging``."""
+
+    worker: str
+    level: int
+    text: str
+
+
+Message: TypeAlias = Joined | Left | Unfit | Progress | LogLine
+
+
+class StrategyNeeded(UsageError):
+    """A range holds objects to copy, and how to replace nothing is not settled yet: nothing was tried."""

@@ -1,0 +1,119 @@
+"""What a ledger is to those who write it: the migration, a worker with one range after the other, the whole run.
+
+``record`` has the ledger in a file; a run over several machines has one that all of them reach.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from sketch_migrate.model import Outcome, Reference, Result, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from sketch_migrate.model import KeyRange
+
+NEEDING_A_PERSON = tuple(outcome for outcome in Outcome if outcome.needs_a_person)
+
+
+class Flip(NamedTuple):
+    """One intended flip. ``size_bytes`` is None and ``etag`` empty where the copy did not tell them.
+
+    ``copied`` says that the object was copied for it, and not found in place.
+    """
+
+    reference: Reference
+    new_path: str
+    size_bytes: int | None
+    etag: str
+    copied: bool = False
+
+
+class Ledger(Protocol):
+    """What a migration puts on record. Every method raises ``RunDirectoryError`` or ``DatabaseError``."""
+
+    async def describe(self, more: Mapping[str, str]) -> None:
+        """Add to what the run was about."""
+
+    async def record_flips(self, flips: Sequence[Flip], *, unix_time: float) -> None:
+        """Write intended flips; they are on disk when this returns."""
+
+    async def record_not_flipped(self, results: Sequence[Result]) -> None:
+        """Write references that this run did not flip, with outcome and reason."""
+
+    async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
+        """Drop the references that this run has found unresolved in a pass before, so that a further one skips them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a worker at a range of a pass, as its ledger has it.
+
+    ``number`` counts the attempts of that worker. ``tally`` is None while it is under way, or where it was never seen
+    to end; ``is_clean`` says that no error cut it short: every flip it intended came about unless it says otherwise.
+    """
+
+    worker: str
+    number: int
+    pass_number: int
+    range_number: int
+    began_at: float
+    tally: Tally | None = None
+    is_clean: bool = False
+
+
+class Word(NamedTuple):
+    """What one attempt put on record of one reference: an outcome, or (None) that it set out to flip it."""
+
+    attempt: Attempt
+    reference: Reference
+    new_path: str
+    outcome: Outcome | None
+    reason: str = ""
+    copied: bool = False
+    size_bytes: int | None = None
+
+
+class WorkerLedger(Ledger, Protocol):
+    """What a worker puts on record, attempt by attempt, one at a time."""
+
+    async def begin_attempt(self, pass_number: int, range_number: int, key_range: KeyRange) -> int:
+        """Begin an attempt: all that is recorded until its end belongs to it. Return its number.
+
+        It is on disk with the first thing that is recorded for it.
+        """
+
+    async def end_attempt(self, tally: Tally, *, is_clean: bool) -> None:
+        """End the attempt; that is on disk when this returns."""
+
+
+class WholeLedger(Ledger, Protocol):
+    """The ledger of a whole run, which also knows what its workers put on record."""
+
+    async def first_unresolved(
+        self, count: int, outcomes: Collection[Outcome] = NEEDING_A_PERSON
+    ) -> tuple[Result, ...]:
+        """Return the first ``count`` references with one of these outcomes, by key; and what may be overwritten."""
+
+    async def write_problems(self, path: Path, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> None:
+        """Write every reference with one of these outcomes into a CSV file: key, path, outcome, reason."""
+
+    async def attempts(self, pass_number: int) -> list[Attempt]:
+        """Return the attempts that workers began in a pass, the oldest first."""
+
+    async def words(self, attempts: Sequence[Attempt]) -> list[Word]:
+        """Return all that these attempts put on record: as much memory as their ranges have references."""
+
+    async def take_over(self, attempts: Sequence[Attempt]) -> None:
+        """Make what these attempts did not flip the run's own word on these references."""
+
+
+class LedgerPlace(Protocol):
+    """Where the workers of a run write. It travels with every range, and holds no secret."""
+
+    def open(self, worker: str) -> AbstractAsyncContextManager[WorkerLedger]:
+        """Return the ledger of one worker process, which nobody else writes. To be entered once."""

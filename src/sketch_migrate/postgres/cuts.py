@@ -1,0 +1,90 @@
+"""Where a table can be cut into ranges of its key: by the planner's statistics, by a sample, or by counting rows off.
+
+PostgreSQL manual, sections "pg_stats" and "TABLESAMPLE".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from psycopg import sql
+
+from sketch_migrate.postgres.references import in_range
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sketch_migrate.model import Key, KeyRange
+    from sketch_migrate.postgres.connection import Connection
+    from sketch_migrate.postgres.references import Table
+
+SAMPLED_PAGES = 2_000
+"""Pages of the table that a sample reads: 16 MB, wherever they are."""
+
+# Of a partitioned table there are statistics of the parent (inherited), if somebody had it analysed.
+_HISTOGRAM: LiteralString = """
+SELECT s.histogram_bounds::text::{key_type}[] FROM pg_stats s
+JOIN pg_class c ON c.relname = s.tablename AND c.relnamespace = s.schemaname::regnamespace
+WHERE c.oid = to_regclass(%s) AND s.attname = %s AND s.histogram_bounds IS NOT NULL
+ORDER BY s.inherited DESC LIMIT 1
+"""
+
+_ENDS: LiteralString = "SELECT min({key}), max({key}) FROM {table}"
+
+# Cuts must be in the order in which the pages are read: that of the column's own collation.
+_IN_ORDER: LiteralString = "SELECT {key} FROM {table} WHERE {key} = ANY(%b::{key_type}[]) ORDER BY {key}"
+
+_PAGES: LiteralString = """
+SELECT coalesce(sum(pg_relation_size(relid)), 0) / current_setting('block_size')::int FROM (
+    SELECT relid FROM pg_partition_tree(to_regclass(%(table)s)) UNION SELECT to_regclass(%(table)s)
+) AS parts(relid)
+"""
+
+_SAMPLE: LiteralString = "SELECT {key} FROM {table} TABLESAMPLE SYSTEM (%s) ORDER BY {key}"
+
+_NTH: LiteralString = "SELECT {key} FROM {table} WHERE {range} ORDER BY {key} OFFSET %(rows)s LIMIT 1"
+
+
+async def histogram(connection: Connection, table: Table) -> list[Key]:
+    """Return keys with about the same number of rows between any two of them, in no order; empty where not known."""
+    cursor = connection.cursor(binary=True)
+    await cursor.execute(table.compose(_HISTOGRAM), [_quoted(connection, table), table.key_column])
+    row = await cursor.fetchone()
+    return list(row[0]) if row is not None else []
+
+
+async def ends(connection: Connection, table: Table) -> tuple[Key, Key] | None:
+    """Return the first and the last key, or None for an empty table. PostgreSQL 17 and older have no min(uuid)."""
+    row: Any = await (await connection.cursor(binary=True).execute(table.compose(_ENDS))).fetchone()
+    return None if row[0] is None else (row[0], row[1])
+
+
+async def in_order(connection: Connection, table: Table, keys: Sequence[Key]) -> list[Key]:
+    """Return those of the keys that are there, in the order of the column."""
+    cursor = connection.cursor(binary=True)
+    await cursor.execute(table.compose(_IN_ORDER), [list(keys)])
+    return [key for (key,) in await cursor.fetchall()]
+
+
+async def sample(connection: Connection, table: Table) -> tuple[list[Key], int]:
+    """Return the keys on some pages of the table, in order, and how many rows the table has by this."""
+    quoted = _quoted(connection, table)
+    row: Any = await (await connection.execute(table.compose(_PAGES), {"table": quoted})).fetchone()
+    percent = min(100.0, 100.0 * SAMPLED_PAGES / max(1, int(row[0])))
+    cursor = connection.cursor(binary=True)
+    await cursor.execute(table.compose(_SAMPLE), [percent])
+    keys = [key for (key,) in await cursor.fetchall()]
+    return keys, round(len(keys) * 100 / percent)
+
+
+async def key_after(connection: Connection, table: Table, key_range: KeyRange, rows: int) -> Key | None:
+    """Return the key of the range before which there are so many rows of it; None if it has no more than that."""
+    condition, values = in_range(table, key_range)
+    cursor = connection.cursor(binary=True)
+    await cursor.execute(table.compose(_NTH, range=condition), {**values, "rows": rows})
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
+
+
+def _quoted(connection: Connection, table: Table) -> str:
+    return sql.Identifier(*table.name).as_string(connection)
