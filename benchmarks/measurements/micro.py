@@ -14,7 +14,7 @@ FOLDER = ROOT / "benchmarks" / "micro"
 
 @dataclass(frozen=True, slots=True)
 class Micro:
-    """One micro-benchmark: the median time of one operation, and the least, in microseconds."""
+    """One micro-benchmark: the median CPU time of one operation, and the least, in microseconds."""
 
     name: str
     median_us: float

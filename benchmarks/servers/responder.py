@@ -1,7 +1,7 @@
 """A stand-in for S3 that answers at once, late, or with 503, and keeps no objects: only the client is measured.
 
 ``python -m benchmarks.servers.responder CONDUCT`` serves a pickled ``Conduct`` on the loopback interface. Every legacy
-object is there; the names that were stored are remembered, so that ``If-None-Match: *`` can be honoured.
+object is there; the names and sizes of what was stored are remembered, so that ``If-None-Match: *`` can be honoured.
 ``GET /-/counts`` tells what it was asked for, ``POST /-/counts`` forgets that.
 """
 
@@ -34,6 +34,8 @@ _LISTING = (
     b"</Key>" + _MODIFIED_AND_ETAG + b"<Size>%d</Size></Contents></ListBucketResult>" % SIZE_BYTES
 )
 _UPLOAD = b"<InitiateMultipartUploadResult><UploadId>any</UploadId></InitiateMultipartUploadResult>"
+_PART = b"<CopyPartResult>" + _MODIFIED_AND_ETAG + b"</CopyPartResult>"
+_COMPLETED = b"<CompleteMultipartUploadResult>" + _MODIFIED_AND_ETAG + b"</CompleteMultipartUploadResult>"
 
 
 def _reply(status: bytes, body: bytes = b"", headers: bytes = b"") -> bytes:
@@ -41,15 +43,21 @@ def _reply(status: bytes, body: bytes = b"", headers: bytes = b"") -> bytes:
     return b"HTTP/1.1 " + status + b"\r\n" + headers + length + b"\r\n" + body
 
 
+def _present(size_bytes: int) -> bytes:
+    return _reply(b"200 OK", headers=b"Content-Length: %d\r\n" % size_bytes + _ETAG)
+
+
 _ETAG = b'ETag: "%s"\r\n' % (b"0" * 32)
 _COPY = _reply(b"200 OK", _COPIED)
-_PRESENT = _reply(b"200 OK", headers=b"Content-Length: %d\r\n" % SIZE_BYTES + _ETAG)
 _ABSENT = _reply(b"404 Not Found", headers=b"Content-Length: 0\r\n")
 _STORED = _reply(b"200 OK", headers=_ETAG)
 _GONE = _reply(b"204 No Content")
 _EXISTS = _reply(b"412 Precondition Failed", b"<Error><Code>PreconditionFailed</Code></Error>")
 _SLOW_DOWN = _reply(b"503 Slow Down", b"<Error><Code>SlowDown</Code><Message>Please reduce your rate</Message></Error>")
-_OTHERS = {b"GET": _reply(b"200 OK", _LISTING), b"POST": _reply(b"200 OK", _UPLOAD)}
+_LIST = _reply(b"200 OK", _LISTING)
+_BEGIN = _reply(b"200 OK", _UPLOAD)
+_PART_COPY = _reply(b"200 OK", _PART)
+_COMPLETE = _reply(b"200 OK", _COMPLETED)
 
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)").search
 
@@ -65,11 +73,11 @@ class Conduct:
 
 
 class Responder:
-    """What all connections share: the names that were stored, the counts, and replies that are not due yet."""
+    """What all connections share: what was stored, the counts, and replies that are not due yet."""
 
     def __init__(self, conduct: Conduct) -> None:
         self.conduct = conduct
-        self.names: set[bytes] = set()
+        self.sizes_bytes: dict[bytes, int] = {}  # by what was stored
         self._loop = asyncio.get_running_loop()
         self._late: deque[tuple[float, asyncio.Transport, bytes]] = deque()
         self._allowed_at = 0.0
@@ -77,7 +85,7 @@ class Responder:
 
     def forget(self) -> None:
         """Count from zero, and forget what was stored."""
-        self.names.clear()
+        self.sizes_bytes.clear()
         self.counts: Counter[str] = Counter()
         self.received_bytes = 0
         self.accepted: Counter[int] = Counter()
@@ -127,22 +135,35 @@ class Responder:
             return _SLOW_DOWN
         method, target, _ = request.split(b" ", 2)
         if method == b"PUT":
-            return self._store(request, target)
+            return self._put(request, target)
         self.counts[_OPERATIONS[method]] += 1
         if method == b"HEAD":
-            return _PRESENT if _LEGACY in target or target in self.names else _ABSENT
+            size_bytes = SIZE_BYTES if _LEGACY in target else self.sizes_bytes.get(target)
+            return _ABSENT if size_bytes is None else _present(size_bytes)
+        if method == b"POST":
+            name, _, upload_id = target.partition(b"?uploadId=")
+            return self._store(request, name, SIZE_BYTES, _COMPLETE) if upload_id else _BEGIN
         if method == b"DELETE":
-            self.names.discard(target)
+            self.sizes_bytes.pop(target, None)
             return _GONE
-        return _OTHERS[method]
+        return _LIST
 
-    def _store(self, request: bytes, target: bytes) -> bytes:
-        copy = b"\r\nx-amz-copy-source:" in request
-        self.counts["CopyObject" if copy else "PutObject"] += 1
-        if target in self.names and b"\r\nif-none-match: *" in request:
+    def _put(self, request: bytes, target: bytes) -> bytes:
+        if b"\r\nx-amz-copy-source:" not in request:
+            self.counts["PutObject"] += 1
+            size_bytes = len(request) - request.index(b"\r\n\r\n") - 4
+            return self._store(request, target, size_bytes, _STORED)
+        if b"?partNumber=" in target:
+            self.counts["UploadPartCopy"] += 1
+            return _PART_COPY
+        self.counts["CopyObject"] += 1
+        return self._store(request, target, SIZE_BYTES, _COPY)
+
+    def _store(self, request: bytes, name: bytes, size_bytes: int, success: bytes) -> bytes:
+        if name in self.sizes_bytes and b"\r\nif-none-match: *" in request:
             return _EXISTS
-        self.names.add(target)
-        return _COPY if copy else _STORED
+        self.sizes_bytes[name] = size_bytes
+        return success
 
     def _allow(self) -> bool:
         """Let a request through unless there were too many: the generic cell rate algorithm (ITU-T I.371, annex A)."""
