@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
 from sketch_migrate.cli.job import Job
+from sketch_migrate.cli.observer import BothSides
 from sketch_migrate.ledger import PastRun, find_ledgers
 from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
-from sketch_migrate.reconcile.gathering import gather
+from sketch_migrate.reconcile.gathering import gather_objects, gather_references
 from sketch_migrate.reconcile.repair import RECOPIED_NAME
 from sketch_migrate.reconcile.second_look import Looker
 from sketch_migrate.report.progress import EverySoOften
@@ -74,7 +75,13 @@ class InspectionJob(Job):
 
     async def gather(self, evidence: Evidence) -> None:
         """Read all references and both listings."""
-        await gather(evidence, self.site.database, self.site.table, self.site.store, self.count)
+        site, terminal = self.site, self.terminal
+        with terminal.progress(site.table.estimated_rows) as progress:
+            await gather_references(
+                evidence, site.database, site.table, lambda rows: progress.reach(rows, site.table.estimated_rows)
+            )
+        with terminal.progress(None, unit="objects") as progress:
+            await gather_objects(evidence, site.store, BothSides(progress).tell)
 
     def looker(self, evidence: Evidence) -> Looker:
         """Return what looks at single rows and objects."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
 from sketch_migrate.cli.job import Job, run_job
-from sketch_migrate.cli.observer import Observer
+from sketch_migrate.cli.observer import BothSides, Observer
 from sketch_migrate.cli.probe import settle_no_clobber
 from sketch_migrate.errors import MigrateError
 from sketch_migrate.ledger import Ledger
@@ -195,7 +195,9 @@ class MigrationJob(Job):
         )
 
     async def _read_status(self) -> Status:
-        return await read_status(self.site.store, self.site.database, self.site.table, self.settings)
+        site = self.site
+        with self.terminal.progress(None, unit="objects") as progress:
+            return await read_status(site.store, site.database, site.table, self.settings, BothSides(progress).tell)
 
     def _print_status(self, status: Status, *, as_document: bool) -> None:
         if as_document:

@@ -136,6 +136,10 @@ class Evidence:
 
         await self._call(load)
 
+    async def forget_objects(self, side: str) -> None:
+        """Drop all objects of one side."""
+        await self.execute(f"TRUNCATE {side}_object")
+
     async def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
         """Insert rows into one of the evidence's own tables, whose columns they have."""
         if rows:
