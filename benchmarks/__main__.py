@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.arguments import Arguments, parse
 from benchmarks.measuring import Measuring
+from benchmarks.profiling.recording import profile
 from benchmarks.report.chart import draw
 from benchmarks.report.tables import document
 from benchmarks.servers.table import table
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
 
     from benchmarks.results import Results
 
+PROFILED_ROWS = 200_000
+
 
 def main(arguments: Arguments) -> int:
     """Carry out what is asked for; return the exit code. Raises ``MigrateError``."""
+    if arguments.profile:
+        return _profile(arguments)
     with table() as rows_table:
         measuring = Measuring(arguments, rows_table, _say)
         for name in arguments.only:
@@ -35,6 +40,16 @@ def main(arguments: Arguments) -> int:
     if arguments.output is not None:
         _write(arguments, results, verdicts)
     return int(arguments.check and any(each.met is False for each in verdicts))
+
+
+def _profile(arguments: Arguments) -> int:
+    with table() as rows_table:
+        rows = arguments.rows[0] if arguments.rows else PROFILED_ROWS
+        page = profile(rows_table, rows, arguments.command)
+    _say(page)
+    if arguments.output is not None:
+        (arguments.output / "profile.md").write_text(page)
+    return 0
 
 
 def _write(arguments: Arguments, results: Results, verdicts: Sequence[Verdict]) -> None:

@@ -95,7 +95,7 @@ class _Lane(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         received = self._received + data if self._received else data
-        if not _complete(received):
+        if not complete(received):
             self._received = received
             return
         self._received = b""
@@ -119,7 +119,7 @@ class _Lane(asyncio.Protocol):
             self._transport.close()
 
 
-def _complete(received: bytes) -> bool:
+def complete(received: bytes) -> bool:
     """Whether a reply is whole (RFC 9112, section 6.3): by its length, its last chunk, or with its head."""
     head, blank, body = received.partition(b"\r\n\r\n")
     if not blank:
