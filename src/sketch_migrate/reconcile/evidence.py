@@ -192,6 +192,7 @@ class Evidence:
             "autoload_known_extensions": False,
         }
         self._database = duckdb.connect(self.path, read_only=self._site is None, config=config)
+        self._database.execute("SET enable_progress_bar = false")  # where Python was started with -c, it is on stdout
         if self._site is not None:
             self.path.chmod(0o600)
             schema = files("sketch_migrate.reconcile").joinpath("sql", "schema.sql").read_text(encoding="utf-8")
