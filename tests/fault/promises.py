@@ -191,9 +191,10 @@ class World:
         return tool.start(*command, "-y", "--json", "-p", "2", "-b", "20", *flags, environ=environment, cwd=self.cwd)
 
     def finish(self, process: subprocess.Popen[str], *, timeout_seconds: float = 60) -> Run:
-        """Wait for a migration. It never shows a traceback."""
+        """Wait for a migration. It never shows a traceback, nor what a library has to say at its end."""
         done = tool.finish(process, timeout_seconds=timeout_seconds)
         assert "Traceback" not in done.err, done.err
+        assert "leaked" not in done.err, done.err
         assert done.out, done.err
         return Run(done.code, json.loads(done.out), done.err)
 

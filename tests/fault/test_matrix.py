@@ -8,7 +8,6 @@ where the command itself got there, it counted exactly what it did.
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,24 +17,15 @@ from tests.fault.points import (
     OF_ALL,
     OF_REPAIR,
     Point,
-    call_at,
     requests_at,
     rows_done_at,
 )
-from tests.fault.scenes import COMMANDS, Scene, Theatre
+from tests.fault.scenes import COMMANDS
 from tests.servers import s3_faults as faults
-from tests.servers.s3_fault_proxy import S3FaultProxy
-from tests.servers.stores import fresh_buckets
 
 if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from sketch_migrate.demo.servers import PostgresServer
+    from tests.fault.stage import Stage
     from tests.servers.databases import Database
-    from tests.servers.postgres_fault_proxy import PostgresFaultProxy
-    from tests.servers.stores import StoreServer
 
 TIMES = 5
 """Requests that a fault of the store strikes: half an iteration, so that repetitions fail as well."""
@@ -88,69 +78,6 @@ def points_of(command: str) -> tuple[Point, ...]:
     return OF_REPAIR if command == "repair" else OF_ALL
 
 
-@dataclass
-class Stage:
-    """A scene, the proxies on its way to store and database, and the process that plays it."""
-
-    scene: Scene
-    s3: S3FaultProxy
-    postgres: PostgresFaultProxy
-    process: subprocess.Popen[str] | None = None
-
-    def at(self, point: Point, act: Callable[[], object]) -> None:
-        """Let the application write at a point, and ``act`` happen."""
-
-        def both() -> None:
-            self.scene.write()
-            act()
-
-        call_at(point, both, self.scene, self.s3, self.postgres)
-
-    def start(self, **settings: object) -> subprocess.Popen[str]:
-        """Start the command by way of the proxies."""
-        world = self.scene.world
-        self.process = self.scene.start(
-            database=world.database.via(self.postgres.port), store=world.store.via(self.s3.endpoint_url), **settings
-        )
-        return self.process
-
-    def kill(self) -> None:
-        """Kill the command with -9, and wait until it is gone."""
-        assert self.process is not None
-        self.process.kill()
-        assert self.process.wait() == -signal.SIGKILL
-
-    def check_done(self, process: subprocess.Popen[str]) -> None:
-        """Wait for the command, and check that it was not disturbed by anything."""
-        run = self.scene.finish(process)
-        assert run.code == 0, run.err
-        assert len(self.scene.before.rows) > len(self.scene.before.legacy_paths), "the point was not reached"
-        self.scene.check_outcomes(run)
-        self.scene.check_finished()
-
-
-@pytest.fixture(scope="module")
-def theatre(
-    postgres: PostgresServer, rclone: StoreServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Theatre]:
-    with fresh_buckets(rclone) as store:
-        yield Theatre(postgres, store, tmp_path_factory.mktemp("theatre"))
-
-
-@pytest.fixture
-def stage(
-    request: pytest.FixtureRequest,
-    theatre: Theatre,
-    database: Database,
-    postgres_proxy: PostgresFaultProxy,
-    tmp_path: Path,
-) -> Iterator[Stage]:
-    """The command's scene, set up."""
-    scene = theatre.scene(request.param, database, tmp_path)
-    with S3FaultProxy(scene.world.store.endpoint_url) as s3:
-        yield Stage(scene, s3, postgres_proxy)
-
-
 def cells(chosen: list[tuple[str, Point, str]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("stage", "point", "fault"), chosen, indirect=["stage"])
 
@@ -162,8 +89,7 @@ def test_the_store_fails_requests(stage: Stage, point: Point, fault: str) -> Non
     chosen = requests_at(stage.scene, point, stage.postgres)
     stage.s3.on(struck, skip=passing, times=TIMES, when=chosen)
     stage.at(point, lambda: None)
-    settings = {"s3_timeout_seconds": 1} if fault == "silence" else {}
-    stage.check_done(stage.start(**settings))
+    stage.check_done(stage.start(s3_timeout_seconds=1 if fault == "silence" else 60))
     assert stage.s3.hits[struck.name] == TIMES
     if fault == "silence":
         stage.s3.release()  # the late requests arrive now, and change nothing
