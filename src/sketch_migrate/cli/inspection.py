@@ -13,6 +13,7 @@ from sketch_migrate import __version__
 from sketch_migrate.cli.job import Job
 from sketch_migrate.cli.observer import BothSides
 from sketch_migrate.ledger import PastRun, find_ledgers
+from sketch_migrate.migration.record import is_of
 from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
 from sketch_migrate.reconcile.gathering import gather_objects, gather_references
 from sketch_migrate.reconcile.repair import RECOPIED_NAME
@@ -90,16 +91,10 @@ class InspectionJob(Job):
 
     def past_runs(self, opened: ExitStack) -> Iterator[PastRun]:
         """Open the ledgers of this site's migrations below RUN_DIR, the oldest first; they close with ``opened``."""
-        s = self.settings
-        ours = {
-            "table": s.db_table,
-            "legacy": f"s3://{s.legacy_bucket}/{s.legacy_prefix}",
-            "production": f"s3://{s.production_bucket}/{s.production_prefix}",
-        }
-        for directory in find_ledgers(Path(s.run_dir).expanduser()):
+        for directory in find_ledgers(Path(self.settings.run_dir).expanduser()):
             if directory != self.run.path or self._for_writing:
                 run = opened.enter_context(PastRun(directory))
-                if ours.items() <= run.description.items():
+                if is_of(run, self.settings):
                     yield run
 
     def past_repairs(self) -> list[Path]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
@@ -14,6 +16,7 @@ from sketch_migrate.cli.probe import settle_no_clobber
 from sketch_migrate.errors import MigrateError
 from sketch_migrate.ledger import Ledger
 from sketch_migrate.migration.copier import Copier
+from sketch_migrate.migration.overwritten import settle
 from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
@@ -23,8 +26,8 @@ from sketch_migrate.migration.preflight import (
     check_writing,
     store_name,
 )
-from sketch_migrate.migration.record import description
-from sketch_migrate.migration.runner import Finished, Migration, migrate
+from sketch_migrate.migration.record import description, runs_of
+from sketch_migrate.migration.runner import Finished, migrate
 from sketch_migrate.model import KeyRange, Summary
 from sketch_migrate.postgres.references import SCAN_ROWS, count_sides, read_page
 from sketch_migrate.reconcile.status import read_status
@@ -126,8 +129,12 @@ class MigrationJob(Job):
         """Migrate, while the table is counted for the bar."""
         async with asyncio.TaskGroup() as group, self._copier(ledger) as copier:
             counting = group.create_task(self._count_rows(observer))
-            finished = await migrate(self._migration(ledger, observer, copier), observer.new_pass)
+            migration = self.site.migration(self.options, copier, ledger, self.stop, observe=observer.observe)
+            finished = await migrate(migration, observer.new_pass)
             counting.cancel()
+            if self._for_writing and self.stop.error is None:
+                overwritten = await settle(migration, self.site.store, partial(runs_of, self.settings), self.run.path)
+                finished = replace(finished, tally=finished.tally + overwritten)
         return finished
 
     async def _count_rows(self, observer: Observer) -> None:
@@ -145,7 +152,7 @@ class MigrationJob(Job):
             self.terminal.message(f"The rows could not be counted, the bar shows an estimate: {error}", logging.DEBUG)
 
     def _copier(self, ledger: Ledger) -> Copier:
-        async def settle() -> Strategy:
+        async def settle_strategy() -> Strategy:
             strategy = await self._settle()
             await ledger.describe(self._no_clobber())
             return strategy
@@ -157,19 +164,7 @@ class MigrationJob(Job):
             overwrite=self.options.overwrite,
             dry_run=self.options.dry_run,
             stop=self.stop,
-            placing=None if self.options.overwrite else OnceSettled(self.site.store, settle),
-        )
-
-    def _migration(self, ledger: Ledger, observer: Observer, copier: Copier) -> Migration:
-        return Migration(
-            options=self.options,
-            mapping=self.site.mapping,
-            table=self.site.table,
-            database=self.site.database,
-            copier=copier,
-            ledger=ledger,
-            stop=self.stop,
-            observe=observer.observe,
+            placing=None if self.options.overwrite else OnceSettled(self.site.store, settle_strategy),
         )
 
     async def _check_access(self) -> None:

@@ -12,19 +12,18 @@ from sketch_migrate.cli.observer import Observer
 from sketch_migrate.errors import UsageError
 from sketch_migrate.ledger import Ledger, PastRun, find_ledgers
 from sketch_migrate.migration.preflight import check_reading
-from sketch_migrate.migration.record import check_ledger, description, is_rollback
+from sketch_migrate.migration.record import check_ledger, description, is_rollback, key_of
 from sketch_migrate.migration.rollback import (
     LegacyFinder,
     Selection,
-    key_of,
     roll_back,
 )
-from sketch_migrate.migration.runner import Finished, Migration
 from sketch_migrate.model import Summary
 from sketch_migrate.report.rollback import LISTED, listed, rollback_json, rollback_summary
 
 if TYPE_CHECKING:
     from sketch_migrate.cli.commands import RollbackArguments
+    from sketch_migrate.migration.runner import Finished
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
@@ -124,16 +123,7 @@ class RollbackJob(Job):
             stop=self.stop,
         )
         async with finder:
-            back = Migration(
-                options=self.options,
-                mapping=self.site.mapping,
-                table=self.site.table,
-                database=self.site.database,
-                copier=finder,
-                ledger=ledger,
-                stop=self.stop,
-                observe=observer.observe,
-            )
+            back = self.site.migration(self.options, finder, ledger, self.stop, observe=observer.observe)
             return await roll_back(back, self._runs, self._selection)
 
     async def _check_access(self) -> None:

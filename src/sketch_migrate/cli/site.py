@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 
 from sketch_migrate.mapping import Mapping
 from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_database, check_reading
+from sketch_migrate.migration.runner import Migration
 from sketch_migrate.postgres.connection import Database
 from sketch_migrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
+    from sketch_migrate.ledger import Ledger
+    from sketch_migrate.migration.copier import Copier
     from sketch_migrate.migration.stop import Stop
+    from sketch_migrate.model import Result
     from sketch_migrate.postgres.references import Table
-    from sketch_migrate.settings import Settings
+    from sketch_migrate.settings import Options, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,18 @@ class Site:
     table: Table
     mapping: Mapping
     notices: tuple[str, ...]
+
+    def migration(
+        self,
+        options: Options,
+        copier: Copier,
+        ledger: Ledger,
+        stop: Stop,
+        *,
+        observe: Callable[[int, list[Result]], None],
+    ) -> Migration:
+        """Return what a migration of this site works with, or a rollback where the mapping is reversed."""
+        return Migration(options, self.mapping, self.table, self.database, copier, ledger, stop, observe)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import sqlite3
 import tempfile
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from sketch_migrate.errors import RunDirectoryError, UsageError
+from sketch_migrate.ledger.record import AMONG
+from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from types import TracebackType
 
 T = TypeVar("T")
@@ -23,8 +26,23 @@ LEDGER_NAME = "ledger.sqlite"
 PAGE_FLIPS = 5_000
 """Flips read at once: some megabytes, and a few milliseconds of a thread."""
 
-_PAGE = "SELECT rowid, key, old_path, new_path, etag, unix_time FROM flip WHERE rowid < ? ORDER BY rowid DESC LIMIT ?"
+_DENIED = f"""
+EXISTS (
+    SELECT 1 FROM not_flipped AS n WHERE n.key = f.key AND n.path = f.old_path AND n.outcome <> '{Outcome.MIGRATED}'
+)
+"""  # noqa: S608 - our own words
+_PAGE = """
+SELECT rowid, key, old_path, new_path, etag, unix_time FROM flip AS f WHERE rowid < ? {} ORDER BY rowid DESC LIMIT ?
+"""
 _LAST_ROWID = 2**63 - 1
+
+_UNSETTLED = "SELECT key, path, new_path FROM unsettled WHERE ?1 IS NULL OR key > ?1 ORDER BY key LIMIT ?2"
+_REPORTED = f"SELECT key FROM not_flipped WHERE {AMONG} AND reason LIKE '{POSSIBLY_OVERWRITTEN}%'"  # noqa: S608 - ours
+_FLIPS_OF = f"""
+SELECT key, old_path, new_path, etag, unix_time,
+    NOT EXISTS (SELECT 1 FROM unsettled AS u WHERE u.key = f.key) AND NOT {_DENIED}
+FROM flip AS f WHERE {AMONG} ORDER BY rowid
+"""  # noqa: S608 - our own words
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +57,15 @@ class PastFlip:
     new_path: str
     etag: str
     unix_time: float
+
+
+@dataclass(frozen=True, slots=True)
+class UnsettledCopy:
+    """A reference whose object a run copied without a condition, or was about to, and whose row it did not set."""
+
+    key: int | str
+    path: str
+    new_path: str
 
 
 def find_ledgers(folder: Path) -> list[Path]:
@@ -63,6 +90,7 @@ class PastRun:
         self.description: dict[str, str] = {}
         self.flips = 0
         self.last_flip_at = 0.0
+        self._tables: set[str] = set()
         self._opened = ExitStack()
         self._database: sqlite3.Connection
 
@@ -82,7 +110,7 @@ class PastRun:
         self._opened.close()
 
     async def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
-        """Yield all flips in pages, the newest first."""
+        """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""
         before = _LAST_ROWID
         while self.flips:
             rows = await asyncio.to_thread(self._guarded, lambda at=before: self._page(at, page_flips))
@@ -91,8 +119,30 @@ class PastRun:
             before = rows[-1][0]
             yield [PastFlip(*row[1:]) for row in rows]
 
+    def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
+        """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
+        if "unsettled" not in self._tables:
+            return []
+        rows = self._guarded(lambda: self._database.execute(_UNSETTLED, (after, count)).fetchall())
+        return [UnsettledCopy(*row) for row in rows]
+
+    def flips_of(self, keys: Iterable[int | str]) -> list[tuple[PastFlip, bool]]:
+        """Return the flips of these keys, and of each whether nothing speaks against that it came about."""
+        if not {"flip", "unsettled", "not_flipped"} <= self._tables:
+            return []
+        rows = self._guarded(lambda: self._database.execute(_FLIPS_OF, (json.dumps(list(keys)),)).fetchall())
+        return [(PastFlip(*row[:-1]), bool(row[-1])) for row in rows]
+
+    def reported_overwritten(self, keys: Iterable[int | str]) -> set[int | str]:
+        """Return those of the keys whose object this run has reported as possibly overwritten."""
+        if "not_flipped" not in self._tables:
+            return set()
+        among = json.dumps(list(keys))
+        return {key for (key,) in self._guarded(lambda: self._database.execute(_REPORTED, (among,)).fetchall())}
+
     def _page(self, before: int, count: int) -> list[tuple[int, int | str, str, str, str, float]]:
-        return self._database.execute(_PAGE, (before, count)).fetchall()
+        only = f"AND NOT {_DENIED}" if "not_flipped" in self._tables else ""
+        return self._database.execute(_PAGE.format(only), (before, count)).fetchall()
 
     def _open(self, opened: ExitStack) -> sqlite3.Connection:
         """Open the file without a change to it, also where SQLite's own files cannot be made beside it.
@@ -114,10 +164,10 @@ class PastRun:
     def _describe(self) -> None:
         """Read what the run is; a run that was killed while it began its ledger has no tables, and no flips."""
         execute = self._database.execute
-        tables = {name for (name,) in execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if "run" in tables:
+        self._tables = {name for (name,) in execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "run" in self._tables:
             self.description = dict(execute("SELECT name, value FROM run"))
-        if "flip" in tables:
+        if "flip" in self._tables:
             last = execute("SELECT rowid, unix_time FROM flip ORDER BY rowid DESC LIMIT 1").fetchone()
             self.flips, self.last_flip_at = last or (0, 0.0)
 

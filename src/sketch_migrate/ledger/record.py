@@ -7,7 +7,10 @@ thread of its own, so that an fsync never holds up the event loop.
 ``run``          what the run was about: the table and its columns, both sides, the command. No secret.
 ``flip``         key, old path, new path, size, ETag, time: everything that undoes a flip; it may list a flip that the
                  database then refused, so a rollback compares before it sets.
-``not_flipped``  key, path, outcome, reason: every other reference, with the latest word on each key.
+``not_flipped``  key, path, outcome, reason: every other reference, with the latest word on each key; and a flipped one
+                 whose object's copy has replaced another.
+``unsettled``    key, path, new path of references whose object is or was copied without a condition, from before the
+                 copy to just before our flip's COMMIT. What is left was not set by us: see ``migration.overwritten``.
 """
 
 from __future__ import annotations
@@ -25,9 +28,11 @@ from sketch_migrate.errors import RunDirectoryError
 from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Key, Outcome, Reference, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
+
+    from sketch_migrate.model import Move
 
 T = TypeVar("T")
 
@@ -41,6 +46,9 @@ CREATE TABLE IF NOT EXISTS flip (
 CREATE TABLE IF NOT EXISTS not_flipped (
     key NOT NULL PRIMARY KEY, path TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unsettled (
+    key NOT NULL PRIMARY KEY, path TEXT NOT NULL, new_path TEXT NOT NULL
+) WITHOUT ROWID;
 """
 
 ROWS_A_STATEMENT = 1_000
@@ -48,6 +56,7 @@ ROWS_A_STATEMENT = 1_000
 
 NEEDING_A_PERSON = tuple(outcome for outcome in Outcome if outcome.needs_a_person)
 
+AMONG = "key IN (SELECT value FROM json_each(?))"
 _ONE_OF = "outcome IN (SELECT value FROM json_each(?))"
 _FOR_A_PERSON = f"({_ONE_OF} OR reason LIKE '{POSSIBLY_OVERWRITTEN}%')"
 
@@ -76,6 +85,7 @@ class Ledger:
         self._path = path
         self._description = description
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._words = False  # whether anything was said of any reference that was not flipped
         self._database: sqlite3.Connection
 
     async def __aenter__(self) -> Self:
@@ -100,7 +110,7 @@ class Ledger:
         rows = [
             (_storable(f.reference.key), f.reference.path, f.new_path, f.size_bytes, f.etag, unix_time) for f in flips
         ]
-        await self._call(lambda: self._insert("INSERT INTO flip", rows))
+        await self._call(lambda: self._insert_flips(rows))
 
     async def record_not_flipped(self, results: Sequence[Result]) -> None:
         """Write references that this run did not flip, with outcome and reason."""
@@ -108,7 +118,23 @@ class Ledger:
             (_storable(r.reference.key), r.reference.path, r.outcome.value, r.reason or _REASONS.get(r.outcome, ""))
             for r in results
         ]
+        self._words = True
         await self._call(lambda: self._insert("INSERT OR REPLACE INTO not_flipped", rows))
+
+    async def open_copies(self, moves: Iterable[Move]) -> None:
+        """Write references whose object is copied without a condition, and whose row we have not set."""
+        rows = [(_storable(m.reference.key), m.reference.path, m.new_path) for m in moves]
+        await self._call(lambda: self._insert("INSERT OR REPLACE INTO unsettled", rows))
+
+    async def settle_copies(self, keys: Iterable[Key]) -> None:
+        """Strike out references among those: we set their row, or wrote no object for them, or looked at it."""
+        struck_out = json.dumps([_storable(key) for key in keys])
+
+        def strike_out() -> None:
+            with self._database:
+                self._database.execute(f"DELETE FROM unsettled WHERE {AMONG}", (struck_out,))  # noqa: S608 - ours
+
+        await self._call(strike_out)
 
     async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
         """Drop the references that this run has already found unresolved, so that a further pass skips them."""
@@ -153,6 +179,14 @@ class Ledger:
         self._database = sqlite3.connect(self._path, check_same_thread=False)
         self._database.executescript(SCHEMA)
         self._insert("INSERT OR REPLACE INTO run", list(self._description.items()))
+
+    def _insert_flips(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert flips. What was said of their keys before, in an earlier pass, is no word on them any more."""
+        with self._database:
+            if self._words:
+                among = json.dumps([row[0] for row in rows])
+                self._database.execute(f"DELETE FROM not_flipped WHERE {AMONG}", (among,))  # noqa: S608 - ours
+            self._insert("INSERT INTO flip", rows)
 
     def _insert(self, into: str, rows: Sequence[tuple[object, ...]]) -> None:
         """Insert rows, many in one statement: ``executemany`` would hand the interpreter's lock over for each row."""
