@@ -243,6 +243,11 @@ class Coordinator:
             await self._settle_once()
             this.waiting.appendleft(part)
             return
+        self._audience.say(
+            f"{done.worker} passed {done.rows:,} rows of range {part.number} in {done.seconds:.1f} s,"
+            f" {done.tally.scanned:,} of them legacy; at its peak it took {done.peak_bytes / 2**20:.0f} MiB.",
+            logging.DEBUG,
+        )
         this.rows_done += done.rows
         this.tally_done += done.tally
         this.done.append((part, done))

@@ -49,7 +49,8 @@ class RangeTask:
 class RangeDone:
     """How an attempt ended. ``tally`` and the ``rows`` passed are true also where it was cut short.
 
-    ``is_whole`` says that the range was seen to its end. ``error`` is what the worker could not get past.
+    ``is_whole`` says that the range was seen to its end. ``error`` is what the worker could not get past. ``seconds``
+    is how long it took, ``peak_bytes`` the most memory that the process had until then.
     """
 
     worker: str
@@ -57,6 +58,8 @@ class RangeDone:
     rows: int
     tally: Tally
     is_whole: bool
+    seconds: float
+    peak_bytes: int
     error: MigrateError | None = None
 
 

@@ -11,12 +11,14 @@ import logging
 import os
 import signal
 import socket
+import time
 from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import uvloop
 
 from sketch_migrate import __version__
+from sketch_migrate.cluster.memory import peak_memory_bytes
 from sketch_migrate.cluster.orders import ORDER_SECONDS, Orders, StopLevel
 from sketch_migrate.cluster.task import Joined, LogLine, Progress, RangeDone, StrategyNeeded
 from sketch_migrate.errors import ClusterError, Interrupted
@@ -83,6 +85,7 @@ class Workplace:
         self._ledger = await self._opened.enter_async_context(assignment.ledgers.open(self._channel.worker))
 
     async def _work(self, task: RangeTask) -> RangeDone:
+        began = time.monotonic()
         options, site = task.assignment.options, self._site
         report = Report(self._channel, task, verbose=options.verbose)
         with self._following(task):
@@ -96,7 +99,16 @@ class Workplace:
             report.send()
             await self._ledger.end_attempt(tally, is_clean=self._stop.error is None)
         is_whole = not self._stop.requested and (task.limit is None or tally.scanned < task.limit)
-        return RangeDone(self._channel.worker, attempt, report.rows, tally, is_whole, self._stop.error)
+        return RangeDone(
+            worker=self._channel.worker,
+            attempt=attempt,
+            rows=report.rows,
+            tally=tally,
+            is_whole=is_whole,
+            seconds=time.monotonic() - began,
+            peak_bytes=peak_memory_bytes(),
+            error=self._stop.error,
+        )
 
     @contextmanager
     def _following(self, task: RangeTask) -> Iterator[None]:

@@ -11,6 +11,8 @@ from sketch_migrate.model import Outcome, Reference, Result, Tally
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sketch_migrate.model import Key
+
 KILLED = Attempt("worker-1", 7, 1, 3, began_at=1.0)
 REDONE = Attempt("worker-2", 9, 1, 3, began_at=2.0, tally=Tally(), is_clean=True)
 TWIN = Attempt("worker-3", 1, 1, 3, began_at=2.5, tally=Tally(), is_clean=True)
@@ -25,7 +27,8 @@ def word(attempt: Attempt, key: int, outcome: Outcome, reason: str = "") -> Word
 
 
 def counted(*words: Word, now: Mapping[int, str] | None = None) -> dict[int, Result]:
-    found = list(results(by_reference(words), dict(now or {})))
+    paths: dict[Key, str | None] = {**(now or {})}
+    found = list(results(by_reference(words), paths))
     return {int(result.reference.key): result for result in found if isinstance(result.reference.key, int)}
 
 
