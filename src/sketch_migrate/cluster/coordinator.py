@@ -175,7 +175,7 @@ class Coordinator:
             if options.dry_run or counted.scanned == 0:
                 return Finished(self._tally, number, rows_left=False)
             self._lease = Lease(None if limit is None else limit - self._tally.scanned)
-            ranges = [part.key_range for part, _ in self._pass.done]
+            ranges = list(dict.fromkeys(part.key_range for part, _ in self._pass.done))
 
     # -- one pass
 
@@ -264,7 +264,10 @@ class Coordinator:
             self._stop.by_error(ClusterError(text, hint=hint))
             return
         if lent is not None and lost.is_certain:
-            self._lease.give_back(max(0, lent - await self._used_by(lost.worker, part)))
+            try:
+                self._lease.give_back(max(0, lent - await self._used_by(lost.worker, part)))
+            except MigrateError as error:
+                self._stop.by_error(error)
         self._audience.say(f"{lost}. Its range is redone.", logging.WARNING)
         self._pass.waiting.appendleft(part)
 

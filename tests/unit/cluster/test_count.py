@@ -26,9 +26,8 @@ def word(attempt: Attempt, key: int, outcome: Outcome, reason: str = "") -> Word
     return Word(attempt, Reference(key, f"image/{key}"), "", outcome, reason)
 
 
-def counted(*words: Word, now: Mapping[int, str] | None = None) -> dict[int, Result]:
-    paths: dict[Key, str | None] = {**(now or {})}
-    found = list(results(by_reference(words), paths))
+def counted(*words: Word, now: Mapping[Key, str | None] | None = None) -> dict[int, Result]:
+    found = list(results(by_reference(words), now or {}))
     return {int(result.reference.key): result for result in found if isinstance(result.reference.key, int)}
 
 
