@@ -1,7 +1,7 @@
 """Who lists: ``python -m benchmarks.contestants.listers WHO ENDPOINT KEYS`` prints what it took as JSON.
 
-``boto3`` with its paginator; ``serial``, our client page by page; ``ranges``, as status, plan and verify list, cut where
-the planner's statistics of an evenly filled table would cut. The imports are no part of the time.
+``boto3`` with its paginator; ``serial``, our client page by page; ``ranges``, as status, plan and verify list, cut
+where the planner's statistics of an evenly filled table would cut. The imports are no part of the time.
 """
 
 from __future__ import annotations
