@@ -111,7 +111,7 @@ def run_job(job: Job) -> int:
             question = "" if job.options.say_yes or job.options.dry_run else job.question()
             if question and not job.terminal.confirm(question):
                 job.terminal.message("Nothing was changed.")
-                return 1
+                return job.conclude({"declined": True}, 1)
             return runner.run(job.carry_out())
         except KeyboardInterrupt as pressed:
             raise Interrupted("interrupted before anything was changed", signal_number=signal.SIGINT) from pressed
