@@ -11,6 +11,7 @@ from benchmarks.contestants import customary, generator, rclone, s5cmd, tool
 from benchmarks.measurements.cost import measure_cost
 from benchmarks.measurements.end_to_end import calibrate, contest
 from benchmarks.measurements.first_flip import measure_first_flip
+from benchmarks.measurements.listing import measure_listing
 from benchmarks.measurements.micro import measure_micro
 from benchmarks.measurements.pace import measure_pace
 from benchmarks.results import Results, describe_machine
@@ -140,7 +141,13 @@ class Measuring:
         )
 
     def _listings(self) -> None:
-        self._tell("  nothing yet")
+        for _ in range(self._arguments.rounds or self._extent.rounds):
+            listing = measure_listing()
+            self.results.listings.append(listing)
+            self._tell(
+                f"  {listing.cpu_us_per_key:.2f} µs a key, boto3 {listing.boto3_cpu_us_per_key:.1f};"
+                f" 8 ranges behind {listing.latency_ms} ms: {listing.ranges_ratio:.1f} times as fast as one"
+            )
 
     def _micros(self) -> None:
         self.results.micros = measure_micro()

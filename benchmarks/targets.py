@@ -149,12 +149,12 @@ TARGETS = (
         "listing CPU a key, boto3 vs ours",
         8,
         TIMES,
-        lambda results: _median(each.cpu_ratio for each in results.listings if each.cpu_ratio),
+        lambda results: _median(each.cpu_ratio for each in results.listings),
     ),
     Target(
         "listing behind 50 ms, 8 ranges vs one",
         6,
         TIMES,
-        lambda results: _median(each.ranges_ratio for each in results.listings if each.ranges_ratio),
+        lambda results: _median(each.ranges_ratio for each in results.listings),
     ),
 )

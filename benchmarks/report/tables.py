@@ -118,17 +118,26 @@ def pace_table(results: Results) -> str:
 
 
 def listing_table(results: Results) -> str:
-    """Return what listings cost."""
-    rows: list[tuple[str, ...]] = []
-    for each in results.listings:
-        if each.cpu_us_per_key:
-            ours, theirs = f"{each.cpu_us_per_key:.2f}", f"{each.boto3_cpu_us_per_key:.1f}"
-            rows.append(("CPU a key, µs: ours, boto3's", ours, theirs, f"{each.cpu_ratio:.1f}"))
-        if each.one_range_keys_per_second:
-            one, eight = f"{each.one_range_keys_per_second:,.0f}", f"{each.eight_ranges_keys_per_second:,.0f}"
-            what = f"keys/s behind {each.latency_ms} ms: 8 ranges, one"
-            rows.append((what, eight, one, f"{each.ranges_ratio:.1f}"))
-    return table(("what", "", "", "times"), rows)
+    """Return what listings cost, and what they gain by ranges."""
+    listings = results.listings
+    if not listings:
+        return ""
+    latency_ms = listings[0].latency_ms
+    rows = (
+        (
+            "CPU a key, µs",
+            spread([each.cpu_us_per_key for each in listings], 2),
+            f"boto3: {spread([each.boto3_cpu_us_per_key for each in listings], 1)}",
+            spread([each.cpu_ratio for each in listings], 1),
+        ),
+        (
+            f"keys/s behind {latency_ms} ms, in 8 ranges",
+            spread([each.eight_ranges_keys_per_second for each in listings]),
+            f"one range: {spread([each.one_range_keys_per_second for each in listings])}",
+            spread([each.ranges_ratio for each in listings], 1),
+        ),
+    )
+    return table(("what", "ours", "beside", "times"), rows)
 
 
 def micro_table(results: Results) -> str:

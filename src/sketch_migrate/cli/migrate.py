@@ -127,7 +127,7 @@ class MigrationJob(Job):
 
     async def _run(self, ledger: Ledger, observer: Observer) -> Finished:
         """Migrate, while the table is counted for the bar."""
-        async with asyncio.TaskGroup() as group, self._copier(ledger) as copier:
+        async with asyncio.TaskGroup() as group, self._copier(ledger) as copier, self.watch(copier, observer):
             counting = group.create_task(self._count_rows(observer))
             migration = self.site.migration(self.options, copier, ledger, self.stop, observe=observer.observe)
             finished = await migrate(migration, observer.new_pass)

@@ -144,7 +144,7 @@ class Copier:
     object can succeed any more the stop is requested; once that is requested, nothing new is begun.
 
     ``placing`` is how an object gets there: None replaces with ``overwrite``, and else looks first. A dry run looks and
-    compares.
+    compares. ``batches`` is the number of those on their way.
     """
 
     def __init__(
@@ -168,6 +168,7 @@ class Copier:
         self._group = asyncio.TaskGroup()
         self._waiting: deque[_Batch] = deque()
         self._working = 0
+        self.batches = 0
         self._on_the_way: dict[str, asyncio.Future[Copied] | None] = {}  # by target key; None: nobody else waits for it
         self._check = asyncio.Lock()
         self._usable_at = 0.0
@@ -190,7 +191,11 @@ class Copier:
             self._waiting.append(batch)
             for _ in range(min(self._workers() - self._working, len(moves))):
                 self._employ()
-            await batch.done
+            self.batches += 1
+            try:
+                await batch.done
+            finally:
+                self.batches -= 1
         return verdicts
 
     @property
