@@ -80,7 +80,7 @@ class Window:
     def limit(self, ceiling: int) -> None:
         """Take another ceiling."""
         self.ceiling = ceiling
-        self.size = min(self.size, ceiling)
+        self.size = min(max(self.size, FIRST if self._doubling else 1), ceiling)
 
     def refused(self) -> None:
         """End the doubling: the store has refused some. The rate is cut, and with it what is in flight."""
