@@ -51,6 +51,7 @@ def _profile(arguments: Arguments) -> int:
         page = profile(rows_table, rows, arguments.command)
     _say(page)
     if arguments.output is not None:
+        arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / "profile.md").write_text(page)
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchmarks.contestants import customary, generator, s5cmd, tool
 from benchmarks.spread import Spread
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from benchmarks.measurements.cost import Cost
     from benchmarks.results import Results
 
-TOOL, BY_ROWS, SCRIPT, CEILING = "sketch-migrate -w", "s5cmd run + UPDATE", "boto3 script", "bare copies (ceiling)"
+TOOL, CEILING = tool.OVERWRITING.name, generator.BareCopies().name
+BY_ROWS, SCRIPT = s5cmd.ByRows().name, customary.Customary().name
 TIMES = "times"
 SMALL, LARGE, LARGEST = 20_000, 200_000, 1_000_000
 

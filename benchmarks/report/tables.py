@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from benchmarks.spread import Spread
+from benchmarks.targets import TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -178,7 +179,7 @@ def _turn_rows(results: Results, store: str) -> Iterator[Sequence[str]]:
     turns = [turn for turn in results.turns if turn.store == store]
     for (rows, who), mine in _grouped(turns, lambda turn: (turn.rows, turn.contestant)):
         rate = Spread.of(turn.rows_per_second for turn in mine).median
-        ours = results.rate("sketch-migrate -w", store, rows)
+        ours = results.rate(TOOL, store, rows)
         yield (
             f"{rows:,}",
             who,
