@@ -11,7 +11,7 @@ from benchmarks.contestants import customary, generator, rclone, s5cmd, tool
 from benchmarks.measurements.cost import measure_cost
 from benchmarks.measurements.end_to_end import calibrate, contest
 from benchmarks.measurements.first_flip import measure_first_flip
-from benchmarks.measurements.listing import measure_listing
+from benchmarks.measurements.listing import KEYS, measure_listing
 from benchmarks.measurements.micro import measure_micro
 from benchmarks.measurements.pace import measure_pace
 from benchmarks.results import Results, describe_machine
@@ -141,7 +141,7 @@ class Measuring:
         )
 
     def _listings(self) -> None:
-        for _ in range(self._arguments.rounds or self._extent.rounds):
+        for _ in range(self._arguments.rounds_of(KEYS)):
             listing = measure_listing()
             self.results.listings.append(listing)
             self._tell(

@@ -15,7 +15,7 @@ from sketch_migrate.demo.process import LOOPBACK, ServerProcess, accepts_connect
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KEYS = 100_000
+KEYS = 200_000
 LATENCY_MS = 50
 
 
