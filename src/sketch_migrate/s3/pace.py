@@ -46,6 +46,10 @@ it was, and the same part of it keeps knocking."""
 BINDING = 0.8
 """A rate of which less than this part is used is not what limits: it does not grow."""
 
+SEARCH = 1.25
+"""The first refusals come within the doubling, where no rate has been kept for long enough to be known: until the next
+ones the rate grows by so much with each span."""
+
 MOST_BY_ONE_STEP = 2.0
 SLOWEST = 1.0
 """Requests a second, whatever is refused."""
@@ -63,6 +67,7 @@ class Pace:
         self._since = 0.0  # where the cubic begins
         self._habit = 0.0  # share of refusals that a cut did not help against
         self._share_before_cut = 0.0
+        self._searching = False
         self._accepted = 0.0  # in the last span without a storm
 
     def refused(self, span: Measured) -> bool:
@@ -87,6 +92,7 @@ class Pace:
     def _cut(self, span: Measured, *, again: bool) -> None:
         self._share_before_cut = span.refused_share
         accepted = span.accepted_lately_per_second
+        self._searching = self.rate == math.inf or (again and self._searching)
         if not again:
             # Too high an estimate leads to another storm and a better one; too low a one is only left behind slowly.
             accepted = max(accepted, span.accepted_per_second)
@@ -115,6 +121,10 @@ class Pace:
         if span.replies < BINDING * self.rate * span.seconds:
             self._since += span.seconds
             return
+        if self._searching:
+            self.rate *= SEARCH
+            self._known = max(self._known, self.rate)
+            self._since = span.now - PLATEAU_SECONDS
         self.resume(span.now)
 
     def resume(self, now: float) -> None:
