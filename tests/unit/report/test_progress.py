@@ -42,6 +42,7 @@ TROUBLED = Tally(migrated=12_000, missing=3, failed=1)
             "12,500 of 20,000 rows, 62 %, 2,500 rows/s, 0:03 left; missing 3, failed 1",
         ),
         (Figures(5, 0, Tally(migrated=5), "", 1.0), "5 rows, 1 rows/s"),
+        (Figures(50, 200, rows_per_second=10.0, unit="objects"), "50 of 200 objects, 25 %, 10 objects/s, 0:15 left"),
         (Figures(30, 20, Tally(migrated=30), "", 10.0), "30 rows, 10 rows/s"),
         (Figures(1, -1, Tally(migrated=1)), "1 rows"),
         (Figures(20, 20, Tally(migrated=20), "", 10.0), "20 of 20 rows, 100 %, 10 rows/s, 0:00 left"),
@@ -146,3 +147,13 @@ def test_a_note_is_news_once_and_shows_no_control_characters() -> None:
 )
 def test_durations(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+def test_what_has_no_outcomes_is_counted_too() -> None:
+    clock = Clock()
+    progress = Progress(None, clock, on_update=lambda: None, on_note=lambda: None, unit="objects")
+    clock.now += 2
+    progress.reach(3000, None)
+    assert line(progress.figures) == "3,000 objects, 1,500 objects/s"
+    progress.reach(3000, 6000)
+    assert line(progress.figures) == "3,000 of 6,000 objects, 50 %, 1,500 objects/s, 0:02 left"
