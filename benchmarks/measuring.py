@@ -123,6 +123,8 @@ class Measuring:
                 )
 
     def _paces(self) -> None:
+        if not self._extent.latencies_ms:
+            self._tell("  skipped: not with --quick")
         for tls in (False, True):
             for latency_ms in self._extent.latencies_ms:
                 self._pace(latency_ms, tls=tls)

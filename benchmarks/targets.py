@@ -47,11 +47,11 @@ def judge(results: Results) -> list[Verdict]:
 
 
 def _verdict(target: Target, value: float | None) -> Verdict:
-    wanted = f"{'≥' if target.at_least else '≤'} {target.limit:g} {target.unit}"
+    wanted = f"{'≥' if target.at_least else '≤'} {target.limit:g} {target.unit}".rstrip()
     if value is None:
         return Verdict(target.what, wanted, "not measured", None)
     met = value >= target.limit if target.at_least else value <= target.limit
-    return Verdict(target.what, wanted, f"{value:.4g} {target.unit}", met)
+    return Verdict(target.what, wanted, f"{value:.5g} {target.unit}".rstrip(), met)
 
 
 def _times(peer: str, rows: int) -> Callable[[Results], float | None]:
