@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -48,6 +48,9 @@ class Audience(Protocol):
 
     def progress_of_all(self, rows: int, tally: Tally) -> None:
         """Show the rows that this pass has passed, and what is done in the whole run."""
+
+    def limited_by(self, word: str) -> None:
+        """Show what limits most of the workers, in a word; empty for nothing known."""
 
     def entries(self, worker: str, results: tuple[Result, ...]) -> None:
         """Show new results, for ``-v``."""
@@ -101,6 +104,11 @@ class Pass:
             if progress is not None:
                 rows, tally = rows + progress.rows, tally + progress.tally
         return rows, tally
+
+    def limited_by(self) -> str:
+        """Return what limits most of those at work, as far as they know."""
+        words = Counter(progress.limited_by for progress in self.at_work.values() if progress and progress.limited_by)
+        return words.most_common(1)[0][0] if words else ""
 
 
 class Coordinator:
@@ -351,6 +359,7 @@ class Coordinator:
 
     def _show(self) -> None:
         rows, tally = self._pass.rows_and_tally()
+        self._audience.limited_by(self._pass.limited_by())
         self._audience.progress_of_all(rows, self._tally + tally)
 
     def _give_orders(self) -> None:

@@ -90,13 +90,17 @@ class Unfit:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a running range is: rows passed, and outcomes so far. ``results`` are new ones, for ``-v`` alone."""
+    """How far a running range is: rows passed, outcomes so far, and what limits it, in a word.
+
+    ``results`` are new ones, for ``-v`` alone.
+    """
 
     worker: str
     pass_number: int
     number: int
     rows: int
     tally: Tally
+    limited_by: str = ""
     results: tuple[Result, ...] = ()
 
 

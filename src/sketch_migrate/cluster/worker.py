@@ -27,6 +27,7 @@ from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.runner import migrate_range
 from sketch_migrate.migration.site import Site, caps_of, open_site
 from sketch_migrate.migration.stop import Stop
+from sketch_migrate.migration.watch import Watch
 from sketch_migrate.model import Tally
 from sketch_migrate.report.logs import LOGGER
 
@@ -94,7 +95,8 @@ class Workplace:
             async with asyncio.TaskGroup() as group, site.copier(options, self._stop, placing) as copier:
                 pulse = group.create_task(report.send_regularly())
                 migration = site.migration(options, copier, self._ledger, self._stop, observe=report.observe)
-                tally = await migrate_range(migration, task.key_range, limit=task.limit, again=task.pass_number > 1)
+                async with Watch(site.store, copier, iterations=options.parallelization_level, tell=report.limit):
+                    tally = await migrate_range(migration, task.key_range, limit=task.limit, again=task.pass_number > 1)
                 pulse.cancel()
             report.send()
             await self._ledger.end_attempt(tally, is_clean=self._stop.error is None)
@@ -154,7 +156,13 @@ class Report:
         self._verbose = verbose
         self._tally = Tally()
         self._results: list[Result] = []
+        self._limited_by = ""
         self._is_news = False
+
+    def limit(self, word: str) -> None:
+        """Take note of what limits it now."""
+        self._is_news |= word != self._limited_by
+        self._limited_by = word
 
     def observe(self, rows: int, results: list[Result]) -> None:
         """Take note of rows passed and of what became of the references among them."""
@@ -171,7 +179,15 @@ class Report:
             results, self._results = tuple(self._results), []
             task = self._task
             self._channel.send(
-                Progress(self._channel.worker, task.pass_number, task.number, self.rows, self._tally, results)
+                Progress(
+                    worker=self._channel.worker,
+                    pass_number=task.pass_number,
+                    number=task.number,
+                    rows=self.rows,
+                    tally=self._tally,
+                    limited_by=self._limited_by,
+                    results=results,
+                )
             )
 
     async def send_regularly(self) -> None:

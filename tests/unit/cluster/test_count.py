@@ -41,7 +41,7 @@ def test_what_a_lost_worker_flipped_is_migrated_and_what_it_only_meant_to_is_red
     )
     assert [found[key].outcome for key in (1, 2, 3)] == [Outcome.MIGRATED, Outcome.SUPERSEDED, Outcome.MIGRATED]
     assert found[3].copied, "the lost worker had copied it"
-    assert Tally.of(found.values()).scanned == 3
+    assert Tally.of(list(found.values())).scanned == 3
 
 
 def test_a_row_that_is_gone_is_superseded_and_one_that_nobody_finished_is_not_counted() -> None:
@@ -52,7 +52,7 @@ def test_a_row_that_is_gone_is_superseded_and_one_that_nobody_finished_is_not_co
 def test_twins_do_not_count_a_flip_twice() -> None:
     found = counted(flip(REDONE, 1), flip(TWIN, 1), word(TWIN, 1, Outcome.ALREADY))
     assert found[1].outcome is Outcome.MIGRATED
-    assert Tally.of(found.values()) == Tally(migrated=1, objects_copied=1, sized_objects=1, sized_bytes=5)
+    assert Tally.of(list(found.values())) == Tally(migrated=1, objects_copied=1, sized_objects=1, sized_bytes=5)
 
 
 def test_a_killed_twin_that_flipped_it_wins_over_already() -> None:
