@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from sketch_migrate.cli.observer import BothSides, Observer
 from sketch_migrate.cli.probe import settle_no_clobber
 from sketch_migrate.errors import MigrateError
 from sketch_migrate.ledger import FolderPlace, RunLedger
+from sketch_migrate.migration.growth import outgrown
 from sketch_migrate.migration.overwritten import settle
 from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.preflight import (
@@ -34,6 +34,7 @@ from sketch_migrate.report.tables import status_json, status_report, summary, su
 
 if TYPE_CHECKING:
     from sketch_migrate.migration.no_clobber import Strategy
+    from sketch_migrate.migration.runner import Migration
     from sketch_migrate.model import Status
     from sketch_migrate.postgres.connection import Connection
     from sketch_migrate.postgres.references import Page
@@ -127,19 +128,38 @@ class MigrationJob(Job):
     async def _run(self, ledger: RunLedger, observer: Observer) -> Finished:
         """Migrate, while the table is counted for the bar."""
         placing = OnceSettled(self.site.store, lambda: self._settle_for(ledger))
-        shared = self.options.processes > 1
+        shared = (self.options.processes or 1) > 1
         async with asyncio.TaskGroup() as group, self.site.copier(self.options, self.stop, placing) as copier:
             counting = group.create_task(self._count_rows(observer))
             migration = self.site.migration(self.options, copier, ledger, self.stop, observe=observer.observe)
-            async with nullcontext() if shared else self.watch(copier, observer):
-                finished = await (self._share(ledger, observer) if shared else migrate(migration, observer.new_pass))
+            if shared:
+                finished = await self._share(self.options.processes or 1, ledger, observer)
+            else:
+                finished = await self._alone(migration, ledger, observer)
             counting.cancel()
             if self._for_writing and self.stop.error is None:
                 overwritten = await settle(migration, self.site.store, partial(runs_of, self.settings), self.run.path)
                 finished = replace(finished, tally=finished.tally + overwritten)
         return finished
 
-    async def _share(self, ledger: RunLedger, observer: Observer) -> Finished:
+    async def _alone(self, migration: Migration, ledger: RunLedger, observer: Observer) -> Finished:
+        """Migrate with this process; if its core turns out to be too little, with others."""
+        if self.options.processes is not None:
+            async with self.watch(migration.copier, observer):
+                return await migrate(migration, observer.new_pass)
+        async with asyncio.TaskGroup() as group, self.watch(migration.copier, observer):
+            growing = group.create_task(outgrown(self.stop))
+            finished = await migrate(migration, observer.new_pass)
+            growing.cancel()
+        if growing.cancelled() or not self.stop.resume():
+            return finished
+        processes = growing.result()
+        self.terminal.message(f"One core is full, and others are idle: going on with {processes} processes.")
+        return await self._share(processes, ledger, observer, before=finished)
+
+    async def _share(
+        self, processes: int, ledger: RunLedger, observer: Observer, before: Finished | None = None
+    ) -> Finished:
         """Migrate with several processes; this one hands out ranges."""
         # several processes are the exception, and their machinery takes a while to import
         from sketch_migrate.cluster.coordinator import Coordinator  # noqa: PLC0415
@@ -149,13 +169,14 @@ class MigrationJob(Job):
         if self._strategy is not None:
             await ledger.describe(self._no_clobber())
         coordinator = Coordinator(
-            ProcessPool(self.options.processes),
+            ProcessPool(processes),
             Assignment(self.run.path.name, self.settings, self.options, FolderPlace(self.run.path.absolute())),
             site=self.site,
             ledger=ledger,
             stop=self.stop,
             audience=observer,
             strategy=self._strategy,
+            before=before,
             settle=lambda: self._settle_for(ledger),
         )
         return await coordinator.migrate()

@@ -115,6 +115,7 @@ class Coordinator:
     """Migrates a table with the workers of an engine.
 
     ``strategy`` is how nothing is replaced, as far as that is settled yet; ``settle`` probes the store for it.
+    ``before`` is what the run has done already, with one process.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class Coordinator:
         stop: Stop,
         audience: Audience,
         strategy: Strategy | None,
+        before: Finished | None = None,
         settle: Callable[[], Awaitable[Strategy]],
     ) -> None:
         self._engine, self._assignment, self._site = engine, assignment, site
@@ -137,9 +139,9 @@ class Coordinator:
         self._changed = asyncio.Event()
         self._sharing = Sharing()
         self._orders = Orders()
-        self._lease = Lease(assignment.options.limit or None)
-        self._tally = Tally()  # of the passes before
-        self._pass = Pass(0, deque())
+        self._tally = before.tally if before else Tally()  # of the passes before
+        self._pass = Pass(before.passes if before else 0, deque())
+        self._lease = Lease(None)
         self._reading = asyncio.Lock()
         self._session: Session
         self._waiting_since = time.monotonic()
@@ -166,11 +168,12 @@ class Coordinator:
     async def _passes(self) -> Finished:
         options = self._assignment.options
         limit = options.limit or None
-        ranges = await self._cut()
+        ranges, trimmed = await self._cut(), False
         while True:
             number = self._pass.number + 1
+            self._lease = Lease(None if limit is None else limit - self._tally.scanned)
             self._pass = Pass(number, deque())
-            self._pass.waiting.extend(Part(self._pass.numbered(), each, is_trimmed=number > 1) for each in ranges)
+            self._pass.waiting.extend(Part(self._pass.numbered(), each, is_trimmed=trimmed) for each in ranges)
             self._audience.new_pass(number)
             await self._hand_out()
             counted = await self._count()
@@ -182,7 +185,7 @@ class Coordinator:
                 return Finished(self._tally, number, rows_left=await self._is_anything_left())
             if options.dry_run or counted.scanned == 0:
                 return Finished(self._tally, number, rows_left=False)
-            self._lease = Lease(None if limit is None else limit - self._tally.scanned)
+            trimmed = True
             ranges = list(dict.fromkeys(part.key_range for part, _ in self._pass.done))
 
     # -- one pass
