@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pexpect
 import pytest
 
 import sketch_migrate
@@ -162,7 +163,10 @@ def test_a_range_that_kills_its_workers_ends_the_run(wide: World, s3_proxy: S3Fa
                 os.kill(pid_of(wide, worker), signal.SIGKILL)
     done = wide.finish(process)
     assert done.code == 4
-    assert "was begun 5 times, and each time its worker was lost" in done.document["error"]["message"]
+    message = done.document["error"]["message"]
+    assert message.startswith(
+        "the range from the first key on to the last one was begun 5 times, and each time its wor"
+    )
     wide.check_promises()
     s3_proxy.clear()
     s3_proxy.release()
@@ -228,6 +232,23 @@ def test_once_finishes_the_iterations_of_all(wide: World, s3_proxy: S3FaultProxy
     assert done.document["rows_left"]
     assert wide.check_promises() == 20
     wide.check_resumed()
+
+
+def test_control_c_reaches_every_process_and_only_the_first_one_minds(wide: World, s3_proxy: S3FaultProxy) -> None:
+    s3_proxy.on(s3_faults.stall(), operation="copy", key="avatar-(5|35).png$")
+    environ = {**wide.database.environ(), **wide.store.via(s3_proxy.endpoint_url).environ(), "SKETCH_RANGE_ROWS": "30"}
+    terminal = tool.on_a_terminal("-y", "--no-progress", *TWO, environ=environ, cwd=wide.cwd)
+    s3_proxy.wait_for_hit("stall", 2)
+    terminal.sendintr()
+    terminal.expect("Stopping: finishing what is under way")
+    s3_proxy.release()
+    terminal.expect(r"Stopped by SIGINT\. What was in flight has been finished\.")
+    terminal.expect(r"migrated +20 ")
+    terminal.expect(pexpect.EOF)
+    terminal.wait()
+    assert terminal.exitstatus == 130
+    assert "was lost" not in log_of(wide)
+    assert wide.check_promises() == 20
 
 
 @SIGNALS

@@ -271,7 +271,10 @@ class Coordinator:
         part.losses += 1
         if part.losses >= MOST_LOSSES:
             hint = "Look at the workers' logs and memory. What was done stays done; run again with fewer at once."
-            text = f"the range {part.key_range} was begun {part.losses} times, and each time its worker was lost"
+            after, until = part.key_range.after, part.key_range.until
+            first = "from the first key on" if after is None else f"of keys after {after}"
+            last = "to the last one" if until is None else f"up to {until}"
+            text = f"the range {first} {last} was begun {part.losses} times, and each time its worker was lost"
             self._stop.by_error(ClusterError(text, hint=hint))
             return
         if lent is not None and lost.is_certain:
