@@ -20,7 +20,7 @@ from sketch_migrate.migration.overwritten import settle
 from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
-    check_comparing,
+    check_read,
     check_tagging,
     check_writing,
     store_name,
@@ -64,13 +64,13 @@ class MigrationJob(Job):
         if self.options.status_only:
             return
         store = self.site.store.retrying(PATIENCE_SECONDS)
-        await check_comparing(store, self.settings)
+        await check_read(store, self.site.specimens.production)
         if not self._for_writing:
             return
         await check_writing(store, self.settings)
         if not await self._begins_with_work():
             return
-        for note in await check_tagging(store, self.settings):
+        for note in await check_tagging(store, self.settings, self.site.specimens):
             self.terminal.message(f"Note: {note}", logging.WARNING)
         if not self.options.overwrite:
             await self._settle()
