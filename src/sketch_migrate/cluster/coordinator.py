@@ -326,14 +326,19 @@ class Coordinator:
             self._changed.set()
 
     async def _count(self) -> Tally:
-        return await count_pass(
-            self._pass.number,
-            {(done.worker, done.attempt): done.tally for _, done in self._pass.done},
-            self._ledger,
-            self._site,
-            self._session,
-            dry_run=self._assignment.options.dry_run,
-        )
+        """Count the pass; what the workers returned has to do where the ledgers or the rows cannot be read."""
+        try:
+            return await count_pass(
+                self._pass.number,
+                {(done.worker, done.attempt): done.tally for _, done in self._pass.done},
+                self._ledger,
+                self._site,
+                self._session,
+                dry_run=self._assignment.options.dry_run,
+            )
+        except MigrateError as error:
+            self._stop.by_error(error)
+            return self._pass.tally_done
 
     async def _is_anything_left(self) -> bool:
         site = self._site
