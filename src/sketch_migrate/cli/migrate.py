@@ -20,7 +20,8 @@ from sketch_migrate.migration.overwritten import settle
 from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
-    check_comparing,
+    check_listing,
+    check_read,
     check_reading,
     check_tagging,
     check_writing,
@@ -64,13 +65,13 @@ class MigrationJob(Job):
         if self.options.status_only:
             return
         store = self.site.store.retrying(PATIENCE_SECONDS)
-        await check_comparing(store, self.settings)
+        await check_read(store, self.site.specimens.production)
         if not self._for_writing:
             return
         await check_writing(store, self.settings)
         if not await self._begins_with_work():
             return
-        for note in await check_tagging(store, self.settings):
+        for note in await check_tagging(store, self.settings, self.site.specimens):
             self.terminal.message(f"Note: {note}", logging.WARNING)
         if not self.options.overwrite:
             await self._settle()
@@ -168,8 +169,9 @@ class MigrationJob(Job):
         )
 
     async def _check_access(self) -> None:
-        await check_reading(self.site.store, self.settings)
-        await check_comparing(self.site.store, self.settings)
+        specimens = await check_listing(self.site.store, self.settings)
+        await check_reading(self.site.store, specimens)
+        await check_read(self.site.store, specimens.production)
         if not self.options.dry_run:
             await check_writing(self.site.store, self.settings)
 

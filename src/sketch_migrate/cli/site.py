@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sketch_migrate.mapping import Mapping
-from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_database, check_reading
+from sketch_migrate.migration.preflight import PATIENCE_SECONDS, Specimens, check_database, check_listing, check_reading
 from sketch_migrate.migration.runner import Migration
 from sketch_migrate.postgres.connection import Database
 from sketch_migrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
@@ -26,14 +26,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Both ends of a migration. ``notices`` are facts that a person should know before it begins."""
+    """Both ends of a migration."""
 
     settings: Settings
     store: S3Client
     database: Database
     table: Table
     mapping: Mapping
-    notices: tuple[str, ...]
+    specimens: Specimens
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Facts that a person should know before it begins."""
+        return (*self.table.notices, *self.specimens.untried)
 
     def migration(
         self,
@@ -57,7 +62,9 @@ async def open_site(settings: Settings, stop: Stop, *, for_writing: bool) -> Asy
     async with open_store(settings) as store:
         database = Database(settings, stopping=stop.event)
         table = await check_database(database, settings, for_writing=for_writing)
-        untried = await check_reading(store.retrying(PATIENCE_SECONDS), settings)
+        patient = store.retrying(PATIENCE_SECONDS)
+        specimens = await check_listing(patient, settings)
+        await check_reading(patient, specimens)
         mapping = Mapping(
             settings.legacy_bucket,
             settings.legacy_prefix,
@@ -65,7 +72,7 @@ async def open_site(settings: Settings, stop: Stop, *, for_writing: bool) -> Asy
             settings.production_prefix,
             max_path_chars=table.max_path_chars,
         )
-        yield Site(settings, store, database, table, mapping, (*table.notices, *untried))
+        yield Site(settings, store, database, table, mapping, specimens)
 
 
 def open_store(settings: Settings) -> S3Client:
