@@ -11,30 +11,37 @@ import gc
 import importlib
 import json
 import os
-import pkgutil
 import runpy
 import socket
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-WITHOUT_DUCKDB = ("main", "migrate", "rollback", "grants", "probe")
+WITHOUT_DUCKDB = (
+    "report.terminal",
+    "report.logs",
+    "cli.main",
+    "cli.migrate",
+    "cli.rollback",
+    "cli.grants",
+    "cli.probe",
+)
+WITH_DUCKDB = ("cli.plan", "cli.verify", "cli.repair", "cli.manifest")
+"""What the tool imports when it knows what it is to do; but for the demo, which needs an extra."""
 LONGEST_REQUEST_BYTES = 200_000
 SET_BY_PYTHON = {name: os.environ[name] for name in ("LC_CTYPE",) if name in os.environ}
 """Where there is no locale, Python takes C.UTF-8 and tells its own children (PEP 538); it would do so in the child."""
 
 
 def import_the_tool() -> None:
-    """Import all of it, from the checkout, as the script does."""
+    """Import all that a start could, from the checkout as the script does. What is not named here is imported later."""
     sys.path.insert(0, str(ROOT / "src"))
-    for command in WITHOUT_DUCKDB:
-        importlib.import_module(f"sketch_migrate.cli.{command}")
+    for module in WITHOUT_DUCKDB:
+        importlib.import_module(f"sketch_migrate.{module}")
     # None of this is collected at a child's end, which would copy all pages. duckdb is: it looks for what is left.
     gc.freeze()
-    package = importlib.import_module("sketch_migrate")
-    for module in pkgutil.walk_packages(package.__path__, "sketch_migrate."):
-        if module.name != "sketch_migrate.__main__":
-            importlib.import_module(module.name)
+    for module in WITH_DUCKDB:
+        importlib.import_module(f"sketch_migrate.{module}")
     del sys.path[0]  # the script does it
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         sys.exit("an import of the tool has started a thread, which a forked process would not have")
