@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pexpect
 
+from tests.forked import Forked
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -22,6 +24,18 @@ _CLEAN = {
     "AWS_CONFIG_FILE": "/nonexistent",
     "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
 }
+
+_READ_BY_THE_TOOL = ("PATH", "HOME", "TMPDIR", "SKETCH_", "AWS_", "PG")
+"""Variables, or what they begin with, that nothing reads before the tool runs: not Python, nor a module's import."""
+
+
+class Starts:
+    """Whether the tool gets a ``new_interpreter``, as a person starts it; else it is forked from one with its imports.
+
+    ``NEW_INTERPRETER=1 scripts/test`` always gives it one.
+    """
+
+    new_interpreter = sys.platform != "linux" or bool(os.environ.get("NEW_INTERPRETER"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +70,15 @@ def start(
     ``program`` is what Python is to run instead of it: ``("-c", "code")``.
     """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-    return subprocess.Popen(
+    variables = {**kept, **_CLEAN, **environ}
+    as_a_person = (
+        Starts.new_interpreter
+        or program != (SCRIPT,)
+        or not all(name.startswith(_READ_BY_THE_TOOL) for name in variables)
+    )
+    return (subprocess.Popen if as_a_person else Forked)(
         [sys.executable, *program, *args],
-        env={**kept, **_CLEAN, **environ},
+        env=variables,
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

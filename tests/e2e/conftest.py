@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.site import Facts, Site
 from tests.servers.databases import fresh_database
 from tests.servers.stores import fresh_buckets
+from tests.tool import Starts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from sketch_migrate.demo.servers import PostgresServer
     from tests.servers.databases import Database
     from tests.servers.stores import Store, StoreServer
+
+
+@pytest.fixture
+def new_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each start of the tool is one as a person does it: what is claimed is about starting it."""
+    monkeypatch.setattr(Starts, "new_interpreter", True)
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.e2e.site import Site
 
+pytestmark = pytest.mark.usefixtures("new_interpreter")
+
 PATHS = [f"image/{number}.png" for number in range(9)]
 FLIPPED = {number: f"avatar/{number - 1}.png" for number in range(1, 10)}
 DOCUMENTED = [

@@ -14,6 +14,8 @@ from tests.servers.s3_fault_proxy import S3FaultProxy
 if TYPE_CHECKING:
     from tests.e2e.site import Facts, Site
 
+pytestmark = pytest.mark.usefixtures("new_interpreter")
+
 LEGACY = [f"image/avatar-{number:03}.png" for number in range(118)] + ["image/sub/folder/a b.png", "image/sub/image/x"]
 PRODUCTION = [f"avatar/avatar-9{number}.png" for number in range(7)]
 OTHER = [None, "", "elsewhere/a.png"]
