@@ -75,7 +75,7 @@ RUN_DIR = "runs"
 
 # --- How hard and how patiently to try. The defaults suit most sites. -------------------------------------------------
 
-# Most requests to S3 at once, over all iterations together. How many are good within this, the tool finds out by itself.
+# Most requests to S3 at once, over all iterations together. Within this the tool finds out by itself how many are good.
 MAX_CONCURRENCY = 1024
 
 # Most requests to S3 in a second; 0 is no cap.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 from xml.etree import ElementTree as ET
@@ -147,15 +148,15 @@ def test_a_copy_result_that_is_cut_anywhere_is_none(length: int) -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_at_all_make_a_reader_fail_in_another_way(body: bytes) -> None:
-    assert xml.read_error(body) is None
     for read in (
+        xml.read_error,
         xml.read_copy_result,
         xml_listings.read_list_page,
         xml.read_tags,
         xml.read_upload_id,
         xml.read_complete_result,
     ):
-        with pytest.raises(xml.NotS3):
+        with contextlib.suppress(xml.NotS3):  # some bytes are a document
             read(body)
 
 
