@@ -174,7 +174,7 @@ def test_a_condition_that_does_not_hold_is_told(server: str, request: pytest.Fix
 
 @pytest.mark.parametrize("tags", ["", "kind=avatar&who=a%20b"])
 @pytest.mark.parametrize("server", ["moto", pytest.param("ceph", marks=pytest.mark.ceph)])
-def test_5_10_a_large_object_is_copied_in_parts_with_metadata_and_tags(
+def test_a_large_object_is_copied_in_parts_with_metadata_and_tags(
     server: str, tags: str, request: pytest.FixtureRequest
 ) -> None:
     """The store would copy it whole: the proxy says what AWS says of more than 5 GB."""
@@ -328,12 +328,12 @@ def exact_keys(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @exact_keys
-def test_5_7_any_key_is_exact_on_moto(moto_keys: Store, key: str) -> None:
+def test_any_key_is_exact_on_moto(moto_keys: Store, key: str) -> None:
     assume("\n" not in key)  # moto's router has no route for it
     run(moto_keys, lambda client: round_trip(client, moto_keys, key))
 
 
 @pytest.mark.ceph
 @exact_keys
-def test_5_7_any_key_is_exact_on_ceph(ceph_keys: Store, key: str) -> None:
+def test_any_key_is_exact_on_ceph(ceph_keys: Store, key: str) -> None:
     run(ceph_keys, lambda client: round_trip(client, ceph_keys, key))

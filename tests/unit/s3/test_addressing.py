@@ -1,4 +1,4 @@
-"""Where requests go and how keys are spelled: DESIGN.md, section 5, items 7 and 11."""
+"""Where requests go and how keys are spelled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNRESERVED = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_5_7_all_but_unreserved_characters_and_slashes_are_encoded_and_nothing_is_lost(key: str) -> None:
+def test_all_but_unreserved_characters_and_slashes_are_encoded_and_nothing_is_lost(key: str) -> None:
     encoded = encode_key(key)
     assert unquote(encoded, errors="strict") == key
     assert set(encoded) <= UNRESERVED | {"/", "%"}
@@ -38,7 +38,7 @@ def test_5_7_all_but_unreserved_characters_and_slashes_are_encoded_and_nothing_i
         ("\udcff", "%FF"),  # a byte that is not UTF-8, as a listing brings it
     ],
 )
-def test_5_7_keys_are_spelled_exactly(key: str, encoded: str) -> None:
+def test_keys_are_spelled_exactly(key: str, encoded: str) -> None:
     assert encode_key(key) == encoded
     assert copy_source(Location("bucket", key)) == f"/bucket/{encoded}"
 
@@ -64,7 +64,7 @@ def at(host: str, port: int, prefix: str, *, tls: bool = True, header: str = "")
         ("b-1", "http://[::1]:9000", "auto", at("::1", 9000, "/b-1/", tls=False, header="[::1]:9000")),
     ],
 )
-def test_5_11_path_style_and_virtual_host_style(
+def test_path_style_and_virtual_host_style(
     bucket: str, url: str, style: AddressingStyle, expected: Address
 ) -> None:
     assert address_of(bucket, endpoint_url=url, region="eu-west-1", style=style) == expected
@@ -82,7 +82,7 @@ def test_the_chinese_regions_have_a_domain_of_their_own() -> None:
         ("b-1.other", at("b-1.other", 443, "/")),
     ],
 )
-def test_5_6_the_host_that_a_redirect_names_replaces_the_endpoints(authority: str, expected: Address) -> None:
+def test_the_host_that_a_redirect_names_replaces_the_endpoints(authority: str, expected: Address) -> None:
     found = address_of("b-1", endpoint_url="https://store", region="r", style="auto", authority=authority)
     assert found == expected
 

@@ -1,4 +1,4 @@
-"""When ETags prove something: DESIGN.md, section 5, item 9."""
+"""When ETags prove something."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CUSTOMER = {"x-amz-server-side-encryption-customer-algorithm": "AES256"}
         (ObjectInfo(7, "not-an-md5"), ObjectInfo(7, MD5), None),
     ],
 )
-def test_5_9_equal_etags_prove_equality_and_different_ones_only_sometimes_a_difference(
+def test_equal_etags_prove_equality_and_different_ones_only_sometimes_a_difference(
     one: ObjectInfo, other: ObjectInfo, verdict: bool | None
 ) -> None:
     assert same_content(one, other) is verdict

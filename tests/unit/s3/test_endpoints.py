@@ -1,4 +1,4 @@
-"""What answers is not S3, or not there: DESIGN.md, section 5, item 11, and the messages that a newcomer meets."""
+"""What answers is not S3, or not there: addresses, TLS, and the messages that a newcomer meets."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def server_tls(certificate: Path) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("run", RUNNERS)
-def test_5_11_tls_is_verified_with_a_file_of_ones_own(run: Any, certificate: Path) -> None:
+def test_tls_is_verified_with_a_file_of_ones_own(run: Any, certificate: Path) -> None:
     async def scenario(ca_bundle: str) -> None:
         async with scripted(copied(), tls=server_tls(certificate)) as server:
             try:
@@ -82,7 +82,7 @@ def test_5_11_tls_is_verified_with_a_file_of_ones_own(run: Any, certificate: Pat
     assert "S3_CA_BUNDLE" in caught.value.hint
 
 
-def test_5_11_a_ca_bundle_that_cannot_be_read_is_a_settings_error(tmp_path: Path) -> None:
+def test_a_ca_bundle_that_cannot_be_read_is_a_settings_error(tmp_path: Path) -> None:
     async def scenario(path: Path) -> None:
         async with client_of("https://127.0.0.1:1", ca_bundle=str(path)) as client:
             await client.head(SOURCE)
@@ -269,7 +269,7 @@ def test_no_secret_is_in_any_error() -> None:
     assert "the-token" not in shown
 
 
-def test_5_11_session_token_and_requester_pays_are_sent_and_signed() -> None:
+def test_session_token_and_requester_pays_are_sent_and_signed() -> None:
     async def scenario() -> dict[str, str]:
         source = CredentialSource.static("AKID", "s", "the-token")
         async with scripted(copied()) as server, client_of(server.url, source, requester_pays=True) as client:

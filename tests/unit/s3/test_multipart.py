@@ -1,4 +1,4 @@
-"""Copies above the limit of CopyObject: DESIGN.md, section 5, item 10."""
+"""Copies above the limit of CopyObject."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sketch_migrate.s3.multipart._MIB", 1)
 
 
-def test_5_10_what_is_over_the_limit_is_copied_in_parts_with_all_that_copy_object_keeps() -> None:
+def test_what_is_over_the_limit_is_copied_in_parts_with_all_that_copy_object_keeps() -> None:
     info = found(
         SIZE,
         content_type="image/png",
@@ -76,7 +76,7 @@ def test_5_10_what_is_over_the_limit_is_copied_in_parts_with_all_that_copy_objec
     assert re.findall(rb"part\d", complete.body) == [b"part1", b"part2", b"part3"]
 
 
-def test_5_10_tags_that_a_store_ignored_at_the_beginning_are_set_at_the_end() -> None:
+def test_tags_that_a_store_ignored_at_the_beginning_are_set_at_the_end() -> None:
     beginning: list[Step] = [found(SIZE), TAGS, STARTED, part, part, part, found(SIZE), COMPLETED, reply(200)]
     _, asked = asyncio.run(copy_large(*beginning, found(SIZE, "whole-3"), reply(200)))
     assert (asked[-1].method, asked[-1].target) == ("PUT", "/production/avatar/a.png?tagging=")
@@ -90,19 +90,19 @@ def test_the_object_that_someone_stored_since_gets_none_of_our_tags() -> None:
     assert asked[-1].method == "HEAD"
 
 
-def test_5_10_tags_that_cannot_be_read_fail_the_copy_before_it_begins() -> None:
+def test_tags_that_cannot_be_read_fail_the_copy_before_it_begins() -> None:
     with pytest.raises(S3Refused):
         asyncio.run(copy_large(found(SIZE), error(403, "AccessDenied")))
     with pytest.raises(S3Error, match="tags"):
         asyncio.run(copy_large(found(SIZE, x_amz_tagging_count="2"), TAGS))
 
 
-def test_5_10_a_refusal_that_is_not_about_the_size_stays_what_it_was() -> None:
+def test_a_refusal_that_is_not_about_the_size_stays_what_it_was() -> None:
     with pytest.raises(S3Error, match="InvalidRequest"):
         asyncio.run(copy_large(found(20)))
 
 
-def test_5_10_a_source_that_is_replaced_meanwhile_is_not_mixed_and_the_upload_aborted() -> None:
+def test_a_source_that_is_replaced_meanwhile_is_not_mixed_and_the_upload_aborted() -> None:
     """By the condition on the part, and where the store ignores that, by the look before the end."""
     changed = error(412, "PreconditionFailed")
     for rest in ([changed] * 3, [part, part, part, found(SIZE, "another")]):
@@ -119,7 +119,7 @@ def test_5_10_a_source_that_is_replaced_meanwhile_is_not_mixed_and_the_upload_ab
         ]
 
 
-def test_5_10_parts_that_could_not_be_discarded_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+def test_parts_that_could_not_be_discarded_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     script: list[Step] = [found(SIZE), NO_TAGS, STARTED, *[error(403, "AccessDenied")] * 3, error(403, "AccessDenied")]
     with pytest.raises(S3Refused):
         asyncio.run(copy_large(*script))
@@ -127,7 +127,7 @@ def test_5_10_parts_that_could_not_be_discarded_are_reported(caplog: pytest.LogC
     assert "cost storage" in caplog.text
 
 
-def test_5_3_a_completed_upload_whose_reply_was_lost_is_recognised_by_its_etag() -> None:
+def test_a_completed_upload_whose_reply_was_lost_is_recognised_by_its_etag() -> None:
     etags = [md5(str(number).encode(), usedforsecurity=False).hexdigest() for number in range(3)]
 
     def md5_part(asked: Asked) -> bytes:
@@ -144,7 +144,7 @@ def test_5_3_a_completed_upload_whose_reply_was_lost_is_recognised_by_its_etag()
 
 
 @given(st.integers(1, 5 * 2**40), st.integers(5 * 2**20, 5 * 2**30))
-def test_5_10_parts_cover_the_object_exactly_and_are_at_most_10_000(size_bytes: int, part_size_bytes: int) -> None:
+def test_parts_cover_the_object_exactly_and_are_at_most_10_000(size_bytes: int, part_size_bytes: int) -> None:
     ranges = part_ranges(size_bytes, part_size_bytes)
     assert len(ranges) <= MAX_PARTS == 10_000
     assert ranges[0][0] == 0

@@ -97,7 +97,7 @@ def test_no_patience_means_one_attempt() -> None:
         (409, "BucketNotEmpty", False, Kind.FATAL),
     ],
 )
-def test_5_2_replies_are_classified_by_code_before_status(status: int, code: str, bodiless: bool, kind: Kind) -> None:
+def test_replies_are_classified_by_code_before_status(status: int, code: str, bodiless: bool, kind: Kind) -> None:
     assert kind_of(status, code, bodiless=bodiless) is kind
 
 
@@ -114,7 +114,7 @@ def test_5_2_replies_are_classified_by_code_before_status(status: int, code: str
         ("-1", "-1", 0),
     ],
 )
-def test_5_2_retry_after_in_all_its_forms(header: str, amz_header: str, seconds: float) -> None:
+def test_retry_after_in_all_its_forms(header: str, amz_header: str, seconds: float) -> None:
     assert retry_after_seconds(header, amz_header, datetime(2026, 11, 22, 18, tzinfo=UTC)) == seconds
 
 

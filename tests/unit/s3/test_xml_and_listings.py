@@ -1,4 +1,4 @@
-"""Listings and documents: DESIGN.md, section 5, item 8, and what is read and written besides."""
+"""Listings and documents: what is read and what is written."""
 
 from __future__ import annotations
 
@@ -46,31 +46,31 @@ async def listed(*script: Step, **config: Any) -> tuple[list[str], list[str]]:
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), max_size=5))
-def test_5_8_any_key_survives_an_encoded_listing(keys: list[str]) -> None:
+def test_any_key_survives_an_encoded_listing(keys: list[str]) -> None:
     assert [item.key for item in xml_listings.read_list_page(page(*keys)).objects] == keys
 
 
-def test_5_8_bytes_that_are_not_utf_8_survive_too() -> None:
+def test_bytes_that_are_not_utf_8_survive_too() -> None:
     assert xml_listings.read_list_page(page("a\udcffb")).objects[0].key == "a\udcffb"
 
 
-def test_5_8_a_listing_that_is_not_encoded_is_taken_as_it_is() -> None:
+def test_a_listing_that_is_not_encoded_is_taken_as_it_is() -> None:
     assert xml_listings.read_list_page(page("a+b%41", encoded=False)).objects[0].key == "a+b%41"
 
 
-def test_5_8_pages_are_followed_by_their_tokens_with_the_encoding_asked_for() -> None:
+def test_pages_are_followed_by_their_tokens_with_the_encoding_asked_for() -> None:
     keys, targets = asyncio.run(listed(reply(200, page("a", "b", token="t/1+")), reply(200, page("c"))))
     assert keys == ["a", "b", "c"]
     assert targets[0] == "/b/?encoding-type=url&list-type=2&max-keys=1000&prefix=image%2F"
     assert "continuation-token=t%2F1%2B" in targets[1]
 
 
-def test_5_8_only_is_truncated_says_whether_there_is_more() -> None:
+def test_only_is_truncated_says_whether_there_is_more() -> None:
     keys, _ = asyncio.run(listed(reply(200, page(token="t1")), reply(200, page("a", token="t2", truncated=False))))
     assert keys == ["a"]
 
 
-def test_5_8_a_token_that_repeats_ends_the_listing_with_an_error() -> None:
+def test_a_token_that_repeats_ends_the_listing_with_an_error() -> None:
     pages = [reply(200, page("a", token="t1")), reply(200, page("b", token="t2")), reply(200, page("a", token="t1"))]
     with pytest.raises(S3Malformed, match="repeats"):
         asyncio.run(listed(*pages))
@@ -89,7 +89,7 @@ def test_5_8_a_token_that_repeats_ends_the_listing_with_an_error() -> None:
         b"<html><body>hello</body></html>",
     ],
 )
-def test_5_8_a_damaged_listing_is_never_an_empty_one(body: bytes) -> None:
+def test_a_damaged_listing_is_never_an_empty_one(body: bytes) -> None:
     with pytest.raises(S3Malformed):
         asyncio.run(listed(reply(200, body), retry_seconds=0))
     assert asyncio.run(listed(reply(200, body), reply(200, page("a"))))[0] == ["a"]
@@ -103,18 +103,18 @@ def test_5_8_a_damaged_listing_is_never_an_empty_one(body: bytes) -> None:
         (error(503, "SlowDown"), S3Busy),
     ],
 )
-def test_5_8_a_failed_listing_is_never_an_empty_one(failure: bytes, kind: type[Exception]) -> None:
+def test_a_failed_listing_is_never_an_empty_one(failure: bytes, kind: type[Exception]) -> None:
     with pytest.raises(kind):
         asyncio.run(listed(reply(200, page("a", token="t1")), failure, retry_seconds=0))
 
 
-def test_5_8_a_listing_goes_on_after_a_connection_broke() -> None:
+def test_a_listing_goes_on_after_a_connection_broke() -> None:
     keys, _ = asyncio.run(listed(reply(200, page("a", token="t1")), Cut(page("b")[:50]), reply(200, page("b"))))
     assert keys == ["a", "b"]
 
 
 @pytest.mark.parametrize("written", ["k&#1;+", "k&#x1;+", "k\ufffe+"])
-def test_5_8_a_token_with_characters_that_xml_cannot_carry_is_returned_as_it_is_meant(written: str) -> None:
+def test_a_token_with_characters_that_xml_cannot_carry_is_returned_as_it_is_meant(written: str) -> None:
     """Ceph's token is the last key of the page, not encoded."""
     body = page("a", token="TOKEN").replace(b"TOKEN", written.encode())
     meant = written.replace("&#1;", "\x01").replace("&#x1;", "\x01")

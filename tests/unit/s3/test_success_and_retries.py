@@ -1,4 +1,4 @@
-"""DESIGN.md, section 5: success, what is tried again, and unknown outcomes (items 1, 2 and 3)."""
+"""What counts as success, what is tried again, and outcomes that nobody knows."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("code", ["InternalError", "SlowDown", "ServiceUnavailable"])
-def test_5_1_a_200_with_an_error_document_is_a_failure_and_tried_again(code: str) -> None:
+def test_a_200_with_an_error_document_is_a_failure_and_tried_again(code: str) -> None:
     assert asyncio.run(copy_against(reply(200, error_document(code)), copied())) == (ETAG, 2)
 
 
-def test_5_1_a_200_with_leading_whitespace_counts() -> None:
+def test_a_200_with_leading_whitespace_counts() -> None:
     assert asyncio.run(copy_against(reply(200, b" \r\n\n" + copy_document()))) == (ETAG, 1)
     split = copy_document().replace(b"?>\n", b"?>" + b" " * 5000)  # AWS's way to keep a long copy alive
     assert asyncio.run(copy_against(reply(200, split))) == (ETAG, 1)
@@ -71,11 +71,11 @@ def test_5_1_a_200_with_leading_whitespace_counts() -> None:
         b'<!DOCTYPE x [<!ENTITY e "v">]>' + copy_document(),
     ],
 )
-def test_5_1_a_200_that_is_not_a_complete_result_is_tried_again(body: bytes) -> None:
+def test_a_200_that_is_not_a_complete_result_is_tried_again(body: bytes) -> None:
     assert asyncio.run(copy_against(reply(200, body), copied())) == (ETAG, 2)
 
 
-def test_5_1_a_200_that_stays_malformed_is_reported_as_that() -> None:
+def test_a_200_that_stays_malformed_is_reported_as_that() -> None:
     with pytest.raises(S3Malformed, match="not well-formed") as caught:
         asyncio.run(copy_against(reply(200, copy_document()[:-1]), retry_seconds=0))
     assert "S3_ENDPOINT_URL" in caught.value.hint
@@ -85,13 +85,13 @@ def test_5_1_a_200_that_stays_malformed_is_reported_as_that() -> None:
     ("code", "kind"),
     [("AccessDenied", S3Refused), ("NoSuchKey", ObjectMissing), ("NoSuchBucket", BucketMissing)],
 )
-def test_5_1_a_fatal_code_within_a_200_stays_fatal(code: str, kind: type[S3Error]) -> None:
+def test_a_fatal_code_within_a_200_stays_fatal(code: str, kind: type[S3Error]) -> None:
     with pytest.raises(kind, match=f"CopyObject {SOURCE} to {TARGET}: {code}.*REQ1") as caught:
         asyncio.run(copy_against(reply(200, error_document(code))))
     assert caught.value.code == code
 
 
-def test_5_1_progress_within_the_result_and_an_etag_without_quotes_are_ceph_and_fine() -> None:
+def test_progress_within_the_result_and_an_etag_without_quotes_are_ceph_and_fine() -> None:
     body = f"<CopyObjectResult><Progress>7</Progress><Progress>9</Progress><ETag>{ETAG}</ETag></CopyObjectResult>"
     assert asyncio.run(copy_against(reply(200, body.encode()))) == (ETAG, 1)
 
@@ -116,7 +116,7 @@ def test_5_1_progress_within_the_result_and_an_etag_without_quotes_are_ceph_and_
         error(409, "ConditionalRequestConflict"),
     ],
 )
-def test_5_2_what_passes_is_tried_again(failure: Step) -> None:
+def test_what_passes_is_tried_again(failure: Step) -> None:
     assert asyncio.run(copy_against(failure, copied())) == (ETAG, 2)
 
 
@@ -124,12 +124,12 @@ def test_5_2_what_passes_is_tried_again(failure: Step) -> None:
     "failure",
     [error(403, "AccessDenied"), error(404, "NoSuchBucket"), error(400, "InvalidArgument"), reply(501), reply(404)],
 )
-def test_5_2_what_does_not_pass_is_not_tried_again(failure: Step) -> None:
+def test_what_does_not_pass_is_not_tried_again(failure: Step) -> None:
     with pytest.raises(S3Error):
         asyncio.run(copy_against(failure))
 
 
-def test_5_2_a_skewed_clock_is_set_from_the_reply_and_the_request_signed_again(
+def test_a_skewed_clock_is_set_from_the_reply_and_the_request_signed_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     there = datetime.now(UTC) + timedelta(hours=5)
@@ -149,7 +149,7 @@ def test_5_2_a_skewed_clock_is_set_from_the_reply_and_the_request_signed_again(
     assert "clock" in caplog.text
 
 
-def test_5_2_a_clock_that_stays_skewed_is_an_error() -> None:
+def test_a_clock_that_stays_skewed_is_an_error() -> None:
     refusal = error(403, "RequestTimeTooSkewed", date=format_datetime(datetime.now(UTC), usegmt=True))
     with pytest.raises(S3Refused, match="RequestTimeTooSkewed") as caught:
         asyncio.run(copy_against(refusal, refusal))
@@ -157,7 +157,7 @@ def test_5_2_a_clock_that_stays_skewed_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("retry_after", "1"), ("x_amz_retry_after", "1000")])
-def test_5_2_retry_after_is_waited_for(name: str, value: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_retry_after_is_waited_for(name: str, value: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "sketch_migrate.s3")
 
     async def scenario() -> float:
@@ -170,7 +170,7 @@ def test_5_2_retry_after_is_waited_for(name: str, value: str, caplog: pytest.Log
     assert "trying again in 1." in caplog.text
 
 
-def test_5_2_pacing_never_gives_an_object_up_while_others_get_through(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pacing_never_gives_an_object_up_while_others_get_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """One object is throttled for three times the retry time; copies of another one succeed meanwhile."""
     monkeypatch.setattr("random.random", lambda: 0.0)  # each pause is the 50 ms that the store asks for
     refusals = 0
@@ -195,7 +195,7 @@ def test_5_2_pacing_never_gives_an_object_up_while_others_get_through(monkeypatc
     asyncio.run(scenario())
 
 
-def test_5_2_a_store_that_only_throttles_is_given_up_after_the_retry_time() -> None:
+def test_a_store_that_only_throttles_is_given_up_after_the_retry_time() -> None:
     async def scenario() -> None:
         async with scripted() as server, client_of(server.url, retry_seconds=0.3) as client:
             server.script.extend([error(503, "SlowDown")] * 1000)
@@ -207,7 +207,7 @@ def test_5_2_a_store_that_only_throttles_is_given_up_after_the_retry_time() -> N
     asyncio.run(scenario())
 
 
-def test_5_2_one_object_that_always_fails_does_not_live_on_the_success_of_others() -> None:
+def test_one_object_that_always_fails_does_not_live_on_the_success_of_others() -> None:
     def answer(asked: Asked) -> bytes:
         return error(500, "InternalError") if "broken" in asked.target else copied()
 
@@ -223,7 +223,7 @@ def test_5_2_one_object_that_always_fails_does_not_live_on_the_success_of_others
     asyncio.run(scenario())
 
 
-def test_5_2_to_stop_retrying_ends_the_waits_at_once_with_the_last_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_to_stop_retrying_ends_the_waits_at_once_with_the_last_error(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with (
             scripted(error(503, "SlowDown", retry_after="200")) as server,
@@ -246,11 +246,11 @@ def test_5_2_to_stop_retrying_ends_the_waits_at_once_with_the_last_error(monkeyp
 # 3: an unknown outcome
 
 
-def test_5_3_a_time_out_is_an_unknown_outcome_and_copied_again() -> None:
+def test_a_time_out_is_an_unknown_outcome_and_copied_again() -> None:
     assert asyncio.run(copy_against(Hang(), copied(), timeout_seconds=0.2)) == (ETAG, 2)
 
 
-def test_5_3_silence_in_the_middle_of_a_reply_is_a_time_out_too() -> None:
+def test_silence_in_the_middle_of_a_reply_is_a_time_out_too() -> None:
     def begin(asked: Asked) -> bytes:
         del asked
         return copied()[:-10]  # and nothing more, with the connection open
@@ -258,12 +258,12 @@ def test_5_3_silence_in_the_middle_of_a_reply_is_a_time_out_too() -> None:
     assert asyncio.run(copy_against(begin, copied(), timeout_seconds=0.2)) == (ETAG, 2)
 
 
-def test_5_3_a_store_that_never_answers_is_unreachable() -> None:
+def test_a_store_that_never_answers_is_unreachable() -> None:
     with pytest.raises(S3Unreachable, match="did not answer in time"):
         asyncio.run(copy_against(Hang(), timeout_seconds=0.1, retry_seconds=0))
 
 
-def test_5_3_a_412_after_a_lost_reply_is_our_own_write_if_the_bytes_are_ours() -> None:
+def test_a_412_after_a_lost_reply_is_our_own_write_if_the_bytes_are_ours() -> None:
     async def scenario(there: bytes) -> str:
         script: list[Step] = [Cut(), error(412, "PreconditionFailed"), found(len(there))]
         if len(there) == len(b"mine"):
@@ -277,7 +277,7 @@ def test_5_3_a_412_after_a_lost_reply_is_our_own_write_if_the_bytes_are_ours() -
             asyncio.run(scenario(theirs))
 
 
-def test_5_3_a_412_at_the_first_attempt_is_someone_elses() -> None:
+def test_a_412_at_the_first_attempt_is_someone_elses() -> None:
     async def scenario() -> None:
         async with scripted(error(412, "PreconditionFailed")) as server, client_of(server.url) as client:
             await client.put(TARGET, b"mine", {"If-None-Match": "*"})

@@ -1,4 +1,4 @@
-"""DESIGN.md, section 5: connections, credentials and regions (items 4, 5 and 6). The others are beside this file."""
+"""Connections that servers close, credentials that expire, regions that turn out to be others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.unit.s3.scripted import (
 # 4: idle connections and DNS
 
 
-def test_5_4_connections_are_kept_and_the_last_one_used_is_taken_first() -> None:
+def test_connections_are_kept_and_the_last_one_used_is_taken_first() -> None:
     async def scenario() -> list[int]:
         async with scripted(*[copied()] * 6) as server, client_of(server.url) as client:
             await asyncio.gather(client.copy(SOURCE, TARGET), client.copy(SOURCE, TARGET))
@@ -55,7 +55,7 @@ def test_5_4_connections_are_kept_and_the_last_one_used_is_taken_first() -> None
         (b"HTTP/1.0 404 Not Found\r\n\r\n", 2),
     ],
 )
-def test_5_4_a_head_of_nothing_keeps_its_connection_unless_it_is_said_to_end(told: bytes, connections: int) -> None:
+def test_a_head_of_nothing_keeps_its_connection_unless_it_is_said_to_end(told: bytes, connections: int) -> None:
     async def scenario() -> int:
         async with scripted(told, told) as server, client_of(server.url) as client:
             for _ in range(2):
@@ -66,7 +66,7 @@ def test_5_4_a_head_of_nothing_keeps_its_connection_unless_it_is_said_to_end(tol
     assert asyncio.run(scenario()) == connections
 
 
-def test_5_4_a_stale_connection_is_replaced_by_a_fresh_one_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stale_connection_is_replaced_by_a_fresh_one_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sketch_migrate.s3.retry.Patience.pause_seconds", lambda *_: pytest.fail("it waited"))
 
     async def scenario() -> list[int]:
@@ -79,7 +79,7 @@ def test_5_4_a_stale_connection_is_replaced_by_a_fresh_one_at_once(monkeypatch: 
     assert asyncio.run(scenario())[-1] == 2  # a third connection, although another idle one was there
 
 
-def test_5_4_idle_connections_are_closed_before_the_server_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_connections_are_closed_before_the_server_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "IDLE_SECONDS", 0.05)
     monkeypatch.setattr(transport, "SWEEP_SECONDS", 0.02)
 
@@ -93,11 +93,11 @@ def test_5_4_idle_connections_are_closed_before_the_server_does_it(monkeypatch: 
     assert asyncio.run(scenario()) == 2
 
 
-def test_5_4_an_idle_time_below_the_usual_five_seconds() -> None:
+def test_an_idle_time_below_the_usual_five_seconds() -> None:
     assert transport.IDLE_SECONDS + transport.SWEEP_SECONDS <= 5
 
 
-def test_5_4_the_name_is_resolved_anew_for_a_new_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_is_resolved_anew_for_a_new_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """The store moves: its name points to another address after the first connection broke."""
     resolve = socket.getaddrinfo
     addresses: list[tuple[str, int]] = []
@@ -123,7 +123,7 @@ def test_5_4_the_name_is_resolved_anew_for_a_new_connection(monkeypatch: pytest.
     assert asyncio.run(scenario()) == (2, 1)
 
 
-def test_5_4_a_server_that_closes_after_each_reply_is_served_well() -> None:
+def test_a_server_that_closes_after_each_reply_is_served_well() -> None:
     async def scenario() -> int:
         async with (
             scripted(reply(200, copy_document(), connection="close"), copied()) as server,
@@ -139,7 +139,7 @@ def test_5_4_a_server_that_closes_after_each_reply_is_served_well() -> None:
 # 5: credentials that expire
 
 
-def test_5_5_expired_credentials_are_refreshed_once_for_all_and_the_requests_sent_again() -> None:
+def test_expired_credentials_are_refreshed_once_for_all_and_the_requests_sent_again() -> None:
     loaded: list[Credentials] = []
 
     def load() -> Credentials:
@@ -159,7 +159,7 @@ def test_5_5_expired_credentials_are_refreshed_once_for_all_and_the_requests_sen
     assert len(loaded) == 2
 
 
-def test_5_5_credentials_are_renewed_ahead_of_their_expiry(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_are_renewed_ahead_of_their_expiry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sketch_migrate.s3.credentials.CHECK_SECONDS", 0.0)
     tokens = iter(range(100))
 
@@ -174,13 +174,13 @@ def test_5_5_credentials_are_renewed_ahead_of_their_expiry(monkeypatch: pytest.M
     assert first != second
 
 
-def test_5_5_static_credentials_that_expire_are_an_error_that_says_what_to_do() -> None:
+def test_static_credentials_that_expire_are_an_error_that_says_what_to_do() -> None:
     with pytest.raises(CredentialsError, match="expired") as caught:
         asyncio.run(copy_against(error(400, "ExpiredToken")))
     assert "profile" in caught.value.hint
 
 
-def test_5_5_a_refresh_that_brings_the_same_credentials_is_an_error() -> None:
+def test_a_refresh_that_brings_the_same_credentials_is_an_error() -> None:
     async def scenario() -> None:
         source = CredentialSource(lambda: Credentials("A", "s", "t"), renewable=True)
         async with scripted(error(400, "ExpiredToken")) as server, client_of(server.url, source) as client:
@@ -190,7 +190,7 @@ def test_5_5_a_refresh_that_brings_the_same_credentials_is_an_error() -> None:
         asyncio.run(scenario())
 
 
-def test_5_5_a_head_that_is_refused_finds_out_that_the_token_expired() -> None:
+def test_a_head_that_is_refused_finds_out_that_the_token_expired() -> None:
     """A reply to HEAD names no code; the object's first byte is asked for instead."""
     tokens = iter(range(100))
 
@@ -217,7 +217,7 @@ def test_5_5_a_head_that_is_refused_finds_out_that_the_token_expired() -> None:
         error(307, "TemporaryRedirect", x_amz_bucket_region="eu-central-1"),
     ],
 )
-def test_5_6_the_region_named_is_followed_once_remembered_and_told(
+def test_the_region_named_is_followed_once_remembered_and_told(
     redirect: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> list[str]:
@@ -231,7 +231,7 @@ def test_5_6_the_region_named_is_followed_once_remembered_and_told(
     assert "S3_REGION=eu-central-1" in caplog.text
 
 
-def test_5_6_many_requests_redirected_at_once_all_arrive(caplog: pytest.LogCaptureFixture) -> None:
+def test_many_requests_redirected_at_once_all_arrive(caplog: pytest.LogCaptureFixture) -> None:
     def answer(asked: Asked) -> bytes:
         if "/us-east-1/" in asked.headers["authorization"]:
             return error(301, "PermanentRedirect", x_amz_bucket_region="eu-central-1")
@@ -245,7 +245,7 @@ def test_5_6_many_requests_redirected_at_once_all_arrive(caplog: pytest.LogCaptu
     assert len(caplog.records) == 1
 
 
-def test_5_6_a_head_learns_the_region_from_the_header() -> None:
+def test_a_head_learns_the_region_from_the_header() -> None:
     async def scenario() -> int:
         script = [reply(400, x_amz_bucket_region="eu-west-1"), found(3)]
         async with scripted(*script) as server, client_of(server.url) as client:
@@ -254,7 +254,7 @@ def test_5_6_a_head_learns_the_region_from_the_header() -> None:
     assert asyncio.run(scenario()) == 3
 
 
-def test_5_6_a_head_refused_in_the_right_region_is_explained_all_the_same() -> None:
+def test_a_head_refused_in_the_right_region_is_explained_all_the_same() -> None:
     async def scenario() -> None:
         script = [reply(403, x_amz_bucket_region="us-east-1"), error(403, "SignatureDoesNotMatch")]
         async with scripted(*script) as server, client_of(server.url) as client:
@@ -264,7 +264,7 @@ def test_5_6_a_head_refused_in_the_right_region_is_explained_all_the_same() -> N
         asyncio.run(scenario())
 
 
-def test_5_6_the_host_named_is_followed() -> None:
+def test_the_host_named_is_followed() -> None:
     async def scenario() -> None:
         async with scripted(copied()) as there:
             moved = reply(307, location=f"http://127.0.0.1:{there.port}/production/avatar/a.png")
@@ -284,7 +284,7 @@ def test_5_6_the_host_named_is_followed() -> None:
         [error(301, "PermanentRedirect", x_amz_bucket_region=region) for region in ("a-b-1", "a-b-2")],
     ],
 )
-def test_5_6_a_redirect_without_a_name_or_a_second_one_is_an_error(script: list[bytes]) -> None:
+def test_a_redirect_without_a_name_or_a_second_one_is_an_error(script: list[bytes]) -> None:
     with pytest.raises(S3Refused) as caught:
         asyncio.run(copy_against(*script))
     assert "S3_REGION" in caught.value.hint
