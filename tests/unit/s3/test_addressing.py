@@ -64,9 +64,7 @@ def at(host: str, port: int, prefix: str, *, tls: bool = True, header: str = "")
         ("b-1", "http://[::1]:9000", "auto", at("::1", 9000, "/b-1/", tls=False, header="[::1]:9000")),
     ],
 )
-def test_path_style_and_virtual_host_style(
-    bucket: str, url: str, style: AddressingStyle, expected: Address
-) -> None:
+def test_path_style_and_virtual_host_style(bucket: str, url: str, style: AddressingStyle, expected: Address) -> None:
     assert address_of(bucket, endpoint_url=url, region="eu-west-1", style=style) == expected
 
 
