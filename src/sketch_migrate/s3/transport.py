@@ -96,6 +96,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be usable from now on."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's have its methods, but not the class
+        self.since = self._loop.time()  # or a sweep before its first request would take it for long idle
         self.usable = True
         self._pool.opened(self)
 

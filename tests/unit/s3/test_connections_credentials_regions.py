@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from sketch_migrate.errors import (
     S3Refused,
 )
 from sketch_migrate.s3 import CredentialSource, transport
+from sketch_migrate.s3.addressing import Origin
 from sketch_migrate.s3.sigv4 import Credentials
 from tests.unit.s3.scripted import (
     ETAG,
@@ -91,6 +93,19 @@ def test_idle_connections_are_closed_before_the_server_does_it(monkeypatch: pyte
             return server.connections
 
     assert asyncio.run(scenario()) == 2
+
+
+def test_a_sweep_spares_a_connection_that_was_just_made() -> None:
+    async def scenario() -> bool:
+        async with scripted(copied()) as server:
+            pool = transport.Pool(60, ssl.create_default_context)
+            connection = await pool.connect(Origin("127.0.0.1", server.port, tls=False))
+            connection.sweep(pool.loop.time(), 60)
+            spared = connection.usable
+            await pool.close()
+            return spared
+
+    assert asyncio.run(scenario())
 
 
 def test_an_idle_time_below_the_usual_five_seconds() -> None:
