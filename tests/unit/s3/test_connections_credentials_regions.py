@@ -97,7 +97,7 @@ def test_idle_connections_are_closed_before_the_server_does_it(monkeypatch: pyte
 
 def test_a_sweep_spares_a_connection_that_was_just_made() -> None:
     async def scenario() -> bool:
-        async with scripted(copied()) as server:
+        async with scripted() as server:
             pool = transport.Pool(60, ssl.create_default_context)
             connection = await pool.connect(Origin("127.0.0.1", server.port, tls=False))
             connection.sweep(pool.loop.time(), 60)
