@@ -1,4 +1,7 @@
-"""``rollback``: the database goes back to where it was, row by row, and nothing of the application is touched."""
+"""``rollback``: the database goes back to where it was, row by row, and nothing of the application is touched.
+
+Faults and kills at every point of it: ``tests/fault/test_matrix.py``.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.site import Site, body_of
-from tests.servers import s3_faults as faults
-from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.tool import finish, run_directories
 
@@ -251,44 +252,6 @@ def test_a_run_that_was_killed_anywhere_is_undone(site: Site) -> None:
     back = site.run("rollback -y --all runs")
     assert back.code == 0, back.err
     assert site.database.paths() == {n: image(n) for n in range(1, 401)}
-
-
-# Where the second of four iterations is when the rollback is killed, and how many rows are back then.
-POINTS = {
-    "looking for the legacy objects": 10,
-    "ledger written, UPDATE not sent": 10,
-    "UPDATE done, COMMIT not sent": 10,
-    "COMMIT done, and nobody told": 20,
-}
-
-
-@pytest.mark.parametrize("point", POINTS)
-def test_a_rollback_that_is_killed_at_a_named_point_is_gone_on_with(site: Site, point: str) -> None:
-    run = migrated(site)
-    update = r"^\s*UPDATE"
-    with S3FaultProxy(site.store.endpoint_url) as s3, PostgresFaultProxy(site.database.port) as postgres:
-        match point:
-            case "looking for the legacy objects":
-                in_the_run = 1 + 10  # one is of the checks before it
-                s3.on(faults.stall(), operation="head", skip=in_the_run)
-            case "ledger written, UPDATE not sent":
-                postgres.stall_at(update, skip=1)
-            case "UPDATE done, COMMIT not sent":
-                postgres.stall_at("^COMMIT", after=update, skip=1)
-            case "COMMIT done, and nobody told":
-                postgres.stall_at("^COMMIT", after=update, skip=1, after_server=True)
-        through = site.at(database=site.database.via(postgres.port), store=site.store.via(s3.endpoint_url))
-        process = through.start(f"rollback -y -p 1 -b 10 {run}")
-        (s3 if "legacy" in point else postgres).wait_for_hit("stall")
-        process.kill()
-        assert finish(process).code == -signal.SIGKILL
-        back = {n for n, path in site.database.paths().items() if path == image(n)}
-        assert len(back) == POINTS[point]
-        assert back == set(range(41 - len(back), 41)), "the newest flips are undone first"
-        s3.release()
-        postgres.release()
-    assert site.run("rollback -y", str(run)).code == 0
-    assert site.database.paths() == {n: image(n) for n in range(1, 41)}
 
 
 def test_a_stop_is_gone_on_with(site: Site) -> None:

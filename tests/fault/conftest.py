@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fault.promises import World, make_world
+from tests.fault.scenes import Theatre
+from tests.fault.stage import Stage
 from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 from tests.servers.s3_fault_proxy import S3FaultProxy
+from tests.servers.stores import fresh_buckets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from sketch_migrate.demo.servers import PostgresServer
     from tests.servers.databases import Database
-    from tests.servers.stores import Store
+    from tests.servers.stores import Store, StoreServer
 
 
 @pytest.fixture
@@ -36,3 +40,26 @@ def postgres_proxy(database: Database) -> Iterator[PostgresFaultProxy]:
     """A proxy in front of the world's database."""
     with PostgresFaultProxy(database.port) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="module")
+def theatre(
+    postgres: PostgresServer, rclone: StoreServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Theatre]:
+    """Scenes for each command, made once for a module."""
+    with fresh_buckets(rclone) as store:
+        yield Theatre(postgres, store, tmp_path_factory.mktemp("theatre"))
+
+
+@pytest.fixture
+def stage(
+    request: pytest.FixtureRequest,
+    theatre: Theatre,
+    database: Database,
+    postgres_proxy: PostgresFaultProxy,
+    tmp_path: Path,
+) -> Iterator[Stage]:
+    """The scene of the command that a test names, set up in a fresh database."""
+    scene = theatre.scene(request.param, database, tmp_path)
+    with S3FaultProxy(scene.world.store.endpoint_url) as s3:
+        yield Stage(scene, s3, postgres_proxy)

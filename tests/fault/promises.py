@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from tests import tool
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tests.servers.databases import Database
@@ -28,16 +29,26 @@ ROWS = 60
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What was there before the tool came: rows as (path, owner), and the MD5 of every object's bytes."""
+    """What was there before the tool came: rows as (path, owner), and the MD5 of every object's bytes.
+
+    ``stale`` are the production objects that a repair may replace by what legacy holds.
+    """
 
     rows: dict[int, tuple[str | None, str]]
     legacy: dict[str, str]
     production: dict[str, str]
+    stale: frozenset[str] = frozenset()
 
     @property
     def legacy_paths(self) -> dict[int, str]:
         """The rows that are to be migrated."""
         return {key: path for key, (path, _) in self.rows.items() if path is not None and path.startswith(LEGACY)}
+
+    def overlaid(self, rows: Mapping[int, str | None], production: Mapping[str, str]) -> Before:
+        """Return this as if the application's rows (None: deleted) and objects had always been there: they stay too."""
+        kept = {key: row for key, row in self.rows.items() if key not in rows}
+        written = {key: (path, self.rows.get(key, (None, ""))[1]) for key, path in rows.items() if path is not None}
+        return replace(self, rows=kept | written, production=self.production | dict(production))
 
 
 def production_path(path: str) -> str:
@@ -74,7 +85,8 @@ def check_promises(database: Database, store: Store, before: Before) -> int:
         flipped += 1
     copies = {production_path(key): content for key, content in before.legacy.items()}
     for name, content in production.items():
-        assert content == before.production.get(name, copies.get(name)), (
+        as_it_was = content == before.production.get(name, copies.get(name))
+        assert as_it_was or (name in before.stale and content == copies[name]), (
             f"production object {name} is neither as it was nor a copy"
         )
     assert production.keys() >= before.production.keys(), "production objects are gone"
@@ -86,17 +98,36 @@ def check_finished(database: Database, store: Store, before: Before) -> None:
     assert check_promises(database, store, before) == len(before.legacy_paths)
 
 
-def check_ledgers(database: Database, before: Before, runs: Path) -> None:
-    """Check that some run's ledger names every row that was flipped, with its old and its new path."""
+def check_set_back(database: Database, store: Store, before: Before) -> None:
+    """Check the state in which an undisturbed rollback ends: every row is as it was, and all promises hold."""
+    assert check_promises(database, store, before) == 0
+    assert rows_of(database) == before.rows
+
+
+def check_repaired(database: Database, store: Store, before: Before) -> None:
+    """Check the state in which an undisturbed repair ends: migrated, and nothing that a row names is stale."""
+    check_finished(database, store, before)
+    production = content_of(store, store.production_bucket)
+    named = {path for path in database.paths().values() if path in before.stale}
+    assert named, "no row names a stale object: nothing is proved"
+    for name in named:
+        assert production[name] == before.legacy[LEGACY + name.removeprefix(PRODUCTION)], f"{name} is stale"
+
+
+def check_ledgers(database: Database, before: Before, runs: Path, *, undone: bool = False) -> None:
+    """Check that some run's ledger names every row that was flipped, with its old and its new path.
+
+    With ``undone``, that it names every row that was set back: all had been flipped.
+    """
     recorded: set[tuple[int, str, str]] = set()
     for file in runs.glob("*/ledger.sqlite"):
         with closing(sqlite3.connect(file)) as ledger:
             if ledger.execute("SELECT 1 FROM sqlite_master WHERE name = 'flip'").fetchone():
                 recorded.update(ledger.execute("SELECT key, old_path, new_path FROM flip"))
     paths = database.paths()
-    for key, old_path in before.legacy_paths.items():
-        new_path = paths[key]
-        assert new_path == old_path or (key, old_path, new_path) in recorded, f"the flip of row {key} is in no ledger"
+    for key, legacy_path in before.legacy_paths.items():
+        old_path, new_path = production_path(legacy_path) if undone else legacy_path, paths[key]
+        assert new_path == old_path or (key, old_path, new_path) in recorded, f"row {key} was changed unrecorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +153,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A database and a store of the test's own, what was in them, and the folder in which the tool runs."""
+    """A database and a store of the test's own, what was in them, and the folder in which the tool runs.
+
+    ``environ`` is what the tool's process gets besides the settings.
+    """
 
     database: Database
     store: Store
     before: Before
     cwd: Path
+    environ: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def runs(self) -> Path:
@@ -135,31 +170,44 @@ class World:
         return self.cwd / "runs"
 
     def start(
-        self, *flags: str, database: Database | None = None, store: Store | None = None, **settings: object
+        self,
+        *flags: str,
+        command: Sequence[str] = (),
+        database: Database | None = None,
+        store: Store | None = None,
+        **settings: object,
     ) -> subprocess.Popen[str]:
-        """Start a migration: small iterations, JSON; ``settings`` are named as in ``lib/config.py``, in lower case.
+        """Start a migration, or a ``command``: small iterations, JSON.
 
-        ``database`` and ``store`` are ways to reach ours by a proxy.
+        ``database`` and ``store`` are ways to reach ours by a proxy; ``settings`` are named as in ``lib/config.py``, in
+        lower case.
         """
-        environ = {
+        environment = {
             **(database or self.database).environ(),
             **(store or self.store).environ(),
             **{f"SKETCH_{name.upper()}": str(value) for name, value in settings.items()},
+            **self.environ,
         }
-        return tool.start("-y", "--json", "-p", "2", "-b", "20", *flags, environ=environ, cwd=self.cwd)
+        return tool.start(*command, "-y", "--json", "-p", "2", "-b", "20", *flags, environ=environment, cwd=self.cwd)
 
     def finish(self, process: subprocess.Popen[str], *, timeout_seconds: float = 60) -> Run:
-        """Wait for a migration. It never shows a traceback."""
+        """Wait for a migration. It never shows a traceback, nor what a library has to say at its end."""
         done = tool.finish(process, timeout_seconds=timeout_seconds)
         assert "Traceback" not in done.err, done.err
+        assert "leaked" not in done.err, done.err
         assert done.out, done.err
         return Run(done.code, json.loads(done.out), done.err)
 
     def migrate(
-        self, *flags: str, database: Database | None = None, store: Store | None = None, **settings: object
+        self,
+        *flags: str,
+        command: Sequence[str] = (),
+        database: Database | None = None,
+        store: Store | None = None,
+        **settings: object,
     ) -> Run:
-        """Run a migration to its end."""
-        return self.finish(self.start(*flags, database=database, store=store, **settings))
+        """Run a migration, or a ``command``, to its end."""
+        return self.finish(self.start(*flags, command=command, database=database, store=store, **settings))
 
     def check_promises(self) -> int:
         """Check what holds at any moment, the ledgers included; return how many rows have been flipped."""
@@ -191,10 +239,11 @@ def make_world(database: Database, store: Store, cwd: Path, *, legacy_rows: int 
     production = {path: f"png of {path}".encode() for path in done} | {production_path(halfway): legacy[halfway]}
     store.put_all(store.legacy_bucket, legacy)
     store.put_all(store.production_bucket, production)
-    before = Before(rows_of(database), _digests(legacy), _digests(production))
+    before = Before(rows_of(database), digests(legacy), digests(production))
     assert content_of(store, store.legacy_bucket) == before.legacy  # its ETags are what we take them for
     return World(database, store, before, cwd)
 
 
-def _digests(bodies: dict[str, bytes]) -> dict[str, str]:
+def digests(bodies: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the MD5 of each body, as ``content_of`` does."""
     return {key: md5(body, usedforsecurity=False).hexdigest() for key, body in bodies.items()}

@@ -1,4 +1,7 @@
-"""The store, or the way to it, fails: nothing is lost, and the counts stay exact."""
+"""The store, or the way to it, fails for long: nothing is lost, and the counts stay exact.
+
+Faults that pass, in every command and at every point: ``test_matrix``.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,6 @@ if TYPE_CHECKING:
     from tests.servers.http1 import S3Request
     from tests.servers.s3_fault_proxy import S3FaultProxy
     from tests.servers.stores import Store
-
-TIMES = 25
-"""How many requests a passing fault strikes: more than an iteration, fewer than a run has."""
 
 PASSING: dict[str, faults.Fault] = {
     "503": faults.status(503),
@@ -40,40 +40,11 @@ PASSING_ON_COPY: dict[str, faults.Fault] = PASSING | {
     "empty reply": faults.empty_200(),
     "empty reply after it was done": faults.empty_200(forwarded=True),
 }
-# A reply to HEAD has no body that could be wrong.
-PASSING_FAULTS = [("head", name) for name in PASSING] + [("copy", name) for name in PASSING_ON_COPY]
 
 
 def in_the_run(world: World) -> Callable[[S3Request], bool]:
     """Choose requests for what the run brings into production, not those of the checks before it."""
     return lambda request: request.bucket == world.store.production_bucket and "/done-" not in request.key
-
-
-@pytest.mark.parametrize(("operation", "name"), PASSING_FAULTS)
-def test_a_fault_that_passes_costs_nothing(world: World, s3_proxy: S3FaultProxy, operation: str, name: str) -> None:
-    fault = PASSING_ON_COPY[name]
-    s3_proxy.on(fault, operation=operation, times=TIMES, when=in_the_run(world))
-    run = world.migrate(store=world.store.via(s3_proxy.endpoint_url))
-    assert s3_proxy.hits[fault.name] == TIMES
-    assert run.code == 0, run.err
-    assert run.outcomes == {"migrated": ROWS}
-    world.check_finished()
-
-
-@pytest.mark.parametrize("operation", ["head", "copy"])
-@pytest.mark.parametrize("after_server", [False, True])
-def test_silence_is_noticed_and_asked_again(
-    world: World, s3_proxy: S3FaultProxy, operation: str, *, after_server: bool
-) -> None:
-    fault = faults.stall(after_server=after_server)
-    s3_proxy.on(fault, operation=operation, times=TIMES, when=in_the_run(world))
-    run = world.migrate(store=world.store.via(s3_proxy.endpoint_url), s3_timeout_seconds=1)
-    assert s3_proxy.hits["stall"] == TIMES
-    assert run.code == 0, run.err
-    assert run.outcomes == {"migrated": ROWS}
-    world.check_finished()
-    s3_proxy.release()  # the late requests arrive now, and change nothing
-    world.check_finished()
 
 
 @pytest.mark.parametrize("operation", ["head", "copy"])

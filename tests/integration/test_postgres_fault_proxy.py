@@ -172,3 +172,26 @@ def test_a_hook_acts_before_the_statement(
     flip = connection.execute("UPDATE avatars SET path = 'avatar/a.png' WHERE path = 'image/a.png' RETURNING id")
     assert flip.fetchall() == []
     assert database.paths() == {1: "application"}
+
+
+def test_something_is_done_before_the_server_knows_and_before_the_client_does(
+    database: Database, proxy: PostgresFaultProxy, connection: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    seen: list[object] = []
+    proxy.act_at("^COMMIT", lambda: seen.append(database.paths()[1]), after="UPDATE")
+    proxy.act_at("^COMMIT", lambda: seen.append(database.paths()[1]), after="UPDATE", after_server=True)
+    for path in ("avatar/first", "avatar/second"):
+        connection.execute(FLIP, [path])
+        connection.commit()
+    assert seen == ["image/a.png", "avatar/second"]
+    assert proxy.hits == {"act": 1, "act_after": 1}
+
+
+def test_who_is_cut_off_by_what_is_done_never_learns_that_it_was_committed(
+    database: Database, proxy: PostgresFaultProxy, connection: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    proxy.act_at("^COMMIT", proxy.cut_all, after_server=True)
+    connection.execute(FLIP, ["avatar/new"])
+    with pytest.raises(psycopg.OperationalError):
+        connection.commit()
+    assert database.paths() == {1: "avatar/new"}

@@ -25,11 +25,12 @@ When: TypeAlias = Literal["before", "reply_lost"]
 class _Rule:
     """Which running statement a fault befalls. The names of faults are those in ``hits``."""
 
-    name: Literal["cut", "reply_lost", "stall", "reply_stalls"]
+    name: Literal["cut", "reply_lost", "stall", "reply_stalls", "act", "act_after"]
     pattern: re.Pattern[str]
     after: re.Pattern[str]
     skip: int
     times: int | None
+    act: Callable[[], object] | None = None
     seen: int = 0
 
     def strikes(self, statement: str, transaction: list[str]) -> bool:
@@ -47,7 +48,7 @@ class PostgresFaultProxy(ProxyThread):
     before it goes to the server, in a thread of its own, so it may use psycopg.
 
     Faults in ``hits``: ``cut`` and ``reply_lost`` at a statement, ``cut_all`` (connections), ``stall`` (times that
-    something had to wait), ``turned_away`` (connections).
+    something had to wait), ``turned_away`` (connections), ``act`` and ``act_after`` (calls).
     """
 
     def __init__(self, port: int) -> None:
@@ -78,6 +79,23 @@ class PostgresFaultProxy(ProxyThread):
         """Keep a statement that matches back until ``release``; with ``after_server``, the reply to it instead."""
         name: Literal["stall", "reply_stalls"] = "reply_stalls" if after_server else "stall"
         self._rules.append(_Rule(name, _compile(pattern), _compile(after), skip, times))
+
+    def act_at(
+        self,
+        pattern: str,
+        act: Callable[[], object],
+        *,
+        after: str = "",
+        skip: int = 0,
+        times: int | None = 1,
+        after_server: bool = False,
+    ) -> None:
+        """Call ``act``, in a thread of its own, before a statement that matches goes to the server.
+
+        With ``after_server`` the server has done it, and the client learns of it when ``act`` has returned.
+        """
+        name: Literal["act", "act_after"] = "act_after" if after_server else "act"
+        self._rules.append(_Rule(name, _compile(pattern), _compile(after), skip, times, act))
 
     def clear(self) -> None:
         """Forget all rules for statements."""
@@ -125,16 +143,24 @@ class PostgresFaultProxy(ProxyThread):
             self._record("stall")
             await flowing.wait()
 
-    async def reach(self, statement: str, transaction: list[str]) -> str:
-        """Do what is to be done before a statement; return the name of the fault that is left for the session."""
+    async def reach(self, statement: str, transaction: list[str]) -> _Rule | None:
+        """Do what is to be done before a statement; return the rule of which something is left for the session."""
         self.statements.append(statement)
         self._record()
         if self.before_statement is not None:
             await asyncio.to_thread(self.before_statement, statement)
-        fault = next((rule.name for rule in self._rules if rule.strikes(statement, transaction)), "")
-        if fault == "stall":
+        rule = next((rule for rule in self._rules if rule.strikes(statement, transaction)), None)
+        if rule is not None and rule.name == "stall":
             await self.hold()
-        return fault
+        if rule is not None and rule.name == "act":
+            await self.call(rule)
+        return rule
+
+    async def call(self, rule: _Rule) -> None:
+        """Do what a rule asks for."""
+        if rule.act is not None:
+            self._record(rule.name)
+            await asyncio.to_thread(rule.act)
 
     async def hold(self) -> None:
         """Wait until ``release``."""
@@ -186,7 +212,8 @@ class _Session:
         self._parsed: dict[bytes, str] = {}
         self._bound: dict[bytes, str] = {}
         self._transaction: list[str] = []
-        self._fault = ""  # what is to happen to the reply
+        self._fault: _Rule | None = None  # what is to happen to the reply
+        self._withheld = b""
 
     async def run(self) -> None:
         """Pass messages both ways until one side leaves."""
@@ -215,13 +242,13 @@ class _Session:
                 if statement.upper().startswith("BEGIN"):
                     self._transaction.clear()
                 self._transaction.append(statement)
-                fault = await self._proxy.reach(statement, self._transaction)
-                if fault == "cut":
-                    self._proxy.did(fault)
+                rule = await self._proxy.reach(statement, self._transaction)
+                if rule is not None and rule.name == "cut":
+                    self._proxy.did(rule.name)
                     self.cut()
                     return
-                if fault.startswith("reply"):
-                    self._fault = fault
+                if rule is not None and rule.name in {"reply_lost", "reply_stalls", "act_after"}:
+                    self._fault = rule
             self._server.write(wire)
             await self._server.drain()
 
@@ -240,16 +267,22 @@ class _Session:
         while True:
             kind, _, wire = await _read_message(self._server_reader)
             await self._proxy.pass_gate()
-            if self._fault == "reply_stalls":
-                self._fault = ""
+            rule = self._fault
+            if rule is not None and rule.name == "reply_stalls":
+                self._fault = None
                 await self._proxy.hold()
-            if self._fault != "reply_lost":
-                self._client.write(wire)
-                await self._client.drain()
-            elif kind == b"Z":  # ReadyForQuery: it is done
-                self._proxy.did("reply_lost")
-                self.cut()
-                return
+            elif rule is not None:
+                self._withheld += wire
+                if kind != b"Z":  # ReadyForQuery: it is done
+                    continue
+                if rule.name == "reply_lost":
+                    self._proxy.did(rule.name)
+                    self.cut()
+                    return
+                await self._proxy.call(rule)
+                wire, self._withheld, self._fault = self._withheld, b"", None
+            self._client.write(wire)
+            await self._client.drain()
 
     def _follow(self, kind: bytes, body: bytes) -> str | None:
         """Keep track of what is parsed and bound; return the text of the statement that this message runs, if any."""

@@ -69,6 +69,7 @@ class S3FaultProxy(ProxyThread):
         self._upstream = (upstream.hostname or "", upstream.port or 80)
         self._dice = random.Random(seed)
         self._rules: list[Rule] = []
+        self._idle: set[asyncio.StreamWriter] = set()
         self.requests: list[S3Request] = []
         self.struck: list[tuple[str, S3Request]] = []
         self.before_request: Hook | None = None
@@ -111,11 +112,15 @@ class S3FaultProxy(ProxyThread):
         """Say how many requests (of an operation) have come."""
         return sum(1 for request in self.requests if operation in {"", request.operation})
 
+    def close_idle(self) -> None:
+        """Close every connection that is between two requests, as servers do with idle ones: ``idle_closed``."""
+        self._call(self._close_idle())
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass requests on until one side leaves or a fault ends the connection."""
         server = _Upstream(*self._upstream)
         try:
-            while (message := await read_request(reader, writer)) is not None:
+            while (message := await self._next_request(reader, writer)) is not None:
                 request = S3Request(len(self.requests) + 1, message)
                 if PROBE_FOLDER in request.target and not self._sees_probes:
                     writer.write((await server.ask(request)).wire)
@@ -129,6 +134,18 @@ class S3FaultProxy(ProxyThread):
             reset(writer)  # the server is gone: so are we
         finally:
             server.close()
+
+    async def _next_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Message | None:
+        self._idle.add(writer)
+        try:
+            return await read_request(reader, writer)
+        finally:
+            self._idle.discard(writer)
+
+    async def _close_idle(self) -> None:
+        for writer in self._idle:
+            self._record("idle_closed")
+            writer.close()
 
     async def _handle(
         self, request: S3Request, fault: Fault | None, server: _Upstream, writer: asyncio.StreamWriter

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import psycopg
 
 from sketch_migrate.postgres.connection import Database, Outage, Session
+from tests.simulation.world import PROCESS
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,7 +39,7 @@ class SimulatedDatabase(Database):
         """Open a connection."""
         await self._world.step("connect")
         connection = SimulatedConnection(self._world)
-        self._world.process.connections.append(connection)
+        PROCESS.get().connections.append(connection)
         return cast("Connection", connection)
 
     def session(self) -> Session:

@@ -1,28 +1,29 @@
-"""One seed from the first run to the last: runs that fault and crash, then one undisturbed, then one over nothing."""
+"""One seed from the first run to the last.
+
+Runs that fault and crash, alone or two at once, then one undisturbed, then one over nothing; then the way back, and the
+whole once more.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 from collections import Counter
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sketch_migrate.errors import RunDirectoryError
-from sketch_migrate.ledger import SqliteLedger
-from sketch_migrate.ledger.record import SCHEMA
 from sketch_migrate.migration import copier as copier_module
 from sketch_migrate.migration import iteration as iteration_module
 from sketch_migrate.migration import placing as placing_module
 from sketch_migrate.migration import runner as runner_module
 from sketch_migrate.migration.copier import Copier
 from sketch_migrate.migration.iteration import Iteration
+from sketch_migrate.migration.overwritten import settle
 from sketch_migrate.migration.placing import placing_of
+from sketch_migrate.migration.rollback import LegacyFinder, Selection, roll_back
 from sketch_migrate.migration.runner import Migration, migrate
-from sketch_migrate.migration.stop import Stop
 from sketch_migrate.model import Outcome, Result, Tally
 from sketch_migrate.postgres import connection as connection_module
 from sketch_migrate.postgres.references import Table
@@ -31,11 +32,13 @@ from sketch_migrate.settings import Options
 from tests.simulation.application import Application
 from tests.simulation.clock import Clock, VirtualLoop
 from tests.simulation.database import SimulatedDatabase
+from tests.simulation.ledger import SimulatedLedger, past_runs
 from tests.simulation.store import simulated_client
-from tests.simulation.world import MAPPING, SMALL_BYTES, Process, Violation, World
+from tests.simulation.world import MAPPING, PROCESS, SMALL_BYTES, Process, Violation, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from contextvars import Context
 
     from sketch_migrate.model import Reference
 
@@ -46,6 +49,7 @@ TABLE = Table(("avatars",), "id", "path", "bigint")
 def simulate(seed: int) -> World:
     """Play one seed through. Raises ``Violation``, with the seed and the trace, where a promise did not hold."""
     loop = VirtualLoop()
+    loop.set_task_factory(_note_whose_task)
     world = World(seed)
     try:
         with pytest.MonkeyPatch.context() as patch:
@@ -57,12 +61,15 @@ def simulate(seed: int) -> World:
             patch.setattr(placing_module, "PUT_LIMIT_BYTES", SMALL_BYTES)
             patch.setattr(placing_module, "FIRST_BYTES", SMALL_BYTES // 2)
             patch.setattr(copier_module, "COMPARE_BYTES", SMALL_BYTES // 2)
+            patch.setattr(runner_module, "Iteration", _watched(world))
             loop.run_until_complete(_play(world))
     except Exception as error:
         trace = "\n".join(f"  {line}" for line in world.trace)
         reason = world.violated or f"{type(error).__name__}: {error}"
         raise Violation(f"{reason}\nSIMULATION_SEED={seed} ({world.scenario})\n{trace}") from error
     finally:
+        for ledger in world.ledgers:
+            ledger.close()
         for task in asyncio.all_tasks(loop):
             task.cancel()
         loop.run_until_complete(asyncio.sleep(0))
@@ -73,90 +80,150 @@ def simulate(seed: int) -> World:
 async def _play(world: World) -> None:
     application = Application(world)
     world.act = application.act
+    await _until_it_ends(world, _migrate, at_once=world.scenario.runs_at_once)
+    await asyncio.sleep(1000)  # what was lost on the way has arrived
+    application.finish()
+    world.check()
+    await _undisturbed(world)
+    world.trace.append("--- run over nothing")
+    writes = world.writes
+    world.hold(await _run(world, _migrate), "an undisturbed run was stopped")
+    tried_again = world.scenario.overwrite and world.refused_rows  # their objects, not their rows
+    world.hold(bool(tried_again) or world.writes == writes, "a run over finished work wrote something")
+    if world.rng.random() < 0.3:
+        await _there_and_back(world)
+    world.hold(not world.violated, world.violated)
+
+
+async def _undisturbed(world: World) -> None:
+    world.quiet = True
+    world.trace.append("--- undisturbed run")
+    world.hold(await _run(world, _migrate), "an undisturbed run was stopped")
+    world.check_end()
+
+
+async def _there_and_back(world: World) -> None:
+    """Set everything back, by way of faults and crashes as well, and migrate once more."""
+    world.quiet = False
+    world.act = lambda: None
+    world.faults_left, world.crashes_left = world.rng.choice(((0, 0), (4, 1)))
+    await _until_it_ends(world, _roll_back, at_once=1)
+    await asyncio.sleep(1000)
+    world.quiet = True
+    world.trace.append("--- undisturbed rollback")
+    world.hold(await _run(world, _roll_back), "an undisturbed rollback was stopped")
+    world.check_back()
+    await _undisturbed(world)
+
+
+async def _until_it_ends(world: World, work: Callable[[World], Coroutine[Any, Any, bool]], *, at_once: int) -> None:
+    """Run the tool, one or more of it at once, until one comes to its end."""
     for number in range(1, RUNS_AT_MOST):
         world.trace.append(f"--- run {number}")
-        if await _run(world):
+        if any(await asyncio.gather(*(_run(world, work) for _ in range(at_once)))):
             break
         world.undisturbed = False
         if number > 4:
             world.faults_left = world.crashes_left = 0
     world.faults_left = world.crashes_left = 0
-    await asyncio.sleep(1000)  # what was lost on the way has arrived
-    application.finish()
-    world.check()
-    world.quiet = True
-    world.trace.append("--- undisturbed run")
-    world.hold(await _run(world), "an undisturbed run was stopped")
-    world.check_end()
-    world.trace.append("--- run over nothing")
-    writes = world.writes
-    world.hold(await _run(world), "an undisturbed run was stopped")
-    world.hold(world.writes == writes, "a run over finished work wrote something")
-    world.hold(not world.violated, world.violated)
 
 
-async def _run(world: World) -> bool:
+async def _run(world: World, work: Callable[[World], Coroutine[Any, Any, bool]]) -> bool:
     """Run the tool until it ends or is killed. Returns whether it came to its end."""
-    process = world.process = Process(asyncio.get_running_loop().create_future())
-    before = asyncio.all_tasks()
-    run = asyncio.create_task(_migrate(world))
+    world.processes += 1
+    process = Process(world.processes, asyncio.get_running_loop().create_future())
+    token = PROCESS.set(process)
+    run = asyncio.create_task(work(world))
+    PROCESS.reset(token)
     either: set[asyncio.Future[Any]] = {run, process.crashed}
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if process.alive:
+        world.undisturbed = world.undisturbed and not process.stop.requested
         return run.result()
-    while left := asyncio.all_tasks() - before:
+    while left := {task for task in process.tasks if not task.done()}:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
     return False
 
 
+def _note_whose_task(
+    loop: asyncio.AbstractEventLoop, coroutine: Any, context: Context | None = None
+) -> asyncio.Task[Any]:
+    """Make a task, which dies with the process that made it."""
+    task = asyncio.Task(coroutine, loop=loop, context=context)
+    if (process := PROCESS.get(None)) is not None:
+        process.tasks.add(task)
+    return task
+
+
 async def _migrate(world: World) -> bool:
     """Migrate the whole table as the command does. Returns False where an error stopped it."""
-    stop = Stop()
+    stop, scenario = PROCESS.get().stop, world.scenario
     store = simulated_client(world)
-    options = Options(parallelization_level=world.scenario.iterations, batch_size=world.scenario.batch_size)
     seen = Tally()
 
     def observe(_rows: int, results: list[Result]) -> None:
         nonlocal seen
         seen += Tally.of(results)
-        world.reported |= {int(each.reference.key) for each in results if each.possibly_overwritten}
 
-    async def check_access() -> None:
-        await world.step("checks access")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner_module, "Iteration", _watched(world, stop))
-        async with (
-            SimulatedLedger(world) as ledger,
-            Copier(
-                store,
-                check_access,
-                workers=lambda: 3,
-                overwrite=False,
-                dry_run=False,
-                stop=stop,
-                placing=placing_of(store, world.scenario.strategy),
-            ) as copier,
-        ):
-            database = SimulatedDatabase(world, stop.event)
-            migration = Migration(options, MAPPING, TABLE, database, copier, ledger, stop, observe)
-            finished = await migrate(migration, lambda number: world.trace.append(f"-- pass {number}"))
-    world.hold(finished.tally == seen, "the tally is not the sum of what was observed")
+    async with (
+        SimulatedLedger(world, "migrate", "" if scenario.overwrite else scenario.strategy.means) as ledger,
+        Copier(
+            store,
+            _access_to(world),
+            workers=lambda: 3,
+            overwrite=scenario.overwrite,
+            dry_run=False,
+            stop=stop,
+            placing=None if scenario.overwrite else placing_of(store, scenario.strategy),
+        ) as copier,
+    ):
+        database = SimulatedDatabase(world, stop.event)
+        migration = Migration(_options(world), MAPPING, TABLE, database, copier, ledger, stop, observe)
+        finished = await migrate(migration, lambda number: world.trace.append(f"-- pass {number}"))
+        world.hold(finished.tally == seen, "the tally is not the sum of what was observed")
+        if stop.error is None:
+            await settle(migration, store, partial(past_runs, world), ledger.directory)
     return not stop.requested
 
 
-def _watched(world: World, stop: Stop) -> Callable[..., Iteration]:
+async def _roll_back(world: World) -> bool:
+    """Set every flip of every run back as the command does. Returns False where an error stopped it."""
+    stop = PROCESS.get().stop
+    store = simulated_client(world)
+    runs = [ledger.past() for ledger in reversed(world.ledgers) if not ledger.is_rollback]
+    async with (
+        SimulatedLedger(world, "rollback") as ledger,
+        LegacyFinder(store, _access_to(world), workers=lambda: 3, overwrite=False, dry_run=False, stop=stop) as finder,
+    ):
+        database = SimulatedDatabase(world, stop.event)
+        back = Migration(_options(world), MAPPING.reversed(), TABLE, database, finder, ledger, stop, lambda *_: None)
+        await roll_back(back, runs, Selection())
+    return not stop.requested
+
+
+def _access_to(world: World) -> Callable[[], Awaitable[None]]:
+    async def check_access() -> None:
+        await world.step("checks access")
+
+    return check_access
+
+
+def _options(world: World) -> Options:
+    return Options(parallelization_level=world.scenario.iterations, batch_size=world.scenario.batch_size)
+
+
+def _watched(world: World) -> Callable[..., Iteration]:
     """Return the iteration, with a look at what it says of its references."""
 
     class Watched(Iteration):
         async def run(self, references: Sequence[Reference], results: list[Result]) -> None:
-            world.trace.append(f"iteration over {[reference.key for reference in references]}")
-            process, ended = world.process, False
+            process, ended = PROCESS.get(), False
+            world.trace.append(f"{process.number}: iteration over {[reference.key for reference in references]}")
             try:
                 await super().run(references, results)
-                ended = not stop.requested
+                ended = not process.stop.requested
             finally:
                 if process.alive:
                     _check_results(world, references, results, whole=ended)
@@ -174,38 +241,8 @@ def _check_results(world: World, references: Sequence[Reference], results: Seque
         moved_on = world.rows.get(int(reference.key)) != reference.path
         if not result.outcome.needs_a_person:
             world.hold(moved_on, f"row {reference.key} is said to be {result.outcome}, and was left")
-        if result.outcome is Outcome.SUPERSEDED:
-            world.superseded.add((int(reference.key), MAPPING.production_path(reference.path)))
         if result.outcome is Outcome.MISSING and not moved_on:
-            world.hold(("legacy", reference.path) not in world.objects, f"{reference.path} is not missing")
+            bucket = "legacy" if MAPPING.is_legacy(reference.path) else "production"
+            back = bucket == "production"
+            world.hold(back or (bucket, reference.path) not in world.objects, f"{reference.path} is not missing")
     world.hold(not whole or sum(told.values()) == len(references), "a reference has no outcome")
-
-
-class SimulatedLedger(SqliteLedger):
-    """The real statements on a database in memory, and a disk that may be full."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(Path("/nonexistent"), description={})
-        self._world = world
-
-    async def _call(self, work: Callable[[], object]) -> object:  # type: ignore[override] # as generic as its uses here
-        if hasattr(self, "_database"):
-            await self._world.step("ledger")
-            if self._world.fault("disk full"):
-                raise RunDirectoryError("the disk is full")
-            done = work()
-            await self._world.step("ledger's reply")
-            return done
-        return work()
-
-    async def __aexit__(self, *_: object) -> None:
-        self._database.close()
-
-    def _open(self) -> None:
-        self._database = sqlite3.connect(":memory:", check_same_thread=False)
-        self._database.executescript(SCHEMA)
-
-    def _insert(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        super()._insert(statement, rows)
-        if "INTO flip" in statement:
-            self._world.on_record |= {(int(str(row[0])), str(row[1]), str(row[2])) for row in rows}

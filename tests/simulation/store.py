@@ -91,7 +91,7 @@ class Store:
         stored = self._at(request.location)
         if stored is None:
             return Reply(404, [], b"", bodiless=True)
-        return Reply(200, [*_headers(stored), (b"content-length", b"%d" % len(stored.body))], b"", bodiless=True)
+        return Reply(200, [*self._headers(stored), (b"content-length", b"%d" % len(stored.body))], b"", bodiless=True)
 
     def _GetObject(self, request: Request) -> Reply:  # noqa: N802 # the operation's name in S3
         stored = self._at(request.location)
@@ -103,10 +103,20 @@ class Store:
         first, last = (int(each) for each in headers["range"].removeprefix("bytes=").split("-"))
         last = min(last, len(stored.body) - 1)
         told = b"bytes %d-%d/%d" % (first, last, len(stored.body))
-        return Reply(206, [*_headers(stored), (b"content-range", told)], stored.body[first : last + 1])
+        return Reply(206, [*self._headers(stored), (b"content-range", told)], stored.body[first : last + 1])
 
     def _GetObjectTagging(self, _request: Request) -> Reply:  # noqa: N802 # the operation's name in S3
         return Reply(200, [], b"<Tagging><TagSet></TagSet></Tagging>")
+
+    def _ListObjectVersions(self, request: Request) -> Reply:  # noqa: N802 # the operation's name in S3
+        key = parse_qs(request.query)["prefix"][0]
+        versions = self._world.versions.get((request.location.bucket, key), [])
+        listed = "".join(
+            f'<Version><Key>{key}</Key><VersionId>{len(versions) - n}</VersionId><ETag>"{each.etag}"</ETag></Version>'
+            for n, each in enumerate(versions)
+        )
+        document = f"<ListVersionsResult><IsTruncated>false</IsTruncated>{listed}</ListVersionsResult>"
+        return Reply(200, [], document.encode())
 
     def _CopyObject(self, request: Request) -> Reply:  # noqa: N802 # the operation's name in S3
         assert request.source is not None
@@ -171,14 +181,14 @@ class Store:
                 return _error(412, "PreconditionFailed")
         return None
 
+    def _headers(self, stored: StoredObject) -> list[tuple[bytes, bytes]]:
+        version = [(b"x-amz-version-id", b"some")] if self._world.scenario.keeps_versions else []
+        return [(b"etag", f'"{stored.etag}"'.encode()), *version]
+
     def _write(self, location: Location, body: bytes, etag: str) -> str:
         self._world.trace.append(f"stored: {location}")
         self._world.put((location.bucket, location.key), StoredObject(body, etag, by_tool=True))
         return etag
-
-
-def _headers(stored: StoredObject) -> list[tuple[bytes, bytes]]:
-    return [(b"etag", f'"{stored.etag}"'.encode())]
 
 
 def _document(name: str, etag: str) -> Reply:

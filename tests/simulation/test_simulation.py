@@ -12,6 +12,8 @@ import pytest
 
 from sketch_migrate.ledger import SqliteLedger
 from sketch_migrate.migration.copier import Copied, Copier, Verdict
+from sketch_migrate.model import Tally
+from tests.simulation import simulation
 from tests.simulation.database import SimulatedConnection
 from tests.simulation.simulation import simulate
 from tests.simulation.store import Store
@@ -63,10 +65,10 @@ def _ignore_conditions(patch: pytest.MonkeyPatch) -> None:
 
 
 def _report_nothing(patch: pytest.MonkeyPatch) -> None:
-    async def nothing(_: Copier, _move: Move, _copied: Copied) -> str:
-        return ""
+    async def nothing(*_: object) -> Tally:
+        return Tally()
 
-    patch.setattr(Copier, "overwritten", nothing)
+    patch.setattr(simulation, "settle", nothing)
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from hashlib import md5
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sketch_migrate.mapping import Mapping
 from sketch_migrate.migration.no_clobber import Means, Strategy
+from sketch_migrate.migration.stop import Stop
 from sketch_migrate.s3 import IF_ABSENT, R2_IF_ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.simulation.database import SimulatedConnection
+    from tests.simulation.ledger import SimulatedLedger
 
 MAPPING = Mapping("legacy", "image/", "production", "avatar/")
 SMALL_BYTES = 16
@@ -40,9 +43,16 @@ class StoredObject:
 class Process:
     """One execution of the tool. Once it is dead, nothing that it still tries has an effect."""
 
+    number: int
     crashed: asyncio.Future[None]
     alive: bool = True
+    stop: Stop = field(default_factory=Stop)
     connections: list[SimulatedConnection] = field(default_factory=list)
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+
+PROCESS: ContextVar[Process] = ContextVar("PROCESS")
+"""Whose task this is: two runs may be at work at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +63,14 @@ class Scenario:
     honoured: frozenset[str]
     iterations: int
     batch_size: int
+    overwrite: bool
+    keeps_versions: bool
+    runs_at_once: int
 
     @property
     def guarded(self) -> bool:
         """Whether the store keeps every copy from replacing an object."""
-        return self.strategy.means is not Means.CHECK_FIRST
+        return self.strategy.means is not Means.CHECK_FIRST and not self.overwrite
 
     @classmethod
     def of(cls, rng: random.Random) -> Scenario:
@@ -72,7 +85,15 @@ class Scenario:
         }[means]
         condition = R2_IF_ABSENT if r2 else IF_ABSENT
         strategy = Strategy(means, "", condition, guards_parts="complete" in honoured, asks_for_tags=False)
-        return cls(strategy, frozenset(honoured), rng.randint(1, 3), rng.randint(1, 5))
+        return cls(
+            strategy,
+            frozenset(honoured),
+            iterations=rng.randint(1, 3),
+            batch_size=rng.randint(1, 5),
+            overwrite=rng.random() < 0.1,
+            keeps_versions=rng.random() < 0.4,
+            runs_at_once=rng.choice((1, 1, 2)),
+        )
 
 
 class World:
@@ -89,14 +110,18 @@ class World:
         self.refused_rows: set[int] = set()
         self.on_record: set[tuple[int, str, str]] = set()
         self.updated: set[tuple[int, str]] = set()  # by the tool, committed or not
-        self.superseded: set[tuple[int, str]] = set()  # seen with another path than this, when the tool wanted to flip
+        self.looked_at: set[tuple[int, str]] = set()  # seen with another path than this, when a run looked last
         self.writes = 0
+        self.versions: dict[tuple[str, str], list[StoredObject]] = {}  # the newest first
         self.lost: dict[str, StoredObject] = {}  # by production key: the application's objects that a copy replaced
-        self.reported: set[int] = set()
+        self.ever_lost: set[str] = set()
+        self.reported: set[str] = set()  # production keys
+        self.asserted: set[str] = set()  # those of them that could be looked at
+        self.ledgers: list[SimulatedLedger] = []
+        self.processes = 0
         self.violated = ""
         self.quiet = False  # nothing is left to come in between
         self.undisturbed = True  # no run was killed, nor stopped by an error
-        self.process: Process
         self.faults_left = self.rng.choice((0, 1, 3, 8))
         self.crashes_left = self.rng.choice((0, 0, 1, 2))
         self.act: Callable[[], None] = lambda: None
@@ -113,29 +138,30 @@ class World:
 
         Whatever changes a row or takes an object away is followed by ``check``.
         """
-        process = self.process
+        process = PROCESS.get()
         self._see_alive(process)
         if self.quiet:
             return
         if self.rng.random() < 0.6:
             await asyncio.sleep(self.rng.random())
         self._see_alive(process)
-        self.trace.append(what)
+        self.trace.append(f"{process.number}: {what}")
         if self.rng.random() < 0.2:
             self.act()
             self.check()
         if self.crashes_left and self.rng.random() < 0.03:
-            self.crash()
+            self.crash(process)
             self._see_alive(process)
 
-    def crash(self) -> None:
-        """Kill the process. The database rolls back what it had not committed."""
+    def crash(self, process: Process) -> None:
+        """Kill a process. The database rolls back what it had not committed."""
         self.crashes_left -= 1
-        self.trace.append("CRASH")
-        self.process.alive = False
-        for connection in self.process.connections:
+        self.undisturbed = False
+        self.trace.append(f"{process.number}: CRASH")
+        process.alive = False
+        for connection in process.connections:
             connection.roll_back()
-        self.process.crashed.set_result(None)
+        process.crashed.set_result(None)
 
     def _see_alive(self, process: Process) -> None:
         if not process.alive:
@@ -187,11 +213,13 @@ class World:
             if before is not None and not before.by_tool and before.body != stored.body:
                 self.hold(not self.scenario.guarded, f"the application's object {key} was replaced")
                 self.lost[key] = before
+                self.ever_lost.add(key)
             else:
                 self.hold(not self.scenario.guarded or before is None, f"{key} was replaced")
         else:
             self.lost.pop(key, None)
         self.objects[place] = stored
+        self.versions.setdefault(place, []).insert(0, stored)
         name = key.partition("/")[2]
         if bucket == "legacy":
             self._legacy_bodies.setdefault(name, set()).add(stored.body)
@@ -212,7 +240,8 @@ class World:
         for key, path in changes.items():
             self.writes += 1
             self.rows[key] = path
-            self.hold(path in self._was_equal, f"row {key} was flipped to {path}, which never held the legacy object")
+            there = path in self._was_equal or ("legacy", path) in self.objects
+            self.hold(there, f"row {key} was flipped to {path}, which never held the legacy object")
         self.check()
 
     # -- promises
@@ -234,8 +263,20 @@ class World:
             intended = self.intended[key]
             if path != intended:
                 ours = intended.startswith("image/") and path == MAPPING.production_path(intended)
-                self.hold(ours, f"row {key} was set to {path}, but the application set it to {intended}")
+                self.hold(
+                    ours or self._back(key, path, intended),
+                    f"row {key} was set to {path}, but the application set it to {intended}",
+                )
                 self.hold((key, intended, path) in self.on_record, f"the flip of row {key} is not on record")
+
+    def _back(self, key: int, path: str, intended: str) -> bool:
+        """Whether a row may have been set back to this path although the application had set it itself.
+
+        What it sets to the very path that we had set is no change that a rollback could see; nor is a flip that was
+        put on record by a run which did not live to learn what became of it.
+        """
+        recorded = not self.undisturbed and (key, path, intended) in self.on_record
+        return path == f"image/{intended.partition('/')[2]}" and ((key, intended) in self.updated or recorded)
 
     def check_end(self) -> None:
         """See that only what cannot be migrated is left, and that what a copy replaced was reported."""
@@ -244,15 +285,34 @@ class World:
             if path.startswith("image/") and legacy is not None and key not in self.refused_rows:
                 production = self.objects.get(("production", MAPPING.production_path(path)))
                 taken = production is not None and production.body != legacy.body
-                self.hold(taken, f"row {key} was left at {path}")
-        if self.undisturbed:
-            for path, lost in self.lost.items():
-                row = lost.row
-                # where the tool had set the row the same way before the application did, nothing tells the two apart
-                noticeable = (
-                    row is not None and self.rows.get(row) == path and (row, path) not in self.updated | self.superseded
-                )
-                self.hold(not noticeable or row in self.reported, f"{path} of row {row} was replaced and not reported")
+                self.hold(taken and not self.scenario.overwrite, f"row {key} was left at {path}")
+        if self.scenario.overwrite:
+            return
+        for path, lost in self.lost.items():
+            row = lost.row
+            # where the tool had set the row the same way before the application did, nothing tells the two apart
+            by_its_row = (
+                row is not None and self.rows.get(row) == path and (row, path) not in self.updated | self.looked_at
+            )
+            by_its_version = self.scenario.keeps_versions and self.undisturbed
+            # a killed run may not have put on record what it had copied, so that it is compared with the legacy object
+            changed = not self.undisturbed and len(self._legacy_bodies.get(path.partition("/")[2], ())) > 1
+            noticeable = (by_its_row and not changed) or by_its_version
+            self.hold(not noticeable or path in self.reported, f"{path} of row {row} was replaced and not reported")
+        for path in self.asserted:
+            # the same, and there is no legacy object to compare it with
+            unknowable = not self.undisturbed and ("legacy", f"image/{path.partition('/')[2]}") not in self.objects
+            self.hold(path in self.ever_lost or unknowable, f"{path} was reported as overwritten, and was not")
+
+    def check_back(self) -> None:
+        """See that every row that the tool had flipped is back where its legacy object is there."""
+        for key, path in self.rows.items():
+            back = (
+                path == self.intended[key]
+                or path.startswith("image/")
+                or ("legacy", self.intended[key]) not in self.objects
+            )
+            self.hold(back, f"row {key} was not set back from {path} to {self.intended[key]}")
 
     def _populate(self) -> None:
         for key in range(1, self.rng.randint(2, 9)):
@@ -268,7 +328,7 @@ class World:
                 self.store("production", f"avatar/{name}", body)
             elif 0.2 <= kind < 0.3:
                 self.store("production", f"avatar/{name}", self.new_body()[::-1])
-            shared = self.scenario.guarded and self.rows and self.rng.random() < 0.15
+            shared = self.rows and self.rng.random() < 0.15
             self.rows[key] = self.rng.choice(list(self.rows.values())) if shared else f"image/{name}"
             if self.rng.random() < 0.07:
                 self.refused_rows.add(key)

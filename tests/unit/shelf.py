@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sketch_migrate.reconcile.keyspace import order
 from sketch_migrate.s3 import ListedObject, ListPage
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 class Shelf:
     """Lists ``keys`` as S3 does, after as many turns of the event loop as ``chance`` says.
 
-    ``sort_key`` is the store's order, which may be none (a constant), ``ignores_start_after`` and ``on_request`` (it is
-    told each key that a page is asked for after, and may raise, or change ``keys``) are its faults.
+    ``shown`` makes the objects. ``sort_key`` is the store's order. ``ignores_start_after`` and ``on_request`` are its
+    faults: the latter is told what a page is asked for after, and may raise, or change ``keys``.
     """
 
     keys: Iterable[str]
     chance: random.Random
-    sort_key: Callable[[str], object] = order
+    shown: Callable[[str], ListedObject] = lambda key: ListedObject(key, len(key), "", "")
+    sort_key: Callable[[str], Any] = order
     ignores_start_after: bool = False
     on_request: Callable[[str], None] = lambda _: None
     requests: list[str] = field(default_factory=list)
@@ -41,11 +42,11 @@ class Shelf:
                 await asyncio.sleep(0)
             self.requests.append(after)
             self.on_request(after)
-            inside = sorted((key for key in self.keys if key.startswith(prefix)), key=self.sort_key)  # type: ignore[arg-type]  # any order will do
-            rest = [key for key in inside if not after or self.sort_key(key) > self.sort_key(after)]  # type: ignore[operator]  # the same
+            inside = sorted((key for key in self.keys if key.startswith(prefix)), key=self.sort_key)
+            rest = [key for key in inside if not after or self.sort_key(key) > self.sort_key(after)]
             more = len(rest) > max_keys
             page = rest[:max_keys]
-            yield ListPage([ListedObject(key, len(key), "", "") for key in page], page[-1] if more else None)
+            yield ListPage([self.shown(key) for key in page], page[-1] if more else None)
             after = page[-1] if page else after
 
 

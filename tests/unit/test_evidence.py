@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -14,11 +15,13 @@ from hypothesis import strategies as st
 
 from sketch_migrate.errors import RunDirectoryError
 from sketch_migrate.model import ObjectInfo
+from sketch_migrate.reconcile import gathering
 from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
-from sketch_migrate.reconcile.gathering import read_listing, read_references
+from sketch_migrate.reconcile.gathering import Loader, read_references
 from sketch_migrate.reconcile.manifest import write_manifest
 from sketch_migrate.reconcile.standing import Standing, standing_of
-from sketch_migrate.s3 import ListedObject, ListPage
+from sketch_migrate.s3 import ListedObject
+from tests.unit.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,7 +32,7 @@ SCALE_REFERENCES = int(os.environ.get("TEST_VERIFY_REFERENCES", "200000"))
 """1 000 000 shows what issue and docs promise; a fifth of it is what the suite has time for."""
 
 
-def no_count(what: str, number: int) -> None:
+def no_count(number: int) -> None:
     """Nobody watches."""
 
 
@@ -41,8 +44,10 @@ async def csv_pages(*rows: tuple[str, str | None]) -> AsyncIterator[bytes]:
     yield text.encode()
 
 
-async def listing(prefix: str, *objects: tuple[str, int, str, str]) -> AsyncIterator[ListPage]:
-    yield ListPage([ListedObject(prefix + tail, size, etag, modified) for tail, size, etag, modified in objects], None)
+def listing(prefix: str, *objects: tuple[str, int, str, str]) -> Shelf:
+    """Make a store of objects: tail, size, ETag and time of each."""
+    shown = {prefix + tail: ListedObject(prefix + tail, size, etag, modified) for tail, size, etag, modified in objects}
+    return Shelf(shown, random.Random(1), shown=shown.__getitem__)
 
 
 text_of_postgres = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -56,10 +61,10 @@ async def test_any_text_comes_out_as_it_went_in(texts: list[str], tmp_path: Path
     path = tmp_path / "evidence.duckdb"
     path.unlink(missing_ok=True)
     rows = [(str(number), text) for number, text in enumerate(texts)]
-    objects = [(text, number, "", "") for number, text in enumerate(texts)]
+    objects = [(text, number, "", "") for number, text in enumerate(dict.fromkeys(texts))]
     async with Evidence(path, SITE) as evidence:
         await read_references(evidence, csv_pages(*rows, ("null", None)), no_count)
-        await read_listing(evidence, "legacy", "image/", listing("image/", *objects), no_count)
+        await Loader(evidence, "legacy", "image/").load(listing("image/", *objects), "b")
         assert sorted(await evidence.ask("SELECT key, path FROM reference WHERE path IS NOT NULL")) == sorted(rows)
         assert await evidence.ask("SELECT key, side FROM reference WHERE path IS NULL") == [("null", "neither")]
         assert sorted(await evidence.ask("SELECT tail, size_bytes FROM legacy_object")) == sorted(
@@ -84,7 +89,7 @@ async def test_the_listings_are_judged_as_a_look_at_the_objects_is(
         await read_references(evidence, csv_pages(*rows), no_count)
         for index, (side, prefix) in enumerate(prefixes.items(), start=1):
             found = [(str(n), *case[index], "2026-11-22T18:00:00Z") for n, case in enumerate(cases) if case[index]]  # type: ignore[misc]  # mypy does not see that None is left out
-            await read_listing(evidence, side, prefix, listing(prefix, *found), no_count)
+            await Loader(evidence, side, prefix).load(listing(prefix, *found), "b")
         await evidence.script("verdict")
         judged = dict(await evidence.ask("SELECT key, standing FROM verdict"))
     for number, (side, legacy, production) in enumerate(cases):
@@ -96,18 +101,35 @@ async def test_the_listings_are_judged_as_a_look_at_the_objects_is(
 
 async def test_a_key_that_is_no_text_is_counted_apart(tmp_path: Path) -> None:
     async with Evidence(tmp_path / "evidence.duckdb", SITE) as evidence:
-        pages = listing("image/", ("a\udcff", 1, "", ""), ("a\\xff", 2, "", ""))
-        await read_listing(evidence, "legacy", "image/", pages, no_count)
+        store = listing("image/", ("a\udcff", 1, "", ""), ("a\\xff", 2, "", ""))
+        await Loader(evidence, "legacy", "image/").load(store, "b")
         assert await evidence.ask("SELECT side, key FROM strange_key") == [("legacy", "image/a\\xff")]
         assert await evidence.ask("SELECT tail FROM legacy_object") == [("a\\xff",)]
         ((what, entries),) = await evidence.ask("SELECT what, entries FROM reading")
         assert (what, entries) == ("legacy objects", 2)
 
 
+async def test_a_listing_that_has_to_begin_again_loads_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "LOAD_OBJECTS", 1000)
+    tails = [f"{number}" for number in range(5000)] + ["\udcff"]
+    store = listing("image/", *((tail, 1, "", "") for tail in tails))
+    store.sort_key = lambda key: (len(key) == 7, key)  # four of the five pages are in order
+    async with Evidence(tmp_path / "evidence.duckdb", SITE) as evidence:
+        await Loader(evidence, "legacy", "image/").load(store, "b", cuts=list(store.keys)[::100])
+        ((objects, different, strange),) = await evidence.ask(
+            "SELECT count(*), count(DISTINCT tail), (SELECT count(*) FROM strange_key) FROM legacy_object"
+        )
+        assert (objects, different, strange) == (5000, 5000, 1)
+        assert await evidence.ask("SELECT entries FROM reading") == [(5001,)]
+    assert len(store.requests) > 6
+
+
 async def test_times_are_utc(tmp_path: Path) -> None:
     async with Evidence(tmp_path / "evidence.duckdb", SITE) as evidence:
-        pages = listing("image/", ("a", 1, "", "2026-11-22T18:00:00.250Z"), ("b", 1, "", "not a time"))
-        await read_listing(evidence, "legacy", "image/", pages, no_count)
+        store = listing("image/", ("a", 1, "", "2026-11-22T18:00:00.250Z"), ("b", 1, "", "not a time"))
+        await Loader(evidence, "legacy", "image/").load(store, "b")
         times = dict(await evidence.ask("SELECT tail, modified_utc FROM legacy_object"))
         assert times == {"a": datetime(2026, 11, 22, 18, 0, 0, 250_000, tzinfo=UTC).replace(tzinfo=None), "b": None}
 
@@ -123,11 +145,12 @@ async def test_a_full_disk_or_a_broken_file_is_an_error_of_ours(tmp_path: Path) 
 
 
 SCALE = """
-import asyncio, resource, sys, time
+import asyncio, resource, sys
+from bisect import bisect_right
 from pathlib import Path
 from sketch_migrate.cli import verify as command  # what a run of verify has in memory besides
 from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite, digest
-from sketch_migrate.reconcile.gathering import read_listing, read_references
+from sketch_migrate.reconcile.gathering import gather_objects, read_references
 from sketch_migrate.reconcile.verify import verify
 from sketch_migrate.s3 import ListedObject, ListPage
 
@@ -141,20 +164,21 @@ async def pages():
         numbers = range(first, min(first + 50_000, COUNT))
         yield "".join(f'"{n}","avatar/sub/avatar-{n:09}.png"\\n' for n in numbers).encode()
 
-async def listing(prefix):
-    for first in range(0, COUNT, 1000):
-        yield ListPage([ListedObject(f"{prefix}sub/avatar-{n:09}.png", 1000 + n % 7,
-            f"{n * 2654435761 % 2**128:032x}", "2026-11-22T18:00:00.123Z")
-            for n in range(first, min(first + 1000, COUNT))], None)
+class Store:
+    async def list_pages(self, bucket, prefix, *, start_after="", max_keys=1000):
+        key = lambda n: f"{prefix}sub/avatar-{n:09}.png"
+        for first in range(bisect_right(range(COUNT), start_after, key=key), COUNT, max_keys):
+            await asyncio.sleep(0)
+            yield ListPage([ListedObject(key(n), 1000 + n % 7,
+                f"{n * 2654435761 % 2**128:032x}", "2026-11-22T18:00:00.123Z")
+                for n in range(first, min(first + max_keys, COUNT))], None)
 
 async def main():
-    count = lambda what, number: None
     path = Path(sys.argv[2])
     site = EvidenceSite("0", "avatars", "id", "path", None, "", "l", "image/", "p", "avatar/")
     async with Evidence(path, site) as evidence:
-        await read_references(evidence, pages(), count)
-        await asyncio.gather(*(read_listing(evidence, side, prefix, listing(prefix), count)
-                               for side, prefix in (("legacy", "image/"), ("production", "avatar/"))))
+        await read_references(evidence, pages(), lambda rows: None)
+        await gather_objects(evidence, Store(), lambda side, objects, expected: None)
         found = await verify(evidence, Looker(), [], deep_percent=None)
     digest(path)
     print(found.passed, found.standings["equal"], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

@@ -6,7 +6,7 @@ import pytest
 
 from sketch_migrate.errors import UsageError
 from sketch_migrate.migration.no_clobber import Means, choose
-from sketch_migrate.migration.overwritten import replaced
+from sketch_migrate.migration.versions import replaced
 from sketch_migrate.model import Location, Outcome, Reference, Result, Tally
 from sketch_migrate.s3 import IF_ABSENT, R2_IF_ABSENT, ListedVersion
 from sketch_migrate.s3.findings import Answer, Finding, ProbeReport, Question

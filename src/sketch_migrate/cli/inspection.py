@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
 from sketch_migrate.cli.job import Job
+from sketch_migrate.cli.observer import BothSides
 from sketch_migrate.ledger import PastRun, find_ledgers
+from sketch_migrate.migration.record import is_of
 from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
-from sketch_migrate.reconcile.gathering import gather
+from sketch_migrate.reconcile.gathering import gather_objects, gather_references
 from sketch_migrate.reconcile.repair import RECOPIED_NAME
 from sketch_migrate.reconcile.second_look import Looker
 from sketch_migrate.report.progress import EverySoOften
@@ -74,7 +76,13 @@ class InspectionJob(Job):
 
     async def gather(self, evidence: Evidence) -> None:
         """Read all references and both listings."""
-        await gather(evidence, self.site.database, self.site.table, self.site.store, self.count)
+        site, terminal = self.site, self.terminal
+        with terminal.progress(site.table.estimated_rows) as progress:
+            await gather_references(
+                evidence, site.database, site.table, lambda rows: progress.reach(rows, site.table.estimated_rows)
+            )
+        with terminal.progress(None, unit="objects") as progress:
+            await gather_objects(evidence, site.store, BothSides(progress).tell)
 
     def looker(self, evidence: Evidence) -> Looker:
         """Return what looks at single rows and objects."""
@@ -83,16 +91,10 @@ class InspectionJob(Job):
 
     def past_runs(self, opened: ExitStack) -> Iterator[PastRun]:
         """Open the ledgers of this site's migrations below RUN_DIR, the oldest first; they close with ``opened``."""
-        s = self.settings
-        ours = {
-            "table": s.db_table,
-            "legacy": f"s3://{s.legacy_bucket}/{s.legacy_prefix}",
-            "production": f"s3://{s.production_bucket}/{s.production_prefix}",
-        }
-        for directory in find_ledgers(Path(s.run_dir).expanduser()):
+        for directory in find_ledgers(Path(self.settings.run_dir).expanduser()):
             if directory != self.run.path or self._for_writing:
                 run = opened.enter_context(PastRun(directory))
-                if ours.items() <= run.description.items():
+                if is_of(run, self.settings):
                     yield run
 
     def past_repairs(self) -> list[Path]:

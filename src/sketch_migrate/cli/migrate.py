@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
 from sketch_migrate.cli.job import Job, run_job
-from sketch_migrate.cli.observer import Observer
+from sketch_migrate.cli.observer import BothSides, Observer
 from sketch_migrate.cli.probe import settle_no_clobber
 from sketch_migrate.errors import MigrateError
 from sketch_migrate.ledger import FolderPlace, RunLedger
+from sketch_migrate.migration.overwritten import settle
 from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
@@ -21,7 +24,7 @@ from sketch_migrate.migration.preflight import (
     check_writing,
     store_name,
 )
-from sketch_migrate.migration.record import description
+from sketch_migrate.migration.record import description, runs_of
 from sketch_migrate.migration.runner import Finished, migrate
 from sketch_migrate.model import KeyRange, Summary
 from sketch_migrate.postgres.references import SCAN_ROWS, count_sides, read_page
@@ -122,19 +125,17 @@ class MigrationJob(Job):
 
     async def _run(self, ledger: RunLedger, observer: Observer) -> Finished:
         """Migrate, while the table is counted for the bar."""
-        async with asyncio.TaskGroup() as group:
-            counting = group.create_task(self._count_rows(observer))
-            shared = self.options.processes > 1
-            finished = await (self._share(ledger, observer) if shared else self._migrate(ledger, observer))
-            counting.cancel()
-        return finished
-
-    async def _migrate(self, ledger: RunLedger, observer: Observer) -> Finished:
-        """Migrate with this process alone."""
         placing = OnceSettled(self.site.store, lambda: self._settle_for(ledger))
-        async with self.site.copier(self.options, self.stop, placing) as copier:
+        async with asyncio.TaskGroup() as group, self.site.copier(self.options, self.stop, placing) as copier:
+            counting = group.create_task(self._count_rows(observer))
             migration = self.site.migration(self.options, copier, ledger, self.stop, observe=observer.observe)
-            return await migrate(migration, observer.new_pass)
+            shared = self.options.processes > 1
+            finished = await (self._share(ledger, observer) if shared else migrate(migration, observer.new_pass))
+            counting.cancel()
+            if self._for_writing and self.stop.error is None:
+                overwritten = await settle(migration, self.site.store, partial(runs_of, self.settings), self.run.path)
+                finished = replace(finished, tally=finished.tally + overwritten)
+        return finished
 
     async def _share(self, ledger: RunLedger, observer: Observer) -> Finished:
         """Migrate with several processes; this one hands out ranges."""
@@ -193,7 +194,9 @@ class MigrationJob(Job):
         )
 
     async def _read_status(self) -> Status:
-        return await read_status(self.site.store, self.site.database, self.site.table, self.settings)
+        site = self.site
+        with self.terminal.progress(None, unit="objects") as progress:
+            return await read_status(site.store, site.database, site.table, self.settings, BothSides(progress).tell)
 
     def _print_status(self, status: Status, *, as_document: bool) -> None:
         if as_document:

@@ -1,4 +1,4 @@
-"""What the iterations report, turned into progress and, with ``-v``, a line for each entry."""
+"""What the iterations and the listings report, turned into progress and, with ``-v``, a line for each entry."""
 
 from __future__ import annotations
 
@@ -58,3 +58,18 @@ class Observer:
                 for line in entry_lines(result, self.site.mapping, self.site.settings, dry_run=self.options.dry_run):
                     self.terminal.entry(line)
         self.progress.update(self.rows, self.tally, self.total_rows)
+
+
+@dataclass(slots=True)
+class BothSides:
+    """Adds up how far the listings of the two sides are, for one bar."""
+
+    progress: Progress
+    found: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+
+    def tell(self, side: str, objects: int, expected: int | None) -> None:
+        """Take note of how many objects of a side were found, and how many there may be, where that is known."""
+        self.found[side] = objects, expected
+        guesses = [guess for _, guess in self.found.values()]
+        total = sum(guess for guess in guesses if guess is not None)
+        self.progress.reach(sum(count for count, _ in self.found.values()), None if None in guesses else total)

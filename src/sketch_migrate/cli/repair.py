@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sketch_migrate.cli.failure import error_json
 from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
 from sketch_migrate.cli.migrate import MigrationJob
@@ -16,6 +17,7 @@ from sketch_migrate.reconcile.repair import RECOPIED_NAME, copy_stale, count_sta
 from sketch_migrate.reconcile.verify import verify
 
 if TYPE_CHECKING:
+    from sketch_migrate.errors import MigrateError
     from sketch_migrate.reconcile.evidence import Evidence
     from sketch_migrate.reconcile.repair import Again
     from sketch_migrate.report.logs import RunDirectory
@@ -62,9 +64,10 @@ class RepairJob(InspectionJob):
             text = f"{others:,} stale objects are not in our ledgers: whose they are is not known, so they were left."
             self.terminal.message(text)
         if found.headlines["unmigrated"]:
-            exit_code = await self._migrate()
+            exit_code, error = await self._migrate()
             if exit_code not in FINISHED:
-                return self.conclude({"kind": "repair", "repaired": repaired}, exit_code)
+                why = error_json(error) if error is not None else {}  # it has been shown already
+                return self.conclude({"kind": "repair", "repaired": repaired, **why}, exit_code)
             self.end_at_signals()
         certificate, document = await certify(self, None)
         exit_code = 0 if certificate.verification.passed else 1
@@ -82,12 +85,15 @@ class RepairJob(InspectionJob):
                 self.terminal.message(f"{count:,} stale objects {outcome}")
         return counts
 
-    async def _migrate(self) -> int:
-        """Migrate what is left, as the main command does; the one JSON document is ours."""
+    async def _migrate(self) -> tuple[int, MigrateError | None]:
+        """Migrate what is left, as the main command does; return the exit code and the error that ended it.
+
+        The one JSON document is ours.
+        """
         options = replace(self.options, json_output=False)
         migration = MigrationJob(self.settings, options, self.terminal, self.run)
         try:
             await migration.prepare()
-            return await migration.carry_out()
+            return await migration.carry_out(), migration.stop.error
         finally:
             await migration.close()

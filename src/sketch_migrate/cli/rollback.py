@@ -12,11 +12,10 @@ from sketch_migrate.cli.observer import Observer
 from sketch_migrate.errors import UsageError
 from sketch_migrate.ledger import PastRun, SqliteLedger, find_ledgers
 from sketch_migrate.migration.preflight import check_reading
-from sketch_migrate.migration.record import check_ledger, description, is_rollback
+from sketch_migrate.migration.record import check_ledger, description, is_rollback, key_of
 from sketch_migrate.migration.rollback import (
     LegacyFinder,
     Selection,
-    key_of,
     roll_back,
 )
 from sketch_migrate.model import Summary

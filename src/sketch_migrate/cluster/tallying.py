@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from sketch_migrate.cluster.count import by_reference, results
-from sketch_migrate.migration.rollback import key_of
+from sketch_migrate.migration.record import key_of
 from sketch_migrate.model import Outcome, Tally
 from sketch_migrate.postgres.references import look_up
 

@@ -2,7 +2,8 @@
 
 from sketch_migrate.ledger.attempts import FolderPlace, RunLedger
 from sketch_migrate.ledger.contract import Attempt, Flip, Ledger, LedgerPlace, WholeLedger, Word, WorkerLedger
-from sketch_migrate.ledger.reading import PastFlip, PastRun, find_ledgers
+from sketch_migrate.ledger.file import PastFlip, UnsettledCopy
+from sketch_migrate.ledger.reading import PastRun, find_ledgers
 from sketch_migrate.ledger.record import SqliteLedger
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "PastRun",
     "RunLedger",
     "SqliteLedger",
+    "UnsettledCopy",
     "WholeLedger",
     "Word",
     "WorkerLedger",

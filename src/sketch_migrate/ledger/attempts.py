@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import json
 import time
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from sketch_migrate.ledger.contract import Attempt, Word
-from sketch_migrate.ledger.record import SqliteLedger, storable
+from sketch_migrate.ledger.record import AMONG, SqliteLedger, storable
 from sketch_migrate.model import Outcome, Reference, Tally
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from sketch_migrate.ledger.record import T
-    from sketch_migrate.model import KeyRange
+    from sketch_migrate.model import Key, KeyRange
 
 WORKER_FILES = "ledger-*.sqlite"
 
@@ -38,8 +39,14 @@ _FLIPS = "SELECT key, old_path, new_path, copied, size_bytes FROM other.flip WHE
 _OTHERS = "SELECT key, path, outcome, reason FROM other.not_flipped WHERE attempt = ?"
 _TAKE_OVER = """
 INSERT OR REPLACE INTO main.not_flipped (key, path, outcome, reason, attempt)
-SELECT key, path, outcome, reason, 0 FROM other.not_flipped WHERE attempt = ?
+SELECT key, path, outcome, reason, 0 FROM other.not_flipped WHERE attempt IN (SELECT value FROM json_each(?))
+ORDER BY attempt
 """
+_FORGET = """
+DELETE FROM main.not_flipped WHERE attempt = 0
+AND key IN (SELECT key FROM other.flip WHERE attempt IN (SELECT value FROM json_each(?)))
+"""
+_STRIKE_OUT = f"DELETE FROM other.unsettled WHERE {AMONG}"  # noqa: S608 - our own text
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class WorkerFile(SqliteLedger):
     async def begin_attempt(self, pass_number: int, range_number: int, key_range: KeyRange) -> int:
         """Begin an attempt; it is written with the first thing that is recorded for it."""
         self.attempt += 1
+        self._words = False
         after, until = (None if key is None else storable(key) for key in (key_range.after, key_range.until))
         self._to_begin = (self.attempt, pass_number, range_number, after, until, time.time())
         return self.attempt
@@ -122,20 +130,38 @@ class RunLedger(SqliteLedger):
 
     async def take_over(self, attempts: Sequence[Attempt]) -> None:
         """Make what these attempts did not flip the run's own word on these references."""
-
-        def take(attempt: Attempt) -> Callable[[sqlite3.Connection], Iterator[None]]:
-            def copy(database: sqlite3.Connection) -> Iterator[None]:
-                with database:
-                    database.execute(_TAKE_OVER, (attempt.number,))
-                yield
-
-            return copy
+        numbers: defaultdict[str, list[int]] = defaultdict(list)
+        for attempt in attempts:
+            numbers[attempt.worker].append(attempt.number)
 
         def copy_all() -> None:
-            for attempt in attempts:
-                self._beside(attempt.worker, take(attempt))
+            for worker, some in numbers.items():
+                self._change(worker, [(_FORGET, json.dumps(some)), (_TAKE_OVER, json.dumps(some))])
 
         await self._call(copy_all)
+
+    async def settle_copies(self, keys: Iterable[Key]) -> None:
+        """Strike out references among those, whichever worker wrote them."""
+        struck_out = list(keys)
+        await super().settle_copies(struck_out)
+        among = json.dumps([storable(key) for key in struck_out])
+
+        def strike_out() -> None:
+            for worker in self._workers():
+                self._change(worker, [(_STRIKE_OUT, among)])
+
+        await self._call(strike_out)
+
+    def _change(self, worker: str, statements: Sequence[tuple[str, str]]) -> None:
+        """Carry out statements, with a parameter each, beside a worker's file, all or none."""
+
+        def change(database: sqlite3.Connection) -> Iterator[None]:
+            with database:
+                for statement, parameter in statements:
+                    database.execute(statement, (parameter,))
+            yield
+
+        self._beside(worker, change)
 
     def _workers(self) -> list[str]:
         begin, end = WORKER_FILES.split("*")

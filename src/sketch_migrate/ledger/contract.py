@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from sketch_migrate.model import Outcome, Reference, Result, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from sketch_migrate.model import KeyRange
+    from sketch_migrate.model import Key, KeyRange, Move
 
 NEEDING_A_PERSON = tuple(outcome for outcome in Outcome if outcome.needs_a_person)
 
@@ -44,6 +44,12 @@ class Ledger(Protocol):
 
     async def record_not_flipped(self, results: Sequence[Result]) -> None:
         """Write references that this run did not flip, with outcome and reason."""
+
+    async def open_copies(self, moves: Iterable[Move]) -> None:
+        """Write references whose object is copied without a condition, and whose row we have not set."""
+
+    async def settle_copies(self, keys: Iterable[Key]) -> None:
+        """Strike out references among those: we set their row, or wrote no object for them, or looked at it."""
 
     async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
         """Drop the references that this run has found unresolved in a pass before, so that a further one skips them."""

@@ -1,44 +1,24 @@
-"""A ledger of the past, read newest flip first; whole, after a crash, or on a medium that cannot be written."""
+"""A run of the past, read newest flip first: the ledger in its directory, and those of its workers beside it."""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
-import sqlite3
-import tempfile
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from collections import deque
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
 
-from sketch_migrate.errors import RunDirectoryError, UsageError
+from sketch_migrate.errors import UsageError
+from sketch_migrate.ledger.attempts import WORKER_FILES
+from sketch_migrate.ledger.file import LAST_ROWID, LedgerFile, PastFlip, UnsettledCopy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Iterable
+    from pathlib import Path
     from types import TracebackType
-
-T = TypeVar("T")
 
 LEDGER_NAME = "ledger.sqlite"
 PAGE_FLIPS = 5_000
 """Flips read at once: some megabytes, and a few milliseconds of a thread."""
-
-_PAGE = "SELECT rowid, key, old_path, new_path, etag, unix_time FROM flip WHERE rowid < ? ORDER BY rowid DESC LIMIT ?"
-_LAST_ROWID = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class PastFlip:
-    """One flip that a run set out to make. A uuid key is text here, as the ledger has no such type.
-
-    ``etag`` is that of the production object, or empty where the copy did not tell it.
-    """
-
-    key: int | str
-    old_path: str
-    new_path: str
-    etag: str
-    unix_time: float
 
 
 def find_ledgers(folder: Path) -> list[Path]:
@@ -51,7 +31,7 @@ def find_ledgers(folder: Path) -> list[Path]:
 
 
 class PastRun:
-    """The ledger in a run's directory, open for reading. A context manager; nothing is written beside it.
+    """The ledgers in a run's directory, open for reading as one. A context manager; nothing is written beside them.
 
     ``description`` is what the run noted of itself, ``flips`` how many it set out to make, ``last_flip_at`` the Unix
     time of the last, or 0. Every method raises ``RunDirectoryError``, and opening one that is not there ``UsageError``.
@@ -60,19 +40,16 @@ class PastRun:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.path = directory / LEDGER_NAME
-        self.description: dict[str, str] = {}
-        self.flips = 0
-        self.last_flip_at = 0.0
+        self._files: list[LedgerFile] = []
         self._opened = ExitStack()
-        self._database: sqlite3.Connection
 
     def __enter__(self) -> Self:
         if not self.path.is_file():
             hint = "Give the directory of a run: it is named at the beginning of the run's output, and in its log."
             raise UsageError(f"{self.directory} holds no {LEDGER_NAME}", hint=hint)
+        paths = [self.path, *sorted(self.directory.glob(WORKER_FILES))]
         with ExitStack() as opened:
-            self._database = self._guarded(lambda: self._open(opened))
-            self._guarded(self._describe)
+            self._files = [opened.enter_context(LedgerFile(path)) for path in paths]
             self._opened = opened.pop_all()
         return self
 
@@ -81,59 +58,76 @@ class PastRun:
     ) -> None:
         self._opened.close()
 
+    @property
+    def description(self) -> dict[str, str]:
+        """What the run noted of itself."""
+        return self._files[0].description
+
+    @property
+    def flips(self) -> int:
+        """How many flips it set out to make."""
+        return sum(file.flips for file in self._files)
+
+    @property
+    def last_flip_at(self) -> float:
+        """The Unix time of the last, or 0."""
+        return max(file.last_flip_at for file in self._files)
+
     async def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
-        """Yield all flips in pages, the newest first."""
-        before = _LAST_ROWID
-        while self.flips:
-            rows = await asyncio.to_thread(self._guarded, lambda at=before: self._page(at, page_flips))
-            if not rows:
-                return
-            before = rows[-1][0]
-            yield [PastFlip(*row[1:]) for row in rows]
+        """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""
+        readers = [_Reader(file, page_flips) for file in self._files if file.flips]
+        page: list[PastFlip] = []
+        while readers := [reader for reader in readers if await reader.has_more()]:
+            newest = max(readers, key=lambda reader: reader.newest_at)
+            others = max((reader.newest_at for reader in readers if reader is not newest), default=0.0)
+            page += newest.take(not_before=others, count=page_flips - len(page))
+            if len(page) == page_flips:
+                yield page
+                page = []
+        if page:
+            yield page
 
-    def _page(self, before: int, count: int) -> list[tuple[int, int | str, str, str, str, float]]:
-        return self._database.execute(_PAGE, (before, count)).fetchall()
+    def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
+        """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
+        found = {each.key: each for file in self._files for each in file.unsettled(after, count)}
+        return sorted(found.values(), key=lambda each: each.key)[:count]
 
-    def _open(self, opened: ExitStack) -> sqlite3.Connection:
-        """Open the file without a change to it, also where SQLite's own files cannot be made beside it.
+    def flips_of(self, keys: Iterable[int | str]) -> list[tuple[PastFlip, bool]]:
+        """Return the flips of these keys, and of each whether nothing speaks against that it came about."""
+        among = list(keys)
+        return [flip for file in self._files for flip in file.flips_of(among)]
 
-        What a killed run committed last is in the write-ahead log, which can only be read with a shared-memory file
-        beside it (sqlite.org/wal.html, "Read-Only Databases"): failing that, a copy elsewhere is read.
-        """
-        try:
-            return _connected(f"{self.path.absolute().as_uri()}?mode=ro", opened)
-        except sqlite3.OperationalError:
-            journal = Path(f"{self.path}-wal")
-            if not journal.exists() or not journal.stat().st_size:
-                return _connected(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", opened)
-            folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="sketch-migrate-ledger-")))
-            for part in (self.path, journal):
-                shutil.copyfile(part, folder / part.name)
-            return _connected(str(folder / self.path.name), opened)
-
-    def _describe(self) -> None:
-        """Read what the run is; a run that was killed while it began its ledger has no tables, and no flips."""
-        execute = self._database.execute
-        tables = {name for (name,) in execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if "run" in tables:
-            self.description = dict(execute("SELECT name, value FROM run"))
-        if "flip" in tables:
-            last = execute("SELECT rowid, unix_time FROM flip ORDER BY rowid DESC LIMIT 1").fetchone()
-            self.flips, self.last_flip_at = last or (0, 0.0)
-
-    def _guarded(self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except (sqlite3.Error, OSError) as error:
-            hint = "Look at the file and its folder. Other ledgers can still be rolled back, each by its directory."
-            raise RunDirectoryError(f"the run's record {self.path} cannot be read: {error}", hint=hint) from error
+    def reported_overwritten(self, keys: Iterable[int | str]) -> set[int | str]:
+        """Return those of the keys whose object this run has reported as possibly overwritten."""
+        among = list(keys)
+        return {key for file in self._files for key in file.reported_overwritten(among)}
 
 
-def _connected(uri: str, opened: ExitStack) -> sqlite3.Connection:
-    with ExitStack() as trial:
-        database = trial.enter_context(
-            closing(sqlite3.connect(uri, uri=uri.startswith("file:"), check_same_thread=False))
-        )
-        database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        opened.push(trial.pop_all())
-    return database
+class _Reader:
+    """Reads one file, page by page, the newest flip first."""
+
+    def __init__(self, file: LedgerFile, page_flips: int) -> None:
+        self._file, self._page_flips = file, page_flips
+        self._before = LAST_ROWID
+        self._read: deque[PastFlip] = deque()
+
+    async def has_more(self) -> bool:
+        """Whether there is another flip; then ``newest_at`` tells its time."""
+        if not self._read:
+            rows = await asyncio.to_thread(self._file.page, self._before, self._page_flips)
+            if rows:
+                self._before = rows[-1][0]
+                self._read.extend(flip for _, flip in rows)
+        return bool(self._read)
+
+    @property
+    def newest_at(self) -> float:
+        """The Unix time of the next flip."""
+        return self._read[0].unix_time
+
+    def take(self, *, not_before: float, count: int) -> list[PastFlip]:
+        """Take flips that were read already, as long as they are of this time or newer; at least one."""
+        taken = [self._read.popleft()]
+        while self._read and len(taken) < count and self._read[0].unix_time >= not_before:
+            taken.append(self._read.popleft())
+        return taken

@@ -7,7 +7,10 @@ thread of its own, so that an fsync never holds up the event loop.
 ``run``          what the run was about: the table and its columns, both sides, the command. No secret.
 ``flip``         key, old path, new path, size, ETag, time: everything that undoes a flip; it may list a flip that the
                  database then refused, so a rollback compares before it sets.
-``not_flipped``  key, path, outcome, reason: every other reference, with the latest word on each key.
+``not_flipped``  key, path, outcome, reason: every other reference, with the latest word on each key; and a flipped one
+                 whose object's copy has replaced another.
+``unsettled``    key, path, new path of references whose object is or was copied without a condition, from before the
+                 copy to just before our flip's COMMIT. What is left was not set by us: see ``migration.overwritten``.
 
 Where several processes share the work each has a file of its own, and ``attempt`` says to which of its attempts at a
 range a row belongs (see ``attempts``). It is 0 in the ledger of the run as a whole.
@@ -29,9 +32,11 @@ from sketch_migrate.ledger.contract import NEEDING_A_PERSON, Flip
 from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Key, Outcome, Reference, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
+
+    from sketch_migrate.model import Move
 
 T = TypeVar("T")
 
@@ -47,11 +52,15 @@ CREATE TABLE IF NOT EXISTS not_flipped (
     key NOT NULL, path TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, attempt INTEGER NOT NULL,
     PRIMARY KEY (attempt, key)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unsettled (
+    key NOT NULL PRIMARY KEY, path TEXT NOT NULL, new_path TEXT NOT NULL
+) WITHOUT ROWID;
 """
 
 ROWS_A_STATEMENT = 1_000
 """SQLite takes 32 766 parameters (sqlite.org/limits.html)."""
 
+AMONG = "key IN (SELECT value FROM json_each(?))"
 _ONE_OF = "outcome IN (SELECT value FROM json_each(?))"
 _FOR_A_PERSON = f"({_ONE_OF} OR reason LIKE '{POSSIBLY_OVERWRITTEN}%')"
 
@@ -76,6 +85,7 @@ class SqliteLedger:
         self._path = path
         self._description = description
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._words = False  # whether anything was said of any reference that was not flipped
         self._database: sqlite3.Connection
 
     async def __aenter__(self) -> Self:
@@ -110,7 +120,7 @@ class SqliteLedger:
             )
             for f in flips
         ]
-        await self._call(lambda: self._insert("INSERT INTO flip", rows))
+        await self._call(lambda: self._insert_flips(rows))
 
     async def record_not_flipped(self, results: Sequence[Result]) -> None:
         """Write references that this run did not flip, with outcome and reason."""
@@ -118,7 +128,23 @@ class SqliteLedger:
             (storable(key), path, outcome.value, reason or REASONS.get(outcome, ""), self.attempt)
             for (key, path), outcome, reason, *_ in results
         ]
+        self._words = True
         await self._call(lambda: self._insert("INSERT OR REPLACE INTO not_flipped", rows))
+
+    async def open_copies(self, moves: Iterable[Move]) -> None:
+        """Write references whose object is copied without a condition, and whose row we have not set."""
+        rows = [(storable(m.reference.key), m.reference.path, m.new_path) for m in moves]
+        await self._call(lambda: self._insert("INSERT OR REPLACE INTO unsettled", rows))
+
+    async def settle_copies(self, keys: Iterable[Key]) -> None:
+        """Strike out references among those: we set their row, or wrote no object for them, or looked at it."""
+        struck_out = json.dumps([storable(key) for key in keys])
+
+        def strike_out() -> None:
+            with self._database:
+                self._database.execute(f"DELETE FROM unsettled WHERE {AMONG}", (struck_out,))  # noqa: S608 - ours
+
+        await self._call(strike_out)
 
     async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
         """Drop the references that this run has found unresolved in a pass before, so that a further one skips them."""
@@ -162,6 +188,15 @@ class SqliteLedger:
         self._database = sqlite3.connect(self._path.absolute().as_uri(), uri=True, check_same_thread=False)
         self._database.executescript(SCHEMA)
         self._insert("INSERT OR REPLACE INTO run", list(self._description.items()))
+
+    def _insert_flips(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert flips. What was said of their keys before, in an earlier pass, is no word on them any more."""
+        with self._database:
+            if self._words:
+                among = json.dumps([row[0] for row in rows])
+                statement = f"DELETE FROM not_flipped WHERE attempt = ? AND {AMONG}"  # noqa: S608 - our own text
+                self._database.execute(statement, (self.attempt, among))
+            self._insert("INSERT INTO flip", rows)
 
     def _insert(self, into: str, rows: Sequence[tuple[object, ...]]) -> None:
         """Insert rows, many in one statement: ``executemany`` would hand the interpreter's lock over for each row."""

@@ -22,8 +22,8 @@ from sketch_migrate.errors import (
     S3Error,
     UsageError,
 )
-from sketch_migrate.migration.overwritten import perhaps_overwritten
 from sketch_migrate.migration.placing import CheckFirst, Placed, Replacing, Taken, look
+from sketch_migrate.migration.versions import replaced_version
 from sketch_migrate.s3 import same_content
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Verdict(Enum):
 class Copied(NamedTuple):
     """The verdict on one object, the reason where it needs a person, and what is known of the object.
 
-    ``guarded``: the store made sure that nothing was replaced, or replacing was allowed.
+    ``guarded``: the store made sure that nothing was replaced, or told what was, or replacing was allowed.
     """
 
     verdict: Verdict
@@ -227,7 +227,7 @@ class Copier:
             shared: asyncio.Future[Copied] = self._on_the_way[key] or asyncio.get_running_loop().create_future()
             self._on_the_way[key] = shared
             verdict = await asyncio.shield(shared)
-            return verdict._replace(verdict=Verdict.IN_PLACE) if verdict.may_flip else verdict
+            return verdict._replace(verdict=Verdict.IN_PLACE, reason="") if verdict.may_flip else verdict
         self._on_the_way[key] = None
         verdict = Copied(Verdict.UNTOUCHED)
         try:
@@ -312,19 +312,23 @@ class Copier:
         return decision
 
     async def _placed(self, move: Move, done: Placed) -> Copied:
-        """Note the size, which a copy does not tell, now and then by a look."""
+        """Note the size, which a copy does not tell, now and then by a look, and what the copy replaced."""
         self._copied += 1
         size_bytes = done.size_bytes
         if size_bytes is None and self._copied % MEASURE_ONE_IN == 1:
             info = await self._look(move.target)
             size_bytes = info.size_bytes if info else None
-        return Copied(Verdict.COPIED, size_bytes=size_bytes, etag=done.etag, guarded=done.guarded)
+        reason = replaced_version(move.target, done.replaced) if done.replaced else ""
+        return Copied(Verdict.COPIED, reason, size_bytes, done.etag, done.guarded)
 
-    async def overwritten(self, move: Move, copied: Copied) -> str:
-        """Say what our copy may have replaced, where the application set the row to the same key; empty for nothing."""
-        if copied.verdict is not Verdict.COPIED or copied.guarded:
-            return ""
-        return await perhaps_overwritten(self._store, move.target, copied.etag)
+    async def unguarded(self) -> bool:
+        """Whether nothing keeps any copy from replacing an object that is stored in the same moment."""
+        return not self._dry_run and await self._placing.unguarded()
+
+    async def differs(self, move: Move) -> bool:
+        """Whether production holds something else than legacy; not, where one is gone. Raises ``S3Error``."""
+        found = await self._compare(move, Taken())
+        return isinstance(found, Copied) and found.verdict is Verdict.CONFLICT
 
     async def _look(self, location: Location) -> ObjectInfo | None:
         return await look(self._store, location)

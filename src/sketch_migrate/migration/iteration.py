@@ -53,6 +53,9 @@ class Iteration:
         run cannot go on; the results until then are true.
         """
         moves = self._plan(references, results)
+        unguarded = bool(moves) and await self.copier.unguarded()
+        if unguarded:
+            await self.ledger.open_copies(moves)
         ready: list[tuple[Move, Copied]] = []
         stuck: list[tuple[Move, Copied]] = []
         for move, copied in zip(moves, await self.copier.copy_all(moves), strict=True):
@@ -64,13 +67,17 @@ class Iteration:
             if self.dry_run:
                 results += [_migrated(*entry) for entry in ready]
             elif ready:
-                await self._flip(ready, results)
+                await self._flip(ready, results, unguarded=unguarded)
             if stuck:
                 await self._look_again(stuck, results)
         finally:
-            others = [result for result in results if result.outcome is not Outcome.MIGRATED]
+            others = [result for result in results if result.outcome is not Outcome.MIGRATED or result.reason]
             if others:
                 await self.ledger.record_not_flipped(others)
+        if unguarded:
+            await self.ledger.settle_copies(
+                move.reference.key for move, copied in (*ready, *stuck) if _harmless(copied)
+            )
 
     def _plan(self, references: Sequence[Reference], results: list[Result]) -> list[Move]:
         moves: list[Move] = []
@@ -97,7 +104,7 @@ class Iteration:
                 changed = Outcome.ALREADY if path == move.new_path else Outcome.SUPERSEDED
                 results.append(Result(move.reference, changed))
 
-    async def _flip(self, ready: Sequence[tuple[Move, Copied]], results: list[Result]) -> None:
+    async def _flip(self, ready: Sequence[tuple[Move, Copied]], results: list[Result], *, unguarded: bool) -> None:
         """Record and flip; the batch is halved around rows that the database does not accept.
 
         A connection may break after the COMMIT was sent: a row that an attempt of ours had updated, and that holds the
@@ -108,13 +115,16 @@ class Iteration:
             for move, copied in ready
         ]
         await self.ledger.record_flips(flips, unix_time=time.time())
+        if not unguarded and (alone := [move for move, copied in ready if not copied.guarded]):
+            await self.ledger.open_copies(alone)  # large ones, for which the store has no condition
+            unguarded = True
         copied_by_key = {move.reference.key: copied for move, copied in ready}
         halves = [[move for move, _ in ready]]
         updated: set[Key] = set()
         while halves:
             moves = halves.pop()
             try:
-                flipped = await self._flip_batch(moves, updated)
+                flipped = await self._flip_batch(moves, updated, unguarded=unguarded)
             except (ReferenceRefused, DatabaseBusy) as error:
                 if len(moves) > 1:
                     middle = len(moves) // 2
@@ -123,22 +133,20 @@ class Iteration:
                 flipped = Flipped(frozenset(), frozenset(), frozenset(), {moves[0].reference.key: str(error)})
             unseen = flipped.already & updated
             flipped = replace(flipped, flipped=flipped.flipped | unseen, already=flipped.already - unseen)
-            for move in moves:
-                copied = copied_by_key[move.reference.key]
-                overwritten = ""
-                if move.reference.key in flipped.already:
-                    overwritten = await self.copier.overwritten(move, copied)
-                results.append(_flip_result(move, copied, flipped, overwritten))
+            results += [_flip_result(move, copied_by_key[move.reference.key], flipped) for move in moves]
 
-    async def _flip_batch(self, moves: Sequence[Move], updated: set[Key]) -> Flipped:
+    async def _flip_batch(self, moves: Sequence[Move], updated: set[Key], *, unguarded: bool) -> Flipped:
         """Flip in one transaction, again if the connection broke. Raises what ``Session.run`` raises.
 
-        What an attempt updated is added to ``updated``, whatever became of its COMMIT.
+        What an attempt updated is added to ``updated``, whatever became of its COMMIT. Of unguarded copies it is put on
+        record before that, so that whoever sees the row set can know from our ledger that it was us.
         """
 
         async def work(connection: Connection) -> Flipped:
             flipped = await flip(connection, self.table, moves)
             updated.update(flipped.flipped)
+            if unguarded and flipped.flipped:
+                await self.ledger.settle_copies(flipped.flipped)
             return flipped
 
         many = len(moves) > 1
@@ -146,13 +154,22 @@ class Iteration:
         return await self.session.run(work, doing=doing)
 
 
+def _harmless(copied: Copied) -> bool:
+    """Whether nothing was written for a reference that may have replaced anything unseen."""
+    return copied.guarded and copied.verdict is not Verdict.FAILED
+
+
 def _migrated(move: Move, copied: Copied) -> Result:
     return Result(
-        move.reference, Outcome.MIGRATED, copied=copied.verdict is Verdict.COPIED, size_bytes=copied.size_bytes
+        move.reference,
+        Outcome.MIGRATED,
+        copied.reason,
+        copied=copied.verdict is Verdict.COPIED,
+        size_bytes=copied.size_bytes,
     )
 
 
-def _flip_result(move: Move, copied: Copied, flipped: Flipped, overwritten: str) -> Result:
+def _flip_result(move: Move, copied: Copied, flipped: Flipped) -> Result:
     """Return the outcome of one flip, which is in exactly one of the sets."""
     key: Key = move.reference.key
     if key in flipped.flipped:
@@ -164,7 +181,7 @@ def _flip_result(move: Move, copied: Copied, flipped: Flipped, overwritten: str)
     return Result(
         move.reference,
         outcome,
-        flipped.refused.get(key, "") or overwritten,
+        flipped.refused.get(key, "") or copied.reason,
         copied=copied.verdict is Verdict.COPIED,
         size_bytes=copied.size_bytes,
     )

@@ -1,61 +1,162 @@
-"""What became of an object that the application may have stored while we copied without a condition.
+"""What copies without a condition may have replaced: found out at the end of a run, for past runs as well.
 
-Asked for rows that the application has set to the production key meanwhile: it has most likely stored an object there.
+Where the bucket keeps versions, the copy itself tells (``placing``). Elsewhere only the rows can: an application that
+stores an object sets the row to it. So every reference is in the ledger from before such a copy until we set its row
+(``unsettled``), struck out before our COMMIT; what is left, in our ledger or in that of a run which was stopped or
+killed, is looked at here. A loss is possible where
+
+- the row holds the production path,
+- no ledger below RUN_DIR knows of a run that set it: then the application did. So two runs at once tell each other's
+  work from the application's,
+- and production holds what we copied: what was stored after that stays.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sketch_migrate.errors import S3Error
+from sketch_migrate.errors import MigrateError, S3Error
+from sketch_migrate.mapping import Unmappable
+from sketch_migrate.migration.no_clobber import Means
 from sketch_migrate.migration.placing import look
-from sketch_migrate.model import POSSIBLY_OVERWRITTEN
+from sketch_migrate.migration.record import ENDED, is_rollback, key_of
+from sketch_migrate.migration.versions import keeps_versions, replaced_version, version_before
+from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Outcome, Reference, Result, Tally
+from sketch_migrate.postgres.references import look_up
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
-    from sketch_migrate.model import Location
-    from sketch_migrate.s3 import ListedVersion, S3Client
+    from sketch_migrate.ledger import PastFlip, PastRun, UnsettledCopy
+    from sketch_migrate.migration.copier import Copier
+    from sketch_migrate.migration.runner import Migration
+    from sketch_migrate.model import Key, Move
+    from sketch_migrate.postgres.connection import Connection, Session
+    from sketch_migrate.s3 import S3Client
+
+PAGE_ROWS = 1_000
+"""Unsettled references that are looked at together."""
 
 
-async def perhaps_overwritten(store: S3Client, target: Location, our_etag: str) -> str:
-    """Return what to tell a person about an object that we wrote with this ETag, or an empty text.
+async def settle(migration: Migration, store: S3Client, runs: Callable[[], Iterable[PastRun]], own: Path) -> Tally:
+    """Report what this run, and past ones that were cut short, may have overwritten; return how many there are.
 
-    Where the bucket keeps versions it is certain, and the version to restore is named.
+    Notes that the run has come to its end, when it has.
+
+    ``runs`` yields the runs over this table, each open until the next, and ours among them, whose directory is ``own``.
+    An error is noted in ``migration.stop``: then the next run finds what is left.
     """
+    settling = _Settling(migration, store, runs, own)
+    tally = Tally()
+    try:
+        async with migration.database.session() as session:
+            for ours in (True, False):  # what we have reported of our own is not reported for another run as well
+                for run in runs():
+                    if (run.directory == own) is ours:
+                        tally += await settling.go_through(run, session)
+        await migration.ledger.describe({ENDED: "true"})
+    except MigrateError as error:
+        migration.stop.by_error(error)
+    return tally
+
+
+@dataclass(frozen=True, slots=True)
+class _Settling:
+    migration: Migration
+    store: S3Client
+    runs: Callable[[], Iterable[PastRun]]
+    own: Path
+
+    async def go_through(self, run: PastRun, session: Session) -> Tally:
+        tally = Tally()
+        ledger = self.migration.ledger
+        after: int | str | None = None
+        while page := run.unsettled(after, PAGE_ROWS):
+            after = page[-1].key
+            if results := await self._suspicious(run, page, session):
+                await ledger.record_not_flipped(results)
+                tally += Tally(possibly_overwritten=len(results))
+            if run.directory == self.own:
+                keys = [key_of(self.migration.table, each.key) for each in page]
+                await ledger.settle_copies(keys)
+        return tally
+
+    async def _suspicious(self, run: PastRun, page: Sequence[UnsettledCopy], session: Session) -> list[Result]:
+        """Look at the rows, then at who set them: in this order a run at the same time has it on record by then."""
+        moves = dict(self._moves(page))
+        keys = [move.reference.key for move in moves.values()]
+
+        async def read(connection: Connection) -> dict[Key, str | None]:
+            return await look_up(connection, self.migration.table, keys)
+
+        now = await session.run(read, doing="looking at references again")
+        set_rows = {key: move for key, move in moves.items() if now.get(move.reference.key) == move.new_path}
+        if not set_rows:
+            return []
+        made, passed_over = self._known(set_rows.keys(), run.directory)
+        etags = {flip.key: flip.etag for flip, _ in run.flips_of(set_rows)}
+        results: list[Result] = []
+        for key, move in set_rows.items():
+            if key in passed_over or (key in made and made[key].new_path == move.new_path):
+                continue
+            if reason := await perhaps_overwritten(self.store, self.migration.copier, move, etags.get(key, "")):
+                results.append(Result(move.reference, Outcome.ALREADY, reason))
+        return results
+
+    def _moves(self, page: Sequence[UnsettledCopy]) -> Iterator[tuple[int | str, Move]]:
+        for each in page:
+            try:
+                move = self.migration.mapping.move(Reference(key_of(self.migration.table, each.key), each.path))
+            except Unmappable:
+                continue  # it was mappable when it was copied: the column has become shorter
+            yield each.key, move
+
+    def _known(self, keys: Iterable[int | str], about: Path) -> tuple[dict[int | str, PastFlip], set[int | str]]:
+        """Return the newest flip of each key that a run is known to have made, there or back; and what needs no report.
+
+        That is what was reported before, of a run that is not ours.
+        """
+        newest: dict[int | str, PastFlip] = {}
+        reported: set[int | str] = set()
+        for run in self.runs():
+            if about != self.own:
+                reported |= run.reported_overwritten(keys)
+            if run.directory != self.own and not _tells_what_it_made(run):
+                continue
+            for flip, made in run.flips_of(keys):
+                if made and (flip.key not in newest or flip.unix_time >= newest[flip.key].unix_time):
+                    newest[flip.key] = flip
+        return newest, reported
+
+
+def _tells_what_it_made(run: PastRun) -> bool:
+    """Whether a flip that nothing in the run's ledger speaks against was made.
+
+    One without a condition strikes out what it made; of one with a condition that holds once it has ended.
+    """
+    about = run.description
+    return about.get("no_clobber") == Means.CHECK_FIRST or ENDED in about or is_rollback(run)
+
+
+async def perhaps_overwritten(store: S3Client, copier: Copier, move: Move, our_etag: str) -> str:
+    """Return what to tell a person of an object that we copied and whose row somebody else has set, or an empty text.
+
+    ``our_etag`` is that of our copy, or empty where it is not known: then what is there is compared with the source.
+    """
+    target = move.target
     begin = f"{POSSIBLY_OVERWRITTEN}: the application (or another run) set this row to {target} while it was copied"
     try:
         production = await look(store, target)
-        if production is None or production.etag != our_etag:
-            return ""  # what is there now was written after our copy, and stays
-        versions = await store.versions(target.bucket, target.key) if _keeps_versions(production.headers) else []
+        if production is None:
+            return ""
+        written_later = production.etag != our_etag if our_etag else await copier.differs(move)
+        if written_later:
+            return ""  # and stays
+        if keeps_versions(production):
+            before = await version_before(store, target, production.etag)
+            return replaced_version(target, before) if before else ""
     except S3Error as error:
         return f"{begin}, and what is there now could not be looked at: {error}"
-    own = [version for version in versions if version.key == target.key]
-    if not own:
-        return f"{begin}; the bucket keeps no versions, so store its object again if it differs"
-    before = replaced(own, our_etag)
-    if before is None:
-        return ""
-    return f"{begin}; its object is version {before.version_id}: restore that one"
-
-
-def replaced(versions: Sequence[ListedVersion], our_etag: str) -> ListedVersion | None:
-    """Return the version of one key, newest first, that the newest one of ours replaced. None if it replaced nothing.
-
-    Older copies of ours (of a run that was killed) are passed over; a delete marker means that nothing was there.
-    """
-    ours_seen = False
-    for version in versions:
-        if version.is_delete_marker:
-            if ours_seen:
-                return None
-        elif version.etag == our_etag:
-            ours_seen = True
-        elif ours_seen:
-            return version
-    return None
-
-
-def _keeps_versions(headers: dict[str, str]) -> bool:
-    return headers.get("x-amz-version-id", "null") not in ("", "null")
+    return f"{begin}; the bucket keeps no versions, so store its object again if it differs"

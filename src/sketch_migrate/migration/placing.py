@@ -10,8 +10,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from sketch_migrate.errors import ObjectExists, ObjectMissing, PreconditionFailed
+from sketch_migrate.errors import ObjectExists, ObjectMissing, PreconditionFailed, S3Error
 from sketch_migrate.migration.no_clobber import Means, Strategy
+from sketch_migrate.migration.versions import keeps_versions, version_before
 from sketch_migrate.s3 import IF_ABSENT
 from sketch_migrate.s3.multipart import copy_in_parts, kept_headers, tags_of
 
@@ -33,11 +34,15 @@ LARGE_PUTS = 4
 
 
 class Placed(NamedTuple):
-    """The object is in production. ``guarded``: the store made sure that it replaced nothing."""
+    """The object is in production. ``guarded``: the store made sure that it replaced nothing, or told what it did.
+
+    ``replaced`` is the version of an object that it did replace, or empty.
+    """
 
     etag: str
     size_bytes: int | None
     guarded: bool
+    replaced: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,9 @@ class Placing(Protocol):
 
     async def place(self, move: Move) -> Placed | Taken:
         """Bring one object into production. Raises ``S3Error``."""
+
+    async def unguarded(self) -> bool:
+        """Whether nothing keeps any copy from replacing an object."""
 
 
 def placing_of(store: S3Client, strategy: Strategy) -> Placing:
@@ -83,11 +91,17 @@ class OnceSettled:
 
     async def place(self, move: Move) -> Placed | Taken:
         """Bring one object. Raises what ``settle`` raises."""
-        if self._settled is None:
-            async with self._settling:
-                if self._settled is None:
-                    self._settled = placing_of(self._store, await self._settle())
-        return await self._settled.place(move)
+        return await (self._settled or await self._once_settled()).place(move)
+
+    async def unguarded(self) -> bool:
+        """Whether it came to no condition at all. Raises what ``settle`` raises."""
+        return await (self._settled or await self._once_settled()).unguarded()
+
+    async def _once_settled(self) -> Placing:
+        async with self._settling:
+            if self._settled is None:
+                self._settled = placing_of(self._store, await self._settle())
+        return self._settled
 
 
 class Replacing:
@@ -100,6 +114,10 @@ class Replacing:
         """Copy."""
         done = await self._store.copy(move.source, move.target)
         return Placed(done.etag, done.size_bytes, guarded=True)
+
+    async def unguarded(self) -> bool:
+        """No: to replace is what was asked for."""
+        return False
 
 
 class ConditionalCopy:
@@ -118,19 +136,37 @@ class ConditionalCopy:
             return Taken(perhaps_ours=error.attempts > 1)
         return Placed(done.etag, done.size_bytes, guarded=self._guards_parts or done.size_bytes is None)
 
+    async def unguarded(self) -> bool:
+        """No."""
+        return False
+
 
 class CheckFirst:
-    """A look, then a copy: what is stored in between is replaced."""
+    """A look, then a copy: what is stored in between is replaced. Where the bucket keeps versions, those tell what."""
 
     def __init__(self, store: S3Client) -> None:
         self._store = store
+        self._versions_kept: bool | None = None  # nobody has looked
 
     async def place(self, move: Move) -> Placed | Taken:
         """Copy where a look shows nothing."""
         if production := await look(self._store, move.target):
             return Taken(production)
         done = await self._store.copy(move.source, move.target)
-        return Placed(done.etag, done.size_bytes, guarded=False)
+        if self._versions_kept is None:
+            copied = await look(self._store, move.target)
+            self._versions_kept = copied is not None and keeps_versions(copied)
+        if not self._versions_kept:
+            return Placed(done.etag, done.size_bytes, guarded=False)
+        try:
+            before = await version_before(self._store, move.target, done.etag)
+        except S3Error:
+            return Placed(done.etag, done.size_bytes, guarded=False)  # asked again, and told, if the row was set
+        return Placed(done.etag, done.size_bytes, guarded=True, replaced=before)
+
+    async def unguarded(self) -> bool:
+        """Yes."""
+        return True
 
 
 class InParts:
@@ -160,6 +196,10 @@ class ConditionalComplete:
     async def place(self, move: Move) -> Placed | Taken:
         """Copy in parts."""
         return await self._in_parts.place(move, await self._store.head(move.source))
+
+    async def unguarded(self) -> bool:
+        """No."""
+        return False
 
 
 class ConditionalPut:
@@ -193,6 +233,10 @@ class ConditionalPut:
             outcome = await self._put(move, info, beginning)
         self._looks_first = isinstance(outcome, Taken)
         return outcome
+
+    async def unguarded(self) -> bool:
+        """No: but for large ones, perhaps."""
+        return False
 
     async def _rest(self, source: Location, info: ObjectInfo, read_bytes: int) -> bytes:
         try:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from sketch_migrate import __version__
 from sketch_migrate.errors import UsageError
+from sketch_migrate.ledger import PastRun, find_ledgers
 
 if TYPE_CHECKING:
-    from sketch_migrate.ledger import PastRun
+    from collections.abc import Iterator
+
+    from sketch_migrate.model import Key
+    from sketch_migrate.postgres.references import Table
     from sketch_migrate.settings import Settings
+
+ENDED = "ended"
+"""Noted by a run that came to its end: what became of each reference is in its ledger then."""
 
 _MUST_AGREE = {
     "table": "DB_TABLE",
@@ -56,3 +65,31 @@ def check_ledger(run: PastRun, settings: Settings) -> None:
 def is_rollback(run: PastRun) -> bool:
     """Whether the ledger is that of a rollback."""
     return run.description.get("command") == "rollback"
+
+
+def runs_of(settings: Settings) -> Iterator[PastRun]:
+    """Yield the runs below RUN_DIR that were about this very table and these buckets, each open until the next."""
+    for directory in find_ledgers(Path(settings.run_dir).expanduser()):
+        with PastRun(directory) as run:
+            if is_of(run, settings):
+                yield run
+
+
+def is_of(run: PastRun, settings: Settings) -> bool:
+    """Whether a run was about this very table and these buckets."""
+    present = description(settings, "")
+    return all(run.description.get(name) == present[name] for name in _MUST_AGREE)
+
+
+def key_of(table: Table, text: int | str) -> Key:
+    """Return a key of the table from what a ledger or a person wrote. Raises ``UsageError``."""
+    try:
+        if table.key_type == "uuid":
+            return UUID(str(text))
+        if table.key_type in {"text", "character varying"}:
+            return str(text)
+        return int(text)
+    except ValueError:
+        name = ".".join(table.name)
+        hint = f"Column {table.key_column} of table {name} is of type {table.key_type}."
+        raise UsageError(f"{text!r} cannot be a key of table {name}", hint=hint) from None

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import UUID
 
-from sketch_migrate.errors import UsageError
 from sketch_migrate.migration.copier import Copied, Copier, Verdict
+from sketch_migrate.migration.record import key_of
 from sketch_migrate.migration.runner import Finished, Migration, take_through
 from sketch_migrate.model import Key, Outcome, Reference, Result, Tally
 from sketch_migrate.postgres.references import look_up
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from sketch_migrate.mapping import Mapping
     from sketch_migrate.model import Move
     from sketch_migrate.postgres.connection import Connection, Session
-    from sketch_migrate.postgres.references import Table
 
 
 class LegacyFinder(Copier):
@@ -34,6 +32,10 @@ class LegacyFinder(Copier):
         if await self._look(move.target) is None:
             return Copied(Verdict.MISSING, f"there is no legacy object {move.target} to go back to")
         return Copied(Verdict.IN_PLACE)
+
+    async def unguarded(self) -> bool:
+        """No: there is no copy."""
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +55,6 @@ class Selection:
             and (self.first is None or key >= self.first)  # type: ignore[operator]  # keys of one column are of one type
             and (self.last is None or key <= self.last)  # type: ignore[operator]  # the same
         )
-
-
-def key_of(table: Table, text: int | str) -> Key:
-    """Return a key of the table from what a ledger or a person wrote. Raises ``UsageError``."""
-    try:
-        if table.key_type == "uuid":
-            return UUID(str(text))
-        if table.key_type in {"text", "character varying"}:
-            return str(text)
-        return int(text)
-    except ValueError:
-        name = ".".join(table.name)
-        hint = f"Column {table.key_column} of table {name} is of type {table.key_type}."
-        raise UsageError(f"{text!r} cannot be a key of table {name}", hint=hint) from None
 
 
 async def roll_back(back: Migration, runs: Sequence[PastRun], selection: Selection) -> Finished:

@@ -136,6 +136,10 @@ class Evidence:
 
         await self._call(load)
 
+    async def forget_objects(self, side: str) -> None:
+        """Drop all objects of one side."""
+        await self.execute(f"TRUNCATE {side}_object")
+
     async def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
         """Insert rows into one of the evidence's own tables, whose columns they have."""
         if rows:
@@ -188,6 +192,7 @@ class Evidence:
             "autoload_known_extensions": False,
         }
         self._database = duckdb.connect(self.path, read_only=self._site is None, config=config)
+        self._database.execute("SET enable_progress_bar = false")  # where Python was started with -c, it is on stdout
         if self._site is not None:
             self.path.chmod(0o600)
             schema = files("sketch_migrate.reconcile").joinpath("sql", "schema.sql").read_text(encoding="utf-8")

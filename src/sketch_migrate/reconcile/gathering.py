@@ -9,39 +9,56 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sketch_migrate.errors import MigrateError
 from sketch_migrate.model import KeyRange
 from sketch_migrate.postgres.extract import CopiedPage, copy_page
+from sketch_migrate.reconcile.keyspace import is_text, order
+from sketch_migrate.reconcile.listing import list_all, tell_nobody
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from sketch_migrate.postgres.connection import Connection, Database
     from sketch_migrate.postgres.references import Table
     from sketch_migrate.reconcile.evidence import Evidence
-    from sketch_migrate.s3 import ListPage, S3Client
+    from sketch_migrate.reconcile.listing import Pages, Told
+    from sketch_migrate.s3 import ListedObject
 
-LOAD_OBJECTS = 50_000
-"""Objects are loaded so many at a time: 10 MB of memory a side."""
+LOAD_OBJECTS = 25_000
+"""Objects are loaded so many at a time. With as many that are listed meanwhile this is 10 MB of memory a side."""
+
+_SOME_TAILS = "SELECT tail FROM reference WHERE tail <> '' USING SAMPLE 1000 ROWS"
+"""Where the listings may be cut: a thousand of any number of references part them evenly enough."""
 
 
-async def gather(
-    evidence: Evidence, database: Database, table: Table, store: S3Client, count: Callable[[str, int], None]
-) -> None:
-    """Read everything that the evidence's site names into it. Raises ``DatabaseError`` or ``S3Error``."""
+async def gather_references(evidence: Evidence, database: Database, table: Table, told: Callable[[int], None]) -> None:
+    """Read all references into the evidence; ``told`` hears how many so far. Raises ``DatabaseError``."""
+    await read_references(evidence, reference_pages(database, table), told)
+
+
+async def gather_objects(evidence: Evidence, store: Pages, told: Callable[[str, int, int | None], None]) -> None:
+    """List both sides of the evidence's site into it; ``told`` hears how far each one is. Raises ``S3Error``.
+
+    Where the references were read before, they tell where the listings may be cut.
+    """
     ((legacy_bucket, legacy_prefix, production_bucket, production_prefix),) = await evidence.ask(
         "SELECT legacy_bucket, legacy_prefix, production_bucket, production_prefix FROM site"
     )
-    await read_references(evidence, reference_pages(database, table), count)
+    ((references,),) = await evidence.ask("SELECT count(*) FROM reference")
+    tails = [tail for (tail,) in await evidence.ask(_SOME_TAILS)] if references else []
     try:
         async with asyncio.TaskGroup() as group:
             for side, bucket, prefix in (
                 ("legacy", legacy_bucket, legacy_prefix),
                 ("production", production_bucket, production_prefix),
             ):
-                group.create_task(read_listing(evidence, side, prefix, store.list_pages(bucket, prefix), count))
+                loader = Loader(evidence, side, prefix)
+                cuts = [prefix + tail for tail in tails]
+                hear = partial(told, side)
+                group.create_task(loader.load(store, bucket, cuts=cuts, expected=references, told=hear))
     except* MigrateError as failures:
         raise failures.exceptions[0] from failures
 
@@ -59,46 +76,62 @@ async def reference_pages(database: Database, table: Table) -> AsyncIterator[byt
             key_range = KeyRange(after=page.last_key)
 
 
-async def read_references(evidence: Evidence, pages: AsyncIterator[bytes], count: Callable[[str, int], None]) -> None:
+async def read_references(evidence: Evidence, pages: AsyncIterator[bytes], told: Callable[[int], None]) -> None:
     """Load pages of references."""
     began = datetime.now(UTC)
     total = 0
     async for content in pages:
         await evidence.load_references(content)
         ((total,),) = await evidence.ask("SELECT count(*) FROM reference")
-        count("references", total)
+        told(total)
     await evidence.note_reading("references", began, datetime.now(UTC), total)
 
 
-async def read_listing(
-    evidence: Evidence, side: str, prefix: str, pages: AsyncIterator[ListPage], count: Callable[[str, int], None]
-) -> None:
-    """Load the listing of one side, whose keys all begin with the prefix."""
-    began = datetime.now(UTC)
-    total, start = 0, len(prefix)
-    rows: list[tuple[str, int, str, str]] = []
-    strange: list[tuple[str, str]] = []
-    async for page in pages:
-        total += len(page.objects)
-        for found in page.objects:
-            if _is_utf8(found.key):
-                rows.append((found.key[start:], found.size_bytes, found.etag, found.last_modified))
+class Loader:
+    """Loads the objects of one side, ``LOAD_OBJECTS`` at a time; the ``Sink`` of its listing."""
+
+    def __init__(self, evidence: Evidence, side: str, prefix: str) -> None:
+        self._evidence, self._side, self._prefix = evidence, side, prefix
+        self._loading = asyncio.Lock()
+        self._rows: list[tuple[str, int, str, str]] = []
+        self._strange: list[tuple[str, str]] = []
+        self._total = 0
+
+    async def load(
+        self,
+        store: Pages,
+        bucket: str,
+        *,
+        cuts: Sequence[str] = (),
+        expected: int | None = None,
+        told: Told = tell_nobody,
+    ) -> None:
+        """List the side, and load the listing; see ``list_all``. Raises ``S3Error`` or ``RunDirectoryError``."""
+        began = datetime.now(UTC)
+        await list_all(store, bucket, self._prefix, self, cuts=cuts, expected=expected, told=told)
+        await self._load()
+        await self._evidence.insert("strange_key", self._strange)
+        await self._evidence.note_reading(f"{self._side} objects", began, datetime.now(UTC), self._total)
+
+    async def take(self, objects: list[ListedObject]) -> None:
+        """Take objects in; wait where more are there than one loading takes, and another one is not done yet."""
+        start = len(self._prefix)
+        self._total += len(objects)
+        for key, size_bytes, etag, last_modified in objects:
+            if key.isascii() or is_text(key):
+                self._rows.append((key[start:], size_bytes, etag, last_modified))
             else:
-                strange.append((side, found.key.encode(errors="surrogateescape").decode(errors="backslashreplace")))
-        count(f"{side} objects", total)
-        if len(rows) >= LOAD_OBJECTS:
-            await evidence.load_objects(side, rows)
-            rows = []
-    await evidence.load_objects(side, rows)
-    await evidence.insert("strange_key", strange)
-    await evidence.note_reading(f"{side} objects", began, datetime.now(UTC), total)
+                self._strange.append((self._side, order(key).decode(errors="backslashreplace")))
+        if len(self._rows) >= LOAD_OBJECTS:
+            async with self._loading:
+                if len(self._rows) >= LOAD_OBJECTS:  # another worker may have loaded them meanwhile
+                    await self._load()
 
+    async def forget(self) -> None:
+        """Drop all that was loaded."""
+        self._rows, self._strange, self._total = [], [], 0
+        await self._evidence.forget_objects(self._side)
 
-def _is_utf8(key: str) -> bool:
-    if key.isascii():
-        return True
-    try:
-        key.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    async def _load(self) -> None:
+        rows, self._rows = self._rows, []
+        await self._evidence.load_objects(self._side, rows)

@@ -37,8 +37,14 @@ def is_text(key: str) -> bool:
     return True
 
 
+def tails_of(paths: Iterable[str], prefixes: Iterable[str]) -> list[str]:
+    """Return what follows the prefix of the paths that have one of these: there both sides have objects, or may."""
+    known = tuple(prefixes)
+    return [path.removeprefix(prefix) for path in paths for prefix in known if path.startswith(prefix)]
+
+
 def usable_cuts(cuts: Iterable[str], prefix: str, most: int) -> list[str]:
-    """Return at most so many of these keys, evenly chosen, each once, and in order: those below the prefix."""
+    """Return at most so many of these keys, evenly chosen, each once, and in order: of those below the prefix."""
     below = {cut for cut in cuts if cut.startswith(prefix) and cut != prefix and _can_be_asked_for(cut)}
     ordered = sorted(below, key=order)
     if len(ordered) <= most:
@@ -68,7 +74,11 @@ def left_per_done(begin: str, position: str, end: str | None, alphabet: Collecti
 
 
 def _can_be_asked_for(key: str) -> bool:
-    return is_text(key) and len(key.encode()) <= MOST_BYTES
+    """Whether a store can be asked what follows a key: its reply repeats it, and XML has no control characters.
+
+    moto's server writes one all the same, and no parser reads that reply.
+    """
+    return key.isprintable() and is_text(key) and len(key.encode()) <= MOST_BYTES
 
 
 class _Scale:

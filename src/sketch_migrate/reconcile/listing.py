@@ -32,8 +32,11 @@ logger = logging.getLogger(__name__)
 WORKERS = 8
 """Requests of one listing in flight. The client's own limit on all requests holds besides."""
 
-MOST_CUTS = 4 * WORKERS - 1
+MOST_RANGES = 4 * WORKERS
 """Four ranges a worker: they are never quite equal, and splitting what is left over takes requests of its own."""
+
+KEYS_A_RANGE = 2000
+"""Less is as soon listed in one go: a range costs half a page that others list as well."""
 
 
 class Sink(Protocol):
@@ -46,6 +49,13 @@ class Sink(Protocol):
         """Forget all that was taken in: the listing begins again."""
 
 
+class Told(Protocol):
+    """Hears how far a listing is."""
+
+    def __call__(self, objects: int, expected: int | None) -> None:
+        """Hear how many objects were found so far, and how many there may be, where that can be guessed."""
+
+
 class Pages(Protocol):
     """What a listing needs of a store: ``S3Client`` has it."""
 
@@ -55,10 +65,25 @@ class Pages(Protocol):
         """Yield the pages of a listing after a key."""
 
 
+def tell_nobody(objects: int, expected: int | None) -> None:
+    """Let the listing go on unwatched."""
+
+
 async def list_all(
-    store: Pages, bucket: str, prefix: str, sink: Sink, *, cuts: Iterable[str] = (), page_keys: int = 1000
+    store: Pages,
+    bucket: str,
+    prefix: str,
+    sink: Sink,
+    *,
+    cuts: Iterable[str] = (),
+    expected: int | None = None,
+    told: Told = tell_nobody,
+    page_keys: int = 1000,
 ) -> None:
-    """List a prefix to its end. ``cuts`` are keys below the prefix at which it may well be cut, in any order.
+    """List a prefix to its end.
+
+    ``cuts`` are keys below the prefix at which it may well be cut, in any order; so few are used that the ranges of
+    ``expected`` objects, where that is known, are worth it.
 
     Raises ``S3Error``: a listing that breaks off is never a short one.
     """
@@ -66,8 +91,11 @@ async def list_all(
     def pages_after(key: str) -> AsyncGenerator[ListPage, None]:
         return store.list_pages(bucket, prefix, start_after=key, max_keys=page_keys)
 
+    told(0, None)
     try:
-        await _Listing(pages_after, Ranges(prefix, usable_cuts(cuts, prefix, MOST_CUTS)), sink).in_ranges()
+        worth = MOST_RANGES if expected is None else min(MOST_RANGES, max(1, expected // KEYS_A_RANGE))
+        ranges = Ranges(prefix, usable_cuts(cuts, prefix, worth - 1))
+        await _Listing(pages_after, ranges, sink, told).in_ranges()
     except* OutOfOrder:
         logger.warning(
             "The store does not list s3://%s/%s… in the order of bytes: listing it again, in one go.", bucket, prefix
@@ -77,16 +105,20 @@ async def list_all(
     else:
         return
     await sink.forget()
+    found = 0
     async with aclosing(pages_after("")) as pages:
         async for page in pages:
             await sink.take(page.objects)
+            found += len(page.objects)
+            told(found, None)
+    told(found, found)
 
 
 class _Listing:
     def __init__(
-        self, pages_after: Callable[[str], AsyncGenerator[ListPage, None]], ranges: Ranges, sink: Sink
+        self, pages_after: Callable[[str], AsyncGenerator[ListPage, None]], ranges: Ranges, sink: Sink, told: Told
     ) -> None:
-        self._pages_after, self._ranges, self._sink = pages_after, ranges, sink
+        self._pages_after, self._ranges, self._sink, self._told = pages_after, ranges, sink, told
         self._news = asyncio.Event()
 
     async def in_ranges(self) -> None:
@@ -96,6 +128,7 @@ class _Listing:
         async with asyncio.TaskGroup() as group:
             for left, right in self._ranges.seams():
                 group.create_task(self._look_at_the_seam(left, right))
+        self._told(self._ranges.keys_found, self._ranges.keys_found)
 
     async def _work(self) -> None:
         while not self._ranges.all_done:
@@ -117,6 +150,7 @@ class _Listing:
                     objects = self._ranges.take(listed, page.objects)
                     self._tell()
                     await self._sink.take(objects)
+                    self._told(self._ranges.keys_found, self._ranges.keys_expected)
                     if listed.beyond is not None:
                         break
         except S3Refused as error:

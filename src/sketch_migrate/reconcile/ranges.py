@@ -80,6 +80,25 @@ class Ranges:
         self._pages = self._in_vain = 0
 
     @property
+    def keys_found(self) -> int:
+        """How many keys were listed so far."""
+        return sum(each.found for each in self._all)
+
+    @property
+    def keys_expected(self) -> int | None:
+        """A guess at how many keys there are, or None without any ground: the ranges are about alike."""
+        begun = len(self._all) - len(self._waiting)
+        ended = begun - len(self._running)
+        if not ended:
+            return None
+        found = self.keys_found
+        a_range = found / begun
+        left = [
+            max(0.0, a_range - each.found) if each.until is None else self._keys_left(each) for each in self._running
+        ]
+        return round(found + sum(left) + a_range * len(self._waiting))
+
+    @property
     def all_done(self) -> bool:
         """Whether nothing waits and nothing runs."""
         return not self._waiting and not self._running

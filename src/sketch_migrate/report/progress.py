@@ -32,13 +32,17 @@ _TROUBLE = ("missing", "conflict", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is shown at one moment. ``total_rows`` None is unknown, ``rows_per_second`` None not yet known."""
+    """What is shown at one moment. ``total_rows`` None is unknown, ``rows_per_second`` None not yet known.
+
+    Where something else than rows is counted, ``unit`` names it.
+    """
 
     rows_done: int = 0
     total_rows: int | None = None
     tally: Tally = field(default_factory=Tally)
     note: str = ""
     rows_per_second: float | None = None
+    unit: str = "rows"
 
     @property
     def fraction(self) -> float | None:
@@ -68,11 +72,12 @@ class Progress:
         *,
         on_update: Callable[[], None],
         on_note: Callable[[], None],
+        unit: str = "rows",
     ) -> None:
         self._clock = clock
         self._on_update = on_update
         self._on_note = on_note
-        self._figures = Figures(total_rows=total_rows)
+        self._figures = Figures(total_rows=total_rows, unit=unit)
         self._pace = Pace(clock())
 
     def update(self, rows_done: int, tally: Tally, total_rows: int | None = None) -> None:
@@ -81,6 +86,12 @@ class Progress:
         # not rows_done: rows that a resumed run only passes say nothing about the time that the others take
         self._pace.add(self._clock(), tally.scanned)
         self._figures = replace(self._figures, rows_done=rows_done, tally=tally, total_rows=total)
+        self._on_update()
+
+    def reach(self, done: int, total: int | None) -> None:
+        """Take over how much was read, listed or counted so far, which has no outcomes; ``total`` None is unknown."""
+        self._pace.add(self._clock(), done)
+        self._figures = replace(self._figures, rows_done=done, total_rows=total)
         self._on_update()
 
     def note(self, text: str) -> None:
@@ -136,7 +147,7 @@ class EverySoOften:
 
 def line(figures: Figures) -> str:
     """Say it in one plain line: ``12,500 of 20,000 rows, 62 %, 4,321 rows/s, 0:02 left; missing 3``."""
-    parts = [f"{_of_total(figures)} rows"]
+    parts = [f"{_of_total(figures)} {figures.unit}"]
     if figures.fraction is not None:
         parts.append(f"{int(100 * figures.fraction)} %")
     parts += [part for part in (_rate(figures), _time_left(figures)) if part]
@@ -152,7 +163,7 @@ def bar(figures: Figures) -> RenderableType:
     for _ in range(3):
         top.add_column(no_wrap=True, justify="right")
     top.add_row(
-        f"{_of_total(figures)} rows",
+        f"{_of_total(figures)} {figures.unit}",
         ProgressBar(total=None if fraction is None else 1.0, completed=fraction or 0.0, pulse=fraction is None),
         "" if fraction is None else f"{int(100 * fraction)} %",
         Text(_rate(figures), style="cyan"),
@@ -183,7 +194,7 @@ def _of_total(figures: Figures) -> str:
 
 
 def _rate(figures: Figures) -> str:
-    return "" if figures.rows_per_second is None else f"{figures.rows_per_second:,.0f} rows/s"
+    return "" if figures.rows_per_second is None else f"{figures.rows_per_second:,.0f} {figures.unit}/s"
 
 
 def _time_left(figures: Figures) -> str:

@@ -133,7 +133,7 @@ class Terminal:
             self._streams.err("Please answer yes or no.\n")
 
     @contextmanager
-    def progress(self, total_rows_estimate: int | None) -> Iterator[Progress]:
+    def progress(self, total_estimate: int | None, *, unit: str = "rows") -> Iterator[Progress]:
         """Show progress while the context lasts: a bar on a terminal, a line every few seconds elsewhere."""
         screen = self._streams.stderr_terminal if self._show_progress else None
         if self._environ.get("TERM", "dumb") in {"dumb", "unknown"}:
@@ -152,7 +152,7 @@ class Terminal:
             if pulse.is_due(self._clock()):
                 say()
 
-        progress = Progress(total_rows_estimate, self._clock, on_update=on_update, on_note=say)
+        progress = Progress(total_estimate, self._clock, on_update=on_update, on_note=say, unit=unit)
         if screen is None:
             yield progress
             return

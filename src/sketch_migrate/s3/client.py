@@ -242,8 +242,8 @@ class S3Client:
     ) -> AsyncGenerator[ListPage, None]:
         """Yield all pages of a listing, or all after a key. It is complete or it raises.
 
-        A token that repeats would go on for ever. That is found as Brent does (BIT 20, 1980): against one earlier token,
-        replaced ever more rarely, so that a listing of any length takes no memory.
+        A token that repeats would go on for ever. That is found as Brent does (BIT 20, 1980), against one earlier token
+        that is replaced ever more rarely, so that a listing of any length takes no memory.
         """
         token = earlier = ""
         pages, replace_after = 0, 1

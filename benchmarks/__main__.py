@@ -1,0 +1,74 @@
+"""``scripts/bench``: measure, say what was found, and compare it with the targets."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from benchmarks.arguments import Arguments, parse
+from benchmarks.measuring import Measuring
+from benchmarks.profiling.recording import profile
+from benchmarks.report.chart import draw
+from benchmarks.report.tables import document
+from benchmarks.servers.table import table
+from benchmarks.targets import Verdict, judge
+from sketch_migrate.errors import MigrateError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.results import Results
+
+PROFILED_ROWS = 200_000
+
+
+def main(arguments: Arguments) -> int:
+    """Carry out what is asked for; return the exit code. Raises ``MigrateError``."""
+    if arguments.profile:
+        return _profile(arguments)
+    with table() as rows_table:
+        measuring = Measuring(arguments, rows_table, _say)
+        for name in arguments.only:
+            measuring.measure(name)
+    results = measuring.results
+    verdicts = judge(results)
+    _say("== targets")
+    for each in verdicts:
+        mark = {True: "ok    ", False: "MISSED", None: "-     "}[each.met]
+        _say(f"  {mark} {each.what}: {each.measured} ({each.wanted})")
+    if arguments.output is not None:
+        _write(arguments, results, verdicts)
+    return int(arguments.check and any(each.met is False for each in verdicts))
+
+
+def _profile(arguments: Arguments) -> int:
+    with table() as rows_table:
+        rows = arguments.rows[0] if arguments.rows else PROFILED_ROWS
+        page = profile(rows_table, rows, arguments.command)
+    _say(page)
+    if arguments.output is not None:
+        (arguments.output / "profile.md").write_text(page)
+    return 0
+
+
+def _write(arguments: Arguments, results: Results, verdicts: Sequence[Verdict]) -> None:
+    folder = arguments.output
+    assert folder is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "figures.json").write_text(json.dumps(results.as_json(), indent=1) + "\n")
+    (folder / "figures.md").write_text(document(results, verdicts, arguments.command))
+    if results.sizes("rclone"):
+        draw(results, folder / "end-to-end.svg")
+    _say(f"written to {folder}")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(parse(sys.argv[1:])))
+    except MigrateError as failed:
+        sys.exit(f"error: {failed}\nhint:  {failed.hint}")

@@ -1,0 +1,106 @@
+"""The command line of ``scripts/bench``."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MEASUREMENTS = ("end-to-end", "ceph", "cost", "first-flip", "pace", "listing", "micro")
+"""What ``--only`` chooses from, in the order in which it is measured."""
+
+PEERS = ("ceiling", "s5cmd", "rclone", "boto3")
+OUTPUT = Path("docs/performance")
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is measured. Sizes are in rows; a round gives every contestant a turn."""
+
+    name: str
+    rows: tuple[int, ...]
+    rounds: int
+    calibration_rows: int
+    ceph_rows: int
+    cost_rows: tuple[int, ...]
+    latencies_ms: tuple[int, ...]
+    fixed_concurrency: tuple[int, ...]
+    """Tried behind 50 ms, beside the tool's own choice."""
+
+
+QUICK = Extent("quick", (10_000,), 1, 1_000, 0, (20_000,), (), ())
+DEFAULT = Extent("default", (20_000, 200_000), 3, 2_000, 4_000, (20_000, 200_000), (10, 50, 150), (512, 1_024))
+FULL = Extent(
+    "full",
+    (20_000, 200_000),
+    5,
+    2_000,
+    10_000,
+    (20_000, 100_000, 200_000, 1_000_000),
+    (0, 10, 50, 150),
+    (128, 256, 512, 1_024),
+)
+LARGE_ROWS = 100_000
+"""From here on one round has to do, except with ``--full``: s5cmd takes more than a minute for a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What is asked for. ``output`` None writes no files; ``rows`` empty leaves the sizes to the extent."""
+
+    extent: Extent
+    only: tuple[str, ...]
+    against: tuple[str, ...]
+    rows: tuple[int, ...]
+    rounds: int
+    check: bool
+    profile: bool
+    output: Path | None
+    command: str
+
+    def rounds_of(self, rows: int) -> int:
+        """Return how many rounds a table of so many rows gets."""
+        return self.rounds or (1 if rows >= LARGE_ROWS and self.extent is not FULL else self.extent.rounds)
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """Read the command line. Exits with 2 where it is wrong."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure sketch-migrate beside its peers.")
+    add = parser.add_argument
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--quick", action="store_const", const=QUICK, dest="extent", help="a rough look in two minutes")
+    extent.add_argument(
+        "--full", action="store_const", const=FULL, dest="extent", help="more rounds, and 1 000 000 rows"
+    )
+    add("--check", action="store_true", help="exit with 1 where a target is missed")
+    add("--profile", action="store_true", help="instead: where the tool's CPU time goes, stage by stage")
+    add("--only", nargs="+", choices=MEASUREMENTS, metavar="NAME", help=", ".join(MEASUREMENTS))
+    add(
+        "--against",
+        nargs="*",
+        choices=PEERS,
+        default=PEERS,
+        metavar="PEER",
+        help=f"{', '.join(PEERS)}, or none of them",
+    )
+    add("--rows", nargs="+", type=int, default=(), metavar="N", help="sizes of the table, end to end")
+    add("--rounds", type=int, default=0, metavar="N", help="rounds of each size")
+    where = f"write there (default: {OUTPUT}; with --quick and for a part of it all: nowhere)"
+    add("--output", type=Path, metavar="DIR", help=where)
+    found = parser.parse_args(argv)
+    partial = found.only or found.extent is QUICK or found.rows or tuple(found.against) != PEERS
+    return Arguments(
+        extent=found.extent or DEFAULT,
+        only=tuple(found.only or MEASUREMENTS),
+        against=tuple(found.against),
+        rows=tuple(found.rows),
+        rounds=found.rounds,
+        check=found.check,
+        profile=found.profile,
+        output=found.output or (None if partial else OUTPUT),
+        command=" ".join(["scripts/bench", *argv]),
+    )

@@ -1,0 +1,70 @@
+"""This tool: ``sketch_migrate.py -y``, with its defaults, and with ``-w``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from benchmarks import objects
+from benchmarks.contestants.contest import Turn, turn
+from benchmarks.processes import ROOT, measured, succeeded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from benchmarks.contestants.contest import Site
+    from benchmarks.processes import Usage
+
+SCRIPT = ROOT / "sketch_migrate.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """The tool with these flags; nothing about it is tuned."""
+
+    name: str
+    flags: tuple[str, ...]
+    choices: Sequence[int] = (0,)
+    sets_rows: bool = True
+    lasting: bool = True
+
+    def migrate(self, site: Site, parallelism: int = 0) -> Turn:  # noqa: ARG002 # it finds its own
+        """Migrate. Raises ``CommandFailed``: what the tool itself cannot do is no figure."""
+        return turn(self.name, site, succeeded(run(site, *self.flags), self.name))
+
+
+def run(site: Site, *flags: str, more: Mapping[str, str] | None = None, timeout_seconds: int = 1800) -> Usage:
+    """Run the tool on a site, with more settings if need be; killed when the time is over."""
+    command = [sys.executable, SCRIPT, "--json", *flags]
+    environment = environ(site) | dict(more or {})
+    return measured(command, environ=environment, cwd=site.home, timeout_seconds=timeout_seconds)
+
+
+def environ(site: Site) -> dict[str, str]:
+    """Return the settings that point the tool at a site, and at nothing of this machine's."""
+    return {
+        **site.aws_environ(),
+        **site.table.database.environ(),
+        "AWS_CONFIG_FILE": "/nonexistent",
+        "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
+        "SKETCH_S3_ENDPOINT_URL": site.store.server.endpoint_url,
+        "SKETCH_S3_CA_BUNDLE": site.store.ca_bundle,
+        "SKETCH_LEGACY_BUCKET": objects.LEGACY_BUCKET,
+        "SKETCH_LEGACY_PREFIX": objects.LEGACY_PREFIX,
+        "SKETCH_PRODUCTION_BUCKET": site.store.production_bucket,
+        "SKETCH_PRODUCTION_PREFIX": objects.PRODUCTION_PREFIX,
+    }
+
+
+def began_work_at(home: Path) -> float:
+    """Return the Unix time of the first line of the only run's log: Python has started, and the tool begins."""
+    (log,) = home.glob("runs/*/migrate.log")
+    with log.open(encoding="utf-8") as lines:
+        return datetime.fromisoformat(lines.readline().split(" ", 1)[0]).timestamp()
+
+
+OVERWRITING = Tool("sketch-migrate -w", ("-yw",))
+NO_CLOBBER = Tool("sketch-migrate", ("-y",))

@@ -1,0 +1,63 @@
+"""What a migrated row costs the client, measured on a store that costs nothing: CPU, requests, bytes, memory."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.contestants import tool
+from benchmarks.contestants.contest import Site
+from benchmarks.processes import succeeded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.servers.responding import RespondingStore
+    from benchmarks.servers.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One run of the tool on the responder. ``server_share`` is the part of a core that the responder used."""
+
+    how: str
+    tls: bool
+    rows: int
+    seconds: float
+    cpu_seconds: float
+    peak_kib: int
+    requests: Mapping[str, int]
+    received_bytes: int
+    server_share: float
+
+    @property
+    def cpu_us_per_row(self) -> float:
+        """CPU time of the tool's process for each row, its start and end included, in microseconds."""
+        return self.cpu_seconds / self.rows * 1e6
+
+    @property
+    def requests_per_object(self) -> float:
+        """Requests of every kind for each object, those of the preflight included."""
+        return sum(self.requests.values()) / self.rows
+
+
+def measure_cost(store: RespondingStore, table: Table, rows: int, flags: tuple[str, ...]) -> Cost:
+    """Migrate a table once. Raises ``CommandFailed``."""
+    table.fill(rows)
+    store.counted()
+    with tempfile.TemporaryDirectory(prefix="sketch-bench-") as home:
+        usage = succeeded(tool.run(Site(store, table, rows, Path(home)), *flags), "the tool")
+    counted = store.counted()
+    return Cost(
+        how=" ".join(flags),
+        tls=bool(store.ca_bundle),
+        rows=rows,
+        seconds=usage.wall_seconds,
+        cpu_seconds=usage.cpu_seconds,
+        peak_kib=usage.peak_kib,
+        requests=counted.requests,
+        received_bytes=counted.received_bytes,
+        server_share=counted.cpu_seconds / usage.wall_seconds,
+    )

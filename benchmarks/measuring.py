@@ -1,0 +1,144 @@
+"""One execution: every measurement that is asked for, in turn, on servers that are started for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.servers import ceph
+
+from benchmarks.contestants import customary, generator, rclone, s5cmd, tool
+from benchmarks.measurements.cost import measure_cost
+from benchmarks.measurements.end_to_end import calibrate, contest
+from benchmarks.measurements.first_flip import measure_first_flip
+from benchmarks.measurements.micro import measure_micro
+from benchmarks.measurements.pace import measure_pace
+from benchmarks.results import Results, describe_machine
+from benchmarks.servers.responding import responding_store
+from benchmarks.servers.stores import ceph_store, rclone_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.arguments import Arguments
+    from benchmarks.contestants.contest import Contestant, Turn
+    from benchmarks.servers.table import Table
+
+FIRST_FLIP_ROWS = 1_000_000
+ALL_WAYS_ROWS = 200_000
+"""Larger tables are migrated with ``-w`` and without TLS only: what grows with the table grows in each way."""
+
+ALLOWED_PER_SECOND = 2_000
+PACE_ROWS = 400_000
+"""More than the tool can migrate while it is watched."""
+
+_PEERS: dict[str, tuple[Contestant, ...]] = {
+    "ceiling": (generator.BareCopies(),),
+    "s5cmd": (s5cmd.ByRows(), s5cmd.ByPattern()),
+    "rclone": (rclone.Rclone(),),
+    "boto3": (customary.Customary(),),
+}
+
+
+class Measuring:
+    """Carries out the measurements, and tells of each as it goes."""
+
+    def __init__(self, arguments: Arguments, table: Table, tell: Callable[[str], None]) -> None:
+        self.results = Results(arguments.extent.name, describe_machine())
+        self._arguments = arguments
+        self._extent = arguments.extent
+        self._table = table
+        self._tell = tell
+
+    def measure(self, name: str) -> None:
+        """Carry out one measurement. Raises ``MigrateError``."""
+        self._tell(f"== {name}")
+        {
+            "end-to-end": self._end_to_end,
+            "ceph": self._ceph,
+            "cost": self._costs,
+            "first-flip": self._first_flip,
+            "pace": self._paces,
+            "listing": self._listings,
+            "micro": self._micros,
+        }[name]()
+
+    def _end_to_end(self) -> None:
+        peers = [each for name in self._arguments.against for each in _PEERS[name]]
+        contestants = [tool.OVERWRITING, tool.NO_CLOBBER, *peers]
+        with rclone_store(self._extent.calibration_rows) as few:
+            tuned = calibrate(contestants, few, self._table, self._extent.calibration_rows)
+        for rows in self._arguments.rows or self._extent.rows:
+            # Half an hour of the slow ones tells no more about them than half a minute.
+            large = [each for each in tuned if each.contestant.lasting or rows <= self._extent.rows[0]]
+            with rclone_store(rows) as store:
+                rounds = self._arguments.rounds_of(rows)
+                self.results.turns += contest(large, store, self._table, rows=rows, rounds=rounds, tell=self._tell_turn)
+
+    def _ceph(self) -> None:
+        if not self._extent.ceph_rows or (reason := ceph.why_not()):
+            self._tell(f"  skipped: {reason if self._extent.ceph_rows else 'not with --quick'}")
+            return
+        contestants = [tool.OVERWRITING, *_PEERS["ceiling"], s5cmd.ByRows()]
+        rows = self._extent.ceph_rows
+        with ceph_store(rows) as store:
+            tuned = calibrate(contestants, store, self._table, rows // 4)
+            rounds = self._arguments.rounds_of(rows)
+            self.results.turns += contest(tuned, store, self._table, rows=rows, rounds=rounds, tell=self._tell_turn)
+
+    def _costs(self) -> None:
+        for tls in (False, True):
+            with responding_store(tls=tls) as store:
+                for rows in self._extent.cost_rows:
+                    for flags in (("-yw",), ("-y",)):
+                        if rows > ALL_WAYS_ROWS and (tls or flags == ("-y",)):
+                            continue
+                        for _ in range(self._arguments.rounds_of(rows)):
+                            cost = measure_cost(store, self._table, rows, flags)
+                            self.results.costs.append(cost)
+                            self._tell(
+                                f"  {cost.how} {'TLS' if tls else 'plain'} {rows:,} rows: {rows / cost.seconds:,.0f}/s,"
+                                f" {cost.cpu_us_per_row:.1f} µs, {cost.requests_per_object:.4f} requests,"
+                                f" {cost.peak_kib / 1024:.0f} MiB"
+                            )
+
+    def _first_flip(self) -> None:
+        with responding_store() as store:
+            for _ in range(self._arguments.rounds or self._extent.rounds):
+                self._table.fill(FIRST_FLIP_ROWS)
+                flip = measure_first_flip(store, self._table, FIRST_FLIP_ROWS)
+                self.results.first_flips.append(flip)
+                self._tell(
+                    f"  {flip.since_work_seconds:.2f} s after work began, {flip.since_exec_seconds:.2f} s after exec"
+                )
+
+    def _paces(self) -> None:
+        for tls in (False, True):
+            for latency_ms in self._extent.latencies_ms:
+                self._pace(latency_ms, tls=tls)
+        for concurrency in self._extent.fixed_concurrency:
+            self._pace(50, concurrency=concurrency)
+        if self._extent.fixed_concurrency:
+            self._pace(0, allowed=ALLOWED_PER_SECOND)
+
+    def _pace(self, latency_ms: int, *, tls: bool = False, concurrency: int = 0, allowed: float = 0) -> None:
+        self._table.fill(PACE_ROWS)
+        pace = measure_pace(self._table, latency_ms=latency_ms, tls=tls, concurrency=concurrency, allowed=allowed)
+        self.results.paces.append(pace)
+        self._tell(
+            f"  {latency_ms} ms {'TLS' if tls else 'plain'}, {concurrency or 'own choice'}, {allowed or 'any'} allowed:"
+            f" {pace.per_second:,.0f}/s, {100 * pace.refused_share:.1f} % refused"
+        )
+
+    def _listings(self) -> None:
+        self._tell("  nothing yet")
+
+    def _micros(self) -> None:
+        self.results.micros = measure_micro()
+        for micro in self.results.micros:
+            self._tell(f"  {micro.name}: {micro.median_us:.2f} µs")
+
+    def _tell_turn(self, turn: Turn) -> None:
+        self._tell(
+            f"  {turn.contestant:<22} {turn.parallelism or '':>4} {turn.rows:>9,} rows {turn.rows_per_second:>8,.0f}/s"
+            f" {turn.cpu_us_per_row:>6.0f} µs a row {turn.peak_kib / 1024:>5.0f} MiB {turn.lost or 'nothing'} lost"
+        )

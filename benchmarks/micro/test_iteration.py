@@ -1,0 +1,98 @@
+"""One iteration over fakes that answer at once: what is left is the tool's own work on a row."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import uvloop
+
+from sketch_migrate.mapping import Mapping
+from sketch_migrate.migration.copier import Copier
+from sketch_migrate.migration.iteration import Iteration
+from sketch_migrate.migration.stop import Stop
+from sketch_migrate.model import Outcome, Reference, Result
+from sketch_migrate.postgres.references import Table
+from sketch_migrate.s3 import CopyResult, S3Client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+    from sketch_migrate.ledger import Flip, Ledger
+    from sketch_migrate.model import Location
+    from sketch_migrate.postgres.connection import Session
+
+BATCH = 500
+REFERENCES = [Reference(number, f"image/avatar-{number:07}.png") for number in range(BATCH)]
+
+
+class Store:
+    """Confirms every copy; asked for a size it says nothing new."""
+
+    async def copy(self, _source: Location, _target: Location) -> CopyResult:
+        return CopyResult("d41d8cd98f00b204e9800998ecf8427e", 1, 2048)
+
+
+class Record:
+    """Takes every flip for written."""
+
+    async def record_flips(self, flips: Sequence[Flip], *, unix_time: float) -> None:
+        assert len(flips) == BATCH
+        assert unix_time
+
+
+class Cursor:
+    """Updates every row that it is asked to."""
+
+    async def execute(self, _statement: object, parameters: list[list[Any]]) -> None:
+        self._keys = parameters[0]
+
+    async def fetchall(self) -> list[tuple[Any, bool]]:
+        return [(key, True) for key in self._keys]
+
+
+class Connection:
+    """Gives such a cursor; it is the session as well."""
+
+    def cursor(self, *, binary: bool) -> Cursor:
+        assert binary
+        return Cursor()
+
+    async def run(self, work: Callable[[Connection], Awaitable[object]], *, doing: str) -> object:
+        assert doing
+        return await work(self)
+
+
+async def check_access() -> None:
+    """The store can be used."""
+
+
+@asynccontextmanager
+async def iteration() -> AsyncIterator[Iteration]:
+    options: dict[str, Any] = {"workers": lambda: 128, "overwrite": True, "dry_run": False, "stop": Stop()}
+    async with Copier(cast("S3Client", Store()), check_access, **options) as copier:
+        yield Iteration(
+            mapping=Mapping("legacy", "image/", "production", "avatar/"),
+            copier=copier,
+            ledger=cast("Ledger", Record()),
+            session=cast("Session", Connection()),
+            table=Table(("avatars",), "id", "path", "bigint"),
+            dry_run=False,
+        )
+
+
+async def run_once() -> list[Result]:
+    results: list[Result] = []
+    async with iteration() as made:
+        await made.run(REFERENCES, results)
+    return results
+
+
+def test_iteration(benchmark: BenchmarkFixture) -> None:
+    loop = uvloop.new_event_loop()
+    assert {result.outcome for result in loop.run_until_complete(run_once())} == {Outcome.MIGRATED}
+    benchmark.extra_info.update(what="an iteration over fakes, a row", operations=BATCH)
+    benchmark.pedantic(lambda: loop.run_until_complete(run_once()), rounds=50, warmup_rounds=5)
+    loop.close()

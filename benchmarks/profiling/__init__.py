@@ -1,0 +1,1 @@
+"""Where the CPU time of a run goes, stage by stage: ``scripts/bench --profile``."""

@@ -1,0 +1,1 @@
+"""What was found, as Markdown, as JSON and as a picture."""

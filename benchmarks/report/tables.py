@@ -1,0 +1,202 @@
+"""The figures as tables of Markdown. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from benchmarks.spread import Spread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from benchmarks.contestants.contest import Turn
+    from benchmarks.results import Results
+    from benchmarks.targets import Verdict
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+_EXPLANATION = (
+    "Servers, database and client share the machine. Medians, with the least and the most in brackets: ratios hold"
+    " elsewhere, figures do not. What each measurement is, and is not: [README.md](README.md#how-it-is-measured)."
+)
+STORES = {"rclone": "rclone serve s3, in memory", "ceph": "Ceph RGW, in memory"}
+
+
+def document(results: Results, verdicts: Sequence[Verdict], command: str) -> str:
+    """Return the whole page."""
+    machine = ", ".join(f"{name} {value}" for name, value in results.machine.items())
+    sections = [
+        "# Figures",
+        f"Made by `{command}`, which writes this page, `figures.json` and the charts. {machine}.",
+        _EXPLANATION,
+        "## Targets",
+        target_table(verdicts),
+        *_end_to_end(results),
+        *_section("## What a row costs the client", cost_table(results)),
+        *_section("## The first flip", first_flip_table(results)),
+        *_section("## The pace it finds by itself", pace_table(results)),
+        *_section("## Listings", listing_table(results)),
+        *_section("## Parts", micro_table(results)),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def target_table(verdicts: Sequence[Verdict]) -> str:
+    """Return every target with what was measured."""
+    marks = {True: "met", False: "**missed**", None: "-"}
+    rows = ((each.what, each.wanted, each.measured, marks[each.met]) for each in verdicts)
+    return table(("what", "target", "measured", ""), rows)
+
+
+def turn_table(results: Results, store: str) -> str:
+    """Return what everyone did on one store."""
+    head = ("rows", "who", "at once", "rows/s", "the tool is", "CPU a row, µs", "peak, MB", "lost")
+    return table(head, _turn_rows(results, store))
+
+
+def cost_table(results: Results) -> str:
+    """Return what the tool used on the responder."""
+    head = (
+        "flags",
+        "TLS",
+        "rows",
+        "rows/s",
+        "CPU a row, µs",
+        "requests an object",
+        "sent a row, bytes",
+        "peak, MB",
+        "responder, cores",
+    )
+    groups = _grouped(results.costs, lambda cost: (cost.how, cost.tls, cost.rows))
+    rows = (
+        (
+            f"`{how}`",
+            "yes" if tls else "no",
+            f"{count:,}",
+            spread([cost.rows / cost.seconds for cost in costs]),
+            spread([cost.cpu_us_per_row for cost in costs], 1),
+            f"{Spread.of(cost.requests_per_object for cost in costs).median:.4f} ({_kinds(costs[0].requests)})",
+            f"{Spread.of(cost.received_bytes / cost.rows for cost in costs).median:.0f}",
+            spread([megabytes(cost.peak_kib) for cost in costs]),
+            f"{Spread.of(cost.server_share for cost in costs).median:.2f}",
+        )
+        for (how, tls, count), costs in groups
+    )
+    return table(head, rows)
+
+
+def first_flip_table(results: Results) -> str:
+    """Return how long the first flip took."""
+    rows = (
+        (
+            f"{count:,}",
+            spread([flip.since_work_seconds for flip in flips], 2),
+            spread([flip.since_exec_seconds for flip in flips], 2),
+        )
+        for count, flips in _grouped(results.first_flips, lambda flip: flip.rows)
+    )
+    return table(("rows", "s after work began", "s after the process was started"), rows)
+
+
+def pace_table(results: Results) -> str:
+    """Return the tool's pace after its first ten seconds."""
+    head = ("latency, ms", "TLS", "allowed a second", "at once", "answered a second", "refused, %", "responder, cores")
+    rows = (
+        (
+            f"{pace.latency_ms}",
+            "yes" if pace.tls else "no",
+            f"{pace.allowed:,.0f}" if pace.allowed else "any",
+            f"fixed {pace.concurrency}" if pace.concurrency else "its own choice",
+            f"{pace.per_second:,.0f}",
+            f"{100 * pace.refused_share:.2f}",
+            f"{pace.server_share:.2f}",
+        )
+        for pace in results.paces
+    )
+    return table(head, rows)
+
+
+def listing_table(results: Results) -> str:
+    """Return what listings cost."""
+    rows: list[tuple[str, ...]] = []
+    for each in results.listings:
+        if each.cpu_us_per_key:
+            ours, theirs = f"{each.cpu_us_per_key:.2f}", f"{each.boto3_cpu_us_per_key:.1f}"
+            rows.append(("CPU a key, µs: ours, boto3's", ours, theirs, f"{each.cpu_ratio:.1f}"))
+        if each.one_range_keys_per_second:
+            one, eight = f"{each.one_range_keys_per_second:,.0f}", f"{each.eight_ranges_keys_per_second:,.0f}"
+            what = f"keys/s behind {each.latency_ms} ms: 8 ranges, one"
+            rows.append((what, eight, one, f"{each.ranges_ratio:.1f}"))
+    return table(("what", "", "", "times"), rows)
+
+
+def micro_table(results: Results) -> str:
+    """Return the micro-benchmarks."""
+    rows = ((each.name, f"{each.median_us:.2f}", f"{each.least_us:.2f}") for each in results.micros)
+    return table(("one operation", "median, µs", "least, µs"), rows)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; empty where it has no rows."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    if not lines:
+        return ""
+    return "\n".join([f"| {' | '.join(head)} |", "|" + "---|" * len(head), *lines])
+
+
+def spread(values: Sequence[float], digits: int = 0) -> str:
+    """Write a median, and what it lies between where there are several values."""
+    found = Spread.of(values)
+    if found.count == 1:
+        return f"{found.median:,.{digits}f}"
+    return f"{found.median:,.{digits}f} ({found.least:,.{digits}f}–{found.most:,.{digits}f})"  # noqa: RUF001 # a range
+
+
+def megabytes(kib: float) -> float:
+    """Return KiB as MB."""
+    return kib * 1024 / 1e6
+
+
+def _end_to_end(results: Results) -> Iterator[str]:
+    for store, name in STORES.items():
+        yield from _section(f"## End to end: {name}", turn_table(results, store))
+        if store == "rclone" and results.sizes(store):
+            yield "![Rows a second and CPU time a row](end-to-end.svg)"
+
+
+def _turn_rows(results: Results, store: str) -> Iterator[Sequence[str]]:
+    turns = [turn for turn in results.turns if turn.store == store]
+    for (rows, who), mine in _grouped(turns, lambda turn: (turn.rows, turn.contestant)):
+        rate = Spread.of(turn.rows_per_second for turn in mine).median
+        ours = results.rate("sketch-migrate -w", store, rows)
+        yield (
+            f"{rows:,}",
+            who,
+            str(mine[0].parallelism or "own choice"),
+            spread([turn.rows_per_second for turn in mine]),
+            f"{ours.median / rate:.2f} ×" if ours and rate else "",  # noqa: RUF001 # times
+            spread([turn.cpu_us_per_row for turn in mine]),
+            spread([megabytes(turn.peak_kib) for turn in mine]) if mine[0].peak_kib else "",
+            _lost(mine),
+        )
+
+
+def _lost(turns: Sequence[Turn]) -> str:
+    return ", ".join(f"{turn.lost:,}" for turn in turns) if any(turn.lost for turn in turns) else "0"
+
+
+def _kinds(requests: object) -> str:
+    assert isinstance(requests, dict)
+    return ", ".join(f"{kind} {count:,}" for kind, count in sorted(requests.items(), key=lambda pair: -pair[1])[:2])
+
+
+def _section(title: str, body: str) -> list[str]:
+    return [title, body] if body else []
+
+
+def _grouped(values: Iterable[T], key: Callable[[T], K]) -> Iterator[tuple[K, list[T]]]:
+    groups: dict[K, list[T]] = {}
+    for value in values:
+        groups.setdefault(key(value), []).append(value)
+    return iter(groups.items())

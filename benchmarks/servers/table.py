@@ -1,0 +1,67 @@
+"""The table that every contestant is to set: rows 1 to ``count``, each pointing at its legacy object."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.servers.databases import Database
+
+from benchmarks import objects
+from sketch_migrate.demo.servers import postgres_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OPTIONS = {
+    # The disk of this machine is not what is compared; a script that commits each row gains most by it.
+    "fsync": "off",
+    "track_commit_timestamp": "on",  # tells afterwards when the first row was flipped
+    "max_wal_size": "8GB",  # no checkpoint in the middle of one contestant's turn
+    "log_statement": "none",
+}
+
+_NEW_PATH = f"'{objects.PRODUCTION_PREFIX}' || substr(path, {len(objects.LEGACY_PREFIX) + 1})"
+SINGLE_UPDATE = f"UPDATE avatars SET path = {_NEW_PATH} WHERE path LIKE '{objects.LEGACY_PREFIX}%'"  # noqa: S608 # our own
+"""How whoever copies with another tool sets the rows: all at once, afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The table ``avatars`` in a running database."""
+
+    database: Database
+
+    def fill(self, count: int) -> None:
+        """Make the table anew, with the rows 1 to ``count``, all of them legacy."""
+        execute = self.database.execute
+        execute("DROP TABLE IF EXISTS avatars")
+        execute("CREATE TABLE avatars (id bigint PRIMARY KEY, path text NOT NULL)")
+        execute(
+            "INSERT INTO avatars SELECT n, %s::text || 'avatar-' || lpad(n::text, 7, '0') || '.png'"
+            " FROM generate_series(1, %s::int) AS n",
+            objects.LEGACY_PREFIX,
+            count,
+        )
+        execute("VACUUM ANALYZE avatars")
+        execute("CHECKPOINT")
+
+    def legacy_rows(self) -> int:
+        """Count the rows that were not set."""
+        return int(self.database.execute("SELECT count(*) FROM avatars WHERE path NOT LIKE 'avatar/avatar-%'")[0][0])
+
+    def first_flip_at(self) -> float:
+        """Return the Unix time at which the first row that points at production was committed."""
+        statement = (
+            "SELECT extract(epoch FROM min(pg_xact_commit_timestamp(xmin)))::float8 FROM avatars"
+            " WHERE path LIKE 'avatar/%'"
+        )
+        return float(self.database.execute(statement)[0][0])
+
+
+@contextlib.contextmanager
+def table() -> Iterator[Table]:
+    """Run a PostgreSQL with an empty database."""
+    with postgres_server(options=OPTIONS) as server:
+        yield Table(Database(server.host, server.port, server.dbname, server.user, server.password))

@@ -1,0 +1,160 @@
+"""The targets: ratios within one execution, on two cores with the servers on the same machine. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmarks.spread import Spread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from benchmarks.measurements.cost import Cost
+    from benchmarks.results import Results
+
+TOOL, BY_ROWS, SCRIPT, CEILING = "sketch-migrate -w", "s5cmd run + UPDATE", "boto3 script", "bare copies (ceiling)"
+TIMES = "times"
+SMALL, LARGE, LARGEST = 20_000, 200_000, 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One line of the table. ``find`` returns the measured value, None where that was not measured."""
+
+    what: str
+    limit: float
+    unit: str
+    find: Callable[[Results], float | None]
+    at_least: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A target, what was measured, and whether that meets it; ``met`` is None where nothing was measured."""
+
+    what: str
+    wanted: str
+    measured: str
+    met: bool | None
+
+
+def judge(results: Results) -> list[Verdict]:
+    """Hold the results against every target."""
+    return [_verdict(target, target.find(results)) for target in TARGETS]
+
+
+def _verdict(target: Target, value: float | None) -> Verdict:
+    wanted = f"{'≥' if target.at_least else '≤'} {target.limit:g} {target.unit}"
+    if value is None:
+        return Verdict(target.what, wanted, "not measured", None)
+    met = value >= target.limit if target.at_least else value <= target.limit
+    return Verdict(target.what, wanted, f"{value:.4g} {target.unit}", met)
+
+
+def _times(peer: str, rows: int) -> Callable[[Results], float | None]:
+    """Tell how many times a peer's rate the tool's is, on rclone's server."""
+    return lambda results: _ratio(results.rate(TOOL, "rclone", rows), results.rate(peer, "rclone", rows))
+
+
+def _ceiling_share(store: str) -> Callable[[Results], float | None]:
+    """Tell the tool's rate in percent of the bare copies', with the largest table that both were measured on."""
+
+    def find(results: Results) -> float | None:
+        for rows in reversed(results.sizes(store)):
+            share = _ratio(results.rate(TOOL, store, rows), results.rate(CEILING, store, rows))
+            if share is not None:
+                return 100 * share
+        return None
+
+    return find
+
+
+def _ratio(ours: Spread | None, theirs: Spread | None) -> float | None:
+    return ours.median / theirs.median if ours and theirs else None
+
+
+def _cost(of: Callable[[Cost], float], *, how: str = "-yw", tls: bool = False) -> Callable[[Results], float | None]:
+    """Take a figure of the runs on the responder with the largest table: the process's start weighs least there."""
+
+    def find(results: Results) -> float | None:
+        costs = [cost for cost in results.costs if cost.how == how and cost.tls == tls]
+        rows = max((cost.rows for cost in costs), default=0)
+        return _median(of(cost) for cost in costs if cost.rows == rows)
+
+    return find
+
+
+def _peak_mb(rows: int) -> Callable[[Results], float | None]:
+    return lambda results: _median(
+        cost.peak_kib * 1024 / 1e6 for cost in results.costs if cost.rows == rows and cost.how == "-yw" and not cost.tls
+    )
+
+
+def _growth_percent(results: Results) -> float | None:
+    few, many = _peak_mb(LARGEST // 10)(results), _peak_mb(LARGEST)(results)
+    return 100 * (many / few - 1) if few and many else None
+
+
+def _first_flip(results: Results) -> float | None:
+    return _median(flip.since_work_seconds for flip in results.first_flips if flip.rows == LARGEST)
+
+
+def _own_pace_percent(results: Results) -> float | None:
+    """Tell the tool's own pace behind 50 ms in percent of the best fixed concurrency's."""
+    behind = [pace for pace in results.paces if pace.latency_ms == 50 and not pace.tls and not pace.allowed]  # noqa: PLR2004
+    own = _median(pace.per_second for pace in behind if not pace.concurrency)
+    best = max((pace.per_second for pace in behind if pace.concurrency), default=None)
+    return 100 * own / best if own is not None and best else None
+
+
+def _used_percent(results: Results) -> float | None:
+    return _median(100 * pace.per_second / pace.allowed for pace in results.paces if pace.allowed)
+
+
+def _refused_percent(results: Results) -> float | None:
+    return _median(100 * pace.refused_share for pace in results.paces if pace.allowed)
+
+
+def _median(values: Iterable[float]) -> float | None:
+    found = list(values)
+    return Spread.of(found).median if found else None
+
+
+TARGETS = (
+    Target("end to end vs s5cmd + UPDATE, rclone, -w, 20 000", 2.3, TIMES, _times(BY_ROWS, SMALL)),
+    Target("end to end vs s5cmd + UPDATE, rclone, -w, 200 000", 2.6, TIMES, _times(BY_ROWS, LARGE)),
+    Target("end to end vs the boto3 script, rclone, -w, 20 000", 12, TIMES, _times(SCRIPT, SMALL)),
+    Target("share of the server's ceiling, rclone", 80, "%", _ceiling_share("rclone")),
+    Target("share of the server's ceiling, Ceph RGW", 90, "%", _ceiling_share("ceph")),
+    Target("client CPU a migrated row, plain", 50, "µs", _cost(lambda cost: cost.cpu_us_per_row), at_least=False),
+    Target(
+        "client CPU a migrated row, TLS", 75, "µs", _cost(lambda cost: cost.cpu_us_per_row, tls=True), at_least=False
+    ),
+    Target("S3 requests an object, -w", 1.002, "", _cost(lambda cost: cost.requests_per_object), at_least=False),
+    Target(
+        "S3 requests an object, conditional copy",
+        1.002,
+        "",
+        _cost(lambda cost: cost.requests_per_object, how="-y"),
+        at_least=False,
+    ),
+    Target("first flip of 1 000 000 rows, after work began", 0.5, "s", _first_flip, at_least=False),
+    Target("peak memory at 1 000 000 rows", 120, "MB", _peak_mb(LARGEST), at_least=False),
+    Target("its growth from 100 000 rows", 5, "%", _growth_percent, at_least=False),
+    Target("own pace behind 50 ms vs best fixed concurrency", 90, "%", _own_pace_percent),
+    Target("used of a store that refuses what is too much", 90, "%", _used_percent),
+    Target("refused by it, after 10 s", 2, "%", _refused_percent, at_least=False),
+    Target(
+        "listing CPU a key, boto3 vs ours",
+        8,
+        TIMES,
+        lambda results: _median(each.cpu_ratio for each in results.listings if each.cpu_ratio),
+    ),
+    Target(
+        "listing behind 50 ms, 8 ranges vs one",
+        6,
+        TIMES,
+        lambda results: _median(each.ranges_ratio for each in results.listings if each.ranges_ratio),
+    ),
+)

@@ -1,0 +1,200 @@
+"""Where a store honours no condition and keeps no versions: whose row was set by whom, across runs, stops and kills."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.site import body_of
+from tests.servers.condition_proxy import ConditionProxy
+from tests.tool import finish
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+
+    from tests.e2e.site import Site
+    from tests.servers.http1 import S3Request
+    from tests.tool import Finished
+
+PATHS = [f"image/{number}.png" for number in range(1, 6)]
+CONTESTED = "avatar/3.png"
+THEIRS = b"what the application has stored meanwhile"
+
+
+class Once:
+    """Does something at the first request, or reply, of one kind for the contested key."""
+
+    def __init__(self, operation: str, act: Callable[[], None]) -> None:
+        self._operation, self._act = operation, act
+        self.done = False
+
+    def __call__(self, request: S3Request) -> None:
+        """Take a request or a reply."""
+        if request.operation == self._operation and request.key == CONTESTED and not self.done:
+            self.done = True
+            self._act()
+
+
+@pytest.fixture
+def proxy(moto_site: Site) -> Iterator[ConditionProxy]:
+    """The way to a store that honours no condition."""
+    moto_site.fill(PATHS)
+    with ConditionProxy(moto_site.store) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def site(moto_site: Site, proxy: ConditionProxy) -> Site:
+    return moto_site.at(store=moto_site.store.via(proxy.endpoint_url))
+
+
+def store_theirs(site: Site) -> None:
+    site.store.put_all(site.store.production_bucket, {CONTESTED: THEIRS})
+
+
+def set_row(site: Site, row: int = 3) -> None:
+    site.database.execute(f"UPDATE avatars SET path = '{CONTESTED}' WHERE id = {row}")  # noqa: S608 - a test's constants
+
+
+def overwritten(done: Finished) -> tuple[int, int]:
+    """Return how many objects are reported, and the exit code."""
+    assert "Traceback" not in done.err, done.err
+    document: dict[str, Any] = json.loads(done.out)
+    return document["possibly_overwritten"], document["exit_code"]
+
+
+def test_two_runs_at_once_do_not_take_each_other_for_the_application(
+    moto_site: Site, site: Site, proxy: ConditionProxy
+) -> None:
+    """The second run copies and flips everything while the first one's copies are on their way."""
+    others: list[Finished] = []
+    proxy.before_request = hook = Once(
+        "copy", lambda: others.append(moto_site.run("-y --json --no-clobber check-first"))
+    )
+    first = site.run("-y --json -b 100")
+    assert hook.done
+    assert json.loads(others[0].out)["outcomes"]["migrated"] == 5
+    assert json.loads(first.out)["outcomes"]["already"] == 5
+    assert [overwritten(done) for done in (first, *others)] == [(0, 0), (0, 0)]
+
+
+def test_two_runs_at_once_both_tell_what_the_application_loses(
+    moto_site: Site, site: Site, proxy: ConditionProxy
+) -> None:
+    others: list[Finished] = []
+
+    def store() -> None:
+        store_theirs(moto_site)
+        set_row(moto_site)
+
+    def second_run() -> None:
+        with ConditionProxy(moto_site.store) as way:
+            way.before_request = Once("copy", store)
+            others.append(moto_site.at(store=moto_site.store.via(way.endpoint_url)).run("-y --json -b 100"))
+
+    proxy.before_request = Once("copy", second_run)
+    first = site.run("-y --json -b 100")
+    assert [overwritten(done) for done in (first, *others)] == [(1, 1), (1, 1)]
+
+
+def test_a_row_that_shares_its_object_is_watched_as_well(moto_site: Site, site: Site, proxy: ConditionProxy) -> None:
+    moto_site.database.execute("INSERT INTO avatars SELECT n, 'image/3.png' FROM generate_series(6, 9) AS n")
+
+    def store() -> None:
+        store_theirs(moto_site)
+        for row in range(3, 10):
+            if row not in (4, 5):
+                set_row(moto_site, row)
+
+    proxy.before_request = Once("copy", store)
+    done = site.run("-y --json -b 100")
+    assert overwritten(done) == (5, 1)
+    assert [problem["key"] for problem in json.loads(done.out)["problems"]] == [3, 6, 7, 8, 9]
+
+
+def test_a_killed_run_leaves_word_of_what_it_was_about_to_copy(
+    moto_site: Site, site: Site, proxy: ConditionProxy
+) -> None:
+    """Its row is in production, so that no later run takes it up; but the ledger of the killed one names it."""
+    runs: list[subprocess.Popen[str]] = []
+
+    def kill() -> None:
+        runs[0].kill()
+
+    proxy.before_request = Once("copy", lambda: store_theirs(moto_site))
+    proxy.after_reply = Once("copy", kill)
+    runs.append(site.start("-y -b 100"))
+    assert finish(runs[0]).code == -9
+    assert moto_site.store.body(moto_site.store.production_bucket, CONTESTED) == body_of("image/3.png")
+    set_row(moto_site)
+    again = site.run("-y --json")
+    assert overwritten(again) == (1, 1)
+    assert json.loads(again.out)["outcomes"] | {"migrated": 4} == json.loads(again.out)["outcomes"]
+    assert overwritten(site.run("-y --json")) == (0, 0), "it was told, and is not told again"
+
+
+def test_a_killed_run_is_no_reason_to_suspect_what_a_later_one_migrates(
+    moto_site: Site, site: Site, proxy: ConditionProxy
+) -> None:
+    runs: list[subprocess.Popen[str]] = []
+
+    def kill() -> None:
+        runs[0].kill()
+
+    proxy.after_reply = Once("copy", kill)
+    runs.append(site.start("-y -b 100"))
+    assert finish(runs[0]).code == -9
+    assert overwritten(moto_site.run("-y --json --no-clobber conditional-put")) == (0, 0)
+    assert overwritten(site.run("-y --json")) == (0, 0)
+    assert moto_site.database.paths() == {n: f"avatar/{n}.png" for n in range(1, 6)}
+
+
+def test_what_an_error_stopped_is_told_by_the_next_run(moto_site: Site, site: Site, proxy: ConditionProxy) -> None:
+    role = moto_site.database.make_user()
+    for right in ("SELECT, UPDATE ON avatars", f"CONNECT ON DATABASE {moto_site.database.name}"):
+        moto_site.database.execute(f"GRANT {right} TO {role.user}")
+
+    def store_and_revoke() -> None:
+        store_theirs(moto_site)
+        moto_site.database.execute(f"REVOKE UPDATE ON avatars FROM {role.user}")
+
+    proxy.before_request = Once("copy", store_and_revoke)
+    stopped = site.at(database=role).run("-y --json -b 100")
+    assert overwritten(stopped) == (0, 3)
+    set_row(moto_site)
+    moto_site.database.execute(f"GRANT UPDATE ON avatars TO {role.user}")
+    assert overwritten(site.at(database=role).run("-y --json")) == (1, 1)
+
+
+def test_a_rollback_ends_what_a_run_has_claimed(moto_site: Site, site: Site, proxy: ConditionProxy) -> None:
+    """That a run once set the row, and it was set back, says nothing of who sets it the next time."""
+    assert site.run("-y").code == 0
+    assert site.run(f"rollback -y {site.last_run()}").code == 0
+    moto_site.store.client.delete_object(Bucket=moto_site.store.production_bucket, Key=CONTESTED)
+
+    def store() -> None:
+        store_theirs(moto_site)
+        set_row(moto_site)
+
+    proxy.before_request = hook = Once("copy", store)
+    assert overwritten(site.run("-y --json")) == (1, 1)
+    assert hook.done
+
+
+def test_versions_tell_what_was_replaced_though_its_row_is_never_set(
+    moto_site: Site, site: Site, proxy: ConditionProxy
+) -> None:
+    """Without versions nothing tells an object that has no row from one that never was."""
+    bucket = moto_site.store.production_bucket
+    moto_site.store.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    proxy.before_request = Once("copy", lambda: store_theirs(moto_site))
+    done = site.run("-y --json")
+    assert overwritten(done) == (1, 1)
+    (problem,) = json.loads(done.out)["problems"]
+    assert (problem["key"], problem["outcome"]) == (3, "migrated")
+    version = problem["reason"].partition("its object is version ")[2].partition(":")[0]
+    restored = moto_site.store.client.get_object(Bucket=bucket, Key=CONTESTED, VersionId=version)["Body"].read()
+    assert restored == THEIRS

@@ -1,0 +1,96 @@
+"""The benchmarks' own parts on real servers: who loses objects or rows is found out, and use is measured."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from benchmarks import objects
+from benchmarks.contestants import tool
+from benchmarks.contestants.contest import Contestant, Site, Turn
+from benchmarks.measurements.cost import measure_cost
+from benchmarks.measurements.end_to_end import Tuned, take_turn
+from benchmarks.processes import CommandFailed, measured, succeeded
+from benchmarks.servers.responding import responding_store
+from benchmarks.servers.stores import BenchStore
+from benchmarks.servers.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.servers.databases import Database
+    from tests.servers.stores import StoreServer
+
+ROWS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Careless:
+    """Copies all but the last objects, and sets all rows but the last two."""
+
+    lost: int
+    name: str = "careless"
+    choices: Sequence[int] = (1,)
+    sets_rows: bool = True
+    lasting: bool = True
+
+    def migrate(self, site: Site, parallelism: int) -> Turn:
+        """Do most of it."""
+        site.store.copy_all(site.rows - self.lost, 4 * parallelism)
+        site.table.database.execute(
+            "UPDATE avatars SET path = 'avatar/' || substr(path, 7) WHERE id <= %s", site.rows - 2
+        )
+        return Turn(self.name, site.store.name, site.rows, seconds=1, cpu_seconds=1, peak_kib=1, lost=0)
+
+
+@pytest.mark.parametrize(("lost", "found"), [(0, 2), (1, 2), (5, 5)])
+def test_lost_objects_and_rows_are_found_out(rclone: StoreServer, database: Database, lost: int, found: int) -> None:
+    store, table = BenchStore(rclone), Table(database)
+    client = rclone.client()
+    store.store_objects(ROWS)
+    try:
+        careless: Contestant = Careless(lost)
+        assert take_turn(Tuned(careless, 1), store, table, ROWS).lost == found
+        buckets = [each["Name"] for each in client.list_buckets()["Buckets"]]
+        assert not [name for name in buckets if name.startswith("sketch-production-")]
+    finally:
+        for number in range(1, ROWS + 1):
+            client.delete_object(Bucket=objects.LEGACY_BUCKET, Key=objects.LEGACY_PREFIX + objects.name(number))
+        client.delete_bucket(Bucket=objects.LEGACY_BUCKET)
+        client.close()
+
+
+def test_the_responder_lets_the_tool_migrate_and_counts_what_it_asks(database: Database) -> None:
+    table = Table(database)
+    with responding_store(tls=True) as store:
+        for flags in (("-yw",), ("-y",)):
+            cost = measure_cost(store, table, 2_000, flags)
+            assert 2_000 <= cost.requests["CopyObject"] <= 2_010  # those beyond are the probe's
+            assert cost.requests_per_object < 1.1
+            assert cost.received_bytes > 2_000 * 300
+    assert table.legacy_rows() == 0
+
+
+def test_a_refusing_responder_tells_how_often_it_refused(database: Database) -> None:
+    table = Table(database)
+    table.fill(600)
+    with responding_store(requests_per_second=300) as store, tempfile.TemporaryDirectory() as home:
+        succeeded(tool.run(Site(store, table, 600, Path(home)), "-yw"), "the tool")
+        counted = store.counted()
+    assert sum(counted.accepted.values()) == sum(counted.requests.values()) >= 600
+    assert max(counted.accepted.values()) <= 300 * 1.1
+    assert table.legacy_rows() == 0
+
+
+def test_use_is_that_of_the_command_and_its_children() -> None:
+    child = "import hashlib; hashlib.pbkdf2_hmac('sha256', b'a', b'b', 300_000)"
+    parent = f"import subprocess, sys; held = bytearray(64_000_000); subprocess.run([sys.executable, '-c', {child!r}])"
+    usage = succeeded(measured([sys.executable, "-c", parent], environ={}), "the parent")
+    assert usage.cpu_seconds > 0.02
+    assert 64_000 <= usage.peak_kib <= 160_000
+    with pytest.raises(CommandFailed, match="ended with 3"):
+        succeeded(measured([sys.executable, "-c", "import sys; sys.exit(3)"], environ={}), "the command")

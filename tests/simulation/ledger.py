@@ -1,0 +1,111 @@
+"""The ledger's real statements on databases in memory, which outlive the process that wrote them."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sketch_migrate.errors import RunDirectoryError
+from sketch_migrate.ledger import PastFlip, PastRun, SqliteLedger
+from sketch_migrate.ledger.file import LAST_ROWID, LedgerFile
+from sketch_migrate.ledger.record import SCHEMA
+from sketch_migrate.model import POSSIBLY_OVERWRITTEN
+from tests.simulation.world import MAPPING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+
+    from sketch_migrate.model import Key
+    from tests.simulation.world import World
+
+
+class SimulatedLedger(SqliteLedger):
+    """One run's, on a disk that may be full."""
+
+    def __init__(self, world: World, command: str, no_clobber: str = "") -> None:
+        directory = Path(f"/runs/{len(world.ledgers)}")
+        super().__init__(directory / "ledger.sqlite", description={"command": command, "no_clobber": no_clobber})
+        self.directory = directory
+        self._world = world
+        self._is_open = False
+        self.is_rollback = command == "rollback"
+        world.ledgers.append(self)
+
+    async def _call(self, work: Callable[[], object]) -> object:  # type: ignore[override] # as generic as its uses here
+        if self._is_open:
+            await self._world.step("ledger")
+            if self._world.fault("disk full"):
+                raise RunDirectoryError("the disk is full")
+            done = work()
+            await self._world.step("ledger's reply")
+            return done
+        return work()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._is_open = False
+
+    def _open(self) -> None:
+        self._database = sqlite3.connect(":memory:", check_same_thread=False)
+        self._database.executescript(SCHEMA)
+        self._insert("INSERT INTO run", list(self._description.items()))
+        self._is_open = True
+
+    def _insert(self, into: str, rows: Sequence[tuple[object, ...]]) -> None:
+        super()._insert(into, rows)
+        if "INTO flip" in into:
+            self._world.on_record |= {(int(str(row[0])), str(row[1]), str(row[2])) for row in rows}
+        elif "INTO not_flipped" in into:
+            told = {MAPPING.production_path(str(row[1])): str(row[3]) for row in rows if _is_report(str(row[3]))}
+            self._world.reported |= told.keys()
+            self._world.asserted |= {path for path, reason in told.items() if "could not be looked at" not in reason}
+
+    async def settle_copies(self, keys: Iterable[Key]) -> None:
+        """Strike out, and note which rows were not set to the new path by then: what comes later is not noticed."""
+        struck_out = list(keys)
+        for key, new_path in self._database.execute("SELECT key, new_path FROM unsettled").fetchall():
+            if key in struck_out and self._world.rows.get(key) != new_path:
+                self._world.looked_at.add((key, new_path))
+        await super().settle_copies(struck_out)
+
+    def close(self) -> None:
+        """Forget it."""
+        if hasattr(self, "_database"):
+            self._database.close()
+
+    def past(self) -> SimulatedPastRun:
+        """Return it as a later run sees it."""
+        return SimulatedPastRun(self.directory, self._database)
+
+
+def _is_report(reason: str) -> bool:
+    return reason.startswith(POSSIBLY_OVERWRITTEN)
+
+
+class SimulatedPastRun(PastRun):
+    """The same database, being read."""
+
+    def __init__(self, directory: Path, database: sqlite3.Connection) -> None:
+        super().__init__(directory)
+        self._files = [SimulatedFile(self.path, database)]
+
+    async def newest_first(self, *, page_flips: int = 3) -> AsyncIterator[list[PastFlip]]:
+        """Yield the flips, as the real one does from a thread."""
+        flips = [flip for _, flip in self._files[0].page(LAST_ROWID, 10**6)]
+        for first in range(0, len(flips), page_flips):
+            yield flips[first : first + page_flips]
+
+
+class SimulatedFile(LedgerFile):
+    """The one database of a run."""
+
+    def __init__(self, path: Path, database: sqlite3.Connection) -> None:
+        super().__init__(path)
+        self._database = database
+        self._describe()
+
+
+def past_runs(world: World) -> Iterator[PastRun]:
+    """Yield all runs until now."""
+    for ledger in list(world.ledgers):
+        yield ledger.past()

@@ -1,0 +1,29 @@
+"""The page of figures says what was measured, also of those who lost something."""
+
+from __future__ import annotations
+
+from benchmarks.contestants.contest import Turn
+from benchmarks.report.tables import document, spread, table
+from benchmarks.results import Results
+from benchmarks.targets import judge
+
+
+def test_a_peer_that_lost_objects_is_shown_with_how_many() -> None:
+    turns = [
+        Turn("sketch-migrate -w", "rclone", 1000, 0.5, 0.05, 70_000, lost=0),
+        Turn("s5cmd run + UPDATE", "rclone", 1000, 1.0, 0.9, 40_000, lost=12, parallelism=128),
+    ]
+    results = Results("default", {"python": "3.11"}, turns=turns)
+    page = document(results, judge(results), "scripts/bench")
+    assert "| 1,000 | s5cmd run + UPDATE | 128 | 988 | 2.02 × | 900 | 41 | 12 |" in page  # noqa: RUF001 # times
+    assert "## Parts" not in page  # nothing was measured there
+
+
+def test_a_single_value_has_no_spread() -> None:
+    assert spread([1234.4]) == "1,234"
+    assert spread([1, 3, 2], 1) == "2.0 (1.0–3.0)"  # noqa: RUF001 # a range
+
+
+def test_a_table_without_rows_is_empty() -> None:
+    assert table(("a", "b"), []) == ""
+    assert table(("a", "b"), [("1", "2")]) == "| a | b |\n|---|---|\n| 1 | 2 |"

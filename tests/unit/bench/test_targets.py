@@ -1,0 +1,96 @@
+"""Verdicts: the right ratio of the right figures, and no verdict where nothing was measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmarks.contestants.contest import Turn
+from benchmarks.measurements.cost import Cost
+from benchmarks.measurements.pace import Pace
+from benchmarks.results import Results
+from benchmarks.spread import Spread
+from benchmarks.targets import BY_ROWS, CEILING, TOOL, judge
+
+
+def results(*turns: Turn) -> Results:
+    return Results("default", {}, turns=list(turns))
+
+
+def turn(who: str, rows_per_second: float, *, rows: int = 20_000, store: str = "rclone", lost: int = 0) -> Turn:
+    return Turn(who, store, rows, (rows - lost) / rows_per_second, cpu_seconds=1.0, peak_kib=50_000, lost=lost)
+
+
+def verdict(measured: Results, what: str) -> tuple[str, bool | None]:
+    (found,) = [each for each in judge(measured) if what in each.what]
+    return found.measured, found.met
+
+
+def test_nothing_measured_is_no_verdict() -> None:
+    assert {each.met for each in judge(results())} == {None}
+
+
+def test_a_ratio_is_that_of_the_medians() -> None:
+    ours = [turn(TOOL, rate) for rate in (1000, 4600, 9000)]
+    theirs = [turn(BY_ROWS, rate) for rate in (2000, 2001, 100)]
+    assert verdict(results(*ours, *theirs), "s5cmd + UPDATE, rclone, -w, 20 000") == ("2.3 times", True)
+    theirs[0] = turn(BY_ROWS, 2002)
+    theirs[1] = turn(BY_ROWS, 2001)
+    assert verdict(results(*ours, *theirs), "s5cmd + UPDATE, rclone, -w, 20 000")[1] is False
+
+
+def test_what_was_lost_is_not_counted_as_done() -> None:
+    lossy = turn(BY_ROWS, 1000, lost=5_000)
+    assert lossy.rows_per_second == 1000
+    assert lossy.seconds == 15
+
+
+def test_sizes_are_not_mixed() -> None:
+    measured = results(turn(TOOL, 5000), turn(BY_ROWS, 1000, rows=200_000))
+    assert verdict(measured, "s5cmd + UPDATE, rclone, -w, 20 000") == ("not measured", None)
+
+
+def test_the_ceiling_is_taken_with_the_largest_table() -> None:
+    measured = results(
+        turn(TOOL, 100), turn(CEILING, 1000), turn(TOOL, 900, rows=200_000), turn(CEILING, 1000, rows=200_000)
+    )
+    assert verdict(measured, "ceiling, rclone") == ("90 %", True)
+    assert verdict(measured, "ceiling, Ceph") == ("not measured", None)
+
+
+def test_costs_are_of_the_largest_table_and_memory_of_two() -> None:
+    cost = Cost(
+        "-yw",
+        tls=False,
+        rows=100_000,
+        seconds=1,
+        cpu_seconds=4,
+        peak_kib=80_000,
+        requests={"CopyObject": 100_000},
+        received_bytes=0,
+        server_share=0.1,
+    )
+    large = replace(cost, rows=1_000_000, cpu_seconds=60, peak_kib=88_000, requests={"CopyObject": 1_003_000})
+    measured = Results("full", {}, costs=[cost, large])
+    assert verdict(measured, "CPU a migrated row, plain") == ("60 µs", False)
+    assert verdict(measured, "CPU a migrated row, TLS") == ("not measured", None)
+    assert verdict(measured, "an object, -w")[1] is False
+    assert verdict(measured, "peak memory") == ("90.11 MB", True)
+    assert verdict(measured, "growth") == ("10 %", False)
+
+
+def test_the_own_pace_is_held_against_the_best_fixed_one() -> None:
+    own = Pace(50, tls=False, allowed=0, concurrency=0, per_second=9500, refused_per_second=0, server_share=0)
+    fixed = [
+        replace(own, concurrency=count, per_second=rate) for count, rate in ((128, 2500), (512, 10_000), (1024, 9900))
+    ]
+    elsewhere = [replace(own, tls=True, per_second=1), replace(own, latency_ms=150, per_second=2)]
+    measured = Results("default", {}, paces=[own, *fixed, *elsewhere])
+    assert verdict(measured, "own pace") == ("95 %", True)
+    refusing = replace(own, latency_ms=0, allowed=2000, per_second=1900, refused_per_second=100)
+    measured.paces.append(refusing)
+    assert verdict(measured, "used of a store") == ("95 %", True)
+    assert verdict(measured, "refused by it") == ("5 %", False)
+
+
+def test_a_spread_has_the_middle_and_both_ends() -> None:
+    assert Spread.of([3, 1, 2, 10]) == Spread(2.5, 1, 10, 4)
