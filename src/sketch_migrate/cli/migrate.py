@@ -10,11 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
+from sketch_migrate.cli.flags import LOCAL
 from sketch_migrate.cli.job import Job, run_job
 from sketch_migrate.cli.observer import BothSides, Observer
 from sketch_migrate.cli.probe import settle_no_clobber
-from sketch_migrate.errors import MigrateError
-from sketch_migrate.ledger import FolderPlace, RunLedger
+from sketch_migrate.errors import MigrateError, UsageError
+from sketch_migrate.ledger import new_ledger, place_of
 from sketch_migrate.migration.overwritten import settle
 from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.preflight import (
@@ -32,6 +33,8 @@ from sketch_migrate.reconcile.status import read_status
 from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
 
 if TYPE_CHECKING:
+    from sketch_migrate.cluster.engine import Engine
+    from sketch_migrate.ledger import WholeLedger
     from sketch_migrate.migration.no_clobber import Strategy
     from sketch_migrate.model import Status
     from sketch_migrate.postgres.connection import Connection
@@ -58,6 +61,7 @@ class MigrationJob(Job):
 
     async def prepare(self) -> None:
         """Open the site, try the right to write, and settle how nothing is replaced, by a probe of the store."""
+        _check_ledger_for(self.options, self.settings)
         await super().prepare()
         if self.options.status_only:
             return
@@ -110,7 +114,7 @@ class MigrationJob(Job):
             return 0
         self.take_signals()
         began = time.monotonic()
-        async with RunLedger(self.run.ledger_path, description=self._description()) as ledger:
+        async with new_ledger(self.run.path, self.settings, self._description(), self.stop.event) as ledger:
             with self.terminal.progress(self.site.table.estimated_rows) as progress:
                 observer = Observer(self.site, self.options, self.terminal, progress)
                 finished = await self._run(ledger, observer)
@@ -123,13 +127,13 @@ class MigrationJob(Job):
             self._print_status(status, as_document=False)
         return self.conclude(document, result.exit_code)
 
-    async def _run(self, ledger: RunLedger, observer: Observer) -> Finished:
+    async def _run(self, ledger: WholeLedger, observer: Observer) -> Finished:
         """Migrate, while the table is counted for the bar."""
         placing = OnceSettled(self.site.store, lambda: self._settle_for(ledger))
         async with asyncio.TaskGroup() as group, self.site.copier(self.options, self.stop, placing) as copier:
             counting = group.create_task(self._count_rows(observer))
             migration = self.site.migration(self.options, copier, ledger, self.stop, observe=observer.observe)
-            shared = self.options.processes > 1
+            shared = self.options.processes > 1 or self.options.cluster
             finished = await (self._share(ledger, observer) if shared else migrate(migration, observer.new_pass))
             counting.cancel()
             if self._for_writing and self.stop.error is None:
@@ -137,18 +141,17 @@ class MigrationJob(Job):
                 finished = replace(finished, tally=finished.tally + overwritten)
         return finished
 
-    async def _share(self, ledger: RunLedger, observer: Observer) -> Finished:
+    async def _share(self, ledger: WholeLedger, observer: Observer) -> Finished:
         """Migrate with several processes; this one hands out ranges."""
         # several processes are the exception, and their machinery takes a while to import
         from sketch_migrate.cluster.coordinator import Coordinator  # noqa: PLC0415
-        from sketch_migrate.cluster.pool import ProcessPool  # noqa: PLC0415
         from sketch_migrate.cluster.task import Assignment  # noqa: PLC0415
 
         if self._strategy is not None:
             await ledger.describe(self._no_clobber())
         coordinator = Coordinator(
-            ProcessPool(self.options.processes),
-            Assignment(self.run.path.name, self.settings, self.options, FolderPlace(self.run.path.absolute())),
+            _engine(self.options),
+            Assignment(self.run.path.name, self.settings, self.options, place_of(self.run.path, self.settings)),
             site=self.site,
             ledger=ledger,
             stop=self.stop,
@@ -158,7 +161,7 @@ class MigrationJob(Job):
         )
         return await coordinator.migrate()
 
-    async def _settle_for(self, ledger: RunLedger) -> Strategy:
+    async def _settle_for(self, ledger: WholeLedger) -> Strategy:
         strategy = await self._settle()
         await ledger.describe(self._no_clobber())
         return strategy
@@ -177,7 +180,7 @@ class MigrationJob(Job):
         except MigrateError as error:
             self.terminal.message(f"The rows could not be counted, the bar shows an estimate: {error}", logging.DEBUG)
 
-    async def _summarise(self, ledger: RunLedger, finished: Finished, elapsed_seconds: float) -> Summary:
+    async def _summarise(self, ledger: WholeLedger, finished: Finished, elapsed_seconds: float) -> Summary:
         if finished.tally.needing_a_person:
             await ledger.write_problems(self.run.problems_path)
         return Summary(
@@ -212,3 +215,25 @@ class MigrationJob(Job):
     def _no_clobber(self) -> dict[str, str]:
         strategy = self._strategy
         return {"no_clobber": strategy.means, "no_clobber_reason": strategy.reason} if strategy else {}
+
+
+def _check_ledger_for(options: Options, settings: Settings) -> None:
+    """Check that all workers can reach the ledger. Raises ``UsageError``."""
+    if options.cluster and not options.cluster.startswith(LOCAL) and not settings.ledger_url:
+        hint = "Set LEDGER_URL to a PostgreSQL database, and make its tables: sketch-migrate ledger init"
+        text = "--cluster needs a ledger that the workers on all machines reach: a file in RUN_DIR is on this one alone"
+        raise UsageError(text, hint=hint)
+
+
+def _engine(options: Options) -> Engine:
+    """Return what runs the ranges. Raises ``UsageError``."""
+    if not options.cluster:
+        from sketch_migrate.cluster.pool import ProcessPool  # noqa: PLC0415 - as above
+
+        return ProcessPool(options.processes)
+    try:
+        from sketch_migrate.cluster.dask import DaskCluster  # noqa: PLC0415 - needs the extra
+    except ModuleNotFoundError as error:
+        hint = "Install it, here and on every worker: pip install 'sketch-migrate[cluster]'"
+        raise UsageError(f"--cluster needs Dask, which is not installed here ({error})", hint=hint) from error
+    return DaskCluster(options.cluster)

@@ -86,6 +86,13 @@ class Unfit:
 
 
 @dataclass(frozen=True, slots=True)
+class Over:
+    """The engine cannot run anything any more, and why."""
+
+    reason: MigrateError
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a running range is: rows passed, and outcomes so far. ``results`` are new ones, for ``-v`` alone."""
 
@@ -106,7 +113,7 @@ class LogLine:
     text: str
 
 
-Message: TypeAlias = Joined | Left | Unfit | Progress | LogLine
+Message: TypeAlias = Joined | Left | Unfit | Over | Progress | LogLine
 
 
 class StrategyNeeded(UsageError):

@@ -21,12 +21,12 @@ from sketch_migrate.ledger.server import LedgerServer
 from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Outcome, Reference, Result, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
     from sketch_migrate.ledger.contract import Flip
-    from sketch_migrate.model import Key, KeyRange
+    from sketch_migrate.model import Key, KeyRange, Move
     from sketch_migrate.postgres.connection import Connection, Session
     from sketch_migrate.settings import Settings
 
@@ -62,6 +62,16 @@ SELECT %s, key::jsonb, path, outcome, reason
 FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[]) AS v(key, path, outcome, reason)
 ON CONFLICT (attempt, key) DO UPDATE SET path = excluded.path, outcome = excluded.outcome, reason = excluded.reason
 """
+_FORGET: LiteralString = "DELETE FROM sketch_ledger.not_flipped WHERE attempt = %s AND key = ANY(%s::text[]::jsonb[])"
+_OPEN: LiteralString = """
+INSERT INTO sketch_ledger.unsettled (run, worker, key, path, new_path)
+SELECT %s, %s, key::jsonb, path, new_path FROM unnest(%b::text[], %b::text[], %b::text[]) AS v(key, path, new_path)
+ON CONFLICT (run, key, worker) DO UPDATE SET path = excluded.path, new_path = excluded.new_path
+"""
+# the run as a whole, which is no worker, strikes out whoever wrote them
+_SETTLE: LiteralString = """
+DELETE FROM sketch_ledger.unsettled WHERE run = %s AND %s IN ('', worker) AND key = ANY(%s::text[]::jsonb[])
+"""
 _UNRESOLVED: LiteralString = """
 SELECT key, path FROM sketch_ledger.not_flipped WHERE attempt = %s AND key = ANY(%s::text[]::jsonb[])
     AND outcome = ANY(%s)
@@ -79,6 +89,11 @@ SELECT attempt, key, old_path, new_path, copied, size_bytes FROM sketch_ledger.f
 """
 _OTHERS_OF: LiteralString = """
 SELECT attempt, key, path, outcome, reason FROM sketch_ledger.not_flipped WHERE attempt = ANY(%s)
+"""
+_HAS_WORDS: LiteralString = "SELECT 1 FROM sketch_ledger.not_flipped WHERE attempt = %s LIMIT 1"
+_FORGET_FLIPPED: LiteralString = """
+DELETE FROM sketch_ledger.not_flipped AS n USING sketch_ledger.flip AS f
+WHERE n.attempt = %s AND f.attempt = ANY(%s) AND f.key = n.key
 """
 _TAKE_OVER: LiteralString = """
 INSERT INTO sketch_ledger.not_flipped (attempt, key, path, outcome, reason)
@@ -120,6 +135,7 @@ class DatabaseLedger:
         self._writing = asyncio.Lock()
         self._opened = AsyncExitStack()
         self._flips = 0
+        self._words = False  # whether anything was said of any reference that was not flipped
         self._session: Session
         self._run: int
         self._own: int  # the attempt that is the run's own word
@@ -152,7 +168,8 @@ class DatabaseLedger:
         async def begin(connection: Connection) -> int:
             return await _number(connection, _BEGIN, about)
 
-        self._attempt, self._flips = await self._do(begin, "beginning an attempt in the ledger"), 0
+        self._attempt = await self._do(begin, "beginning an attempt in the ledger")
+        self._flips, self._words = 0, False
         return self._attempt
 
     async def end_attempt(self, tally: Tally, *, is_clean: bool) -> None:
@@ -172,10 +189,17 @@ class DatabaseLedger:
             [flip.etag for flip in flips],
             [flip.copied for flip in flips],
         ]
-        await self._execute(_FLIP, [self._attempt, unix_time, *columns], "writing flips into the ledger")
+
+        async def write(connection: Connection) -> None:
+            if self._words:  # said in an earlier pass: no word on these keys any more
+                await connection.execute(_FORGET, [self._attempt, columns[1]])
+            await connection.execute(_FLIP, [self._attempt, unix_time, *columns])
+
+        await self._do(write, "writing flips into the ledger")
 
     async def record_not_flipped(self, results: Sequence[Result]) -> None:
         """Write references that this run did not flip, with outcome and reason."""
+        self._words = True
         latest = {_json(result.reference.key): result for result in results}
         columns = [
             list(latest),
@@ -184,6 +208,21 @@ class DatabaseLedger:
             [result.reason or REASONS.get(result.outcome, "") for result in latest.values()],
         ]
         await self._execute(_NOT_FLIPPED, [self._attempt, *columns], "writing into the ledger")
+
+    async def open_copies(self, moves: Iterable[Move]) -> None:
+        """Write references whose object is copied without a condition, and whose row we have not set."""
+        latest = {_json(move.reference.key): move for move in moves}
+        columns = [
+            list(latest),
+            [move.reference.path for move in latest.values()],
+            [move.new_path for move in latest.values()],
+        ]
+        await self._execute(_OPEN, [self._run, self._worker, *columns], "writing into the ledger")
+
+    async def settle_copies(self, keys: Iterable[Key]) -> None:
+        """Strike out references among those: we set their row, or wrote no object for them, or looked at it."""
+        among = [_json(key) for key in keys]
+        await self._execute(_SETTLE, [self._run, self._worker, among], "writing into the ledger")
 
     async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
         """Drop the references that this run has found unresolved in a pass before, so that a further one skips them."""
@@ -213,7 +252,7 @@ class DatabaseLedger:
                     writer.writerow(row)
 
         try:
-            await self._do(write, "reading problems from the ledger")
+            await self._do(write, "reading problems from the ledger", unlimited=True)
         except OSError as error:
             raise RunDirectoryError(f"{path} cannot be written: {error.strerror or error}", hint=HINT) from error
 
@@ -241,7 +280,13 @@ class DatabaseLedger:
     async def take_over(self, attempts: Sequence[Attempt]) -> None:
         """Make what these attempts did not flip the run's own word on these references."""
         numbers = [attempt.number for attempt in attempts]
-        await self._execute(_TAKE_OVER, [self._own, numbers], "summing up a pass in the ledger")
+
+        async def take_over(connection: Connection) -> None:
+            if await (await connection.execute(_HAS_WORDS, [self._own])).fetchone():
+                await connection.execute(_FORGET_FLIPPED, [self._own, numbers])
+            await connection.execute(_TAKE_OVER, [self._own, numbers])
+
+        await self._do(take_over, "summing up a pass in the ledger", unlimited=True)
 
     async def _open(self, connection: Connection) -> None:
         """Find the run and its own word, or make them; a worker's attempts come later."""
@@ -268,9 +313,9 @@ class DatabaseLedger:
 
         return await self._do(read, "reading the ledger")
 
-    async def _do(self, work: Callable[[Connection], Awaitable[T]], doing: str) -> T:
+    async def _do(self, work: Callable[[Connection], Awaitable[T]], doing: str, *, unlimited: bool = False) -> T:
         async with self._writing:
-            return await self._server.run(self._session, work, doing=doing)
+            return await self._server.run(self._session, work, doing=doing, unlimited=unlimited)
 
 
 async def _number(

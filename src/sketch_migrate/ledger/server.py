@@ -59,9 +59,16 @@ class LedgerServer(Database):
         try:
             return await super().connect()
         except DatabaseError as error:
-            raise _of_the_ledger(error) from error
+            raise of_the_ledger(error) from error
 
-    async def run(self, session: Session, work: Callable[[Connection], Awaitable[T]], *, doing: str) -> T:
+    async def run(
+        self,
+        session: Session,
+        work: Callable[[Connection], Awaitable[T]],
+        *,
+        doing: str,
+        unlimited: bool = False,
+    ) -> T:
         """Run ``work`` in one transaction that is on disk when this returns; see ``Session.run``."""
 
         async def durably(connection: Connection) -> T:
@@ -69,9 +76,9 @@ class LedgerServer(Database):
             return await work(connection)
 
         try:
-            return await session.run(durably, doing=doing)
+            return await session.run(durably, doing=doing, unlimited=unlimited)
         except DatabaseRefused as error:
-            raise self._refusal(error) from error
+            raise refusal(error, self.where) from error
 
     async def check(self, session: Session) -> None:
         """Check that the tables are there, and are those of this version. Raises ``DatabaseError``."""
@@ -104,17 +111,20 @@ class LedgerServer(Database):
             raise DatabaseRefused(f"the database at {self.where} has the encoding {encoding}: no path fits", hint=hint)
         await self.check(session)
 
-    def _refusal(self, error: DatabaseRefused) -> DatabaseRefused:
-        if error.sqlstate in _NO_TABLES:
-            text = f"the database at {self.where} has no tables for a ledger"
-            return DatabaseRefused(text, hint="Make them: sketch-migrate ledger init", sqlstate=error.sqlstate)
-        if error.sqlstate == _NO_RIGHT:
-            hint = "An administrator can give the rights: sketch-migrate ledger init --print shows the statements."
-            return DatabaseRefused(f"the ledger at {self.where}: {error.message}", hint=hint, sqlstate=error.sqlstate)
-        return error
+
+def refusal(error: DatabaseRefused, where: str) -> DatabaseRefused:
+    """Return what a refusal means for a ledger at that place."""
+    if error.sqlstate in _NO_TABLES:
+        text = f"the database at {where} has no tables for a ledger"
+        return DatabaseRefused(text, hint="Make them: sketch-migrate ledger init", sqlstate=error.sqlstate)
+    if error.sqlstate == _NO_RIGHT:
+        hint = "An administrator can give the rights: sketch-migrate ledger init --print shows the statements."
+        return DatabaseRefused(f"the ledger at {where}: {error.message}", hint=hint, sqlstate=error.sqlstate)
+    return error
 
 
-def _of_the_ledger(error: DatabaseError) -> DatabaseError:
+def of_the_ledger(error: DatabaseError) -> DatabaseError:
+    """Return what to tell of a connection that could not be made."""
     kind = DatabaseUnreachable if isinstance(error, DatabaseUnreachable) else DatabaseRefused
     hint = "Look at LEDGER_URL, and at SKETCH_LEDGER_USER and SKETCH_LEDGER_PASS (or PGUSER, PGPASSWORD, ~/.pgpass)."
     return kind(f"the ledger: {error.message}", hint=hint, sqlstate=error.sqlstate)

@@ -1,12 +1,15 @@
 """The tables of a ledger in PostgreSQL, and the rights that its users need. Text alone.
 
-One set of tables holds the runs of any number of sites. All is in a schema of its own, and nothing is ever deleted.
+One set of tables holds the runs of any number of sites. All is in a schema of its own.
 
 ``run``          what each run was about, by the name of its directory. No secret.
 ``attempt``      each attempt of a worker at a key range, with its tally once it has ended. A run's own word on its
                  references is an attempt too: that with no worker.
 ``flip``         everything that undoes a flip; it may list a flip that the database then refused.
-``not_flipped``  every other reference, with the latest word on each key.
+``not_flipped``  every other reference, with the latest word on each key; and a flipped one whose object's copy has
+                 replaced another.
+``unsettled``    references whose object is or was copied without a condition, from before the copy to just before our
+                 flip's COMMIT, by the worker who did it.
 
 A key is JSON, so that a number stays a number and is in order.
 """
@@ -48,21 +51,33 @@ TABLES: tuple[str, ...] = (
     attempt bigint, key jsonb, path text NOT NULL, outcome text NOT NULL, reason text NOT NULL,
     PRIMARY KEY (attempt, key)
 )""",
+    """CREATE TABLE IF NOT EXISTS sketch_ledger.unsettled (
+    run bigint, worker text, key jsonb, path text NOT NULL, new_path text NOT NULL,
+    PRIMARY KEY (run, key, worker)
+)""",
 )
 """What makes the tables, or leaves those that are there; each statement without its semicolon."""
+
+
+_RIGHTS = {
+    "run": "INSERT, UPDATE",
+    "attempt": "INSERT, UPDATE",
+    "flip": "INSERT",
+    "not_flipped": "INSERT, UPDATE, DELETE",
+    "unsettled": "INSERT, UPDATE, DELETE",
+}
+"""What writing takes, by table, besides SELECT. A flip on record is never changed."""
 
 
 def ledger_grants(role: str, database: str, *, writes: bool) -> Sequence[str]:
     """Return the statements that let a role use the ledger, each with its semicolon. ``database`` may be empty."""
     to = f"TO {Identifier(role).as_string(None)};"
-    tables = ", ".join(f"{SCHEMA_NAME}.{table}" for table in ("edition", "run", "attempt", "flip", "not_flipped"))
-    changed = ", ".join(f"{SCHEMA_NAME}.{table}" for table in ("run", "attempt", "not_flipped"))
+    tables = ", ".join(f"{SCHEMA_NAME}.{table}" for table in ("edition", *_RIGHTS))
     grants = [
         f"GRANT CONNECT ON DATABASE {Identifier(database).as_string(None)} {to}" if database else "",
         f"GRANT USAGE ON SCHEMA {SCHEMA_NAME} {to}",
         f"GRANT SELECT ON {tables} {to}",
     ]
     if writes:
-        grants.append(f"GRANT INSERT, UPDATE ON {changed} {to}")
-        grants.append(f"GRANT INSERT ON {SCHEMA_NAME}.flip {to}")
+        grants += [f"GRANT {rights} ON {SCHEMA_NAME}.{table} {to}" for table, rights in _RIGHTS.items()]
     return [grant for grant in grants if grant]

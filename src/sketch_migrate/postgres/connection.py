@@ -66,6 +66,14 @@ def parameters(settings: Settings, environ: Mapping[str, str] = os.environ) -> d
     return {name: value for name, value in chosen.items() if value} | KEPT_ALIVE
 
 
+def place_named(reached_by: Mapping[str, Any]) -> str:
+    """Return host, port and database of libpq's parameters, as far as they are set, for messages."""
+    host = reached_by.get("host") or os.environ.get("PGHOST") or "local socket"
+    port = reached_by.get("port") or os.environ.get("PGPORT") or 5432
+    name = reached_by.get("dbname") or os.environ.get("PGDATABASE") or "default database"
+    return f"{host}:{port}/{name}"
+
+
 class Outage:
     """Says once that the database (``name``, in messages) is away, and once that it is back.
 
@@ -111,11 +119,7 @@ class Database:
     @property
     def where(self) -> str:
         """Host, port and database as far as they are set, for messages."""
-        known = psycopg.conninfo.conninfo_to_dict(**self._parameters)
-        host = known.get("host") or os.environ.get("PGHOST") or "local socket"
-        port = known.get("port") or os.environ.get("PGPORT") or 5432
-        name = known.get("dbname") or os.environ.get("PGDATABASE") or "default database"
-        return f"{host}:{port}/{name}"
+        return place_named(self._parameters)
 
     async def connect(self) -> Connection:
         """Open a connection. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``."""

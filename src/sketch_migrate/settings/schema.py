@@ -170,6 +170,7 @@ class Options:
     show_progress: bool = True
     no_clobber: str = NO_CLOBBER[0]
     processes: int = 1
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True)
