@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.arguments import Arguments, parse
+from benchmarks.arguments import OUTPUT, Arguments, parse
 from benchmarks.measuring import Measuring
 from benchmarks.profiling.recording import profile
 from benchmarks.report.chart import draw
+from benchmarks.report.summary import between_marks, summary
 from benchmarks.report.tables import document
 from benchmarks.servers.table import table
 from benchmarks.targets import Verdict, judge
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from benchmarks.results import Results
 
+README = Path("README.md")
 PROFILED_ROWS = 200_000
 
 
@@ -48,6 +51,7 @@ def _profile(arguments: Arguments) -> int:
         page = profile(rows_table, rows, arguments.command)
     _say(page)
     if arguments.output is not None:
+        arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / "profile.md").write_text(page)
     return 0
 
@@ -60,6 +64,8 @@ def _write(arguments: Arguments, results: Results, verdicts: Sequence[Verdict]) 
     (folder / "figures.md").write_text(document(results, verdicts, arguments.command))
     if results.sizes("rclone"):
         draw(results, folder / "end-to-end.svg")
+        if folder == OUTPUT:
+            README.write_text(between_marks(README.read_text(encoding="utf-8"), summary(results)), encoding="utf-8")
     _say(f"written to {folder}")
 
 

@@ -32,20 +32,38 @@ class Extent:
     """Tried behind 50 ms, beside the tool's own choice."""
 
 
-QUICK = Extent("quick", (10_000,), 1, 1_000, 0, (20_000,), (), ())
-DEFAULT = Extent("default", (20_000, 200_000), 3, 2_000, 4_000, (20_000, 200_000), (10, 50, 150), (512, 1_024))
+QUICK = Extent(
+    name="quick",
+    rows=(10_000,),
+    rounds=1,
+    calibration_rows=1_000,
+    ceph_rows=0,
+    cost_rows=(20_000,),
+    latencies_ms=(),
+    fixed_concurrency=(),
+)
+DEFAULT = Extent(
+    name="default",
+    rows=(20_000, 200_000),
+    rounds=2,
+    calibration_rows=2_000,
+    ceph_rows=4_000,
+    cost_rows=(20_000, 200_000),
+    latencies_ms=(50,),
+    fixed_concurrency=(512, 1_024),
+)
 FULL = Extent(
-    "full",
-    (20_000, 200_000),
-    5,
-    2_000,
-    10_000,
-    (20_000, 100_000, 200_000, 1_000_000),
-    (0, 10, 50, 150),
-    (128, 256, 512, 1_024),
+    name="full",
+    rows=(20_000, 200_000),
+    rounds=5,
+    calibration_rows=2_000,
+    ceph_rows=10_000,
+    cost_rows=(20_000, 100_000, 200_000, 1_000_000),
+    latencies_ms=(0, 10, 50, 150),
+    fixed_concurrency=(128, 256, 512, 1_024, 2_048),
 )
 LARGE_ROWS = 100_000
-"""From here on one round has to do, except with ``--full``: s5cmd takes more than a minute for a turn."""
+"""From here on a turn takes a minute and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +82,9 @@ class Arguments:
 
     def rounds_of(self, rows: int) -> int:
         """Return how many rounds a table of so many rows gets."""
-        return self.rounds or (1 if rows >= LARGE_ROWS and self.extent is not FULL else self.extent.rounds)
+        if self.rounds or rows < LARGE_ROWS:
+            return self.rounds or self.extent.rounds
+        return 3 if self.extent is FULL else 1
 
 
 def parse(argv: Sequence[str]) -> Arguments:

@@ -32,14 +32,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REGION = "us-east-1"
+_SIZE = b"\r\ncontent-length: %d\r\n" % objects.SIZE_BYTES
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)").search
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to do (``put``, ``copy`` or ``delete``) with the objects 1 to ``count``, and over how many connections.
+    """What to do (``put``, ``copy``, ``delete``, ``look``) with the objects 1 to ``count``; over how many connections.
 
-    ``bucket`` is where objects are stored, copied to, or deleted.
+    ``bucket`` is where objects are stored, copied to, deleted, or looked at for their size.
     """
 
     verb: str
@@ -66,7 +67,7 @@ def requests(order: Order) -> Iterator[bytes]:
         elif order.verb == "copy":
             source = Location(objects.LEGACY_BUCKET, objects.LEGACY_PREFIX + objects.name(number))
             headers.append(("x-amz-copy-source", copy_source(source)))
-        method = "DELETE" if order.verb == "delete" else "PUT"
+        method = {"delete": "DELETE", "look": "HEAD"}.get(order.verb, "PUT")
         digest = sha256(body).hexdigest() if body else EMPTY_SHA256
         yield wire(method, path, signer.sign(now, method, path, "", headers, payload_sha256=digest), body)
 
@@ -83,9 +84,10 @@ class Counts:
 class _Lane(asyncio.Protocol):
     """One connection: the next request as soon as a reply is complete."""
 
-    def __init__(self, todo: Iterator[bytes], counts: Counts) -> None:
+    def __init__(self, todo: Iterator[bytes], counts: Counts, *, looks: bool) -> None:
         self._todo = todo
         self._counts = counts
+        self._looks = looks
         self._received = b""
         self.done = asyncio.get_running_loop().create_future()
 
@@ -95,11 +97,11 @@ class _Lane(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         received = self._received + data if self._received else data
-        if not complete(received):
+        if not (received.endswith(b"\r\n\r\n") if self._looks else complete(received)):
             self._received = received
             return
         self._received = b""
-        if received[9:10] == b"2":
+        if received[9:10] == b"2" and (not self._looks or _SIZE in received.lower()):
             self._counts.succeeded += 1
         else:
             self._counts.failed += 1
@@ -138,7 +140,9 @@ async def _carry_out(order: Order) -> dict[str, object]:
     began = time.perf_counter()
     lanes = []
     for _ in range(min(order.connections, order.count)):
-        _, lane = await loop.create_connection(lambda: _Lane(todo, counts), url.hostname or "", url.port or 80)
+        _, lane = await loop.create_connection(
+            lambda: _Lane(todo, counts, looks=order.verb == "look"), url.hostname or "", url.port or 80
+        )
         lanes.append(lane.done)
     await asyncio.gather(*lanes)
     return {

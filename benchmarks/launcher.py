@@ -18,7 +18,8 @@ def main(report: str, timeout_seconds: str, *command: str) -> int:
     if pid == 0:
         os.setpgid(0, 0)  # a command that takes too long is ended with all that it started
         os.execvp(command[0], command)  # noqa: S606 # no shell
-    signal.signal(signal.SIGALRM, lambda _number, _frame: os.killpg(pid, signal.SIGKILL))
+    for number in (signal.SIGALRM, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: os.killpg(pid, signal.SIGKILL))
     signal.alarm(int(timeout_seconds))
     _, status, used = os.wait4(pid, 0)
     wall_seconds = time.monotonic() - began

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from tests.servers import ceph
 
+from benchmarks.arguments import FULL, LARGE_ROWS
 from benchmarks.contestants import customary, generator, rclone, s5cmd, tool
 from benchmarks.measurements.cost import measure_cost
 from benchmarks.measurements.end_to_end import calibrate, contest
 from benchmarks.measurements.first_flip import measure_first_flip
+from benchmarks.measurements.listing import KEYS, measure_listing
 from benchmarks.measurements.micro import measure_micro
 from benchmarks.measurements.pace import measure_pace
 from benchmarks.results import Results, describe_machine
@@ -17,16 +19,15 @@ from benchmarks.servers.responding import responding_store
 from benchmarks.servers.stores import ceph_store, rclone_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from benchmarks.arguments import Arguments
     from benchmarks.contestants.contest import Contestant, Turn
+    from benchmarks.measurements.end_to_end import Tuned
     from benchmarks.servers.table import Table
 
 FIRST_FLIP_ROWS = 1_000_000
 ALL_WAYS_ROWS = 200_000
-"""Larger tables are migrated with ``-w`` and without TLS only: what grows with the table grows in each way."""
-
 ALLOWED_PER_SECOND = 2_000
 PACE_ROWS = 400_000
 """More than the tool can migrate while it is watched."""
@@ -37,6 +38,10 @@ _PEERS: dict[str, tuple[Contestant, ...]] = {
     "rclone": (rclone.Rclone(),),
     "boto3": (customary.Customary(),),
 }
+
+
+_SLOWEST: tuple[Contestant, ...] = _PEERS["boto3"]
+_NOT_AT_LENGTH: tuple[Contestant, ...] = (tool.NO_CLOBBER, s5cmd.ByPattern(), *_PEERS["rclone"], *_SLOWEST)
 
 
 class Measuring:
@@ -68,11 +73,17 @@ class Measuring:
         with rclone_store(self._extent.calibration_rows) as few:
             tuned = calibrate(contestants, few, self._table, self._extent.calibration_rows)
         for rows in self._arguments.rows or self._extent.rows:
-            # Half an hour of the slow ones tells no more about them than half a minute.
-            large = [each for each in tuned if each.contestant.lasting or rows <= self._extent.rows[0]]
+            fields = [self._field(tuned, rows, number) for number in range(self._arguments.rounds_of(rows))]
             with rclone_store(rows) as store:
-                rounds = self._arguments.rounds_of(rows)
-                self.results.turns += contest(large, store, self._table, rows=rows, rounds=rounds, tell=self._tell_turn)
+                self.results.turns += contest(fields, store, self._table, rows=rows, tell=self._tell_turn)
+
+    def _field(self, tuned: Sequence[Tuned], rows: int, number: int) -> list[Tuned]:
+        """Say who takes part in a round: the slow ones not with large tables, and without ``--full`` only once."""
+        full, large = self._extent is FULL, rows >= LARGE_ROWS
+        if not large and (full or number == 0):
+            return list(tuned)
+        absent = _SLOWEST if full or not large else _NOT_AT_LENGTH
+        return [each for each in tuned if each.contestant not in absent]
 
     def _ceph(self) -> None:
         if not self._extent.ceph_rows or (reason := ceph.why_not()):
@@ -82,15 +93,15 @@ class Measuring:
         rows = self._extent.ceph_rows
         with ceph_store(rows) as store:
             tuned = calibrate(contestants, store, self._table, rows // 4)
-            rounds = self._arguments.rounds_of(rows)
-            self.results.turns += contest(tuned, store, self._table, rows=rows, rounds=rounds, tell=self._tell_turn)
+            fields = [tuned] * self._arguments.rounds_of(rows)
+            self.results.turns += contest(fields, store, self._table, rows=rows, tell=self._tell_turn)
 
     def _costs(self) -> None:
         for tls in (False, True):
             with responding_store(tls=tls) as store:
                 for rows in self._extent.cost_rows:
                     for flags in (("-yw",), ("-y",)):
-                        if rows > ALL_WAYS_ROWS and (tls or flags == ("-y",)):
+                        if not _worth_it(rows, flags, tls=tls):
                             continue
                         for _ in range(self._arguments.rounds_of(rows)):
                             cost = measure_cost(store, self._table, rows, flags)
@@ -112,6 +123,8 @@ class Measuring:
                 )
 
     def _paces(self) -> None:
+        if not self._extent.latencies_ms:
+            self._tell("  skipped: not with --quick")
         for tls in (False, True):
             for latency_ms in self._extent.latencies_ms:
                 self._pace(latency_ms, tls=tls)
@@ -130,7 +143,13 @@ class Measuring:
         )
 
     def _listings(self) -> None:
-        self._tell("  nothing yet")
+        for _ in range(self._arguments.rounds_of(KEYS)):
+            listing = measure_listing()
+            self.results.listings.append(listing)
+            self._tell(
+                f"  {listing.cpu_us_per_key:.2f} µs a key, boto3 {listing.boto3_cpu_us_per_key:.1f};"
+                f" 8 ranges behind {listing.latency_ms} ms: {listing.ranges_ratio:.1f} times as fast as one"
+            )
 
     def _micros(self) -> None:
         self.results.micros = measure_micro()
@@ -142,3 +161,10 @@ class Measuring:
             f"  {turn.contestant:<22} {turn.parallelism or '':>4} {turn.rows:>9,} rows {turn.rows_per_second:>8,.0f}/s"
             f" {turn.cpu_us_per_row:>6.0f} µs a row {turn.peak_kib / 1024:>5.0f} MiB {turn.lost or 'nothing'} lost"
         )
+
+
+def _worth_it(rows: int, flags: tuple[str, ...], *, tls: bool) -> bool:
+    """Whether a cost is measured: what grows with the table grows in each way, so the largest is migrated in one."""
+    if rows > ALL_WAYS_ROWS:
+        return flags == ("-yw",) and not tls
+    return rows < LARGE_ROWS or flags == ("-yw",) or not tls

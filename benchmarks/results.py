@@ -6,7 +6,7 @@ import platform
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from os import cpu_count
+from os import cpu_count, getloadavg
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +65,7 @@ def describe_machine() -> dict[str, str]:
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "processors": f"{cpu_count()} x {_processor()}",
+        "load before it began": f"{getloadavg()[0]:.1f}",
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         **versions,

@@ -78,10 +78,6 @@ class Contestant(Protocol):
         """Whether it sets the rows as well: only the ceiling does not."""
 
     @property
-    def lasting(self) -> bool:
-        """Whether it gets a turn with the larger tables too."""
-
-    @property
     def choices(self) -> Sequence[int]:
         """The parallelism to choose from, in a calibration; a single one needs none."""
 

@@ -22,7 +22,6 @@ class Customary:
     name: str = "boto3 script"
     choices: Sequence[int] = (4, 8, 16)
     sets_rows: bool = True
-    lasting: bool = False
 
     def migrate(self, site: Site, parallelism: int) -> Turn:
         """Run the script."""

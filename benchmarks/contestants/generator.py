@@ -20,7 +20,6 @@ class BareCopies:
     name: str = "bare copies (ceiling)"
     choices: Sequence[int] = (16, 32, 64, 128)
     sets_rows: bool = False
-    lasting: bool = True
 
     def migrate(self, site: Site, parallelism: int) -> Turn:
         """Copy every object; the time is that of the requests alone."""

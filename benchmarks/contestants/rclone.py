@@ -32,7 +32,6 @@ class Rclone:
     name: str = "rclone copy + UPDATE"
     choices: Sequence[int] = (16, 64, 128)
     sets_rows: bool = True
-    lasting: bool = True
 
     def migrate(self, site: Site, parallelism: int) -> Turn:
         """Copy the whole prefix, set the rows."""

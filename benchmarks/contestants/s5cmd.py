@@ -30,7 +30,6 @@ class ByRows:
     name: str = "s5cmd run + UPDATE"
     choices: Sequence[int] = (32, 128, 256)
     sets_rows: bool = True
-    lasting: bool = True
 
     def migrate(self, site: Site, parallelism: int) -> Turn:
         """Write the commands, carry them out, set the rows."""
@@ -49,7 +48,6 @@ class ByPattern:
     name: str = "s5cmd cp * + UPDATE"
     choices: Sequence[int] = (32, 128, 256)
     sets_rows: bool = True
-    lasting: bool = True
 
     def migrate(self, site: Site, parallelism: int) -> Turn:
         """Copy the whole prefix, set the rows."""

@@ -29,7 +29,6 @@ class Tool:
     flags: tuple[str, ...]
     choices: Sequence[int] = (0,)
     sets_rows: bool = True
-    lasting: bool = True
 
     def migrate(self, site: Site, parallelism: int = 0) -> Turn:  # noqa: ARG002 # it finds its own
         """Migrate. Raises ``CommandFailed``: what the tool itself cannot do is no figure."""

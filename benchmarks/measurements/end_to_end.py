@@ -47,17 +47,11 @@ def calibrate(contestants: Sequence[Contestant], store: BenchStore, table: Table
 
 
 def contest(
-    contestants: Sequence[Tuned],
-    store: BenchStore,
-    table: Table,
-    *,
-    rows: int,
-    rounds: int,
-    tell: Callable[[Turn], None],
+    rounds: Sequence[Sequence[Tuned]], store: BenchStore, table: Table, *, rows: int, tell: Callable[[Turn], None]
 ) -> Iterator[Turn]:
-    """Yield every contestant's turns: A B C, A B C, …, so that what changes on the machine meets all of them."""
-    for _ in range(rounds):
-        for tuned in contestants:
+    """Yield the turns of every round: A B C, A B C, …, so that what changes on the machine meets all of them."""
+    for field in rounds:
+        for tuned in field:
             turn = take_turn(tuned, store, table, rows)
             tell(turn)
             yield turn

@@ -66,6 +66,7 @@ def _tidy(axes: Axes) -> None:
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.margins(x=0.14)
+    axes.locator_params(axis="x", nbins=5)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
@@ -76,6 +77,6 @@ def _colour(name: str) -> str:
 
 
 def _note(sizes: list[int]) -> str:
-    shades = " (dark), ".join(f"{rows:,}" for rows in sizes)
-    lines = "median, least and most of several rounds" if sizes else ""
-    return f"Objects of 2 KiB on rclone serve s3 in memory, and their rows: {shades} rows; {lines}"
+    shades = ", ".join(f"{rows:,} ({shade})" for rows, shade in zip(sizes, ("dark", "light", "lighter"), strict=False))
+    what = f"Objects of 2 KiB on rclone serve s3 in memory, and their rows: {shades}."
+    return f"{what} Median; whiskers: least and most of all rounds."

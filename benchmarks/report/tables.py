@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from benchmarks.spread import Spread
+from benchmarks.targets import TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,7 +29,7 @@ def document(results: Results, verdicts: Sequence[Verdict], command: str) -> str
     machine = ", ".join(f"{name} {value}" for name, value in results.machine.items())
     sections = [
         "# Figures",
-        f"Made by `{command}`, which writes this page, `figures.json` and the charts. {machine}.",
+        f"Made by `{command}`, which writes this page, `figures.json` and the chart. {machine}.",
         _EXPLANATION,
         "## Targets",
         target_table(verdicts),
@@ -118,17 +119,26 @@ def pace_table(results: Results) -> str:
 
 
 def listing_table(results: Results) -> str:
-    """Return what listings cost."""
-    rows: list[tuple[str, ...]] = []
-    for each in results.listings:
-        if each.cpu_us_per_key:
-            ours, theirs = f"{each.cpu_us_per_key:.2f}", f"{each.boto3_cpu_us_per_key:.1f}"
-            rows.append(("CPU a key, µs: ours, boto3's", ours, theirs, f"{each.cpu_ratio:.1f}"))
-        if each.one_range_keys_per_second:
-            one, eight = f"{each.one_range_keys_per_second:,.0f}", f"{each.eight_ranges_keys_per_second:,.0f}"
-            what = f"keys/s behind {each.latency_ms} ms: 8 ranges, one"
-            rows.append((what, eight, one, f"{each.ranges_ratio:.1f}"))
-    return table(("what", "", "", "times"), rows)
+    """Return what listings cost, and what they gain by ranges."""
+    listings = results.listings
+    if not listings:
+        return ""
+    latency_ms = listings[0].latency_ms
+    rows = (
+        (
+            "CPU a key, µs",
+            spread([each.cpu_us_per_key for each in listings], 2),
+            f"boto3: {spread([each.boto3_cpu_us_per_key for each in listings], 1)}",
+            spread([each.cpu_ratio for each in listings], 1),
+        ),
+        (
+            f"keys/s behind {latency_ms} ms, in 8 ranges",
+            spread([each.eight_ranges_keys_per_second for each in listings]),
+            f"one range: {spread([each.one_range_keys_per_second for each in listings])}",
+            spread([each.ranges_ratio for each in listings], 1),
+        ),
+    )
+    return table(("what", "ours", "beside", "times"), rows)
 
 
 def micro_table(results: Results) -> str:
@@ -169,7 +179,7 @@ def _turn_rows(results: Results, store: str) -> Iterator[Sequence[str]]:
     turns = [turn for turn in results.turns if turn.store == store]
     for (rows, who), mine in _grouped(turns, lambda turn: (turn.rows, turn.contestant)):
         rate = Spread.of(turn.rows_per_second for turn in mine).median
-        ours = results.rate("sketch-migrate -w", store, rows)
+        ours = results.rate(TOOL, store, rows)
         yield (
             f"{rows:,}",
             who,

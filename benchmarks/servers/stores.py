@@ -68,11 +68,12 @@ class BenchStore:
         return self._whole(replace(order, connections=connections))
 
     def lost(self, count: int) -> int:
-        """Count the objects 1 to ``count`` that production does not hold in their size."""
-        pages = self.server.client().get_paginator("list_objects_v2").paginate(Bucket=self.production_bucket)
-        sizes = {found["Key"]: found["Size"] for page in pages for found in page.get("Contents", [])}
-        keys = (objects.PRODUCTION_PREFIX + objects.name(number) for number in range(1, count + 1))
-        return sum(sizes.get(key) != objects.SIZE_BYTES for key in keys)
+        """Count the objects 1 to ``count`` that production does not hold in their size.
+
+        By a HEAD for each: where rclone's server holds 60 000 objects, a page of a listing takes it seconds.
+        """
+        order = self._order("look", self.production_bucket, objects.PRODUCTION_PREFIX, count)
+        return _generated(order).failed
 
     def _order(self, verb: str, bucket: str, prefix: str, count: int) -> Order:
         server = self.server

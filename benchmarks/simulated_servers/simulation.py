@@ -102,7 +102,8 @@ class Client:
     def run(self, seconds: float) -> Trace:
         """Play so many seconds more, and return the trace of all until then."""
         end = self.now + seconds
-        self._at(self.now + SAMPLE_SECONDS, self._sample)
+        if not self._trace.samples:
+            self._at(self.now + SAMPLE_SECONDS, self._sample)
         self._work()
         while self._events and self._events[0][0] <= end:
             self.now, _, action = heapq.heappop(self._events)

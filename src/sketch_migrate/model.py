@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 Key: TypeAlias = int | str | UUID
 """A value of the key column, as psycopg loads it."""
@@ -109,24 +109,16 @@ class Tally:
     possibly_overwritten: int = 0
 
     @classmethod
-    def of(cls, results: Iterable[Result]) -> Tally:
+    def of(cls, results: Sequence[Result]) -> Tally:
         """Count results."""
-        counts: dict[str, int] = {}
-        copied = sized = size = overwritten = 0
-        for result in results:
-            counts[result.outcome.value] = counts.get(result.outcome.value, 0) + 1
-            overwritten += result.possibly_overwritten
-            if result.copied:
-                copied += 1
-                if result.size_bytes is not None:
-                    sized += 1
-                    size += result.size_bytes
+        outcomes = [result.outcome for result in results]
+        sizes = [result.size_bytes for result in results if result.copied and result.size_bytes is not None]
         return cls(
-            **counts,
-            objects_copied=copied,
-            sized_objects=sized,
-            sized_bytes=size,
-            possibly_overwritten=overwritten,
+            **{outcome.value: outcomes.count(outcome) for outcome in Outcome},
+            objects_copied=sum([result.copied for result in results]),
+            sized_objects=len(sizes),
+            sized_bytes=sum(sizes),
+            possibly_overwritten=sum([result.possibly_overwritten for result in results if result.reason]),
         )
 
     def __add__(self, other: Tally) -> Tally:

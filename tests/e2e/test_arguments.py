@@ -137,6 +137,18 @@ def test_the_question(filled: Site, typed: str, agreed: bool) -> None:
         assert filled.facts() == before
 
 
+def test_a_no_has_a_document_too(filled: Site) -> None:
+    before = filled.facts()
+    terminal = filled.on_a_terminal("--json")
+    terminal.expect(r"\[yes/no\] ")
+    terminal.send("no\r")
+    terminal.expect("Nothing was changed")
+    terminal.expect_exact('"declined": true')
+    terminal.wait()
+    assert terminal.exitstatus == 1
+    assert filled.facts() == before
+
+
 def test_stdout_has_the_result_and_stderr_the_messages(filled: Site) -> None:
     done = filled.run("-yv --no-progress --no-clobber check-first")
     out = done.out.splitlines()

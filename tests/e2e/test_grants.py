@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 COMMANDS = ["migrate", "status", "rollback", "probe", "plan", "verify", "repair"]
 OTHER = {"access_key": "otherkey", "secret_key": "othersecret"}
 OTHER_ARN = "arn:aws:iam:::user/other"
-NOTED = ("s3:DeleteObject", "s3:GetObjectTagging", "s3:PutObjectTagging")
+NOTED = ("s3:DeleteObject", "s3:GetObjectTagging", "s3:PutObjectTagging", "s3:ListBucketVersions")
 """Rights that not every run needs: without them it goes on, and says so."""
+
+NEEDED = {"migrate": 10, "status": 6, "rollback": 7, "probe": 4, "plan": 6, "verify": 7, "repair": 10}
+"""How many rights a command does not run without."""
 
 ROWS = 12
 
@@ -110,7 +114,7 @@ def test_every_command_runs_with_exactly_its_rights(guarded: Guarded) -> None:
 
 
 @pytest.mark.ceph
-@pytest.mark.parametrize("command", ["migrate", "status", "rollback", "verify"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_right_that_is_lacking_is_named_before_anything_is_changed(guarded: Guarded, command: str) -> None:
     owner = guarded.owner
     undo = ""
@@ -120,7 +124,7 @@ def test_a_right_that_is_lacking_is_named_before_anything_is_changed(guarded: Gu
     before = owner.facts()
     _, rights = guarded.with_rights(command)
     needed = [right for right in rights if not right.startswith(NOTED)]
-    assert len(set(needed)) == {"migrate": 10, "status": 6, "rollback": 7, "verify": 7}[command]
+    assert len(set(needed)) == NEEDED[command]
     for right in needed:
         ran = guarded.run(command, without=right, undo=undo)
         assert ran.code == 3, f"without {right}: {ran.out}{ran.err}"
@@ -129,11 +133,13 @@ def test_a_right_that_is_lacking_is_named_before_anything_is_changed(guarded: Gu
 
 
 @pytest.mark.ceph
-@pytest.mark.parametrize("right", ["s3:DeleteObject", "s3:GetObjectTagging"])
-def test_a_right_that_only_some_runs_need_is_noted(guarded: Guarded, right: str) -> None:
+@pytest.mark.parametrize(
+    ("right", "places"), [("s3:DeleteObject", 1), ("s3:GetObjectTagging", 2), ("s3:ListBucketVersions", 1)]
+)
+def test_a_right_that_only_some_runs_need_is_noted(guarded: Guarded, right: str, places: int) -> None:
     _, rights = guarded.with_rights("migrate")
     lacking = [each for each in rights if each.startswith(right)]
-    assert len(lacking) == {"s3:DeleteObject": 1, "s3:GetObjectTagging": 2}[right]
+    assert len(lacking) == places
     for each in reversed(lacking):  # production first: there, whoever wrote an object may read its tags on Ceph
         ran = guarded.run("migrate", without=each)
         assert ran.code == 0, ran.err
@@ -167,6 +173,18 @@ def test_it_connects_to_nothing_and_names_every_command(tmp_path: Path) -> None:
     assert 'GRANT UPDATE ("path") ON "avatars" TO "o""hara";' in printed.out
     assert printed.out.count('GRANT SELECT ("id", "path")') == 6, "all but probe read the table"
     assert list(tmp_path.iterdir()) == [], "it is no run, and leaves no directory"
+
+
+@pytest.mark.parametrize("command", ["migrate", "probe", "repair"])
+def test_what_a_probe_makes_it_may_write_and_remove(command: str, tmp_path: Path) -> None:
+    printed = run("grants", command, "--json", environ={}, cwd=tmp_path)
+    statements = json.loads(printed.out)["commands"][command]["policy"]["Statement"]
+    made = "arn:aws:s3:::sketch-production-s3/avatar/.sketch-migrate-probe-0123456789ab/source"
+    allowed = {action for each in statements if fnmatch(made, each["Resource"][0]) for action in each["Action"]}
+    assert {"s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload", "s3:DeleteObject"} <= allowed
+    elsewhere = "arn:aws:s3:::sketch-production-s3/avatar/avatar-1.png"
+    deletes = [each for each in statements if "s3:DeleteObject" in each["Action"]]
+    assert not any(fnmatch(elsewhere, each["Resource"][0]) for each in deletes)
 
 
 def test_both_sides_in_one_bucket_are_listed_by_one_statement(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def check_ledgers(database: Database, before: Before, runs: Path, *, undone: boo
     With ``undone``, that it names every row that was set back: all had been flipped.
     """
     recorded: set[tuple[int, str, str]] = set()
-    for file in runs.glob("*/ledger.sqlite"):
+    for file in runs.glob("*/ledger*.sqlite"):
         with closing(sqlite3.connect(file)) as ledger:
             if ledger.execute("SELECT 1 FROM sqlite_master WHERE name = 'flip'").fetchone():
                 recorded.update(ledger.execute("SELECT key, old_path, new_path FROM flip"))

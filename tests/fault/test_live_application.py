@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from botocore.exceptions import ClientError
 
 from tests.fault.promises import LEGACY, PRODUCTION, World, content_of, make_world, production_path
@@ -107,8 +108,9 @@ def path_of(connection: psycopg.Connection[tuple[Any, ...]], key: int) -> str | 
     return row[0] if row else None
 
 
+@pytest.mark.parametrize("processes", [1, 2])
 def test_what_a_live_application_writes_is_never_lost(
-    database: Database, rclone_store: Store, s3_proxy: S3FaultProxy, tmp_path: Path
+    database: Database, rclone_store: Store, s3_proxy: S3FaultProxy, tmp_path: Path, processes: int
 ) -> None:
     world = make_world(database, rclone_store, tmp_path, legacy_rows=ROWS)
     expected = {key: production_path(path) for key, path in world.before.legacy_paths.items()}
@@ -118,11 +120,12 @@ def test_what_a_live_application_writes_is_never_lost(
         at_the_end.callback(stop_writing.set)
         at_the_end.callback(stop_observing.set)
         application = Application(world, connection)
-        s3_proxy.on(s3_faults.stall(), operation="copy", times=1)
+        s3_proxy.on(s3_faults.stall(), operation="copy", times=processes)
         s3_proxy.on(s3_faults.delay(0.03), operation="copy")  # a store that takes its time
         store = rclone_store.via(s3_proxy.endpoint_url)
-        process = world.start("-p", "2", "-b", "20", store=store, max_concurrency=2)
-        s3_proxy.wait_for_hit("stall")  # all rows were read, and the first object is being copied
+        flags = ("-p", "2", "-b", "20", "--processes", str(processes))
+        process = world.start(*flags, store=store, max_concurrency=2, range_rows=ROWS // 2)
+        s3_proxy.wait_for_hit("stall", processes)  # all rows were read, and the first objects are being copied
         for key in (*TAKEN, *CONFLICT):
             application.put(production, expected[key])
             if key in TAKEN:

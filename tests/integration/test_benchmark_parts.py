@@ -36,7 +36,6 @@ class Careless:
     name: str = "careless"
     choices: Sequence[int] = (1,)
     sets_rows: bool = True
-    lasting: bool = True
 
     def migrate(self, site: Site, parallelism: int) -> Turn:
         """Do most of it."""

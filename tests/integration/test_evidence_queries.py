@@ -66,7 +66,7 @@ async def test_rows_by_the_text_of_their_keys(connection: Connection) -> None:
 
 async def test_the_catalog(any_database: Database, connection: Connection) -> None:
     facts = await read_facts(connection, Settings())
-    assert (facts.may_select, facts.may_update, facts.is_standby, facts.row_security) == (True, True, False, False)
+    assert (facts.may_update, facts.is_standby, facts.row_security) == (True, False, False)
     assert (facts.indexes, facts.triggers, facts.constraints, facts.partition_key) == ((), (), (), False)
     assert facts.heap_only
     assert (facts.rows, facts.page_bytes) == (5.0, 8192)

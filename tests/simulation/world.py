@@ -300,8 +300,8 @@ class World:
             noticeable = (by_its_row and not changed) or by_its_version
             self.hold(not noticeable or path in self.reported, f"{path} of row {row} was replaced and not reported")
         for path in self.asserted:
-            # the same, and there is no legacy object to compare it with
-            unknowable = not self.undisturbed and ("legacy", f"image/{path.partition('/')[2]}") not in self.objects
+            # nor can anything be said where there is no legacy object to compare it with
+            unknowable = ("legacy", f"image/{path.partition('/')[2]}") not in self.objects
             self.hold(path in self.ever_lost or unknowable, f"{path} was reported as overwritten, and was not")
 
     def check_back(self) -> None:

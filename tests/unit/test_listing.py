@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,10 +15,12 @@ from sketch_migrate.errors import S3Busy, S3Refused
 from sketch_migrate.reconcile import ranges
 from sketch_migrate.reconcile.keyspace import between, left_per_done, order, usable_cuts
 from sketch_migrate.reconcile.listing import Extent, list_all
+from sketch_migrate.s3 import ListedObject, ListPage
+from tests.simulation.clock import VirtualLoop
 from tests.unit.shelf import Heap, Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
 PREFIX = "p/"
 ANY_CHARACTER = st.one_of(
@@ -134,15 +138,68 @@ async def test_a_store_that_refuses_start_after_is_listed_in_one_go() -> None:
     assert heap.times_forgotten == 1
 
 
-async def test_one_long_range_without_a_cut_is_shared_among_all_workers() -> None:
-    chance = random.Random(1)
-    keys = [f"p/avatar-{number:06}.png" for number in range(20_000)]
-    shelf, heap = Shelf(keys, chance), Heap(chance)
-    await list_all(shelf, "b", PREFIX, heap, page_keys=100)
-    assert sorted(heap.keys) == keys
-    starts = [key for key in shelf.requests if key not in heap.keys]
-    assert len(starts) > 7
-    assert len(shelf.requests) < 2 * len(keys) / 100
+class Distant:
+    """A store of numbered objects, from which every page takes 50 ms of the loop's time."""
+
+    def __init__(self, objects: int) -> None:
+        self.keys = [f"p/avatar-{number:06}.png" for number in range(objects)]
+        self.requests = 0
+
+    async def list_pages(
+        self, bucket: str, prefix: str, *, start_after: str = "", max_keys: int = 1000
+    ) -> AsyncGenerator[ListPage, None]:
+        """Yield pages as ``S3Client`` does."""
+        del bucket, prefix
+        for first in range(bisect_right(self.keys, start_after), len(self.keys) + 1, max_keys):
+            self.requests += 1
+            await asyncio.sleep(0.05)
+            page = self.keys[first : first + max_keys]
+            yield ListPage([ListedObject(key, 1, "", "") for key in page], page[-1] if page else None)
+
+
+@pytest.mark.parametrize(
+    ("part", "times_faster", "more_requests"),
+    [
+        pytest.param(1, 6, 1.1, id="cuts from a sample"),
+        pytest.param(0.5, 6, 1.3, id="cuts from the first half alone"),
+        pytest.param(0, 5, 1.4, id="no cuts at all"),
+    ],
+)
+def test_ranges_keep_all_workers_busy(
+    part: float, times_faster: float, more_requests: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the clock of the loop, which jumps: eight at once are nearly eight times as fast, and ask for little more."""
+    monkeypatch.undo()
+    store, extent, loop = Distant(200_000), Extent(), VirtualLoop()
+    sampled = store.keys[: int(part * len(store.keys))]
+    cuts = random.Random(1).sample(sampled, min(1000, len(sampled)))
+    loop.run_until_complete(list_all(store, "b", PREFIX, extent, cuts=cuts, expected=len(sampled) or None))
+    assert extent.objects == len(store.keys)
+    in_one_go = len(store.keys) / 1000
+    assert store.requests <= more_requests * in_one_go
+    assert 0.05 * in_one_go / loop.time() >= times_faster
+    loop.close()
+
+
+async def test_few_objects_are_listed_in_one_go() -> None:
+    shelf, heap = Shelf([f"p/{number}" for number in range(50)], random.Random(1)), Heap(random.Random(1))
+    await list_all(shelf, "b", PREFIX, heap, cuts=["p/2", "p/30"], expected=50)
+    assert shelf.requests == [""]
+
+
+def test_a_listing_tells_how_far_it_is() -> None:
+    told: list[tuple[int, int | None]] = []
+    store, loop = Distant(10_000), VirtualLoop()
+    cuts, hear = store.keys[::1250], lambda *heard: told.append(heard)
+    loop.run_until_complete(list_all(store, "b", PREFIX, Extent(), cuts=cuts, page_keys=100, told=hear))
+    loop.close()
+    assert told[0] == (0, None)
+    assert told[-1] == (10_000, 10_000)
+    assert [objects for objects, _ in told] == sorted(objects for objects, _ in told)
+    guesses = [(objects, expected) for objects, expected in told if expected is not None]
+    assert all(objects <= expected for objects, expected in guesses)
+    assert guesses[0][0] < 2_000
+    assert max(expected for objects, expected in guesses if objects > 7_000) < 12_000
 
 
 async def test_an_extent_begins_again_with_nothing() -> None:

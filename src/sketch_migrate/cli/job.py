@@ -18,8 +18,11 @@ from sketch_migrate.errors import Interrupted
 from sketch_migrate.migration.collector import collect_garbage_seldom
 from sketch_migrate.migration.site import Site, open_site
 from sketch_migrate.migration.stop import Stop
+from sketch_migrate.migration.watch import Watch
 
 if TYPE_CHECKING:
+    from sketch_migrate.cli.observer import Observer
+    from sketch_migrate.migration.copier import Copier
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
@@ -78,6 +81,11 @@ class Job(ABC):
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, take, number)
 
+    def watch(self, copier: Copier, observer: Observer) -> Watch:
+        """Return what lets the progress say what limits the run, an async context manager."""
+        iterations = self.options.parallelization_level
+        return Watch(self.site.store, copier, iterations=iterations, tell=observer.progress.limit)
+
     def conclude(self, document: dict[str, object], exit_code: int) -> int:
         """Show the error that ended the work, if one did, and the JSON document. Returns the exit code."""
         if self.stop.error is not None:
@@ -99,7 +107,7 @@ def run_job(job: Job) -> int:
             question = "" if job.options.say_yes or job.options.dry_run else job.question()
             if question and not job.terminal.confirm(question):
                 job.terminal.message("Nothing was changed.")
-                return 1
+                return job.conclude({"declined": True}, 1)
             return runner.run(job.carry_out())
         except KeyboardInterrupt as pressed:
             raise Interrupted("interrupted before anything was changed", signal_number=signal.SIGINT) from pressed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -130,11 +131,12 @@ class MigrationJob(Job):
     async def _run(self, ledger: WholeLedger, observer: Observer) -> Finished:
         """Migrate, while the table is counted for the bar."""
         placing = OnceSettled(self.site.store, lambda: self._settle_for(ledger))
+        shared = self.options.processes > 1 or self.options.cluster != ""
         async with asyncio.TaskGroup() as group, self.site.copier(self.options, self.stop, placing) as copier:
             counting = group.create_task(self._count_rows(observer))
             migration = self.site.migration(self.options, copier, ledger, self.stop, observe=observer.observe)
-            shared = self.options.processes > 1 or self.options.cluster
-            finished = await (self._share(ledger, observer) if shared else migrate(migration, observer.new_pass))
+            async with nullcontext() if shared else self.watch(copier, observer):
+                finished = await (self._share(ledger, observer) if shared else migrate(migration, observer.new_pass))
             counting.cancel()
             if self._for_writing and self.stop.error is None:
                 overwritten = await settle(migration, self.site.store, partial(runs_of, self.settings), self.run.path)

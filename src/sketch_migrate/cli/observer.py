@@ -43,6 +43,10 @@ class Observer:
         self.rows, self.tally = rows, tally
         self.progress.update(rows, tally, self.total_rows)
 
+    def limited_by(self, word: str) -> None:
+        """Take over what limits most of the workers."""
+        self.progress.limit(word)
+
     def entries(self, worker: str, results: tuple[Result, ...]) -> None:
         """Show a worker's results, each a line or two. The log has the worker's name beside them."""
         for result in results:

@@ -11,7 +11,13 @@ import uvloop
 from sketch_migrate import __version__
 from sketch_migrate.errors import Interrupted
 from sketch_migrate.migration.no_clobber import Means, Strategy, choose
-from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_writing, store_name
+from sketch_migrate.migration.preflight import (
+    PATIENCE_SECONDS,
+    check_comparing,
+    check_versions,
+    check_writing,
+    store_name,
+)
 from sketch_migrate.migration.site import open_store
 from sketch_migrate.report.printable import printable
 from sketch_migrate.s3.findings import Question
@@ -63,12 +69,16 @@ async def settle_no_clobber(store: S3Client, settings: Settings, wanted: str, te
             " same key meanwhile are reported as possibly overwritten.",
             logging.WARNING,
         )
+        for note in await check_versions(store, settings):
+            terminal.message(f"Note: {note}", logging.WARNING)
     return strategy
 
 
 async def _probe(settings: Settings) -> ProbeReport:
     async with open_store(settings) as store:
-        await check_writing(store.retrying(PATIENCE_SECONDS), settings)
+        patient = store.retrying(PATIENCE_SECONDS)
+        await check_comparing(patient, settings)
+        await check_writing(patient, settings)
         return await probe(store, settings.production_bucket, settings.production_prefix)
 
 

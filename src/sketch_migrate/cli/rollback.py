@@ -123,7 +123,7 @@ class RollbackJob(Job):
             dry_run=self.options.dry_run,
             stop=self.stop,
         )
-        async with finder:
+        async with finder, self.watch(finder, observer):
             back = self.site.migration(self.options, finder, ledger, self.stop, observe=observer.observe)
             return await roll_back(back, self._runs, self._selection)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -58,6 +58,9 @@ class Audience(Protocol):
 
     def progress_of_all(self, rows: int, tally: Tally) -> None:
         """Show the rows that this pass has passed, and what is done in the whole run."""
+
+    def limited_by(self, word: str) -> None:
+        """Show what limits most of the workers, in a word; empty for nothing known."""
 
     def entries(self, worker: str, results: tuple[Result, ...]) -> None:
         """Show new results, for ``-v``."""
@@ -111,6 +114,11 @@ class Pass:
             if progress is not None:
                 rows, tally = rows + progress.rows, tally + progress.tally
         return rows, tally
+
+    def limited_by(self) -> str:
+        """Return what limits most of those at work, as far as they know."""
+        words = Counter(progress.limited_by for progress in self.at_work.values() if progress and progress.limited_by)
+        return words.most_common(1)[0][0] if words else ""
 
 
 class Coordinator:
@@ -185,7 +193,7 @@ class Coordinator:
             if options.dry_run or counted.scanned == 0:
                 return Finished(self._tally, number, rows_left=False)
             self._lease = Lease(None if limit is None else limit - self._tally.scanned)
-            ranges = [part.key_range for part, _ in self._pass.done]
+            ranges = list(dict.fromkeys(part.key_range for part, _ in self._pass.done))
 
     # -- one pass
 
@@ -253,6 +261,11 @@ class Coordinator:
             await self._settle_once()
             this.waiting.appendleft(part)
             return
+        self._audience.say(
+            f"{done.worker} passed {done.rows:,} rows of range {part.number} in {done.seconds:.1f} s,"
+            f" {done.tally.scanned:,} of them legacy; at its peak it took {done.peak_bytes / 2**20:.0f} MiB.",
+            logging.DEBUG,
+        )
         this.rows_done += done.rows
         this.tally_done += done.tally
         this.done.append((part, done))
@@ -269,7 +282,10 @@ class Coordinator:
             self._stop.by_error(ClusterError(text, hint=hint))
             return
         if lent is not None and lost.is_certain:
-            self._lease.give_back(max(0, lent - await self._used_by(lost.worker, part)))
+            try:
+                self._lease.give_back(max(0, lent - await self._used_by(lost.worker, part)))
+            except MigrateError as error:
+                self._stop.by_error(error)
         self._audience.say(f"{lost}. Its range is redone.", logging.WARNING)
         self._pass.waiting.appendleft(part)
 
@@ -356,6 +372,7 @@ class Coordinator:
 
     def _show(self) -> None:
         rows, tally = self._pass.rows_and_tally()
+        self._audience.limited_by(self._pass.limited_by())
         self._audience.progress_of_all(rows, self._tally + tally)
 
     def _give_orders(self) -> None:

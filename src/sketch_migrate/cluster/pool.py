@@ -93,9 +93,9 @@ class ProcessPool:
 
     async def run(self, task: RangeTask) -> RangeDone:
         """Run a range on an idle worker. Raises ``WorkerLost``."""
-        member = await self._idle.get()
+        member, running = await self._submitted(task)
         try:
-            done = await asyncio.wrap_future(member.executor.submit(_work, task))
+            done = await running
         except BrokenProcessPool as broken:
             raise self._lost(member) from broken
         except MigrateError:
@@ -103,6 +103,15 @@ class ProcessPool:
             raise
         self._idle.put_nowait(member)
         return done
+
+    async def _submitted(self, task: RangeTask) -> tuple[_Member, asyncio.Future[RangeDone]]:
+        """Give the range to an idle worker, passing over those that died while they were idle."""
+        while True:
+            member = await self._idle.get()
+            try:
+                return member, asyncio.wrap_future(member.executor.submit(_work, task))
+            except BrokenProcessPool:
+                self._lost(member)
 
     def publish(self, orders: Orders) -> None:
         """Tell all workers, at once."""

@@ -49,7 +49,8 @@ class RangeTask:
 class RangeDone:
     """How an attempt ended. ``tally`` and the ``rows`` passed are true also where it was cut short.
 
-    ``is_whole`` says that the range was seen to its end. ``error`` is what the worker could not get past.
+    ``is_whole`` says that the range was seen to its end. ``error`` is what the worker could not get past. ``seconds``
+    is how long it took, ``peak_bytes`` the most memory that the process had until then.
     """
 
     worker: str
@@ -57,6 +58,8 @@ class RangeDone:
     rows: int
     tally: Tally
     is_whole: bool
+    seconds: float
+    peak_bytes: int
     error: MigrateError | None = None
 
 
@@ -94,13 +97,17 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a running range is: rows passed, and outcomes so far. ``results`` are new ones, for ``-v`` alone."""
+    """How far a running range is: rows passed, outcomes so far, and what limits it, in a word.
+
+    ``results`` are new ones, for ``-v`` alone.
+    """
 
     worker: str
     pass_number: int
     number: int
     rows: int
     tally: Tally
+    limited_by: str = ""
     results: tuple[Result, ...] = ()
 
 

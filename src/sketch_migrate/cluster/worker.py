@@ -11,12 +11,14 @@ import logging
 import os
 import signal
 import socket
+import time
 from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import uvloop
 
 from sketch_migrate import __version__
+from sketch_migrate.cluster.memory import peak_memory_bytes
 from sketch_migrate.cluster.orders import ORDER_SECONDS, Orders, StopLevel
 from sketch_migrate.cluster.task import Joined, LogLine, Progress, RangeDone, StrategyNeeded
 from sketch_migrate.errors import ClusterError, Interrupted
@@ -25,6 +27,7 @@ from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.runner import migrate_range
 from sketch_migrate.migration.site import Site, caps_of, open_site
 from sketch_migrate.migration.stop import Stop
+from sketch_migrate.migration.watch import Watch
 from sketch_migrate.model import Tally
 from sketch_migrate.report.logs import LOGGER
 
@@ -84,6 +87,7 @@ class Workplace:
         self._ledger = await self._opened.enter_async_context(ledger)
 
     async def _work(self, task: RangeTask) -> RangeDone:
+        began = time.monotonic()
         options, site = task.assignment.options, self._site
         report = Report(self._channel, task, verbose=options.verbose)
         with self._following(task):
@@ -92,12 +96,22 @@ class Workplace:
             async with asyncio.TaskGroup() as group, site.copier(options, self._stop, placing) as copier:
                 pulse = group.create_task(report.send_regularly())
                 migration = site.migration(options, copier, self._ledger, self._stop, observe=report.observe)
-                tally = await migrate_range(migration, task.key_range, limit=task.limit, again=task.pass_number > 1)
+                async with Watch(site.store, copier, iterations=options.parallelization_level, tell=report.limit):
+                    tally = await migrate_range(migration, task.key_range, limit=task.limit, again=task.pass_number > 1)
                 pulse.cancel()
             report.send()
             await self._ledger.end_attempt(tally, is_clean=self._stop.error is None)
         is_whole = not self._stop.requested and (task.limit is None or tally.scanned < task.limit)
-        return RangeDone(self._channel.worker, attempt, report.rows, tally, is_whole, self._stop.error)
+        return RangeDone(
+            worker=self._channel.worker,
+            attempt=attempt,
+            rows=report.rows,
+            tally=tally,
+            is_whole=is_whole,
+            seconds=time.monotonic() - began,
+            peak_bytes=peak_memory_bytes(),
+            error=self._stop.error,
+        )
 
     @contextmanager
     def _following(self, task: RangeTask) -> Iterator[None]:
@@ -143,7 +157,13 @@ class Report:
         self._verbose = verbose
         self._tally = Tally()
         self._results: list[Result] = []
+        self._limited_by = ""
         self._is_news = False
+
+    def limit(self, word: str) -> None:
+        """Take note of what limits it now."""
+        self._is_news |= word != self._limited_by
+        self._limited_by = word
 
     def observe(self, rows: int, results: list[Result]) -> None:
         """Take note of rows passed and of what became of the references among them."""
@@ -160,7 +180,15 @@ class Report:
             results, self._results = tuple(self._results), []
             task = self._task
             self._channel.send(
-                Progress(self._channel.worker, task.pass_number, task.number, self.rows, self._tally, results)
+                Progress(
+                    worker=self._channel.worker,
+                    pass_number=task.pass_number,
+                    number=task.number,
+                    rows=self.rows,
+                    tally=self._tally,
+                    limited_by=self._limited_by,
+                    results=results,
+                )
             )
 
     async def send_regularly(self) -> None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 COMPARE_BYTES = 8 * 2**20
 """Objects whose ETags do not compare are read in pieces of this size, one of each side at a time."""
 
-MEASURE_ONE_IN = 500
+MEASURE_ONE_IN = 1000
 """A blind copy does not tell the object's size; a HEAD for one of so many gives the estimate of the bytes copied."""
 
 VACATED_TIMES = 3
@@ -80,7 +80,13 @@ class Copied(NamedTuple):
     @property
     def may_flip(self) -> bool:
         """Whether the production object was seen to exist with the right content (promise 1)."""
-        return self.verdict in {Verdict.COPIED, Verdict.IN_PLACE}
+        return self.verdict in _IN_PRODUCTION
+
+
+# For each row, and Python 3.11 takes 0.3 µs to find a member by its name, and 1 µs to find it in a set.
+_COPIED = Verdict.COPIED
+_IN_PRODUCTION = (Verdict.COPIED, Verdict.IN_PLACE)
+_UNTOUCHED = Copied(Verdict.UNTOUCHED)
 
 
 class Need(Enum):
@@ -138,7 +144,7 @@ class Copier:
     object can succeed any more the stop is requested; once that is requested, nothing new is begun.
 
     ``placing`` is how an object gets there: None replaces with ``overwrite``, and else looks first. A dry run looks and
-    compares.
+    compares. ``batches`` is the number of those on their way.
     """
 
     def __init__(
@@ -162,6 +168,7 @@ class Copier:
         self._group = asyncio.TaskGroup()
         self._waiting: deque[_Batch] = deque()
         self._working = 0
+        self.batches = 0
         self._on_the_way: dict[str, asyncio.Future[Copied] | None] = {}  # by target key; None: nobody else waits for it
         self._check = asyncio.Lock()
         self._usable_at = 0.0
@@ -178,13 +185,17 @@ class Copier:
 
     async def copy_all(self, moves: Sequence[Move]) -> list[Copied]:
         """Bring the objects of all moves into production; the verdicts are in the order of the moves."""
-        verdicts = [Copied(Verdict.UNTOUCHED)] * len(moves)
+        verdicts = [_UNTOUCHED] * len(moves)
         if moves:
             batch = _Batch(moves, verdicts, len(moves), asyncio.get_running_loop().create_future())
             self._waiting.append(batch)
             for _ in range(min(self._workers() - self._working, len(moves))):
                 self._employ()
-            await batch.done
+            self.batches += 1
+            try:
+                await batch.done
+            finally:
+                self.batches -= 1
         return verdicts
 
     @property
@@ -229,7 +240,7 @@ class Copier:
             verdict = await asyncio.shield(shared)
             return verdict._replace(verdict=Verdict.IN_PLACE, reason="") if verdict.may_flip else verdict
         self._on_the_way[key] = None
-        verdict = Copied(Verdict.UNTOUCHED)
+        verdict = _UNTOUCHED
         try:
             verdict = await self._judge(move)
         finally:
@@ -245,7 +256,7 @@ class Copier:
             verdict = await self._bring(move)
         except (S3Error, UsageError, RunDirectoryError) as error:
             await self._note_failure(error, began_at)
-            return Copied(Verdict.UNTOUCHED) if self._stop.requested else Copied(Verdict.FAILED, str(error))
+            return _UNTOUCHED if self._stop.requested else Copied(Verdict.FAILED, str(error))
         self._usable_at = time.monotonic()
         return verdict
 
@@ -319,7 +330,7 @@ class Copier:
             info = await self._look(move.target)
             size_bytes = info.size_bytes if info else None
         reason = replaced_version(move.target, done.replaced) if done.replaced else ""
-        return Copied(Verdict.COPIED, reason, size_bytes, done.etag, done.guarded)
+        return Copied(_COPIED, reason, size_bytes, done.etag, done.guarded)
 
     async def unguarded(self) -> bool:
         """Whether nothing keeps any copy from replacing an object that is stored in the same moment."""

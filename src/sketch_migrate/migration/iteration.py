@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from sketch_migrate.postgres.connection import Connection, Session
     from sketch_migrate.postgres.references import Table
 
+# Python 3.11 takes 0.3 µs to find a member by its name.
+_MIGRATED = Outcome.MIGRATED
+_COPIED = Verdict.COPIED
+
 _OUTCOME_OF = {
     Verdict.MISSING: Outcome.MISSING,
     Verdict.CONFLICT: Outcome.CONFLICT,
@@ -71,7 +75,7 @@ class Iteration:
             if stuck:
                 await self._look_again(stuck, results)
         finally:
-            others = [result for result in results if result.outcome is not Outcome.MIGRATED or result.reason]
+            others = [result for result in results if result.outcome is not _MIGRATED or result.reason]
             if others:
                 await self.ledger.record_not_flipped(others)
         if unguarded:
@@ -160,13 +164,7 @@ def _harmless(copied: Copied) -> bool:
 
 
 def _migrated(move: Move, copied: Copied) -> Result:
-    return Result(
-        move.reference,
-        Outcome.MIGRATED,
-        copied.reason,
-        copied=copied.verdict is Verdict.COPIED,
-        size_bytes=copied.size_bytes,
-    )
+    return Result(move.reference, _MIGRATED, copied.reason, copied.verdict is _COPIED, copied.size_bytes)
 
 
 def _flip_result(move: Move, copied: Copied, flipped: Flipped) -> Result:
@@ -182,6 +180,6 @@ def _flip_result(move: Move, copied: Copied, flipped: Flipped) -> Result:
         move.reference,
         outcome,
         flipped.refused.get(key, "") or copied.reason,
-        copied=copied.verdict is Verdict.COPIED,
+        copied=copied.verdict is _COPIED,
         size_bytes=copied.size_bytes,
     )

@@ -69,8 +69,13 @@ async def _check_read(store: S3Client, location: Location) -> None:
 
 
 async def check_comparing(store: S3Client, settings: Settings) -> None:
-    """Try the right to read in production. Raises ``S3Error``."""
-    await _check_read(store, await _specimen(store, settings.production_bucket, settings.production_prefix))
+    """Try the rights to list and to read in production. Raises ``S3Error``."""
+    bucket, prefix = settings.production_bucket, settings.production_prefix
+    try:
+        specimen = await _specimen(store, bucket, prefix)
+    except S3Refused as error:
+        raise _refused(error, f"list s3://{bucket}/{prefix}", "s3:ListBucket") from error
+    await _check_read(store, specimen)
 
 
 async def check_tagging(store: S3Client, settings: Settings) -> list[str]:
@@ -97,6 +102,15 @@ async def check_tagging(store: S3Client, settings: Settings) -> list[str]:
         for refusal, right, place in refusals
         if isinstance(refusal, S3Refused) and refusal.code == "AccessDenied"
     ]
+
+
+async def check_versions(store: S3Client, settings: Settings) -> list[str]:
+    """Try the right to list versions, which tell what a copy without a condition replaced; return what is lacking."""
+    absent = settings.production_prefix + PROBE_NAME
+    refusal = await _refusal(store.retrying(0).versions(settings.production_bucket, absent))
+    if not isinstance(refusal, S3Refused) or refusal.code != "AccessDenied":
+        return []  # a store without versions fails in strange ways, and has none to list
+    return [f"The S3 user lacks s3:ListBucketVersions on s3://{settings.production_bucket}. {RIGHTS}"]
 
 
 async def _refusal(attempt: Awaitable[object]) -> S3Error | None:

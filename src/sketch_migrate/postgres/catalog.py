@@ -26,9 +26,8 @@ SELECT jsonb_build_object(
     'page_bytes', current_setting('block_size')::int,
     'row_bytes', coalesce((SELECT sum(s.avg_width) FROM pg_stats s
         WHERE s.schemaname = t.relnamespace::regnamespace::text AND s.tablename = t.relname), 64),
-    'full_page_writes', current_setting('full_page_writes') = 'on', 'wal_level', current_setting('wal_level'),
+    'full_page_writes', current_setting('full_page_writes') = 'on',
     'is_standby', pg_is_in_recovery(),
-    'may_select', has_column_privilege(t.oid, t.path_number, 'SELECT'),
     'may_update', has_column_privilege(t.oid, t.path_number, 'UPDATE'), 'user', current_user,
     'row_security', t.relrowsecurity,
     'partition_key', EXISTS (SELECT FROM pg_partitioned_table p
@@ -79,9 +78,7 @@ class TableFacts:
     page_bytes: int
     row_bytes: int
     full_page_writes: bool
-    wal_level: str
     is_standby: bool
-    may_select: bool
     may_update: bool
     user: str
     row_security: bool

@@ -69,7 +69,6 @@ def table_findings(facts: TableFacts) -> list[Finding]:
             count = len(things) if isinstance(things, tuple) else int(things)
             found.append(Finding(kind, severity, count, what_to_do + names))
 
-    add("no right to read", LOOK, not facts.may_select, f"GRANT SELECT to {facts.user}")
     add("no right to flip", LOOK, not facts.may_update, f"GRANT UPDATE on the path column to {facts.user}")
     add("standby", LOOK, facts.is_standby, "This server takes no writes: point DB_HOST at the primary")
     add(

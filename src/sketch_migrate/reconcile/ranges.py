@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from operator import lt
+from statistics import median
 from typing import TYPE_CHECKING
 
 from sketch_migrate.reconcile.keyspace import between, left_per_done, order
@@ -37,7 +38,6 @@ class Range:
 
     after: str
     until: str | None
-    split_off: bool = False
     position: str = ""
     found: int = 0
     first: str | None = None
@@ -77,7 +77,9 @@ class Ranges:
         self._waiting = deque(self._all)
         self._running: list[Range] = []
         self._alphabet: set[str] = set()
-        self._pages = self._in_vain = 0
+        self._cut_beforehand = len(self._all)
+        self._guessed_at = 0
+        self._guess: int | None = None
 
     @property
     def keys_found(self) -> int:
@@ -86,17 +88,28 @@ class Ranges:
 
     @property
     def keys_expected(self) -> int | None:
-        """A guess at how many keys there are, or None without any ground: the ranges are about alike."""
-        begun = len(self._all) - len(self._waiting)
-        ended = begun - len(self._running)
-        if not ended:
-            return None
+        """A guess at how many keys there are, or None without any ground. It is made anew where 1 % more are found."""
         found = self.keys_found
-        a_range = found / begun
+        if self._cut_beforehand > 1 and found >= 1.01 * self._guessed_at:
+            self._guessed_at, self._guess = found, self._guess_all()
+        return self._guess and max(found, self._guess)
+
+    def _guess_all(self) -> int | None:
+        """Add up what was found and what is left.
+
+        The ranges that were cut beforehand are meant to be alike, so that none is far from the median; nor is the last
+        one, of which nobody knows where it ends.
+        """
+        begun = {each: each.found + self._keys_left(each) for each in self._all if each.found and each.until}
+        if not begun:
+            return None
+        usual = median(begun.values())
+        cut_beforehand = self._all[: self._cut_beforehand]
+        guesses = [begun.get(each, usual if each in cut_beforehand else 0.0) for each in self._running]
         left = [
-            max(0.0, a_range - each.found) if each.until is None else self._keys_left(each) for each in self._running
+            max(0.0, min(guess, 2 * usual) - each.found) for guess, each in zip(guesses, self._running, strict=True)
         ]
-        return round(found + sum(left) + a_range * len(self._waiting))
+        return round(self.keys_found + sum(left) + usual * len(self._waiting))
 
     @property
     def all_done(self) -> bool:
@@ -112,15 +125,14 @@ class Ranges:
 
     def take(self, running: Range, objects: list[ListedObject]) -> list[ListedObject]:
         """Take a page of a range in; see ``Range.take``."""
-        self._pages += 1
-        if objects:
+        inside = running.take(objects)
+        if inside:
             self._alphabet.update(objects[0].key, objects[-1].key)
-        return running.take(objects)
+        return inside
 
     def end(self, running: Range) -> None:
         """Note that a range is done."""
         self._running.remove(running)
-        self._in_vain += running.split_off and not running.found
 
     def seams(self) -> Iterator[tuple[Range, Range]]:
         """Yield neighbours, in order, of which the second one does not begin with the key at which the first ended."""
@@ -131,10 +143,9 @@ class Ranges:
     def _split(self) -> Range | None:
         """Cut the running range with the most left in two, and return its second half.
 
-        One that turns out to hold nothing has cost a request, so there are no more of these than pages.
+        It may turn out to hold nothing, at the cost of a request. Then what was guessed to be left has been halved, and
+        after a few dozen of these at most it is no longer worth it.
         """
-        if self._in_vain > self._pages:
-            return None
         left_keys = {each: self._keys_left(each) for each in self._running if each.beyond is None}
         for running in sorted(left_keys, key=left_keys.__getitem__, reverse=True):
             if left_keys[running] < WORTH_SPLITTING_KEYS:
@@ -142,19 +153,19 @@ class Ranges:
             tail = between(self._tail(running.position), running.until and self._tail(running.until), self._alphabet)
             if tail is not None:
                 cut = self._prefix + tail
-                half = Range(cut, running.until, split_off=True)
+                half = Range(cut, running.until)
                 running.until = cut
                 self._all.append(half)
                 return half
         return None
 
     def _keys_left(self, running: Range) -> float:
-        """Guess how many keys are left: as dense as they were so far. Nothing, where nothing was found so far."""
-        if not running.found:
+        """Guess how many keys are left: as dense as they were from its first one on. Where none was found, nothing."""
+        if not running.found or running.first is None or running not in self._running:
             return 0.0
-        ends = running.after, running.position, running.until
-        begin, position, end = (end and self._tail(end) for end in ends)
-        return running.found * left_per_done(begin or "", position or "", end, self._alphabet)
+        begin, position = self._tail(running.first), self._tail(running.position)
+        end = running.until and self._tail(running.until)
+        return running.found * left_per_done(begin, position, end, self._alphabet)
 
     def _tail(self, key: str) -> str:
         return key.removeprefix(self._prefix)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sketch_migrate.settings import Settings
 
 LIST = "s3:ListBucket"
+LIST_VERSIONS = "s3:ListBucketVersions"
 GET = "s3:GetObject"
 PUT = "s3:PutObject"
 ABORT = "s3:AbortMultipartUpload"
@@ -33,8 +34,8 @@ class Needs:
     """What one command does on either side.
 
     ``legacy`` and ``production`` are actions on objects below the prefix, ``probe`` those on the folder that a probe
-    makes in production; the sides that are ``listed`` need the right to list as well. ``reads`` and ``updates`` are
-    about the table.
+    makes in production; the sides that are ``listed`` need the right to list as well, and production that to list
+    versions where ``versions`` is set. ``reads`` and ``updates`` are about the table.
     """
 
     purpose: str
@@ -44,6 +45,7 @@ class Needs:
     legacy: tuple[str, ...] = (GET,)
     production: tuple[str, ...] = ()
     probe: tuple[str, ...] = ()
+    versions: bool = False
 
 
 _WRITING = (GET, PUT, ABORT, GET_TAGS, PUT_TAGS)
@@ -54,6 +56,7 @@ _MIGRATING = Needs(
     legacy=(GET, GET_TAGS),
     production=_WRITING,
     probe=(DELETE,),
+    versions=True,  # tell what was replaced, where the store honours no condition
 )
 
 NEEDS: dict[str, Needs] = {
@@ -76,6 +79,7 @@ NEEDS: dict[str, Needs] = {
         legacy=_MIGRATING.legacy,
         production=_MIGRATING.production,
         probe=_MIGRATING.probe,
+        versions=_MIGRATING.versions,
     ),
 }
 """By command; ``manifest`` and ``grants`` themselves need none."""
@@ -114,8 +118,10 @@ def statements(settings: Settings, needs: Needs) -> list[tuple[str, list[str], s
             allowed.append((bucket, [LIST], arn + bucket))
         if actions:
             allowed.append((bucket, list(actions), f"{arn}{bucket}/{prefix}*"))
+    bucket, prefix, _ = sides["production"]
+    if needs.versions:
+        allowed.append((bucket, [LIST_VERSIONS], arn + bucket))
     if needs.probe:
-        bucket, prefix, _ = sides["production"]
         allowed.append((bucket, list(needs.probe), f"{arn}{bucket}/{prefix}{PROBE_FOLDER}*"))
     return allowed
 

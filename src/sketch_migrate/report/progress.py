@@ -42,6 +42,7 @@ class Figures:
     tally: Tally = field(default_factory=Tally)
     note: str = ""
     rows_per_second: float | None = None
+    limited_by: str = ""
     unit: str = "rows"
 
     @property
@@ -93,6 +94,11 @@ class Progress:
         self._pace.add(self._clock(), done)
         self._figures = replace(self._figures, rows_done=done, total_rows=total)
         self._on_update()
+
+    def limit(self, word: str) -> None:
+        """Take over what limits the run now; an empty word says nothing."""
+        if word != self._figures.limited_by:
+            self._figures = replace(self._figures, limited_by=word)
 
     def note(self, text: str) -> None:
         """Show what the run is waiting for ("database is away, waiting"); an empty text clears it."""
@@ -146,16 +152,17 @@ class EverySoOften:
 
 
 def line(figures: Figures) -> str:
-    """Say it in one plain line: ``12,500 of 20,000 rows, 62 %, 4,321 rows/s, 0:02 left; missing 3``."""
+    """Say it in one plain line: ``12,500 of 20,000 rows, 62 %, 4,321 rows/s, 0:02 left; limit: database``."""
     parts = [f"{_of_total(figures)} {figures.unit}"]
     if figures.fraction is not None:
         parts.append(f"{int(100 * figures.fraction)} %")
     parts += [part for part in (_rate(figures), _time_left(figures)) if part]
-    return "; ".join(part for part in (", ".join(parts), _trouble(figures.tally), figures.note) if part)
+    whole = (", ".join(parts), _trouble(figures.tally), figures.note, _limit(figures))
+    return "; ".join(part for part in whole if part)
 
 
 def bar(figures: Figures) -> RenderableType:
-    """Draw it: one line with the bar, and a second one while something is wrong or waited for."""
+    """Draw it: one line with the bar, and a second one with what is wrong, what is waited for, and what limits."""
     fraction = figures.fraction
     top = Table.grid(padding=(0, 1), expand=True)
     top.add_column(no_wrap=True)
@@ -169,12 +176,12 @@ def bar(figures: Figures) -> RenderableType:
         Text(_rate(figures), style="cyan"),
         _time_left(figures),
     )
-    trouble, note = _trouble(figures.tally), figures.note
-    if not trouble and not note:
+    styled = ((_trouble(figures.tally), "red"), (figures.note, "yellow"), (_limit(figures), "dim"))
+    parts = [Text(text, style) for text, style in styled if text]
+    if not parts:
         return top
-    below = Text.assemble(
-        (trouble, "red"), "  " if trouble and note else "", (note, "yellow"), no_wrap=True, overflow="ellipsis"
-    )
+    below = Text("  ").join(parts)
+    below.no_wrap, below.overflow = True, "ellipsis"
     whole = Table.grid(expand=True)
     whole.add_row(top)
     whole.add_row(below)
@@ -200,6 +207,10 @@ def _rate(figures: Figures) -> str:
 def _time_left(figures: Figures) -> str:
     left = figures.seconds_left
     return "" if left is None or left > _MOST_HOURS_SHOWN * 3600 else f"{duration(left)} left"
+
+
+def _limit(figures: Figures) -> str:
+    return f"limit: {figures.limited_by}" if figures.limited_by else ""
 
 
 def _trouble(tally: Tally) -> str:

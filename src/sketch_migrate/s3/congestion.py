@@ -12,7 +12,7 @@ from collections import deque
 
 from sketch_migrate.s3.measured import Measured
 from sketch_migrate.s3.pace import STORM_SHARE, Pace
-from sketch_migrate.s3.window import Window
+from sketch_migrate.s3.window import PROBE_SPAN_SECONDS, Window
 
 SHORTEST_SPAN_SECONDS = 0.05
 LONGEST_SETTLING_SECONDS = 1.0
@@ -23,7 +23,8 @@ FEWEST_REPLIES = 10
 """Fewer do not make a mean: the span goes on."""
 
 SUDDEN_REFUSALS = 8
-"""With so many, and a tenth of all, a span ends at once."""
+SUDDEN_SECONDS = 0.25
+"""With so many, and a tenth of all, a span ends early, but not before this time."""
 
 
 class Congestion:
@@ -38,7 +39,7 @@ class Congestion:
         self._latency_seconds = 0.0
         self._began_at = now
         self._turns_at = now + SHORTEST_SPAN_SECONDS
-        self._settling = False
+        self._settling = self._storm = False
         self._accepted = 0
         self._lately = deque([(now, 0)])  # at the beginning of spans: how many had been accepted by then
 
@@ -60,11 +61,13 @@ class Congestion:
 
     def refused(self, now: float) -> bool:
         """Note that the reply noted before said "slow down". Returns what ``replied`` does."""
+        if not self._replies:
+            return False  # its reply was counted in the span before
         self._refused += 1
         if self._settling:
             return False  # it was sent before the last decision
         sudden = self._refused >= SUDDEN_REFUSALS and self._refused >= STORM_SHARE * self._replies
-        return sudden and now > self._began_at and self._decide(now)
+        return sudden and now >= self._began_at + SUDDEN_SECONDS and self._decide(now)
 
     def faulted(self, now: float) -> bool:
         """Note a request that brought no reply, or an error of the server. Returns what ``replied`` does."""
@@ -73,9 +76,14 @@ class Congestion:
 
     def _turn(self, now: float) -> bool:
         if self._settling:
-            length_seconds = PACED_SPAN_SECONDS if self.pace < math.inf else SHORTEST_SPAN_SECONDS
+            if self._storm and 2 * self._refused < self._replies:
+                self._pace.resume(now)
+                self.pace = self._pace.rate
+            length_seconds = PROBE_SPAN_SECONDS if self._window.probing else SHORTEST_SPAN_SECONDS
+            if self.pace < math.inf:
+                length_seconds = PACED_SPAN_SECONDS
             self._begin(now, max(length_seconds, min(self._window.latency_seconds, LONGEST_SETTLING_SECONDS)))
-            return False
+            return self._storm
         if self._replies + self._faults < FEWEST_REPLIES or now <= self._began_at:
             return False
         return self._decide(now)
@@ -94,11 +102,11 @@ class Congestion:
             latency_seconds,
             (accepted - accepted_then) / (now - then),
         )
-        storm = self._learn(span)
+        self._storm = self._learn(span)
         self.window, self.pace = self._window.size, self._pace.rate
         # a store that counts by the second refuses to the end of it whatever we do: that is still the same storm
-        settling_seconds = PACED_SPAN_SECONDS if storm else min(self._window.latency_seconds, LONGEST_SETTLING_SECONDS)
-        self._begin(now, settling_seconds)
+        settling_seconds = min(self._window.latency_seconds, LONGEST_SETTLING_SECONDS)
+        self._begin(now, PACED_SPAN_SECONDS if self._storm else settling_seconds)
         self._settling = True
         return True
 

@@ -25,7 +25,8 @@ class Pressure(Enum):
 
     NOTHING = auto()  # nobody asks for more
     WINDOW = auto()  # as many are in flight as the store is thought to bear
-    CAP = auto()  # a person's cap
+    CEILING = auto()  # as many are in flight as a person allows
+    CAP = auto()  # a person's cap on the rate
     REFUSALS = auto()  # the rate at which the store refuses
 
 
@@ -120,10 +121,10 @@ class Limiter(Generic[Waiter]):
 
     def pressure(self, now: float) -> Pressure:
         """Say what holds requests back at this moment."""
-        if self.waiting and self.ready_at() > now:
-            paced = self.congestion.pace < self.caps.requests_per_second
-            bytes_wait = self.waiting[0][1] and self._bytes.ready_at() > now
-            return Pressure.REFUSALS if paced and not bytes_wait else Pressure.CAP
-        if not self.waiting and self.in_flight < FULL * self.congestion.window:
+        if self.in_flight >= FULL * self.congestion.window:
+            return Pressure.CEILING if self.congestion.window >= self.caps.concurrency else Pressure.WINDOW
+        if not self.waiting:
             return Pressure.NOTHING
-        return Pressure.CAP if self.congestion.window >= self.caps.concurrency else Pressure.WINDOW
+        bytes_wait = self.waiting[0][1] and self._bytes.ready_at() > now
+        paced = self.congestion.pace < self.caps.requests_per_second
+        return Pressure.REFUSALS if paced and not bytes_wait else Pressure.CAP

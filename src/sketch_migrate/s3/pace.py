@@ -1,11 +1,12 @@
-"""How many requests a second a store takes that refuses some: x0.7 where it does, and back along a cubic. Pure.
+"""How many requests a second a store takes that refuses some: x0.7 where it does, and back along a curve. Pure.
 
 A refusal (503, SlowDown, 429) tells of a rate and not of a number in flight: a store near by that allows 500 requests a
 second answers in a millisecond, and half a request in flight is the right number. So it is the rate that is cut.
 
-The way back is that of TCP CUBIC (RFC 9438, section 4.2) and of the AWS SDKs' adaptive mode: soon near the rate at
-which the store refused, slowly past it, then faster and faster, because stores grow under load (S3 parts a prefix).
-Straight lines with the same cut would use 85 % of a fixed limit on average.
+The way back is like that of TCP CUBIC (RFC 9438, section 4.2) and of the AWS SDKs' adaptive mode: soon near the rate
+at which the store refused, slowly past it, then faster and faster, because stores grow under load (S3 parts a prefix).
+Straight lines with the same cut would use 85 % of a fixed limit on average, CUBIC 93 %, the fifth power 95 %; and it
+passes the limit so slowly that it is mostly held at its edge, without a further cut.
 """
 
 from __future__ import annotations
@@ -20,21 +21,34 @@ CUT = 0.7
 PLATEAU_SECONDS = 5.0
 """After a cut, the rate is back at that of the refusal in this time; in twice the time it is 30 % above."""
 
+POWER = 5
+
 EDGE_SHARE = 0.01
 """Fewer refusals than this are the edge of what the store takes: the rate is held there. S3 also refuses a few for
 reasons of its own; cut for each of them, a rate would never be what the store allows."""
 
+CLEAN_SHARE = 0.0025
+"""So few are no sign of the edge: the rate grows."""
+
+FEWEST_REFUSALS = 2
+"""One is no storm, in however short a span."""
+
 STORM_SHARE = 0.1
 """So many refusals are never a store's habit."""
 
-OUTAGE_SHARE = 0.8
-"""A store that refuses so many is not telling its limit: that stays what it was."""
+NEAR = 0.85
+"""What the last clean span accepted tells the limit if it is this near to what the span with refusals accepted."""
 
 LEAST_PART = 0.05
-"""Of the rate known before, so much keeps knocking during an outage."""
+"""A store that accepts less than this part of what is sent is out of order and not telling its limit: that stays what
+it was, and the same part of it keeps knocking."""
 
 BINDING = 0.8
 """A rate of which less than this part is used is not what limits: it does not grow."""
+
+SEARCH = 1.25
+"""The first refusals come within the doubling, where no rate has been kept for long enough to be known: until the next
+ones the rate grows by so much with each span."""
 
 MOST_BY_ONE_STEP = 2.0
 SLOWEST = 1.0
@@ -53,6 +67,8 @@ class Pace:
         self._since = 0.0  # where the cubic begins
         self._habit = 0.0  # share of refusals that a cut did not help against
         self._share_before_cut = 0.0
+        self._searching = False
+        self._accepted = 0.0  # in the last span without a storm
 
     def refused(self, span: Measured) -> bool:
         """Learn from a span with refusals. However many they were, they are one storm and one cut.
@@ -63,31 +79,41 @@ class Pace:
         cut_before, self._share_before_cut = self._share_before_cut, 0.0
         if share < STORM_SHARE and cut_before < STORM_SHARE and share > cut_before / 2 > 0:
             self._habit = max(self._habit, share)
-        if share <= self._habit:
+        if share <= max(self._habit, CLEAN_SHARE):
             self.clean(span)
             return False
-        if share <= EDGE_SHARE + 1.5 * self._habit:
+        if share <= EDGE_SHARE + 1.5 * self._habit or span.refused < FEWEST_REFUSALS:
             self._since += span.seconds
+            self._accepted = span.accepted_per_second
             return False
-        self._cut(span)
+        self._cut(span, again=cut_before > 0)
         return True
 
-    def _cut(self, span: Measured) -> None:
+    def _cut(self, span: Measured, *, again: bool) -> None:
         self._share_before_cut = span.refused_share
-        if span.refused_share < OUTAGE_SHARE:
-            self._known = span.accepted_lately_per_second
+        accepted = span.accepted_lately_per_second
+        self._searching = self.rate == math.inf or (again and self._searching)
+        if not again:
+            # Too high an estimate leads to another storm and a better one; too low a one is only left behind slowly.
+            accepted = max(accepted, span.accepted_per_second)
+            # What came shortly before the refusals holds no burst that the store allows once in a while.
+            if self.rate < math.inf and NEAR * accepted < self._accepted < accepted:
+                accepted = self._accepted
+        attempted = span.replies / span.seconds
+        if accepted > LEAST_PART * attempted:
+            self._known = accepted
             self.rate = CUT * self._known
         else:
-            attempted = span.replies / span.seconds
-            self._known = self._known or span.accepted_lately_per_second
+            self._known = self._known or accepted
             self.rate = max(CUT * min(self.rate, attempted), LEAST_PART * self._known)
         self.rate = max(self.rate, SLOWEST)
         self._known = max(self._known, self.rate)
         depth = (1 - self.rate / self._known) / (1 - CUT)
-        self._since = span.now - PLATEAU_SECONDS * (1 - math.cbrt(depth))
+        self._since = span.now - PLATEAU_SECONDS * (1 - depth ** (1 / POWER))
 
     def clean(self, span: Measured) -> None:
         """Grow, where it was used and nothing was refused beyond the habit."""
+        self._accepted = span.accepted_per_second
         if self.rate == math.inf:
             return
         self._share_before_cut = 0.0
@@ -95,6 +121,15 @@ class Pace:
         if span.replies < BINDING * self.rate * span.seconds:
             self._since += span.seconds
             return
-        depth = 1 - (span.now - self._since) / PLATEAU_SECONDS
-        aim = self._known * (1 - (1 - CUT) * depth**3)
-        self.rate = max(self.rate, min(aim, MOST_BY_ONE_STEP * self.rate))
+        if self._searching:
+            self.rate *= SEARCH
+            self._known = max(self._known, self.rate)
+            self._since = span.now - PLATEAU_SECONDS
+        self.resume(span.now)
+
+    def resume(self, now: float) -> None:
+        """Go on along the curve: the storm is over."""
+        if self.rate < math.inf:
+            depth = 1 - (now - self._since) / PLATEAU_SECONDS
+            aim = self._known * (1 - (1 - CUT) * depth**POWER)
+            self.rate = max(self.rate, min(aim, MOST_BY_ONE_STEP * self.rate))

@@ -27,6 +27,9 @@ WANTED_LATENCY = 2.5
 GAIN = 0.1
 """Part of a window's growth that must come back as growth of the rate, where the latency is high."""
 
+CHANCE = 2.0
+"""Standard deviations: n replies in a span may as well have been the square root of n more."""
+
 BUSY = 0.75
 """A window of which less than this part is used is not what limits: it does not grow."""
 
@@ -40,7 +43,10 @@ FROZEN_SPANS = 2
 PROBE_SECONDS = 10.0
 """So often a frozen window is halved for a moment, to see whether the floor is still true."""
 
-PROVED = 0.9
+PROBE_SPAN_SECONDS = 0.4
+"""A probe is measured for longer than other spans: it decides for longer, too."""
+
+PROVED = 0.85
 """Half a window that keeps this part of the rate has proved that the other half only waited."""
 
 MANY_FAULTS = 3
@@ -66,10 +72,15 @@ class Window:
         self._probed_at = -math.inf
         self._probed_size = 0  # the size that a running probe has halved
 
+    @property
+    def probing(self) -> bool:
+        """Whether half the window is being tried."""
+        return self._probed_size > 0
+
     def limit(self, ceiling: int) -> None:
         """Take another ceiling."""
         self.ceiling = ceiling
-        self.size = min(self.size, ceiling)
+        self.size = min(max(self.size, FIRST if self._doubling else 1), ceiling)
 
     def refused(self) -> None:
         """End the doubling: the store has refused some. The rate is cut, and with it what is in flight."""
@@ -88,7 +99,7 @@ class Window:
     def measured(self, span: Measured) -> None:
         """Learn from a span in which nothing was refused: grow, stay, or look for the floor."""
         used = span.in_flight >= BUSY * self.size
-        if self._probed_size:
+        if self.probing:
             self._judge_probe(span, used=used)
             return
         smoothed = (self.latency_seconds + span.latency_seconds) / 2 if self.latency_seconds else span.latency_seconds
@@ -99,7 +110,7 @@ class Window:
             self.frozen = False
             return
         high = smoothed > HIGH_LATENCY * self._floor_seconds
-        self.frozen = high and not self._gained(span.accepted_per_second)
+        self.frozen = high and not self._gained(span)
         if not high:
             self._mark = (self.size, span.accepted_per_second)
         if self.frozen:
@@ -107,10 +118,12 @@ class Window:
         else:
             self._grow()
 
-    def _gained(self, rate: float) -> bool:
+    def _gained(self, span: Measured) -> bool:
+        """Say whether the rate has grown with the window since the latency was last not high."""
         size_then, rate_then = self._mark
         growth = self.size / size_then - 1
-        return rate > rate_then * (1 + GAIN * growth) and growth > 0
+        chance = CHANCE / math.sqrt(span.replies)
+        return growth > 0 and span.accepted_per_second > rate_then * (1 + max(chance, GAIN * growth))
 
     def _grow(self) -> None:
         self._frozen_spans = 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 from benchmarks.contestants.contest import Turn
+from benchmarks.report.summary import BEGIN, END, between_marks, summary
 from benchmarks.report.tables import document, spread, table
 from benchmarks.results import Results
 from benchmarks.targets import judge
@@ -27,3 +29,13 @@ def test_a_single_value_has_no_spread() -> None:
 def test_a_table_without_rows_is_empty() -> None:
     assert table(("a", "b"), []) == ""
     assert table(("a", "b"), [("1", "2")]) == "| a | b |\n|---|---|\n| 1 | 2 |"
+
+
+def test_the_readme_gets_the_table_between_its_marks_and_keeps_the_rest() -> None:
+    results = Results("default", {}, turns=[Turn("sketch-migrate -w", "rclone", 1000, 0.5, 0.05, 70_000, lost=0)])
+    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    new = between_marks(text, summary(results))
+    assert new == f"before\n{BEGIN}\n{summary(results)}\n{END}\nafter\n"
+    assert "| sketch-migrate -w | 2,000 | 50 |" in new
+    with pytest.raises(ValueError, match="no marks"):
+        between_marks("before\nafter\n", "")

@@ -74,7 +74,7 @@ def test_costs_are_of_the_largest_table_and_memory_of_two() -> None:
     assert verdict(measured, "CPU a migrated row, plain") == ("60 µs", False)
     assert verdict(measured, "CPU a migrated row, TLS") == ("not measured", None)
     assert verdict(measured, "an object, -w")[1] is False
-    assert verdict(measured, "peak memory") == ("90.11 MB", True)
+    assert verdict(measured, "peak memory") == ("90.112 MB", True)
     assert verdict(measured, "growth") == ("10 %", False)
 
 

@@ -11,6 +11,8 @@ from sketch_migrate.model import Outcome, Reference, Result, Tally
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sketch_migrate.model import Key
+
 KILLED = Attempt("worker-1", 7, 1, 3, began_at=1.0)
 REDONE = Attempt("worker-2", 9, 1, 3, began_at=2.0, tally=Tally(), is_clean=True)
 TWIN = Attempt("worker-3", 1, 1, 3, began_at=2.5, tally=Tally(), is_clean=True)
@@ -24,8 +26,8 @@ def word(attempt: Attempt, key: int, outcome: Outcome, reason: str = "") -> Word
     return Word(attempt, Reference(key, f"image/{key}"), "", outcome, reason)
 
 
-def counted(*words: Word, now: Mapping[int, str] | None = None) -> dict[int, Result]:
-    found = list(results(by_reference(words), dict(now or {})))
+def counted(*words: Word, now: Mapping[Key, str | None] | None = None) -> dict[int, Result]:
+    found = list(results(by_reference(words), now or {}))
     return {int(result.reference.key): result for result in found if isinstance(result.reference.key, int)}
 
 
@@ -39,7 +41,7 @@ def test_what_a_lost_worker_flipped_is_migrated_and_what_it_only_meant_to_is_red
     )
     assert [found[key].outcome for key in (1, 2, 3)] == [Outcome.MIGRATED, Outcome.SUPERSEDED, Outcome.MIGRATED]
     assert found[3].copied, "the lost worker had copied it"
-    assert Tally.of(found.values()).scanned == 3
+    assert Tally.of(list(found.values())).scanned == 3
 
 
 def test_a_row_that_is_gone_is_superseded_and_one_that_nobody_finished_is_not_counted() -> None:
@@ -50,7 +52,7 @@ def test_a_row_that_is_gone_is_superseded_and_one_that_nobody_finished_is_not_co
 def test_twins_do_not_count_a_flip_twice() -> None:
     found = counted(flip(REDONE, 1), flip(TWIN, 1), word(TWIN, 1, Outcome.ALREADY))
     assert found[1].outcome is Outcome.MIGRATED
-    assert Tally.of(found.values()) == Tally(migrated=1, objects_copied=1, sized_objects=1, sized_bytes=5)
+    assert Tally.of(list(found.values())) == Tally(migrated=1, objects_copied=1, sized_objects=1, sized_bytes=5)
 
 
 def test_a_killed_twin_that_flipped_it_wins_over_already() -> None:

@@ -29,7 +29,7 @@ def holds(key_range: KeyRange, key: Key) -> bool:
 def test_each_key_is_in_exactly_one_range(keys: st.SearchStrategy[Key]) -> None:
     @given(st.lists(keys), st.lists(keys), st.integers(min_value=0, max_value=50))
     def check(bounds: Sequence[Key], rows: Sequence[Key], parts: int) -> None:
-        in_order = sorted(bounds)  # type: ignore[type-var]  # of one type
+        in_order = sorted(bounds)
         ranges = ranges_between(spread(in_order, parts))
         assert len(ranges) <= max(1, parts)
         for key in [*rows, *bounds]:

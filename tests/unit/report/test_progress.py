@@ -42,12 +42,14 @@ TROUBLED = Tally(migrated=12_000, missing=3, failed=1)
             "12,500 of 20,000 rows, 62 %, 2,500 rows/s, 0:03 left; missing 3, failed 1",
         ),
         (Figures(5, 0, Tally(migrated=5), "", 1.0), "5 rows, 1 rows/s"),
+        (Figures(50, 200, rows_per_second=10.0, unit="objects"), "50 of 200 objects, 25 %, 10 objects/s, 0:15 left"),
         (Figures(30, 20, Tally(migrated=30), "", 10.0), "30 rows, 10 rows/s"),
         (Figures(1, -1, Tally(migrated=1)), "1 rows"),
         (Figures(20, 20, Tally(migrated=20), "", 10.0), "20 of 20 rows, 100 %, 10 rows/s, 0:00 left"),
         (Figures(199_999, 200_000), "199,999 of 200,000 rows, 99 %"),
         (Figures(3, 10, Tally(conflict=3), "database is away"), "3 of 10 rows, 30 %; conflict 3; database is away"),
         (Figures(1, 10**9, Tally(migrated=1), "", 0.01), "1 of 1,000,000,000 rows, 0 %, 0 rows/s"),
+        (Figures(3, 10, Tally(missing=1), "", None, "s3 (503)"), "3 of 10 rows, 30 %; missing 1; limit: s3 (503)"),
     ],
 )
 def test_the_plain_line(figures: Figures, said: str) -> None:
@@ -65,6 +67,18 @@ def test_the_bar_says_below_what_is_wrong_and_what_it_waits_for() -> None:
     top, below = drawn(Figures(12_500, 20_000, TROUBLED, "database is away, waiting", 2500.0))
     assert top.startswith("12,500 of 20,000 rows ━")
     assert below.rstrip() == "missing 3, failed 1  database is away, waiting"
+
+
+def test_the_bar_says_below_what_limits_the_run() -> None:
+    _, below = drawn(Figures(5, 20, Tally(migrated=4, failed=1), "", 1.0, "this machine"))
+    assert below.rstrip() == "failed 1  limit: this machine"
+
+
+def test_what_limits_is_the_newest_word() -> None:
+    progress = Progress(100, Clock(), on_update=pytest.fail, on_note=pytest.fail)
+    for word in ("database", "s3 (latency)"):
+        progress.limit(word)
+    assert progress.figures.limited_by == "s3 (latency)"
 
 
 def test_the_bar_stays_in_its_lines_whatever_the_figures() -> None:
@@ -133,3 +147,13 @@ def test_a_note_is_news_once_and_shows_no_control_characters() -> None:
 )
 def test_durations(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+def test_what_has_no_outcomes_is_counted_too() -> None:
+    clock = Clock()
+    progress = Progress(None, clock, on_update=lambda: None, on_note=lambda: None, unit="objects")
+    clock.now += 2
+    progress.reach(3000, None)
+    assert line(progress.figures) == "3,000 objects, 1,500 objects/s"
+    progress.reach(3000, 6000)
+    assert line(progress.figures) == "3,000 of 6,000 objects, 50 %, 1,500 objects/s, 0:02 left"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
 
 import pytest
@@ -14,7 +15,20 @@ from sketch_migrate.model import Location
 from sketch_migrate.s3.caps import Caps
 from sketch_migrate.s3.limiter import Limiter
 from sketch_migrate.s3.retry import MAX_PAUSE_SECONDS, Failure, Kind, Patience, kind_of, retry_after_seconds
-from tests.unit.s3.scripted import SOURCE, TARGET, Asked, client_of, copied, scripted
+from tests.unit.s3.scripted import (
+    SOURCE,
+    TARGET,
+    Asked,
+    Cut,
+    Hang,
+    Step,
+    client_of,
+    copied,
+    error,
+    error_document,
+    reply,
+    scripted,
+)
 
 
 def failure(kind: Kind, retry_after: float = 0.0) -> Failure:
@@ -153,3 +167,67 @@ def test_no_more_requests_are_in_flight_than_allowed_and_cancelled_ones_lose_no_
             return kept.in_flight, len({asked.connection for asked in server.asked[-3:]})
 
     assert asyncio.run(scenario()) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("said", "votes"),
+    [
+        (error(503, "SlowDown"), ["refused"]),
+        (error(429, ""), ["refused"]),
+        (reply(200, error_document("SlowDown")), ["refused"]),
+        (error(500, "InternalError"), ["faulted"]),
+        (reply(200, error_document("InternalError")), ["faulted"]),
+        (Cut(), ["faulted"]),
+        (error(400, "RequestTimeout"), ["faulted"]),
+        (error(404, "NoSuchKey"), []),
+        (error(403, "AccessDenied"), []),
+    ],
+)
+def test_the_congestion_control_hears_of_every_attempt(
+    said: Step, votes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+
+    async def scenario() -> None:
+        async with scripted(*([said, copied()] if votes else [said])) as server, client_of(server.url) as client:
+            limiter = client._exchange.limiter  # noqa: SLF001 - what it is told is the claim
+            for name in ("refused", "faulted"):
+                monkeypatch.setattr(limiter, name, lambda _now, name=name: heard.append(name))
+            with contextlib.suppress(S3Error):
+                await client.copy(SOURCE, TARGET)
+
+    asyncio.run(scenario())
+    assert heard == votes
+
+
+def test_who_waits_for_a_rate_and_is_cancelled_holds_nobody_up() -> None:
+    async def scenario() -> int:
+        script = [lambda asked: copied()] * 5  # noqa: ARG005 - a step is given what was asked
+        caps = Caps(requests_per_second=20)
+        async with scripted(*script) as server, client_of(server.url, caps=caps) as client:
+            tasks = [asyncio.create_task(client.copy(SOURCE, TARGET)) for _ in range(8)]
+            await tasks[0]
+            for task in tasks[2:5]:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            limiter = client._exchange.limiter  # noqa: SLF001 - the claim is about its slots
+            assert not limiter.waiting
+            return limiter.in_flight
+
+    assert asyncio.run(scenario()) == 0
+
+
+def test_other_caps_let_those_go_who_wait() -> None:
+    async def scenario() -> int:
+        async with scripted(Hang(), copied()) as server, client_of(server.url, caps=Caps(1)) as client:
+            hanging = asyncio.create_task(client.copy(SOURCE, TARGET))
+            waiting = asyncio.create_task(client.copy(SOURCE, TARGET))
+            await asyncio.wait([waiting], timeout=0.05)
+            assert not waiting.done()
+            client.limit(Caps(2))
+            await waiting
+            hanging.cancel()
+            await asyncio.gather(hanging, return_exceptions=True)
+            return client._exchange.limiter.in_flight  # noqa: SLF001 - the claim is about its slots
+
+    assert asyncio.run(scenario()) == 0

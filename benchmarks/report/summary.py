@@ -1,0 +1,42 @@
+"""What README shows of the figures: one short table, between two marks. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.report.tables import spread, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from benchmarks.results import Results
+
+BEGIN, END = "<!-- scripts/bench: begin -->", "<!-- scripts/bench: end -->"
+_STORE = "rclone"
+
+
+def summary(results: Results) -> str:
+    """Return the table of everyone's rows a second with each size of the table, and of the CPU time a row."""
+    sizes = results.sizes(_STORE)
+    head = ("", *(f"rows/s, {rows:,} rows" for rows in sizes), "client CPU a row, µs")
+    return table(head, _rows(results, sizes))
+
+
+def between_marks(text: str, block: str) -> str:
+    """Return the text with what is between the marks replaced. Raises ``ValueError`` where there are none."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        message = f"there are no marks {BEGIN} … {END}"
+        raise ValueError(message)
+    return f"{before}{begin}\n{block}\n{end}{after}"
+
+
+def _rows(results: Results, sizes: Sequence[int]) -> Iterator[Sequence[str]]:
+    for who in dict.fromkeys(turn.contestant for turn in results.turns if turn.store == _STORE):
+        turns = [results.turns_of(who, _STORE, rows) for rows in sizes]
+        rates = [spread([turn.rows_per_second for turn in each]) if each else "" for each in turns]
+        first = next(each for each in turns if each)
+        lost = sum(turn.lost for each in turns for turn in each)
+        name = f"{who} (lost {lost:,})" if lost else who
+        yield (name, *rates, f"{spread([turn.cpu_us_per_row for turn in first])}")

@@ -1,0 +1,173 @@
+"""Cutting a real table: each row is in exactly one range as the database reads it, whatever its keys and statistics."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg import sql
+
+from sketch_migrate.cluster.ranges import cut, trim
+from sketch_migrate.model import Key, KeyRange
+from sketch_migrate.postgres.connection import Connection, Database
+from sketch_migrate.postgres.privileges import inspect_table
+from sketch_migrate.postgres.references import read_page
+from sketch_migrate.settings import Settings
+from tests.servers.databases import fresh_database
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from sketch_migrate.demo.servers import PostgresServer
+    from sketch_migrate.postgres.references import Table
+    from tests.servers import databases
+
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6)
+KINDS = {
+    "bigint": st.integers(-(2**63), 2**63 - 1),
+    "smallint": st.integers(-(2**15), 2**15 - 1),
+    "uuid": st.uuids(),
+    'text COLLATE "C"': TEXT,
+    "varchar(9)": TEXT,
+}
+
+
+@pytest.fixture
+def connection(
+    database: databases.Database, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """A connection to a fresh database, to which the tool has the password as well."""
+    for name, value in database.environ().items():
+        monkeypatch.setenv(name, value)
+    with database.connect() as connected:
+        yield connected
+
+
+def on(database: databases.Database, work: Callable[[Connection, Table], Awaitable[Any]]) -> Any:
+    """Do something with the table as the tool does."""
+    site = Settings(db_host=database.host, db_port=database.port, db_name=database.name)
+
+    async def run() -> Any:
+        async with (
+            await Database(site, stopping=asyncio.Event()).connect() as connected,
+            connected.transaction(),
+        ):
+            table = await inspect_table(connected, site, for_writing=False)
+            return await work(connected, table)
+
+    return asyncio.run(run())
+
+
+def keys_by_range(database: databases.Database, range_rows: int) -> list[list[Key]]:
+    """Cut the table, trim each range, and read each as a migration does."""
+
+    async def work(connected: Connection, table: Table) -> list[list[Key]]:
+        waiting, found = await cut(connected, table, range_rows), []
+        while waiting:
+            key_range, *rest = await trim(connected, table, waiting.pop(0), range_rows)
+            waiting = [*rest, *waiting]
+            page = await read_page(connected, table, key_range, "image/", rows=100_000)
+            found.append([reference.key for reference in page.references])
+        return found
+
+    return on(database, work)  # type: ignore[no-any-return]  # what ``work`` returns
+
+
+def fill(connection: psycopg.Connection[Any], kind: str, keys: set[Any], *, analysed: set[Any] | None) -> None:
+    """Make the table with some keys, have it analysed, and then give it those that it is to have."""
+    connection.execute("DROP TABLE IF EXISTS avatars")
+    connection.execute(f"CREATE TABLE avatars (id {kind} PRIMARY KEY, path text)")
+    insert = "INSERT INTO avatars SELECT unnest(%s::{}[]), 'image/x'"
+    statement = sql.SQL(insert).format(sql.SQL(kind.partition(" ")[0]))
+    if analysed is not None:
+        connection.execute(statement, [list(analysed)])
+        connection.execute("ANALYZE avatars")
+        connection.execute("DELETE FROM avatars")
+    connection.execute(statement, [list(keys)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_row_is_in_exactly_one_range(
+    database: databases.Database, connection: psycopg.Connection[Any], kind: str
+) -> None:
+    check_each_row(database, connection, kind)
+
+
+def test_so_it_is_in_an_order_that_is_the_languages_own(
+    debian_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fresh_database(debian_postgres) as database, database.connect() as connection:
+        for name, value in database.environ().items():
+            monkeypatch.setenv(name, value)
+        check_each_row(database, connection, 'text COLLATE "en-x-icu"')
+
+
+def check_each_row(database: databases.Database, connection: psycopg.Connection[Any], kind: str) -> None:
+    """Let hypothesis fill the table, and look for each row."""
+    keys_of = st.sets(KINDS.get(kind, TEXT), max_size=30)
+
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(keys_of, st.none() | keys_of, st.integers(1, 8))
+    def check(keys: set[Any], analysed: set[Any] | None, range_rows: int) -> None:
+        fill(connection, kind, keys, analysed=analysed)
+        found = keys_by_range(database, range_rows)
+        assert sorted(key for some in found for key in some) == sorted(keys)
+        assert max(map(len, found)) <= 2 * range_rows + 1
+
+    check()
+
+
+@pytest.mark.parametrize("kind", ["bigint", "uuid", "text"])
+@pytest.mark.parametrize("analysed", [True, False])
+def test_ranges_are_about_as_large_as_wanted(
+    database: databases.Database, connection: psycopg.Connection[Any], kind: str, analysed: bool
+) -> None:
+    key = {"bigint": "n", "uuid": "md5(n::text)::uuid", "text": "'user ' || n"}[kind]
+    connection.execute(f"CREATE TABLE avatars (id {kind} PRIMARY KEY, path text)")
+    insert = "INSERT INTO avatars SELECT {}, 'image/x' FROM generate_series(1, 20000) AS n"
+    connection.execute(sql.SQL(insert).format(sql.SQL(key)))
+    if analysed:
+        connection.execute("ANALYZE avatars")
+    sizes = [len(keys) for keys in keys_by_range(database, 1_000)]
+    assert sum(sizes) == 20_000
+    assert 15 <= len(sizes) <= 30, sizes
+    assert max(sizes) <= 2_001
+
+
+def test_a_table_that_grew_since_it_was_analysed_is_cut_all_the_same(
+    database: databases.Database, connection: psycopg.Connection[Any]
+) -> None:
+    connection.execute("CREATE TABLE avatars (id bigint PRIMARY KEY, path text) WITH (autovacuum_enabled = false)")
+    connection.execute("INSERT INTO avatars SELECT n, 'image/x' FROM generate_series(1, 1000) AS n")
+    connection.execute("ANALYZE avatars")
+    connection.execute("INSERT INTO avatars SELECT n, 'image/x' FROM generate_series(1001, 10000) AS n")
+    ranges: list[KeyRange] = on(database, lambda connected, table: cut(connected, table, 500))
+    assert len(ranges) >= 15
+
+
+def test_a_partitioned_table_is_cut_by_a_sample(
+    database: databases.Database, connection: psycopg.Connection[Any]
+) -> None:
+    connection.execute("CREATE TABLE avatars (id uuid PRIMARY KEY, path text) PARTITION BY HASH (id)")
+    for part in range(3):
+        connection.execute(
+            sql.SQL("CREATE TABLE {} PARTITION OF avatars FOR VALUES WITH (MODULUS 3, REMAINDER {})").format(
+                sql.Identifier(f"part{part}"), sql.Literal(part)
+            )
+        )
+    connection.execute("INSERT INTO avatars SELECT md5(n::text)::uuid, 'image/x' FROM generate_series(1, 5000) AS n")
+    sizes = [len(keys) for keys in keys_by_range(database, 500)]
+    assert sum(sizes) == 5_000
+    assert len(sizes) >= 8
+
+
+def test_an_empty_table_is_one_range(database: databases.Database, connection: psycopg.Connection[Any]) -> None:
+    connection.execute("CREATE TABLE avatars (id uuid PRIMARY KEY, path text)")
+    assert on(database, lambda connected, table: cut(connected, table, 10)) == [KeyRange(None, None)]
+    connection.execute("INSERT INTO avatars VALUES (%s, 'image/x')", [UUID(int=1)])
+    assert keys_by_range(database, 10) == [[UUID(int=1)]]

@@ -1,0 +1,50 @@
+"""Which word is said of what limits a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from sketch_migrate.report.limits import Sample, limited_by
+from sketch_migrate.s3.limiter import Pressure
+
+
+def sample(
+    pressure: Pressure,
+    *,
+    objects_wait: bool = False,
+    all_copying: bool = False,
+    busy_share: float = 0.4,
+    late_seconds: float = 0.001,
+) -> Sample:
+    return Sample(pressure, objects_wait, all_copying, busy_share, late_seconds)
+
+
+@pytest.mark.parametrize(
+    ("one", "said"),
+    [
+        (sample(Pressure.REFUSALS), "s3 (503)"),
+        (sample(Pressure.WINDOW), "s3 (latency)"),
+        (sample(Pressure.NOTHING), "database"),
+        (sample(Pressure.CAP), "your cap"),
+        (sample(Pressure.CEILING), "your cap"),
+        (sample(Pressure.NOTHING, all_copying=True), "your cap"),  # -p and -b
+        (sample(Pressure.NOTHING, objects_wait=True), "this machine"),
+        (sample(Pressure.WINDOW, busy_share=0.95), "this machine"),
+        (sample(Pressure.CEILING, busy_share=0.95), "this machine"),
+        (sample(Pressure.NOTHING, busy_share=0.95), "this machine"),
+        (sample(Pressure.WINDOW, late_seconds=0.08), "this machine"),  # others have the processors
+        (sample(Pressure.REFUSALS, busy_share=0.95), "s3 (503)"),  # it waits on purpose
+        (sample(Pressure.CAP, busy_share=0.95), "your cap"),
+    ],
+)
+def test_the_word(one: Sample, said: str) -> None:
+    assert limited_by([one] * 8) == said
+
+
+def test_the_most_frequent_counts() -> None:
+    samples = [sample(Pressure.WINDOW)] * 9 + [sample(Pressure.NOTHING)] * 6 + [sample(Pressure.REFUSALS)] * 5
+    assert limited_by(samples) == "s3 (latency)"
+
+
+def test_nothing_is_said_of_the_first_moment() -> None:
+    assert limited_by([sample(Pressure.WINDOW)] * 3) == ""

@@ -1,0 +1,246 @@
+"""The congestion control against simulated servers: it finds what each bears, keeps it, and survives their moods."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+from benchmarks.simulated_servers.servers import (
+    Changing,
+    Distant,
+    FixedCapacity,
+    Moody,
+    Noisy,
+    Partitions,
+    Refusing,
+    Stalling,
+    Throttling,
+)
+from benchmarks.simulated_servers.simulation import Client
+
+from sketch_migrate.s3.bucket import Bucket
+from sketch_migrate.s3.caps import Caps
+from sketch_migrate.s3.congestion import Congestion
+from sketch_migrate.s3.limiter import Limiter, Pressure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.simulated_servers.servers import Server
+
+ON_BOTH_SIDES = [
+    pytest.param(lambda: Distant(0.05), id="far away"),
+    pytest.param(lambda: FixedCapacity(40, 0.02, 0.03), id="2 000 a second"),
+    pytest.param(lambda: FixedCapacity(4, 0.002), id="near by, four at a time"),
+    pytest.param(lambda: Noisy(FixedCapacity(40, 0.02), Random(5), 0.02), id="noisy"),
+]
+
+
+@pytest.mark.parametrize("server", ON_BOTH_SIDES)
+def test_within_ten_seconds_it_is_as_fast_as_the_best_fixed_number(server: Callable[[], Server]) -> None:
+    own = Client(server()).run(14).accepted_per_second(10)
+    best = max(Client(server(), fixed=fixed).run(6).accepted_per_second(2) for fixed in (4, 32, 128, 512, 1024))
+    assert own >= 0.9 * best
+
+
+def test_behind_50_ms_it_takes_one_second_to_a_thousand() -> None:
+    trace = Client(Distant(0.05)).run(2)
+    assert trace.samples[3].window == 1024
+
+
+@pytest.mark.parametrize("per_second", [100, 1000])
+@pytest.mark.parametrize("latency_seconds", [0.001, 0.02])
+@pytest.mark.parametrize("burst_seconds", [0.0, 0.1])
+def test_of_a_store_that_refuses_it_uses_90_percent_and_has_2_percent_refused(
+    per_second: float, latency_seconds: float, burst_seconds: float
+) -> None:
+    limited: Server = Throttling(per_second, latency_seconds)
+    if burst_seconds:
+        limited = Partitions(per_second, latency_seconds, math.inf, burst_seconds=burst_seconds)
+    trace = Client(limited).run(50)
+    assert trace.accepted_per_second(10) >= 0.9 * per_second
+    assert trace.refused_share(10) <= 0.02
+
+
+def test_where_partitions_double_it_follows_them() -> None:
+    server = Partitions(250, 0.03, 5, prefixes=2)
+    trace = Client(server).run(90)
+    assert server.limit() >= 2000
+    assert trace.accepted_per_second(80) >= 0.75 * min(server.limit(), 4000)
+    assert trace.refused_share(10) <= 0.02
+
+
+@pytest.mark.parametrize("server", ON_BOTH_SIDES[1:])
+def test_the_window_comes_to_rest(server: Callable[[], Server]) -> None:
+    samples = Client(server()).run(60).between(30)
+    # a probe halves the window for a moment; between the probes it stands still
+    sizes = [sample.window for sample in samples]
+    usual = sorted(sizes)[len(sizes) // 2]
+    assert sum(0.8 * usual <= size <= 1.25 * usual for size in sizes) >= 0.9 * len(sizes)
+
+
+def test_a_rate_that_is_refused_does_not_see_saw() -> None:
+    rates = [sample.accepted_per_second for sample in Client(Throttling(1000, 0.02)).run(60).between(20)]
+    assert sum(rate >= 650 for rate in rates) >= 0.99 * len(rates)
+
+
+def test_a_store_that_refuses_some_whatever_is_sent_is_not_starved() -> None:
+    trace = Client(Moody(FixedCapacity(50, 0.02), Random(3), 0.03)).run(90)
+    assert trace.accepted_per_second(60) >= 0.7 * 2500
+
+
+def test_a_rare_refusal_costs_nothing() -> None:
+    trace = Client(Moody(FixedCapacity(50, 0.02), Random(3), 0.001)).run(30)
+    assert trace.accepted_per_second(10) >= 0.95 * 2500
+
+
+def test_after_a_stall_it_goes_on_as_before() -> None:
+    trace = Client(Stalling(FixedCapacity(50, 0.02), 15, 20)).run(30)
+    assert trace.accepted_per_second(21) >= 0.95 * trace.accepted_per_second(10, 15)
+
+
+def test_an_outage_is_knocked_at_softly_and_left_behind_soon() -> None:
+    trace = Client(Refusing(FixedCapacity(50, 0.02), 15, 45)).run(75)
+    assert trace.samples[4 * 44].refused_per_second <= 0.1 * 2500
+    assert trace.accepted_per_second(65) >= 0.9 * 2500
+
+
+def test_a_latency_that_has_risen_for_good_is_believed_after_a_while() -> None:
+    """Twenty times the latency without any queue: were the old floor kept, the window would be frozen for ever."""
+    trace = Client(Changing(FixedCapacity(200, 0.005, 0.0), Distant(0.1), 10), caps=Caps(2000)).run(45)
+    assert trace.samples[4 * 8].window < 1000
+    assert trace.accepted_per_second(40) >= 0.9 * 20_000
+
+
+def test_a_queue_of_our_own_is_never_believed_to_be_the_floor() -> None:
+    samples = Client(FixedCapacity(50, 0.01)).run(120).samples
+    assert max(sample.window for sample in samples) <= 8 * 50
+    assert samples[-1].latency_seconds <= 0.04
+
+
+def test_what_the_iterations_do_not_ask_for_does_not_open_the_window() -> None:
+    samples = Client(Distant(0.05), references=20).run(5).samples
+    assert max(sample.window for sample in samples) <= 64
+
+
+# -- single decisions
+
+
+def spans(congestion: Congestion, seconds: float, *, latency_seconds: float = 0.02, faults_every: int = 0) -> None:
+    """Reply once a millisecond for a while."""
+    for number in range(round(seconds * 1000)):
+        now = spans.now = spans.now + 0.001  # type: ignore[attr-defined]  # the clock of this file
+        congestion.replied(now, latency_seconds)
+        if faults_every and number % faults_every == 0:
+            congestion.faulted(now)
+
+
+@pytest.fixture
+def congestion() -> Congestion:
+    """One whose window is in use: a thousand a second at 32 ms."""
+    spans.now = 0.0  # type: ignore[attr-defined]  # see above
+    return Congestion(1024, 0.0)
+
+
+def test_few_time_outs_are_no_vote(congestion: Congestion) -> None:
+    spans(congestion, 1, latency_seconds=0.032, faults_every=10)
+    assert congestion.window == 64
+
+
+def test_many_time_outs_cut_the_window_once_a_span(congestion: Congestion) -> None:
+    spans(congestion, 0.06, latency_seconds=0.032, faults_every=2)
+    assert congestion.window == 22  # 0.7 of 32
+
+
+def test_a_storm_is_one_cut(congestion: Congestion) -> None:
+    for number in range(500):
+        now = 0.001 * (number + 1)
+        congestion.replied(now, 0.032)
+        if number % 2:
+            congestion.refused(now)
+    assert congestion.pace == pytest.approx(0.7 * 500, rel=0.05)
+
+
+# -- caps
+
+
+def test_a_bucket_keeps_its_rate_whatever_the_amounts() -> None:
+    bucket, now, passed = Bucket(1000.0), 0.0, 0
+    while now < 10:
+        bucket.take(now, 500 if passed % 3 else 20)
+        passed += 500 if passed % 3 else 20
+        now = max(now, bucket.ready_at())
+    assert passed == pytest.approx(10_000, rel=0.06)
+
+
+def test_a_bucket_does_not_save_up_what_was_not_used() -> None:
+    bucket, passed = Bucket(100.0), 0
+    while bucket.ready_at() <= 1000.0:
+        bucket.take(1000.0, 1)
+        passed += 1
+    assert passed <= 4
+
+
+@pytest.mark.parametrize("cap", [50, 500])
+def test_requests_a_second_are_capped(cap: float) -> None:
+    trace = Client(Distant(0.02), caps=Caps(requests_per_second=cap)).run(20)
+    assert max(sample.accepted_per_second for sample in trace.samples) <= 1.2 * cap + 4
+    assert trace.accepted_per_second(2) == pytest.approx(cap, rel=0.03)
+
+
+def test_concurrency_is_capped() -> None:
+    trace = Client(Distant(0.05), caps=Caps(40)).run(5)
+    assert trace.accepted_per_second(2) == pytest.approx(40 / 0.05, rel=0.03)
+
+
+def test_bytes_that_pass_through_are_capped_and_others_are_not_held_back() -> None:
+    limiter: Limiter[str] = Limiter(Caps(bytes_per_second=1000.0), 0.0)
+    limiter.queue("first", 2000)
+    limiter.queue("second", 1)
+    assert [limiter.admit(0.0), limiter.admit(1.9), limiter.admit(2.0)] == ["first", None, "second"]
+    limiter.queue("a copy")
+    assert limiter.admit(2.0) == "a copy"
+
+
+def test_what_was_expected_and_did_not_come_is_given_back() -> None:
+    limiter: Limiter[str] = Limiter(Caps(bytes_per_second=1000.0), 0.0)
+    limiter.queue("first", 2000)
+    assert limiter.admit(0.0) == "first"
+    limiter.correct(0.0, -1900)
+    limiter.queue("second", 1)
+    assert limiter.admit(0.1) == "second"
+
+
+def test_caps_change_at_run_time_and_can_be_shared_out() -> None:
+    caps = Caps(1000, 300.0, 9e6)
+    assert caps.share(3) == Caps(333, 100.0, 3e6)
+    assert Caps(2).share(5) == Caps(1)
+    assert pickle.loads(pickle.dumps(caps)) == caps  # noqa: S301 - our own bytes
+    client = Client(Distant(0.02), caps=Caps(requests_per_second=100.0))
+    client.run(5)
+    client.limiter.limit(Caps(requests_per_second=400.0))
+    assert client.run(5).accepted_per_second(6) == pytest.approx(400, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("server", "caps", "pressure"),
+    [
+        (Distant(0.05), Caps(), Pressure.CEILING),
+        (FixedCapacity(20, 0.02), Caps(), Pressure.WINDOW),
+        (Throttling(200, 0.02), Caps(), Pressure.REFUSALS),
+        (Throttling(200, 0.02), Caps(requests_per_second=50), Pressure.CAP),
+    ],
+)
+def test_what_holds_back_is_told(server: Server, caps: Caps, pressure: Pressure) -> None:
+    client = Client(server, caps=caps)
+    client.run(6)
+    assert client.limiter.pressure(client.now) is pressure
+
+
+def test_nothing_holds_back_where_nobody_asks() -> None:
+    client = Client(Distant(0.05), references=3)
+    client.run(3)
+    assert client.limiter.pressure(client.now) is Pressure.NOTHING
