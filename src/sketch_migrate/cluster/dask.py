@@ -14,7 +14,7 @@ import time
 import warnings
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
 from distributed import Client, LocalCluster, Variable
@@ -23,6 +23,8 @@ from distributed.client import FutureCancelledError
 from sketch_migrate import __version__
 from sketch_migrate.cluster.dask_worker import (
     SILENT_SECONDS,
+    Refusal,
+    answer,
     close_place,
     name_of,
     open_place,
@@ -64,6 +66,7 @@ class _Worker:
     name: str
     is_fit: bool = False
     is_unfit: bool = False
+    is_busy: bool = False
     gone: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -75,7 +78,7 @@ class DaskCluster:
         self._opened = AsyncExitStack()
         self._client: Client
         self._workers: dict[str, _Worker] = {}
-        self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
+        self._freed = asyncio.Event()
         self._lost_at: list[float] = []
         self._orders = Orders()
         self._have_orders = asyncio.Event()
@@ -134,10 +137,10 @@ class DaskCluster:
         """Run a range on an idle worker. Raises ``WorkerLost``, or ``ClusterUnreachable`` without a scheduler."""
         worker = await self._next_idle()
         try:
-            return await self._ask(worker, work, task)
+            return await self._tell(worker, work, task)
         finally:
-            if worker.is_fit:
-                self._idle.put_nowait(worker)
+            worker.is_busy = False
+            self._freed.set()
 
     def publish(self, orders: Orders) -> None:
         """Tell all workers, with the next beat, which comes at once."""
@@ -177,7 +180,8 @@ class DaskCluster:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._have_orders.wait(), ORDER_SECONDS)
         except (OSError, TimeoutError) as error:
-            self._fail(error)
+            if self._failure is None:
+                self._fail(error)
 
     async def _send_beat(self) -> None:
         self._beat += 1
@@ -187,8 +191,8 @@ class DaskCluster:
         identity = await self._client.scheduler.identity(n_workers=-1)
         return {address: worker for address, worker in identity["workers"].items() if worker["status"] != "closed"}
 
-    def _fail(self, error: Exception) -> None:
-        """Give up: what runs, and what is to run, cannot be known or told any more."""
+    def _fail(self, error: BaseException) -> ClusterUnreachable:
+        """Give up: what runs, and what is to run, cannot be known or told any more. Return what to raise."""
         hint = "Start the scheduler and its workers, then run again: it goes on where it stopped."
         self._failure = ClusterUnreachable(f"the Dask scheduler at {self._address} is gone: {_told(error)}", hint=hint)
         for worker in self._workers.values():
@@ -196,7 +200,9 @@ class DaskCluster:
             if not worker.gone.done():
                 worker.gone.set_result(None)
         self._workers.clear()
+        self._freed.set()
         self._hear(Over(self._failure))
+        return self._failure
 
     # -- workers
 
@@ -220,7 +226,7 @@ class DaskCluster:
     async def _introduce(self, worker: _Worker) -> None:
         try:
             await self._check_version(worker)
-            joined = await self._ask(worker, open_place, self._assignment, worker.name)
+            joined = await self._tell(worker, open_place, self._assignment, worker.name)
         except (WorkerLost, ClusterUnreachable):
             return  # it was noted as gone
         except MigrateError as reason:
@@ -229,7 +235,7 @@ class DaskCluster:
         else:
             if not worker.gone.done():
                 worker.is_fit = True
-                self._idle.put_nowait(worker)
+                self._freed.set()
                 self._hear(joined)
 
     async def _check_version(self, worker: _Worker) -> None:
@@ -247,13 +253,23 @@ class DaskCluster:
 
     async def _next_idle(self) -> _Worker:
         while self._failure is None:
-            worker = await self._idle.get()
-            if worker.is_fit:
-                return worker
+            for worker in self._workers.values():
+                if worker.is_fit and not worker.is_busy:
+                    worker.is_busy = True
+                    return worker
+            self._freed.clear()
+            await self._freed.wait()
         raise self._failure
 
-    async def _ask(self, worker: _Worker, function: Callable[..., T], *arguments: object) -> T:
-        """Have a worker call a function. Raises what it raises if that is ours, else ``ClusterError``."""
+    async def _tell(self, worker: _Worker, function: Callable[..., T], *arguments: object) -> T:
+        """Have a worker call a function of ours. Raises what that raises."""
+        answered = await self._ask(worker, answer, function, *arguments)
+        if isinstance(answered, Refusal):
+            raise answered.reason
+        return cast("T", answered)
+
+    async def _ask(self, worker: _Worker, function: Callable[..., object], *arguments: object) -> object:
+        """Have a worker call a function, and return what that returns. Raises ``ClusterError``."""
         future = self._client.submit(
             function,
             *arguments,
@@ -262,26 +278,26 @@ class DaskCluster:
             allow_other_workers=False,
             pure=False,
         )
-        answer: asyncio.Task[T] = asyncio.create_task(future.result())
+        reply: asyncio.Task[object] = asyncio.create_task(future.result())
         try:
-            either: set[asyncio.Future[Any]] = {answer, worker.gone}
+            either: set[asyncio.Future[Any]] = {reply, worker.gone}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            return await self._answer(worker, answer)
+            return await self._reply(worker, reply)
         finally:
-            answer.cancel()
+            reply.cancel()
             future.release()
 
-    async def _answer(self, worker: _Worker, answer: asyncio.Task[T]) -> T:
+    async def _reply(self, worker: _Worker, reply: asyncio.Task[object]) -> object:
         """Return what has come, or say why nothing has."""
         if self._failure is not None:
             raise self._failure
-        if worker.gone.done() or answer.cancelled():  # Dask cancels what it knows nothing of any more
+        if worker.gone.done() or reply.cancelled():  # Dask cancels what it knows nothing of any more
             raise WorkerLost(worker.name, _LOST, is_certain=False)
         try:
-            return await answer
-        except MigrateError:
-            raise
+            return await reply
         except FutureCancelledError as error:
+            if error.reason == "scheduler-connection-lost":
+                raise self._fail(OSError("the connection was lost")) from error
             raise WorkerLost(worker.name, _told(error), is_certain=False) from error
         except Exception as error:
             hint = "Look at the worker's own log. Workers need the same Python and packages as the machine here."
@@ -295,7 +311,7 @@ class DaskCluster:
     async def _close_places(self) -> None:
         fit = [worker for worker in self._workers.values() if worker.is_fit]
         run_id = self._assignment.run_id
-        await asyncio.gather(*(self._ask(worker, close_place, run_id) for worker in fit), return_exceptions=True)
+        await asyncio.gather(*(self._tell(worker, close_place, run_id) for worker in fit), return_exceptions=True)
         self._variable.delete()
 
     def _take_event(self, event: tuple[float, bytes]) -> None:
@@ -327,10 +343,12 @@ def _told(error: BaseException) -> str:
 
 
 def _keep_quiet() -> None:
-    """Let nothing of Dask write on the terminal: what matters is said by us."""
-    for name in ("distributed", "tornado"):
-        for logger in (logging.getLogger(each) for each in (name, *logging.Logger.manager.loggerDict)):
-            if logger.name.partition(".")[0] == name:
-                logger.handlers = []
-        logging.getLogger(name).propagate = False
-        logging.getLogger(name).addHandler(logging.NullHandler())
+    """Let nothing of Dask write on the terminal: what matters is said by us.
+
+    It finds the logger for an error by the file where that was raised, which may be one of asyncio's.
+    """
+    for logger in (logging.getLogger(name) for name in list(logging.Logger.manager.loggerDict)):
+        if logger.name.partition(".")[0] in {"distributed", "tornado", "asyncio"}:
+            logger.handlers = []
+            logger.propagate = "." in logger.name
+            logger.addHandler(logging.NullHandler())

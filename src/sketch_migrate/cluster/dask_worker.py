@@ -11,17 +11,21 @@ import pickle
 import threading
 import time
 import zlib
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from distributed import Variable, get_client, get_worker
 
 from sketch_migrate.cluster.orders import ORDER_SECONDS, Orders, StopLevel
 from sketch_migrate.cluster.worker import Workplace
+from sketch_migrate.errors import MigrateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sketch_migrate.cluster.task import Assignment, Joined, Message, RangeDone, RangeTask
+
+T = TypeVar("T")
 
 SILENT_SECONDS = 60.0
 """So long without a beat, a worker ends its range by itself: it may have been given up."""
@@ -48,6 +52,21 @@ def unpacked(message: bytes) -> Message:
 def written(orders: Orders, beat: int) -> list[int]:
     """Return orders as a ``Variable`` takes them."""
     return [beat, orders.number, orders.stop, orders.sharing]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error of ours as an answer. Were it raised, Dask would follow and pickle its causes, which are others'."""
+
+    reason: MigrateError
+
+
+def answer(function: Callable[..., T], *arguments: object) -> T | Refusal:
+    """Call one of the functions below, and answer what it returns or why it does not."""
+    try:
+        return function(*arguments)
+    except MigrateError as error:
+        return Refusal(error)
 
 
 class DaskChannel:
