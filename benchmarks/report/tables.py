@@ -29,7 +29,7 @@ def document(results: Results, verdicts: Sequence[Verdict], command: str) -> str
     machine = ", ".join(f"{name} {value}" for name, value in results.machine.items())
     sections = [
         "# Figures",
-        f"Made by `{command}`, which writes this page, `figures.json` and the chart. {machine}.",
+        f"Made by `{command}`, which writes this page, `figures.json` and the chart. Measured on: {machine}.",
         _EXPLANATION,
         "## Targets",
         target_table(verdicts),

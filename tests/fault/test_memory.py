@@ -30,17 +30,8 @@ sys.exit(code)
 
 def peak_kib(database: Database, endpoint_url: str, cwd: Path, rows: int) -> int:
     """Migrate a table of so many rows; return the most memory that took, in KiB."""
-    database.execute("DROP TABLE IF EXISTS avatars")
-    database.execute("CREATE TABLE avatars (id bigint PRIMARY KEY, path text)")
-    database.execute(
-        "INSERT INTO avatars SELECT n, 'image/avatar-' || n || '.png' FROM generate_series(1, %s::int) AS n", rows
-    )
-    store = {
-        "AWS_ACCESS_KEY_ID": "any",
-        "AWS_SECRET_ACCESS_KEY": "any",
-        "SKETCH_S3_ENDPOINT_URL": endpoint_url,
-    }
-    environ = database.environ() | store
+    fill(database, rows)
+    environ = {**database.environ(), **store_at(endpoint_url)}
     process = tool.start("-yw", "--json", environ=environ, cwd=cwd, program=("-c", TELLING))
     done = tool.finish(process, timeout_seconds=120)
     assert done.code == 0, done.err
@@ -48,6 +39,35 @@ def peak_kib(database: Database, endpoint_url: str, cwd: Path, rows: int) -> int
     peak = re.search(r"VmHWM:\s+(\d+) kB", done.err)
     assert peak is not None
     return int(peak[1])
+
+
+def store_at(endpoint_url: str) -> dict[str, str]:
+    """Return the settings of a store that lets anybody in."""
+    return {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "SKETCH_S3_ENDPOINT_URL": endpoint_url}
+
+
+def fill(database: Database, rows: int) -> None:
+    """Make a table of so many legacy rows."""
+    database.execute("DROP TABLE IF EXISTS avatars")
+    database.execute("CREATE TABLE avatars (id bigint PRIMARY KEY, path text)")
+    database.execute(
+        "INSERT INTO avatars SELECT n, 'image/avatar-' || n || '.png' FROM generate_series(1, %s::int) AS n", rows
+    )
+
+
+def test_no_process_of_several_takes_more_memory_with_each_range(database: Database, tmp_path: Path) -> None:
+    fill(database, 60_000)
+    flags = ("-yw", "--json", "--processes", "2", "--range-rows", "4000")
+    with static_store() as endpoint_url:
+        environ = {**database.environ(), **store_at(endpoint_url)}
+        done = tool.run(*flags, environ=environ, cwd=tmp_path, timeout_seconds=120)
+    assert done.code == 0, done.err
+    (run,) = tool.run_directories(tmp_path)
+    log = (run / "migrate.log").read_text()
+    for worker in ("worker-1", "worker-2"):
+        peaks = [int(peak) for peak in re.findall(rf"{worker} passed [\d,]+ rows .* ([\d]+) MiB", log)]
+        assert len(peaks) > 3, log
+        assert peaks[-1] <= 1.1 * peaks[1], f"{worker}: {peaks} MiB"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak of a process on Linux only")

@@ -8,16 +8,19 @@ import signal
 import sqlite3
 import time
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pexpect
 import pytest
 
+import sketch_migrate
+from tests import tool
 from tests.fault.promises import LEGACY, World, make_world, rows_of
 from tests.servers import s3_faults
 
 if TYPE_CHECKING:
     import subprocess
-    from pathlib import Path
 
     from tests.servers.databases import Database
     from tests.servers.s3_fault_proxy import S3FaultProxy
@@ -160,11 +163,43 @@ def test_a_range_that_kills_its_workers_ends_the_run(wide: World, s3_proxy: S3Fa
                 os.kill(pid_of(wide, worker), signal.SIGKILL)
     done = wide.finish(process)
     assert done.code == 4
-    assert "was begun 5 times, and each time its worker was lost" in done.document["error"]["message"]
+    message = done.document["error"]["message"]
+    assert message.startswith(
+        "the range from the first key on to the last one was begun 5 times, and each time its wor"
+    )
     wide.check_promises()
     s3_proxy.clear()
     s3_proxy.release()
     wide.check_resumed()
+
+
+SOURCE = str(Path(sketch_migrate.__file__).parents[1])
+GROWING = """
+import sys
+from sketch_migrate.cli.main import main
+from sketch_migrate.migration import growth
+growth.LOOK_SECONDS = growth.FULL_SECONDS = 0.1
+growth.FULL_SHARE = 0.0
+growth.IDLE_CORE = -100.0
+sys.exit(main(["sketch_migrate.py", *sys.argv[1:]]))
+"""
+
+
+def test_a_run_that_outgrows_its_core_goes_on_with_others(wide: World, s3_proxy: S3FaultProxy) -> None:
+    """Here any core is full at the second look; the rows done until then are not counted again."""
+    s3_proxy.on(s3_faults.stall(), operation="copy", key="avatar-5.png$")
+    wide.store.client.delete_object(Bucket=wide.store.legacy_bucket, Key=wide.before.legacy_paths[3])
+    environ = {**wide.database.environ(), **wide.store.via(s3_proxy.endpoint_url).environ(), "PYTHONPATH": SOURCE}
+    flags = ("-y", "--json", "-p", "1", "-b", "10", "--range-rows", "30")
+    process = tool.start(*flags, environ=environ, cwd=wide.cwd, program=("-c", GROWING))
+    s3_proxy.wait_for_hit("stall")
+    time.sleep(0.5)  # it looks ten times a second
+    s3_proxy.release()
+    done = wide.finish(process)
+    assert "One core is full, and others are idle: going on with" in done.err
+    assert (done.code, done.outcomes) == (1, {"migrated": ROWS - 1, "missing": 1}), done.err
+    assert list(done.reasons) == [3]
+    assert "worker-1 joined" in log_of(wide)
 
 
 def test_the_coordinator_killed_ends_its_workers_and_the_next_run_finishes(wide: World, s3_proxy: S3FaultProxy) -> None:
@@ -197,6 +232,23 @@ def test_once_finishes_the_iterations_of_all(wide: World, s3_proxy: S3FaultProxy
     assert done.document["rows_left"]
     assert wide.check_promises() == 20
     wide.check_resumed()
+
+
+def test_control_c_reaches_every_process_and_only_the_first_one_minds(wide: World, s3_proxy: S3FaultProxy) -> None:
+    s3_proxy.on(s3_faults.stall(), operation="copy", key="avatar-(5|35).png$")
+    environ = {**wide.database.environ(), **wide.store.via(s3_proxy.endpoint_url).environ(), "SKETCH_RANGE_ROWS": "30"}
+    terminal = tool.on_a_terminal("-y", "--no-progress", *TWO, environ=environ, cwd=wide.cwd)
+    s3_proxy.wait_for_hit("stall", 2)
+    terminal.sendintr()
+    terminal.expect("Stopping: finishing what is under way")
+    s3_proxy.release()
+    terminal.expect(r"Stopped by SIGINT\. What was in flight has been finished\.")
+    terminal.expect(r"migrated +20 ")
+    terminal.expect(pexpect.EOF)
+    terminal.wait()
+    assert terminal.exitstatus == 130
+    assert "was lost" not in log_of(wide)
+    assert wide.check_promises() == 20
 
 
 @SIGNALS

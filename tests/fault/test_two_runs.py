@@ -77,7 +77,7 @@ def side_by_side(
         s3.on(s3_faults.stall(), when=in_an_iteration)
         store = world.store.via(s3.endpoint_url)
         processes = [
-            world.start("-p", "4", "-b", "7", command=command, store=store, s3_max_connections=64)
+            world.start("-p", "4", "-b", "7", command=command, store=store, max_concurrency=64)
             for command in (first, second)
         ]
         s3.wait_for_hit("stall", 2)

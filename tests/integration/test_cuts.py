@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from tests.servers import databases
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6)
+NAMES: dict[str, Any] = {}
+"""Settings of the table's names, where it is not the usual one."""
+
 KINDS = {
     "bigint": st.integers(-(2**63), 2**63 - 1),
     "smallint": st.integers(-(2**15), 2**15 - 1),
@@ -50,7 +53,7 @@ def connection(
 
 def on(database: databases.Database, work: Callable[[Connection, Table], Awaitable[Any]]) -> Any:
     """Do something with the table as the tool does."""
-    site = Settings(db_host=database.host, db_port=database.port, db_name=database.name)
+    site = Settings(db_host=database.host, db_port=database.port, db_name=database.name, **NAMES)
 
     async def run() -> Any:
         async with (
@@ -171,3 +174,16 @@ def test_an_empty_table_is_one_range(database: databases.Database, connection: p
     assert on(database, lambda connected, table: cut(connected, table, 10)) == [KeyRange(None, None)]
     connection.execute("INSERT INTO avatars VALUES (%s, 'image/x')", [UUID(int=1)])
     assert keys_by_range(database, 10) == [[UUID(int=1)]]
+
+
+def test_a_schema_whose_name_needs_quotes(
+    database: databases.Database, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.execute('CREATE SCHEMA "My Schema"')
+    connection.execute('CREATE TABLE "My Schema"."a.b" ("The Key" int PRIMARY KEY, path text)')
+    connection.execute("""INSERT INTO "My Schema"."a.b" SELECT n, 'image/x' FROM generate_series(1, 1000) AS n""")
+    connection.execute('ANALYZE "My Schema"."a.b"')
+    monkeypatch.setitem(NAMES, "db_table", '"My Schema"."a.b"')
+    monkeypatch.setitem(NAMES, "db_key_column", "The Key")
+    sizes = [len(keys) for keys in keys_by_range(database, 100)]
+    assert (sum(sizes), len(sizes)) == (1_000, 10)

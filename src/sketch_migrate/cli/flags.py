@@ -87,9 +87,9 @@ def add_pace_flags(parser: argparse.ArgumentParser, *, verb: str = "migrate") ->
 
 def add_processes_flag(parser: argparse.ArgumentParser) -> None:
     """Declare --processes."""
-    parser.add_argument("--processes", type=at_least(1), default=Options().processes, metavar="N",
-        help="processes on this machine that share the table, each with -p iterations; more than one helps where"
-        " the store takes more than a core can send (default %(default)s)")  # fmt: skip
+    parser.add_argument("--processes", type=at_least(1), metavar="N",
+        help="processes on this machine that share the table, each with -p iterations (default: one, and others on"
+        " idle cores once that one has filled its core for a while)")  # fmt: skip
 
 
 def add_cluster_flag(parser: argparse.ArgumentParser) -> None:

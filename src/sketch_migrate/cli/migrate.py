@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
-from sketch_migrate.cli.flags import LOCAL
+from sketch_migrate.cli.engines import check_ledger_for, engine_for
 from sketch_migrate.cli.job import Job, run_job
 from sketch_migrate.cli.observer import BothSides, Observer
 from sketch_migrate.cli.probe import settle_no_clobber
-from sketch_migrate.errors import MigrateError, UsageError
+from sketch_migrate.errors import MigrateError
 from sketch_migrate.ledger import new_ledger, place_of
+from sketch_migrate.migration.growth import outgrown
 from sketch_migrate.migration.overwritten import settle
 from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
-    check_comparing,
+    check_read,
     check_tagging,
     check_writing,
     store_name,
@@ -34,9 +34,9 @@ from sketch_migrate.reconcile.status import read_status
 from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
 
 if TYPE_CHECKING:
-    from sketch_migrate.cluster.engine import Engine
     from sketch_migrate.ledger import WholeLedger
     from sketch_migrate.migration.no_clobber import Strategy
+    from sketch_migrate.migration.runner import Migration
     from sketch_migrate.model import Status
     from sketch_migrate.postgres.connection import Connection
     from sketch_migrate.postgres.references import Page
@@ -62,18 +62,18 @@ class MigrationJob(Job):
 
     async def prepare(self) -> None:
         """Open the site, try the right to write, and settle how nothing is replaced, by a probe of the store."""
-        _check_ledger_for(self.options, self.settings)
+        check_ledger_for(self.options.cluster, self.settings)
         await super().prepare()
         if self.options.status_only:
             return
         store = self.site.store.retrying(PATIENCE_SECONDS)
-        await check_comparing(store, self.settings)
+        await check_read(store, self.site.specimens.production)
         if not self._for_writing:
             return
         await check_writing(store, self.settings)
         if not await self._begins_with_work():
             return
-        for note in await check_tagging(store, self.settings):
+        for note in await check_tagging(store, self.settings, self.site.specimens):
             self.terminal.message(f"Note: {note}", logging.WARNING)
         if not self.options.overwrite:
             await self._settle()
@@ -131,19 +131,38 @@ class MigrationJob(Job):
     async def _run(self, ledger: WholeLedger, observer: Observer) -> Finished:
         """Migrate, while the table is counted for the bar."""
         placing = OnceSettled(self.site.store, lambda: self._settle_for(ledger))
-        shared = self.options.processes > 1 or self.options.cluster != ""
+        shared = (self.options.processes or 1) > 1 or self.options.cluster != ""
         async with asyncio.TaskGroup() as group, self.site.copier(self.options, self.stop, placing) as copier:
             counting = group.create_task(self._count_rows(observer))
             migration = self.site.migration(self.options, copier, ledger, self.stop, observe=observer.observe)
-            async with nullcontext() if shared else self.watch(copier, observer):
-                finished = await (self._share(ledger, observer) if shared else migrate(migration, observer.new_pass))
+            if shared:
+                finished = await self._share(self.options.processes or 1, ledger, observer)
+            else:
+                finished = await self._alone(migration, ledger, observer)
             counting.cancel()
             if self._for_writing and self.stop.error is None:
                 overwritten = await settle(migration, self.site.store, partial(runs_of, self.settings), self.run.path)
                 finished = replace(finished, tally=finished.tally + overwritten)
         return finished
 
-    async def _share(self, ledger: WholeLedger, observer: Observer) -> Finished:
+    async def _alone(self, migration: Migration, ledger: WholeLedger, observer: Observer) -> Finished:
+        """Migrate with this process; if its core turns out to be too little, with others."""
+        if self.options.processes is not None:
+            async with self.watch(migration.copier, observer):
+                return await migrate(migration, observer.new_pass)
+        async with asyncio.TaskGroup() as group, self.watch(migration.copier, observer):
+            growing = group.create_task(outgrown(self.stop))
+            finished = await migrate(migration, observer.new_pass)
+            growing.cancel()
+        if growing.cancelled() or not self.stop.resume():
+            return finished
+        processes = growing.result()
+        self.terminal.message(f"One core is full, and others are idle: going on with {processes} processes.")
+        return await self._share(processes, ledger, observer, before=finished)
+
+    async def _share(
+        self, processes: int, ledger: WholeLedger, observer: Observer, before: Finished | None = None
+    ) -> Finished:
         """Migrate with several processes; this one hands out ranges."""
         # several processes are the exception, and their machinery takes a while to import
         from sketch_migrate.cluster.coordinator import Coordinator  # noqa: PLC0415
@@ -152,13 +171,14 @@ class MigrationJob(Job):
         if self._strategy is not None:
             await ledger.describe(self._no_clobber())
         coordinator = Coordinator(
-            _engine(self.options),
+            engine_for(self.options.cluster, processes),
             Assignment(self.run.path.name, self.settings, self.options, place_of(self.run.path, self.settings)),
             site=self.site,
             ledger=ledger,
             stop=self.stop,
             audience=observer,
             strategy=self._strategy,
+            before=before,
             settle=lambda: self._settle_for(ledger),
         )
         return await coordinator.migrate()
@@ -217,25 +237,3 @@ class MigrationJob(Job):
     def _no_clobber(self) -> dict[str, str]:
         strategy = self._strategy
         return {"no_clobber": strategy.means, "no_clobber_reason": strategy.reason} if strategy else {}
-
-
-def _check_ledger_for(options: Options, settings: Settings) -> None:
-    """Check that all workers can reach the ledger. Raises ``UsageError``."""
-    if options.cluster and not options.cluster.startswith(LOCAL) and not settings.ledger_url:
-        hint = "Set LEDGER_URL to a PostgreSQL database, and make its tables: sketch-migrate ledger init"
-        text = "--cluster needs a ledger that the workers on all machines reach: a file in RUN_DIR is on this one alone"
-        raise UsageError(text, hint=hint)
-
-
-def _engine(options: Options) -> Engine:
-    """Return what runs the ranges. Raises ``UsageError``."""
-    if not options.cluster:
-        from sketch_migrate.cluster.pool import ProcessPool  # noqa: PLC0415 - as above
-
-        return ProcessPool(options.processes)
-    try:
-        from sketch_migrate.cluster.dask import DaskCluster  # noqa: PLC0415 - needs the extra
-    except ModuleNotFoundError as error:
-        hint = "Install it, here and on every worker: pip install 'sketch-migrate[cluster]'"
-        raise UsageError(f"--cluster needs Dask, which is not installed here ({error})", hint=hint) from error
-    return DaskCluster(options.cluster)

@@ -13,9 +13,10 @@ from sketch_migrate.errors import Interrupted
 from sketch_migrate.migration.no_clobber import Means, Strategy, choose
 from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
-    check_comparing,
+    check_read,
     check_versions,
     check_writing,
+    find_specimen,
     store_name,
 )
 from sketch_migrate.migration.site import open_store
@@ -77,7 +78,7 @@ async def settle_no_clobber(store: S3Client, settings: Settings, wanted: str, te
 async def _probe(settings: Settings) -> ProbeReport:
     async with open_store(settings) as store:
         patient = store.retrying(PATIENCE_SECONDS)
-        await check_comparing(patient, settings)
+        await check_read(patient, await find_specimen(patient, settings, "PRODUCTION"))
         await check_writing(patient, settings)
         return await probe(store, settings.production_bucket, settings.production_prefix)
 

@@ -12,7 +12,7 @@ from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
 from sketch_migrate.cli.migrate import MigrationJob
 from sketch_migrate.cli.verify import certify
-from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_comparing, check_writing
+from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read, check_writing
 from sketch_migrate.reconcile.guard import find_guard
 from sketch_migrate.reconcile.repair import RECOPIED_NAME, copy_stale, count_stale, read_recopied
 from sketch_migrate.reconcile.verify import verify
@@ -44,7 +44,7 @@ class RepairJob(InspectionJob):
         """Open the site, and try the rights to read and to write in production."""
         await super().prepare()
         store = self.site.store.retrying(PATIENCE_SECONDS)
-        await check_comparing(store, self.settings)
+        await check_read(store, self.site.specimens.production)
         await check_writing(store, self.settings)
 
     def question(self) -> str:

@@ -10,7 +10,7 @@ from sketch_migrate import __version__
 from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
 from sketch_migrate.errors import RunDirectoryError
-from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_comparing
+from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketch_migrate.reconcile.certificate import Certificate, problems_text
 from sketch_migrate.reconcile.evidence import HINT, digest
 from sketch_migrate.reconcile.problems import write_problems
@@ -45,7 +45,7 @@ class VerifyJob(InspectionJob):
     async def prepare(self) -> None:
         """Open the site, and try the right to read in production, which comparing takes."""
         await super().prepare()
-        await check_comparing(self.site.store.retrying(PATIENCE_SECONDS), self.settings)
+        await check_read(self.site.store.retrying(PATIENCE_SECONDS), self.site.specimens.production)
 
     async def carry_out(self) -> int:
         """Gather, judge, certify."""

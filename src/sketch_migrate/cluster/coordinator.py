@@ -125,6 +125,7 @@ class Coordinator:
     """Migrates a table with the workers of an engine.
 
     ``strategy`` is how nothing is replaced, as far as that is settled yet; ``settle`` probes the store for it.
+    ``before`` is what the run has done already, with one process.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class Coordinator:
         stop: Stop,
         audience: Audience,
         strategy: Strategy | None,
+        before: Finished | None = None,
         settle: Callable[[], Awaitable[Strategy]],
     ) -> None:
         self._engine, self._assignment, self._site = engine, assignment, site
@@ -147,9 +149,9 @@ class Coordinator:
         self._changed = asyncio.Event()
         self._sharing = Sharing()
         self._orders = Orders()
-        self._lease = Lease(assignment.options.limit or None)
-        self._tally = Tally()  # of the passes before
-        self._pass = Pass(0, deque())
+        self._tally = before.tally if before else Tally()  # of the passes before
+        self._pass = Pass(before.passes if before else 0, deque())
+        self._lease = Lease(None)
         self._reading = asyncio.Lock()
         self._session: Session
         self._waiting_since = time.monotonic()
@@ -176,11 +178,12 @@ class Coordinator:
     async def _passes(self) -> Finished:
         options = self._assignment.options
         limit = options.limit or None
-        ranges = await self._cut()
+        ranges, trimmed = await self._cut(), False
         while True:
             number = self._pass.number + 1
+            self._lease = Lease(None if limit is None else limit - self._tally.scanned)
             self._pass = Pass(number, deque())
-            self._pass.waiting.extend(Part(self._pass.numbered(), each, is_trimmed=number > 1) for each in ranges)
+            self._pass.waiting.extend(Part(self._pass.numbered(), each, is_trimmed=trimmed) for each in ranges)
             self._audience.new_pass(number)
             await self._hand_out()
             counted = await self._count()
@@ -192,7 +195,7 @@ class Coordinator:
                 return Finished(self._tally, number, rows_left=await self._is_anything_left())
             if options.dry_run or counted.scanned == 0:
                 return Finished(self._tally, number, rows_left=False)
-            self._lease = Lease(None if limit is None else limit - self._tally.scanned)
+            trimmed = True
             ranges = list(dict.fromkeys(part.key_range for part, _ in self._pass.done))
 
     # -- one pass
@@ -278,7 +281,10 @@ class Coordinator:
         part.losses += 1
         if part.losses >= MOST_LOSSES:
             hint = "Look at the workers' logs and memory. What was done stays done; run again with fewer at once."
-            text = f"the range {part.key_range} was begun {part.losses} times, and each time its worker was lost"
+            after, until = part.key_range.after, part.key_range.until
+            first = "from the first key on" if after is None else f"of keys after {after}"
+            last = "to the last one" if until is None else f"up to {until}"
+            text = f"the range {first} {last} was begun {part.losses} times, and each time its worker was lost"
             self._stop.by_error(ClusterError(text, hint=hint))
             return
         if lent is not None and lost.is_certain:
@@ -330,14 +336,19 @@ class Coordinator:
             self._changed.set()
 
     async def _count(self) -> Tally:
-        return await count_pass(
-            self._pass.number,
-            {(done.worker, done.attempt): done.tally for _, done in self._pass.done},
-            self._ledger,
-            self._site,
-            self._session,
-            dry_run=self._assignment.options.dry_run,
-        )
+        """Count the pass; what the workers returned has to do where the ledgers or the rows cannot be read."""
+        try:
+            return await count_pass(
+                self._pass.number,
+                {(done.worker, done.attempt): done.tally for _, done in self._pass.done},
+                self._ledger,
+                self._site,
+                self._session,
+                dry_run=self._assignment.options.dry_run,
+            )
+        except MigrateError as error:
+            self._stop.by_error(error)
+            return self._pass.tally_done
 
     async def _is_anything_left(self) -> bool:
         site = self._site

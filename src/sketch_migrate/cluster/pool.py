@@ -271,20 +271,19 @@ def _begin(worker: str, orders: Connection, messages: Connection) -> None:
 
 
 def _open(assignment: Assignment) -> Joined:
-    workplace = Workplace(assignment, _process.channel)
-    joined = workplace.open()
-    _process.workplace = workplace
-    return joined
+    _process.workplace = workplace = Workplace(assignment, _process.channel)
+    return workplace.open()
 
 
 def _work(task: RangeTask) -> RangeDone:
     workplace = _process.workplace
     if workplace is None:
-        raise ClusterError("a range was given to a worker that is not ready")
+        _process.workplace = workplace = Workplace(task.assignment, _process.channel)
+        workplace.open()
     done = workplace.work(task)
     if done.error is not None:  # its stop is not undone: the next range gets another workplace
+        _process.workplace = None
         workplace.close()
-        _open(task.assignment)
     return done
 
 

@@ -7,7 +7,8 @@ right to write into production is tried by a multipart upload that is begun and 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from sketch_migrate.errors import BucketMissing, ObjectMissing, S3Error, S3Refused
 from sketch_migrate.model import Location
@@ -35,58 +36,72 @@ async def check_database(database: Database, settings: Settings, *, for_writing:
         return await inspect_table(connection, settings, for_writing=for_writing)
 
 
-async def check_reading(store: S3Client, settings: Settings) -> list[str]:
-    """Try to list both sides and to read a legacy object; return what could not be tried. Raises ``S3Error``."""
-    nothing_to_read: list[str] = []
-    for side, bucket, prefix in (
-        ("LEGACY", settings.legacy_bucket, settings.legacy_prefix),
-        ("PRODUCTION", settings.production_bucket, settings.production_prefix),
-    ):
-        try:
-            page = await store.list_page(bucket, prefix, max_keys=2)
-        except BucketMissing as error:
-            raise BucketMissing(
-                f"there is no bucket {bucket} at {store_name(settings)}", hint=f"Set {side}_BUCKET, or make the bucket."
-            ) from error
-        except S3Refused as error:
-            raise _refused(error, f"list s3://{bucket}/{prefix}", "s3:ListBucket") from error
-        if side == "PRODUCTION":
-            continue  # not every command reads there: see check_comparing
-        if page.objects:  # the first may be a folder marker: the prefix itself
-            await _check_read(store, Location(bucket, page.objects[-1].key))
-        else:
-            nothing_to_read.append(f"No object is under s3://{bucket}/{prefix}: reading was not tried.")
-    return nothing_to_read
+@dataclass(frozen=True, slots=True)
+class Specimens:
+    """What rights are tried on: an object of each side, or a key of none.
+
+    AWS answers for both, Ceph only for what is there. ``untried`` says what could not be tried for lack of an object.
+    """
+
+    legacy: Location
+    production: Location
+    untried: tuple[str, ...] = ()
 
 
-async def _check_read(store: S3Client, location: Location) -> None:
+async def check_listing(store: S3Client, settings: Settings) -> Specimens:
+    """Try to list both sides, each once: some stores walk a whole folder for that. Raises ``S3Error``."""
+    legacy = await find_specimen(store, settings, "LEGACY")
+    production = await find_specimen(store, settings, "PRODUCTION")
+    place = f"s3://{legacy.bucket}/{settings.legacy_prefix}"
+    untried = (f"No object is under {place}: reading was not tried.",) if _is_absent(legacy) else ()
+    return Specimens(legacy, production, untried)
+
+
+async def find_specimen(store: S3Client, settings: Settings, side: Literal["LEGACY", "PRODUCTION"]) -> Location:
+    """Try to list one side, and return an object to try a right on, or a key of none. Raises ``S3Error``."""
+    bucket, prefix = (
+        (settings.legacy_bucket, settings.legacy_prefix)
+        if side == "LEGACY"
+        else (settings.production_bucket, settings.production_prefix)
+    )
+    try:
+        page = await store.list_page(bucket, prefix, max_keys=2)
+    except BucketMissing as error:
+        raise BucketMissing(
+            f"there is no bucket {bucket} at {store_name(settings)}", hint=f"Set {side}_BUCKET, or make the bucket."
+        ) from error
+    except S3Refused as error:
+        raise _refused(error, f"list s3://{bucket}/{prefix}", "s3:ListBucket") from error
+    # the first may be a folder marker: the prefix itself
+    return Location(bucket, page.objects[-1].key if page.objects else prefix + PROBE_NAME)
+
+
+def _is_absent(specimen: Location) -> bool:
+    return specimen.key.endswith(PROBE_NAME)
+
+
+async def check_reading(store: S3Client, specimens: Specimens) -> None:
+    """Try to read a legacy object, if there is one. Raises ``S3Error``."""
+    if not _is_absent(specimens.legacy):
+        await check_read(store, specimens.legacy)
+
+
+async def check_read(store: S3Client, location: Location) -> None:
+    """Try to read an object; that it is not there is an answer as well. Raises ``S3Error``."""
     try:
         await store.head(location)
     except ObjectMissing:
-        return  # deleted since it was listed
+        return
     except S3Refused as error:
         raise _refused(error, f"read {location}", "s3:GetObject") from error
 
 
-async def check_comparing(store: S3Client, settings: Settings) -> None:
-    """Try the rights to list and to read in production. Raises ``S3Error``."""
-    bucket, prefix = settings.production_bucket, settings.production_prefix
-    try:
-        specimen = await _specimen(store, bucket, prefix)
-    except S3Refused as error:
-        raise _refused(error, f"list s3://{bucket}/{prefix}", "s3:ListBucket") from error
-    await _check_read(store, specimen)
-
-
-async def check_tagging(store: S3Client, settings: Settings) -> list[str]:
+async def check_tagging(store: S3Client, settings: Settings, specimens: Specimens) -> list[str]:
     """Try the rights to tags, and return what is not allowed.
 
     Only objects that have tags need them, so that lacking one is worth a note, and no reason to refuse.
     """
-    source, target = await asyncio.gather(
-        _specimen(store, settings.legacy_bucket, settings.legacy_prefix),
-        _specimen(store, settings.production_bucket, settings.production_prefix),
-    )
+    source, target = specimens.legacy, specimens.production
     at_once = store.retrying(0)  # a store without tags fails in strange ways, and no wait mends that
     readings = await asyncio.gather(_refusal(at_once.tags(source)), _refusal(at_once.tags(target)))
     refusals = [
@@ -128,12 +143,6 @@ async def _tag(store: S3Client, absent: Location) -> None:
     """Tag an object that is not there. rclone's server takes the tags for the object: then it is deleted again."""
     await store.put_tags(absent, [])
     await store.delete(absent)
-
-
-async def _specimen(store: S3Client, bucket: str, prefix: str) -> Location:
-    """Return an object to try a right on, or a key of none: AWS answers for both, Ceph only for what is there."""
-    page = await store.list_page(bucket, prefix, max_keys=2)
-    return Location(bucket, page.objects[-1].key if page.objects else prefix + PROBE_NAME)
 
 
 async def check_writing(store: S3Client, settings: Settings) -> None:

@@ -11,8 +11,10 @@ from sketch_migrate.mapping import Mapping
 from sketch_migrate.migration.copier import Copier
 from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
-    check_comparing,
+    Specimens,
     check_database,
+    check_listing,
+    check_read,
     check_reading,
     check_writing,
 )
@@ -33,21 +35,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Both ends of a migration. ``notices`` are facts that a person should know before it begins."""
+    """Both ends of a migration."""
 
     settings: Settings
     store: S3Client
     database: Database
     table: Table
     mapping: Mapping
-    notices: tuple[str, ...]
+    specimens: Specimens
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Facts that a person should know before it begins."""
+        return (*self.table.notices, *self.specimens.untried)
 
     def copier(self, options: Options, stop: Stop, placing: Placing | None) -> Copier:
         """Return what brings objects into production; ``placing`` None replaces what differs."""
 
         async def check_access() -> None:
-            await check_reading(self.store, self.settings)
-            await check_comparing(self.store, self.settings)
+            specimens = await check_listing(self.store, self.settings)
+            await check_reading(self.store, specimens)
+            await check_read(self.store, specimens.production)
             if not options.dry_run:
                 await check_writing(self.store, self.settings)
 
@@ -83,7 +91,9 @@ async def open_site(settings: Settings, stop: Stop, *, for_writing: bool) -> Asy
     async with open_store(settings) as store:
         database = Database(settings, stopping=stop.event)
         table = await check_database(database, settings, for_writing=for_writing)
-        untried = await check_reading(store.retrying(PATIENCE_SECONDS), settings)
+        patient = store.retrying(PATIENCE_SECONDS)
+        specimens = await check_listing(patient, settings)
+        await check_reading(patient, specimens)
         mapping = Mapping(
             settings.legacy_bucket,
             settings.legacy_prefix,
@@ -91,7 +101,7 @@ async def open_site(settings: Settings, stop: Stop, *, for_writing: bool) -> Asy
             settings.production_prefix,
             max_path_chars=table.max_path_chars,
         )
-        yield Site(settings, store, database, table, mapping, (*table.notices, *untried))
+        yield Site(settings, store, database, table, mapping, specimens)
 
 
 def open_store(settings: Settings) -> S3Client:

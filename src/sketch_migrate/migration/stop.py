@@ -27,6 +27,16 @@ class Stop:
         self.signal_number = number
         self.event.set()
 
+    def pause(self) -> None:
+        """Stop for the rest to be done in another way: see ``resume``."""
+        self.event.set()
+
+    def resume(self) -> bool:
+        """Go on after a pause, if there is no other reason to stop; return whether that is so."""
+        if self.signal_number is None and self.error is None:
+            self.event.clear()
+        return not self.requested
+
     def by_error(self, error: MigrateError) -> None:
         """Stop because of an error; the first one is the one to report."""
         self.error = self.error or error

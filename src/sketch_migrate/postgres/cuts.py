@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import sql
 
+from sketch_migrate.postgres.histogram import count_blocks
 from sketch_migrate.postgres.references import in_range
 
 if TYPE_CHECKING:
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
     from sketch_migrate.postgres.connection import Connection
     from sketch_migrate.postgres.references import Table
 
-SAMPLED_PAGES = 2_000
-"""Pages of the table that a sample reads: 16 MB, wherever they are."""
+SAMPLED_BLOCKS = 2_000
+"""Blocks of the table that a sample reads: 16 MB, wherever they lie."""
 
 # Of a partitioned table there are statistics of the parent (inherited), if somebody had it analysed.
 _HISTOGRAM: LiteralString = """
-SELECT s.histogram_bounds::text::{key_type}[] FROM pg_stats s
-JOIN pg_class c ON c.relname = s.tablename AND c.relnamespace = s.schemaname::regnamespace
-WHERE c.oid = to_regclass(%s) AND s.attname = %s AND s.histogram_bounds IS NOT NULL
+SELECT s.histogram_bounds::text::{key_type}[]
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = %s
+WHERE c.oid = to_regclass(%s) AND s.histogram_bounds IS NOT NULL
 ORDER BY s.inherited DESC LIMIT 1
 """
 
@@ -33,12 +35,6 @@ _ENDS: LiteralString = "SELECT min({key}), max({key}) FROM {table}"
 
 # Cuts must be in the order in which the pages are read: that of the column's own collation.
 _IN_ORDER: LiteralString = "SELECT {key} FROM {table} WHERE {key} = ANY(%b::{key_type}[]) ORDER BY {key}"
-
-_PAGES: LiteralString = """
-SELECT coalesce(sum(pg_relation_size(relid)), 0) / current_setting('block_size')::int FROM (
-    SELECT relid FROM pg_partition_tree(to_regclass(%(table)s)) UNION SELECT to_regclass(%(table)s)
-) AS parts(relid)
-"""
 
 _SAMPLE: LiteralString = "SELECT {key} FROM {table} TABLESAMPLE SYSTEM (%s) ORDER BY {key}"
 
@@ -48,7 +44,8 @@ _NTH: LiteralString = "SELECT {key} FROM {table} WHERE {range} ORDER BY {key} OF
 async def histogram(connection: Connection, table: Table) -> list[Key]:
     """Return keys with about the same number of rows between any two of them, in no order; empty where not known."""
     cursor = connection.cursor(binary=True)
-    await cursor.execute(table.compose(_HISTOGRAM), [_quoted(connection, table), table.key_column])
+    name = sql.Identifier(*table.name).as_string(connection)
+    await cursor.execute(table.compose(_HISTOGRAM), [table.key_column, name])
     row = await cursor.fetchone()
     return list(row[0]) if row is not None else []
 
@@ -67,10 +64,8 @@ async def in_order(connection: Connection, table: Table, keys: Sequence[Key]) ->
 
 
 async def sample(connection: Connection, table: Table) -> tuple[list[Key], int]:
-    """Return the keys on some pages of the table, in order, and how many rows the table has by this."""
-    quoted = _quoted(connection, table)
-    row: Any = await (await connection.execute(table.compose(_PAGES), {"table": quoted})).fetchone()
-    percent = min(100.0, 100.0 * SAMPLED_PAGES / max(1, int(row[0])))
+    """Return the keys in some blocks of the table, in order, and how many rows the table has by this."""
+    percent = min(100.0, 100.0 * SAMPLED_BLOCKS / max(1, await count_blocks(connection, table)))
     cursor = connection.cursor(binary=True)
     await cursor.execute(table.compose(_SAMPLE), [percent])
     keys = [key for (key,) in await cursor.fetchall()]
@@ -84,7 +79,3 @@ async def key_after(connection: Connection, table: Table, key_range: KeyRange, r
     await cursor.execute(table.compose(_NTH, range=condition), {**values, "rows": rows})
     row = await cursor.fetchone()
     return None if row is None else row[0]
-
-
-def _quoted(connection: Connection, table: Table) -> str:
-    return sql.Identifier(*table.name).as_string(connection)

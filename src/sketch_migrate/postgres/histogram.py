@@ -46,7 +46,7 @@ async def spread_paths(connection: Connection, table: Table) -> list[str]:
     row: Any = await (await connection.execute(_BOUNDS, names)).fetchone()
     if row and row[0]:
         return list(row[0])
-    ((blocks,),) = await (await connection.execute(_BLOCKS, names)).fetchall()
+    blocks = await count_blocks(connection, table)
     sample = table.compose(
         _SAMPLE,
         longest=sql.Literal(LONGEST_PATH_CHARS),
@@ -54,3 +54,10 @@ async def spread_paths(connection: Connection, table: Table) -> list[str]:
         rows=sql.Literal(SAMPLED_ROWS),
     )
     return [path for (path,) in await (await connection.execute(sample)).fetchall()]
+
+
+async def count_blocks(connection: Connection, table: Table) -> int:
+    """Return how many blocks a table has, its partitions included."""
+    name = sql.Identifier(*table.name).as_string(connection)
+    ((blocks,),) = await (await connection.execute(_BLOCKS, {"table": name})).fetchall()
+    return int(blocks)

@@ -154,7 +154,8 @@ NO_CLOBBER = ("auto", "conditional-copy", "conditional-put", "conditional-comple
 class Options:
     """How this one run is to be carried out: the flags of the command line. Picklable.
 
-    ``batch_size`` and ``limit`` are counted in references; a ``limit`` of 0 is no limit.
+    ``batch_size`` and ``limit`` are counted in references; a ``limit`` of 0 is no limit. ``processes`` None is one, and
+    more once that one has filled its core.
     """
 
     parallelization_level: int = 4
@@ -169,7 +170,7 @@ class Options:
     json_output: bool = False
     show_progress: bool = True
     no_clobber: str = NO_CLOBBER[0]
-    processes: int = 1
+    processes: int | None = None
     cluster: str = ""
 
 
