@@ -6,12 +6,10 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from psycopg.conninfo import conninfo_to_dict
-
 from sketch_migrate import __version__
 from sketch_migrate.errors import UsageError
 from sketch_migrate.ledger.past import list_runs
-from sketch_migrate.ledger.server import LedgerServer
+from sketch_migrate.ledger.server import LedgerServer, ledger_database
 from sketch_migrate.ledger.tables import TABLES, ledger_grants
 
 if TYPE_CHECKING:
@@ -30,8 +28,8 @@ def ledger_command(arguments: LedgerArguments, settings: Settings, options: Opti
     if arguments.action == "list":
         return _list(settings, options, terminal)
     if arguments.only_print:
-        database = conninfo_to_dict(settings.ledger_url).get("dbname") or ""
-        statements = [f"{each};" for each in TABLES] + list(ledger_grants(arguments.role, str(database), writes=True))
+        grants = ledger_grants(arguments.role, ledger_database(settings.ledger_url), writes=True)
+        statements = [*(f"{each};" for each in TABLES), *grants]
         terminal.result("\n".join(statements))
         return _concluded({"sql": statements}, options, terminal)
     where = asyncio.run(_make_tables(settings))

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CONNECT_SECONDS = 20.0
+CONNECT_SECONDS = 6.0
 CLOSE_SECONDS = 10.0
 SCHEDULER_SECONDS = 60.0
 """A scheduler that does not answer for so long is gone."""

@@ -47,6 +47,11 @@ def ledger_parameters(url: str, environ: Mapping[str, str] = os.environ) -> dict
     return KEPT_ALIVE | chosen
 
 
+def ledger_database(url: str) -> str:
+    """Return the name of the database in a ledger's URL, or an empty text. Raises ``SettingsError``."""
+    return str(ledger_parameters(url, {}).get("dbname") or "")
+
+
 class LedgerServer(Database):
     """The database of the ledgers."""
 
