@@ -1,10 +1,12 @@
 """A Dask cluster shares a table: scheduler and workers on machines of their own, any of which is killed or cut off.
 
 The workers outlive the tests, as they do in real life; whoever misses one starts another.
+``CLUSTER_ROWS=20000 scripts/test tests/fault/test_cluster.py`` has more rows than the usual ones.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import tool
-from tests.fault.application import ROWS, Application, observe
+from tests.fault.application import Application, observe
 from tests.fault.promises import LEGACY, check_set_back, make_world, production_path, rows_of
 from tests.servers import s3_faults
 from tests.servers.dask_servers import dask_servers
@@ -34,10 +36,12 @@ if TYPE_CHECKING:
     from tests.servers.databases import Database
     from tests.servers.stores import Store, StoreServer
 
-pytestmark = pytest.mark.xdist_group("dask")
-
+ROWS = int(os.environ.get("CLUSTER_ROWS", "240"))
 WORKERS = 3
-RANGE_ROWS = 40
+RANGE_ROWS = ROWS // 6
+PATIENCE_SECONDS = 60 + ROWS / 20
+
+pytestmark = [pytest.mark.xdist_group("dask"), pytest.mark.timeout(180 + 3 * PATIENCE_SECONDS)]
 # who flipped what, as the database saw it
 AUDIT = (
     "CREATE TABLE audit (id bigint, path text)",
@@ -105,14 +109,18 @@ class Site:
 
     def finish(self, process: subprocess.Popen[str]) -> Run:
         """Wait for a migration that comes to its end, and check that it counted what the database saw."""
-        run = self.world.finish(process)
+        run = self.world.finish(process, timeout_seconds=PATIENCE_SECONDS)
         ((flipped,),) = self.world.database.execute("SELECT count(*) FROM audit")
         assert run.outcomes["migrated"] == flipped, run.err
         return run
 
+    def undo(self) -> subprocess.Popen[str]:
+        """Start to undo every run."""
+        return self.world.start(command=("rollback", "--all", "runs"))
+
     def check_rolled_back(self) -> None:
         """Undo every run: each row is as it was."""
-        back = self.world.migrate(command=("rollback", "--all", "runs"))
+        back = self.world.finish(self.undo(), timeout_seconds=PATIENCE_SECONDS)
         assert back.code == 0, back.err
         check_set_back(self.world.database, self.world.store, self.world.before)
 
@@ -159,7 +167,7 @@ def test_workers_killed_and_added_while_the_application_lives_on(site: Site) -> 
         at_the_end.callback(stop_observing.set)
         application = Application(world, connection)
         site.s3.on(s3_faults.stall(), operation="copy", times=WORKERS)
-        site.s3.on(s3_faults.delay(0.02), operation="copy")
+        site.s3.on(s3_faults.delay(0.02), operation="copy", times=240)
         process = site.start()
         site.s3.wait_for_hit("stall", WORKERS)  # all are at work
         (victim, lost_range, _), *_ = site.attempts()
@@ -190,7 +198,8 @@ def test_workers_killed_and_added_while_the_application_lives_on(site: Site) -> 
         assert rows.get(key) == moved
     untouched = world.before.legacy_paths.keys() - application.rows.keys()
     assert {rows[key] for key in untouched} == {production_path(world.before.legacy_paths[key]) for key in untouched}
-    assert world.migrate(command=("rollback", "--all", "runs")).code in {0, 1}  # 1: what the application changed since
+    back = world.finish(site.undo(), timeout_seconds=PATIENCE_SECONDS)
+    assert back.code in {0, 1}  # 1: what the application changed since
     now = rows_of(world.database)
     assert {key: now[key] for key in untouched} == {key: world.before.rows[key] for key in untouched}
 
@@ -227,7 +236,9 @@ def test_the_coordinator_killed_and_started_again(site: Site) -> None:
     process.communicate()
     assert 0 < site.world.check_promises() < ROWS
     site.s3.release()
-    again = site.world.finish(site.start())  # the workers finish what they had begun, beside it
+    again = site.world.finish(
+        site.start(), timeout_seconds=PATIENCE_SECONDS
+    )  # the workers finish what they had begun, beside it
     assert again.code == 0, again.err
     site.world.check_finished()
     site.check_rolled_back()
@@ -238,7 +249,7 @@ def test_the_scheduler_killed_and_started_again(site: Site) -> None:
     process = site.start()
     site.s3.wait_for_hit("stall", WORKERS)
     site.cluster.kill_scheduler()
-    run = site.world.finish(process)
+    run = site.world.finish(process, timeout_seconds=PATIENCE_SECONDS)
     assert (run.code, run.document["error"]["type"]) == (3, "ClusterUnreachable"), run.err
     assert "is gone" in run.document["error"]["message"]
     assert 0 < site.world.check_promises() < ROWS
@@ -246,7 +257,7 @@ def test_the_scheduler_killed_and_started_again(site: Site) -> None:
     site.cluster.start_scheduler()
     for _ in range(WORKERS):
         site.cluster.start_worker()
-    again = site.world.finish(site.start())
+    again = site.world.finish(site.start(), timeout_seconds=PATIENCE_SECONDS)
     assert again.code == 0, again.err
     site.world.check_finished()
     site.check_rolled_back()

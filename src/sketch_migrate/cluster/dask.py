@@ -157,6 +157,7 @@ class DaskCluster:
             dashboard_address="127.0.0.1:0",
             asynchronous=True,
             silence_logs=logging.ERROR,
+            preload=["sketch_migrate.cluster.dask_local"],
         )
         self._opened.push_async_callback(_in_time, made.close)
         await made
