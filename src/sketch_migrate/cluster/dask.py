@@ -340,6 +340,8 @@ def _name(address: str, name: object) -> str:
 
 
 def _told(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
