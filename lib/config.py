@@ -73,6 +73,12 @@ PRODUCTION_PREFIX = "avatar/"
 # A relative one is in the current folder. It should be on a disk that lasts.
 RUN_DIR = "runs"
 
+# Where the ledgers of all runs are kept instead, as a run over several machines (--cluster) needs it: a database of
+# PostgreSQL, such as "postgresql://ledger.example.com/sketch", not necessarily that of the application. Its tables are
+# made by the command "ledger init"; user and password come from SKETCH_LEDGER_USER and SKETCH_LEDGER_PASS, or from
+# libpq's own PGUSER, PGPASSWORD and ~/.pgpass.
+LEDGER_URL = ""
+
 # --- How hard and how patiently to try. The defaults suit most sites. -------------------------------------------------
 
 # Most requests to S3 at once, over all iterations together. Within this the tool finds out by itself how many are good.

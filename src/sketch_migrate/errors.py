@@ -22,6 +22,7 @@
     │   ├── S3Busy                   4  throttled or failing for longer than the retry time
     │   └── S3Malformed              3  what answered does not speak S3
     ├── ClusterError                4  the workers that should share the work cannot be used
+    │   ├── ClusterUnreachable      3  there is no scheduler, or it is gone
     │   └── WorkerLost              4  one ended, or is out of reach, while it had a range
     └── Interrupted                130  stopped by a signal before it could finish
 
@@ -167,6 +168,12 @@ class S3Malformed(S3Error):
 
 class ClusterError(MigrateError):
     """The workers that should share the work cannot be used."""
+
+
+class ClusterUnreachable(ClusterError):
+    """There is no scheduler at the address, or it does not answer any more."""
+
+    exit_code = 3
 
 
 class WorkerLost(ClusterError):

@@ -114,16 +114,21 @@ def check_repaired(database: Database, store: Store, before: Before) -> None:
         assert production[name] == before.legacy[LEGACY + name.removeprefix(PRODUCTION)], f"{name} is stale"
 
 
-def check_ledgers(database: Database, before: Before, runs: Path, *, undone: bool = False) -> None:
+def check_ledgers(
+    database: Database, before: Before, runs: Path, *, undone: bool = False, ledger_database: Database | None = None
+) -> None:
     """Check that some run's ledger names every row that was flipped, with its old and its new path.
 
-    With ``undone``, that it names every row that was set back: all had been flipped.
+    With ``undone``, that it names every row that was set back: all had been flipped. ``ledger_database`` is where
+    ledgers are that are no files.
     """
     recorded: set[tuple[int, str, str]] = set()
     for file in runs.glob("*/ledger*.sqlite"):
         with closing(sqlite3.connect(file)) as ledger:
             if ledger.execute("SELECT 1 FROM sqlite_master WHERE name = 'flip'").fetchone():
                 recorded.update(ledger.execute("SELECT key, old_path, new_path FROM flip"))
+    if ledger_database is not None:
+        recorded.update(ledger_database.execute("SELECT key, old_path, new_path FROM sketch_ledger.flip"))
     paths = database.paths()
     for key, legacy_path in before.legacy_paths.items():
         old_path, new_path = production_path(legacy_path) if undone else legacy_path, paths[key]
@@ -155,7 +160,8 @@ class Run:
 class World:
     """A database and a store of the test's own, what was in them, and the folder in which the tool runs.
 
-    ``environ`` is what the tool's process gets besides the settings.
+    ``environ`` is what the tool's process gets besides the settings, and ``ledger_database`` where that makes it keep
+    its ledgers.
     """
 
     database: Database
@@ -163,6 +169,7 @@ class World:
     before: Before
     cwd: Path
     environ: Mapping[str, str] = field(default_factory=dict)
+    ledger_database: Database | None = None
 
     @property
     def runs(self) -> Path:
@@ -211,12 +218,12 @@ class World:
 
     def check_promises(self) -> int:
         """Check what holds at any moment, the ledgers included; return how many rows have been flipped."""
-        check_ledgers(self.database, self.before, self.runs)
+        check_ledgers(self.database, self.before, self.runs, ledger_database=self.ledger_database)
         return check_promises(self.database, self.store, self.before)
 
     def check_finished(self) -> None:
         """Check that everything is migrated."""
-        check_ledgers(self.database, self.before, self.runs)
+        check_ledgers(self.database, self.before, self.runs, ledger_database=self.ledger_database)
         check_finished(self.database, self.store, self.before)
 
     def check_resumed(self) -> None:

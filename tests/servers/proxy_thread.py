@@ -17,11 +17,13 @@ Result = TypeVar("Result")
 
 
 class ProxyThread:
-    """A listening proxy on a loopback port, the record of what it did, and the thread it does it in.
+    """A listening proxy on a port of ``host``, the record of what it did, and the thread it does it in.
 
     ``hits`` counts each fault by its name at the moment it was done. A test proves with it that its fault happened.
     An error in the proxy itself is raised when the block ends.
     """
+
+    host = "127.0.0.1"
 
     def __init__(self) -> None:
         self.port = 0
@@ -77,7 +79,7 @@ class ProxyThread:
             self._changed.notify_all()
 
     async def _listen(self) -> None:
-        self._listener = await asyncio.start_server(self._welcome, "127.0.0.1", self.port, limit=2**20)
+        self._listener = await asyncio.start_server(self._welcome, self.host, self.port, limit=2**20)
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:

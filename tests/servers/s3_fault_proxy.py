@@ -78,7 +78,7 @@ class S3FaultProxy(ProxyThread):
     @property
     def endpoint_url(self) -> str:
         """The proxy's own address."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def on(
         self,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sketch_migrate.errors import RunDirectoryError
-from sketch_migrate.ledger import PastFlip, PastRun, SqliteLedger
+from sketch_migrate.ledger import PastFiles, PastFlip, SqliteLedger
 from sketch_migrate.ledger.file import LAST_ROWID, LedgerFile
 from sketch_migrate.ledger.record import SCHEMA
 from sketch_migrate.model import POSSIBLY_OVERWRITTEN
@@ -82,7 +82,7 @@ def _is_report(reason: str) -> bool:
     return reason.startswith(POSSIBLY_OVERWRITTEN)
 
 
-class SimulatedPastRun(PastRun):
+class SimulatedPastRun(PastFiles):
     """The same database, being read."""
 
     def __init__(self, directory: Path, database: sqlite3.Connection) -> None:
@@ -105,7 +105,7 @@ class SimulatedFile(LedgerFile):
         self._describe()
 
 
-def past_runs(world: World) -> Iterator[PastRun]:
+def past_runs(world: World) -> Iterator[PastFiles]:
     """Yield all runs until now."""
     for ledger in list(world.ledgers):
         yield ledger.past()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sketch_migrate.ledger import Flip, FolderPlace, PastRun, RunLedger
+from sketch_migrate.ledger import Flip, FolderPlace, PastFiles, RunLedger
 from sketch_migrate.model import KeyRange, Move, Outcome, Reference, Result, Tally
 from sketch_migrate.model import Location as Place
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sketch_migrate.ledger.attempts import WorkerFile
     from sketch_migrate.model import Key
 
 FIRST, SECOND = KeyRange(None, 10), KeyRange(10, None)
@@ -29,8 +31,12 @@ def whole(folder: Path) -> RunLedger:
     return RunLedger(folder / "ledger.sqlite", description={"command": "migrate"})
 
 
+def ledger_of(number: int, folder: Path) -> WorkerFile:
+    return FolderPlace(folder).open(f"worker-{number}", asyncio.Event())
+
+
 async def test_attempts_are_told_apart_and_one_without_an_end_has_no_tally(tmp_path: Path) -> None:
-    async with whole(tmp_path) as ledger, FolderPlace(tmp_path).open("worker-1") as worker:
+    async with whole(tmp_path) as ledger, ledger_of(1, tmp_path) as worker:
         assert await worker.begin_attempt(1, 1, FIRST) == 1
         await worker.record_flips([flip(1), flip(2)], unix_time=1.0)
         await worker.record_not_flipped([left(2, Outcome.SUPERSEDED)])
@@ -54,16 +60,19 @@ async def test_attempts_are_told_apart_and_one_without_an_end_has_no_tally(tmp_p
 async def test_a_worker_that_goes_on_in_its_file_counts_on(tmp_path: Path) -> None:
     async with whole(tmp_path):
         for number in (1, 2):
-            async with FolderPlace(tmp_path).open("worker-1") as worker:
+            async with ledger_of(1, tmp_path) as worker:
                 assert await worker.begin_attempt(1, 1, FIRST) == number
                 await worker.end_attempt(Tally(), is_clean=False)
 
 
 async def test_what_one_left_in_a_pass_every_other_skips_in_the_next(tmp_path: Path) -> None:
-    place = FolderPlace(tmp_path)
     missing, changed = left(1, Outcome.MISSING), left(2, Outcome.SUPERSEDED)
     known, other = missing.reference, changed.reference
-    async with whole(tmp_path) as ledger, place.open("worker-1") as one, place.open("worker-2") as two:
+    async with (
+        whole(tmp_path) as ledger,
+        ledger_of(1, tmp_path) as one,
+        ledger_of(2, tmp_path) as two,
+    ):
         await one.begin_attempt(1, 1, FIRST)
         await one.record_not_flipped([missing, changed])
         await one.end_attempt(Tally(missing=1, superseded=1), is_clean=True)
@@ -79,16 +88,19 @@ async def test_what_one_left_in_a_pass_every_other_skips_in_the_next(tmp_path: P
 
 
 async def test_a_run_is_read_from_all_its_files_the_newest_flip_first(tmp_path: Path) -> None:
-    place = FolderPlace(tmp_path)
     keys = [UUID(int=number) for number in range(6)]
-    async with whole(tmp_path) as ledger, place.open("worker-1") as one, place.open("worker-2") as two:
+    async with (
+        whole(tmp_path) as ledger,
+        ledger_of(1, tmp_path) as one,
+        ledger_of(2, tmp_path) as two,
+    ):
         for number, key in enumerate(keys):
             worker = (one, two)[number % 2]
             await worker.begin_attempt(1, number, FIRST)
             await worker.record_flips([flip(key)], unix_time=float(number))
             await worker.end_attempt(Tally(migrated=1), is_clean=True)
         await two.record_not_flipped([left(keys[5], Outcome.FAILED)])
-        with PastRun(tmp_path) as run:
+        with PastFiles(tmp_path) as run:
             assert run.description["command"] == "migrate"
             assert (run.flips, run.last_flip_at) == (6, 5.0)
             pages = [page async for page in run.newest_first(page_flips=2)]
@@ -102,14 +114,17 @@ async def test_a_run_is_read_from_all_its_files_the_newest_flip_first(tmp_path: 
 
 
 async def test_copies_without_a_condition_are_settled_whoever_made_them(tmp_path: Path) -> None:
-    place = FolderPlace(tmp_path)
     moves = [Move(flip(key).reference, f"avatar/{key}", Place("l", "x"), Place("p", "x")) for key in range(4)]
-    async with whole(tmp_path) as ledger, place.open("worker-1") as one, place.open("worker-2") as two:
+    async with (
+        whole(tmp_path) as ledger,
+        ledger_of(1, tmp_path) as one,
+        ledger_of(2, tmp_path) as two,
+    ):
         await one.open_copies(moves[:2])
         await two.open_copies(moves[1:])
-        with PastRun(tmp_path) as run:
+        with PastFiles(tmp_path) as run:
             assert [copy.key for copy in run.unsettled(None, 3)] == [0, 1, 2]
             assert [copy.key for copy in run.unsettled(2, 3)] == [3]
         await ledger.settle_copies([1, 2])
-        with PastRun(tmp_path) as run:
+        with PastFiles(tmp_path) as run:
             assert [copy.key for copy in run.unsettled(None, 9)] == [0, 3]

@@ -17,7 +17,7 @@ from uuid import UUID
 import pytest
 
 from sketch_migrate.errors import RunDirectoryError, UsageError
-from sketch_migrate.ledger import Flip, PastRun, SqliteLedger, find_ledgers
+from sketch_migrate.ledger import Flip, PastFiles, SqliteLedger, find_ledgers
 from sketch_migrate.model import Key, Outcome, Reference, Result
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _realistic(number: int) -> Flip:
     return Flip(Reference(10**8 + number, f"image/{rest}"), f"avatar/{rest}", 24_113, etag)
 
 
-async def _pages(run: PastRun, page_flips: int = 5_000) -> list[list[int | str]]:
+async def _pages(run: PastFiles, page_flips: int = 5_000) -> list[list[int | str]]:
     return [[flip.key for flip in page] async for page in run.newest_first(page_flips=page_flips)]
 
 
@@ -113,9 +113,9 @@ async def test_the_past_is_read_newest_first_in_pages(tmp_path: Path) -> None:
     async with SqliteLedger(tmp_path / "ledger.sqlite", description={"table": "avatars"}) as ledger:
         await ledger.record_flips([_flip(n) for n in range(5)], unix_time=7.5)
         await ledger.record_flips([_flip("last"), _flip(UUID(int=5))], unix_time=8.5)
-        with PastRun(tmp_path) as alive:
+        with PastFiles(tmp_path) as alive:
             assert await _pages(alive) == [[str(UUID(int=5)), "last", 4, 3, 2, 1, 0]], "also while it is written"
-    with PastRun(tmp_path) as run:
+    with PastFiles(tmp_path) as run:
         assert (run.description, run.flips, run.last_flip_at) == ({"table": "avatars"}, 7, 8.5)
         assert await _pages(run, page_flips=3) == [[str(UUID(int=5)), "last", 4], [3, 2, 1], [0]]
     assert find_ledgers(tmp_path) == [tmp_path]
@@ -125,15 +125,15 @@ async def test_the_past_is_read_newest_first_in_pages(tmp_path: Path) -> None:
 async def test_a_ledger_that_was_barely_begun_has_no_flips(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "ledger.sqlite").write_bytes(content)
     if content:
-        with pytest.raises(RunDirectoryError, match="is not a database"), PastRun(tmp_path):
+        with pytest.raises(RunDirectoryError, match="is not a database"), PastFiles(tmp_path):
             pass
         return
-    with PastRun(tmp_path) as run:
+    with PastFiles(tmp_path) as run:
         assert (run.flips, await _pages(run)) == (0, [])
 
 
 def test_a_folder_without_a_ledger_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds no ledger"), PastRun(tmp_path):
+    with pytest.raises(UsageError, match="holds no ledger"), PastFiles(tmp_path):
         pass
     with pytest.raises(UsageError, match="there is no folder"):
         find_ledgers(tmp_path / "absent")
@@ -165,7 +165,7 @@ async def test_a_full_disk_stops_before_the_flip_and_keeps_what_was_written(smal
         await fill()
     assert "Free space" in caught.value.hint
     assert kept > 0
-    with PastRun(small_disk) as run:
+    with PastFiles(small_disk) as run:
         read = [key for page in await _pages(run) for key in page]
     assert read == [10**8 + n for n in reversed(range(kept))]
 
@@ -180,7 +180,7 @@ def test_a_ledger_on_a_medium_that_cannot_be_written_is_read(small_disk: Path, *
     else:
         Path(f"{path}-shm").unlink()
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    with PastRun(small_disk) as run:
+    with PastFiles(small_disk) as run:
         assert asyncio.run(_pages(run)) == [[1]]
 
 

@@ -331,3 +331,32 @@ NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 def test_any_name_can_be_written_in_quotes(names: list[str]) -> None:
     quoted = ".".join('"' + name.replace('"', '""') + '"' for name in names)
     assert table_name(quoted) == tuple(names)
+
+
+LEDGER_URLS = [
+    ("postgresql://me:p%40ss@db.example.com:5433/sketch", "postgresql://me@db.example.com:5433/sketch"),
+    ("postgres://me:?#@db/sketch?sslmode=require", "postgres://me@db/sketch?sslmode=require"),
+    ("postgresql://one,two:5433/sketch?password=x&user=me", "postgresql://one,two:5433/sketch?user=me"),
+    ("postgresql:///sketch?host=/run/pg&p%61ssword=x", "postgresql:///sketch?host=/run/pg"),
+    ("postgresql://:x@/", "postgresql://@/"),
+]
+
+
+@pytest.mark.parametrize(("written", "kept"), LEDGER_URLS)
+def test_a_password_in_the_ledgers_url_is_taken_from_the_environment_alone(
+    tmp_path: Path, written: str, kept: str
+) -> None:
+    assert load(tmp_path, environ={"SKETCH_LEDGER_URL": written}).ledger_url == kept
+    assert load(tmp_path, environ={"SKETCH_LEDGER_URL": kept}).ledger_url == kept
+    in_file = refusal(tmp_path, f"LEDGER_URL = {written!r}")
+    as_flag = refusal(tmp_path, flags={"ledger_url": written})
+    for error in (in_file, as_flag):
+        assert "must hold no password" in str(error)
+        assert written not in f"{error} {error.hint}"
+
+
+@pytest.mark.parametrize("url", ["mysql://db/sketch", "db/sketch", "postgresql://me:p@ss@db/sketch"])
+def test_what_is_no_url_of_libpq_is_refused_and_not_repeated(tmp_path: Path, url: str) -> None:
+    error = refusal(tmp_path, environ={"SKETCH_LEDGER_URL": url})
+    assert "must be a URL as libpq has them" in str(error)
+    assert url not in f"{error} {error.hint}"

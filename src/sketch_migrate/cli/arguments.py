@@ -15,6 +15,7 @@ from sketch_migrate import __version__
 from sketch_migrate.cli.commands import COMMANDS
 from sketch_migrate.cli.flags import (
     SETTING,
+    add_cluster_flag,
     add_config_flag,
     add_dry_run_flag,
     add_output_flags,
@@ -64,6 +65,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Invo
     namespace = _read(parser, words)
     if namespace.overwrite and namespace.no_clobber != Options().no_clobber:
         parser.error(f"-w allows to replace what --no-clobber {namespace.no_clobber} protects: give one of them")
+    if namespace.cluster and namespace.processes != Options().processes:
+        parser.error("--processes is for this machine alone, --cluster has workers of its own: give one of them")
     return _invocation(MIGRATE, namespace)
 
 
@@ -117,8 +120,8 @@ def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
         prog=program,
         usage=f"{program} [-h] [-p PARALLELIZATION_LEVEL] [-b BATCH_SIZE]\n"
         f"{indent}[-l LIMIT] [-v] [-d] [-s] [-t] [-w] [-y]\n"
-        f"{indent}[--processes N] [--no-clobber HOW] [--config FILE]\n"
-        f"{indent}[--json] [--no-progress]\n"
+        f"{indent}[--processes N] [--cluster WHERE] [--no-clobber HOW]\n"
+        f"{indent}[--config FILE] [--json] [--no-progress]\n"
         f"{indent}[--version] [--SETTING VALUE ...]\n"
         f"       {program} COMMAND [-h] ...",
         description="Copy objects from the legacy to the production bucket, and rewrite the\n"
@@ -130,6 +133,7 @@ def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
     add = parser.add_argument
     add_pace_flags(parser)
     add_processes_flag(parser)
+    add_cluster_flag(parser)
     add_verbose_flag(parser)
     add_dry_run_flag(parser)
     add("-s", "--status-only", action="store_true", help="the status report, nothing else")

@@ -90,6 +90,15 @@ class GrantsArguments:
     principal: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerArguments:
+    """What ``ledger`` was asked to do. With ``only_print`` the SQL is shown, with grants for ``role``."""
+
+    action: str
+    only_print: bool
+    role: str
+
+
 CommandArguments: TypeAlias = (
     DemoArguments
     | ProbeArguments
@@ -99,6 +108,7 @@ CommandArguments: TypeAlias = (
     | VerifyArguments
     | RepairArguments
     | ManifestArguments
+    | LedgerArguments
 )
 """The arguments of any command word; their class tells which one is meant."""
 
@@ -175,6 +185,17 @@ def _declare_manifest(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> 
     add_output_flags(parser)
 
 
+def _declare_ledger(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
+    add = parser.add_argument
+    add("action", type=one_of("init", "list"), metavar="init|list",
+        help="init: make the tables that are not there; list: the runs that are on record")  # fmt: skip
+    add("--print", dest="only_print", action="store_true",
+        help="with init: print the SQL for an administrator, and connect to nothing")  # fmt: skip
+    add("--role", default="sketch_migrate", metavar="NAME",
+        help="with --print: the database role that shall write the ledger (default %(default)s)")  # fmt: skip
+    add("--json", dest="json_output", action="store_true", help="the result as one JSON document on stdout")
+
+
 def _declare_grants(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
     add = parser.add_argument
     words = "migrate", "status", "rollback", "probe", "plan", "verify", "repair"
@@ -212,6 +233,11 @@ COMMANDS: dict[str, Command] = {
     ),
     "manifest": Command(
         "write the legacy keys that verify proved safe to delete", _declare_manifest, ManifestArguments
+    ),
+    "ledger": Command(
+        "make the tables of the ledgers in the database of LEDGER_URL, or list the runs in it",
+        _declare_ledger,
+        LedgerArguments,
     ),
 }
 """Every command word, in the order of the help."""

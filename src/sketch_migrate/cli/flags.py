@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,11 @@ from sketch_migrate.settings import Options, setting_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+LOCAL = "local:"
+"""How a cluster begins that is to be made on this machine."""
+
+_CLUSTER = re.compile(rf"(tcp|tls)://[^/@\s]+:\d+|{LOCAL}[1-9]\d*")
 
 SETTING = "setting:"
 """In front of a setting's name, where it is the destination of a flag: no option can have such a name."""
@@ -61,6 +67,13 @@ def one_of(*words: str) -> Callable[[str], str]:
     return word
 
 
+def cluster(value: str) -> str:
+    """Take the address of a scheduler, or ``local:N``; empty is none."""
+    if value and not _CLUSTER.fullmatch(value):
+        raise argparse.ArgumentTypeError(f"{value!r} is neither tcp://HOST:PORT, tls://HOST:PORT nor {LOCAL}N")
+    return value
+
+
 def add_pace_flags(parser: argparse.ArgumentParser, *, verb: str = "migrate") -> None:
     """Declare -p, -b and -l. ``verb`` is what the command does with an entry."""
     add, usual = parser.add_argument, Options()
@@ -77,6 +90,14 @@ def add_processes_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--processes", type=at_least(1), metavar="N",
         help="processes on this machine that share the table, each with -p iterations (default: one, and others on"
         " idle cores once that one has filled its core for a while)")  # fmt: skip
+
+
+def add_cluster_flag(parser: argparse.ArgumentParser) -> None:
+    """Declare --cluster."""
+    parser.add_argument("--cluster", type=cluster, default=Options().cluster, metavar="WHERE",
+        help="the Dask cluster whose workers share the table: its scheduler, as tcp://HOST:PORT or tls://HOST:PORT,"
+        " or local:N for N workers on this machine. Over several machines LEDGER_URL must be set"
+        " (docs/scale.md)")  # fmt: skip
 
 
 def add_verbose_flag(parser: argparse.ArgumentParser) -> None:

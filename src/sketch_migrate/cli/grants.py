@@ -6,10 +6,13 @@ import json
 from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
+from sketch_migrate.ledger.server import ledger_database
+from sketch_migrate.ledger.tables import ledger_grants
 from sketch_migrate.report.grants import NEEDS, bucket_policies, identity_policy, sql_grants
 
 if TYPE_CHECKING:
     from sketch_migrate.cli.commands import GrantsArguments
+    from sketch_migrate.report.grants import Needs
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
 
@@ -24,10 +27,20 @@ def grants_command(arguments: GrantsArguments, settings: Settings, options: Opti
             policies = {"policy": identity_policy(settings, needs)}
         else:
             policies = {"bucket_policies": dict(bucket_policies(settings, needs, arguments.principal))}
-        document[command] = {"sql": sql, **policies}
+        ledger = _in_the_ledger(settings, needs, arguments.role)
+        document[command] = {"sql": sql, **({"ledger_sql": ledger} if ledger else {}), **policies}
         if not options.json_output:
-            lines = [f"-- {command}: {needs.purpose}", *sql, json.dumps(next(iter(policies.values())), indent=2), ""]
+            about_ledger = ["-- in the database of LEDGER_URL, once its tables are made:", *ledger] if ledger else []
+            policy = json.dumps(next(iter(policies.values())), indent=2)
+            lines = [f"-- {command}: {needs.purpose}", *sql, *about_ledger, policy, ""]
             terminal.result("\n".join(lines))
     if options.json_output:
         terminal.document({"version": __version__, "commands": document, "exit_code": 0})
     return 0
+
+
+def _in_the_ledger(settings: Settings, needs: Needs, role: str) -> list[str]:
+    """Return the statements for a ledger in a database: who changes rows writes it, who looks at them reads it."""
+    if not settings.ledger_url or not needs.reads:
+        return []
+    return list(ledger_grants(role, ledger_database(settings.ledger_url), writes=needs.updates))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sketch_migrate import __version__
 from sketch_migrate.cli.job import Job
 from sketch_migrate.cli.observer import BothSides
-from sketch_migrate.ledger import PastRun, find_ledgers
+from sketch_migrate.ledger import past_runs
 from sketch_migrate.migration.record import is_of
 from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
 from sketch_migrate.reconcile.gathering import gather_objects, gather_references
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import ExitStack
 
+    from sketch_migrate.ledger import PastRun
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
@@ -90,10 +91,13 @@ class InspectionJob(Job):
         return Looker(evidence, self.evidence_site(), site.database, site.table, site.store, self.count)
 
     def past_runs(self, opened: ExitStack) -> Iterator[PastRun]:
-        """Open the ledgers of this site's migrations below RUN_DIR, the oldest first; they close with ``opened``."""
-        for directory in find_ledgers(Path(self.settings.run_dir).expanduser()):
-            if directory != self.run.path or self._for_writing:
-                run = opened.enter_context(PastRun(directory))
+        """Open the ledgers of this site's migrations, as far as is known here, the oldest first.
+
+        They close with ``opened``.
+        """
+        for past in past_runs(Path(self.settings.run_dir).expanduser(), self.settings):
+            if past.directory != self.run.path or self._for_writing:
+                run = opened.enter_context(past)
                 if is_of(run, self.settings):
                     yield run
 

@@ -15,6 +15,7 @@ from sketch_migrate.cli.arguments import parse
 from sketch_migrate.cli.commands import (
     DemoArguments,
     GrantsArguments,
+    LedgerArguments,
     ManifestArguments,
     PlanArguments,
     ProbeArguments,
@@ -85,6 +86,10 @@ def _carry_out(invocation: Invocation, terminal: Terminal, log: ExitStack, confi
         from sketch_migrate.cli.grants import grants_command  # noqa: PLC0415
 
         return grants_command(invocation.arguments, settings, invocation.options, terminal)
+    if isinstance(invocation.arguments, LedgerArguments):
+        from sketch_migrate.cli.ledger import ledger_command  # noqa: PLC0415
+
+        return ledger_command(invocation.arguments, settings, invocation.options, terminal)
     run = create_run_directory(settings.run_dir, datetime.now(UTC), _user())
     log.enter_context(run.logging(terminal.show))
     return _on_the_site(invocation, settings, terminal, run)

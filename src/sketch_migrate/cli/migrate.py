@@ -10,11 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
+from sketch_migrate.cli.engines import check_ledger_for, engine_for
 from sketch_migrate.cli.job import Job, run_job
 from sketch_migrate.cli.observer import BothSides, Observer
 from sketch_migrate.cli.probe import settle_no_clobber
 from sketch_migrate.errors import MigrateError
-from sketch_migrate.ledger import FolderPlace, RunLedger
+from sketch_migrate.ledger import new_ledger, place_of
 from sketch_migrate.migration.growth import outgrown
 from sketch_migrate.migration.overwritten import settle
 from sketch_migrate.migration.placing import OnceSettled
@@ -33,6 +34,7 @@ from sketch_migrate.reconcile.status import read_status
 from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
 
 if TYPE_CHECKING:
+    from sketch_migrate.ledger import WholeLedger
     from sketch_migrate.migration.no_clobber import Strategy
     from sketch_migrate.migration.runner import Migration
     from sketch_migrate.model import Status
@@ -60,6 +62,7 @@ class MigrationJob(Job):
 
     async def prepare(self) -> None:
         """Open the site, try the right to write, and settle how nothing is replaced, by a probe of the store."""
+        check_ledger_for(self.options.cluster, self.settings)
         await super().prepare()
         if self.options.status_only:
             return
@@ -112,7 +115,7 @@ class MigrationJob(Job):
             return 0
         self.take_signals()
         began = time.monotonic()
-        async with RunLedger(self.run.ledger_path, description=self._description()) as ledger:
+        async with new_ledger(self.run.path, self.settings, self._description(), self.stop.event) as ledger:
             with self.terminal.progress(self.site.table.estimated_rows) as progress:
                 observer = Observer(self.site, self.options, self.terminal, progress)
                 finished = await self._run(ledger, observer)
@@ -125,10 +128,10 @@ class MigrationJob(Job):
             self._print_status(status, as_document=False)
         return self.conclude(document, result.exit_code)
 
-    async def _run(self, ledger: RunLedger, observer: Observer) -> Finished:
+    async def _run(self, ledger: WholeLedger, observer: Observer) -> Finished:
         """Migrate, while the table is counted for the bar."""
         placing = OnceSettled(self.site.store, lambda: self._settle_for(ledger))
-        shared = (self.options.processes or 1) > 1
+        shared = (self.options.processes or 1) > 1 or self.options.cluster != ""
         async with asyncio.TaskGroup() as group, self.site.copier(self.options, self.stop, placing) as copier:
             counting = group.create_task(self._count_rows(observer))
             migration = self.site.migration(self.options, copier, ledger, self.stop, observe=observer.observe)
@@ -142,7 +145,7 @@ class MigrationJob(Job):
                 finished = replace(finished, tally=finished.tally + overwritten)
         return finished
 
-    async def _alone(self, migration: Migration, ledger: RunLedger, observer: Observer) -> Finished:
+    async def _alone(self, migration: Migration, ledger: WholeLedger, observer: Observer) -> Finished:
         """Migrate with this process; if its core turns out to be too little, with others."""
         if self.options.processes is not None:
             async with self.watch(migration.copier, observer):
@@ -158,19 +161,18 @@ class MigrationJob(Job):
         return await self._share(processes, ledger, observer, before=finished)
 
     async def _share(
-        self, processes: int, ledger: RunLedger, observer: Observer, before: Finished | None = None
+        self, processes: int, ledger: WholeLedger, observer: Observer, before: Finished | None = None
     ) -> Finished:
         """Migrate with several processes; this one hands out ranges."""
         # several processes are the exception, and their machinery takes a while to import
         from sketch_migrate.cluster.coordinator import Coordinator  # noqa: PLC0415
-        from sketch_migrate.cluster.pool import ProcessPool  # noqa: PLC0415
         from sketch_migrate.cluster.task import Assignment  # noqa: PLC0415
 
         if self._strategy is not None:
             await ledger.describe(self._no_clobber())
         coordinator = Coordinator(
-            ProcessPool(processes),
-            Assignment(self.run.path.name, self.settings, self.options, FolderPlace(self.run.path.absolute())),
+            engine_for(self.options.cluster, processes),
+            Assignment(self.run.path.name, self.settings, self.options, place_of(self.run.path, self.settings)),
             site=self.site,
             ledger=ledger,
             stop=self.stop,
@@ -181,7 +183,7 @@ class MigrationJob(Job):
         )
         return await coordinator.migrate()
 
-    async def _settle_for(self, ledger: RunLedger) -> Strategy:
+    async def _settle_for(self, ledger: WholeLedger) -> Strategy:
         strategy = await self._settle()
         await ledger.describe(self._no_clobber())
         return strategy
@@ -200,7 +202,7 @@ class MigrationJob(Job):
         except MigrateError as error:
             self.terminal.message(f"The rows could not be counted, the bar shows an estimate: {error}", logging.DEBUG)
 
-    async def _summarise(self, ledger: RunLedger, finished: Finished, elapsed_seconds: float) -> Summary:
+    async def _summarise(self, ledger: WholeLedger, finished: Finished, elapsed_seconds: float) -> Summary:
         if finished.tally.needing_a_person:
             await ledger.write_problems(self.run.problems_path)
         return Summary(

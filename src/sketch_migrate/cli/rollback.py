@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sketch_migrate.cli.job import Job, run_job
 from sketch_migrate.cli.observer import Observer
 from sketch_migrate.errors import UsageError
-from sketch_migrate.ledger import PastRun, SqliteLedger, find_ledgers
+from sketch_migrate.ledger import find_ledgers, new_ledger, past_run
 from sketch_migrate.migration.preflight import check_listing, check_reading
 from sketch_migrate.migration.record import check_ledger, description, is_rollback, key_of
 from sketch_migrate.migration.rollback import (
@@ -23,6 +23,7 @@ from sketch_migrate.report.rollback import LISTED, listed, rollback_json, rollba
 
 if TYPE_CHECKING:
     from sketch_migrate.cli.commands import RollbackArguments
+    from sketch_migrate.ledger import PastRun, WholeLedger
     from sketch_migrate.migration.runner import Finished
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
@@ -46,7 +47,7 @@ def _past_runs(arguments: RollbackArguments, settings: Settings, opened: ExitSta
         directories = [arguments.run] if arguments.run is not None else []
     else:
         directories = find_ledgers(arguments.below)
-    runs = [opened.enter_context(PastRun(directory)) for directory in directories]
+    runs = [opened.enter_context(past_run(directory, settings)) for directory in directories]
     if arguments.below is not None:
         runs = [run for run in runs if run.flips and not is_rollback(run)]
     for run in runs:
@@ -105,7 +106,7 @@ class RollbackJob(Job):
         began = time.monotonic()
         about = description(self.settings, "rollback")
         about |= {f"undoes {number}": str(run.directory) for number, run in enumerate(self._runs, start=1)}
-        async with SqliteLedger(self.run.ledger_path, description=about) as ledger:
+        async with new_ledger(self.run.path, self.settings, about, self.stop.event) as ledger:
             with self.terminal.progress(sum(run.flips for run in self._runs)) as progress:
                 observer = Observer(self.site, self.options, self.terminal, progress)
                 finished = await self._roll_back(ledger, observer)
@@ -113,7 +114,7 @@ class RollbackJob(Job):
         self.terminal.result(rollback_summary(result))
         return self.conclude(rollback_json(result), result.exit_code)
 
-    async def _roll_back(self, ledger: SqliteLedger, observer: Observer) -> Finished:
+    async def _roll_back(self, ledger: WholeLedger, observer: Observer) -> Finished:
         finder = LegacyFinder(
             self.site.store,
             self._check_access,
@@ -129,7 +130,7 @@ class RollbackJob(Job):
     async def _check_access(self) -> None:
         await check_reading(self.site.store, await check_listing(self.site.store, self.settings))
 
-    async def _summarise(self, ledger: SqliteLedger, finished: Finished, elapsed_seconds: float) -> Summary:
+    async def _summarise(self, ledger: WholeLedger, finished: Finished, elapsed_seconds: float) -> Summary:
         result = Summary(
             tally=finished.tally,
             elapsed_seconds=elapsed_seconds,

@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Protocol
 from sketch_migrate.cluster.orders import ORDER_SECONDS, Lease, Orders, Sharing, StopLevel
 from sketch_migrate.cluster.ranges import cut, trim
 from sketch_migrate.cluster.tallying import count_pass
-from sketch_migrate.cluster.task import Joined, Left, LogLine, Progress, RangeDone, RangeTask, StrategyNeeded, Unfit
+from sketch_migrate.cluster.task import (
+    Joined,
+    Left,
+    LogLine,
+    Over,
+    Progress,
+    RangeDone,
+    RangeTask,
+    StrategyNeeded,
+    Unfit,
+)
 from sketch_migrate.errors import ClusterError, MigrateError, WorkerLost
 from sketch_migrate.migration.runner import Finished, Scan, is_anything_left
 from sketch_migrate.model import KeyRange, Tally
@@ -359,6 +369,9 @@ class Coordinator:
                 say(f"{worker} cannot be given work: {reason} {reason.hint}", logging.WARNING)
                 if not self._engine.members:
                     self._stop.by_error(reason)
+                self._changed.set()
+            case Over(reason):
+                self._stop.by_error(reason)
                 self._changed.set()
             case LogLine(worker, level, text):
                 say(f"{worker}: {text}", level)

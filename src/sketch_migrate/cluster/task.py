@@ -89,6 +89,13 @@ class Unfit:
 
 
 @dataclass(frozen=True, slots=True)
+class Over:
+    """The engine cannot run anything any more, and why."""
+
+    reason: MigrateError
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a running range is: rows passed, outcomes so far, and what limits it, in a word.
 
@@ -113,7 +120,7 @@ class LogLine:
     text: str
 
 
-Message: TypeAlias = Joined | Left | Unfit | Progress | LogLine
+Message: TypeAlias = Joined | Left | Unfit | Over | Progress | LogLine
 
 
 class StrategyNeeded(UsageError):

@@ -83,7 +83,8 @@ class Workplace:
             )
         site = open_site(assignment.settings, self._stop, for_writing=not assignment.options.dry_run)
         self._site = await self._opened.enter_async_context(site)
-        self._ledger = await self._opened.enter_async_context(assignment.ledgers.open(self._channel.worker))
+        ledger = assignment.ledgers.open(self._channel.worker, self._stop.event)
+        self._ledger = await self._opened.enter_async_context(ledger)
 
     async def _work(self, task: RangeTask) -> RangeDone:
         began = time.monotonic()

@@ -1,9 +1,21 @@
 """The record of a run's flips: written while it runs, read to undo it."""
 
 from sketch_migrate.ledger.attempts import FolderPlace, RunLedger
-from sketch_migrate.ledger.contract import Attempt, Flip, Ledger, LedgerPlace, WholeLedger, Word, WorkerLedger
-from sketch_migrate.ledger.file import PastFlip, UnsettledCopy
-from sketch_migrate.ledger.reading import PastRun, find_ledgers
+from sketch_migrate.ledger.contract import (
+    Attempt,
+    Flip,
+    Ledger,
+    LedgerPlace,
+    PastFlip,
+    PastRun,
+    UnsettledCopy,
+    WholeLedger,
+    Word,
+    WorkerLedger,
+)
+from sketch_migrate.ledger.past import past_run, past_runs
+from sketch_migrate.ledger.place import new_ledger, place_of
+from sketch_migrate.ledger.reading import PastFiles, find_ledgers
 from sketch_migrate.ledger.record import SqliteLedger
 
 __all__ = [
@@ -12,6 +24,7 @@ __all__ = [
     "FolderPlace",
     "Ledger",
     "LedgerPlace",
+    "PastFiles",
     "PastFlip",
     "PastRun",
     "RunLedger",
@@ -21,4 +34,8 @@ __all__ = [
     "Word",
     "WorkerLedger",
     "find_ledgers",
+    "new_ledger",
+    "past_run",
+    "past_runs",
+    "place_of",
 ]

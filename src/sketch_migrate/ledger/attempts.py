@@ -17,6 +17,7 @@ from sketch_migrate.ledger.record import AMONG, SqliteLedger, storable
 from sketch_migrate.model import Outcome, Reference, Tally
 
 if TYPE_CHECKING:
+    import asyncio
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
@@ -55,7 +56,7 @@ class FolderPlace:
 
     folder: Path
 
-    def open(self, worker: str) -> WorkerFile:
+    def open(self, worker: str, _stopping: asyncio.Event) -> WorkerFile:
         """Return the ledger of one worker process."""
         return WorkerFile(self.folder / f"ledger-{worker}.sqlite", self.folder / "ledger.sqlite", worker)
 

@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from sketch_migrate.model import Outcome, Reference, Result, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    import asyncio
+    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
+    from types import TracebackType
+    from typing import Self
 
     from sketch_migrate.model import Key, KeyRange, Move
+
+PAGE_FLIPS = 5_000
+"""Flips read at once: some megabytes, and a few milliseconds of a thread."""
 
 NEEDING_A_PERSON = tuple(outcome for outcome in Outcome if outcome.needs_a_person)
 
@@ -121,5 +127,75 @@ class WholeLedger(Ledger, Protocol):
 class LedgerPlace(Protocol):
     """Where the workers of a run write. It travels with every range, and holds no secret."""
 
-    def open(self, worker: str) -> AbstractAsyncContextManager[WorkerLedger]:
-        """Return the ledger of one worker process, which nobody else writes. To be entered once."""
+    def open(self, worker: str, stopping: asyncio.Event) -> AbstractAsyncContextManager[WorkerLedger]:
+        """Return the ledger of one worker process, which nobody else writes. To be entered once.
+
+        A ledger that is away is waited for, until ``stopping`` is set.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class PastFlip:
+    """One flip that a run set out to make. A uuid key is text here, as the ledger has no such type.
+
+    ``etag`` is that of the production object, or empty where the copy did not tell it.
+    """
+
+    key: int | str
+    old_path: str
+    new_path: str
+    etag: str
+    unix_time: float
+
+
+@dataclass(frozen=True, slots=True)
+class UnsettledCopy:
+    """A reference whose object a run copied without a condition, or was about to, and whose row it did not set."""
+
+    key: int | str
+    path: str
+    new_path: str
+
+
+class PastRun(Protocol):
+    """A run of the past, open for reading. A context manager; nothing is written.
+
+    ``path`` is what to call its ledger. Every method raises ``RunDirectoryError`` or ``DatabaseError``, and opening one
+    that is not there ``UsageError``.
+    """
+
+    directory: Path
+
+    @property
+    def path(self) -> Path | str:
+        """Where its ledger is, for messages."""
+
+    @property
+    def description(self) -> Mapping[str, str]:
+        """What the run noted of itself."""
+
+    @property
+    def flips(self) -> int:
+        """How many flips it set out to make."""
+
+    @property
+    def last_flip_at(self) -> float:
+        """The Unix time of the last, or 0."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
+        """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""
+
+    def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
+        """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
+
+    def flips_of(self, keys: Iterable[int | str]) -> list[tuple[PastFlip, bool]]:
+        """Return the flips of these keys, and of each whether nothing speaks against that it came about."""
+
+    def reported_overwritten(self, keys: Iterable[int | str]) -> set[int | str]:
+        """Return those of the keys whose object this run has reported as possibly overwritten."""

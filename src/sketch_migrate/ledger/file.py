@@ -7,11 +7,11 @@ import shutil
 import sqlite3
 import tempfile
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from sketch_migrate.errors import RunDirectoryError
+from sketch_migrate.ledger.contract import PastFlip, UnsettledCopy
 from sketch_migrate.ledger.record import AMONG
 from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Outcome
 
@@ -39,29 +39,6 @@ SELECT key, old_path, new_path, etag, unix_time,
     NOT EXISTS (SELECT 1 FROM unsettled AS u WHERE u.key = f.key) AND NOT {_DENIED}
 FROM flip AS f WHERE {AMONG} ORDER BY rowid
 """  # noqa: S608 - our own words
-
-
-@dataclass(frozen=True, slots=True)
-class PastFlip:
-    """One flip that a run set out to make. A uuid key is text here, as the ledger has no such type.
-
-    ``etag`` is that of the production object, or empty where the copy did not tell it.
-    """
-
-    key: int | str
-    old_path: str
-    new_path: str
-    etag: str
-    unix_time: float
-
-
-@dataclass(frozen=True, slots=True)
-class UnsettledCopy:
-    """A reference whose object a run copied without a condition, or was about to, and whose row it did not set."""
-
-    key: int | str
-    path: str
-    new_path: str
 
 
 class LedgerFile:

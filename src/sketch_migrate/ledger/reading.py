@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from sketch_migrate.errors import UsageError
 from sketch_migrate.ledger.attempts import WORKER_FILES
-from sketch_migrate.ledger.file import LAST_ROWID, LedgerFile, PastFlip, UnsettledCopy
+from sketch_migrate.ledger.contract import PAGE_FLIPS
+from sketch_migrate.ledger.file import LedgerFile
+from sketch_migrate.ledger.merging import newest_first
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
     from types import TracebackType
 
+    from sketch_migrate.ledger.contract import PastFlip, UnsettledCopy
+
 LEDGER_NAME = "ledger.sqlite"
-PAGE_FLIPS = 5_000
-"""Flips read at once: some megabytes, and a few milliseconds of a thread."""
+POINTER_NAME = "ledger.json"
+"""Stands for the ledger where that is in a database."""
 
 
 def find_ledgers(folder: Path) -> list[Path]:
@@ -27,10 +29,10 @@ def find_ledgers(folder: Path) -> list[Path]:
         raise UsageError(
             f"there is no folder {folder}", hint="Give the directory of a run, or with --all their parent."
         )
-    return sorted(found.parent for found in folder.rglob(LEDGER_NAME))
+    return sorted({found.parent for name in (LEDGER_NAME, POINTER_NAME) for found in folder.rglob(name)})
 
 
-class PastRun:
+class PastFiles:
     """The ledgers in a run's directory, open for reading as one. A context manager; nothing is written beside them.
 
     ``description`` is what the run noted of itself, ``flips`` how many it set out to make, ``last_flip_at`` the Unix
@@ -75,16 +77,7 @@ class PastRun:
 
     async def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
         """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""
-        readers = [_Reader(file, page_flips) for file in self._files if file.flips]
-        page: list[PastFlip] = []
-        while readers := [reader for reader in readers if await reader.has_more()]:
-            newest = max(readers, key=lambda reader: reader.newest_at)
-            others = max((reader.newest_at for reader in readers if reader is not newest), default=0.0)
-            page += newest.take(not_before=others, count=page_flips - len(page))
-            if len(page) == page_flips:
-                yield page
-                page = []
-        if page:
+        async for page in newest_first(self._files, page_flips):
             yield page
 
     def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
@@ -101,33 +94,3 @@ class PastRun:
         """Return those of the keys whose object this run has reported as possibly overwritten."""
         among = list(keys)
         return {key for file in self._files for key in file.reported_overwritten(among)}
-
-
-class _Reader:
-    """Reads one file, page by page, the newest flip first."""
-
-    def __init__(self, file: LedgerFile, page_flips: int) -> None:
-        self._file, self._page_flips = file, page_flips
-        self._before = LAST_ROWID
-        self._read: deque[PastFlip] = deque()
-
-    async def has_more(self) -> bool:
-        """Whether there is another flip; then ``newest_at`` tells its time."""
-        if not self._read:
-            rows = await asyncio.to_thread(self._file.page, self._before, self._page_flips)
-            if rows:
-                self._before = rows[-1][0]
-                self._read.extend(flip for _, flip in rows)
-        return bool(self._read)
-
-    @property
-    def newest_at(self) -> float:
-        """The Unix time of the next flip."""
-        return self._read[0].unix_time
-
-    def take(self, *, not_before: float, count: int) -> list[PastFlip]:
-        """Take flips that were read already, as long as they are of this time or newer; at least one."""
-        taken = [self._read.popleft()]
-        while self._read and len(taken) < count and self._read[0].unix_time >= not_before:
-            taken.append(self._read.popleft())
-        return taken

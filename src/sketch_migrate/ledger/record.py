@@ -64,7 +64,7 @@ AMONG = "key IN (SELECT value FROM json_each(?))"
 _ONE_OF = "outcome IN (SELECT value FROM json_each(?))"
 _FOR_A_PERSON = f"({_ONE_OF} OR reason LIKE '{POSSIBLY_OVERWRITTEN}%')"
 
-_REASONS = {
+REASONS = {
     Outcome.ALREADY: "the row held the new path already",
     Outcome.SUPERSEDED: "the application changed or deleted the row meanwhile",
 }
@@ -125,7 +125,7 @@ class SqliteLedger:
     async def record_not_flipped(self, results: Sequence[Result]) -> None:
         """Write references that this run did not flip, with outcome and reason."""
         rows = [
-            (storable(key), path, outcome.value, reason or _REASONS.get(outcome, ""), self.attempt)
+            (storable(key), path, outcome.value, reason or REASONS.get(outcome, ""), self.attempt)
             for (key, path), outcome, reason, *_ in results
         ]
         self._words = True

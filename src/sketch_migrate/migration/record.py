@@ -8,11 +8,12 @@ from uuid import UUID
 
 from sketch_migrate import __version__
 from sketch_migrate.errors import UsageError
-from sketch_migrate.ledger import PastRun, find_ledgers
+from sketch_migrate.ledger import past_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sketch_migrate.ledger import PastRun
     from sketch_migrate.model import Key
     from sketch_migrate.postgres.references import Table
     from sketch_migrate.settings import Settings
@@ -68,9 +69,12 @@ def is_rollback(run: PastRun) -> bool:
 
 
 def runs_of(settings: Settings) -> Iterator[PastRun]:
-    """Yield the runs below RUN_DIR that were about this very table and these buckets, each open until the next."""
-    for directory in find_ledgers(Path(settings.run_dir).expanduser()):
-        with PastRun(directory) as run:
+    """Yield the runs that were about this very table and these buckets, each open until the next.
+
+    These are the runs below RUN_DIR, and those in the database of LEDGER_URL.
+    """
+    for past in past_runs(Path(settings.run_dir).expanduser(), settings):
+        with past as run:
             if is_of(run, settings):
                 yield run
 

@@ -42,12 +42,18 @@ GRACE_SECONDS = 5.0
 """The server's own time limits come first; past them plus this, the connection is taken for dead."""
 
 
-def parameters(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Return libpq's parameters: only what is set, so that its own variables and files hold for the rest.
+KEPT_ALIVE: dict[str, Any] = {
+    "application_name": "sketch-migrate",
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 50_000,
+}
+"""Notices within about a minute that the other machine is gone (PostgreSQL manual, section "Parameter Key Words")."""
 
-    The keepalives notice within about a minute that the other machine is gone (PostgreSQL manual, section "Parameter
-    Key Words").
-    """
+
+def parameters(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Return libpq's parameters: only what is set, so that its own variables and files hold for the rest."""
     chosen: dict[str, str | int | None] = {
         "host": settings.db_host,
         "port": settings.db_port,
@@ -57,51 +63,63 @@ def parameters(settings: Settings, environ: Mapping[str, str] = os.environ) -> d
         "password": environ.get("SKETCH_DB_PASS"),
         "connect_timeout": None if environ.get("PGCONNECT_TIMEOUT") else CONNECT_TIMEOUT_SECONDS,
     }
-    return {name: value for name, value in chosen.items() if value} | {
-        "application_name": "sketch-migrate",
-        "keepalives_idle": 20,
-        "keepalives_interval": 10,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 50_000,
-    }
+    return {name: value for name, value in chosen.items() if value} | KEPT_ALIVE
+
+
+def place_named(reached_by: Mapping[str, Any]) -> str:
+    """Return host, port and database of libpq's parameters, as far as they are set, for messages."""
+    host = reached_by.get("host") or os.environ.get("PGHOST") or "local socket"
+    port = reached_by.get("port") or os.environ.get("PGPORT") or 5432
+    name = reached_by.get("dbname") or os.environ.get("PGDATABASE") or "default database"
+    return f"{host}:{port}/{name}"
 
 
 class Outage:
-    """Says once that the database is away, and once that it is back, however many sessions notice."""
+    """Says once that the database (``name``, in messages) is away, and once that it is back.
 
-    def __init__(self) -> None:
+    However many sessions notice.
+    """
+
+    def __init__(self, name: str = "database") -> None:
         self.since: float | None = None
+        self._name = name
 
     def begin(self, reason: str, now: float, patience_seconds: float) -> None:
         """Note that a session lost the database."""
         if self.since is None:
             self.since = now
-            log.warning("The database is away (%s); waiting up to %.0f s for it.", reason, patience_seconds)
+            log.warning("The %s is away (%s); waiting up to %.0f s for it.", self._name, reason, patience_seconds)
 
     def end(self, now: float) -> None:
         """Note that a session reached the database."""
         if self.since is not None:
-            log.warning("The database is back after %.0f s.", now - self.since)
+            log.warning("The %s is back after %.0f s.", self._name, now - self.since)
             self.since = None
 
 
 class Database:
-    """How to reach the database, and what its sessions share. ``stopping`` ends every wait for it."""
+    """How to reach the database, and what its sessions share. ``stopping`` ends every wait for it.
 
-    def __init__(self, settings: Settings, *, stopping: asyncio.Event) -> None:
+    ``reached_by`` are libpq's parameters, and ``name`` what messages call it, where it is not that of the references.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        stopping: asyncio.Event,
+        reached_by: Mapping[str, Any] | None = None,
+        name: str = "database",
+    ) -> None:
         self.settings = settings
-        self.outage = Outage()
+        self.outage = Outage(name)
         self.stopping = stopping
-        self._parameters = parameters(settings)
+        self._parameters = parameters(settings) if reached_by is None else dict(reached_by)
 
     @property
     def where(self) -> str:
         """Host, port and database as far as they are set, for messages."""
-        known = psycopg.conninfo.conninfo_to_dict(**self._parameters)
-        host = known.get("host") or os.environ.get("PGHOST") or "local socket"
-        port = known.get("port") or os.environ.get("PGPORT") or 5432
-        name = known.get("dbname") or os.environ.get("PGDATABASE") or "default database"
-        return f"{host}:{port}/{name}"
+        return place_named(self._parameters)
 
     async def connect(self) -> Connection:
         """Open a connection. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``."""

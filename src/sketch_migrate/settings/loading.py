@@ -14,6 +14,7 @@ from pydantic_settings import EnvSettingsSource, InitSettingsSource
 from sketch_migrate.errors import SettingsError
 from sketch_migrate.settings.files import read_settings_file
 from sketch_migrate.settings.schema import ENVIRONMENT_PREFIX, Contradiction, SettingField, Settings, setting_fields
+from sketch_migrate.settings.values import LEDGER_URL, without_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
     from pydantic_settings import PydanticBaseSettingsSource
 
-_DATABASE_SECRETS = ("DB_PASS", "DB_USER")
-"""Read by the layer that connects, from the environment only."""
+_DATABASE_SECRETS = ("DB_PASS", "DB_USER", "LEDGER_PASS", "LEDGER_USER")
+"""Read by the layer that connects, from the environment only. So is the password in ``SKETCH_LEDGER_URL``."""
 
 _SECRETS = {*_DATABASE_SECRETS, "DB_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
 _FIELDS = {declared.name: declared for declared in setting_fields()}
@@ -107,7 +108,10 @@ def _environment(environ: Mapping[str, str]) -> _Layer:
         origins[known[variable]] = origin
     source = EnvSettingsSource(Settings)
     # The caller's environment instead of the process's own; the source looks names up in lower case.
-    source.env_vars = {variable.lower(): environ[variable] for variable in known if variable in environ}
+    values = {variable: environ[variable] for variable in known if variable in environ}
+    if LEDGER_URL in values:
+        values[LEDGER_URL] = without_password(values[LEDGER_URL])
+    source.env_vars = {variable.lower(): value for variable, value in values.items()}
     return source, origins
 
 

@@ -74,6 +74,12 @@ class Settings(BaseSettings):
     run_dir: values.Filled = Field(
         default="runs", description="folder in which every run makes its own, with log and ledger"
     )
+    ledger_url: values.LedgerUrl = Field(
+        default="",
+        description="PostgreSQL database for the ledgers of all runs, for a run over several machines; empty: a file"
+        " in the run's folder",
+        examples=["postgresql://ledger.example.com/sketch"],
+    )
 
     max_concurrency: values.Connections = Field(
         default=1024, description="most S3 requests at once; how many are good, the tool finds out"
@@ -165,6 +171,7 @@ class Options:
     show_progress: bool = True
     no_clobber: str = NO_CLOBBER[0]
     processes: int | None = None
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True)

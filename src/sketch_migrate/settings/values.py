@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +27,16 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 
 _MULTIPLIED = re.compile(r"(\d+(?:\.\d+)?)([KMG])", re.IGNORECASE)
 _MULTIPLES = {"K": 10**3, "M": 10**6, "G": 10**9}
+
+_LIBPQ_URL = re.compile(
+    r"(?P<scheme>postgres(?:ql)?://)(?:(?P<user>[^/@:]*)(?::[^/@]*)?@)?(?P<place>[^@?]*)(?:\?(?P<more>[^@]*))?"
+)
+"""Manual of PostgreSQL, section "Connection URIs". What a password has of ``/`` and ``@`` is percent-encoded there."""
+
+_SECRETS = {"password", "sslpassword"}
+
+LEDGER_URL = "SKETCH_LEDGER_URL"
+"""The variable that may have a password in it."""
 
 _TABLE_PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
@@ -112,6 +122,24 @@ def _endpoint(text: str) -> str:
     return text.rstrip("/")
 
 
+def without_password(url: str) -> str:
+    """Return a libpq URL without the passwords in it; what is no such URL comes back as it is."""
+    parts = _LIBPQ_URL.fullmatch(url)
+    if parts is None:
+        return url
+    more = [each for each in (parts["more"] or "").split("&") if unquote(each.partition("=")[0]) not in _SECRETS]
+    user = "" if parts["user"] is None else parts["user"] + "@"
+    return parts["scheme"] + user + parts["place"] + ("?" + "&".join(more) if any(more) else "")
+
+
+def _ledger_url(url: str) -> str:
+    if url and not _LIBPQ_URL.fullmatch(url):
+        raise ValueError("it must be a URL as libpq has them, beginning with postgresql://")
+    if len(without_password(url)) < len(url.rstrip("?&")):
+        raise ValueError(f"it must hold no password, unless it is in the environment: export it as {LEDGER_URL}")
+    return url
+
+
 def _identifier(name: str) -> str:
     size_bytes = len(name.encode())
     if size_bytes > MAX_IDENTIFIER_BYTES:
@@ -184,6 +212,7 @@ SslMode: TypeAlias = Annotated[
 Table: TypeAlias = Annotated[Filled, AfterValidator(_table)]
 Column: TypeAlias = Annotated[Filled, AfterValidator(_identifier)]
 
+LedgerUrl: TypeAlias = Annotated[Text, AfterValidator(_ledger_url)]
 Endpoint: TypeAlias = Annotated[Text, AfterValidator(_endpoint)]
 AddressingStyle: TypeAlias = Annotated[Literal["auto", "path", "virtual"], _must_be("one of: auto, path, virtual")]
 Bucket: TypeAlias = Annotated[Filled, AfterValidator(_bucket)]

@@ -1,0 +1,212 @@
+"""Runs of the past, wherever their ledgers are: in the directory of each, or in the database that LEDGER_URL names."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, LiteralString, Self
+
+import psycopg
+
+from sketch_migrate.errors import DatabaseError, DatabaseRefused, RunDirectoryError, UsageError
+from sketch_migrate.ledger.contract import PAGE_FLIPS, PastFlip, UnsettledCopy
+from sketch_migrate.ledger.merging import newest_first
+from sketch_migrate.ledger.reading import POINTER_NAME, PastFiles, find_ledgers
+from sketch_migrate.ledger.server import ledger_parameters, of_the_ledger, refusal
+from sketch_migrate.model import POSSIBLY_OVERWRITTEN
+from sketch_migrate.postgres.connection import place_named
+from sketch_migrate.postgres.faults import connect_failure, translate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from sketch_migrate.ledger.contract import PastRun
+    from sketch_migrate.settings import Settings
+
+_RUNS: LiteralString = "SELECT id, began_at, about FROM sketch_ledger.run ORDER BY number"
+_RUN: LiteralString = "SELECT number, about FROM sketch_ledger.run WHERE id = %s"
+_LAST_FLIPS: LiteralString = """
+SELECT a.number, f.number, f.unix_time FROM sketch_ledger.attempt AS a, LATERAL (
+    SELECT number, unix_time FROM sketch_ledger.flip WHERE attempt = a.number ORDER BY number DESC LIMIT 1
+) AS f WHERE a.run = %s
+"""
+_DENIED: LiteralString = """
+EXISTS (
+    SELECT FROM sketch_ledger.not_flipped AS n WHERE n.attempt = f.attempt AND n.key = f.key AND n.path = f.old_path
+    AND n.outcome <> 'migrated'
+)
+"""
+_PAGE: LiteralString = (
+    """
+SELECT number, key, old_path, new_path, etag, unix_time FROM sketch_ledger.flip AS f
+WHERE attempt = %s AND number < %s AND NOT """
+    + _DENIED
+    + "ORDER BY number DESC LIMIT %s"
+)
+_UNSETTLED: LiteralString = """
+SELECT DISTINCT ON (key) key, path, new_path FROM sketch_ledger.unsettled
+WHERE run = %s AND (%s::jsonb IS NULL OR key > %s::jsonb) ORDER BY key LIMIT %s
+"""
+_FLIPS_OF: LiteralString = (
+    """
+SELECT f.key, f.old_path, f.new_path, f.etag, f.unix_time, NOT EXISTS (
+    SELECT FROM sketch_ledger.unsettled AS u WHERE u.run = a.run AND u.worker = a.worker AND u.key = f.key
+) AND NOT """
+    + _DENIED
+    + """
+FROM sketch_ledger.flip AS f JOIN sketch_ledger.attempt AS a ON a.number = f.attempt
+WHERE a.run = %s AND f.key = ANY(%s::text[]::jsonb[]) ORDER BY f.unix_time
+"""
+)
+_REPORTED: LiteralString = """
+SELECT n.key FROM sketch_ledger.not_flipped AS n JOIN sketch_ledger.attempt AS a ON a.number = n.attempt
+WHERE a.run = %s AND n.key = ANY(%s::text[]::jsonb[]) AND starts_with(n.reason, %s)
+"""
+
+
+def past_run(directory: Path, settings: Settings) -> PastRun:
+    """Return the run with this directory, to be entered.
+
+    Where the directory is gone, as that of a container may be, LEDGER_URL and its name still find it. Raises
+    ``RunDirectoryError``.
+    """
+    pointer = directory / POINTER_NAME
+    if pointer.is_file():
+        try:
+            told: dict[str, str] = json.loads(pointer.read_text())
+            return PastDatabase(told["url"], told["run"], directory)
+        except (OSError, ValueError, KeyError) as error:
+            hint = "Give LEDGER_URL and the name of the run alone: then the pointer is not needed."
+            raise RunDirectoryError(f"{pointer} cannot be read: {error}", hint=hint) from error
+    if settings.ledger_url and not directory.exists():
+        return PastDatabase(settings.ledger_url, directory.name, directory)
+    return PastFiles(directory)
+
+
+def past_runs(folder: Path, settings: Settings) -> list[PastRun]:
+    """Return all runs below a folder, and those in the database of LEDGER_URL, the oldest first; to be entered.
+
+    Raises ``UsageError`` where there is no such folder, and ``DatabaseError``.
+    """
+    runs = [past_run(directory, settings) for directory in find_ledgers(folder)]
+    if settings.ledger_url:
+        known = {run.directory.name for run in runs}
+        others = [run_id for run_id, *_ in list_runs(settings.ledger_url) if run_id not in known]
+        runs += [PastDatabase(settings.ledger_url, run_id, folder / run_id) for run_id in others]
+    return sorted(runs, key=lambda run: run.directory.name)
+
+
+def list_runs(url: str) -> list[tuple[str, float, dict[str, str]]]:
+    """Return the runs in a database: their ids, the Unix times at which they began, and what they were about."""
+    with _Reading(url) as reading:
+        return [(run_id, began_at, about) for run_id, began_at, about in reading.rows(_RUNS, ())]
+
+
+class _Reading:
+    """A connection for reading. Every method raises ``DatabaseError``."""
+
+    def __init__(self, url: str) -> None:
+        self._parameters = ledger_parameters(url)
+        self.where = place_named(self._parameters)
+        self._connection: psycopg.Connection[tuple[Any, ...]]
+
+    def __enter__(self) -> Self:
+        try:
+            self._connection = psycopg.connect(autocommit=True, prepare_threshold=None, **self._parameters)
+        except psycopg.Error as error:
+            raise of_the_ledger(connect_failure(error, self.where)) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def rows(self, statement: LiteralString, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        """Return what a query finds."""
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except psycopg.Error as error:
+            raise _refused(translate(error, "reading the ledger"), self.where) from error
+
+
+def _refused(error: DatabaseError, where: str) -> DatabaseError:
+    return refusal(error, where) if isinstance(error, DatabaseRefused) else error
+
+
+class PastDatabase:
+    """A run whose ledger is in a database; see ``contract.PastRun``."""
+
+    def __init__(self, url: str, run_id: str, directory: Path) -> None:
+        self.directory = directory
+        self.description: dict[str, str] = {}
+        self.flips = 0
+        self._run_id = run_id
+        self._reading = _Reading(url)
+        self._attempts: list[_AttemptReader] = []
+        self._opened = ExitStack()
+        self._run = 0
+
+    @property
+    def path(self) -> str:
+        """Where its ledger is, for messages."""
+        return f"run {self._run_id} in the ledger at {self._reading.where}"
+
+    @property
+    def last_flip_at(self) -> float:
+        """The Unix time of the last, or 0."""
+        return max((attempt.last_flip_at for attempt in self._attempts), default=0.0)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opened:
+            opened.enter_context(self._reading)
+            found = self._reading.rows(_RUN, [self._run_id])
+            if not found:
+                hint = "Look at LEDGER_URL, and at the names: sketch-migrate ledger list"
+                raise UsageError(f"there is no {self.path}", hint=hint)
+            ((self._run, self.description),) = found
+            last_flips = self._reading.rows(_LAST_FLIPS, [self._run])
+            self.flips = sum(number for _, number, _ in last_flips)
+            self._attempts = [_AttemptReader(self._reading, attempt, at) for attempt, _, at in last_flips]
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    async def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
+        """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""
+        async for page in newest_first(self._attempts, page_flips):
+            yield page
+
+    def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
+        """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
+        begin = None if after is None else json.dumps(after)
+        return [UnsettledCopy(*row) for row in self._reading.rows(_UNSETTLED, [self._run, begin, begin, count])]
+
+    def flips_of(self, keys: Iterable[int | str]) -> list[tuple[PastFlip, bool]]:
+        """Return the flips of these keys, and of each whether nothing speaks against that it came about."""
+        rows = self._reading.rows(_FLIPS_OF, [self._run, [json.dumps(key) for key in keys]])
+        return [(PastFlip(*row[:-1]), row[-1]) for row in rows]
+
+    def reported_overwritten(self, keys: Iterable[int | str]) -> set[int | str]:
+        """Return those of the keys whose object this run has reported as possibly overwritten."""
+        among = [json.dumps(key) for key in keys]
+        return {key for (key,) in self._reading.rows(_REPORTED, [self._run, among, POSSIBLY_OVERWRITTEN])}
+
+
+class _AttemptReader:
+    """The flips of one attempt; see ``merging.FlipSource``."""
+
+    def __init__(self, reading: _Reading, attempt: int, last_flip_at: float) -> None:
+        self._reading, self._attempt = reading, attempt
+        self.last_flip_at = last_flip_at
+
+    def page(self, before: int, count: int) -> list[tuple[int, PastFlip]]:
+        """Return flips with numbers below ``before``, the newest first."""
+        rows = self._reading.rows(_PAGE, [self._attempt, before, count])
+        return [(row[0], PastFlip(*row[1:])) for row in rows]

@@ -1,0 +1,83 @@
+"""The tables of a ledger in PostgreSQL, and the rights that its users need. Text alone.
+
+One set of tables holds the runs of any number of sites. All is in a schema of its own.
+
+``run``          what each run was about, by the name of its directory. No secret.
+``attempt``      each attempt of a worker at a key range, with its tally once it has ended. A run's own word on its
+                 references is an attempt too: that with no worker.
+``flip``         everything that undoes a flip; it may list a flip that the database then refused.
+``not_flipped``  every other reference, with the latest word on each key; and a flipped one whose object's copy has
+                 replaced another.
+``unsettled``    references whose object is or was copied without a condition, from before the copy to just before our
+                 flip's COMMIT, by the worker who did it.
+
+A key is JSON, so that a number stays a number and is in order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psycopg.sql import Identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCHEMA_NAME = "sketch_ledger"
+EDITION = 1
+"""Of the tables: another version of the tool may want others."""
+
+# A flip's reference to its attempt is not declared: checking it would cost more than the row.
+TABLES: tuple[str, ...] = (
+    "CREATE SCHEMA IF NOT EXISTS sketch_ledger",
+    "CREATE TABLE IF NOT EXISTS sketch_ledger.edition (number integer PRIMARY KEY)",
+    "INSERT INTO sketch_ledger.edition SELECT 1 WHERE NOT EXISTS (SELECT FROM sketch_ledger.edition)",
+    """CREATE TABLE IF NOT EXISTS sketch_ledger.run (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text NOT NULL UNIQUE, began_at double precision NOT NULL,
+    about jsonb NOT NULL
+)""",
+    """CREATE TABLE IF NOT EXISTS sketch_ledger.attempt (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, run bigint NOT NULL REFERENCES sketch_ledger.run,
+    worker text NOT NULL, pass integer NOT NULL, range integer NOT NULL, after jsonb, until jsonb,
+    began_at double precision NOT NULL, ended_at double precision, tally jsonb, is_clean boolean NOT NULL DEFAULT false
+)""",
+    "CREATE INDEX IF NOT EXISTS attempt_of_run ON sketch_ledger.attempt (run, pass)",
+    """CREATE TABLE IF NOT EXISTS sketch_ledger.flip (
+    attempt bigint, number bigint, key jsonb NOT NULL, old_path text NOT NULL, new_path text NOT NULL,
+    size_bytes bigint, etag text NOT NULL, unix_time double precision NOT NULL, copied boolean NOT NULL,
+    PRIMARY KEY (attempt, number)
+)""",
+    """CREATE TABLE IF NOT EXISTS sketch_ledger.not_flipped (
+    attempt bigint, key jsonb, path text NOT NULL, outcome text NOT NULL, reason text NOT NULL,
+    PRIMARY KEY (attempt, key)
+)""",
+    """CREATE TABLE IF NOT EXISTS sketch_ledger.unsettled (
+    run bigint, worker text, key jsonb, path text NOT NULL, new_path text NOT NULL,
+    PRIMARY KEY (run, key, worker)
+)""",
+)
+"""What makes the tables, or leaves those that are there; each statement without its semicolon."""
+
+
+_RIGHTS = {
+    "run": "INSERT, UPDATE",
+    "attempt": "INSERT, UPDATE",
+    "flip": "INSERT",
+    "not_flipped": "INSERT, UPDATE, DELETE",
+    "unsettled": "INSERT, UPDATE, DELETE",
+}
+"""What writing takes, by table, besides SELECT. A flip on record is never changed."""
+
+
+def ledger_grants(role: str, database: str, *, writes: bool) -> Sequence[str]:
+    """Return the statements that let a role use the ledger, each with its semicolon. ``database`` may be empty."""
+    to = f"TO {Identifier(role).as_string(None)};"
+    tables = ", ".join(f"{SCHEMA_NAME}.{table}" for table in ("edition", *_RIGHTS))
+    grants = [
+        f"GRANT CONNECT ON DATABASE {Identifier(database).as_string(None)} {to}" if database else "",
+        f"GRANT USAGE ON SCHEMA {SCHEMA_NAME} {to}",
+        f"GRANT SELECT ON {tables} {to}",
+    ]
+    if writes:
+        grants += [f"GRANT {rights} ON {SCHEMA_NAME}.{table} {to}" for table, rights in _RIGHTS.items()]
+    return [grant for grant in grants if grant]

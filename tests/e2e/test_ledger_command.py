@@ -1,0 +1,116 @@
+"""Ledgers in a database, as a person uses them: made, filled, listed, and read back by the other commands."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from tests.e2e.site import check_refused, counts
+from tests.servers.databases import fresh_database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sketch_migrate.demo.servers import PostgresServer
+    from tests.e2e.site import Site
+    from tests.servers.databases import Database
+
+LOCAL = ("", "--cluster local:2 --range-rows 2")
+
+
+@pytest.fixture
+def ledger(postgres: PostgresServer) -> Iterator[Database]:
+    """A database for ledgers."""
+    with fresh_database(postgres) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def kept(site: Site, ledger: Database) -> Site:
+    """A site whose ledgers are to be there; the password is in the URL, which the environment alone may have."""
+    url = f"postgresql://{ledger.user}:{ledger.password}@{ledger.host}:{ledger.port}/{ledger.name}"
+    site.fill([*(f"image/{number}.png" for number in range(1, 8)), "image/gone.png"], without_object=["image/gone.png"])
+    return site.with_environ(SKETCH_LEDGER_URL=url)
+
+
+def test_tables_are_needed_and_made(kept: Site) -> None:
+    check_refused(kept.run("-y"), 3, "has no tables for a ledger")
+    made = kept.run("ledger init")
+    assert (made.code, made.err) == (0, "")
+    assert kept.run("ledger init").out == made.out
+    assert kept.run("ledger list").out == "No run is on record.\n"
+
+
+def test_what_is_printed_for_an_administrator_makes_all_that_a_limited_role_needs(kept: Site, ledger: Database) -> None:
+    role = ledger.make_user()
+    printed = kept.run(f"ledger init --print --role {role.user}")
+    assert printed.code == 0
+    with psycopg.connect(ledger.conninfo, autocommit=True) as connection:
+        connection.execute(printed.out.encode())
+    url = f"postgresql://{ledger.host}:{ledger.port}/{ledger.name}"
+    limited = kept.with_environ(SKETCH_LEDGER_URL=url, SKETCH_LEDGER_USER=role.user, SKETCH_LEDGER_PASS=role.password)
+    assert limited.run("-y").counts["migrated"] == 7
+    granted = json.loads(kept.run("grants migrate --json", "--role", role.user).out)["commands"]["migrate"]
+    assert "\n".join(granted["ledger_sql"]) in printed.out
+
+
+@pytest.mark.parametrize("flags", LOCAL)
+def test_every_command_reads_the_ledger_that_is_there(kept: Site, ledger: Database, flags: str) -> None:
+    before = kept.facts()
+    assert kept.run("ledger init").code == 0
+    done = kept.run(f"-y {flags}")
+    assert done.code == 1, done
+    assert done.counts == counts(migrated=7, missing=1, copied=7)
+    run = kept.last_run()
+    assert {file.name for file in run.iterdir()} == {"ledger.json", "migrate.log", "problems.csv"}
+    assert run.name in kept.run("ledger list").out
+    verified = kept.run("verify --json")
+    assert json.loads(verified.out)["passed"] is False, "one object is missing"
+    back = kept.run(f"rollback runs/{run.name} -y")
+    assert (back.code, back.counts["restored"]) == (0, 7), back
+    assert kept.facts().rows == before.rows
+    said = "".join(file.read_text() for file in kept.folder.glob("runs/*/*") if file.suffix in {".log", ".json"})
+    assert ledger.password not in said + done.out + done.err
+
+
+def test_a_run_whose_directory_is_gone_is_rolled_back_by_its_name(kept: Site) -> None:
+    assert kept.run("ledger init").code == 0
+    kept.run("-y")
+    name = kept.last_run().name
+    shutil.rmtree(kept.folder / "runs")
+    assert kept.run(f"rollback {name} -y").counts["restored"] == 7
+    check_refused(kept.run("rollback 20200101T000000Z-nobody-000000 -y"), 2, "there is no run", "in the ledger at")
+
+
+def test_a_password_is_taken_from_the_environment_alone(kept: Site) -> None:
+    refused = kept.run("-y", "--ledger-url", "postgresql://me:secret-word@ledger.example.com/sketch")
+    check_refused(refused, 2, "--ledger-url", "must hold no password")
+    assert "secret-word" not in refused.err
+
+
+def test_a_cluster_without_a_ledger_for_all_is_refused_before_anything(site: Site) -> None:
+    site.fill(["image/1.png"])
+    check_refused(site.run("-y --cluster tcp://127.0.0.1:1"), 2, "--cluster needs a ledger that the workers on all")
+
+
+def test_a_cluster_that_is_not_there_is_said_so(kept: Site) -> None:
+    assert kept.run("ledger init").code == 0
+    done = kept.run("-y --cluster tcp://127.0.0.1:1")
+    assert done.code == 3, done
+    assert "error: no Dask scheduler at tcp://127.0.0.1:1: " in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_local_cluster_does_with_files(site: Site) -> None:
+    site.fill([f"image/{number}.png" for number in range(1, 8)])
+    done = site.run("-y --cluster local:2 --range-rows 2")
+    assert (done.code, done.counts) == (0, counts(migrated=7, copied=7)), done
+    assert "Workers: Dask at tcp://127.0.0.1:" in done.err
+    assert ", dashboard http://127.0.0.1:" in done.err
+    assert {"ledger.sqlite", "ledger-worker-0.sqlite"} <= {file.name for file in site.last_run().iterdir()}
+    back = site.run(f"rollback runs/{site.last_run().name} -y")
+    assert back.counts["restored"] == 7

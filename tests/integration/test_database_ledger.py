@@ -1,0 +1,360 @@
+"""A run's ledger in PostgreSQL: the same claims as of the files, and those that only a server can break."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import shutil
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+
+from sketch_migrate.errors import DatabaseRefused, DatabaseUnreachable, UsageError
+from sketch_migrate.ledger import Flip, LedgerPlace, PastRun, WholeLedger, new_ledger, past_run, past_runs, place_of
+from sketch_migrate.ledger.server import LedgerServer, ledger_parameters
+from sketch_migrate.model import Key, KeyRange, Location, Move, Outcome, Reference, Result, Tally
+from sketch_migrate.settings import Settings
+from tests.servers.postgres_fault_proxy import PostgresFaultProxy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.servers.databases import Database
+
+NOTE_HOW_FLIPS_ARE_COMMITTED = (
+    "CREATE TABLE noted (how text)",
+    """CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN INSERT INTO noted SELECT current_setting('synchronous_commit'); RETURN NULL; END $$""",
+    "CREATE TRIGGER note AFTER INSERT ON sketch_ledger.flip EXECUTE FUNCTION note()",
+)
+MISSING = Result(Reference(2, "image/2"), Outcome.MISSING, "gone")
+
+
+def settings_for(database: Database, monkeypatch: pytest.MonkeyPatch, **more: object) -> Settings:
+    """Return settings with this database as the ledger's; user and password are in the environment."""
+    monkeypatch.setenv("SKETCH_LEDGER_USER", database.user)
+    monkeypatch.setenv("SKETCH_LEDGER_PASS", database.password)
+    url = f"postgresql://{database.host}:{database.port}/{database.name}"
+    return Settings.model_validate({"ledger_url": url, **more})
+
+
+async def make_tables(settings: Settings) -> None:
+    """Do what ``ledger init`` does."""
+    server = LedgerServer(settings, stopping=asyncio.Event())
+    async with server.session() as session:
+        await server.make_tables(session)
+
+
+@pytest.fixture(params=["files", "database"])
+async def settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """Settings with which ledgers are files, or in a database that has the tables."""
+    if request.param == "files":
+        return Settings.model_validate({"run_dir": str(tmp_path)})
+    in_database = settings_for(request.getfixturevalue("database"), monkeypatch, run_dir=str(tmp_path))
+    await make_tables(in_database)
+    await make_tables(in_database)  # and leaves those that are there
+    return in_database
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """The directory of a run."""
+    made = tmp_path / "20261122T180000Z-one"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+async def ledger(settings: Settings, directory: Path) -> AsyncIterator[WholeLedger]:
+    """The run's ledger, open."""
+    async with new_ledger(directory, settings, {"table": "avatars"}, asyncio.Event()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def place(settings: Settings, directory: Path) -> LedgerPlace:
+    """Where workers write."""
+    return place_of(directory, settings)
+
+
+def files_of(directory: Path) -> list[str]:
+    """Return the text of each file."""
+    return [file.read_text() for file in directory.iterdir()]
+
+
+def _flip(key: Key, version: str = "") -> Flip:
+    return Flip(Reference(key, f"image/{key}"), f"avatar/{key}{version}", 12, "etag", copied=True)
+
+
+def _move(key: Key) -> Move:
+    new_path = f"avatar/{key}"
+    return Move(Reference(key, f"image/{key}"), new_path, Location("l", f"image/{key}"), Location("p", new_path))
+
+
+async def _keys(run: PastRun, page_flips: int = 5_000) -> list[list[int | str]]:
+    return [[flip.key for flip in page] async for page in run.newest_first(page_flips=page_flips)]
+
+
+async def test_the_past_is_read_newest_first_whoever_wrote_it(
+    settings: Settings, directory: Path, ledger: WholeLedger, place: LedgerPlace
+) -> None:
+    """Two workers at once, in turns, and the run's own flips in front."""
+    await ledger.record_flips([_flip("own"), _flip(UUID(int=5))], unix_time=1.0)
+    async with AsyncExitStack() as opened:
+        workers = [await opened.enter_async_context(place.open(name, asyncio.Event())) for name in ("w1", "w2")]
+        for worker in workers:
+            await worker.begin_attempt(1, 1, KeyRange(None, 5))
+        for number in range(6):
+            await workers[number % 2].record_flips([_flip(10 * number), _flip(10 * number + 1)], unix_time=2.0 + number)
+        with past_run(directory, settings) as run:
+            assert (run.flips, run.last_flip_at, dict(run.description)["table"]) == (14, 7.0, "avatars")
+            newest_first = [51, 50, 41, 40, 31, 30, 21, 20, 11, 10, 1, 0, str(UUID(int=5)), "own"]
+            assert await _keys(run) == [newest_first], "also while it is written"
+            assert await _keys(run, page_flips=5) == [newest_first[:5], newest_first[5:10], newest_first[10:]]
+    assert [run.directory for run in past_runs(directory.parent, settings)] == [directory]
+
+
+async def test_flips_hold_all_that_undoes_them(settings: Settings, directory: Path, ledger: WholeLedger) -> None:
+    await ledger.record_flips([_flip(1)], unix_time=7.5)
+    with past_run(directory, settings) as run:
+        ((flip,),) = [page async for page in run.newest_first()]
+    assert (flip.key, flip.old_path, flip.new_path, flip.etag, flip.unix_time) == (
+        1, "image/1", "avatar/1", "etag", 7.5
+    )  # fmt: skip
+
+
+async def test_a_further_pass_skips_what_is_known_unless_its_path_changed(ledger: WholeLedger) -> None:
+    known, changed, fresh = Reference(1, "image/a"), Reference(UUID(int=2), "image/b"), Reference("3", "image/c")
+    before = Reference(changed.key, "image/before")
+    await ledger.record_not_flipped([Result(known, Outcome.MISSING, "gone"), Result(before, Outcome.FAILED, "no")])
+    assert await ledger.without_unresolved([known, changed, fresh]) == [changed, fresh]
+    await ledger.record_flips([_flip(1)], unix_time=1.0)
+    assert await ledger.without_unresolved([known]) == [known], "a flip is the later word"
+
+
+async def test_problems_are_listed_by_key_with_their_reason(ledger: WholeLedger, tmp_path: Path) -> None:
+    nasty = Result(Reference(10, 'image/"quoted",\nnext'), Outcome.FAILED, "because")
+    already = Result(Reference(1, "image/1"), Outcome.ALREADY)
+    await ledger.record_not_flipped([nasty, MISSING, already])
+    assert await ledger.first_unresolved(9) == (MISSING, nasty)
+    assert await ledger.first_unresolved(1) == (MISSING,)
+    await ledger.write_problems(tmp_path / "problems.csv")
+    with (tmp_path / "problems.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[1:] == [["10", 'image/"quoted",\nnext', "failed", "because"], ["2", "image/2", "missing", "gone"]]
+
+
+async def test_attempts_tell_what_each_put_on_record(ledger: WholeLedger, place: LedgerPlace) -> None:
+    """A worker that ended its range, a twin that did not, and one in another pass."""
+    tally = Tally(migrated=1, missing=1, objects_copied=1)
+    async with place.open("w1", asyncio.Event()) as one, place.open("w2", asyncio.Event()) as other:
+        first = await one.begin_attempt(1, 7, KeyRange(None, 5))
+        await one.record_flips([_flip(1)], unix_time=1.0)
+        await one.record_not_flipped([MISSING])
+        await one.end_attempt(tally, is_clean=True)
+        await other.begin_attempt(1, 7, KeyRange(None, 5))
+        await other.record_flips([_flip(1)], unix_time=2.0)
+        last = await one.begin_attempt(2, 7, KeyRange(None, 5))
+        await one.record_flips([_flip(2)], unix_time=3.0)
+        assert last != first
+        attempts = await ledger.attempts(1)
+        assert [(each.worker, each.range_number, each.tally, each.is_clean) for each in attempts] == [
+            ("w1", 7, tally, True), ("w2", 7, None, False)
+        ]  # fmt: skip
+        assert attempts[0].number == first
+        words = await ledger.words(attempts)
+        assert sorted((word.attempt.worker, word.reference.key, word.outcome, word.copied) for word in words) == [
+            ("w1", 1, None, True), ("w1", 2, Outcome.MISSING, False), ("w2", 1, None, True)
+        ]  # fmt: skip
+        assert await ledger.first_unresolved(9) == (), "not the run's own word yet"
+        await ledger.take_over(attempts[:1])
+        assert await ledger.first_unresolved(9) == (MISSING,)
+        assert await one.without_unresolved([MISSING.reference]) == [], "a worker knows it too"
+        await ledger.take_over(await ledger.attempts(2))
+        assert await ledger.first_unresolved(9) == (), "it was flipped since"
+
+
+async def test_a_flip_that_the_ledger_speaks_against_is_none(
+    settings: Settings, directory: Path, ledger: WholeLedger
+) -> None:
+    await ledger.record_flips([_flip(1), _flip(2)], unix_time=1.0)
+    await ledger.record_not_flipped([Result(Reference(2, "image/2"), Outcome.SUPERSEDED)])
+    with past_run(directory, settings) as run:
+        assert await _keys(run) == [[1]]
+        assert [(flip.key, made) for flip, made in run.flips_of([1, 2, 3])] == [(1, True), (2, False)]
+
+
+async def test_copies_without_a_condition_stay_unsettled_until_their_own_worker_settles_them(
+    settings: Settings, directory: Path, ledger: WholeLedger, place: LedgerPlace
+) -> None:
+    async with place.open("w1", asyncio.Event()) as one, place.open("w2", asyncio.Event()) as other:
+        await one.begin_attempt(1, 1, KeyRange())
+        await other.begin_attempt(1, 2, KeyRange())
+        await one.open_copies([_move(1), _move(2), _move(3)])
+        await other.open_copies([_move(1)])
+        await one.record_flips([_flip(1), _flip(3)], unix_time=1.0)
+        await one.settle_copies([1, 2])
+    with past_run(directory, settings) as run:
+        assert [each.key for each in run.unsettled(None, 9)] == [1, 3]
+        assert [each.key for each in run.unsettled(None, 1)] == [1]
+        assert [(each.key, each.path, each.new_path) for each in run.unsettled(1, 9)] == [(3, "image/3", "avatar/3")]
+        assert [(flip.key, made) for flip, made in run.flips_of([1, 3])] == [(1, True), (3, False)]
+        await ledger.settle_copies([1, 3])
+        assert run.unsettled(None, 9) == [], "the run as a whole settles for every worker"
+
+
+async def test_what_was_reported_overwritten_is_known(settings: Settings, directory: Path, ledger: WholeLedger) -> None:
+    reported = Result(Reference(1, "image/1"), Outcome.ALREADY, "possibly overwritten: look")
+    await ledger.record_not_flipped([reported, MISSING])
+    assert await ledger.first_unresolved(9, []) == (reported,)
+    with past_run(directory, settings) as run:
+        assert run.reported_overwritten([1, 2, 3]) == {1}
+
+
+# -- what only a server can break
+
+
+@pytest.mark.parametrize("when", ["before", "reply_lost"])
+async def test_flips_are_on_record_once_however_the_commit_was_cut(
+    database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path, when: str
+) -> None:
+    with PostgresFaultProxy(database.port) as proxy:
+        settings = settings_for(database.via(proxy.port), monkeypatch)
+        await make_tables(settings)
+        async with new_ledger(directory, settings, {}, asyncio.Event()) as ledger:
+            proxy.cut_at("^COMMIT", after="INTO sketch_ledger.flip", when=when)  # type: ignore[arg-type]  # one of two
+            await ledger.record_flips([_flip(1), _flip(2)], unix_time=1.0)
+            await ledger.record_flips([_flip(3)], unix_time=2.0)
+        assert "cut" in proxy.hits or "reply_lost" in proxy.hits
+        with past_run(directory, settings) as run:
+            assert run.flips == 3
+            assert await _keys(run) == [[3, 2, 1]]
+
+
+async def test_a_commit_is_on_disk_where_the_server_would_not_wait_for_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path
+) -> None:
+    database.execute(f"ALTER DATABASE {database.name} SET synchronous_commit = off")
+    settings = settings_for(database, monkeypatch)
+    await make_tables(settings)
+    for statement in NOTE_HOW_FLIPS_ARE_COMMITTED:
+        database.execute(statement)
+    async with new_ledger(directory, settings, {}, asyncio.Event()) as ledger:
+        await ledger.record_flips([_flip(1)], unix_time=1.0)
+    assert database.execute("SELECT how FROM noted") == [("on",)]
+
+
+async def test_missing_tables_are_said_to_be_made_by_ledger_init(
+    database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path
+) -> None:
+    settings = settings_for(database, monkeypatch)
+    with pytest.raises(DatabaseRefused, match="has no tables for a ledger") as caught:
+        async with new_ledger(directory, settings, {}, asyncio.Event()):
+            pass
+    assert "ledger init" in caught.value.hint
+    with pytest.raises(DatabaseRefused, match="has no tables for a ledger"), past_run(directory, settings):
+        pass
+
+
+async def test_tables_of_another_edition_are_refused(
+    database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path
+) -> None:
+    settings = settings_for(database, monkeypatch)
+    await make_tables(settings)
+    database.execute("UPDATE sketch_ledger.edition SET number = 2")
+    with pytest.raises(DatabaseRefused, match="edition 2, and this version has 1"):
+        async with new_ledger(directory, settings, {}, asyncio.Event()):
+            pass
+
+
+async def test_a_user_without_rights_is_told_and_the_printed_grants_are_enough(
+    database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path
+) -> None:
+    from sketch_migrate.ledger.tables import ledger_grants  # noqa: PLC0415 - beside its only use
+
+    await make_tables(settings_for(database, monkeypatch))
+    limited = database.make_user()
+    settings = settings_for(limited, monkeypatch)
+    with pytest.raises(DatabaseRefused, match="permission denied") as caught:
+        async with new_ledger(directory, settings, {}, asyncio.Event()):
+            pass
+    assert "--print" in caught.value.hint
+    for grant in ledger_grants(limited.user, limited.name, writes=True):
+        database.execute(grant.replace("%", "%%"))
+    place = place_of(directory, settings)
+    async with new_ledger(directory, settings, {"a": "b"}, asyncio.Event()) as ledger:
+        async with place.open("w", asyncio.Event()) as worker:
+            await worker.begin_attempt(1, 1, KeyRange())
+            await worker.record_not_flipped([MISSING])
+            await worker.open_copies([_move(1)])
+            await worker.settle_copies([1])
+            await worker.record_flips([_flip(1)], unix_time=1.0)
+            await worker.end_attempt(Tally(), is_clean=True)
+        await ledger.take_over(await ledger.attempts(1))
+    with past_run(directory, settings) as run:
+        assert run.flips == 1
+
+
+async def test_a_ledger_that_stays_away_is_given_up_when_the_run_is_stopping(
+    database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path
+) -> None:
+    with PostgresFaultProxy(database.port) as proxy:
+        settings = settings_for(database.via(proxy.port), monkeypatch)
+        await make_tables(settings)
+        stopping = asyncio.Event()
+        async with new_ledger(directory, settings, {}, stopping) as ledger:
+            proxy.turn_away()
+            proxy.cut_all()
+            writing = asyncio.create_task(ledger.record_flips([_flip(1)], unix_time=1.0))
+            await asyncio.to_thread(proxy.wait_for_hit, "turned_away")
+            assert not writing.done()
+            stopping.set()
+            with pytest.raises(DatabaseUnreachable, match="the ledger"):
+                await writing
+
+
+async def test_no_password_is_shown_or_written(
+    database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path
+) -> None:
+    settings = settings_for(database, monkeypatch)
+    await make_tables(settings)
+    async with new_ledger(directory, settings, {}, asyncio.Event()):
+        pass
+    (pointer,) = files_of(directory)
+    assert settings.ledger_url in pointer
+    assert database.password not in pointer
+    monkeypatch.setenv("SKETCH_LEDGER_PASS", "not-the-password")
+    with pytest.raises(DatabaseRefused) as caught:
+        async with new_ledger(directory, settings, {}, asyncio.Event()):
+            pass
+    assert "not-the-password" not in f"{caught.value} {caught.value.hint} {caught.value!r}"
+    assert "SKETCH_LEDGER_PASS" in caught.value.hint
+
+
+def test_the_password_is_that_of_the_environment() -> None:
+    url = "postgresql://me@ledger.example.com/sketch"
+    whole = "postgresql://me:p%40ss@ledger.example.com/sketch"
+    assert ledger_parameters(url, {"SKETCH_LEDGER_URL": whole})["password"] == "p@ss"
+    assert ledger_parameters(url, {"SKETCH_LEDGER_URL": whole, "SKETCH_LEDGER_PASS": "x"})["password"] == "x"
+    assert ledger_parameters(url, {"SKETCH_LEDGER_USER": "you"})["user"] == "you"
+    elsewhere = whole.replace("ledger.", "other.")
+    assert "password" not in ledger_parameters(url, {"SKETCH_LEDGER_URL": elsewhere}), "it is not for this server"
+
+
+async def test_a_run_whose_directory_is_gone_is_found_by_its_name(
+    database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path, tmp_path: Path
+) -> None:
+    settings = settings_for(database, monkeypatch)
+    await make_tables(settings)
+    async with new_ledger(directory, settings, {}, asyncio.Event()) as ledger:
+        await ledger.record_flips([_flip(1)], unix_time=1.0)
+    shutil.rmtree(directory)
+    (run,) = past_runs(tmp_path, settings)
+    assert run.directory == directory
+    with past_run(directory, settings) as found:
+        assert found.flips == 1
+    with pytest.raises(UsageError, match="there is no run 20261122T180000Z-other in the ledger"):
+        past_run(tmp_path / "20261122T180000Z-other", settings).__enter__()
