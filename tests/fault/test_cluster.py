@@ -11,7 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 ROWS = int(os.environ.get("CLUSTER_ROWS", "240"))
 WORKERS = 3
-RANGE_ROWS = ROWS // 6
+RANGE_ROWS = max(40, ROWS // 60)
 PATIENCE_SECONDS = 60 + ROWS / 20
 
 pytestmark = [pytest.mark.xdist_group("dask"), pytest.mark.timeout(180 + 3 * PATIENCE_SECONDS)]
@@ -79,15 +79,19 @@ class Site:
     cluster: DaskServers
     s3: S3FaultProxy
     postgres: PostgresFaultProxy
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, *flags: str) -> subprocess.Popen[str]:
         """Start a migration on the cluster. There are as many requests at once as workers: one for each."""
         here = replace(self.world.database, host=self.postgres.host, port=self.postgres.port)
         store = self.world.store.via(self.s3.endpoint_url)
         cluster = ("--cluster", self.cluster.address, "-p", "1", "-b", "10")
-        return self.world.start(
-            *cluster, *flags, database=here, store=store, range_rows=RANGE_ROWS, max_concurrency=WORKERS
+        self.started.append(
+            self.world.start(
+                *cluster, *flags, database=here, store=store, range_rows=RANGE_ROWS, max_concurrency=WORKERS
+            )
         )
+        return self.started[-1]
 
     def attempts(self) -> list[tuple[str, int, bool]]:
         """Return the attempts of first passes in their order: worker, range, whether the attempt has ended."""
@@ -145,12 +149,15 @@ def site(
         }
         made = tool.run("ledger", "init", environ=environ, cwd=tmp_path)
         assert made.code == 0, made.err
-        yield Site(replace(world, environ=environ, ledger_database=ledger), ledger, cluster, s3, to_postgres)
+        made_site = Site(replace(world, environ=environ, ledger_database=ledger), ledger, cluster, s3, to_postgres)
+        yield made_site
+        for process in made_site.started:  # that of a test that failed
+            process.kill()
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
     """Wait for something that another process does."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, f"not {what}"
         time.sleep(0.05)
