@@ -168,7 +168,8 @@ def store_name(settings: Settings) -> str:
 def _refused(error: S3Refused, what: str, right: str) -> S3Refused:
     """Say in the words of the job what was refused; wrong credentials keep their own words."""
     if error.code not in {"AccessDenied", "Forbidden", ""}:
-        return error
+        # a new one: an error that is raised from itself is its own cause, and whoever follows causes never ends
+        return type(error)(error.message, hint=error.hint, status=error.status, code=error.code)
     return S3Refused(
         f"not allowed to {what}: {error}",
         hint=f"Give the S3 user the right {right} there. {RIGHTS}",
