@@ -88,7 +88,7 @@ class Client:
             self.limiter.congestion.window = fixed
             self.limiter._refresh()  # noqa: SLF001 - no other client fixes it
         self._chance = Random(seed)  # noqa: S311 - no secret hangs on it
-        self._references = references
+        self.references = references
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = 0
         self._number = 0
@@ -117,7 +117,7 @@ class Client:
 
     def _work(self) -> None:
         """Begin as many requests as there may be workers for."""
-        while self._workers < min(self.limiter.window + self._pausing, self._references):
+        while self._workers < min(self.limiter.window + self._pausing, self.references):
             self._workers += 1
             self._ask(self._next())
 

@@ -33,6 +33,10 @@ CHANCE = 2.0
 BUSY = 0.75
 """A window of which less than this part is used is not what limits: it does not grow."""
 
+UNUSED_SPANS = 4
+"""After so many in a row, half of what is not needed is given up: nothing shows any more that the store bears it. TCP
+does the same (RFC 2861). Else a window that was opened too far stays so, as nobody uses it and it is never tried."""
+
 STEP_PART = 16
 CALM_STEPS = 8
 """After so many steps in a row they are twice as long: the doubling may have ended too early."""
@@ -66,9 +70,10 @@ class Window:
         self._doubling = True
         self._step = 1.0
         self._calm_steps = 0
-        self._mark = (1, 0.0)  # window and rate when the latency was last not high
+        self._mark = (1, 0.0)  # window and rate when the latency was last not high, or the rate had last grown with it
         self._rate = 0.0
         self._frozen_spans = 0
+        self._unused_spans = 0
         self._probed_at = -math.inf
         self._probed_size = 0  # the size that a running probe has halved
 
@@ -108,18 +113,26 @@ class Window:
         self._rate = (self._rate + span.accepted_per_second) / 2 if self._rate else span.accepted_per_second
         if not used:
             self.frozen = False
+            self._give_up_unused(span)
             return
+        self._unused_spans = 0
         high = smoothed > HIGH_LATENCY * self._floor_seconds
         self.frozen = high and not self._gained(span)
-        if not high:
-            self._mark = (self.size, span.accepted_per_second)
         if self.frozen:
             self._stay(span.now)
         else:
+            self._mark = (self.size, span.accepted_per_second)
             self._grow()
 
+    def _give_up_unused(self, span: Measured) -> None:
+        self._unused_spans += 1
+        if self._unused_spans == UNUSED_SPANS:
+            self._unused_spans = 0
+            enough = max(FIRST, math.ceil(span.in_flight / BUSY))
+            self.size = min(self.size, (self.size + enough) // 2)
+
     def _gained(self, span: Measured) -> bool:
-        """Say whether the rate has grown with the window since the latency was last not high."""
+        """Say whether the rate has grown with the window since it last did, or since the latency was last not high."""
         size_then, rate_then = self._mark
         growth = self.size / size_then - 1
         chance = CHANCE / math.sqrt(span.replies)

@@ -25,6 +25,8 @@ from sketch_migrate.s3.bucket import Bucket
 from sketch_migrate.s3.caps import Caps
 from sketch_migrate.s3.congestion import Congestion
 from sketch_migrate.s3.limiter import Limiter, Pressure
+from sketch_migrate.s3.measured import Measured
+from sketch_migrate.s3.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,6 +128,15 @@ def test_what_the_iterations_do_not_ask_for_does_not_open_the_window() -> None:
     assert max(sample.window for sample in samples) <= 64
 
 
+def test_what_nobody_needs_any_more_is_given_up_and_won_again() -> None:
+    client = Client(Distant(0.05))
+    assert client.run(5).samples[-1].window == 1024
+    client.references = 60
+    assert client.run(5).samples[-1].window <= 2 * 60
+    client.references = 2000
+    assert client.run(12).accepted_per_second(20) >= 0.9 * 1024 / 0.05
+
+
 # -- single decisions
 
 
@@ -146,13 +157,26 @@ def congestion() -> Congestion:
 
 
 def test_few_time_outs_are_no_vote(congestion: Congestion) -> None:
-    spans(congestion, 1, latency_seconds=0.032, faults_every=10)
-    assert congestion.window == 64
+    spans(congestion, 0.2, latency_seconds=0.032, faults_every=10)
+    assert congestion.window == 64  # as without them
 
 
 def test_many_time_outs_cut_the_window_once_a_span(congestion: Congestion) -> None:
     spans(congestion, 0.06, latency_seconds=0.032, faults_every=2)
     assert congestion.window == 22  # 0.7 of 32
+
+
+def test_a_gain_counts_once() -> None:
+    """Were later windows held against the rate from before a gain, that gain would count for each of them again."""
+    window, now = Window(1024), 0.0
+    rates = {32: 1000, 64: 1500, 128: 2200, 256: 2800, 512: 2950, 1024: 3000}  # 512 bring 5 %, and wait twice as long
+    sizes = []
+    for _ in range(8):
+        rate = next(rate for size, rate in rates.items() if size >= window.size)
+        now += 0.4
+        window.measured(Measured(now, 400 / rate, 400, 0, 0, window.size / rate, float(rate)))
+        sizes.append(window.size)
+    assert max(sizes) == 512
 
 
 def test_a_storm_is_one_cut(congestion: Congestion) -> None:
