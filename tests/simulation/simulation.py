@@ -163,7 +163,7 @@ async def _migrate(world: World) -> bool:
     store = simulated_client(world)
     seen = Tally()
 
-    def observe(_rows: int, results: list[Result]) -> None:
+    def observe(_rows: int, _tally: Tally, results: list[Result]) -> None:
         nonlocal seen
         seen += Tally.of(results)
 

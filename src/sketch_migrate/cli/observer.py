@@ -10,6 +10,8 @@ from sketch_migrate.model import Result, Tally
 from sketch_migrate.report.entries import entry_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sketch_migrate.migration.site import Site
     from sketch_migrate.report.progress import Progress
     from sketch_migrate.report.terminal import Terminal
@@ -47,20 +49,18 @@ class Observer:
         """Take over what limits most of the workers."""
         self.progress.limit(word)
 
-    def entries(self, worker: str, results: tuple[Result, ...]) -> None:
-        """Show a worker's results, each a line or two. The log has the worker's name beside them."""
+    def entries(self, worker: str, results: Iterable[Result]) -> None:
+        """Show results, each a line or two. The log has the worker's name beside them, if it is another process."""
         for result in results:
             for line in entry_lines(result, self.site.mapping, self.site.settings, dry_run=self.options.dry_run):
                 self.terminal.entry(line, by=worker)
 
-    def observe(self, rows: int, results: list[Result]) -> None:
+    def observe(self, rows: int, tally: Tally, results: list[Result]) -> None:
         """Take note of rows passed and of what became of the references among them."""
         self.rows += rows
-        self.tally += Tally.of(results)
+        self.tally += tally
         if self.options.verbose:
-            for result in results:
-                for line in entry_lines(result, self.site.mapping, self.site.settings, dry_run=self.options.dry_run):
-                    self.terminal.entry(line)
+            self.entries("", results)
         self.progress.update(self.rows, self.tally, self.total_rows)
 
 

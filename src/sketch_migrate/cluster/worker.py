@@ -165,10 +165,10 @@ class Report:
         self._is_news |= word != self._limited_by
         self._limited_by = word
 
-    def observe(self, rows: int, results: list[Result]) -> None:
+    def observe(self, rows: int, tally: Tally, results: list[Result]) -> None:
         """Take note of rows passed and of what became of the references among them."""
         self.rows += rows
-        self._tally += Tally.of(results)
+        self._tally += tally
         self._is_news = True
         if self._verbose:
             self._results += results

@@ -122,10 +122,10 @@ def refusal(error: DatabaseRefused, where: str) -> DatabaseRefused:
     if error.sqlstate in _NO_TABLES:
         text = f"the database at {where} has no tables for a ledger"
         return DatabaseRefused(text, hint="Make them: sketch-migrate ledger init", sqlstate=error.sqlstate)
+    hint = error.hint
     if error.sqlstate == _NO_RIGHT:
         hint = "An administrator can give the rights: sketch-migrate ledger init --print shows the statements."
-        return DatabaseRefused(f"the ledger at {where}: {error.message}", hint=hint, sqlstate=error.sqlstate)
-    return error
+    return DatabaseRefused(f"the ledger at {where}: {error.message}", hint=hint, sqlstate=error.sqlstate)
 
 
 def of_the_ledger(error: DatabaseError) -> DatabaseError:

@@ -208,7 +208,11 @@ class Copier:
         self._group.create_task(self._work())
 
     async def _work(self) -> None:
-        """Take one object after the other: a task for each of a few workers costs less than one for each object."""
+        """Take one object after the other.
+
+        A task for each worker costs less than one for each object, as long as there are fewer workers than a batch has
+        objects.
+        """
         while self._waiting:
             room = self._workers() - self._working
             if room < 0:

@@ -115,7 +115,7 @@ class Iteration:
         new path at the next, is our own. One that none had updated was set by somebody else, however often we asked.
         """
         flips = [
-            Flip(move.reference, move.new_path, copied.size_bytes, copied.etag, copied.verdict is Verdict.COPIED)
+            Flip(move.reference, move.new_path, copied.size_bytes, copied.etag, copied.verdict is _COPIED)
             for move, copied in ready
         ]
         await self.ledger.record_flips(flips, unix_time=time.time())

@@ -27,6 +27,9 @@ PATIENCE_SECONDS = 3.0
 
 PROBE_NAME = ".sketch-migrate-write-check"
 
+_DENIED = {"AccessDenied", "Forbidden", ""}
+"""What a lacking right is called. Wrong credentials are called otherwise, and keep their own words."""
+
 RIGHTS = "README.md lists the rights that are needed under “Privileges”."
 
 
@@ -40,21 +43,23 @@ async def check_database(database: Database, settings: Settings, *, for_writing:
 class Specimens:
     """What rights are tried on: an object of each side, or a key of none.
 
-    AWS answers for both, Ceph only for what is there. ``untried`` says what could not be tried for lack of an object.
+    AWS answers for both, Ceph only for what is there.
     """
 
     legacy: Location
     production: Location
-    untried: tuple[str, ...] = ()
+
+    @property
+    def untried(self) -> tuple[str, ...]:
+        """What could not be tried, for lack of an object."""
+        place = str(self.legacy).removesuffix(PROBE_NAME)
+        return () if place == str(self.legacy) else (f"No object is under {place}: reading was not tried.",)
 
 
 async def check_listing(store: S3Client, settings: Settings) -> Specimens:
     """Try to list both sides, each once: some stores walk a whole folder for that. Raises ``S3Error``."""
     legacy = await find_specimen(store, settings, "LEGACY")
-    production = await find_specimen(store, settings, "PRODUCTION")
-    place = f"s3://{legacy.bucket}/{settings.legacy_prefix}"
-    untried = (f"No object is under {place}: reading was not tried.",) if _is_absent(legacy) else ()
-    return Specimens(legacy, production, untried)
+    return Specimens(legacy, await find_specimen(store, settings, "PRODUCTION"))
 
 
 async def find_specimen(store: S3Client, settings: Settings, side: Literal["LEGACY", "PRODUCTION"]) -> Location:
@@ -71,18 +76,16 @@ async def find_specimen(store: S3Client, settings: Settings, side: Literal["LEGA
             f"there is no bucket {bucket} at {store_name(settings)}", hint=f"Set {side}_BUCKET, or make the bucket."
         ) from error
     except S3Refused as error:
-        raise _refused(error, f"list s3://{bucket}/{prefix}", "s3:ListBucket") from error
+        if error.code in _DENIED:
+            raise _denied(error, f"list s3://{bucket}/{prefix}", "s3:ListBucket") from error
+        raise
     # the first may be a folder marker: the prefix itself
     return Location(bucket, page.objects[-1].key if page.objects else prefix + PROBE_NAME)
 
 
-def _is_absent(specimen: Location) -> bool:
-    return specimen.key.endswith(PROBE_NAME)
-
-
 async def check_reading(store: S3Client, specimens: Specimens) -> None:
     """Try to read a legacy object, if there is one. Raises ``S3Error``."""
-    if not _is_absent(specimens.legacy):
+    if not specimens.untried:
         await check_read(store, specimens.legacy)
 
 
@@ -93,7 +96,9 @@ async def check_read(store: S3Client, location: Location) -> None:
     except ObjectMissing:
         return
     except S3Refused as error:
-        raise _refused(error, f"read {location}", "s3:GetObject") from error
+        if error.code in _DENIED:
+            raise _denied(error, f"read {location}", "s3:GetObject") from error
+        raise
 
 
 async def check_tagging(store: S3Client, settings: Settings, specimens: Specimens) -> list[str]:
@@ -151,8 +156,10 @@ async def check_writing(store: S3Client, settings: Settings) -> None:
     try:
         upload_id = await store.create_multipart_upload(location, {})
     except S3Refused as error:
-        place = f"s3://{location.bucket}/{settings.production_prefix}"
-        raise _refused(error, f"write into {place}", "s3:PutObject") from error
+        if error.code in _DENIED:
+            place = f"s3://{location.bucket}/{settings.production_prefix}"
+            raise _denied(error, f"write into {place}", "s3:PutObject") from error
+        raise
     try:
         await store.abort_multipart_upload(location, upload_id)
     except S3Error as error:
@@ -165,11 +172,8 @@ def store_name(settings: Settings) -> str:
     return settings.s3_endpoint_url or f"AWS in {settings.s3_region}"
 
 
-def _refused(error: S3Refused, what: str, right: str) -> S3Refused:
-    """Say in the words of the job what was refused; wrong credentials keep their own words."""
-    if error.code not in {"AccessDenied", "Forbidden", ""}:
-        # a new one: an error that is raised from itself is its own cause, and whoever follows causes never ends
-        return type(error)(error.message, hint=error.hint, status=error.status, code=error.code)
+def _denied(error: S3Refused, what: str, right: str) -> S3Refused:
+    """Say in the words of the job what is not allowed."""
     return S3Refused(
         f"not allowed to {what}: {error}",
         hint=f"Give the S3 user the right {right} there. {RIGHTS}",

@@ -120,8 +120,9 @@ class _Reader:
         to_record = [result for result in others if result.outcome is not Outcome.ALREADY]
         if to_record:
             await self._back.ledger.record_not_flipped(to_record)
-        self.tally += Tally.of(others)
-        self._back.observe(len(page) - len(candidates), others)
+        counted = Tally.of(others)
+        self.tally += counted
+        self._back.observe(len(page) - len(candidates), counted, others)
         return list(candidates.values())
 
     async def _present_paths(self, keys: list[Key], session: Session) -> dict[Key, str | None]:

@@ -41,8 +41,8 @@ class Scan(NamedTuple):
 class Migration:
     """Everything that a migration works with.
 
-    ``observe`` is told the rows of the table that were passed and the results of those that were references, as soon
-    as they are known; it must be quick.
+    ``observe`` is told the rows of the table that were passed, and the results of those that were references and their
+    tally, as soon as they are known; it must be quick.
     """
 
     options: Options
@@ -52,7 +52,7 @@ class Migration:
     copier: Copier
     ledger: Ledger
     stop: Stop
-    observe: Callable[[int, list[Result]], None]
+    observe: Callable[[int, Tally, list[Result]], None]
 
     @property
     def scan(self) -> Scan:
@@ -137,8 +137,9 @@ async def take_through(migration: Migration, batches: Callable[[Session], AsyncG
                     await iteration.run(batch, results)
                 except MigrateError as error:
                     migration.stop.by_error(error)
-                tally += Tally.of(results)
-                migration.observe(len(batch), results)
+                counted = Tally.of(results)
+                tally += counted
+                migration.observe(len(batch), counted, results)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(iterations):
@@ -164,7 +165,7 @@ async def _batches(
     waiting: list[Reference] = []
     async for page in _pages(migration.scan, session, key_range):
         references = await migration.ledger.without_unresolved(page.references) if again else page.references
-        migration.observe(page.rows - len(references), [])
+        migration.observe(page.rows - len(references), Tally(), [])
         if limit is not None:
             references = references[:limit]
             limit -= len(references)

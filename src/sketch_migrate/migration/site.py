@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sketch_migrate.ledger import Ledger
     from sketch_migrate.migration.placing import Placing
     from sketch_migrate.migration.stop import Stop
-    from sketch_migrate.model import Result
+    from sketch_migrate.model import Result, Tally
     from sketch_migrate.postgres.references import Table
     from sketch_migrate.settings import Options, Settings
 
@@ -76,7 +76,7 @@ class Site:
         ledger: Ledger,
         stop: Stop,
         *,
-        observe: Callable[[int, list[Result]], None],
+        observe: Callable[[int, Tally, list[Result]], None],
     ) -> Migration:
         """Return what a migration of this site works with, or a rollback where the mapping is reversed."""
         return Migration(options, self.mapping, self.table, self.database, copier, ledger, stop, observe)

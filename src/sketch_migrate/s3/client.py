@@ -155,7 +155,9 @@ class S3Client:
         try:
             etag = await self._exchange.perform(request, replies.copied, self._retry_seconds)
         except PreconditionFailed as error:
-            raise _named(error, request, conditions) from error
+            if only_if_absent(conditions):
+                raise _exists(error, request) from error
+            raise
         except S3Error as error:
             if error.code not in _TOO_LARGE_CODES:
                 raise
@@ -188,7 +190,9 @@ class S3Client:
         except PreconditionFailed as error:
             if request.attempts > 1 and (etag := await self._holds(location, body)):
                 return etag
-            raise _named(error, request, conditions) from error
+            if only_if_absent(conditions):
+                raise _exists(error, request) from error
+            raise
 
     async def _holds(self, location: Location, body: bytes) -> str:
         """Return the ETag of an object if its content is ``body``, else an empty string."""
@@ -324,7 +328,9 @@ class S3Client:
         try:
             return await self._exchange.perform(request, replies.completed, self._retry_seconds)
         except PreconditionFailed as error:
-            raise _named(error, request, conditions) from error
+            if only_if_absent(conditions):
+                raise _exists(error, request) from error
+            raise
         except S3Error as error:
             if error.code != "NoSuchUpload" or request.attempts == 1:
                 raise
@@ -346,10 +352,8 @@ class S3Client:
                 raise
 
 
-def _named(error: PreconditionFailed, request: Request, conditions: tuple[Condition, ...]) -> PreconditionFailed:
-    """Say that there is an object already, where the failed condition can mean nothing else."""
-    if not only_if_absent(conditions):
-        return error
+def _exists(error: PreconditionFailed, request: Request) -> ObjectExists:
+    """Say that there is an object already: what the failed condition means."""
     exists = ObjectExists(error.message, hint=error.hint, status=error.status, code=error.code)
     exists.attempts = request.attempts
     return exists

@@ -20,6 +20,8 @@ from sketch_migrate.errors import (
     S3Refused,
     S3Unreachable,
 )
+from sketch_migrate.migration.preflight import check_read
+from sketch_migrate.s3.conditions import if_source_is, if_target_is
 from tests.unit.s3.scripted import (
     ETAG,
     SOURCE,
@@ -39,6 +41,9 @@ from tests.unit.s3.scripted import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sketch_migrate.s3 import S3Client
     from tests.unit.s3.scripted import Step
 
 
@@ -284,3 +289,37 @@ def test_a_412_at_the_first_attempt_is_someone_elses() -> None:
 
     with pytest.raises(PreconditionFailed):
         asyncio.run(scenario())
+
+
+def test_no_error_is_its_own_cause() -> None:
+    """Who follows the causes of one that is, as tracebacks and pickling over machines do, never ends."""
+
+    async def store_what_has_changed(client: S3Client) -> object:
+        return await client.put(TARGET, b"mine", {}, if_target_is(ETAG))
+
+    async def copy_what_has_changed(client: S3Client) -> object:
+        return await client.copy(SOURCE, TARGET, if_source_is(ETAG))
+
+    async def read_with_a_wrong_key(client: S3Client) -> None:
+        await check_read(client, SOURCE)
+
+    async def scenario(act: Callable[[S3Client], Awaitable[object]], *script: Step) -> BaseException:
+        async with scripted(*script) as server, client_of(server.url) as client:
+            with pytest.raises(S3Error) as failed:
+                await act(client)
+            return failed.value
+
+    changed = error(412, "PreconditionFailed")
+    unknown = error(403, "InvalidAccessKeyId")
+    refused = unknown.partition(b"<?xml")[0]  # HEAD has no body; asked again with GET, the reply tells the code
+    for act, script in [
+        (store_what_has_changed, [changed]),
+        (copy_what_has_changed, [changed]),
+        (read_with_a_wrong_key, [refused, unknown]),
+    ]:
+        seen: list[BaseException] = []
+        each: BaseException | None = asyncio.run(scenario(act, *script))
+        while each is not None:
+            assert each not in seen
+            seen.append(each)
+            each = each.__cause__
