@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 STREAMS = 12
 PIECE_BYTES = 4 * 2**20
-"""Objects are hashed in pieces of this size: so many streams take 48 MB."""
+"""Objects are hashed in pieces of this size, one for each stream at a time."""
 
 PORTION_PAIRS = 500
 
