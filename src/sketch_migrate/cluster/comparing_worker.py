@@ -76,8 +76,8 @@ class ComparingWorkplace(Workplace[PortionTask, PortionDone]):
             pulse = asyncio.create_task(self._report(task, counted))
             try:
                 await asyncio.wait({comparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                # there is nothing to finish where nothing is written
-                answers = await comparing if comparing.done() else None
+                # there is nothing to finish where nothing is written; and an error may only be that it stops
+                answers = None if self._stop.requested else await comparing
             finally:
                 for each in (comparing, stopping, pulse):
                     each.cancel()
