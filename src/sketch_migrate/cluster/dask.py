@@ -180,7 +180,10 @@ class DaskCluster:
                     await self._send_beat()
                     self._note_workers(await self._known_workers())
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._have_orders.wait(), ORDER_SECONDS)
+                    # not wait_for(): before Python 3.12 it loses a cancellation that comes with what it waits for,
+                    # as the last orders and the end of the run do
+                    async with asyncio.timeout(ORDER_SECONDS):
+                        await self._have_orders.wait()
         except (OSError, TimeoutError) as error:
             if self._failure is None:
                 self._fail(error)
