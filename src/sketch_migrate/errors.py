@@ -177,13 +177,13 @@ class ClusterUnreachable(ClusterError):
 
 
 class WorkerLost(ClusterError):
-    """A worker ended, or is out of reach, while it had a range.
+    """A worker ended, or is out of reach, while it had a task.
 
-    ``is_certain`` says that it does nothing any more; otherwise it may still be at work on the range.
+    ``is_certain`` says that it does nothing any more; otherwise it may still be at work on the task.
     """
 
     def __init__(self, worker: str, reason: str, *, is_certain: bool) -> None:
-        super().__init__(f"{worker} was lost: {reason}", hint="Its ranges are redone elsewhere.")
+        super().__init__(f"{worker} was lost: {reason}", hint="What it was given is redone elsewhere.")
         self.worker = worker
         self.is_certain = is_certain
 

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sketch_migrate.cluster.comparing_worker import ComparingAssignment, PortionTask
 from sketch_migrate.cluster.pool import ProcessPool
-from sketch_migrate.cluster.task import Assignment, Message, Unfit
-from sketch_migrate.cluster.worker import Workplace
-from sketch_migrate.errors import ClusterError, DatabaseUnreachable
+from sketch_migrate.cluster.task import Assignment, Joined, Message, Unfit
+from sketch_migrate.cluster.worker import RangeAssignment, RangeWorkplace
+from sketch_migrate.errors import ClusterError, DatabaseUnreachable, S3Refused
 from sketch_migrate.ledger import FolderPlace
+from sketch_migrate.model import Location
+from sketch_migrate.reconcile.comparing import Pair
 from sketch_migrate.settings import Options, Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.servers.stores import Store
 
 NOWHERE = Settings(db_host="127.0.0.1", db_port=1)
 
@@ -42,13 +46,13 @@ async def heard_first(assignment: Assignment, processes: int) -> tuple[Message, 
 
 
 async def test_a_worker_without_a_route_to_the_database_says_so(tmp_path: Path) -> None:
-    message, members = await heard_first(Assignment("run", NOWHERE, Options(), FolderPlace(tmp_path)), 1)
+    message, members = await heard_first(RangeAssignment("run", NOWHERE, Options(), FolderPlace(tmp_path)), 1)
     assert isinstance(message, Unfit)
     assert (message.worker, type(message.reason), members) == ("worker-1", DatabaseUnreachable, 0)
 
 
 async def test_processes_that_die_at_once_are_not_replaced_for_ever(tmp_path: Path) -> None:
-    message, members = await heard_first(Assignment("run", NOWHERE, Options(), Deadly(tmp_path)), 1)
+    message, members = await heard_first(RangeAssignment("run", NOWHERE, Options(), Deadly(tmp_path)), 1)
     assert isinstance(message, Unfit)
     assert isinstance(message.reason, ClusterError)
     assert (message.worker, members) == ("worker-3", 0)
@@ -64,8 +68,46 @@ def test_another_version_is_named_before_anything_is_tried(tmp_path: Path) -> No
         def on_orders(self, take: object) -> None:
             raise AssertionError(take)
 
-    assignment = Assignment("run", NOWHERE, Options(), FolderPlace(tmp_path), version="0.0.9")
-    workplace = Workplace(assignment, Deaf())
+    assignment = RangeAssignment("run", NOWHERE, Options(), FolderPlace(tmp_path), version="0.0.9")
+    workplace = RangeWorkplace(assignment, Deaf())
     with pytest.raises(ClusterError, match=r"worker-7 has version .*, the run was started by 0\.0\.9"):
         workplace.open()
     workplace.close()
+
+
+async def test_who_compares_needs_the_store_alone(rclone_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no database, and no right to anything but the objects that are compared."""
+    rclone_store.put_all(rclone_store.legacy_bucket, {"image/1": b"same", "image/2": b"this"})
+    rclone_store.put_all(rclone_store.production_bucket, {"avatar/1": b"same", "avatar/2": b"that"})
+    settings = Settings(
+        db_host="127.0.0.1",
+        db_port=1,
+        s3_endpoint_url=rclone_store.endpoint_url,
+        legacy_bucket=rclone_store.legacy_bucket,
+        production_bucket=rclone_store.production_bucket,
+    )
+    portion = tuple(
+        Pair(
+            name,
+            Location(rclone_store.legacy_bucket, f"image/{name}"),
+            Location(rclone_store.production_bucket, f"avatar/{name}"),
+            4,
+            "",
+            "",
+        )
+        for name in ("1", "2", "3")
+    )
+    assignment = ComparingAssignment("run", settings, (portion[0].legacy, portion[0].production))
+    for name, value in rclone_store.environ().items():
+        monkeypatch.setenv(name, value)
+    heard: asyncio.Queue[Message] = asyncio.Queue()
+    async with ProcessPool(1) as pool:
+        await pool.begin(assignment, heard.put_nowait)
+        assert isinstance(await asyncio.wait_for(heard.get(), 60), Joined)
+        done = await pool.run(PortionTask(assignment, 1, portion))
+    assert (done.worker, done.answers) == ("worker-1", (True, False, None))
+
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    message, _ = await heard_first(assignment, 1)
+    assert isinstance(message, Unfit)
+    assert (message.worker, type(message.reason)) == ("worker-1", S3Refused)

@@ -60,14 +60,24 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Invo
     environ = os.environ if environ is None else environ
     program, words = _program(argv[0] if argv else ""), list(argv[1:])
     if words and words[0] in COMMANDS:
-        return _invocation(words[0], _read(_command_parser(program, words[0], environ), words[1:]))
+        parser = _command_parser(program, words[0], environ)
+        return _invocation(words[0], _checked(parser, _read(parser, words[1:]), words[0]))
     parser = _migration_parser(program, environ)
-    namespace = _read(parser, words)
+    namespace = _checked(parser, _read(parser, words), MIGRATE)
     if namespace.overwrite and namespace.no_clobber != Options().no_clobber:
         parser.error(f"-w allows to replace what --no-clobber {namespace.no_clobber} protects: give one of them")
-    if namespace.cluster and namespace.processes != Options().processes:
-        parser.error("--processes is for this machine alone, --cluster has workers of its own: give one of them")
     return _invocation(MIGRATE, namespace)
+
+
+def _checked(parser: argparse.ArgumentParser, namespace: argparse.Namespace, command: str) -> argparse.Namespace:
+    """Check the flags that say who shares the work, where there are any."""
+    cluster, processes = getattr(namespace, "cluster", ""), getattr(namespace, "processes", None)
+    if cluster and processes is not None:
+        parser.error("--processes is for this machine alone, --cluster has workers of its own: give one of them")
+    if (cluster or processes is not None) and command in {"plan", "verify"} and namespace.deep is None:
+        flag = "--cluster" if cluster else "--processes"
+        parser.error(f"{flag} shares the reading of --deep, which is not given")
+    return namespace
 
 
 class _Parser(argparse.ArgumentParser):

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from sketch_migrate.cli.flags import (
+    add_cluster_flag,
+    add_deep_flag,
     add_dry_run_flag,
     add_output_flags,
     add_pace_flags,
+    add_processes_flag,
     add_say_yes_flag,
     add_verbose_flag,
     at_least,
     one_of,
-    percent,
     positive,
 )
 
@@ -49,8 +51,12 @@ class RollbackArguments:
 
 @dataclass(frozen=True, slots=True)
 class PlanArguments:
-    """What ``plan`` was asked to do: prices in USD for 1 000 requests, ``rate`` in rows/s or None where not given."""
+    """What ``plan`` was asked to do: prices in USD for 1 000 requests, ``rate`` in rows/s or None where not given.
 
+    ``deep`` is the part of what cannot be told otherwise to compare byte by byte, in percent, or None.
+    """
+
+    deep: float | None
     probe: bool
     rate: float | None
     price_copy: float
@@ -66,7 +72,9 @@ class VerifyArguments:
 
 @dataclass(frozen=True, slots=True)
 class RepairArguments:
-    """What ``repair`` was asked to do: nothing but its options."""
+    """What ``repair`` was asked to do: ``deep`` is the part to compare byte by byte, in percent, or None."""
+
+    deep: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +161,17 @@ def _declare_probe(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> Non
     add_output_flags(parser)
 
 
+def _add_deep_flags(parser: argparse.ArgumentParser, which: str) -> None:
+    """Declare --deep, and who shares the reading that it takes."""
+    share = "the reading of --deep"
+    add_deep_flag(parser, which)
+    add_processes_flag(parser, share=share, default="this one alone")
+    add_cluster_flag(parser, share=share, needs="They need the store alone")
+
+
 def _declare_plan(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
     add = parser.add_argument
+    _add_deep_flags(parser, "legacy rows whose object may be in production already, where ETags cannot tell it")
     add("--probe", action="store_true", help="try what the store does with conditional writes (makes objects of its"
         " own in production, and removes them)")  # fmt: skip
     add("--rate", type=positive, metavar="ROWS", help="rows/s to reckon with (default: that of the newest migration)")
@@ -166,14 +183,16 @@ def _declare_plan(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None
 
 
 def _declare_verify(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
-    parser.add_argument("--deep", type=percent, nargs="?", const=100.0, metavar="N%",
-                        help="read both objects of so many percent of the migrated rows, and compare their"
-                        " bytes (without a number: all)")  # fmt: skip
+    _add_deep_flags(parser, "migrated rows")
     add_output_flags(parser)
 
 
 def _declare_repair(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
+    share = "the reading of --deep, and the migration of what was left"
+    add_deep_flag(parser, "migrated rows")
     add_pace_flags(parser, verb="migrate")
+    add_processes_flag(parser, share=share)
+    add_cluster_flag(parser, share=share)
     add_verbose_flag(parser)
     add_say_yes_flag(parser)
     add_output_flags(parser)

@@ -1,4 +1,4 @@
-"""What runs the ranges of a table that is shared: processes of this machine, or a cluster."""
+"""Who shares the work of a command: processes of this machine, or a cluster."""
 
 from __future__ import annotations
 
@@ -6,10 +6,20 @@ from typing import TYPE_CHECKING
 
 from sketch_migrate.cli.flags import LOCAL
 from sketch_migrate.errors import UsageError
+from sketch_migrate.reconcile.comparing import ComparerHere
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sketch_migrate.cluster.engine import Engine
-    from sketch_migrate.settings import Settings
+    from sketch_migrate.migration.site import Site
+    from sketch_migrate.reconcile.comparing import Comparer
+    from sketch_migrate.settings import Options, Settings
+
+
+def is_shared(options: Options) -> bool:
+    """Whether other processes than this one are to do the work."""
+    return (options.processes or 1) > 1 or options.cluster != ""
 
 
 def engine_for(cluster: str, processes: int) -> Engine:
@@ -32,3 +42,15 @@ def check_ledger_for(cluster: str, settings: Settings) -> None:
         hint = "Set LEDGER_URL to a PostgreSQL database, and make its tables: sketch-migrate ledger init"
         text = "--cluster needs a ledger that the workers on all machines reach: a file in RUN_DIR is on this one alone"
         raise UsageError(text, hint=hint)
+
+
+def comparer_for(options: Options, site: Site, run_id: str, say: Callable[[str, int], None]) -> Comparer:
+    """Return what compares objects by their bytes: this process, or those that share it. ``say`` tells of these."""
+    if not is_shared(options):
+        return ComparerHere(site.store)
+    from sketch_migrate.cluster.comparing import ComparerOnWorkers  # noqa: PLC0415 - as above
+    from sketch_migrate.cluster.comparing_worker import ComparingAssignment  # noqa: PLC0415 - as above
+
+    specimens = site.specimens.legacy, site.specimens.production
+    assignment = ComparingAssignment(run_id, site.settings, specimens)
+    return ComparerOnWorkers(lambda: engine_for(options.cluster, options.processes or 1), assignment, say)

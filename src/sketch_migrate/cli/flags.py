@@ -85,19 +85,34 @@ def add_pace_flags(parser: argparse.ArgumentParser, *, verb: str = "migrate") ->
         help=f"{verb} at most N entries, then stop (default 0: all)")  # fmt: skip
 
 
-def add_processes_flag(parser: argparse.ArgumentParser) -> None:
-    """Declare --processes."""
+def add_processes_flag(
+    parser: argparse.ArgumentParser,
+    *,
+    share: str = "the table, each with -p iterations",
+    default: str = "one, and others on idle cores once that one has filled its core for a while",
+) -> None:
+    """Declare --processes. ``share`` is what they share, ``default`` what is done without it."""
     parser.add_argument("--processes", type=at_least(1), metavar="N",
-        help="processes on this machine that share the table, each with -p iterations (default: one, and others on"
-        " idle cores once that one has filled its core for a while)")  # fmt: skip
+        help=f"processes on this machine that share {share} (default: {default})")  # fmt: skip
 
 
-def add_cluster_flag(parser: argparse.ArgumentParser) -> None:
-    """Declare --cluster."""
+def add_cluster_flag(
+    parser: argparse.ArgumentParser,
+    *,
+    share: str = "the table",
+    needs: str = "Over several machines LEDGER_URL must be set",
+) -> None:
+    """Declare --cluster. ``share`` is what its workers share, ``needs`` what that takes."""
     parser.add_argument("--cluster", type=cluster, default=Options().cluster, metavar="WHERE",
-        help="the Dask cluster whose workers share the table: its scheduler, as tcp://HOST:PORT or tls://HOST:PORT,"
-        " or local:N for N workers on this machine. Over several machines LEDGER_URL must be set"
-        " (docs/scale.md)")  # fmt: skip
+        help=f"the Dask cluster whose workers share {share}: its scheduler, as tcp://HOST:PORT or tls://HOST:PORT,"
+        f" or local:N for N workers on this machine. {needs} (docs/scale.md)")  # fmt: skip
+
+
+def add_deep_flag(parser: argparse.ArgumentParser, which: str) -> None:
+    """Declare --deep. ``which`` are the rows."""
+    parser.add_argument("--deep", type=percent, nargs="?", const=100.0, metavar="N%",
+        help=f"read both objects of so many percent of the {which}, and compare their bytes"
+        " (without a number: all)")  # fmt: skip
 
 
 def add_verbose_flag(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
+from sketch_migrate.cli.engines import comparer_for
 from sketch_migrate.cli.job import Job
 from sketch_migrate.cli.observer import BothSides
 from sketch_migrate.ledger import past_runs
@@ -88,7 +89,10 @@ class InspectionJob(Job):
     def looker(self, evidence: Evidence) -> Looker:
         """Return what looks at single rows and objects."""
         site = self.site
-        return Looker(evidence, self.evidence_site(), site.database, site.table, site.store, self.count)
+        # a name of its own for each comparison: a worker that one has given up must not hear the next one's orders
+        run_id = f"{self.run.path.name} {evidence.path.stem}"
+        comparer = comparer_for(self.options, site, run_id, self.terminal.message)
+        return Looker(evidence, self.evidence_site(), site.database, site.table, site.store, comparer, self.count)
 
     def past_runs(self, opened: ExitStack) -> Iterator[PastRun]:
         """Open the ledgers of this site's migrations, as far as is known here, the oldest first.

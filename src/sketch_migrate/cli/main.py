@@ -115,10 +115,10 @@ def _on_the_site(invocation: Invocation, settings: Settings, terminal: Terminal,
             from sketch_migrate.cli.verify import verify_command  # noqa: PLC0415
 
             exit_code = verify_command(arguments, settings, options, terminal, run)
-        case RepairArguments():
+        case RepairArguments() as arguments:
             from sketch_migrate.cli.repair import repair_command  # noqa: PLC0415
 
-            exit_code = repair_command(settings, options, terminal, run)
+            exit_code = repair_command(arguments, settings, options, terminal, run)
         case ManifestArguments() as arguments:
             from sketch_migrate.cli.manifest import manifest_command  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
-from sketch_migrate.cli.engines import check_ledger_for, engine_for
+from sketch_migrate.cli.engines import check_ledger_for, engine_for, is_shared
 from sketch_migrate.cli.job import Job, run_job
 from sketch_migrate.cli.observer import BothSides, Observer
 from sketch_migrate.cli.probe import settle_no_clobber
@@ -131,11 +131,10 @@ class MigrationJob(Job):
     async def _run(self, ledger: WholeLedger, observer: Observer) -> Finished:
         """Migrate, while the table is counted for the bar."""
         placing = OnceSettled(self.site.store, lambda: self._settle_for(ledger))
-        shared = (self.options.processes or 1) > 1 or self.options.cluster != ""
         async with asyncio.TaskGroup() as group, self.site.copier(self.options, self.stop, placing) as copier:
             counting = group.create_task(self._count_rows(observer))
             migration = self.site.migration(self.options, copier, ledger, self.stop, observe=observer.observe)
-            if shared:
+            if is_shared(self.options):
                 finished = await self._share(self.options.processes or 1, ledger, observer)
             else:
                 finished = await self._alone(migration, ledger, observer)
@@ -166,13 +165,13 @@ class MigrationJob(Job):
         """Migrate with several processes; this one hands out ranges."""
         # several processes are the exception, and their machinery takes a while to import
         from sketch_migrate.cluster.coordinator import Coordinator  # noqa: PLC0415
-        from sketch_migrate.cluster.task import Assignment  # noqa: PLC0415
+        from sketch_migrate.cluster.worker import RangeAssignment  # noqa: PLC0415
 
         if self._strategy is not None:
             await ledger.describe(self._no_clobber())
         coordinator = Coordinator(
             engine_for(self.options.cluster, processes),
-            Assignment(self.run.path.name, self.settings, self.options, place_of(self.run.path, self.settings)),
+            RangeAssignment(self.run.path.name, self.settings, self.options, place_of(self.run.path, self.settings)),
             site=self.site,
             ledger=ledger,
             stop=self.stop,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
 from sketch_migrate.migration.no_clobber import choose
+from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketch_migrate.reconcile.estimate import ASSUMED_ROWS_PER_SECOND, estimate
 from sketch_migrate.reconcile.plan import measured_rate, plan
 from sketch_migrate.reconcile.plan_report import plan_json, plan_text
@@ -37,12 +38,19 @@ class PlanJob(InspectionJob):
         super().__init__(settings, options, terminal, run)
         self._arguments = arguments
 
+    async def prepare(self) -> None:
+        """Open the site, and for --deep try the right to read in production."""
+        await super().prepare()
+        if self._arguments.deep is not None:
+            await check_read(self.site.store.retrying(PATIENCE_SECONDS), self.site.specimens.production)
+
     async def carry_out(self) -> int:
         """Gather, judge, reckon, report."""
         self.end_at_signals()
         async with self.evidence() as evidence:
             await self.gather(evidence)
-            found = await plan(evidence, self.looker(evidence), self.site.database)
+            deep = self._arguments.deep
+            found = await plan(evidence, self.looker(evidence), self.site.database, deep_percent=deep)
             lists = await write_problems(evidence, self.run.path)
         needs = estimate(
             rows=found.to_migrate,

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sketch_migrate.cli.engines import check_ledger_for
 from sketch_migrate.cli.failure import error_json
 from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
@@ -18,6 +19,7 @@ from sketch_migrate.reconcile.repair import RECOPIED_NAME, copy_stale, count_sta
 from sketch_migrate.reconcile.verify import verify
 
 if TYPE_CHECKING:
+    from sketch_migrate.cli.commands import RepairArguments
     from sketch_migrate.errors import MigrateError
     from sketch_migrate.reconcile.evidence import Evidence
     from sketch_migrate.reconcile.repair import Again
@@ -29,19 +31,25 @@ FINISHED = (0, 1)
 """Exit codes of a migration that came to its end."""
 
 
-def repair_command(settings: Settings, options: Options, terminal: Terminal, run: RunDirectory) -> int:
+def repair_command(
+    arguments: RepairArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
+) -> int:
     """Repair the site; return 0 where all is as it should be afterwards, else 1. Raises ``MigrateError``."""
-    return run_job(RepairJob(settings, options, terminal, run))
+    return run_job(RepairJob(arguments, settings, options, terminal, run))
 
 
 class RepairJob(InspectionJob):
     """One repair. Its first evidence is ``before.duckdb``, the certificate rests on that of the end."""
 
-    def __init__(self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory) -> None:
+    def __init__(
+        self, arguments: RepairArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
+    ) -> None:
         super().__init__(settings, options, terminal, run, for_writing=True)
+        self._deep_percent = arguments.deep
 
     async def prepare(self) -> None:
         """Open the site, and try the rights to read and to write in production."""
+        check_ledger_for(self.options.cluster, self.settings)
         await super().prepare()
         store = self.site.store.retrying(PATIENCE_SECONDS)
         await check_read(store, self.site.specimens.production)
@@ -64,7 +72,8 @@ class RepairJob(InspectionJob):
             async with self.evidence("before.duckdb") as evidence:
                 await self.gather(evidence)
                 await read_recopied(evidence, self.past_repairs())
-                found = await verify(evidence, self.looker(evidence), list(self.past_runs(opened)), deep_percent=None)
+                ledgers = list(self.past_runs(opened))
+                found = await verify(evidence, self.looker(evidence), ledgers, deep_percent=self._deep_percent)
                 ours, others = await count_stale(evidence)
                 again = await self._copy_again(evidence) if ours else {}
         repaired: dict[str, object] = {outcome.value: count for outcome, count in again.items()}
@@ -77,7 +86,7 @@ class RepairJob(InspectionJob):
                 why = error_json(error) if error is not None else {}  # it has been shown already
                 return self.conclude({"kind": "repair", "repaired": repaired, **why}, exit_code)
             self.end_at_signals()
-        certificate, document = await certify(self, None)
+        certificate, document = await certify(self, self._deep_percent)
         exit_code = 0 if certificate.verification.passed else 1
         return self.conclude({**document, "kind": "repair", "repaired": repaired, "stale_not_ours": others}, exit_code)
 

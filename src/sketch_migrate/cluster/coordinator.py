@@ -1,53 +1,38 @@
-"""Hands the ranges of a table out to workers, pass after pass, until nothing is left.
+"""Has the ranges of a table migrated by workers, pass after pass, until nothing is left.
 
-What an engine does not do by itself is done here, and only that: a lost worker's range is handed out again, caps and
-limit are divided, no more is handed out once the run is to stop, and each reference is counted once.
+The dispatcher hands them out. Here a lost worker's range is put back, the limit is divided, and each reference is
+counted once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter, deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from sketch_migrate.cluster.orders import ORDER_SECONDS, Lease, Orders, Sharing, StopLevel
+from sketch_migrate.cluster.dispatcher import MOST_LOSSES, Dispatcher
+from sketch_migrate.cluster.orders import Lease
 from sketch_migrate.cluster.ranges import cut, trim
 from sketch_migrate.cluster.tallying import count_pass
-from sketch_migrate.cluster.task import (
-    Joined,
-    Left,
-    LogLine,
-    Over,
-    Progress,
-    RangeDone,
-    RangeTask,
-    StrategyNeeded,
-    Unfit,
-)
+from sketch_migrate.cluster.task import Progress, RangeDone, RangeTask, StrategyNeeded
 from sketch_migrate.errors import ClusterError, MigrateError, WorkerLost
 from sketch_migrate.migration.runner import Finished, Scan, is_anything_left
 from sketch_migrate.model import KeyRange, Tally
-from sketch_migrate.report.progress import EverySoOften
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from sketch_migrate.cluster.engine import Engine
-    from sketch_migrate.cluster.task import Assignment, Message
+    from sketch_migrate.cluster.task import Message
+    from sketch_migrate.cluster.worker import RangeAssignment
     from sketch_migrate.ledger import WholeLedger
     from sketch_migrate.migration.no_clobber import Strategy
     from sketch_migrate.migration.site import Site
     from sketch_migrate.migration.stop import Stop
     from sketch_migrate.model import Result
     from sketch_migrate.postgres.connection import Connection, Session
-
-MOST_LOSSES = 5
-"""A range whose workers are lost so often is what kills them."""
-
-SAY_SECONDS = 30.0
 
 
 class Audience(Protocol):
@@ -91,11 +76,6 @@ class Pass:
     tally_done: Tally = field(default_factory=Tally)
     last_number: int = 0
 
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing waits or is at work."""
-        return not self.waiting and not self.at_work
-
     def numbered(self) -> int:
         """Return the number for a new part."""
         self.last_number += 1
@@ -131,7 +111,7 @@ class Coordinator:
     def __init__(
         self,
         engine: Engine,
-        assignment: Assignment,
+        assignment: RangeAssignment,
         *,
         site: Site,
         ledger: WholeLedger,
@@ -146,16 +126,12 @@ class Coordinator:
         self._settle = settle
         self._settling = asyncio.Lock()
         self._strategy = strategy
-        self._changed = asyncio.Event()
-        self._sharing = Sharing()
-        self._orders = Orders()
+        self._dispatcher = Dispatcher(engine, stop, say=audience.say, hear=self._hear)
         self._tally = before.tally if before else Tally()  # of the passes before
         self._pass = Pass(before.passes if before else 0, deque())
         self._lease = Lease(None)
         self._reading = asyncio.Lock()
         self._session: Session
-        self._waiting_since = time.monotonic()
-        self._saying = EverySoOften(SAY_SECONDS, self._waiting_since)
 
     async def migrate(self) -> Finished:
         """Migrate the whole table: passes until one finds no legacy row that could still be migrated.
@@ -165,14 +141,13 @@ class Coordinator:
         async with self._engine, self._site.database.session() as session:
             self._session = session
             try:
-                await self._engine.begin(self._assignment, self._hear)
-                self._audience.say(f"Workers: {self._engine.where}.")
+                await self._dispatcher.begin(self._assignment)
                 return await self._passes()
             except MigrateError as error:
                 self._stop.by_error(error)
                 return Finished(self._tally, self._pass.number, rows_left=True)
             except asyncio.CancelledError:
-                self._publish(replace(self._orders, stop=StopLevel.AT_ONCE))
+                self._dispatcher.stop_at_once()
                 raise
 
     async def _passes(self) -> Finished:
@@ -185,7 +160,7 @@ class Coordinator:
             self._pass = Pass(number, deque())
             self._pass.waiting.extend(Part(self._pass.numbered(), each, is_trimmed=trimmed) for each in ranges)
             self._audience.new_pass(number)
-            await self._hand_out()
+            await self._dispatcher.hand_out(self)
             counted = await self._count()
             self._tally += counted
             self._audience.progress_of_all(self._pass.rows_done, self._tally)
@@ -200,38 +175,26 @@ class Coordinator:
 
     # -- one pass
 
-    async def _hand_out(self) -> None:
-        """Hand out what waits, to as many workers as there are, until nothing is left or the run is to stop."""
-        this = self._pass
-        async with asyncio.TaskGroup() as group:
-            while not this.is_over:
-                self._changed.clear()
-                self._give_orders()
-                while self._may_hand_out():
-                    part = this.waiting.popleft()
-                    this.at_work[part] = None
-                    group.create_task(self._see_through(part))
-                if not this.at_work and (self._stop.requested or self._lease.is_used_up):
-                    return
-                self._say_if_nobody_is_there()
-                await self._some_time()
+    @property
+    def at_work(self) -> int:
+        """How many parts of this pass are at work."""
+        return len(self._pass.at_work)
 
-    def _may_hand_out(self) -> bool:
-        at_work = len(self._pass.at_work)
-        places = min(len(self._engine.workers), self._sharing.places(time.monotonic()))
-        wanted = self._pass.waiting and not self._stop.requested and not self._lease.is_used_up
-        return bool(wanted) and at_work < places
+    @property
+    def is_anything_waiting(self) -> bool:
+        """Whether parts of this pass wait."""
+        return bool(self._pass.waiting)
 
-    async def _some_time(self) -> None:
-        """Wait until something has changed, or for a second: then a newcomer may have been waited for."""
-        waits = {asyncio.create_task(self._changed.wait())}
-        if not self._stop.requested:
-            waits.add(asyncio.create_task(self._stop.event.wait()))
-        try:
-            await asyncio.wait(waits, timeout=ORDER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+    @property
+    def may_begin(self) -> bool:
+        """Whether one of them may be begun, within the limit."""
+        return bool(self._pass.waiting) and not self._lease.is_used_up
+
+    def begin(self) -> Coroutine[object, object, None]:
+        """Take the next part; return what sees it through."""
+        part = self._pass.waiting.popleft()
+        self._pass.at_work[part] = None
+        return self._see_through(part)
 
     async def _see_through(self, part: Part) -> None:
         """Have a part migrated, whatever becomes of the worker: at the end it is done, or waits again."""
@@ -241,7 +204,13 @@ class Coordinator:
             await self._trim(part)
             lent = self._lease.lend(len(self._engine.workers))
             task = RangeTask(
-                self._assignment, this.number, part.number, part.key_range, lent, self._strategy, self._orders
+                self._assignment,
+                this.number,
+                part.number,
+                part.key_range,
+                lent,
+                self._strategy,
+                orders=self._dispatcher.orders,
             )
             done = await self._engine.run(task)
         except WorkerLost as lost:
@@ -254,7 +223,6 @@ class Coordinator:
             await self._take(part, done)
         finally:
             this.at_work.pop(part, None)
-            self._changed.set()
             self._show()
 
     async def _take(self, part: Part, done: RangeDone) -> None:
@@ -333,7 +301,7 @@ class Coordinator:
         part.is_trimmed = True
         if rest:
             self._pass.waiting.appendleft(Part(self._pass.numbered(), rest[0], is_trimmed=False))
-            self._changed.set()
+            self._dispatcher.changed.set()
 
     async def _count(self) -> Tally:
         """Count the pass; what the workers returned has to do where the ledgers or the rows cannot be read."""
@@ -354,53 +322,16 @@ class Coordinator:
         site = self._site
         return await is_anything_left(Scan(site.mapping, site.table, site.database, self._ledger))
 
-    # -- what is said and heard
+    # -- what is heard and shown
 
     def _hear(self, message: Message) -> None:
-        say = self._audience.say
-        match message:
-            case Joined(worker, host, process_id):
-                say(f"{worker} joined: process {process_id} on {host}.", logging.DEBUG)
-                self._changed.set()
-            case Left(worker, reason):
-                say(f"{worker} has gone: {reason}.", logging.DEBUG)
-                self._changed.set()
-            case Unfit(worker, reason):
-                say(f"{worker} cannot be given work: {reason} {reason.hint}", logging.WARNING)
-                if not self._engine.members:
-                    self._stop.by_error(reason)
-                self._changed.set()
-            case Over(reason):
-                self._stop.by_error(reason)
-                self._changed.set()
-            case LogLine(worker, level, text):
-                say(f"{worker}: {text}", level)
-            case Progress(worker, results=results):
-                if results:
-                    self._audience.entries(worker, results)
-                self._pass.heard(message)
-                self._show()
+        if isinstance(message, Progress):
+            if message.results:
+                self._audience.entries(message.worker, message.results)
+            self._pass.heard(message)
+            self._show()
 
     def _show(self) -> None:
         rows, tally = self._pass.rows_and_tally()
         self._audience.limited_by(self._pass.limited_by())
         self._audience.progress_of_all(rows, self._tally + tally)
-
-    def _give_orders(self) -> None:
-        stop = StopLevel.FINISH if self._stop.requested else StopLevel.GO_ON
-        self._sharing.expect(self._engine.members, len(self._pass.at_work), time.monotonic())
-        orders = replace(self._orders, stop=stop, sharing=self._sharing.told)
-        if orders != self._orders:
-            self._publish(orders)
-
-    def _publish(self, orders: Orders) -> None:
-        self._orders = replace(orders, number=self._orders.number + 1)
-        self._engine.publish(self._orders)
-
-    def _say_if_nobody_is_there(self) -> None:
-        now = time.monotonic()
-        if self._engine.workers or self._stop.requested:
-            self._waiting_since = now
-        elif self._saying.is_due(now):
-            seconds = now - self._waiting_since
-            self._audience.say(f"No worker is there; waiting for one since {seconds:.0f} s.", logging.WARNING)

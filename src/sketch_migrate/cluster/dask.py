@@ -1,7 +1,7 @@
-"""A Dask cluster as the engine: ranges are Dask's tasks, each on a worker that has introduced itself as fit.
+"""A Dask cluster as the engine: our tasks are Dask's, each on a worker that has introduced itself as fit.
 
 The scheduler is asked once a second who is there, and is told the orders with a beat. A worker that is not there any
-more may still be at work, cut off from the scheduler alone: its range is redone, and its share of the caps is kept for
+more may still be at work, cut off from the scheduler alone: its task is redone, and its share of the caps is kept for
 it until it must have noticed.
 """
 
@@ -41,9 +41,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from sketch_migrate.cluster.task import Assignment, Message, RangeDone, RangeTask
+    from sketch_migrate.cluster.task import Assignment, Message, Task
 
 T = TypeVar("T")
+Done = TypeVar("Done")
 
 CONNECT_SECONDS = 6.0
 CLOSE_SECONDS = 10.0
@@ -51,7 +52,7 @@ SCHEDULER_SECONDS = 60.0
 """A scheduler that does not answer for so long is gone."""
 
 GONE_SECONDS = SILENT_SECONDS + 10.0
-"""After this time a worker that was lost does nothing any more: it has ended its range for want of orders."""
+"""After this time a worker that was lost does nothing any more: it has ended its task for want of orders."""
 
 LOCAL = "local:"
 """In front of how many workers are to be started here."""
@@ -133,8 +134,8 @@ class DaskCluster:
         self._variable = Variable(name_of(assignment.run_id), client=self._client)
         self._spawn(self._see_to_it())
 
-    async def run(self, task: RangeTask) -> RangeDone:
-        """Run a range on an idle worker. Raises ``WorkerLost``, or ``ClusterUnreachable`` without a scheduler."""
+    async def run(self, task: Task[Done]) -> Done:
+        """Run a task on an idle worker. Raises ``WorkerLost``, or ``ClusterUnreachable`` without a scheduler."""
         worker = await self._next_idle()
         try:
             return await self._tell(worker, work, task)
@@ -179,7 +180,10 @@ class DaskCluster:
                     await self._send_beat()
                     self._note_workers(await self._known_workers())
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._have_orders.wait(), ORDER_SECONDS)
+                    # not wait_for(): before Python 3.12 it loses a cancellation that comes with what it waits for,
+                    # as the last orders and the end of the run do
+                    async with asyncio.timeout(ORDER_SECONDS):
+                        await self._have_orders.wait()
         except (OSError, TimeoutError) as error:
             if self._failure is None:
                 self._fail(error)

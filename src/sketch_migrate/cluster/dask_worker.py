@@ -12,23 +12,24 @@ import threading
 import time
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from distributed import Variable, get_client, get_worker
 
 from sketch_migrate.cluster.orders import ORDER_SECONDS, Orders, StopLevel
-from sketch_migrate.cluster.worker import Workplace
+from sketch_migrate.cluster.workplace import Place
 from sketch_migrate.errors import MigrateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sketch_migrate.cluster.task import Assignment, Joined, Message, RangeDone, RangeTask
+    from sketch_migrate.cluster.task import Assignment, Joined, Message, Task
 
 T = TypeVar("T")
+Done = TypeVar("Done")
 
 SILENT_SECONDS = 60.0
-"""So long without a beat, a worker ends its range by itself: it may have been given up."""
+"""So long without a beat, a worker ends its task by itself: it may have been given up."""
 
 _ANSWER_SECONDS = 10.0
 
@@ -125,52 +126,23 @@ class DaskChannel:
                     self._take(orders)
 
 
-class _Place:
-    """This process's part in a run."""
+class _DaskPlace(Place):
+    """This process's part in a run, with a channel of its own."""
 
     def __init__(self, assignment: Assignment, worker: str) -> None:
-        self.channel = DaskChannel(worker, assignment.run_id)
-        self._assignment = assignment
-        self._workplace: Workplace | None = None
-
-    def open(self) -> Joined:
-        """Open a workplace. Raises the reason why this worker is unfit."""
-        workplace = Workplace(self._assignment, self.channel)
-        try:
-            joined = workplace.open()
-        except BaseException:
-            workplace.close()
-            raise
-        self._workplace = workplace
-        return joined
-
-    def work(self, task: RangeTask) -> RangeDone:
-        """Migrate a range. Where it was cut short, the workplace's stop is not undone: the next range opens another."""
-        if self._workplace is None:
-            self.open()
-        workplace, self._workplace = cast("Workplace", self._workplace), None
-        try:
-            done = workplace.work(task)
-        except BaseException:
-            workplace.close()
-            raise
-        if done.is_whole and done.error is None:
-            self._workplace = workplace
-        else:
-            workplace.close()
-        return done
+        self._listening = DaskChannel(worker, assignment.run_id)
+        super().__init__(assignment, self._listening)
 
     def close(self) -> None:
         """Close all that is open."""
-        self.channel.close()
-        if self._workplace is not None:
-            self._workplace.close()
+        self._listening.close()
+        super().close()
 
 
 _one_at_a_time = threading.Lock()
 """A worker with several threads has one workplace all the same."""
 
-_places: dict[str, _Place] = {}
+_places: dict[str, _DaskPlace] = {}
 """By run: no more than one, as a worker that is wanted for another run has been left by the first."""
 
 
@@ -179,12 +151,12 @@ def open_place(assignment: Assignment, worker: str) -> Joined:
     with _one_at_a_time:
         for run_id in list(_places):
             _places.pop(run_id).close()
-        place = _places[assignment.run_id] = _Place(assignment, worker)
+        place = _places[assignment.run_id] = _DaskPlace(assignment, worker)
         return place.open()
 
 
-def work(task: RangeTask) -> RangeDone:
-    """Migrate a range, as ``Workplace.work`` does."""
+def work(task: Task[Done]) -> Done:
+    """Do a task, as ``Workplace.work`` does."""
     with _one_at_a_time:
         return _places[task.assignment.run_id].work(task)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -10,18 +10,21 @@ if TYPE_CHECKING:
     from typing import Self
 
     from sketch_migrate.cluster.orders import Orders
-    from sketch_migrate.cluster.task import Assignment, Message, RangeDone, RangeTask
+    from sketch_migrate.cluster.task import Assignment, Message, Task
+
+Done = TypeVar("Done")
 
 
 class Engine(Protocol):
-    """Runs ranges on workers. An async context manager: leaving it ends their part in the run, by force if need be.
+    """Runs tasks on workers. An async context manager: leaving it ends their part in the run, by force if need be.
 
-    Used on one event loop. A worker runs one range at a time, with ``worker.Workplace``.
+    Used on one event loop. A worker runs one task at a time, in a ``workplace.Place``: of what kind the tasks are, only
+    their assignment knows.
     """
 
     @property
     def where(self) -> str:
-        """Say in a few words where ranges run, for the log and the person: a dashboard's address belongs here."""
+        """Say in a few words where tasks run, for the log and the person: a dashboard's address belongs here."""
 
     @property
     def workers(self) -> frozenset[str]:
@@ -45,10 +48,10 @@ class Engine(Protocol):
         Raises ``ClusterError`` where there is no cluster.
         """
 
-    async def run(self, task: RangeTask) -> RangeDone:
-        """Run a range on a worker that is free. Called for at most as many ranges at once as there are workers.
+    async def run(self, task: Task[Done]) -> Done:
+        """Run a task on a worker that is free. Called for at most as many tasks at once as there are workers.
 
-        Raises ``WorkerLost`` where the range has to be redone, and another ``MigrateError`` where no range can be run.
+        Raises ``WorkerLost`` where the task has to be redone, and another ``MigrateError`` where no task can be run.
         """
 
     def publish(self, orders: Orders) -> None:

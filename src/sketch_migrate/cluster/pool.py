@@ -1,6 +1,6 @@
 """Worker processes on this machine: ``concurrent.futures``, one executor of one process for each worker.
 
-A process that dies breaks its executor and no other, so that only its own range has to be redone. Orders and messages
+A process that dies breaks its executor and no other, so that only its own task has to be redone. Orders and messages
 take a pipe to each worker. When the coordinator is gone, however it ended, the pipe breaks and the worker ends itself.
 """
 
@@ -14,12 +14,11 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sketch_migrate.cluster.orders import Orders
 from sketch_migrate.cluster.task import Left, Unfit
-from sketch_migrate.cluster.worker import Workplace
+from sketch_migrate.cluster.workplace import Place
 from sketch_migrate.errors import ClusterError, MigrateError, WorkerLost
 
 if TYPE_CHECKING:
@@ -29,7 +28,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from sketch_migrate.cluster.task import Assignment, Joined, Message, RangeDone, RangeTask
+    from sketch_migrate.cluster.task import Assignment, Joined, Message, Task
+
+Done = TypeVar("Done")
 
 CLOSE_SECONDS = 10.0
 """For closing what a worker has open, when all is done. Nothing depends on it."""
@@ -91,8 +92,8 @@ class ProcessPool:
         for _ in range(self._processes):
             self._start()
 
-    async def run(self, task: RangeTask) -> RangeDone:
-        """Run a range on an idle worker. Raises ``WorkerLost``."""
+    async def run(self, task: Task[Done]) -> Done:
+        """Run a task on an idle worker. Raises ``WorkerLost``."""
         member, running = await self._submitted(task)
         try:
             done = await running
@@ -104,8 +105,8 @@ class ProcessPool:
         self._idle.put_nowait(member)
         return done
 
-    async def _submitted(self, task: RangeTask) -> tuple[_Member, asyncio.Future[RangeDone]]:
-        """Give the range to an idle worker, passing over those that died while they were idle."""
+    async def _submitted(self, task: Task[Done]) -> tuple[_Member, asyncio.Future[Done]]:
+        """Give the task to an idle worker, passing over those that died while they were idle."""
         while True:
             member = await self._idle.get()
             try:
@@ -251,42 +252,28 @@ class _PipeChannel:
                     self._take(orders)
 
 
-@dataclass(slots=True)
-class _Process:
-    """What this process is, if it is a worker."""
-
-    channel: _PipeChannel
-    workplace: Workplace | None = None
-
-
-_process: _Process
+_channel: _PipeChannel
+_place: Place
+"""What this process has, if it is a worker."""
 
 
 def _begin(worker: str, orders: Connection, messages: Connection) -> None:
-    global _process  # noqa: PLW0603 - an executor's initializer has nowhere else to leave what its tasks need
+    global _channel  # noqa: PLW0603 - an executor's initializer has nowhere else to leave what its tasks need
     for number in _FOR_THE_COORDINATOR:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_THE_COORDINATOR)
-    _process = _Process(_PipeChannel(worker, orders, messages))
+    _channel = _PipeChannel(worker, orders, messages)
 
 
 def _open(assignment: Assignment) -> Joined:
-    _process.workplace = workplace = Workplace(assignment, _process.channel)
-    return workplace.open()
+    global _place  # noqa: PLW0603 - the same
+    _place = Place(assignment, _channel)
+    return _place.open()
 
 
-def _work(task: RangeTask) -> RangeDone:
-    workplace = _process.workplace
-    if workplace is None:
-        _process.workplace = workplace = Workplace(task.assignment, _process.channel)
-        workplace.open()
-    done = workplace.work(task)
-    if done.error is not None:  # its stop is not undone: the next range gets another workplace
-        _process.workplace = None
-        workplace.close()
-    return done
+def _work(task: Task[Done]) -> Done:
+    return _place.work(task)
 
 
 def _close() -> None:
-    if _process.workplace is not None:
-        _process.workplace.close()
+    _place.close()

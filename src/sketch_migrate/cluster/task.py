@@ -2,47 +2,64 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from sketch_migrate import __version__
 from sketch_migrate.cluster.orders import Orders
 from sketch_migrate.errors import UsageError
 
 if TYPE_CHECKING:
+    from sketch_migrate.cluster.engine import Channel
+    from sketch_migrate.cluster.workplace import Workplace
     from sketch_migrate.errors import MigrateError
-    from sketch_migrate.ledger import LedgerPlace
     from sketch_migrate.migration.no_clobber import Strategy
     from sketch_migrate.model import KeyRange, Result, Tally
-    from sketch_migrate.settings import Options, Settings
+    from sketch_migrate.settings import Settings
+
+
+Done = TypeVar("Done")
+"""What a task returns."""
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
-    """What is the same for all ranges of a run. Credentials are not in it: each worker has its own."""
+class Assignment(ABC):
+    """What is the same for all tasks of a run; each kind of task has its own. Credentials are not in it.
+
+    An engine needs to know no more of a kind than is here: a worker makes its workplace, and gives that its tasks.
+    """
 
     run_id: str
     settings: Settings
-    options: Options
-    ledgers: LedgerPlace
-    version: str = __version__
+    version: str = field(default=__version__, kw_only=True)
+
+    @abstractmethod
+    def workplace(self, channel: Channel) -> Workplace[Any, Any]:
+        """Return what carries out the tasks in a worker process, not opened yet."""
 
 
 @dataclass(frozen=True, slots=True)
-class RangeTask:
+class Task(Generic[Done]):
+    """What one worker does at a time. It may run twice, also at once. ``orders`` are those when it is given out."""
+
+    assignment: Assignment
+    orders: Orders = field(default_factory=Orders, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class RangeTask(Task["RangeDone"]):
     """One range of a pass. ``number`` names the range within its pass, and stays the same when it is redone.
 
     ``limit`` is how many references may be taken up, None for all. ``strategy`` is how nothing is replaced, None as
     long as the store has not been probed; the range then ends with ``StrategyNeeded`` before the first object.
     """
 
-    assignment: Assignment
     pass_number: int
     number: int
     key_range: KeyRange
     limit: int | None = None
     strategy: Strategy | None = None
-    orders: Orders = field(default_factory=Orders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +82,7 @@ class RangeDone:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A worker has introduced itself: it has credentials, and reaches database, store and ledger."""
+    """A worker has introduced itself: it has credentials, and reaches all that its tasks need."""
 
     worker: str
     host: str
@@ -112,6 +129,16 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparing:
+    """How far a running comparison is: pairs compared, and bytes read. ``number`` is its portion's."""
+
+    worker: str
+    number: int
+    pairs: int
+    bytes_read: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """What a worker's loggers say, WARNING and above. ``level`` is that of ``logging``."""
 
@@ -120,7 +147,7 @@ class LogLine:
     text: str
 
 
-Message: TypeAlias = Joined | Left | Unfit | Over | Progress | LogLine
+Message: TypeAlias = Joined | Left | Unfit | Over | Progress | Comparing | LogLine
 
 
 class StrategyNeeded(UsageError):

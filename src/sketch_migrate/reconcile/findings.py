@@ -47,7 +47,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "different": (LOOK, "These are in production and differ from legacy: verify says more, repair mends stale ones."),
     "not UTF-8": (NOTE, "No row can name such a key. It stays where it is."),
     "odd key": (NOTE, "Keys with //, . or .. are sent as they are; some stores refuse them: try one, or --probe."),
-    "to compare": (NOTE, "ETags do not compare here: the migration will read both objects."),
+    "to compare": (NOTE, "ETags do not compare here: the migration will read both objects, and so does plan --deep."),
     "twins": (NOTE, "S3 tells them apart; a file system that objects are exported to may not."),
     "shared object": (NOTE, "It is copied once, and found in place for the other rows."),
     "large object": (NOTE, "Over 5 GiB: copied in parts, which takes longer."),

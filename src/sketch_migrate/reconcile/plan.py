@@ -47,7 +47,8 @@ WHERE side = 'legacy' AND tail <> '' AND tail IN (SELECT tail FROM reference WHE
 class Plan:
     """What is to be moved, and what was found. ``to_migrate`` are the rows that a run could flip.
 
-    ``in_place`` are those of them whose object is in production already.
+    ``in_place`` are those of them whose object is in production already. ``compared_bytes`` are the rows whose objects
+    were read to know that.
     """
 
     legacy_rows: int
@@ -58,6 +59,8 @@ class Plan:
     objects_to_copy: int
     bytes_to_copy: int
     objects_listed: int
+    deep_percent: float | None
+    compared_bytes: int
     facts: TableFacts
     findings: tuple[Finding, ...]
 
@@ -67,14 +70,18 @@ class Plan:
         return any(finding.severity is Severity.LOOK for finding in self.findings)
 
 
-async def plan(evidence: Evidence, looker: Looker, database: Database) -> Plan:
-    """Judge gathered evidence. Raises ``RunDirectoryError``, ``DatabaseError`` or ``S3Error``."""
+async def plan(evidence: Evidence, looker: Looker, database: Database, *, deep_percent: float | None) -> Plan:
+    """Judge gathered evidence. Where ETags do not compare, ``deep_percent`` of the objects are read; None: none.
+
+    Raises ``RunDirectoryError``, ``DatabaseError`` or ``S3Error``.
+    """
     async with database.session() as session:
         facts = await session.run(
             lambda connection: read_facts(connection, database.settings), doing="looking at the table"
         )
     await evidence.script("verdict")
     await looker.second_look()
+    compared = 0 if deep_percent is None else await looker.compare_unmigrated(deep_percent)
     await evidence.script("plan")
     if any(index.unique and index.on_path_alone and not index.partial for index in facts.indexes):
         await evidence.execute(_UNIQUE)
@@ -95,6 +102,8 @@ async def plan(evidence: Evidence, looker: Looker, database: Database) -> Plan:
         objects_to_copy=objects,
         bytes_to_copy=int(size_bytes),
         objects_listed=listed,
+        deep_percent=deep_percent,
+        compared_bytes=compared,
         facts=facts,
         findings=tuple(sorted([*rows, *table_findings(facts)], key=lambda found: found.severity is not Severity.LOOK)),
     )

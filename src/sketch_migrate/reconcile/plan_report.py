@@ -27,6 +27,8 @@ def plan_text(plan: Plan, needs: Estimate, strategy: str) -> str:
         ("to copy", plan.objects_to_copy, f"objects, {decimal(plan.bytes_to_copy)}"),
     )
     lines = ["What is there", *(f"  {name:<12}{count:>14,}  {what}" for name, count, what in figures)]
+    if plan.deep_percent is not None:
+        lines.append(f"  {'compared':<12}{plan.compared_bytes:>14,}  rows, by the bytes of both objects")
     wal = decimal(needs.wal_bytes)
     if needs.wal_bytes_most > needs.wal_bytes:
         wal = f"{wal} to {decimal(needs.wal_bytes_most)} (with an image of each page once after a checkpoint)"
@@ -75,6 +77,9 @@ def plan_json(plan: Plan, needs: Estimate, strategy: str) -> dict[str, object]:
         },
         "objects_to_copy": plan.objects_to_copy,
         "bytes_to_copy": plan.bytes_to_copy,
+        "deep": None
+        if plan.deep_percent is None
+        else {"percent": plan.deep_percent, "references_compared": plan.compared_bytes},
         "estimate": asdict(needs),
         "no_clobber": strategy,
         "table": asdict(plan.facts),

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import aclosing
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from sketch_migrate.errors import MigrateError, ObjectMissing, PreconditionFailed
+from sketch_migrate.errors import ObjectMissing
 from sketch_migrate.model import Location
 from sketch_migrate.postgres.extract import current_paths
+from sketch_migrate.reconcile.comparing import Pair, cut
+from sketch_migrate.reconcile.side_by_side import all_of
 from sketch_migrate.reconcile.standing import SUSPECTS, Standing, standing_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable
 
     from sketch_migrate.model import ObjectInfo
     from sketch_migrate.postgres.connection import Connection, Database, Session
     from sketch_migrate.postgres.references import Table
+    from sketch_migrate.reconcile.comparing import Answers, Comparer, Portion, PortionSize
     from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
     from sketch_migrate.s3 import S3Client
 
@@ -25,9 +27,9 @@ MOST_SECOND_LOOKS = 100_000
 """Where more than that looks wrong, it is not the application's doing, and a person need not wait for an hour."""
 
 LOOKS_AT_ONCE = 500
-STREAMS = 12
-PIECE_BYTES = 4 * 2**20
-"""Objects are hashed in pieces of this size: with both sides of so many streams it takes 96 MB."""
+
+_MIGRATED = "standing IN ('equal', 'same size')"
+_TO_COMPARE = "standing = 'unmigrated' AND production_bytes IS NOT NULL AND same IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Looker:
     database: Database
     table: Table
     store: S3Client
+    comparer: Comparer
     count: Callable[[str, int], None]
 
     async def second_look(self) -> int:
@@ -52,32 +55,50 @@ class Looker:
                 for first in range(0, len(rows), LOOKS_AT_ONCE):
                     suspects = rows[first : first + LOOKS_AT_ONCE]
                     paths = await self._paths(session, [key for key, *_ in suspects])
-                    looks = await _all([self._judge(suspect, paths.get(suspect[0])) for suspect in suspects])
+                    looks = await all_of([self._judge(suspect, paths.get(suspect[0])) for suspect in suspects])
                     await self.evidence.insert("look", looks)
                     done += len(suspects)
                     self.count("second looks", done)
         await self.evidence.script("look")
         return done
 
-    async def compare_bytes(self, percent: float) -> int:
-        """Hash both objects of so many percent of the migrated references, and return how many those were.
+    async def compare_migrated(self, percent: float) -> int:
+        """Compare the bytes of so many percent of the migrated references, and return how many those were.
 
         Which they are depends on the key alone, so that the same ones are taken each time.
         """
-        question = (
-            "SELECT key, tail, legacy_bytes, legacy_etag, production_etag FROM verdict"
-            " WHERE standing IN ('equal', 'same size') AND hash(tail) % 1000000 < ?"
-        )
-        done = 0
-        free = asyncio.Semaphore(STREAMS)
-        async for rows in self.evidence.stream(question, [round(percent * 10_000)]):
-            for first in range(0, len(rows), LOOKS_AT_ONCE):
-                pairs = rows[first : first + LOOKS_AT_ONCE]
-                await self.evidence.insert("look", await _all([self._compare(pair, free) for pair in pairs]))
-                done += len(pairs)
-                self.count("objects compared", done)
+        return await self._compare(_MIGRATED, percent, Standing.EQUAL, Standing.DIFFERENT)
+
+    async def compare_unmigrated(self, percent: float) -> int:
+        """Do so with legacy references whose object may be in production already, which the listings do not tell."""
+        return await self._compare(_TO_COMPARE, percent, Standing.UNMIGRATED, Standing.CONFLICT)
+
+    async def _compare(self, which: str, percent: float, same: Standing, other: Standing) -> int:
+        """Compare bytes, and judge anew: ``same`` and ``other`` are how a reference stands then."""
+        chosen, part = f"FROM verdict WHERE {which} AND hash(tail) % 1000000 < ?", [round(percent * 10_000)]
+        ((pairs, size_bytes),) = await self.evidence.ask(f"SELECT count(*), sum(legacy_bytes) {chosen}", part)
+        if not pairs:
+            return 0
+
+        async def take(portion: Portion, answers: Answers) -> None:
+            looks = [_look(*each, same, other) for each in zip(portion, answers, strict=True)]
+            await self.evidence.insert("look", looks)
+
+        def told(compared: int, bytes_read: int) -> None:
+            self.count(f"of {pairs:,} references compared by their bytes, {bytes_read >> 20:,} MiB", compared)
+
+        size = self.comparer.portion_size(pairs, int(size_bytes))
+        async with aclosing(self._portions(chosen, part, size)) as portions:
+            await self.comparer.compare(portions, take, told)
         await self.evidence.script("look")
-        return done
+        return int(pairs)
+
+    async def _portions(self, chosen: str, part: list[int], size: PortionSize) -> AsyncGenerator[Portion, None]:
+        question = f"SELECT key, tail, legacy_bytes, legacy_etag, production_etag {chosen}"
+        async for rows in self.evidence.stream(question, part):
+            pairs = (Pair(key, *self._both(tail), *seen) for key, tail, *seen in rows)
+            for portion in cut(pairs, size):
+                yield portion
 
     async def _paths(self, session: Session, keys: list[str]) -> dict[str, str | None]:
         async def read(connection: Connection) -> dict[str, str | None]:
@@ -93,26 +114,6 @@ class Looker:
         legacy, production = await self._head(source), await self._head(target)
         now, proof = standing_of(side, legacy, production, was=Standing(standing))
         return (key, now.value, proof, *_seen(legacy), *_seen(production))
-
-    async def _compare(self, pair: tuple[Any, ...], free: asyncio.Semaphore) -> tuple[Any, ...]:
-        key, tail, size_bytes, legacy_etag, production_etag = pair
-        source, target = self._both(tail)
-        async with free:
-            try:
-                same = await self._hash(source, size_bytes, legacy_etag) == await self._hash(
-                    target, size_bytes, production_etag
-                )
-            except (ObjectMissing, PreconditionFailed):
-                return key, Standing.CHANGED.value, "", None, None, None, None
-        now = Standing.EQUAL if same else Standing.DIFFERENT
-        return key, now.value, "bytes" if same else "", size_bytes, legacy_etag, size_bytes, production_etag
-
-    async def _hash(self, location: Location, size_bytes: int, etag: str) -> bytes:
-        hashed = sha256()
-        for first in range(0, size_bytes, PIECE_BYTES):
-            last = min(first + PIECE_BYTES, size_bytes) - 1
-            hashed.update(await self.store.get(location, first, last, if_match=etag))
-        return hashed.digest()
 
     async def _head(self, location: Location) -> ObjectInfo | None:
         try:
@@ -131,15 +132,8 @@ def _seen(info: ObjectInfo | None) -> tuple[int | None, str | None]:
     return (info.size_bytes, info.etag) if info else (None, None)
 
 
-async def _all(works: Sequence[Awaitable[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
-    """Await all of them side by side; the first error ends the others. The client bounds the requests in flight."""
-
-    async def one(work: Awaitable[tuple[Any, ...]]) -> tuple[Any, ...]:
-        return await work
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(work)) for work in works]
-    except* MigrateError as failures:
-        raise failures.exceptions[0] from failures
-    return [task.result() for task in tasks]
+def _look(pair: Pair, answer: bool | None, same: Standing, other: Standing) -> tuple[Any, ...]:
+    if answer is None:
+        return pair.key, Standing.CHANGED.value, "", None, None, None, None
+    seen = pair.size_bytes, pair.legacy_etag, pair.size_bytes, pair.production_etag
+    return pair.key, (same if answer else other).value, "bytes" if answer else "", *seen

@@ -89,11 +89,11 @@ async def verify(
     """
     await evidence.script("verdict")
     second_looks = await looker.second_look()
+    compared = 0 if deep_percent is None else await looker.compare_migrated(deep_percent)
     ((differ,),) = await evidence.ask("SELECT count(*) FROM verdict WHERE standing IN ('different', 'stale')")
     if differ:  # only these have two explanations, and a ledger of many flips takes a while to read
         await read_ledgers(evidence, ledgers)
         await evidence.script("ledgers")
-    compared = 0 if deep_percent is None else await looker.compare_bytes(deep_percent)
     await evidence.script("verify")
     ((rows,),) = await evidence.ask("SELECT count(*) FROM reference")
     counts = dict(await evidence.ask("SELECT standing, count(*) FROM verdict GROUP BY standing"))

@@ -71,7 +71,9 @@ NEEDS: dict[str, Needs] = {
         production=_WRITING,
         probe=(DELETE,),
     ),
-    "plan": Needs("says beforehand what a migration would meet (with --probe it needs probe's rights as well)"),
+    "plan": Needs(
+        "says beforehand what a migration would meet (with --probe it needs probe's rights too, with --deep verify's)"
+    ),
     "verify": Needs("proves that every row has its object", production=(GET,)),
     "repair": Needs(
         "copies again what was changed since, and migrates what was left",

@@ -1,0 +1,91 @@
+"""What a worker process does with the portions of a comparison it is given: it reads, and needs the store alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sketch_migrate.cluster.memory import peak_memory_bytes
+from sketch_migrate.cluster.orders import ORDER_SECONDS
+from sketch_migrate.cluster.task import Assignment, Comparing, Task
+from sketch_migrate.cluster.workplace import Workplace
+from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
+from sketch_migrate.migration.site import open_store
+from sketch_migrate.reconcile.comparing import Counted, compare_portion
+
+if TYPE_CHECKING:
+    from sketch_migrate.cluster.engine import Channel
+    from sketch_migrate.model import Location
+    from sketch_migrate.reconcile.comparing import Answers, Portion
+    from sketch_migrate.s3 import S3Client
+
+
+@dataclass(frozen=True, slots=True)
+class ComparingAssignment(Assignment):
+    """What is the same for all portions of a comparison. A worker that may read the ``specimens`` is fit for it."""
+
+    specimens: tuple[Location, ...]
+
+    def workplace(self, channel: Channel) -> ComparingWorkplace:
+        """Return what compares portions."""
+        return ComparingWorkplace(self, channel)
+
+
+@dataclass(frozen=True, slots=True)
+class PortionDone:
+    """The answers for a portion, or None where the worker was told to stop before it had them all.
+
+    ``seconds`` is how long it took, ``peak_bytes`` the most memory that the process had until then.
+    """
+
+    worker: str
+    answers: Answers | None
+    seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortionTask(Task[PortionDone]):
+    """One portion. ``number`` names it, and stays the same when it is redone."""
+
+    number: int
+    portion: Portion
+
+
+class ComparingWorkplace(Workplace[PortionTask, PortionDone]):
+    """Compares portions."""
+
+    def __init__(self, assignment: ComparingAssignment, channel: Channel) -> None:
+        super().__init__(assignment, channel)
+        self._assignment = assignment
+
+    async def _open(self) -> S3Client:
+        store = await self._opened.enter_async_context(open_store(self._assignment.settings))
+        for specimen in self._assignment.specimens:
+            await check_read(store.retrying(PATIENCE_SECONDS), specimen)
+        return store
+
+    async def _work(self, task: PortionTask) -> PortionDone:
+        began = time.monotonic()
+        counted = Counted(lambda _pairs, _bytes_read: None)
+        with self._following(task):
+            comparing = asyncio.create_task(compare_portion(self._store, task.portion, counted.add))
+            stopping = asyncio.create_task(self._stop.event.wait())
+            pulse = asyncio.create_task(self._report(task, counted))
+            try:
+                await asyncio.wait({comparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                # there is nothing to finish where nothing is written; and an error may only be that it stops
+                answers = None if self._stop.requested else await comparing
+            finally:
+                for each in (comparing, stopping, pulse):
+                    each.cancel()
+                await asyncio.gather(comparing, stopping, pulse, return_exceptions=True)
+        return PortionDone(self._channel.worker, answers, time.monotonic() - began, peak_memory_bytes())
+
+    async def _report(self, task: PortionTask, counted: Counted) -> None:
+        """Tell how far it is, until cancelled."""
+        while True:
+            await asyncio.sleep(ORDER_SECONDS)
+            self._channel.send(Comparing(self._channel.worker, task.number, counted.pairs, counted.bytes_read))

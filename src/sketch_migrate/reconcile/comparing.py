@@ -1,0 +1,150 @@
+"""Compares the two objects of references by their bytes, in portions that any process can take on.
+
+A portion is pure data, and is only read: one that was lost is compared again elsewhere, and nothing has to be undone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from sketch_migrate.errors import ObjectMissing, PreconditionFailed
+from sketch_migrate.reconcile.side_by_side import all_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+
+    from sketch_migrate.model import Location
+    from sketch_migrate.s3 import S3Client
+
+STREAMS = 12
+PIECE_BYTES = 4 * 2**20
+"""Objects are hashed in pieces of this size, one for each stream at a time."""
+
+PORTION_PAIRS = 500
+
+
+class Pair(NamedTuple):
+    """The two objects of a reference as they were listed, both of one size."""
+
+    key: str
+    legacy: Location
+    production: Location
+    size_bytes: int
+    legacy_etag: str
+    production_etag: str
+
+
+Portion: TypeAlias = tuple[Pair, ...]
+
+Answers: TypeAlias = tuple[bool | None, ...]
+"""Whether each pair of a portion is the same, None where one of the two was changed or deleted meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortionSize:
+    """What one portion holds at most. One pair is never parted, however large it is."""
+
+    pairs: int = PORTION_PAIRS
+    size_bytes: float = math.inf
+
+
+class Comparer(Protocol):
+    """Compares portions: here, or on other processes."""
+
+    def portion_size(self, pairs: int, size_bytes: int) -> PortionSize:
+        """Return how to cut so many pairs, of so many bytes on one side."""
+
+    async def compare(
+        self,
+        portions: AsyncIterator[Portion],
+        take: Callable[[Portion, Answers], Awaitable[None]],
+        told: Callable[[int, int], None],
+    ) -> None:
+        """Compare all portions; ``take`` gets the answers of each one once.
+
+        ``told`` hears how many pairs were compared and how many bytes were read so far. Raises ``MigrateError``.
+        """
+
+
+class ComparerHere:
+    """Compares one portion after the other in this process."""
+
+    def __init__(self, store: S3Client) -> None:
+        self._store = store
+
+    def portion_size(self, pairs: int, size_bytes: int) -> PortionSize:  # noqa: ARG002 - of the protocol
+        """Return the usual number of pairs: nothing is redone, so that bytes do not matter."""
+        return PortionSize()
+
+    async def compare(
+        self,
+        portions: AsyncIterator[Portion],
+        take: Callable[[Portion, Answers], Awaitable[None]],
+        told: Callable[[int, int], None],
+    ) -> None:
+        """Compare all portions; see ``Comparer``."""
+        counted = Counted(told)
+        async for portion in portions:
+            await take(portion, await compare_portion(self._store, portion, counted.add))
+
+
+class Counted:
+    """Adds up pairs and bytes, and tells how many it were so far."""
+
+    def __init__(self, told: Callable[[int, int], None]) -> None:
+        self.pairs, self.bytes_read = 0, 0
+        self._told = told
+
+    def add(self, pairs: int, bytes_read: int) -> None:
+        """Count some more."""
+        self.pairs, self.bytes_read = self.pairs + pairs, self.bytes_read + bytes_read
+        self._told(self.pairs, self.bytes_read)
+
+
+def cut(pairs: Iterable[Pair], size: PortionSize) -> Iterator[Portion]:
+    """Cut pairs into portions, in their order."""
+    portion: list[Pair] = []
+    size_bytes = 0
+    for pair in pairs:
+        if portion and (len(portion) == size.pairs or size_bytes + pair.size_bytes > size.size_bytes):
+            yield tuple(portion)
+            portion, size_bytes = [], 0
+        portion.append(pair)
+        size_bytes += pair.size_bytes
+    if portion:
+        yield tuple(portion)
+
+
+async def compare_portion(store: S3Client, portion: Portion, add: Callable[[int, int], None]) -> Answers:
+    """Read both objects of each pair, some side by side; ``add`` hears of each pair, and of each piece's bytes.
+
+    Raises ``S3Error``.
+    """
+    free = asyncio.Semaphore(STREAMS)
+
+    async def compare(pair: Pair) -> bool | None:
+        async with free:
+            same = await _same(store, pair, add)
+        add(1, 0)
+        return same
+
+    return tuple(await all_of([compare(pair) for pair in portion]))
+
+
+async def _same(store: S3Client, pair: Pair, add: Callable[[int, int], None]) -> bool | None:
+    async def digest(location: Location, etag: str) -> bytes:
+        hashed = sha256()
+        for first in range(0, pair.size_bytes, PIECE_BYTES):
+            last = min(first + PIECE_BYTES, pair.size_bytes) - 1
+            hashed.update(await store.get(location, first, last, if_match=etag))
+            add(0, last - first + 1)
+        return hashed.digest()
+
+    try:
+        return await digest(pair.legacy, pair.legacy_etag) == await digest(pair.production, pair.production_etag)
+    except (ObjectMissing, PreconditionFailed):
+        return None
