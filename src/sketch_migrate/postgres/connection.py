@@ -220,7 +220,8 @@ class Session:
         """Wait with full jitter, but no longer than until the run is stopped."""
         longest = min(LONGEST_WAIT_SECONDS, 0.1 * 2**attempt)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._database.stopping.wait(), random.uniform(0.05, longest))  # noqa: S311 - jitter
+            async with asyncio.timeout(random.uniform(0.05, longest)):  # noqa: S311 - jitter
+                await self._database.stopping.wait()
 
     async def _drop(self) -> None:
         if self._connection is not None:
