@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from typing import TYPE_CHECKING
 
 from tests.e2e.site import counts
@@ -11,6 +13,7 @@ from tests.tool import finish
 
 if TYPE_CHECKING:
     from tests.e2e.site import Site
+    from tests.servers.http1 import S3Request
 
 
 def test_no_more_copies_are_under_way_than_the_cap_allows(site: Site) -> None:
@@ -33,6 +36,24 @@ def test_a_rate_is_kept_to_and_named_as_what_limits(site: Site) -> None:
     assert "limit: your cap" in done.err
     log = (site.last_run() / "migrate.log").read_text()
     assert "limit: your cap" in log
+
+
+def test_a_rate_is_kept_to_by_all_processes_together(site: Site) -> None:
+    site.fill([f"image/{number}.png" for number in range(60)])
+    moments: list[float] = []
+
+    def note(_request: S3Request) -> bool:
+        moments.append(time.monotonic())
+        return False
+
+    with S3FaultProxy(site.store.endpoint_url) as s3:
+        s3.on(stall(), operation="copy", when=note)
+        flags = "-yw --processes 2 -p 1 -b 10 --range-rows 10 --max-requests-per-second 30"
+        done = site.at(store=site.store.via(s3.endpoint_url)).run(flags)
+    assert (done.code, done.counts) == (0, counts(migrated=60, copied=60)), done
+    log = (site.last_run() / "migrate.log").read_text()
+    assert all(re.search(rf"{worker} passed \d+ rows", log) for worker in ("worker-1", "worker-2"))
+    assert moments[-1] - moments[0] >= 0.9 * (60 - 2) / 30  # if each kept to that rate for itself, half of it
 
 
 def test_caps_that_make_no_sense_are_refused_before_anything(untouched_site: Site) -> None:
