@@ -25,6 +25,7 @@ from sketch_migrate.cli.commands import (
 )
 from sketch_migrate.cli.failure import error_json, show_failure
 from sketch_migrate.errors import MigrateError
+from sketch_migrate.report.terminal import Terminal
 from sketch_migrate.settings import Options, load_settings
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from sketch_migrate.cli.arguments import Invocation
     from sketch_migrate.report.logs import RunDirectory
-    from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Settings
 
 
@@ -54,8 +54,6 @@ def main(argv: Sequence[str] | None = None, *, config_folder: Path | None = None
 
 
 def _terminal(options: Options) -> Terminal:
-    from sketch_migrate.report.terminal import Terminal  # noqa: PLC0415 - rich is slow to import, and -h needs none of it
-
     return Terminal(json_output=options.json_output, show_progress=options.show_progress)
 
 

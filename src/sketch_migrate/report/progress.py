@@ -1,26 +1,20 @@
-"""How far a run is: a bar on a terminal, a plain line every few seconds elsewhere. What is shown is decided purely.
+"""How far a run is, and in which words that is said: a bar on a terminal has the same as a plain line elsewhere. Pure.
 
 The run calls ``Progress.update`` as often as it likes: it only keeps the newest figures. Drawing is done by whoever
-shows them (see ``terminal``), at its own pace.
+shows them (see ``terminal`` and ``bar``), at its own pace.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
-
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, NamedTuple
 
 from sketch_migrate.model import Tally
 from sketch_migrate.report.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from rich.console import RenderableType
 
 PACE_WINDOW_SECONDS = 30.0
 """The rate is that of the last half minute: it follows a change, and one slow batch does not make it jump."""
@@ -151,41 +145,39 @@ class EverySoOften:
         return True
 
 
+class Words(NamedTuple):
+    """What is said of figures, part by part; empty where there is nothing to say."""
+
+    done: str
+    percent: str
+    rate: str
+    time_left: str
+    trouble: str
+    note: str
+    limit: str
+
+
+def words(figures: Figures) -> Words:
+    """Put figures into words."""
+    unit, fraction, rate, left = figures.unit, figures.fraction, figures.rows_per_second, figures.seconds_left
+    of_total = "" if fraction is None else f" of {figures.total_rows:,}"
+    counts = [(word, getattr(figures.tally, word)) for word in _TROUBLE]
+    return Words(
+        done=f"{figures.rows_done:,}{of_total} {unit}",
+        percent="" if fraction is None else f"{int(100 * fraction)} %",
+        rate="" if rate is None else f"{rate:,.0f} {unit}/s",
+        time_left="" if left is None or left > _MOST_HOURS_SHOWN * 3600 else f"{duration(left)} left",
+        trouble=", ".join(f"{word} {count:,}" for word, count in counts if count),
+        note=figures.note,
+        limit=f"limit: {figures.limited_by}" if figures.limited_by else "",
+    )
+
+
 def line(figures: Figures) -> str:
     """Say it in one plain line: ``12,500 of 20,000 rows, 62 %, 4,321 rows/s, 0:02 left; limit: database``."""
-    parts = [f"{_of_total(figures)} {figures.unit}"]
-    if figures.fraction is not None:
-        parts.append(f"{int(100 * figures.fraction)} %")
-    parts += [part for part in (_rate(figures), _time_left(figures)) if part]
-    whole = (", ".join(parts), _trouble(figures.tally), figures.note, _limit(figures))
-    return "; ".join(part for part in whole if part)
-
-
-def bar(figures: Figures) -> RenderableType:
-    """Draw it: one line with the bar, and a second one with what is wrong, what is waited for, and what limits."""
-    fraction = figures.fraction
-    top = Table.grid(padding=(0, 1), expand=True)
-    top.add_column(no_wrap=True)
-    top.add_column(ratio=1)
-    for _ in range(3):
-        top.add_column(no_wrap=True, justify="right")
-    top.add_row(
-        f"{_of_total(figures)} {figures.unit}",
-        ProgressBar(total=None if fraction is None else 1.0, completed=fraction or 0.0, pulse=fraction is None),
-        "" if fraction is None else f"{int(100 * fraction)} %",
-        Text(_rate(figures), style="cyan"),
-        _time_left(figures),
-    )
-    styled = ((_trouble(figures.tally), "red"), (figures.note, "yellow"), (_limit(figures), "dim"))
-    parts = [Text(text, style) for text, style in styled if text]
-    if not parts:
-        return top
-    below = Text("  ").join(parts)
-    below.no_wrap, below.overflow = True, "ellipsis"
-    whole = Table.grid(expand=True)
-    whole.add_row(top)
-    whole.add_row(below)
-    return whole
+    said = words(figures)
+    first = ", ".join(part for part in (said.done, said.percent, said.rate, said.time_left) if part)
+    return "; ".join(part for part in (first, said.trouble, said.note, said.limit) if part)
 
 
 def duration(seconds: float) -> str:
@@ -193,26 +185,3 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def _of_total(figures: Figures) -> str:
-    known = figures.fraction is not None
-    return f"{figures.rows_done:,} of {figures.total_rows:,}" if known else f"{figures.rows_done:,}"
-
-
-def _rate(figures: Figures) -> str:
-    return "" if figures.rows_per_second is None else f"{figures.rows_per_second:,.0f} {figures.unit}/s"
-
-
-def _time_left(figures: Figures) -> str:
-    left = figures.seconds_left
-    return "" if left is None or left > _MOST_HOURS_SHOWN * 3600 else f"{duration(left)} left"
-
-
-def _limit(figures: Figures) -> str:
-    return f"limit: {figures.limited_by}" if figures.limited_by else ""
-
-
-def _trouble(tally: Tally) -> str:
-    counts = [(word, getattr(tally, word)) for word in _TROUBLE]
-    return ", ".join(f"{word} {count:,}" for word, count in counts if count)

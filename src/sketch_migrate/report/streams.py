@@ -8,12 +8,10 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
-from rich.segment import Segment, Segments
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.live import Live
+    from sketch_migrate.report.bar import Bar
 
 REDRAW_SECONDS = 0.1
 """Ten times a second looks live; each drawing costs about a millisecond."""
@@ -30,7 +28,7 @@ class Streams:
         self._stdout = stdout
         self._stderr = stderr
         self._lock = threading.RLock()
-        self._live: Live | None = None
+        self._bar: Bar | None = None
         self._above_the_bar: list[str] = []
         self.stdout_failed = False
         for stream in (stdout, stderr):
@@ -47,7 +45,7 @@ class Streams:
     def out(self, text: str, *, flush: bool) -> None:
         """Write whole lines to stdout. Without ``flush``, they may wait for the next drawing or a full buffer."""
         with self._lock:
-            if self._live is not None and self._share_a_terminal:
+            if self._bar is not None and self._share_a_terminal:
                 self._above_the_bar.append(text)
                 if flush:
                     self._draw()
@@ -57,7 +55,7 @@ class Streams:
     def err(self, text: str, *, flush: bool = True) -> None:
         """Write to stderr: whole lines while there is a bar."""
         with self._lock:
-            if self._live is None:
+            if self._bar is None:
                 self._write_stderr(text)
                 return
             self._above_the_bar.append(text)
@@ -70,16 +68,14 @@ class Streams:
             self._write_stdout("", flush=True)
 
     @contextmanager
-    def above(self, live: Live) -> Iterator[None]:
+    def above(self, bar: Bar) -> Iterator[None]:
         """Show a bar, redrawn by a thread of its own, and write all else above it, while the context lasts."""
         stop = threading.Event()
         drawer = threading.Thread(target=self._keep_drawing, args=(stop,), name="progress-bar", daemon=True)
         with self._lock:
-            self._live = live
+            self._bar = bar
             with suppress(OSError):
-                live.start()
-                # A run that is killed must not leave a terminal without its cursor.
-                live.console.show_cursor(show=True)
+                bar.start()
         drawer.start()
         try:
             yield
@@ -88,9 +84,9 @@ class Streams:
             drawer.join()
             with self._lock:
                 self._draw()
-                self._live = None
+                self._bar = None
                 with suppress(OSError):
-                    live.stop()
+                    bar.stop()
 
     def _keep_drawing(self, stop: threading.Event) -> None:
         while not stop.wait(REDRAW_SECONDS):
@@ -99,15 +95,12 @@ class Streams:
 
     def _draw(self) -> None:
         """Bring out the lines that wait above the bar, in one go with it: a line at a time would cost it its speed."""
-        if self._live is None:
+        if self._bar is None:
             return
         text = "".join(self._above_the_bar)
         self._above_the_bar.clear()
         try:
-            if text:
-                # Raw segments, uncropped: rich neither measures, wraps nor colours what is in them.
-                self._live.console.print(Segments([Segment(text)]), end="", crop=False)
-            self._live.refresh()
+            self._bar.draw(text)
         except OSError:
             if self._stderr is not None:
                 _point_at_nothing(self._stderr)

@@ -14,13 +14,10 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self, TextIO
 
-from rich.console import Console
-from rich.live import Live
-
 from sketch_migrate.errors import UsageError
 from sketch_migrate.report.logs import LOGGER
 from sketch_migrate.report.printable import printable, printable_lines
-from sketch_migrate.report.progress import EverySoOften, Progress, bar, line
+from sketch_migrate.report.progress import EverySoOften, Progress, line
 from sketch_migrate.report.streams import Streams
 
 if TYPE_CHECKING:
@@ -156,16 +153,10 @@ class Terminal:
         if screen is None:
             yield progress
             return
-        console = Console(file=screen, force_terminal=True, no_color=bool(self._environ.get("NO_COLOR")))
-        live = Live(
-            console=console,
-            get_renderable=lambda: bar(progress.figures),
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        with self._streams.above(live):
+        from sketch_migrate.report.bar import Bar  # noqa: PLC0415 - rich takes a while to import
+
+        no_color = bool(self._environ.get("NO_COLOR"))
+        with self._streams.above(Bar(screen, lambda: progress.figures, no_color=no_color)):
             yield progress
 
     def _show_result(self, text: str, *, flush: bool) -> None:

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from sketch_migrate.model import Tally
-from sketch_migrate.report.progress import EverySoOften, Figures, Pace, Progress, bar, duration, line
+from sketch_migrate.report.bar import drawn
+from sketch_migrate.report.progress import EverySoOften, Figures, Pace, Progress, duration, line
 
 
 class Clock:
@@ -22,10 +23,10 @@ class Clock:
         return self.now
 
 
-def drawn(figures: Figures, width: int = 80) -> list[str]:
+def shown(figures: Figures, width: int = 80) -> list[str]:
     """Return the bar's lines on a terminal without colours."""
     screen = io.StringIO()
-    Console(file=screen, width=width, force_terminal=True, color_system=None).print(bar(figures))
+    Console(file=screen, width=width, force_terminal=True, color_system=None).print(drawn(figures))
     return screen.getvalue().splitlines()
 
 
@@ -57,20 +58,20 @@ def test_the_plain_line(figures: Figures, said: str) -> None:
 
 
 def test_the_bar_is_one_line_while_all_is_well() -> None:
-    (only,) = drawn(Figures(12_500, 20_000, Tally(migrated=12_500), "", 2500.0))
+    (only,) = shown(Figures(12_500, 20_000, Tally(migrated=12_500), "", 2500.0))
     assert only.startswith("12,500 of 20,000 rows ━")
     assert only.endswith(" 62 % 2,500 rows/s 0:03 left")
     assert len(only) == 80
 
 
 def test_the_bar_says_below_what_is_wrong_and_what_it_waits_for() -> None:
-    top, below = drawn(Figures(12_500, 20_000, TROUBLED, "database is away, waiting", 2500.0))
+    top, below = shown(Figures(12_500, 20_000, TROUBLED, "database is away, waiting", 2500.0))
     assert top.startswith("12,500 of 20,000 rows ━")
     assert below.rstrip() == "missing 3, failed 1  database is away, waiting"
 
 
 def test_the_bar_says_below_what_limits_the_run() -> None:
-    _, below = drawn(Figures(5, 20, Tally(migrated=4, failed=1), "", 1.0, "this machine"))
+    _, below = shown(Figures(5, 20, Tally(migrated=4, failed=1), "", 1.0, "this machine"))
     assert below.rstrip() == "failed 1  limit: this machine"
 
 
@@ -83,7 +84,7 @@ def test_what_limits_is_the_newest_word() -> None:
 
 def test_the_bar_stays_in_its_lines_whatever_the_figures() -> None:
     figures = Figures(399_000_000, 400_000_000, TROUBLED, "waiting " * 30, 1.5)
-    lines = drawn(figures)
+    lines = shown(figures)
     assert [len(text) <= 80 for text in lines] == [True, True]
     assert lines[0].startswith("399,000,000 of 400,000,000 rows")
     assert lines[1].rstrip().endswith("…")
