@@ -35,10 +35,13 @@ class Extent:
     shared_rows: int
     """For ``--scale``: behind a latency, where one process moves 320 rows a second."""
 
+    shared_rounds: int
+
     shared_fast_rows: int
     """For ``--scale``: without a latency."""
 
-    shared_rounds: int
+    shared_fast_rounds: int
+    """These are short, and what else the machine does shows in them."""
 
 
 QUICK = Extent(
@@ -53,6 +56,7 @@ QUICK = Extent(
     shared_rows=2_000,
     shared_fast_rows=50_000,
     shared_rounds=1,
+    shared_fast_rounds=1,
 )
 DEFAULT = Extent(
     name="default",
@@ -63,9 +67,10 @@ DEFAULT = Extent(
     cost_rows=(20_000, 200_000),
     latencies_ms=(50,),
     fixed_concurrency=(512, 1_024),
-    shared_rows=12_000,
+    shared_rows=20_000,
     shared_fast_rows=100_000,
-    shared_rounds=3,
+    shared_rounds=2,
+    shared_fast_rounds=3,
 )
 FULL = Extent(
     name="full",
@@ -79,6 +84,7 @@ FULL = Extent(
     shared_rows=20_000,
     shared_fast_rows=200_000,
     shared_rounds=5,
+    shared_fast_rounds=5,
 )
 LARGE_ROWS = 100_000
 """From here on a turn takes a minute and more."""

@@ -160,13 +160,14 @@ class Measuring:
             self._tell(f"  {micro.name}: {micro.median_us:.2f} µs")
 
     def _shared(self) -> None:
-        rows = self._arguments.rows[0] if self._arguments.rows else self._extent.shared_rows
-        self._in_turn((ONE, TWO, FOUR, TWO_DASK), rows, LATENCY_MS)
-        self._in_turn((ONE, TWO), self._extent.shared_fast_rows, 0)
+        extent, rounds = self._extent, self._arguments.rounds
+        rows = self._arguments.rows[0] if self._arguments.rows else extent.shared_rows
+        self._in_turn((ONE, TWO, FOUR, TWO_DASK), rows, rounds or extent.shared_rounds, LATENCY_MS)
+        self._in_turn((ONE, TWO), extent.shared_fast_rows, rounds or extent.shared_fast_rounds, 0)
 
-    def _in_turn(self, ways: Sequence[Way], rows: int, latency_ms: int) -> None:
+    def _in_turn(self, ways: Sequence[Way], rows: int, rounds: int, latency_ms: int) -> None:
         with responding_store(latency_ms=latency_ms) as store:
-            for _ in range(self._arguments.rounds or self._extent.shared_rounds):
+            for _ in range(rounds):
                 for way in ways:
                     run = measure_shared(store, self._table, way, rows, latency_ms=latency_ms)
                     self.results.shared.append(run)
