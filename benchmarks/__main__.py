@@ -7,14 +7,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.arguments import OUTPUT, Arguments, parse
+from benchmarks.arguments import OUTPUT, SCALE, Arguments, parse
 from benchmarks.measuring import Measuring
 from benchmarks.profiling.recording import profile
 from benchmarks.report.chart import draw
+from benchmarks.report.scale import scale_document
 from benchmarks.report.summary import between_marks, summary
 from benchmarks.report.tables import document
 from benchmarks.servers.table import table
-from benchmarks.targets import Verdict, judge
+from benchmarks.targets import SCALE_TARGETS, TARGETS, Verdict, judge
 from sketch_migrate.errors import MigrateError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def main(arguments: Arguments) -> int:
         for name in arguments.only:
             measuring.measure(name)
     results = measuring.results
-    verdicts = judge(results)
+    verdicts = judge(results, SCALE_TARGETS if arguments.scale else TARGETS)
     _say("== targets")
     for each in verdicts:
         mark = {True: "ok    ", False: "MISSED", None: "-     "}[each.met]
@@ -60,8 +61,9 @@ def _write(arguments: Arguments, results: Results, verdicts: Sequence[Verdict]) 
     folder = arguments.output
     assert folder is not None
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "figures.json").write_text(json.dumps(results.as_json(), indent=1) + "\n")
-    (folder / "figures.md").write_text(document(results, verdicts, arguments.command))
+    name, page = (SCALE, scale_document) if arguments.scale else ("figures", document)
+    (folder / f"{name}.json").write_text(json.dumps(results.as_json(), indent=1) + "\n")
+    (folder / f"{name}.md").write_text(page(results, verdicts, arguments.command))
     if results.sizes("rclone"):
         draw(results, folder / "end-to-end.svg")
         if folder == OUTPUT:

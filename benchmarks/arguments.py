@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+SCALE = "scale"
 MEASUREMENTS = ("end-to-end", "ceph", "cost", "first-flip", "pace", "listing", "micro")
 """What ``--only`` chooses from, in the order in which it is measured."""
 
@@ -31,6 +32,17 @@ class Extent:
     fixed_concurrency: tuple[int, ...]
     """Tried behind 50 ms, beside the tool's own choice."""
 
+    shared_rows: int
+    """For ``--scale``: behind a latency, where one process moves 320 rows a second."""
+
+    shared_rounds: int
+
+    shared_fast_rows: int
+    """For ``--scale``: without a latency."""
+
+    shared_fast_rounds: int
+    """These are short, and what else the machine does shows in them."""
+
 
 QUICK = Extent(
     name="quick",
@@ -41,6 +53,10 @@ QUICK = Extent(
     cost_rows=(20_000,),
     latencies_ms=(),
     fixed_concurrency=(),
+    shared_rows=2_000,
+    shared_fast_rows=50_000,
+    shared_rounds=1,
+    shared_fast_rounds=1,
 )
 DEFAULT = Extent(
     name="default",
@@ -51,6 +67,10 @@ DEFAULT = Extent(
     cost_rows=(20_000, 200_000),
     latencies_ms=(50,),
     fixed_concurrency=(512, 1_024),
+    shared_rows=20_000,
+    shared_fast_rows=100_000,
+    shared_rounds=2,
+    shared_fast_rounds=3,
 )
 FULL = Extent(
     name="full",
@@ -61,6 +81,10 @@ FULL = Extent(
     cost_rows=(20_000, 100_000, 200_000, 1_000_000),
     latencies_ms=(0, 10, 50, 150),
     fixed_concurrency=(128, 256, 512, 1_024, 2_048),
+    shared_rows=20_000,
+    shared_fast_rows=200_000,
+    shared_rounds=5,
+    shared_fast_rounds=5,
 )
 LARGE_ROWS = 100_000
 """From here on a turn takes a minute and more."""
@@ -77,6 +101,7 @@ class Arguments:
     rounds: int
     check: bool
     profile: bool
+    scale: bool
     output: Path | None
     command: str
 
@@ -98,6 +123,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     )
     add("--check", action="store_true", help="exit with 1 where a target is missed")
     add("--profile", action="store_true", help="instead: where the tool's CPU time goes, stage by stage")
+    add("--scale", action="store_true", help="instead: several processes beside one, in six minutes")
     add("--only", nargs="+", choices=MEASUREMENTS, metavar="NAME", help=", ".join(MEASUREMENTS))
     add(
         "--against",
@@ -115,12 +141,13 @@ def parse(argv: Sequence[str]) -> Arguments:
     partial = found.only or found.extent is QUICK or found.rows or tuple(found.against) != PEERS
     return Arguments(
         extent=found.extent or DEFAULT,
-        only=tuple(found.only or MEASUREMENTS),
+        only=(SCALE,) if found.scale else tuple(found.only or MEASUREMENTS),
         against=tuple(found.against),
         rows=tuple(found.rows),
         rounds=found.rounds,
         check=found.check,
         profile=found.profile,
+        scale=found.scale,
         output=found.output or (None if partial else OUTPUT),
         command=" ".join(["scripts/bench", *argv]),
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.servers import ceph
 
-from benchmarks.arguments import FULL, LARGE_ROWS
+from benchmarks.arguments import FULL, LARGE_ROWS, SCALE
 from benchmarks.contestants import customary, generator, rclone, s5cmd, tool
 from benchmarks.measurements.cost import measure_cost
 from benchmarks.measurements.end_to_end import calibrate, contest
@@ -14,6 +14,7 @@ from benchmarks.measurements.first_flip import measure_first_flip
 from benchmarks.measurements.listing import KEYS, measure_listing
 from benchmarks.measurements.micro import measure_micro
 from benchmarks.measurements.pace import measure_pace
+from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK, measure_shared
 from benchmarks.results import Results, describe_machine
 from benchmarks.servers.responding import responding_store
 from benchmarks.servers.stores import ceph_store, rclone_store
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from benchmarks.arguments import Arguments
     from benchmarks.contestants.contest import Contestant, Turn
     from benchmarks.measurements.end_to_end import Tuned
+    from benchmarks.measurements.scale import Way
     from benchmarks.servers.table import Table
 
 FIRST_FLIP_ROWS = 1_000_000
@@ -65,6 +67,7 @@ class Measuring:
             "pace": self._paces,
             "listing": self._listings,
             "micro": self._micros,
+            SCALE: self._shared,
         }[name]()
 
     def _end_to_end(self) -> None:
@@ -155,6 +158,23 @@ class Measuring:
         self.results.micros = measure_micro()
         for micro in self.results.micros:
             self._tell(f"  {micro.name}: {micro.median_us:.2f} µs")
+
+    def _shared(self) -> None:
+        extent, rounds = self._extent, self._arguments.rounds
+        rows = self._arguments.rows[0] if self._arguments.rows else extent.shared_rows
+        self._in_turn((ONE, TWO, FOUR, TWO_DASK), rows, rounds or extent.shared_rounds, LATENCY_MS)
+        self._in_turn((ONE, TWO), extent.shared_fast_rows, rounds or extent.shared_fast_rounds, 0)
+
+    def _in_turn(self, ways: Sequence[Way], rows: int, rounds: int, latency_ms: int) -> None:
+        with responding_store(latency_ms=latency_ms) as store:
+            for _ in range(rounds):
+                for way in ways:
+                    run = measure_shared(store, self._table, way, rows, latency_ms=latency_ms)
+                    self.results.shared.append(run)
+                    self._tell(
+                        f"  {way.name:<14} {latency_ms:>2} ms {rows:>7,} rows {run.rows_per_second:>6,.0f}/s,"
+                        f" {run.working_rows_per_second:>6,.0f}/s since it works, {run.cpu_us_per_row:>5.0f} µs a row"
+                    )
 
     def _tell_turn(self, turn: Turn) -> None:
         self._tell(

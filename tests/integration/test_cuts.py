@@ -70,7 +70,7 @@ def keys_by_range(database: databases.Database, range_rows: int) -> list[list[Ke
     """Cut the table, trim each range, and read each as a migration does."""
 
     async def work(connected: Connection, table: Table) -> list[list[Key]]:
-        waiting, found = await cut(connected, table, range_rows), []
+        waiting, found = await cut(connected, table, range_rows, workers=1), []
         while waiting:
             key_range, *rest = await trim(connected, table, waiting.pop(0), range_rows)
             waiting = [*rest, *waiting]
@@ -142,6 +142,17 @@ def test_ranges_are_about_as_large_as_wanted(
     assert max(sizes) <= 2_001
 
 
+def test_a_small_table_is_for_all_workers_too(
+    database: databases.Database, connection: psycopg.Connection[Any]
+) -> None:
+    connection.execute("CREATE TABLE avatars (id bigint PRIMARY KEY, path text)")
+    connection.execute("INSERT INTO avatars SELECT n, 'image/x' FROM generate_series(1, 8000) AS n")
+    connection.execute("ANALYZE avatars")
+    ranges: list[KeyRange] = on(database, lambda connected, table: cut(connected, table, 50_000, workers=4))
+    assert len(ranges) >= 12
+    assert [each.after for each in ranges[:3]] == [None, 1000, 1875]
+
+
 def test_a_table_that_grew_since_it_was_analysed_is_cut_all_the_same(
     database: databases.Database, connection: psycopg.Connection[Any]
 ) -> None:
@@ -149,7 +160,7 @@ def test_a_table_that_grew_since_it_was_analysed_is_cut_all_the_same(
     connection.execute("INSERT INTO avatars SELECT n, 'image/x' FROM generate_series(1, 1000) AS n")
     connection.execute("ANALYZE avatars")
     connection.execute("INSERT INTO avatars SELECT n, 'image/x' FROM generate_series(1001, 10000) AS n")
-    ranges: list[KeyRange] = on(database, lambda connected, table: cut(connected, table, 500))
+    ranges: list[KeyRange] = on(database, lambda connected, table: cut(connected, table, 500, workers=1))
     assert len(ranges) >= 15
 
 
@@ -171,7 +182,7 @@ def test_a_partitioned_table_is_cut_by_a_sample(
 
 def test_an_empty_table_is_one_range(database: databases.Database, connection: psycopg.Connection[Any]) -> None:
     connection.execute("CREATE TABLE avatars (id uuid PRIMARY KEY, path text)")
-    assert on(database, lambda connected, table: cut(connected, table, 10)) == [KeyRange(None, None)]
+    assert on(database, lambda connected, table: cut(connected, table, 10, workers=1)) == [KeyRange(None, None)]
     connection.execute("INSERT INTO avatars VALUES (%s, 'image/x')", [UUID(int=1)])
     assert keys_by_range(database, 10) == [[UUID(int=1)]]
 

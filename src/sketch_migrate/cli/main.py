@@ -71,6 +71,10 @@ def _carry_out(invocation: Invocation, terminal: Terminal, log: ExitStack, confi
         from sketch_migrate.demo import run_demo  # noqa: PLC0415 - needs the extra
 
         return run_demo(invocation.arguments, terminal)
+    if (invocation.options.processes or 1) > 1:
+        from sketch_migrate.cluster.forking import begin_imports  # noqa: PLC0415 - few runs need it
+
+        begin_imports()
     # here and not above: the S3 client and psycopg take longer to import than -h or a wrong flag takes to answer
     from sketch_migrate.report.logs import create_run_directory  # noqa: PLC0415
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sketch_migrate.cluster.dispatcher import MOST_LOSSES, Dispatcher
 from sketch_migrate.cluster.orders import Lease
-from sketch_migrate.cluster.ranges import cut, trim
+from sketch_migrate.cluster.ranges import cut, merged, trim
 from sketch_migrate.cluster.tallying import count_pass
 from sketch_migrate.cluster.task import Progress, RangeDone, RangeTask, StrategyNeeded
 from sketch_migrate.errors import ClusterError, MigrateError, WorkerLost
@@ -171,7 +171,7 @@ class Coordinator:
             if options.dry_run or counted.scanned == 0:
                 return Finished(self._tally, number, rows_left=False)
             trimmed = True
-            ranges = list(dict.fromkeys(part.key_range for part, _ in self._pass.done))
+            ranges = self._ranges_done()
 
     # -- one pass
 
@@ -282,9 +282,17 @@ class Coordinator:
 
     # -- ranges and counts
 
+    def _ranges_done(self) -> list[KeyRange]:
+        """Return the ranges for another pass, larger ones where that had few rows."""
+        rows: Counter[KeyRange] = Counter()
+        for part, done in self._pass.done:
+            rows[part.key_range] += done.rows
+        return merged(rows, self._site.settings.range_rows)
+
     async def _cut(self) -> list[KeyRange]:
         async def read(connection: Connection) -> list[KeyRange]:
-            return await cut(connection, self._site.table, self._site.settings.range_rows)
+            site = self._site
+            return await cut(connection, site.table, site.settings.range_rows, self._engine.members)
 
         return await self._session.run(read, doing="cutting the table into ranges")
 

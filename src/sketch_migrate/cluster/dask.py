@@ -83,6 +83,7 @@ class DaskCluster:
         self._lost_at: list[float] = []
         self._orders = Orders()
         self._have_orders = asyncio.Event()
+        self._has_looked = asyncio.Event()
         self._beat = 0
         self._failure: ClusterUnreachable | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -133,6 +134,7 @@ class DaskCluster:
         self._client.subscribe_topic(name_of(assignment.run_id), self._take_event)
         self._variable = Variable(name_of(assignment.run_id), client=self._client)
         self._spawn(self._see_to_it())
+        await self._has_looked.wait()  # by how many there are, ranges are cut
 
     async def run(self, task: Task[Done]) -> Done:
         """Run a task on an idle worker. Raises ``WorkerLost``, or ``ClusterUnreachable`` without a scheduler."""
@@ -179,6 +181,7 @@ class DaskCluster:
                     self._have_orders.clear()
                     await self._send_beat()
                     self._note_workers(await self._known_workers())
+                    self._has_looked.set()
                 with suppress(TimeoutError):
                     # not wait_for(): before Python 3.12 it loses a cancellation that comes with what it waits for,
                     # as the last orders and the end of the run do
@@ -206,6 +209,7 @@ class DaskCluster:
                 worker.gone.set_result(None)
         self._workers.clear()
         self._freed.set()
+        self._has_looked.set()
         self._hear(Over(self._failure))
         return self._failure
 

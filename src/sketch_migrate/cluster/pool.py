@@ -7,24 +7,23 @@ take a pipe to each worker. When the coordinator is gone, however it ended, the 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
-import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
+from sketch_migrate.cluster import forking
 from sketch_migrate.cluster.orders import Orders
 from sketch_migrate.cluster.task import Left, Unfit
 from sketch_migrate.cluster.workplace import Place
 from sketch_migrate.errors import ClusterError, MigrateError, WorkerLost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnContext
+    from multiprocessing.context import ForkServerContext
     from types import TracebackType
     from typing import Self
 
@@ -52,7 +51,7 @@ class ProcessPool:
         self._joining: set[asyncio.Task[None]] = set()
         self._assignment: Assignment
         self._hear: Callable[[Message], None]
-        self._context = multiprocessing.get_context("spawn")  # a fork would share the event loop and its connections
+        self._context = forking.context()
 
     @property
     def where(self) -> str:
@@ -165,13 +164,13 @@ class ProcessPool:
 class _Member:
     """One worker process, as the coordinator sees it."""
 
-    def __init__(self, worker: str, context: SpawnContext, hear: Callable[[Message], None]) -> None:
+    def __init__(self, worker: str, context: ForkServerContext, hear: Callable[[Message], None]) -> None:
         self.worker = worker
         self.has_joined = False
         their_orders, self._orders = context.Pipe(duplex=False)
         self._messages, their_messages = context.Pipe(duplex=False)
         self._theirs = (their_orders, their_messages)
-        self.executor = ProcessPoolExecutor(1, context, _begin, (worker, *self._theirs))
+        self.executor = ProcessPoolExecutor(1, context, _begin, (dict(os.environ), worker, *self._theirs))
         self._loop = asyncio.get_running_loop()
         self._hear = hear
         self._listener = threading.Thread(target=self._listen, name=f"hear {worker}", daemon=True)
@@ -181,11 +180,9 @@ class _Member:
 
         A signal to all processes of a terminal must not meet it before it ignores them: it starts with them blocked.
         """
-        mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_COORDINATOR)
-        try:
+        forking.begin_imports()
+        with forking.signals_blocked():
             opening = self.executor.submit(_open, assignment)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask_before)
         for end in self._theirs:
             end.close()  # so that the listener ends with the process
         self._listener.start()
@@ -212,9 +209,6 @@ class _Member:
 
 
 # -- in the worker process
-
-_FOR_THE_COORDINATOR = {signal.SIGINT, signal.SIGTERM}
-"""A terminal, or systemd, sends these to every process of the run."""
 
 
 class _PipeChannel:
@@ -257,11 +251,9 @@ _place: Place
 """What this process has, if it is a worker."""
 
 
-def _begin(worker: str, orders: Connection, messages: Connection) -> None:
+def _begin(environ: Mapping[str, str], worker: str, orders: Connection, messages: Connection) -> None:
     global _channel  # noqa: PLW0603 - an executor's initializer has nowhere else to leave what its tasks need
-    for number in _FOR_THE_COORDINATOR:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_THE_COORDINATOR)
+    forking.take_over(environ)
     _channel = _PipeChannel(worker, orders, messages)
 
 

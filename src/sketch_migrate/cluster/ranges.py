@@ -8,7 +8,7 @@ be old or coarse, so a range is looked at once more before it is handed out, and
 from __future__ import annotations
 
 import math
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from sketch_migrate.model import KeyRange
 from sketch_migrate.postgres.cuts import ends, histogram, in_order, key_after, sample
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sketch_migrate.model import Key
     from sketch_migrate.postgres.connection import Connection
@@ -31,11 +31,20 @@ LARGEST = 2
 MOST_GROWTH = 1_000
 """By so many times its statistics a table may have grown past their end."""
 
+AHEAD = 2
+"""A range is this part of what each worker has still before it: so they end together, whoever is slower."""
 
-async def cut(connection: Connection, table: Table, range_rows: int) -> list[KeyRange]:
-    """Cut a table into ranges of about so many rows each. Within one transaction; psycopg's errors pass through."""
+FEWEST_ROWS = 200
+"""Smaller ranges than that cost more than they even out."""
+
+
+async def cut(connection: Connection, table: Table, range_rows: int, workers: int) -> list[KeyRange]:
+    """Cut a table into ranges of about so many rows each, the last ones smaller, for so many workers.
+
+    Within one transaction; psycopg's errors pass through.
+    """
     bounds, rows = await histogram(connection, table), table.estimated_rows or 0
-    parts = math.ceil(rows / range_rows)
+    parts = len(sizes(rows, range_rows, workers))
     if not all(isinstance(bound, str) for bound in bounds):
         bounds.sort()
     elif parts <= COARSE * len(bounds):
@@ -44,13 +53,12 @@ async def cut(connection: Connection, table: Table, range_rows: int) -> list[Key
         bounds = []
     if not bounds or not rows:
         bounds, rows = await sample(connection, table)
-        parts = math.ceil(rows / range_rows)
     numbers = [bound for bound in bounds if isinstance(bound, int)]
     if len(numbers) > 1 and (reach := await ends(connection, table)) is not None:
         further = grown(numbers, int(reach[1]))
-        parts = math.ceil(parts * (len(further) - 1) / (len(numbers) - 1))
+        rows = math.ceil(rows * (len(further) - 1) / (len(numbers) - 1))
         bounds = list(further)
-    return ranges_between(spread(bounds, parts))
+    return ranges_between(spread(bounds, sizes(rows, range_rows, workers)))
 
 
 async def trim(connection: Connection, table: Table, key_range: KeyRange, range_rows: int) -> list[KeyRange]:
@@ -66,15 +74,58 @@ def ranges_between(cuts: Sequence[Key]) -> list[KeyRange]:
     return [KeyRange(*pair) for pair in pairwise([None, *(cut for cut, _ in groupby(cuts)), None])]
 
 
-def spread(bounds: Sequence[Key], parts: int) -> list[Key]:
-    """Return ``parts`` - 1 cuts, or fewer, at even distances between bounds that are in order and evenly deep."""
+def sizes(rows: int, range_rows: int, workers: int) -> list[int]:
+    """Divide so many rows: ``range_rows`` for a range, towards the end fewer, so that no worker is left with much.
+
+    That is guided self-scheduling (Polychronopoulos and Kuck, 1987).
+    """
+    found = []
+    while rows > 0:
+        fair = max(FEWEST_ROWS, math.ceil(rows / (AHEAD * max(1, workers))))
+        found.append(min(range_rows, fair, rows))
+        rows -= found[-1]
+    return _with_rest_spread(found)
+
+
+def _with_rest_spread(found: list[int]) -> list[int]:
+    """Let the last range be as large as those before it that are of one size."""
+    first = found.index(found[-2]) if len(found) > 1 else 0
+    even, larger = divmod(sum(found[first:]), max(1, len(found) - first))
+    return found[:first] + [even + (place < larger) for place in range(len(found) - first)]
+
+
+def spread(bounds: Sequence[Key], rows: Sequence[int]) -> list[Key]:
+    """Return the cuts between ranges of so many ``rows``, or fewer cuts, from bounds in order and evenly deep."""
     if len(bounds) < 2:  # noqa: PLR2004 - two make a distance
         return []
-    cuts = []
-    for number in range(1, parts):
-        whole, part = divmod(number * (len(bounds) - 1), parts)
-        cuts.append(_between(bounds[whole], bounds[whole + 1], part, parts))
+    cuts, total = [], sum(rows)
+    for before in accumulate(rows[:-1]):
+        whole, part = divmod(before * (len(bounds) - 1), total)
+        cuts.append(_between(bounds[whole], bounds[whole + 1], part, total))
     return cuts
+
+
+def merged(ranges: Mapping[KeyRange, int], most_rows: int) -> list[KeyRange]:
+    """Bring neighbours together again while they have no more than so many rows, which is what each range maps to.
+
+    They stay as they are where they do not hold every key there is.
+    """
+    next_to = {each.after: each for each in ranges}
+    found: list[KeyRange] = []
+    after, rows, steps = None, most_rows, 0
+    while (each := next_to.get(after)) is not None:
+        steps += 1
+        if found and rows + ranges[each] <= most_rows:
+            found[-1] = KeyRange(found[-1].after, each.until)
+            rows += ranges[each]
+        else:
+            found.append(each)
+            rows = ranges[each]
+        if each.until is None:
+            break
+        after = each.until
+    is_whole = steps == len(ranges) and found and found[-1].until is None
+    return found if is_whole else list(ranges)
 
 
 def grown(bounds: Sequence[int], last: int) -> list[int]:

@@ -49,7 +49,12 @@ class RangeWorkplace(Workplace[RangeTask, RangeDone]):
 
     async def _open(self) -> S3Client:
         assignment = self._assignment
-        site = open_site(assignment.settings, self._stop, for_writing=not assignment.options.dry_run)
+        site = open_site(
+            assignment.settings,
+            self._stop,
+            for_writing=not assignment.options.dry_run,
+            kept_connections=assignment.options.parallelization_level + 1,  # for the next range
+        )
         self._site = await self._opened.enter_async_context(site)
         ledger = assignment.ledgers.open(self._channel.worker, self._stop.event)
         self._ledger = await self._opened.enter_async_context(ledger)

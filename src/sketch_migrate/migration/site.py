@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -83,13 +83,18 @@ class Site:
 
 
 @asynccontextmanager
-async def open_site(settings: Settings, stop: Stop, *, for_writing: bool) -> AsyncIterator[Site]:
+async def open_site(
+    settings: Settings, stop: Stop, *, for_writing: bool, kept_connections: int = 0
+) -> AsyncIterator[Site]:
     """Open the site for as long as the context lasts. Writes nothing.
 
-    With ``for_writing`` the right to update the path column is required. Raises ``DatabaseError`` or ``S3Error``.
+    With ``for_writing`` the right to update the path column is required. ``kept_connections`` to the database serve one
+    session after the other. Raises ``DatabaseError`` or ``S3Error``.
     """
-    async with open_store(settings) as store:
-        database = Database(settings, stopping=stop.event)
+    async with AsyncExitStack() as opened:
+        store = await opened.enter_async_context(open_store(settings))
+        database = Database(settings, stopping=stop.event, kept=kept_connections)
+        opened.push_async_callback(database.close)
         table = await check_database(database, settings, for_writing=for_writing)
         patient = store.retrying(PATIENCE_SECONDS)
         specimens = await check_listing(patient, settings)

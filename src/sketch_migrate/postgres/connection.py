@@ -101,6 +101,7 @@ class Database:
     """How to reach the database, and what its sessions share. ``stopping`` ends every wait for it.
 
     ``reached_by`` are libpq's parameters, and ``name`` what messages call it, where it is not that of the references.
+    ``kept`` connections of sessions that are over serve the next ones, until ``close``: one costs 5 ms of CPU.
     """
 
     def __init__(
@@ -110,11 +111,14 @@ class Database:
         stopping: asyncio.Event,
         reached_by: Mapping[str, Any] | None = None,
         name: str = "database",
+        kept: int = 0,
     ) -> None:
         self.settings = settings
         self.outage = Outage(name)
         self.stopping = stopping
         self._parameters = parameters(settings) if reached_by is None else dict(reached_by)
+        self._kept = kept
+        self._idle: list[Connection] = []
 
     @property
     def where(self) -> str:
@@ -136,6 +140,26 @@ class Database:
             ) from error
         return connection
 
+    async def take(self) -> Connection:
+        """Return a connection that a session has left, or a new one. Raises what ``connect`` raises."""
+        while self._idle:
+            if not (connection := self._idle.pop()).closed:
+                return connection
+        return await self.connect()
+
+    async def leave(self, connection: Connection) -> None:
+        """Keep a connection for another session, or close it."""
+        idle = connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        if idle and len(self._idle) < self._kept:
+            self._idle.append(connection)
+        else:
+            await connection.close()
+
+    async def close(self) -> None:
+        """Close the connections that are kept."""
+        while self._idle:
+            await self._idle.pop().close()
+
     def session(self) -> Session:
         """Return a new session; it connects when it is first used."""
         return Session(self)
@@ -154,7 +178,9 @@ class Session:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._drop()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await self._database.leave(connection)
 
     async def run(
         self,
@@ -202,7 +228,7 @@ class Session:
     async def _attempt(self, work: Callable[[Connection], Awaitable[T]], *, unlimited: bool) -> T:
         settings = self._database.settings
         if self._connection is None or self._connection.closed:
-            self._connection = await self._database.connect()
+            self._connection = await self._database.take()
         statement_ms = 0 if unlimited else settings.statement_timeout_ms
         limits = {
             "lock_timeout": settings.lock_timeout_ms,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from benchmarks.contestants.contest import Turn
+from benchmarks.measurements.scale import ONE, TWO, Shared
+from benchmarks.report.scale import scale_document
 from benchmarks.report.summary import BEGIN, END, between_marks, summary
 from benchmarks.report.tables import document, spread, table
 from benchmarks.results import Results
-from benchmarks.targets import judge
+from benchmarks.targets import SCALE_TARGETS, judge
 
 
 def test_a_peer_that_lost_objects_is_shown_with_how_many() -> None:
@@ -39,3 +41,13 @@ def test_the_readme_gets_the_table_between_its_marks_and_keeps_the_rest() -> Non
     assert "| sketch-migrate -w | 2,000 | 50 |" in new
     with pytest.raises(ValueError, match="no marks"):
         between_marks("before\nafter\n", "")
+
+
+def test_several_processes_are_shown_beside_one_whole_and_at_work() -> None:
+    one = Shared(ONE.name, 1, 50, 16, 1000, 5, 4, cpu_seconds=0.2, peak_kib=60_000, server_share=0.02)
+    two = Shared(TWO.name, 2, 50, 16, 1000, 4, 2, cpu_seconds=0.3, peak_kib=60_000, server_share=0.04)
+    results = Results("default", {"python": "3.11"}, shared=[one, two])
+    page = scale_document(results, judge(results, SCALE_TARGETS), "scripts/bench --scale")
+    assert "## Behind 50 ms" in page
+    assert "| 2 processes | 1,000 | 250 | 1.25 | 500 | 2.00 | 300 | 61 | 0.04 |" in page
+    assert "answers at once" not in page

@@ -7,9 +7,10 @@ from dataclasses import replace
 from benchmarks.contestants.contest import Turn
 from benchmarks.measurements.cost import Cost
 from benchmarks.measurements.pace import Pace
+from benchmarks.measurements.scale import ONE, TWO, Shared, Way
 from benchmarks.results import Results
 from benchmarks.spread import Spread
-from benchmarks.targets import BY_ROWS, CEILING, TOOL, judge
+from benchmarks.targets import BY_ROWS, CEILING, SCALE_TARGETS, TOOL, judge
 
 
 def results(*turns: Turn) -> Results:
@@ -94,3 +95,31 @@ def test_the_own_pace_is_held_against_the_best_fixed_one() -> None:
 
 def test_a_spread_has_the_middle_and_both_ends() -> None:
     assert Spread.of([3, 1, 2, 10]) == Spread(2.5, 1, 10, 4)
+
+
+def shared(way: Way, seconds: float, *, latency_ms: int = 50) -> Shared:
+    return Shared(
+        way.name,
+        way.workers,
+        latency_ms,
+        connections=16,
+        rows=20_000,
+        seconds=seconds,
+        working_seconds=seconds / 2,
+        cpu_seconds=1,
+        peak_kib=60_000,
+        server_share=0,
+    )
+
+
+def test_processes_are_held_against_one_behind_the_same_latency_start_included() -> None:
+    runs = [shared(ONE, 60), shared(ONE, 62), shared(ONE, 99), shared(TWO, 31), shared(TWO, 30), shared(TWO, 35)]
+    runs += [shared(ONE, 3, latency_ms=0), shared(TWO, 4, latency_ms=0)]
+    verdicts = judge(Results("default", {}, shared=runs), SCALE_TARGETS)
+    assert [(each.measured, each.met) for each in verdicts] == [
+        ("2 times", True),
+        ("not measured", None),
+        ("not measured", None),
+        ("0.75 times", False),
+    ]
+    assert not any("processes" in each.what for each in judge(Results("default", {}, shared=runs)))
