@@ -63,8 +63,8 @@ DEFAULT = Extent(
     rows=(20_000, 200_000),
     rounds=2,
     calibration_rows=2_000,
-    ceph_rows=4_000,
-    cost_rows=(20_000, 200_000),
+    ceph_rows=10_000,
+    cost_rows=(20_000, 100_000, 200_000, 1_000_000),
     latencies_ms=(50,),
     fixed_concurrency=(512, 1_024),
     shared_rows=20_000,
@@ -119,7 +119,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     extent = parser.add_mutually_exclusive_group()
     extent.add_argument("--quick", action="store_const", const=QUICK, dest="extent", help="a rough look in two minutes")
     extent.add_argument(
-        "--full", action="store_const", const=FULL, dest="extent", help="more rounds, and 1 000 000 rows"
+        "--full", action="store_const", const=FULL, dest="extent", help="more rounds, latencies and fixed numbers to compare with"
     )
     add("--check", action="store_true", help="exit with 1 where a target is missed")
     add("--profile", action="store_true", help="instead: where the tool's CPU time goes, stage by stage")
