@@ -7,6 +7,7 @@ import secrets
 import sys
 import tempfile
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +125,7 @@ class Store:
 def fresh_buckets(server: StoreServer) -> Iterator[Store]:
     """Make a legacy and a production bucket that nobody else uses, and empty and delete them at the end."""
     suffix = secrets.token_hex(6)
-    store = Store(server, server.client(), f"sketch-legacy-{suffix}", f"sketch-production-{suffix}")
+    store = Store(server, _client_of(server), f"sketch-legacy-{suffix}", f"sketch-production-{suffix}")
     buckets = (store.legacy_bucket, store.production_bucket)
     for bucket in buckets:
         store.client.create_bucket(Bucket=bucket)
@@ -136,7 +137,12 @@ def fresh_buckets(server: StoreServer) -> Iterator[Store]:
             for first in range(0, len(keys), 1000):
                 found = [{"Key": key} for key in keys[first : first + 1000]]
                 store.client.delete_objects(Bucket=bucket, Delete={"Objects": found, "Quiet": True})
-        store.client.close()
+
+
+@cache
+def _client_of(server: StoreServer) -> Any:
+    """Return the client of all its stores: to make one takes longer than to make two buckets."""
+    return server.client()
 
 
 @contextlib.contextmanager
