@@ -6,6 +6,7 @@ one worker and Ceph starts once.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import pytest
 
 from sketch_migrate.demo.servers import PostgresServer, postgres_server
 from tests.servers import ceph
-from tests.servers.databases import DEBIAN_PROGRAMS, FAST_AND_LOOSE, Database, fresh_database
+from tests.servers.databases import DEBIAN_PROGRAMS, FAST_AND_LOOSE, Database, Databases, postgres_for_tests
 from tests.servers.stores import Store, StoreServer, fresh_buckets, moto_server, rclone_server
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _settings_of_the_machine_do_not_count(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """The session's PostgreSQL, newest version. Do not stop it: see ``private_postgres``."""
-    with postgres_server(options=FAST_AND_LOOSE) as server:
+    with postgres_for_tests() as server:
         yield server
 
 
@@ -69,17 +70,31 @@ def private_postgres() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def databases(postgres: PostgresServer) -> Iterator[Databases]:
+    """The databases of the session's server."""
+    with contextlib.closing(Databases(postgres)) as of_server:
+        yield of_server
+
+
+@pytest.fixture(scope="session")
+def debian_databases(debian_postgres: PostgresServer) -> Iterator[Databases]:
+    """The databases of Debian's server."""
+    with contextlib.closing(Databases(debian_postgres)) as of_server:
+        yield of_server
+
+
 @pytest.fixture
-def database(postgres: PostgresServer) -> Iterator[Database]:
+def database(databases: Databases) -> Iterator[Database]:
     """A fresh, empty database on the session's server, as the superuser."""
-    with fresh_database(postgres) as fresh:
+    with databases.fresh() as fresh:
         yield fresh
 
 
-@pytest.fixture(params=["postgres", "debian_postgres"])
+@pytest.fixture(params=["databases", "debian_databases"])
 def any_database(request: pytest.FixtureRequest) -> Iterator[Database]:
     """A fresh database on each flavour of PostgreSQL."""
-    with fresh_database(request.getfixturevalue(request.param)) as fresh:
+    with request.getfixturevalue(request.param).fresh() as fresh:
         yield fresh
 
 

@@ -7,6 +7,7 @@ standard ones, signals as Python sets them. It then runs the script itself.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -14,6 +15,7 @@ import os
 import runpy
 import socket
 import sys
+import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,8 +28,9 @@ WITHOUT_DUCKDB = (
     "cli.grants",
     "cli.probe",
 )
-WITH_DUCKDB = ("cli.plan", "cli.verify", "cli.repair", "cli.manifest")
 """What the tool imports when it knows what it is to do; but for the demo, which needs an extra."""
+WITH_DUCKDB = ("plan", "verify", "repair", "manifest")
+"""The commands that import duckdb too, which tells at its end what it has leaked."""
 LONGEST_REQUEST_BYTES = 200_000
 SET_BY_PYTHON = {name: os.environ[name] for name in ("LC_CTYPE",) if name in os.environ}
 """Where there is no locale, Python takes C.UTF-8 and tells its own children (PEP 538); it would do so in the child."""
@@ -40,8 +43,8 @@ def import_the_tool() -> None:
         importlib.import_module(f"sketch_migrate.{module}")
     # None of this is collected at a child's end, which would copy all pages. duckdb is: it looks for what is left.
     gc.freeze()
-    for module in WITH_DUCKDB:
-        importlib.import_module(f"sketch_migrate.{module}")
+    for command in WITH_DUCKDB:
+        importlib.import_module(f"sketch_migrate.cli.{command}")
     del sys.path[0]  # the script does it
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         sys.exit("an import of the tool has started a thread, which a forked process would not have")
@@ -86,6 +89,32 @@ def become(arguments: list[str], environment: dict[str, str], descriptors: list[
     return sys.argv[0]
 
 
+def run(script: str) -> None:
+    """Run the script, and end as an interpreter does; but where nothing went wrong without taking all modules apart.
+
+    That would write to all pages that this process shares with the one that forked it, so that each is copied: it
+    takes longer than many a run. What is garbage is collected, and says so if it should not have been left.
+    """
+    code = 0
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            raise  # Python shows it
+        code = end.code or 0
+    if not set(sys.argv).isdisjoint(WITH_DUCKDB):
+        sys.exit(code)
+    threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 # it is what the interpreter calls: no other way
+    atexit._run_exitfuncs()  # noqa: SLF001 # the same
+    gc.collect()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        sys.exit(code)  # the interpreter says it, with an exit code of its own
+    os._exit(code)
+
+
 if __name__ == "__main__":
     import_the_tool()
-    runpy.run_path(serve(socket.socket(fileno=int(sys.argv[1]))), run_name="__main__")
+    run(serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -89,11 +89,9 @@ class Site:
         rows = list(paths)
         self.database.create_avatars(rows)
         absent = set(without_object)
-        for path in {row for row in rows if row is not None and row not in absent}:
-            if path.startswith("image/"):
-                self.store.put_all(self.store.legacy_bucket, {path: body_of(path)})
-            elif path.startswith("avatar/"):
-                self.store.put_all(self.store.production_bucket, {path: body_of(path)})
+        present = {row for row in rows if row is not None and row not in absent}
+        for bucket, side in ((self.store.legacy_bucket, "image/"), (self.store.production_bucket, "avatar/")):
+            self.store.put_all(bucket, {path: body_of(path) for path in present if path.startswith(side)})
 
     def facts(self) -> Facts:
         """Look at everything."""

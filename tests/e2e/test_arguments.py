@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from tests.e2e.site import Site
 
-pytestmark = pytest.mark.usefixtures("new_interpreter")
+AS_A_PERSON = pytest.mark.usefixtures("new_interpreter")
+"""Where the claim is about the start itself, before the imports, or about the interpreter's end."""
 
 PATHS = [f"image/{number}.png" for number in range(9)]
 FLIPPED = {number: f"avatar/{number - 1}.png" for number in range(1, 10)}
@@ -70,6 +71,7 @@ def test_flags_in_every_form_have_their_effect(filled: Site, words: list[str]) -
     assert filled.database.paths() == FLIPPED
 
 
+@AS_A_PERSON
 @pytest.mark.parametrize("flag", ["-p", "-b"])
 @pytest.mark.parametrize("number", ["0", "-1", "abc"])
 def test_a_number_that_is_none(tmp_path: Path, flag: str, number: str) -> None:
@@ -82,12 +84,14 @@ def test_a_number_that_is_none(tmp_path: Path, flag: str, number: str) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+@AS_A_PERSON
 def test_a_wrong_flag_is_named_with_the_one_that_was_meant(tmp_path: Path) -> None:
     done = run("-y", "--batchsize", "7", environ={}, cwd=tmp_path)
     assert done.code == 2
     assert "there is no flag --batchsize; did you mean --batch-size?" in done.err
 
 
+@AS_A_PERSON
 def test_help_and_version_need_no_setting(tmp_path: Path) -> None:
     shown = run("-h", environ={"SKETCH_DB_PORT": "nonsense"}, cwd=tmp_path)
     assert (shown.code, shown.err) == (0, "")
@@ -151,6 +155,7 @@ def test_a_no_has_a_document_too(filled: Site) -> None:
     assert filled.facts() == before
 
 
+@AS_A_PERSON
 def test_stdout_has_the_result_and_stderr_the_messages(filled: Site) -> None:
     done = filled.run("-yv --no-progress --no-clobber check-first")
     out = done.out.splitlines()
@@ -202,6 +207,7 @@ def shape(value: object) -> object:
     return [shape(value[0])] if isinstance(value, list) else type(value)
 
 
+@AS_A_PERSON
 def test_json_is_one_document_on_stdout(filled: Site) -> None:
     filled.store.client.delete_object(Bucket=filled.store.legacy_bucket, Key=PATHS[3])
     done = filled.run("-yvt --json")
@@ -275,6 +281,7 @@ def test_secrets_are_nowhere(filled: Site) -> None:
     assert [secret for secret in secrets for text in (*written, *printed) if secret in text] == []
 
 
+@AS_A_PERSON
 def test_output_that_nobody_reads_does_not_stop_the_migration(filled: Site) -> None:
     process = filled.start("-yv")
     assert process.stdout is not None

@@ -14,8 +14,6 @@ from tests.servers.s3_fault_proxy import S3FaultProxy
 if TYPE_CHECKING:
     from tests.e2e.site import Facts, Site
 
-pytestmark = pytest.mark.usefixtures("new_interpreter")
-
 LEGACY = [f"image/avatar-{number:03}.png" for number in range(118)] + ["image/sub/folder/a b.png", "image/sub/image/x"]
 PRODUCTION = [f"avatar/avatar-9{number}.png" for number in range(7)]
 OTHER = [None, "", "elsewhere/a.png"]
@@ -53,6 +51,7 @@ def check_migrated(site: Site, before: Facts) -> Facts:
     return after
 
 
+@pytest.mark.usefixtures("new_interpreter")
 def test_status_dry_run_migration_status(full_site: Site) -> None:
     site, before = full_site, full_site.facts()
 

@@ -10,22 +10,20 @@ import psycopg
 import pytest
 
 from tests.e2e.site import check_refused, counts
-from tests.servers.databases import fresh_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sketch_migrate.demo.servers import PostgresServer
     from tests.e2e.site import Site
-    from tests.servers.databases import Database
+    from tests.servers.databases import Database, Databases
 
 LOCAL = ("", "--cluster local:2 --range-rows 2")
 
 
 @pytest.fixture
-def ledger(postgres: PostgresServer) -> Iterator[Database]:
+def ledger(databases: Databases) -> Iterator[Database]:
     """A database for ledgers."""
-    with fresh_database(postgres) as fresh:
+    with databases.fresh() as fresh:
         yield fresh
 
 

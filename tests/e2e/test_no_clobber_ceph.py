@@ -56,8 +56,9 @@ def test_two_thousand_avatars_under_an_application_that_stores_new_ones(
     site = Site(database, ceph_store, tmp_path)
     legacy = {f"image/avatar-{number}.png": f"old picture {number}".encode() for number in range(1, AVATARS + 1)}
     database.create_avatars(list(legacy))
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda item: ceph_store.put_all(ceph_store.legacy_bucket, dict([item])), legacy.items()))
+    with ThreadPoolExecutor(4) as pool:
+        parts = [dict(list(legacy.items())[first::4]) for first in range(4)]
+        list(pool.map(lambda part: ceph_store.put_all(ceph_store.legacy_bucket, part), parts))
     application = Application(site, seed=20261122)
     process = site.start("-y --json -b 50 -p 2")
     thread = threading.Thread(target=application.work)
@@ -75,8 +76,7 @@ def test_two_thousand_avatars_under_an_application_that_stores_new_ones(
     assert document["outcomes"]["missing"] == document["outcomes"]["failed"] == 0
     # what the application stored is there, each and every one; and what it did not store is the legacy object
     expected = {path.replace("image/", "avatar/"): body for path, body in legacy.items()} | application.stored
-    with ThreadPoolExecutor(16) as pool:
-        found = dict(pool.map(lambda key: (key, ceph_store.body(ceph_store.production_bucket, key)), expected))
+    found = ceph_store.bodies(ceph_store.production_bucket)
     assert [key for key, body in application.stored.items() if found[key] != body] == []
     assert found == expected
     # and nothing is left for a second run

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.tool import Finished
 
-ROWS = int(os.environ.get("ROLLBACK_ROWS", "1000"))
+ROWS = int(os.environ.get("ROLLBACK_ROWS", "300"))
 KILLS = int(os.environ.get("ROLLBACK_KILLS", "6"))
 
 
@@ -62,14 +62,14 @@ def test_migrated_rolled_back_migrated_again(site: Site) -> None:
     others = ["image/", None, "other/x.png", "avatar/own.png"]
     site.fill([*(image(n) for n in range(ROWS)), *others], without_object=["image/"])
     legacy = site.facts()
-    assert site.run("-y -b 100").code == 1, "the row that names no object is left"
+    assert site.run("-y -b 30").code == 1, "the row that names no object is left"
     production = site.facts()
-    back = site.run("rollback -y --json -b 100", str(site.last_run()))
+    back = site.run("rollback -y --json -b 30", str(site.last_run()))
     assert (back.code, outcomes(back)) == (0, {"restored": ROWS}), back.err
     after = site.facts()
     assert after.rows == legacy.rows
     assert (after.legacy, after.production) == (legacy.legacy, production.production)
-    assert site.run("-y -b 100").code == 1
+    assert site.run("-y -b 30").code == 1
     again = site.facts()
     assert again.rows == production.rows
     assert (again.legacy, again.production) == (production.legacy, production.production)

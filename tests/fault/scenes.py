@@ -198,6 +198,5 @@ def legacy_path(row: int) -> str:
 def fill(store: Store, bucket: str, bodies: dict[str, bytes]) -> None:
     """Let a bucket hold exactly these objects."""
     present, wanted = content_of(store, bucket), digests(bodies)
-    for key in present.keys() - wanted.keys():
-        store.client.delete_object(Bucket=bucket, Key=key)
+    store.delete_all(bucket, present.keys() - wanted.keys())
     store.put_all(bucket, {key: bodies[key] for key in wanted if present.get(key) != wanted[key]})

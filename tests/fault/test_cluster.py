@@ -21,7 +21,6 @@ from tests.fault.application import Application, observe
 from tests.fault.promises import LEGACY, check_set_back, make_world, production_path, rows_of
 from tests.servers import s3_faults
 from tests.servers.dask_servers import dask_servers
-from tests.servers.databases import fresh_database
 from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 from tests.servers.s3_fault_proxy import S3FaultProxy
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from sketch_migrate.demo.servers import PostgresServer
     from tests.fault.promises import Run, World
     from tests.servers.dask_servers import DaskServers
-    from tests.servers.databases import Database
+    from tests.servers.databases import Database, Databases
     from tests.servers.stores import Store, StoreServer
 
 ROWS = int(os.environ.get("CLUSTER_ROWS", "240"))
@@ -131,7 +130,7 @@ class Site:
 
 @pytest.fixture
 def site(
-    cluster: DaskServers, postgres: PostgresServer, database: Database, rclone_store: Store, tmp_path: Path
+    cluster: DaskServers, databases: Databases, database: Database, rclone_store: Store, tmp_path: Path
 ) -> Iterator[Site]:
     """A world with a ledger in a database of its own, and three workers."""
     while len(cluster.workers) < WORKERS:
@@ -141,7 +140,7 @@ def site(
         database.execute(statement)
     s3, to_postgres = S3FaultProxy(rclone_store.endpoint_url), PostgresFaultProxy(database.port)
     s3.host = to_postgres.host = cluster.network.address
-    with fresh_database(postgres) as ledger, s3, to_postgres:
+    with databases.fresh() as ledger, s3, to_postgres:
         environ = {
             "SKETCH_LEDGER_URL": f"postgresql://{to_postgres.host}:{to_postgres.port}/{ledger.name}",
             "SKETCH_LEDGER_USER": ledger.user,

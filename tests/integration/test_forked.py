@@ -84,6 +84,9 @@ def test_it_is_what_a_new_interpreter_is(tmp_path: Path) -> None:
         ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM),
         ("raise KeyboardInterrupt('said')", -signal.SIGINT),
         ("import atexit; atexit.register(print, 'said', file=sys.stderr)", 0),
+        ("import threading; threading.Thread(target=lambda: print('said', file=sys.stderr)).start()", 0),
+        ("a = type('Left', (), {'__del__': lambda _: print('said', file=sys.stderr)})(); a.itself = a; del a", 0),
+        ("sys.stderr.write('said'); os.close(1)", 120),
     ],
 )
 def test_how_it_ends(kind: type[subprocess.Popen[str]], tmp_path: Path, ending: str, code: int) -> None:

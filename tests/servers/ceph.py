@@ -1,6 +1,6 @@
 """A Ceph object gateway on one machine and in memory: one monitor, one OSD on memstore, one gateway that speaks S3.
 
-It needs root and the programs of Debian's packages ceph-mon, ceph-osd, radosgw and ceph-common. It is up in about 13 s.
+It needs root and the programs of Debian's packages ceph-mon, ceph-osd, radosgw and ceph-common. It is up in about 2 s.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ mon_warn_on_pool_no_redundancy = false
 # a nearly full disk is no reason for a store in memory to stop
 mon_data_avail_crit = 1
 mon_data_avail_warn = 2
+# a monitor that waits a second for more changes before it proposes any makes the gateway's pools in 11 s and not in 1
+paxos_propose_interval = 0.05
+paxos_min_wait = 0.01
 osd_crush_chooseleaf_type = 0
 osd_objectstore = memstore
 memstore_device_bytes = 4294967296
@@ -110,7 +113,7 @@ def ceph_server() -> Iterator[StoreServer]:
             yield StoreServer("ceph", f"http://{LOOPBACK}:{port}", "testkey", "testsecret")
         finally:
             for daemon in reversed(daemons):
-                daemon.stop(timeout_seconds=5)
+                daemon.kill()  # asked to end they take 5 s, and there is nothing to be kept
 
 
 def _write_configuration(home: Path, port: int) -> Path:

@@ -12,6 +12,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from sketch_migrate.demo.servers import postgres_server
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -20,6 +22,26 @@ if TYPE_CHECKING:
 DEBIAN_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 FAST_AND_LOOSE = {"fsync": "off", "log_statement": "none"}
 """Server settings for tests: nothing here has to survive a power cut."""
+
+_EMPTY_IT = """
+SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid();
+DO $$ DECLARE made name; BEGIN
+    FOR made IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema$)' LOOP
+        EXECUTE format('DROP SCHEMA %I CASCADE', made);
+    END LOOP;
+END $$;
+CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+GRANT USAGE ON SCHEMA public TO PUBLIC
+"""
+
+_CATALOGUES = (
+    "pg_am pg_cast pg_class pg_collation pg_conversion pg_default_acl pg_event_trigger pg_extension"
+    " pg_foreign_data_wrapper pg_foreign_server pg_init_privs pg_language pg_largeobject_metadata pg_namespace"
+    " pg_opclass pg_operator pg_policy pg_proc pg_publication pg_rewrite pg_transform pg_trigger pg_ts_config"
+    " pg_type"
+)
+"""The tables that have a row for each thing that was made or changed in a database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +107,95 @@ class Database:
 
 
 @contextlib.contextmanager
+def postgres_for_tests() -> Iterator[PostgresServer]:
+    """Run the newest PostgreSQL, which checks passwords as ever, but hashes them once and not 4 096 times."""
+    with postgres_server(options={**FAST_AND_LOOSE, "scram_iterations": "1"}) as server:
+        with server.connect() as connection:  # by the password as it was hashed when there were no settings yet
+            change = sql.SQL("ALTER ROLE {} PASSWORD {}")
+            connection.execute(change.format(sql.Identifier(server.user), sql.Literal(server.password)))
+        yield server
+
+
+@contextlib.contextmanager
 def fresh_database(server: PostgresServer) -> Iterator[Database]:
     """Create a database that nobody else uses; drop it at the end, with whoever is still connected."""
-    name = f"sketch_{secrets.token_hex(6)}"
     with server.connect() as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    yield Database(server.host, server.port, name, server.user, server.password)
+        database = _create(server, connection)
+    yield database
     with contextlib.suppress(psycopg.OperationalError), server.connect() as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        _drop(database, connection)
+
+
+class Databases:
+    """Fresh databases on a server that no test stops. To make one takes as long as three runs of the tool.
+
+    So one that a test has done with is emptied, and is another's under another name: whoever of the first test still
+    lives does not find it. One that cannot be made what it was when it was new is dropped.
+    """
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        self._connection = server.connect()
+        self._empty: list[tuple[Database, int]] = []
+
+    @contextlib.contextmanager
+    def fresh(self) -> Iterator[Database]:
+        """Give a database that is empty and that nobody else uses."""
+        database, born = self._take()
+        yield database
+        if self._emptied(database, born):
+            self._empty.append((database, born))
+        else:
+            _drop(database, self._connection)
+
+    def close(self) -> None:
+        """Leave the server."""
+        self._connection.close()
+
+    def _take(self) -> tuple[Database, int]:
+        """Return a database, and the first transaction that can have changed anything in it."""
+        if self._empty:
+            used, born = self._empty.pop()
+            database = replace(used, name=_new_name())
+            rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+            self._connection.execute(rename.format(sql.Identifier(used.name), sql.Identifier(database.name)))
+            return database, born
+        database = _create(self._server, self._connection)
+        (born,) = self._connection.execute("SELECT pg_current_xact_id()::text::bigint").fetchone() or (0,)
+        return database, born
+
+    def _emptied(self, database: Database, born: int) -> bool:
+        """Empty a database; say whether nothing in it is newer than itself, and nothing is set for it."""
+        newer = " UNION ALL ".join(
+            f"SELECT '{table}' FROM {table} WHERE xmin::text::bigint >= {born}"  # noqa: S608 # names of our own
+            for table in _CATALOGUES.split()
+        )
+        with contextlib.suppress(psycopg.Error), database.connect() as connection:
+            connection.execute(_EMPTY_IT)
+            left = connection.execute(
+                f"""
+                SELECT 1 FROM ({newer}) AS newer (name) HAVING count(*) > 1 -- the schema public is
+                UNION ALL SELECT 1 FROM pg_db_role_setting AS s JOIN pg_database AS d ON d.oid = s.setdatabase
+                    WHERE d.datname = current_database()
+                UNION ALL SELECT 1 FROM pg_database WHERE datname = current_database()
+                    AND (datacl IS NOT NULL OR datconnlimit <> -1 OR datdba <> current_user::regrole)
+                UNION ALL SELECT 1 FROM pg_prepared_xacts WHERE database = current_database()
+                UNION ALL SELECT 1 FROM pg_replication_slots WHERE database = current_database()
+                """  # noqa: S608 # and none of anybody else
+            )
+            return not left.fetchall()
+        return False
+
+
+def _create(server: PostgresServer, connection: psycopg.Connection[tuple[Any, ...]]) -> Database:
+    name = _new_name()
+    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return Database(server.host, server.port, name, server.user, server.password)
+
+
+def _drop(database: Database, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database.name)))
+
+
+def _new_name() -> str:
+    return f"sketch_{secrets.token_hex(6)}"
