@@ -119,7 +119,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     extent = parser.add_mutually_exclusive_group()
     extent.add_argument("--quick", action="store_const", const=QUICK, dest="extent", help="a rough look in two minutes")
     extent.add_argument(
-        "--full", action="store_const", const=FULL, dest="extent", help="more rounds, latencies and fixed numbers to compare with"
+        "--full", action="store_const", const=FULL, dest="extent", help="more rounds, latencies and numbers in flight"
     )
     add("--check", action="store_true", help="exit with 1 where a target is missed")
     add("--profile", action="store_true", help="instead: where the tool's CPU time goes, stage by stage")
