@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 
-from sketch_migrate.postgres.connection import Database, Outage, Session
+from sketch_migrate.postgres.connection import Database, Session
 from tests.simulation.world import PROCESS
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ class SimulatedDatabase(Database):
         limits = SimpleNamespace(
             db_retry_seconds=FOR_EVER, statement_timeout_ms=FOR_EVER * 1000, lock_timeout_ms=FOR_EVER
         )
-        self.settings = cast("Any", limits)
-        self.outage = Outage()
-        self.stopping = stopping
+        super().__init__(cast("Any", limits), stopping=stopping, reached_by={})
         self._world = world
 
     async def connect(self) -> Connection:

@@ -149,8 +149,8 @@ class Database:
 
     async def leave(self, connection: Connection) -> None:
         """Keep a connection for another session, or close it."""
-        idle = connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
-        if idle and len(self._idle) < self._kept:
+        room = len(self._idle) < self._kept
+        if room and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE:
             self._idle.append(connection)
         else:
             await connection.close()

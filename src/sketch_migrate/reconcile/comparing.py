@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from sketch_migrate.errors import ObjectMissing, PreconditionFailed
-from sketch_migrate.reconcile.side_by_side import all_of
+from sketch_migrate.task_group import all_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sketch_migrate.errors import MigrateError
 from sketch_migrate.model import KeyRange
 from sketch_migrate.postgres.extract import CopiedPage, copy_page
 from sketch_migrate.reconcile.keyspace import is_text, order
 from sketch_migrate.reconcile.listing import list_all, tell_nobody
+from sketch_migrate.task_group import task_group
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -49,18 +49,15 @@ async def gather_objects(evidence: Evidence, store: Pages, told: Callable[[str, 
     )
     ((references,),) = await evidence.ask("SELECT count(*) FROM reference")
     tails = [tail for (tail,) in await evidence.ask(_SOME_TAILS)] if references else []
-    try:
-        async with asyncio.TaskGroup() as group:
-            for side, bucket, prefix in (
-                ("legacy", legacy_bucket, legacy_prefix),
-                ("production", production_bucket, production_prefix),
-            ):
-                loader = Loader(evidence, side, prefix)
-                cuts = [prefix + tail for tail in tails]
-                hear = partial(told, side)
-                group.create_task(loader.load(store, bucket, cuts=cuts, expected=references, told=hear))
-    except* MigrateError as failures:
-        raise failures.exceptions[0] from failures
+    async with task_group() as group:
+        for side, bucket, prefix in (
+            ("legacy", legacy_bucket, legacy_prefix),
+            ("production", production_bucket, production_prefix),
+        ):
+            loader = Loader(evidence, side, prefix)
+            cuts = [prefix + tail for tail in tails]
+            hear = partial(told, side)
+            group.create_task(loader.load(store, bucket, cuts=cuts, expected=references, told=hear))
 
 
 async def reference_pages(database: Database, table: Table) -> AsyncIterator[bytes]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 from sketch_migrate.errors import MigrateError, S3Refused
 from sketch_migrate.reconcile.keyspace import order, usable_cuts
 from sketch_migrate.reconcile.ranges import OutOfOrder, Range, Ranges
+from sketch_migrate.task_group import task_group
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
@@ -96,12 +97,10 @@ async def list_all(
         worth = WORKERS if expected is None else min(WORKERS, max(1, expected // KEYS_A_RANGE))
         ranges = Ranges(prefix, usable_cuts(cuts, prefix, worth - 1))
         await _Listing(pages_after, ranges, sink, told).in_ranges()
-    except* OutOfOrder:
+    except OutOfOrder:
         logger.warning(
             "The store does not list s3://%s/%s… in the order of bytes: listing it again, in one go.", bucket, prefix
         )
-    except* MigrateError as failures:
-        raise failures.exceptions[0] from failures
     else:
         return
     await sink.forget()
@@ -122,10 +121,10 @@ class _Listing:
         self._news = asyncio.Event()
 
     async def in_ranges(self) -> None:
-        async with asyncio.TaskGroup() as group:
+        async with task_group(OutOfOrder, MigrateError) as group:
             for _ in range(WORKERS):
                 group.create_task(self._work())
-        async with asyncio.TaskGroup() as group:
+        async with task_group(OutOfOrder, MigrateError) as group:
             for left, right in self._ranges.seams():
                 group.create_task(self._look_at_the_seam(left, right))
         self._told(self._ranges.keys_found, self._ranges.keys_found)

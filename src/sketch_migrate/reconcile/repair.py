@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sketch_migrate.errors import MigrateError, ObjectMissing, PreconditionFailed, RunDirectoryError
+from sketch_migrate.errors import ObjectMissing, PreconditionFailed, RunDirectoryError
 from sketch_migrate.model import Location
 from sketch_migrate.reconcile.evidence import HINT
 from sketch_migrate.reconcile.guard import Guard
 from sketch_migrate.s3 import same_content
 from sketch_migrate.s3.multipart import kept_headers, tags_of
+from sketch_migrate.task_group import all_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,7 @@ async def copy_stale(
     async for rows in evidence.stream(_STALE):
         for first in range(0, len(rows), AT_ONCE):
             group = [Stale(*row) for row in rows[first : first + AT_ONCE]]
-            outcomes = await _side_by_side(group, site, store, guard)
+            outcomes = await all_of([_copy_again(stale, site, store, guard) for stale in group])
             done = [(stale, etag) for stale, (outcome, etag) in zip(group, outcomes, strict=True) if etag]
             await asyncio.to_thread(_write_down, record, done)
             for outcome, _ in outcomes:
@@ -93,17 +94,6 @@ async def read_recopied(evidence: Evidence, records: Sequence[Path]) -> None:
         with record.open(encoding="utf-8", newline="") as file:
             lines = [line for line in csv.reader(file) if len(line) == 4]  # noqa: PLR2004 - its columns
         await evidence.insert("flip", [(key, path, etag, float(at)) for key, path, etag, at in lines])
-
-
-async def _side_by_side(
-    group: Sequence[Stale], site: EvidenceSite, store: S3Client, guard: Guard
-) -> list[tuple[Again, str]]:
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            begun = [tasks.create_task(_copy_again(stale, site, store, guard)) for stale in group]
-    except* MigrateError as failures:
-        raise failures.exceptions[0] from failures
-    return [task.result() for task in begun]
 
 
 async def _copy_again(stale: Stale, site: EvidenceSite, store: S3Client, guard: Guard) -> tuple[Again, str]:

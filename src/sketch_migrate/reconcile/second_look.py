@@ -10,8 +10,8 @@ from sketch_migrate.errors import ObjectMissing
 from sketch_migrate.model import Location
 from sketch_migrate.postgres.extract import current_paths
 from sketch_migrate.reconcile.comparing import Pair, cut
-from sketch_migrate.reconcile.side_by_side import all_of
 from sketch_migrate.reconcile.standing import SUSPECTS, Standing, standing_of
+from sketch_migrate.task_group import all_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

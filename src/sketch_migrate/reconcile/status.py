@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sketch_migrate.errors import MigrateError
 from sketch_migrate.model import Status
 from sketch_migrate.postgres.histogram import spread_paths
 from sketch_migrate.postgres.references import count_sides
 from sketch_migrate.reconcile.keyspace import tails_of
 from sketch_migrate.reconcile.listing import Extent, list_all
+from sketch_migrate.task_group import task_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,20 +43,17 @@ async def read_status(
     legacy, production = Extent(), Extent()
     async with database.session() as session:
         tails = tails_of(await session.run(spread, doing="looking at the spread of the paths"), prefixes)
-        try:
-            async with asyncio.TaskGroup() as group:
-                counting = group.create_task(
-                    session.run(count, doing=f"counting the rows of {settings.db_table}", unlimited=True)
-                )
-                for side, bucket, prefix, extent in (
-                    ("legacy", settings.legacy_bucket, prefixes[0], legacy),
-                    ("production", settings.production_bucket, prefixes[1], production),
-                ):
-                    cuts = [prefix + tail for tail in tails]
-                    rows, hear = table.estimated_rows, partial(told, side)
-                    group.create_task(list_all(store, bucket, prefix, extent, cuts=cuts, expected=rows, told=hear))
-        except* MigrateError as failures:
-            raise failures.exceptions[0] from failures
+        async with task_group() as group:
+            counting = group.create_task(
+                session.run(count, doing=f"counting the rows of {settings.db_table}", unlimited=True)
+            )
+            for side, bucket, prefix, extent in (
+                ("legacy", settings.legacy_bucket, prefixes[0], legacy),
+                ("production", settings.production_bucket, prefixes[1], production),
+            ):
+                cuts = [prefix + tail for tail in tails]
+                rows, hear = table.estimated_rows, partial(told, side)
+                group.create_task(list_all(store, bucket, prefix, extent, cuts=cuts, expected=rows, told=hear))
     legacy_rows, production_rows, total_rows = counting.result()
     return Status(
         legacy_objects=legacy.objects,

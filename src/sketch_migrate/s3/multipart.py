@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 from hashlib import md5
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from sketch_migrate.errors import PreconditionFailed, S3Error
+from sketch_migrate.task_group import task_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -133,12 +133,9 @@ async def _copy_parts(
                 source, target, upload_id, index + 1, byte_range, if_match=info.etag
             )
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(PARTS_IN_FLIGHT, len(ranges))):
-                group.create_task(work())
-    except* S3Error as failures:
-        raise failures.exceptions[0] from failures
+    async with task_group() as group:
+        for _ in range(min(PARTS_IN_FLIGHT, len(ranges))):
+            group.create_task(work())
     return etags
 
 
