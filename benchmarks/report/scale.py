@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.report.tables import megabytes, spread, table, target_table
+from benchmarks.report.tables import made_by, megabytes, spread, table, target_table
 from benchmarks.spread import Spread
 
 if TYPE_CHECKING:
@@ -25,10 +25,9 @@ _EXPLANATION = (
 
 def scale_document(results: Results, verdicts: Sequence[Verdict], command: str) -> str:
     """Return the page."""
-    machine = ", ".join(f"{name} {value}" for name, value in results.machine.items())
     sections = [
         "# Several processes",
-        f"Made by `{command}`, which writes this page and `scale.json`. Measured on: {machine}.",
+        made_by(results, command, "this page and `scale.json`"),
         _EXPLANATION,
         "## Targets",
         target_table(verdicts),

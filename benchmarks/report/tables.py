@@ -24,12 +24,17 @@ _EXPLANATION = (
 STORES = {"rclone": "rclone serve s3, in memory", "ceph": "Ceph RGW, in memory"}
 
 
+def made_by(results: Results, command: str, files: str) -> str:
+    """Say how a page came about, and where."""
+    machine = ", ".join(f"{name} {value}" for name, value in results.machine.items())
+    return f"Made by `{command}`, which writes {files}. Measured on: {machine}."
+
+
 def document(results: Results, verdicts: Sequence[Verdict], command: str) -> str:
     """Return the whole page."""
-    machine = ", ".join(f"{name} {value}" for name, value in results.machine.items())
     sections = [
         "# Figures",
-        f"Made by `{command}`, which writes this page, `figures.json` and the chart. Measured on: {machine}.",
+        made_by(results, command, "this page, `figures.json` and the chart"),
         _EXPLANATION,
         "## Targets",
         target_table(verdicts),

@@ -168,10 +168,11 @@ class Coordinator:
                 return Finished(self._tally, number, rows_left=True)
             if limit is not None and self._tally.scanned >= limit:
                 return Finished(self._tally, number, rows_left=await self._is_anything_left())
-            if options.dry_run or counted.scanned == 0:
-                return Finished(self._tally, number, rows_left=False)
-            trimmed = True
-            ranges = self._ranges_done()
+            some_waits = bool(self._pass.waiting)  # a worker that was lost may have kept its part of the limit
+            if options.dry_run or (counted.scanned == 0 and not some_waits):
+                return Finished(self._tally, number, rows_left=some_waits)
+            trimmed = not some_waits
+            ranges = self._ranges_for_another_pass()
 
     # -- one pass
 
@@ -282,9 +283,11 @@ class Coordinator:
 
     # -- ranges and counts
 
-    def _ranges_done(self) -> list[KeyRange]:
-        """Return the ranges for another pass, larger ones where that had few rows."""
+    def _ranges_for_another_pass(self) -> list[KeyRange]:
+        """Return the ranges of this pass, brought together where they had few rows, those nobody began included."""
         rows: Counter[KeyRange] = Counter()
+        for part in self._pass.waiting:
+            rows[part.key_range] += self._site.settings.range_rows  # unknown: as many as there may be
         for part, done in self._pass.done:
             rows[part.key_range] += done.rows
         return merged(rows, self._site.settings.range_rows)
