@@ -6,8 +6,8 @@ answer 200 and then fail, so only the document says what happened (S3 API refere
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
@@ -15,21 +15,7 @@ from xml.sax.saxutils import escape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# The usual reply, recognised whole: every element opened is closed and nothing is left over. Anything unusual goes to
-# the real parser. This is 1 µs instead of 7.
-_QUOTE = rb"(?:\"|&quot;|&#34;)?"
-_MODIFIED = rb"(?:<LastModified>[^<&]*</LastModified>\s*)?"
-_USUAL_COPY_RESULT = re.compile(
-    rb"\s*(?:<\?xml [^<>]*\?>\s*)?<CopyObjectResult(?: xmlns=\"[^\"<>]*\")?>\s*"
-    + _MODIFIED
-    + rb"<ETag>"
-    + _QUOTE
-    + rb"([^<>&\"\s]+)"
-    + _QUOTE
-    + rb"</ETag>\s*"
-    + _MODIFIED
-    + rb"</CopyObjectResult>\s*"
-).fullmatch
+_DATE_BYTES = b"0123456789-:.TZ"
 
 
 class NotS3(ValueError):
@@ -75,11 +61,28 @@ def read_error(body: bytes) -> ErrorDocument | None:
 
 
 def read_copy_result(body: bytes) -> str:
-    """Return the ETag of a complete ``CopyObjectResult``."""
-    usual = _USUAL_COPY_RESULT(body)
-    if usual:
-        return usual[1].decode("utf-8", "replace")
+    """Return the ETag of a complete ``CopyObjectResult``.
+
+    A store's replies differ in the date and the ETag alone. Where these are plain text, and a document with what is
+    around them was seen to be whole, so is this one: 0.8 µs, where the parser takes 7 and a regular expression 1.7.
+    """
+    before, _, rest = body.partition(b"<LastModified>")
+    date, _, after = rest.partition(b"</LastModified>")
+    head, _, rest = (before + after).partition(b"<ETag>")
+    etag, _, tail = rest.partition(b"</ETag>")
+    etag = etag.replace(b"&quot;", b'"').replace(b"&#34;", b'"').strip(b'"')
+    if etag.replace(b"-", b"").isalnum() and not date.strip(_DATE_BYTES) and _is_around_etag(head, tail):
+        return etag.decode()
     return _etag(root_of(body, "CopyObjectResult"))
+
+
+@lru_cache(maxsize=64)
+def _is_around_etag(head: bytes, tail: bytes) -> bool:
+    """Whether an ETag between these makes a complete ``CopyObjectResult`` of which it is the ETag."""
+    try:
+        return _etag(root_of(head + b"<ETag>any</ETag>" + tail, "CopyObjectResult")) == "any"
+    except NotS3:
+        return False
 
 
 def read_part_copy_result(body: bytes) -> str:
@@ -133,7 +136,7 @@ def root_of(body: bytes, *elements: str) -> ET.Element:
         raise NotS3("the reply has a document type, which S3 never sends")
     try:
         root = ET.fromstring(body.strip())  # noqa: S314 - without a document type there are no entities to expand
-    except ET.ParseError as error:
+    except (ET.ParseError, LookupError, ValueError) as error:  # the last two for an encoding that Python does not have
         raise NotS3(f"the reply is not well-formed XML ({error})" if body.strip() else "the reply is empty") from error
     if elements and name_of(root) not in elements:
         raise NotS3(f"the reply is a <{name_of(root)}>, not a <{elements[0]}>")

@@ -18,6 +18,8 @@ from sketch_migrate.s3 import xml, xml_listings
 from tests.unit.s3.scripted import ETAG, Cut, client_of, copy_document, error, error_document, reply, scripted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.unit.s3.scripted import Step
 
 
@@ -144,6 +146,48 @@ def test_a_copy_result_is_read_alike_on_both_ways(quote: str) -> None:
 def test_a_copy_result_that_is_cut_anywhere_is_none(length: int) -> None:
     with pytest.raises(xml.NotS3):
         xml.read_copy_result(copy_document()[:length])
+
+
+PIECES = (
+    b"",
+    b"<",
+    b">",
+    b"&",
+    b"&amp;",
+    b"-",
+    b"<!--",
+    b"-->",
+    b"<x>",
+    b"</x>",
+    b"<x/>",
+    b"</ETag>",
+    b"<ETag>",
+    b"</LastModified>",
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(copy_document())), st.sampled_from(PIECES)), max_size=3))
+def test_the_shortcut_for_a_copy_result_takes_what_the_parser_does(
+    changes: list[tuple[int, bytes]],
+) -> None:
+    body = copy_document()
+    for place, piece in changes:
+        body = body[:place] + piece + body[place:]
+    other = body.replace(b"CopyObjectResult", b"CompleteMultipartUploadResult")  # for this there is the parser alone
+    assert read_or_refused(xml.read_copy_result, body) == read_or_refused(xml.read_complete_result, other)
+
+
+def read_or_refused(read: Callable[[bytes], str], body: bytes) -> str:
+    try:
+        return read(body)
+    except xml.NotS3:
+        return "refused"
+
+
+@pytest.mark.parametrize("encoding", ["UT-F-8", "utf-7", "shift_jis", "rot13"])
+def test_a_document_in_an_encoding_that_nobody_has_is_none(encoding: str) -> None:
+    with pytest.raises(xml.NotS3):
+        xml.read_copy_result(f'<?xml version="1.0" encoding="{encoding}"?><CopyObjectResult/>'.encode())
 
 
 @given(st.binary(max_size=200))
