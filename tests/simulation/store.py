@@ -90,8 +90,8 @@ class Store:
     def _HeadObject(self, request: Request) -> Reply:  # noqa: N802 # the operation's name in S3
         stored = self._at(request.location)
         if stored is None:
-            return Reply(404, [], b"", bodiless=True)
-        return Reply(200, [*self._headers(stored), (b"content-length", b"%d" % len(stored.body))], b"", bodiless=True)
+            return Reply(404, b"", b"", bodiless=True)
+        return Reply(200, self._head(stored, b"content-length: %d" % len(stored.body)), b"", bodiless=True)
 
     def _GetObject(self, request: Request) -> Reply:  # noqa: N802 # the operation's name in S3
         stored = self._at(request.location)
@@ -102,11 +102,11 @@ class Store:
             return _error(412, "PreconditionFailed")
         first, last = (int(each) for each in headers["range"].removeprefix("bytes=").split("-"))
         last = min(last, len(stored.body) - 1)
-        told = b"bytes %d-%d/%d" % (first, last, len(stored.body))
-        return Reply(206, [*self._headers(stored), (b"content-range", told)], stored.body[first : last + 1])
+        told = b"content-range: bytes %d-%d/%d" % (first, last, len(stored.body))
+        return Reply(206, self._head(stored, told), stored.body[first : last + 1])
 
     def _GetObjectTagging(self, _request: Request) -> Reply:  # noqa: N802 # the operation's name in S3
-        return Reply(200, [], b"<Tagging><TagSet></TagSet></Tagging>")
+        return Reply(200, b"", b"<Tagging><TagSet></TagSet></Tagging>")
 
     def _ListObjectVersions(self, request: Request) -> Reply:  # noqa: N802 # the operation's name in S3
         key = parse_qs(request.query)["prefix"][0]
@@ -116,7 +116,7 @@ class Store:
             for n, each in enumerate(versions)
         )
         document = f"<ListVersionsResult><IsTruncated>false</IsTruncated>{listed}</ListVersionsResult>"
-        return Reply(200, [], document.encode())
+        return Reply(200, b"", document.encode())
 
     def _CopyObject(self, request: Request) -> Reply:  # noqa: N802 # the operation's name in S3
         assert request.source is not None
@@ -131,13 +131,13 @@ class Store:
         if refused := self._refused(request):
             return refused
         etag = self._write(request.location, request.body, digest(request.body))
-        return Reply(200, [(b"etag", f'"{etag}"'.encode())], b"")
+        return Reply(200, f'HTTP/1.1 200 OK\r\netag: "{etag}"'.encode(), b"")
 
     def _CreateMultipartUpload(self, request: Request) -> Reply:  # noqa: N802 # the operation's name in S3
         upload_id = str(next(self._upload_ids))
         self._uploads[upload_id] = _Upload((request.location.bucket, request.location.key))
         result = f"<InitiateMultipartUploadResult><UploadId>{upload_id}</UploadId></InitiateMultipartUploadResult>"
-        return Reply(200, [], result.encode())
+        return Reply(200, b"", result.encode())
 
     def _UploadPartCopy(self, request: Request) -> Reply:  # noqa: N802 # the operation's name in S3
         assert request.source is not None
@@ -163,7 +163,7 @@ class Store:
 
     def _AbortMultipartUpload(self, request: Request) -> Reply:  # noqa: N802 # the operation's name in S3
         self._uploads.pop(parse_qs(request.query)["uploadId"][0], None)
-        return Reply(204, [], b"")
+        return Reply(204, b"", b"")
 
     def _upload(self, request: Request) -> _Upload | None:
         return self._uploads.get(parse_qs(request.query)["uploadId"][0])
@@ -181,9 +181,9 @@ class Store:
                 return _error(412, "PreconditionFailed")
         return None
 
-    def _headers(self, stored: StoredObject) -> list[tuple[bytes, bytes]]:
-        version = [(b"x-amz-version-id", b"some")] if self._world.scenario.keeps_versions else []
-        return [(b"etag", f'"{stored.etag}"'.encode()), *version]
+    def _head(self, stored: StoredObject, line: bytes) -> bytes:
+        version = [b"x-amz-version-id: some"] if self._world.scenario.keeps_versions else []
+        return b"\r\n".join([b"HTTP/1.1 200 OK", f'etag: "{stored.etag}"'.encode(), line, *version])
 
     def _write(self, location: Location, body: bytes, etag: str) -> str:
         self._world.trace.append(f"stored: {location}")
@@ -192,8 +192,8 @@ class Store:
 
 
 def _document(name: str, etag: str) -> Reply:
-    return Reply(200, [], f'<{name}><ETag>"{etag}"</ETag></{name}>'.encode())
+    return Reply(200, b"", f'<{name}><ETag>"{etag}"</ETag></{name}>'.encode())
 
 
 def _error(status: int, code: str) -> Reply:
-    return Reply(status, [], f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode())
+    return Reply(status, b"", f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode())

@@ -40,23 +40,33 @@ class Request:
 
 @dataclass(slots=True)
 class Reply:
-    """A complete HTTP reply."""
+    """A complete HTTP reply. ``head`` is its status line and headers as they came: few are ever looked at."""
 
     status: int
-    fields: list[tuple[bytes, bytes]]
+    head: bytes
     body: bytes
     bodiless: bool = False  # the reply to HEAD
 
     def header(self, name: bytes) -> str:
         """Return the value of a header (its name in lower case), or an empty string."""
-        for field_name, value in self.fields:
-            if field_name.lower() == name:
-                return _text(value)
-        return ""
+        return _text(fields_of(self.head).get(name, b""))
 
     def headers(self) -> dict[str, str]:
         """Return all headers, names in lower case."""
-        return {_text(name).lower(): _text(value) for name, value in self.fields}
+        return {_text(name): _text(value) for name, value in fields_of(self.head).items()}
+
+
+def fields_of(head: bytes) -> dict[bytes, bytes]:
+    """Return the headers of a reply's head, names in lower case; of a name that comes twice both values, as one list.
+
+    That is what RFC 9110, section 5.3, makes of them.
+    """
+    fields: dict[bytes, bytes] = {}
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        name = name.lower()
+        fields[name] = fields[name] + b"," + value if name in fields else value
+    return fields
 
 
 def _text(value: bytes) -> str:

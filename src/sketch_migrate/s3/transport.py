@@ -7,12 +7,13 @@ write per request and no copying is what makes a request cost a few microseconds
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from typing import TYPE_CHECKING, cast
 
 import httptools
 
 from sketch_migrate.s3.faults import ConnectionDropped, NotHttp, ReplySilent
-from sketch_migrate.s3.messages import Reply
+from sketch_migrate.s3.messages import Reply, fields_of
 
 if TYPE_CHECKING:
     import ssl
@@ -40,14 +41,14 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._awaited: asyncio.Future[Reply] | None = None
-        self._head = False
-        self._began = False
+        self._bodiless = False
         self._unasked = b""
         self._unsent_bytes = 0
-        self._reset()
+        self._expect_reply()
 
-    def _reset(self) -> None:
-        self._fields: list[tuple[bytes, bytes]] = []
+    def _expect_reply(self) -> None:
+        self._received = b""  # until the head is whole: the parser tells when, and what is of use in it others look up
+        self._head = b""
         self._chunks: list[bytes] = []
         self._body_bytes = 0
         self._status = 0
@@ -62,9 +63,8 @@ class Connection(asyncio.Protocol):
             unasked = self._unasked  # what speaks first, and before it is asked, speaks another protocol
             self._fail(NotHttp(unasked) if unasked else ConnectionDropped(reused=self.reused, reply_begun=False))
             return future
-        self._head = head
-        self._began = False
-        self._reset()
+        self._bodiless = head
+        self._expect_reply()
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
         self.since = self._loop.time()
@@ -108,7 +108,8 @@ class Connection(asyncio.Protocol):
             self._unasked = b"" if self.reused else data
             self.close()
             return
-        self._began = True
+        if not self._head:
+            self._received = self._received + data if self._received else data
         try:
             parser.feed_data(data)
         except httptools.HttpParserError:
@@ -127,14 +128,10 @@ class Connection(asyncio.Protocol):
             if self._ends_at_close and exc is None:
                 self._finish()
             else:
-                self._fail(ConnectionDropped(reused=self.reused, reply_begun=self._began, cause=exc))
+                self._fail(ConnectionDropped(reused=self.reused, reply_begun=bool(self._received), cause=exc))
         self._pool.lost(self)
 
     # -- called by the parser
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
-        self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Learn how the reply ends: here, by its length, or with the connection."""
@@ -144,17 +141,17 @@ class Connection(asyncio.Protocol):
         self._status = parser.get_status_code()
         if self._status < 200:  # noqa: PLR2004 - an interim reply (RFC 9110, section 15.2); the real one follows
             return
+        self._head = self._received[: self._received.find(b"\r\n\r\n")]
         self.usable = parser.should_keep_alive()
-        if self._head:
+        if self._bodiless:
             # The parser cannot know that no body follows: it takes a 404 without a length (rclone's) for one that ends
             # with the connection. So the version and the header decide, and the next request has a fresh parser.
-            closes = any(name.lower() == b"connection" and b"close" in value.lower() for name, value in self._fields)
+            closes = b"close" in fields_of(self._head).get(b"connection", b"").lower()
             self.usable = parser.get_http_version() == "1.1" and not closes
             self._parser = None
             self._finish()
         elif not self.usable:
-            names = {name.lower() for name, _ in self._fields}
-            self._ends_at_close = not names & {b"content-length", b"transfer-encoding"}
+            self._ends_at_close = not fields_of(self._head).keys() & {b"content-length", b"transfer-encoding"}
 
     def on_body(self, data: bytes) -> None:
         """Keep a piece of the body."""
@@ -170,7 +167,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Hand the reply over; an interim one is dropped."""
         if self._status < 200:  # noqa: PLR2004 - see on_headers_complete
-            self._reset()
+            self._received = self._received[self._received.find(b"\r\n\r\n") + 4 :]
         elif self._awaited is not None:
             self._finish()
 
@@ -179,7 +176,7 @@ class Connection(asyncio.Protocol):
         if future is not None and not future.done():
             chunks = self._chunks
             body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            future.set_result(Reply(self._status, self._fields, body, self._head))
+            future.set_result(Reply(self._status, self._head, body, self._bodiless))
         if not self.usable:
             self.close()
 
@@ -197,14 +194,14 @@ class Pool:
         self._timeout_seconds = timeout_seconds
         self._sweep_seconds = min(SWEEP_SECONDS, timeout_seconds / 4)
         self._tls_context = tls_context
-        self._idle: dict[Origin, list[Connection]] = {}
+        self._idle: defaultdict[Origin, list[Connection]] = defaultdict(list)
         self._all: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Future[None] | None = None
 
     def take(self, origin: Origin) -> Connection | None:
         """Return the connection that was used last, if there is one fresh enough."""
-        idle = self._idle.get(origin)
+        idle = self._idle[origin]
         while idle:
             connection = idle.pop()
             if connection.usable:
@@ -217,7 +214,7 @@ class Pool:
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for the next request, if it allows one."""
         if connection.usable:
-            self._idle.setdefault(connection.origin, []).append(connection)
+            self._idle[connection.origin].append(connection)
 
     async def connect(self, origin: Origin) -> Connection:
         """Open a connection. The name is resolved anew each time: a store moves its addresses.
@@ -247,8 +244,8 @@ class Pool:
     def lost(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
         self._all.discard(connection)
-        idle = self._idle.get(connection.origin)
-        if idle and connection in idle:
+        idle = self._idle[connection.origin]
+        if connection in idle:
             idle.remove(connection)
         if not self._all and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
