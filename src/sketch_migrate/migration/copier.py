@@ -288,7 +288,13 @@ class Copier:
             except ObjectMissing:
                 return _missing(await self._look(move.target))
             if isinstance(outcome, Placed):
-                return await self._placed(move, outcome)
+                self._copied += 1
+                size_bytes = outcome.size_bytes
+                if size_bytes is None and self._copied % MEASURE_ONE_IN == 1:
+                    info = await self._look(move.target)
+                    size_bytes = info.size_bytes if info else None
+                reason = replaced_version(move.target, outcome.replaced) if outcome.replaced else ""
+                return Copied(_COPIED, reason, size_bytes, outcome.etag, outcome.guarded)
             decision = await self._compare(move, outcome)
             if isinstance(decision, Copied):
                 return decision
@@ -325,16 +331,6 @@ class Copier:
         if decision is Need.NOTHING:
             return Copied(Verdict.IN_PLACE, size_bytes=legacy.size_bytes, etag=legacy.etag)
         return decision
-
-    async def _placed(self, move: Move, done: Placed) -> Copied:
-        """Note the size, which a copy does not tell, now and then by a look, and what the copy replaced."""
-        self._copied += 1
-        size_bytes = done.size_bytes
-        if size_bytes is None and self._copied % MEASURE_ONE_IN == 1:
-            info = await self._look(move.target)
-            size_bytes = info.size_bytes if info else None
-        reason = replaced_version(move.target, done.replaced) if done.replaced else ""
-        return Copied(_COPIED, reason, size_bytes, done.etag, done.guarded)
 
     async def unguarded(self) -> bool:
         """Whether nothing keeps any copy from replacing an object that is stored in the same moment."""
