@@ -8,6 +8,7 @@ is simply taken up again.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,8 @@ class Iteration:
             )
 
     def _plan(self, references: Sequence[Reference], results: list[Result]) -> list[Move]:
+        with suppress(Unmappable):
+            return self.mapping.moves(references)
         moves: list[Move] = []
         for reference in references:
             try:
