@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def _flip(key: Key) -> Flip:
-    return Flip(Reference(key, f"image/{key}"), f"avatar/{key}", 12, "etag")
+    return Flip(key, f"image/{key}", f"avatar/{key}", 12, "etag")
 
 
 def _read(path: Path, statement: str) -> Sequence[tuple[object, ...]]:
@@ -102,7 +102,7 @@ def _size_bytes(folder: Path) -> int:
 def _realistic(number: int) -> Flip:
     rest = f"2026/{number % 12:02d}/{number % 28:02d}/avatar-{number + 10**8}.png"
     etag = f"{number * 0x9E3779B97F4A7C15:032x}"
-    return Flip(Reference(10**8 + number, f"image/{rest}"), f"avatar/{rest}", 24_113, etag)
+    return Flip(10**8 + number, f"image/{rest}", f"avatar/{rest}", 24_113, etag)
 
 
 async def _pages(run: PastFiles, page_flips: int = 5_000) -> list[list[int | str]]:
@@ -197,7 +197,7 @@ from sketch_migrate.ledger import Flip, SqliteLedger
 from sketch_migrate.model import Reference
 async def write():
     async with SqliteLedger(Path(sys.argv[1]), description={}) as ledger:
-        await ledger.record_flips([Flip(Reference(1, "image/1"), "avatar/1", None, "")], unix_time=1.0)
+        await ledger.record_flips([Flip(1, "image/1", "avatar/1", None, "")], unix_time=1.0)
         print("recorded", flush=True)
         await asyncio.sleep(60)
 asyncio.run(write())

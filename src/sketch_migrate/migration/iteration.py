@@ -16,7 +16,7 @@ from sketch_migrate.errors import DatabaseBusy, ReferenceRefused
 from sketch_migrate.ledger import Flip
 from sketch_migrate.mapping import Unmappable
 from sketch_migrate.migration.copier import Copied, Verdict
-from sketch_migrate.model import Key, Outcome, Result
+from sketch_migrate.model import Key, Outcome, Result, make_all
 from sketch_migrate.postgres.references import Flipped, flip, look_up
 
 if TYPE_CHECKING:
@@ -118,10 +118,10 @@ class Iteration:
         new path at the next, is our own. One that none had updated was set by somebody else, however often we asked.
         """
         flips = [
-            Flip(move.reference, move.new_path, copied.size_bytes, copied.etag, copied.verdict is _COPIED)
-            for move, copied in ready
+            (m.reference.key, m.reference.path, m.new_path, copied.size_bytes, copied.etag, copied.verdict is _COPIED)
+            for m, copied in ready
         ]
-        await self.ledger.record_flips(flips, unix_time=time.time())
+        await self.ledger.record_flips(make_all(Flip, flips), unix_time=time.time())
         if not unguarded and (alone := [move for move, copied in ready if not copied.guarded]):
             await self.ledger.open_copies(alone)  # large ones, for which the store has no condition
             unguarded = True
