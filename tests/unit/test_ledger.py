@@ -18,6 +18,7 @@ import pytest
 
 from sketch_migrate.errors import RunDirectoryError, UsageError
 from sketch_migrate.ledger import Flip, PastFiles, SqliteLedger, find_ledgers
+from sketch_migrate.ledger.record import ROWS_A_STATEMENT
 from sketch_migrate.model import Key, Outcome, Reference, Result
 
 if TYPE_CHECKING:
@@ -44,6 +45,15 @@ async def test_flips_hold_all_that_undoes_them(tmp_path: Path) -> None:
     ]
     assert _read(path, "SELECT * FROM run") == [("table", "avatars")]
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_batch_of_several_statements_and_what_a_copy_did_not_tell(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    flips = [Flip(n, f"image/{n}", f"avatar/{n}", None, "", copied=n % 2 == 0) for n in range(2 * ROWS_A_STATEMENT + 1)]
+    async with SqliteLedger(path, description={}) as ledger:
+        await ledger.record_flips(flips, unix_time=7.5)
+    expected = [(f.key, f.old_path, f.new_path, None, "", 7.5, int(f.copied), 0) for f in flips]
+    assert _read(path, "SELECT * FROM flip ORDER BY key") == expected
 
 
 async def test_a_further_pass_skips_what_is_known_unless_its_path_changed(tmp_path: Path) -> None:
