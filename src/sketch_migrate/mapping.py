@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING
 
-from sketch_migrate.model import Location, Move, Reference
+from sketch_migrate.model import Location, Move, make_all
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sketch_migrate.model import Reference
 
 MAX_KEY_BYTES = 1024
 """S3 keys are at most 1 024 bytes of UTF-8 (S3 User Guide, "Naming Amazon S3 objects")."""
@@ -37,7 +44,7 @@ class Mapping:
         Raises ``Unmappable`` where the result could not be a key or would not fit the column, and ``ValueError``
         for a path that is not on the legacy side.
         """
-        if not self.is_legacy(path):
+        if not path.startswith(self.legacy_prefix):
             message = f"{path!r} does not begin with {self.legacy_prefix!r}"
             raise ValueError(message)
         rest = path[len(self.legacy_prefix) :]
@@ -56,13 +63,16 @@ class Mapping:
 
     def move(self, reference: Reference) -> Move:
         """Say what has to be done for a reference. Raises like ``production_path``."""
-        new_path = self.production_path(reference.path)
-        return Move(
-            reference=reference,
-            new_path=new_path,
-            source=Location(self.legacy_bucket, reference.path),
-            target=Location(self.production_bucket, new_path),
-        )
+        (move,) = self.moves([reference])
+        return move
+
+    def moves(self, references: Sequence[Reference]) -> list[Move]:
+        """Say what has to be done for a batch. Raises like ``production_path`` where that holds for any of them."""
+        paths = [reference.path for reference in references]
+        new_paths = [self.production_path(path) for path in paths]
+        sources = make_all(Location, zip(repeat(self.legacy_bucket), paths, strict=False))
+        targets = make_all(Location, zip(repeat(self.production_bucket), new_paths, strict=False))
+        return make_all(Move, zip(references, new_paths, sources, targets, strict=True))
 
     def reversed(self) -> Mapping:
         """Return the rule that leads back: from production to legacy."""

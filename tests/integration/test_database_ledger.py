@@ -86,7 +86,7 @@ def files_of(directory: Path) -> list[str]:
 
 
 def _flip(key: Key, version: str = "") -> Flip:
-    return Flip(Reference(key, f"image/{key}"), f"avatar/{key}{version}", 12, "etag", copied=True)
+    return Flip(key, f"image/{key}", f"avatar/{key}{version}", 12, "etag", copied=True)
 
 
 def _move(key: Key) -> Move:

@@ -51,8 +51,8 @@ class SimulatedLedger(SqliteLedger):
         self._insert("INSERT INTO run", list(self._description.items()))
         self._is_open = True
 
-    def _insert(self, into: str, rows: Sequence[tuple[object, ...]]) -> None:
-        super()._insert(into, rows)
+    def _insert(self, into: str, rows: Sequence[tuple[object, ...]], of_all: tuple[object, ...] = ()) -> None:
+        super()._insert(into, rows, of_all)
         if "INTO flip" in into:
             self._world.on_record |= {(int(str(row[0])), str(row[1]), str(row[2])) for row in rows}
         elif "INTO not_flipped" in into:

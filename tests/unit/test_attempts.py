@@ -20,7 +20,7 @@ FIRST, SECOND = KeyRange(None, 10), KeyRange(10, None)
 
 
 def flip(key: Key) -> Flip:
-    return Flip(Reference(key, f"image/{key}"), f"avatar/{key}", 5, "etag", copied=True)
+    return Flip(key, f"image/{key}", f"avatar/{key}", 5, "etag", copied=True)
 
 
 def left(key: Key, outcome: Outcome, reason: str = "for a reason") -> Result:
@@ -81,7 +81,7 @@ async def test_what_one_left_in_a_pass_every_other_skips_in_the_next(tmp_path: P
         assert await two.without_unresolved([known, other]) == [other]
         assert await ledger.first_unresolved(5) == (missing._replace(size_bytes=None),)
         await two.begin_attempt(2, 1, FIRST)
-        await two.record_flips([Flip(known, "avatar/1", None, "")], unix_time=3.0)
+        await two.record_flips([Flip(*known, "avatar/1", None, "")], unix_time=3.0)
         await two.end_attempt(Tally(migrated=1), is_clean=True)
         await ledger.take_over(await ledger.attempts(2))
         assert await ledger.first_unresolved(5) == (), "it was flipped since"
@@ -114,7 +114,9 @@ async def test_a_run_is_read_from_all_its_files_the_newest_flip_first(tmp_path: 
 
 
 async def test_copies_without_a_condition_are_settled_whoever_made_them(tmp_path: Path) -> None:
-    moves = [Move(flip(key).reference, f"avatar/{key}", Place("l", "x"), Place("p", "x")) for key in range(4)]
+    moves = [
+        Move(Reference(key, f"image/{key}"), f"avatar/{key}", Place("l", "x"), Place("p", "x")) for key in range(4)
+    ]
     async with (
         whole(tmp_path) as ledger,
         ledger_of(1, tmp_path) as one,

@@ -18,6 +18,7 @@ import pytest
 
 from sketch_migrate.errors import RunDirectoryError, UsageError
 from sketch_migrate.ledger import Flip, PastFiles, SqliteLedger, find_ledgers
+from sketch_migrate.ledger.record import ROWS_A_STATEMENT
 from sketch_migrate.model import Key, Outcome, Reference, Result
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def _flip(key: Key) -> Flip:
-    return Flip(Reference(key, f"image/{key}"), f"avatar/{key}", 12, "etag")
+    return Flip(key, f"image/{key}", f"avatar/{key}", 12, "etag")
 
 
 def _read(path: Path, statement: str) -> Sequence[tuple[object, ...]]:
@@ -44,6 +45,15 @@ async def test_flips_hold_all_that_undoes_them(tmp_path: Path) -> None:
     ]
     assert _read(path, "SELECT * FROM run") == [("table", "avatars")]
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_batch_of_several_statements_and_what_a_copy_did_not_tell(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    flips = [Flip(n, f"image/{n}", f"avatar/{n}", None, "", copied=n % 2 == 0) for n in range(2 * ROWS_A_STATEMENT + 1)]
+    async with SqliteLedger(path, description={}) as ledger:
+        await ledger.record_flips(flips, unix_time=7.5)
+    expected = [(f.key, f.old_path, f.new_path, None, "", 7.5, int(f.copied), 0) for f in flips]
+    assert _read(path, "SELECT * FROM flip ORDER BY key") == expected
 
 
 async def test_a_further_pass_skips_what_is_known_unless_its_path_changed(tmp_path: Path) -> None:
@@ -102,7 +112,7 @@ def _size_bytes(folder: Path) -> int:
 def _realistic(number: int) -> Flip:
     rest = f"2026/{number % 12:02d}/{number % 28:02d}/avatar-{number + 10**8}.png"
     etag = f"{number * 0x9E3779B97F4A7C15:032x}"
-    return Flip(Reference(10**8 + number, f"image/{rest}"), f"avatar/{rest}", 24_113, etag)
+    return Flip(10**8 + number, f"image/{rest}", f"avatar/{rest}", 24_113, etag)
 
 
 async def _pages(run: PastFiles, page_flips: int = 5_000) -> list[list[int | str]]:
@@ -197,7 +207,7 @@ from sketch_migrate.ledger import Flip, SqliteLedger
 from sketch_migrate.model import Reference
 async def write():
     async with SqliteLedger(Path(sys.argv[1]), description={}) as ledger:
-        await ledger.record_flips([Flip(Reference(1, "image/1"), "avatar/1", None, "")], unix_time=1.0)
+        await ledger.record_flips([Flip(1, "image/1", "avatar/1", None, "")], unix_time=1.0)
         print("recorded", flush=True)
         await asyncio.sleep(60)
 asyncio.run(write())

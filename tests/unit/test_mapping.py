@@ -17,6 +17,15 @@ def test_only_the_prefix_changes() -> None:
     reference = Reference(7, old)
     moved = Move(reference, new, Location("old", old), Location("new", new))
     assert MAPPING.move(reference) == moved
+    assert repr(MAPPING.move(reference)) == repr(moved), "it is all of the same types"
+
+
+def test_a_batch_is_moved_as_each_of_it_or_not_at_all() -> None:
+    references = [Reference(number, f"image/{number}") for number in range(3)]
+    assert MAPPING.moves(references) == [MAPPING.move(reference) for reference in references]
+    assert MAPPING.moves([]) == []
+    with pytest.raises(Unmappable):
+        MAPPING.moves([*references, Reference(3, "image/")])
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=200))

@@ -97,9 +97,9 @@ class WorkerFile(SqliteLedger):
         ((last,),) = self._database.execute("SELECT coalesce(max(number), 0) FROM attempt")
         self.attempt = last
 
-    def _insert(self, into: str, rows: Sequence[tuple[object, ...]]) -> None:
+    def _insert(self, into: str, rows: Sequence[tuple[object, ...]], of_all: tuple[object, ...] = ()) -> None:
         self._begin()
-        super()._insert(into, rows)
+        super()._insert(into, rows, of_all)
         self._to_begin = None
 
     def _begin(self) -> None:

@@ -32,7 +32,8 @@ class Flip(NamedTuple):
     ``copied`` says that the object was copied for it, and not found in place.
     """
 
-    reference: Reference
+    key: Key
+    old_path: str
     new_path: str
     size_bytes: int | None
     etag: str

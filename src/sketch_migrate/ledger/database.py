@@ -182,8 +182,8 @@ class DatabaseLedger:
         first, self._flips = self._flips + 1, self._flips + len(flips)
         columns = [
             list(range(first, first + len(flips))),
-            [_json(flip.reference.key) for flip in flips],
-            [flip.reference.path for flip in flips],
+            [_json(flip.key) for flip in flips],
+            [flip.old_path for flip in flips],
             [flip.new_path for flip in flips],
             [flip.size_bytes for flip in flips],
             [flip.etag for flip in flips],

@@ -8,6 +8,7 @@ is simply taken up again.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from sketch_migrate.errors import DatabaseBusy, ReferenceRefused
 from sketch_migrate.ledger import Flip
 from sketch_migrate.mapping import Unmappable
 from sketch_migrate.migration.copier import Copied, Verdict
-from sketch_migrate.model import Key, Outcome, Result
+from sketch_migrate.model import Key, Outcome, Result, make_all
 from sketch_migrate.postgres.references import Flipped, flip, look_up
 
 if TYPE_CHECKING:
@@ -60,16 +61,15 @@ class Iteration:
         unguarded = bool(moves) and await self.copier.unguarded()
         if unguarded:
             await self.ledger.open_copies(moves)
-        ready: list[tuple[Move, Copied]] = []
+        brought = list(zip(moves, await self.copier.copy_all(moves), strict=True))
+        ready = [entry for entry in brought if entry[1].may_flip]
         stuck: list[tuple[Move, Copied]] = []
-        for move, copied in zip(moves, await self.copier.copy_all(moves), strict=True):
-            if copied.may_flip:
-                ready.append((move, copied))
-            elif copied.verdict is not Verdict.UNTOUCHED:
-                stuck.append((move, copied))
+        if len(ready) < len(brought):
+            begun = [entry for entry in brought if entry[1].verdict is not Verdict.UNTOUCHED]
+            stuck = [entry for entry in begun if not entry[1].may_flip]
         try:
             if self.dry_run:
-                results += [_migrated(*entry) for entry in ready]
+                results += _migrated(ready)
             elif ready:
                 await self._flip(ready, results, unguarded=unguarded)
             if stuck:
@@ -84,6 +84,8 @@ class Iteration:
             )
 
     def _plan(self, references: Sequence[Reference], results: list[Result]) -> list[Move]:
+        with suppress(Unmappable):
+            return self.mapping.moves(references)
         moves: list[Move] = []
         for reference in references:
             try:
@@ -115,29 +117,32 @@ class Iteration:
         new path at the next, is our own. One that none had updated was set by somebody else, however often we asked.
         """
         flips = [
-            Flip(move.reference, move.new_path, copied.size_bytes, copied.etag, copied.verdict is _COPIED)
-            for move, copied in ready
+            (m.reference.key, m.reference.path, m.new_path, copied.size_bytes, copied.etag, copied.verdict is _COPIED)
+            for m, copied in ready
         ]
-        await self.ledger.record_flips(flips, unix_time=time.time())
+        await self.ledger.record_flips(make_all(Flip, flips), unix_time=time.time())
         if not unguarded and (alone := [move for move, copied in ready if not copied.guarded]):
             await self.ledger.open_copies(alone)  # large ones, for which the store has no condition
             unguarded = True
-        copied_by_key = {move.reference.key: copied for move, copied in ready}
-        halves = [[move for move, _ in ready]]
+        halves = [ready]
         updated: set[Key] = set()
         while halves:
-            moves = halves.pop()
+            some = halves.pop()
+            moves = [move for move, _ in some]
             try:
                 flipped = await self._flip_batch(moves, updated, unguarded=unguarded)
             except (ReferenceRefused, DatabaseBusy) as error:
                 if len(moves) > 1:
                     middle = len(moves) // 2
-                    halves += [moves[:middle], moves[middle:]]
+                    halves += [some[:middle], some[middle:]]
                     continue
                 flipped = Flipped(frozenset(), frozenset(), frozenset(), {moves[0].reference.key: str(error)})
+            if len(flipped.flipped) == len(moves):
+                results += _migrated(some)
+                continue
             unseen = flipped.already & updated
             flipped = replace(flipped, flipped=flipped.flipped | unseen, already=flipped.already - unseen)
-            results += [_flip_result(move, copied_by_key[move.reference.key], flipped) for move in moves]
+            results += [_flip_result(move, copied, flipped) for move, copied in some]
 
     async def _flip_batch(self, moves: Sequence[Move], updated: set[Key], *, unguarded: bool) -> Flipped:
         """Flip in one transaction, again if the connection broke. Raises what ``Session.run`` raises.
@@ -163,16 +168,20 @@ def _harmless(copied: Copied) -> bool:
     return copied.guarded and copied.verdict is not Verdict.FAILED
 
 
-def _migrated(move: Move, copied: Copied) -> Result:
-    return Result(move.reference, _MIGRATED, copied.reason, copied.verdict is _COPIED, copied.size_bytes)
+def _migrated(all_flipped: Sequence[tuple[Move, Copied]]) -> list[Result]:
+    results = [
+        (move.reference, _MIGRATED, copied.reason, copied.verdict is _COPIED, copied.size_bytes)
+        for move, copied in all_flipped
+    ]
+    return make_all(Result, results)
 
 
 def _flip_result(move: Move, copied: Copied, flipped: Flipped) -> Result:
     """Return the outcome of one flip, which is in exactly one of the sets."""
     key: Key = move.reference.key
     if key in flipped.flipped:
-        return _migrated(move, copied)
-    if key in flipped.refused:
+        outcome = Outcome.MIGRATED
+    elif key in flipped.refused:
         outcome = Outcome.FAILED
     else:
         outcome = Outcome.ALREADY if key in flipped.already else Outcome.SUPERSEDED

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import sql
 
-from sketch_migrate.model import Key, KeyRange, Move, Reference
+from sketch_migrate.model import Key, KeyRange, Move, Reference, make_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +106,7 @@ async def read_page(connection: Connection, table: Table, key_range: KeyRange, p
     cursor = connection.cursor(binary=True)
     row = await (await cursor.execute(statement, {**values, "prefix": prefix})).fetchone()
     looked_at, last_key, keys, paths = row if row is not None else (0, None, None, None)
-    references = [Reference(key, path) for key, path in zip(keys or (), paths or (), strict=True)]
+    references = make_all(Reference, zip(keys or (), paths or (), strict=True))
     return Page(looked_at, last_key, references)
 
 
@@ -134,6 +134,8 @@ async def flip(connection: Connection, table: Table, moves: Sequence[Move]) -> F
     cursor = connection.cursor(binary=True)
     await cursor.execute(table.compose(_FLIP), [keys, old_paths, new_paths])
     answers: dict[Key, bool] = dict(await cursor.fetchall())
+    if len(answers) == len(wanted) and all(answers.values()):
+        return Flipped(frozenset(answers), frozenset(), frozenset(), {})
     refused = {key: "a trigger stored another path" for key, as_asked in answers.items() if not as_asked}
     flipped = frozenset(answers.keys() - refused.keys())
     absent = [key for key in keys if key not in answers]
