@@ -202,10 +202,11 @@ class SqliteLedger:
         with self._database:
             for first in range(0, len(rows), ROWS_A_STATEMENT):
                 some = rows[first : first + ROWS_A_STATEMENT]
-                numbers = [f"?{number + 1}" for number in range(len(of_all))]
-                row = f"({', '.join([*numbers, *'?' * len(some[0])])})"
-                statement = f"{into} VALUES {', '.join([row] * len(some))}"
-                self._database.execute(statement, [*of_all, *chain.from_iterable(some)])
+                row = f"({', '.join('?' * len(some[0]))})"
+                values = f"VALUES {', '.join([row] * len(some))}"
+                if of_all:
+                    values = f"SELECT {'?, ' * len(of_all)}* FROM ({values})"  # noqa: S608 - our own text
+                self._database.execute(f"{into} {values}", [*of_all, *chain.from_iterable(some)])
 
     async def _call(self, work: Callable[[], T]) -> T:
         """Do the work on the ledger's thread; shielded, so that a cancelled caller never leaves a write half known."""
