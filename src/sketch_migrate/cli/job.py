@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 from abc import ABC, abstractmethod
@@ -119,4 +118,3 @@ def run_job(job: Job) -> int:
             ) from cancelled
         finally:
             runner.run(job.close())
-            gc.unfreeze()  # or what a library (DuckDB) counts as its own at the end seems leaked to it, and it says so
