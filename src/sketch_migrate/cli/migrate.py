@@ -28,8 +28,8 @@ from sketch_migrate.migration.preflight import (
 )
 from sketch_migrate.migration.record import description, runs_of
 from sketch_migrate.migration.runner import Finished, migrate
-from sketch_migrate.model import KeyRange, Summary
-from sketch_migrate.postgres.references import SCAN_ROWS, count_sides, read_page
+from sketch_migrate.model import Summary
+from sketch_migrate.postgres.references import SCAN_ROWS, begins_with_legacy, count_sides
 from sketch_migrate.reconcile.status import read_status
 from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from sketch_migrate.migration.runner import Migration
     from sketch_migrate.model import Status
     from sketch_migrate.postgres.connection import Connection
-    from sketch_migrate.postgres.references import Page
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
@@ -82,11 +81,11 @@ class MigrationJob(Job):
         """Whether there is a legacy row on the table's first page; where there is none at all, nothing is written."""
         table, prefix = self.site.table, self.settings.legacy_prefix
 
-        async def read(connection: Connection) -> Page:
-            return await read_page(connection, table, KeyRange(), prefix, rows=SCAN_ROWS)
+        async def look(connection: Connection) -> bool:
+            return await begins_with_legacy(connection, table, prefix, rows=SCAN_ROWS)
 
         async with self.site.database.session() as session:
-            return bool((await session.run(read, doing="reading references")).references)
+            return await session.run(look, doing="reading references")
 
     async def _settle(self) -> Strategy:
         if self._strategy is None:

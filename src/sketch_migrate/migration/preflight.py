@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from sketch_migrate.errors import BucketMissing, ObjectMissing, S3Error, S3Refused
 from sketch_migrate.model import Location
 from sketch_migrate.postgres.privileges import inspect_table
+from sketch_migrate.task_group import meanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -35,8 +36,11 @@ RIGHTS = "README.md lists the rights that are needed under “Privileges”."
 
 async def check_database(database: Database, settings: Settings, *, for_writing: bool) -> Table:
     """Connect once and look at the table. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``, without waiting."""
-    async with await database.connect() as connection:
+    connection = await database.connect()
+    try:
         return await inspect_table(connection, settings, for_writing=for_writing)
+    finally:
+        await database.leave(connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,8 @@ class Specimens:
 
 async def check_listing(store: S3Client, settings: Settings) -> Specimens:
     """Try to list both sides, each once: some stores walk a whole folder for that. Raises ``S3Error``."""
-    legacy = await find_specimen(store, settings, "LEGACY")
-    return Specimens(legacy, await find_specimen(store, settings, "PRODUCTION"))
+    async with meanwhile(find_specimen(store, settings, "PRODUCTION")) as production:
+        return Specimens(await find_specimen(store, settings, "LEGACY"), await production)
 
 
 async def find_specimen(store: S3Client, settings: Settings, side: Literal["LEGACY", "PRODUCTION"]) -> Location:

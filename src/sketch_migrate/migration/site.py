@@ -21,6 +21,7 @@ from sketch_migrate.migration.preflight import (
 from sketch_migrate.migration.runner import Migration
 from sketch_migrate.postgres.connection import Database
 from sketch_migrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
+from sketch_migrate.task_group import meanwhile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -84,20 +85,21 @@ class Site:
 
 @asynccontextmanager
 async def open_site(
-    settings: Settings, stop: Stop, *, for_writing: bool, kept_connections: int = 0
+    settings: Settings, stop: Stop, *, for_writing: bool, kept_connections: int = 1
 ) -> AsyncIterator[Site]:
     """Open the site for as long as the context lasts. Writes nothing.
 
     With ``for_writing`` the right to update the path column is required. ``kept_connections`` to the database serve one
-    session after the other. Raises ``DatabaseError`` or ``S3Error``.
+    session after the other. Raises ``DatabaseError`` or ``S3Error``, the former where both would be.
     """
     async with AsyncExitStack() as opened:
         store = await opened.enter_async_context(open_store(settings))
         database = Database(settings, stopping=stop.event, kept=kept_connections)
         opened.push_async_callback(database.close)
-        table = await check_database(database, settings, for_writing=for_writing)
         patient = store.retrying(PATIENCE_SECONDS)
-        specimens = await check_listing(patient, settings)
+        async with meanwhile(check_listing(patient, settings)) as listing:
+            table = await check_database(database, settings, for_writing=for_writing)
+            specimens = await listing
         await check_reading(patient, specimens)
         mapping = Mapping(
             settings.legacy_bucket,
