@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,6 @@ from sketch_migrate.migration.record import description, runs_of
 from sketch_migrate.migration.runner import Finished, migrate
 from sketch_migrate.model import Summary
 from sketch_migrate.postgres.references import SCAN_ROWS, begins_with_legacy, count_sides
-from sketch_migrate.reconcile.status import read_status
 from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
 
 if TYPE_CHECKING:
@@ -140,7 +138,7 @@ class MigrationJob(Job):
             counting.cancel()
             if self._for_writing and self.stop.error is None:
                 overwritten = await settle(migration, self.site.store, partial(runs_of, self.settings), self.run.path)
-                finished = replace(finished, tally=finished.tally + overwritten)
+                finished = finished._replace(tally=finished.tally + overwritten)
         return finished
 
     async def _alone(self, migration: Migration, ledger: WholeLedger, observer: Observer) -> Finished:
@@ -217,6 +215,8 @@ class MigrationJob(Job):
         )
 
     async def _read_status(self) -> Status:
+        from sketch_migrate.reconcile.status import read_status  # noqa: PLC0415 - only -s and -t need it
+
         site = self.site
         with self.terminal.progress(None, unit="objects") as progress:
             return await read_status(site.store, site.database, site.table, self.settings, BothSides(progress).tell)

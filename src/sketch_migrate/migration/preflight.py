@@ -7,8 +7,7 @@ right to write into production is tried by a multipart upload that is begun and 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sketch_migrate.errors import BucketMissing, ObjectMissing, S3Error, S3Refused
 from sketch_migrate.model import Location
@@ -43,8 +42,7 @@ async def check_database(database: Database, settings: Settings, *, for_writing:
         await database.leave(connection)
 
 
-@dataclass(frozen=True, slots=True)
-class Specimens:
+class Specimens(NamedTuple):
     """What rights are tried on: an object of each side, or a key of none.
 
     AWS answers for both, Ceph only for what is there.
