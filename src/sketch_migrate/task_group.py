@@ -44,20 +44,6 @@ async def all_of(works: Sequence[Coroutine[object, object, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-@asynccontextmanager
-async def meanwhile(work: Coroutine[object, object, T]) -> AsyncIterator[asyncio.Task[T]]:
-    """Begin ``work`` beside the block, which awaits the task where it wants its result: there its error is raised.
-
-    So the errors of both come in the order in which the block asks. What nobody asked for is cancelled at the end.
-    """
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
 def _first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
     first = failures.exceptions[0]
     return _first_of(first) if isinstance(first, BaseExceptionGroup) else first

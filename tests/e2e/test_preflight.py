@@ -94,7 +94,7 @@ def test_a_wrong_setting(site: Site, variables: dict[str, str], code: int, names
 
 
 def test_of_several_wrong_settings_the_same_one_is_told_each_time(site: Site) -> None:
-    """The checks overlap: what a person is told first is the database, then legacy, then production."""
+    """What a person is told first is the database, then legacy, then production."""
     faults = {
         "no table pictures": {"SKETCH_DB_TABLE": "pictures"},
         "no bucket no-such-bucket": {"SKETCH_LEGACY_BUCKET": "no-such-bucket"},

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import pytest
 
 from sketch_migrate.errors import MigrateError, S3Refused, SettingsError
-from sketch_migrate.task_group import all_of, meanwhile, task_group
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
+from sketch_migrate.task_group import all_of, task_group
 
 
 async def fail(error: Exception, cause: Exception | None = None) -> None:
@@ -66,33 +62,3 @@ async def test_results_come_in_the_order_of_the_works() -> None:
         return turns
 
     assert await all_of([after(3), after(1), after(2)]) == [3, 1, 2]
-
-
-async def test_an_error_beside_what_goes_on_meanwhile_is_raised_and_ends_it() -> None:
-    endless = asyncio.Event()
-    tasks: list[asyncio.Task[object]] = []
-
-    async def fail_beside(work: Coroutine[object, object, object]) -> None:
-        async with asyncio.timeout(5), meanwhile(work) as task:
-            tasks.append(task)
-            await asyncio.sleep(0)
-            raise SettingsError("wrong")
-
-    for work in (endless.wait(), fail(S3Refused("no"))):
-        with pytest.raises(SettingsError):
-            await fail_beside(work)
-    assert [task.cancelled() for task in tasks] == [True, False]
-
-
-async def test_what_fails_meanwhile_is_raised_where_it_is_awaited() -> None:
-    steps: list[str] = []
-
-    async def fail_meanwhile() -> None:
-        async with meanwhile(fail(S3Refused("no"))) as task:
-            await asyncio.sleep(0)
-            steps.append("the block went on")
-            await task
-
-    with pytest.raises(S3Refused):
-        await fail_meanwhile()
-    assert steps

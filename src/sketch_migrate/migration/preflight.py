@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from sketch_migrate.errors import BucketMissing, ObjectMissing, S3Error, S3Refused
 from sketch_migrate.model import Location
 from sketch_migrate.postgres.privileges import inspect_table
-from sketch_migrate.task_group import meanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -60,8 +59,8 @@ class Specimens(NamedTuple):
 
 async def check_listing(store: S3Client, settings: Settings) -> Specimens:
     """Try to list both sides, each once: some stores walk a whole folder for that. Raises ``S3Error``."""
-    async with meanwhile(find_specimen(store, settings, "PRODUCTION")) as production:
-        return Specimens(await find_specimen(store, settings, "LEGACY"), await production)
+    legacy = await find_specimen(store, settings, "LEGACY")
+    return Specimens(legacy, await find_specimen(store, settings, "PRODUCTION"))
 
 
 async def find_specimen(store: S3Client, settings: Settings, side: Literal["LEGACY", "PRODUCTION"]) -> Location:

@@ -21,7 +21,6 @@ from sketch_migrate.migration.preflight import (
 from sketch_migrate.migration.runner import Migration
 from sketch_migrate.postgres.connection import Database
 from sketch_migrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
-from sketch_migrate.task_group import meanwhile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -90,16 +89,15 @@ async def open_site(
     """Open the site for as long as the context lasts. Writes nothing.
 
     With ``for_writing`` the right to update the path column is required. ``kept_connections`` to the database serve one
-    session after the other. Raises ``DatabaseError`` or ``S3Error``, the former where both would be.
+    session after the other. Raises ``DatabaseError`` or ``S3Error``.
     """
     async with AsyncExitStack() as opened:
         store = await opened.enter_async_context(open_store(settings))
         database = Database(settings, stopping=stop.event, kept=kept_connections)
         opened.push_async_callback(database.close)
+        table = await check_database(database, settings, for_writing=for_writing)
         patient = store.retrying(PATIENCE_SECONDS)
-        async with meanwhile(check_listing(patient, settings)) as listing:
-            table = await check_database(database, settings, for_writing=for_writing)
-            specimens = await listing
+        specimens = await check_listing(patient, settings)
         await check_reading(patient, specimens)
         mapping = Mapping(
             settings.legacy_bucket,
