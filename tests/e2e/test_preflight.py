@@ -93,6 +93,20 @@ def test_a_wrong_setting(site: Site, variables: dict[str, str], code: int, names
     check_refused(wrong.run("-y"), code, *(name.format(**words) for name in names))
 
 
+def test_of_several_wrong_settings_the_same_one_is_told_each_time(site: Site) -> None:
+    """What a person is told first is the database, then legacy, then production."""
+    faults = {
+        "no table pictures": {"SKETCH_DB_TABLE": "pictures"},
+        "no bucket no-such-bucket": {"SKETCH_LEGACY_BUCKET": "no-such-bucket"},
+        "no bucket not-there": {"SKETCH_PRODUCTION_BUCKET": "not-there"},
+    }
+    wrong = {name: value for variables in faults.values() for name, value in variables.items()}
+    for named, variables in faults.items():
+        check_refused(site.with_environ(**wrong).run("-y"), 3, named)
+        for name in variables:
+            del wrong[name]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "named"),
     [

@@ -13,7 +13,7 @@ from sketch_migrate.mapping import Mapping
 from sketch_migrate.model import KeyRange, Reference
 from sketch_migrate.postgres.connection import Database as Reach
 from sketch_migrate.postgres.privileges import inspect_table
-from sketch_migrate.postgres.references import Table, count_sides, flip, read_page
+from sketch_migrate.postgres.references import Table, begins_with_legacy, count_sides, flip, read_page
 from sketch_migrate.settings import Settings
 from tests.servers.databases import Database, fresh_database
 
@@ -86,6 +86,10 @@ async def test_a_page_passes_rows_of_other_sides_without_returning_them(
         assert (page.rows, page.last_key) == (9, 9)
         assert [reference.path for reference in page.references] == ["image/", "image/a", "image/%"]
         assert (await read_page(connection, table, KeyRange(9), "image/", rows=100)).rows == 0
+        first = min(reference.key for reference in page.references)
+        assert isinstance(first, int)
+        assert await begins_with_legacy(connection, table, "image/", rows=first)
+        assert not await begins_with_legacy(connection, table, "image/", rows=first - 1)
         assert await count_sides(connection, table, "image/", "avatar/") == (3, 1, 9)
 
 

@@ -105,7 +105,7 @@ class SimulatedFile(LedgerFile):
         self._describe()
 
 
-def past_runs(world: World) -> Iterator[PastFiles]:
-    """Yield all runs until now."""
-    for ledger in list(world.ledgers):
+def past_runs(world: World, first: Path | None) -> Iterator[PastFiles]:
+    """Yield all runs until now, the oldest first, after the one with the directory ``first``."""
+    for ledger in sorted(world.ledgers, key=lambda each: each.directory != first):
         yield ledger.past()

@@ -88,6 +88,17 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(_plainly(message), hint=f"{self.prog} -h describes every flag.")
 
 
+class _MigrationParser(_Parser):
+    """One whose help ends with that of every command: their parsers are made when it is asked for, and not before."""
+
+    environ: Mapping[str, str] = os.environ
+
+    def format_help(self) -> str:
+        """Return the help."""
+        self.epilog = _commands_help(self.prog, self.environ)
+        return super().format_help()
+
+
 def _plainly(message: str) -> str:
     """Say "-b/--batch-size: …" instead of argparse's "argument -b/--batch-size: …"."""
     return message.removeprefix("argument ")
@@ -126,7 +137,7 @@ def _about_stray(word: str, flags: set[str]) -> str:
 
 def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
     indent = " " * len(f"usage: {program} ")
-    parser = _Parser(
+    parser = _MigrationParser(
         prog=program,
         usage=f"{program} [-h] [-p PARALLELIZATION_LEVEL] [-b BATCH_SIZE]\n"
         f"{indent}[-l LIMIT] [-v] [-d] [-s] [-t] [-w] [-y]\n"
@@ -136,10 +147,10 @@ def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
         f"       {program} COMMAND [-h] ...",
         description="Copy objects from the legacy to the production bucket, and rewrite the\n"
         "database rows that hold their keys. A good first run is: -v -d -p 1",
-        epilog=_commands_help(program, environ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.environ = environ
     add = parser.add_argument
     add_pace_flags(parser)
     add_processes_flag(parser)

@@ -6,9 +6,8 @@ A new one is declared here, and carried out by ``main``. Whatever of its flags i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sketch_migrate.cli.flags import (
     add_cluster_flag,
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class DemoArguments:
+class DemoArguments(NamedTuple):
     """What ``demo`` was asked to do. ``directory`` None is a temporary one."""
 
     avatars: int
@@ -38,8 +36,7 @@ class DemoArguments:
     wait: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RollbackArguments:
+class RollbackArguments(NamedTuple):
     """What ``rollback`` was asked to undo: one ``run``, or every one ``below`` a folder. Keys are as typed."""
 
     run: Path | None
@@ -49,8 +46,7 @@ class RollbackArguments:
     key_until: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PlanArguments:
+class PlanArguments(NamedTuple):
     """What ``plan`` was asked to do: prices in USD for 1 000 requests, ``rate`` in rows/s or None where not given.
 
     ``deep`` is the part of what cannot be told otherwise to compare byte by byte, in percent, or None.
@@ -63,34 +59,29 @@ class PlanArguments:
     price_read: float
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyArguments:
+class VerifyArguments(NamedTuple):
     """What ``verify`` was asked to do: ``deep`` is the part to compare byte by byte, in percent, or None."""
 
     deep: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class RepairArguments:
+class RepairArguments(NamedTuple):
     """What ``repair`` was asked to do: ``deep`` is the part to compare byte by byte, in percent, or None."""
 
     deep: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestArguments:
+class ManifestArguments(NamedTuple):
     """What ``manifest`` was asked to do. ``verify_run`` None is the newest run of verify below RUN_DIR."""
 
     verify_run: Path | None
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeArguments:
+class ProbeArguments(NamedTuple):
     """What ``probe`` was asked to do: nothing but its options."""
 
 
-@dataclass(frozen=True, slots=True)
-class GrantsArguments:
+class GrantsArguments(NamedTuple):
     """What ``grants`` was asked to print: for these commands (none: for each), to this role and this S3 user."""
 
     commands: list[str]
@@ -98,8 +89,7 @@ class GrantsArguments:
     principal: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerArguments:
+class LedgerArguments(NamedTuple):
     """What ``ledger`` was asked to do. With ``only_print`` the SQL is shown, with grants for ``role``."""
 
     action: str
@@ -121,8 +111,7 @@ CommandArguments: TypeAlias = (
 """The arguments of any command word; their class tells which one is meant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A command word: a line of help, how it declares its flags, and the class of its arguments.
 
     With ``has_settings`` it has ``--config`` and a flag for each setting as well.

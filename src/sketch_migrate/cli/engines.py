@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from sketch_migrate.cli.flags import LOCAL
 from sketch_migrate.errors import UsageError
-from sketch_migrate.reconcile.comparing import ComparerHere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +46,8 @@ def check_ledger_for(cluster: str, settings: Settings) -> None:
 def comparer_for(options: Options, site: Site, run_id: str, say: Callable[[str, int], None]) -> Comparer:
     """Return what compares objects by their bytes: this process, or those that share it. ``say`` tells of these."""
     if not is_shared(options):
+        from sketch_migrate.reconcile.comparing import ComparerHere  # noqa: PLC0415 - a migration compares nothing
+
         return ComparerHere(site.store)
     from sketch_migrate.cluster.comparing import ComparerOnWorkers  # noqa: PLC0415 - as above
     from sketch_migrate.cluster.comparing_worker import ComparingAssignment  # noqa: PLC0415 - as above

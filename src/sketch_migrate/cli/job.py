@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 from abc import ABC, abstractmethod
@@ -105,9 +104,11 @@ def run_job(job: Job) -> int:
         try:
             runner.run(job.prepare())
             question = "" if job.options.say_yes or job.options.dry_run else job.question()
-            if question and not job.terminal.confirm(question):
-                job.terminal.message("Nothing was changed.")
-                return job.conclude({"declined": True}, 1)
+            if question:
+                runner.run(job.site.database.close())  # a firewall may cut what is kept while a person thinks
+                if not job.terminal.confirm(question):
+                    job.terminal.message("Nothing was changed.")
+                    return job.conclude({"declined": True}, 1)
             return runner.run(job.carry_out())
         except KeyboardInterrupt as pressed:
             raise Interrupted("interrupted before anything was changed", signal_number=signal.SIGINT) from pressed
@@ -119,4 +120,3 @@ def run_job(job: Job) -> int:
             ) from cancelled
         finally:
             runner.run(job.close())
-            gc.unfreeze()  # or what a library (DuckDB) counts as its own at the end seems leaked to it, and it says so

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,9 +27,8 @@ from sketch_migrate.migration.preflight import (
 )
 from sketch_migrate.migration.record import description, runs_of
 from sketch_migrate.migration.runner import Finished, migrate
-from sketch_migrate.model import KeyRange, Summary
-from sketch_migrate.postgres.references import SCAN_ROWS, count_sides, read_page
-from sketch_migrate.reconcile.status import read_status
+from sketch_migrate.model import Summary
+from sketch_migrate.postgres.references import SCAN_ROWS, begins_with_legacy, count_sides
 from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
 
 if TYPE_CHECKING:
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
     from sketch_migrate.migration.runner import Migration
     from sketch_migrate.model import Status
     from sketch_migrate.postgres.connection import Connection
-    from sketch_migrate.postgres.references import Page
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
@@ -82,11 +79,11 @@ class MigrationJob(Job):
         """Whether there is a legacy row on the table's first page; where there is none at all, nothing is written."""
         table, prefix = self.site.table, self.settings.legacy_prefix
 
-        async def read(connection: Connection) -> Page:
-            return await read_page(connection, table, KeyRange(), prefix, rows=SCAN_ROWS)
+        async def look(connection: Connection) -> bool:
+            return await begins_with_legacy(connection, table, prefix, rows=SCAN_ROWS)
 
         async with self.site.database.session() as session:
-            return bool((await session.run(read, doing="reading references")).references)
+            return await session.run(look, doing="reading references")
 
     async def _settle(self) -> Strategy:
         if self._strategy is None:
@@ -141,7 +138,7 @@ class MigrationJob(Job):
             counting.cancel()
             if self._for_writing and self.stop.error is None:
                 overwritten = await settle(migration, self.site.store, partial(runs_of, self.settings), self.run.path)
-                finished = replace(finished, tally=finished.tally + overwritten)
+                finished = finished._replace(tally=finished.tally + overwritten)
         return finished
 
     async def _alone(self, migration: Migration, ledger: WholeLedger, observer: Observer) -> Finished:
@@ -218,6 +215,8 @@ class MigrationJob(Job):
         )
 
     async def _read_status(self) -> Status:
+        from sketch_migrate.reconcile.status import read_status  # noqa: PLC0415 - only -s and -t need it
+
         site = self.site
         with self.terminal.progress(None, unit="objects") as progress:
             return await read_status(site.store, site.database, site.table, self.settings, BothSides(progress).tell)

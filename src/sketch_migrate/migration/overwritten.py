@@ -14,7 +14,7 @@ killed, is looked at here. A loss is possible where
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from sketch_migrate.errors import MigrateError, S3Error
 from sketch_migrate.mapping import Unmappable
@@ -40,22 +40,24 @@ PAGE_ROWS = 1_000
 """Unsettled references that are looked at together."""
 
 
-async def settle(migration: Migration, store: S3Client, runs: Callable[[], Iterable[PastRun]], own: Path) -> Tally:
+Runs: TypeAlias = "Callable[[Path | None], Iterable[PastRun]]"
+
+
+async def settle(migration: Migration, store: S3Client, runs: Runs, own: Path) -> Tally:
     """Report what this run, and past ones that were cut short, may have overwritten; return how many there are.
 
     Notes that the run has come to its end, when it has.
 
     ``runs`` yields the runs over this table, each open until the next, and ours among them, whose directory is ``own``.
+    They come the oldest first, after the one whose directory it is given.
     An error is noted in ``migration.stop``: then the next run finds what is left.
     """
     settling = _Settling(migration, store, runs, own)
     tally = Tally()
     try:
         async with migration.database.session() as session:
-            for ours in (True, False):  # what we have reported of our own is not reported for another run as well
-                for run in runs():
-                    if (run.directory == own) is ours:
-                        tally += await settling.go_through(run, session)
+            for run in runs(own):  # ours first: what we have reported of it is not reported for another run as well
+                tally += await settling.go_through(run, session)
         await migration.ledger.describe({ENDED: "true"})
     except MigrateError as error:
         migration.stop.by_error(error)
@@ -66,7 +68,7 @@ async def settle(migration: Migration, store: S3Client, runs: Callable[[], Itera
 class _Settling:
     migration: Migration
     store: S3Client
-    runs: Callable[[], Iterable[PastRun]]
+    runs: Runs
     own: Path
 
     async def go_through(self, run: PastRun, session: Session) -> Tally:
@@ -120,7 +122,7 @@ class _Settling:
         """
         newest: dict[int | str, PastFlip] = {}
         reported: set[int | str] = set()
-        for run in self.runs():
+        for run in self.runs(None):
             if about != self.own:
                 reported |= run.reported_overwritten(keys)
             if run.directory != self.own and not _tells_what_it_made(run):

@@ -7,8 +7,7 @@ right to write into production is tried by a multipart upload that is begun and 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sketch_migrate.errors import BucketMissing, ObjectMissing, S3Error, S3Refused
 from sketch_migrate.model import Location
@@ -35,12 +34,14 @@ RIGHTS = "README.md lists the rights that are needed under “Privileges”."
 
 async def check_database(database: Database, settings: Settings, *, for_writing: bool) -> Table:
     """Connect once and look at the table. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``, without waiting."""
-    async with await database.connect() as connection:
+    connection = await database.connect()
+    try:
         return await inspect_table(connection, settings, for_writing=for_writing)
+    finally:
+        await database.leave(connection)
 
 
-@dataclass(frozen=True, slots=True)
-class Specimens:
+class Specimens(NamedTuple):
     """What rights are tried on: an object of each side, or a key of none.
 
     AWS answers for both, Ceph only for what is there.

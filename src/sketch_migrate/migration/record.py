@@ -68,12 +68,14 @@ def is_rollback(run: PastRun) -> bool:
     return run.description.get("command") == "rollback"
 
 
-def runs_of(settings: Settings) -> Iterator[PastRun]:
+def runs_of(settings: Settings, first: Path | None) -> Iterator[PastRun]:
     """Yield the runs that were about this very table and these buckets, each open until the next.
 
-    These are the runs below RUN_DIR, and those in the database of LEDGER_URL.
+    These are the runs below RUN_DIR, and those in the database of LEDGER_URL: the oldest first, after the one with the
+    directory ``first``.
     """
-    for past in past_runs(Path(settings.run_dir).expanduser(), settings):
+    runs = past_runs(Path(settings.run_dir).expanduser(), settings)
+    for past in sorted(runs, key=lambda run: run.directory != first):
         with past as run:
             if is_of(run, settings):
                 yield run

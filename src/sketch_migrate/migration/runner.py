@@ -60,8 +60,7 @@ class Migration:
         return Scan(self.mapping, self.table, self.database, self.ledger)
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """The tally of all passes, how many there were, and whether legacy rows remain that nobody tried."""
 
     tally: Tally

@@ -84,7 +84,7 @@ class Site:
 
 @asynccontextmanager
 async def open_site(
-    settings: Settings, stop: Stop, *, for_writing: bool, kept_connections: int = 0
+    settings: Settings, stop: Stop, *, for_writing: bool, kept_connections: int = 1
 ) -> AsyncIterator[Site]:
     """Open the site for as long as the context lasts. Writes nothing.
 

@@ -1,6 +1,6 @@
 """References in the table: pages of them by primary key, the flip, and the counts.
 
-The three statements below are all that the tool ever says to the application's table.
+The statements below are all that the tool ever says to the application's table.
 """
 
 from __future__ import annotations
@@ -29,6 +29,13 @@ SELECT count(*), (SELECT key FROM page ORDER BY key DESC LIMIT 1),
        array_agg(key) FILTER (WHERE starts_with(path, %(prefix)s)),
        array_agg(path) FILTER (WHERE starts_with(path, %(prefix)s))
 FROM page
+"""
+
+_ANY_LEGACY: LiteralString = """
+SELECT EXISTS (
+    SELECT FROM (SELECT {path}::text AS path FROM {table} ORDER BY {key} LIMIT {rows}) AS page
+    WHERE starts_with(path, %s)
+)
 """
 
 # The old path is compared byte by byte ("C"), also where the column's collation calls different texts equal.
@@ -108,6 +115,13 @@ async def read_page(connection: Connection, table: Table, key_range: KeyRange, p
     looked_at, last_key, keys, paths = row if row is not None else (0, None, None, None)
     references = make_all(Reference, zip(keys or (), paths or (), strict=True))
     return Page(looked_at, last_key, references)
+
+
+async def begins_with_legacy(connection: Connection, table: Table, prefix: str, *, rows: int) -> bool:
+    """Whether there is a legacy reference among the first ``rows`` rows, in the order of the key."""
+    statement = table.compose(_ANY_LEGACY, rows=sql.Literal(rows))
+    row: Any = await (await connection.execute(statement, [prefix])).fetchone()
+    return bool(row[0])
 
 
 def in_range(table: Table, key_range: KeyRange) -> tuple[sql.Composed, dict[str, Key]]:
