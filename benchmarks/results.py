@@ -73,7 +73,7 @@ def describe_machine() -> dict[str, str]:
         "processors": f"{cpu_count()} x {_processor()}",
         "load before it began": f"{getloadavg()[0]:.1f}",
         "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()} ({platform.python_compiler()}, {platform.python_build()[1]})",
         **versions,
     }
 

@@ -7,7 +7,6 @@ answer 200 and then fail, so only the document says what happened (S3 API refere
 from __future__ import annotations
 
 from dataclasses import dataclass
-from dataclasses import dataclass
 from functools import lru_cache
 from html import escape  # xml.sax's, which does the same, imports an HTTP client
 from typing import TYPE_CHECKING
