@@ -46,9 +46,9 @@ def signer() -> Signer:
 def connection() -> Iterator[Connection]:
     """A connection to a transport that takes everything."""
     loop = asyncio.new_event_loop()
-    pool = SimpleNamespace(loop=loop, opened=lambda _connection: None)
+    pool = SimpleNamespace(loop=loop, opened=lambda _connection: None, write_soon=lambda _connection, _request: None)
     made = Connection(cast("Pool", pool), Origin("127.0.0.1", 9000, tls=False))
-    transport = SimpleNamespace(is_closing=lambda: False, write=lambda _data: None)
+    transport = SimpleNamespace(is_closing=lambda: False)
     made.connection_made(cast("asyncio.Transport", transport))
     yield made
     loop.close()

@@ -13,7 +13,7 @@ from sketch_migrate.mapping import Mapping
 from sketch_migrate.model import KeyRange, Reference
 from sketch_migrate.postgres.connection import Database as Reach
 from sketch_migrate.postgres.privileges import inspect_table
-from sketch_migrate.postgres.references import Table, begins_with_legacy, count_sides, flip, read_page
+from sketch_migrate.postgres.references import Table, count_sides, first_legacy_path, flip, read_page
 from sketch_migrate.settings import Settings
 from tests.servers.databases import Database, fresh_database
 
@@ -88,8 +88,8 @@ async def test_a_page_passes_rows_of_other_sides_without_returning_them(
         assert (await read_page(connection, table, KeyRange(9), "image/", rows=100)).rows == 0
         first = min(reference.key for reference in page.references)
         assert isinstance(first, int)
-        assert await begins_with_legacy(connection, table, "image/", rows=first)
-        assert not await begins_with_legacy(connection, table, "image/", rows=first - 1)
+        assert await first_legacy_path(connection, table, "image/", rows=first) == "image/"
+        assert await first_legacy_path(connection, table, "image/", rows=first - 1) is None
         assert await count_sides(connection, table, "image/", "avatar/") == (3, 1, 9)
 
 

@@ -28,7 +28,7 @@ from sketch_migrate.migration.preflight import (
 from sketch_migrate.migration.record import description, runs_of
 from sketch_migrate.migration.runner import Finished, migrate
 from sketch_migrate.model import Summary
-from sketch_migrate.postgres.references import SCAN_ROWS, begins_with_legacy, count_sides
+from sketch_migrate.postgres.references import count_sides
 from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
 
 if TYPE_CHECKING:
@@ -68,22 +68,12 @@ class MigrationJob(Job):
         if not self._for_writing:
             return
         await check_writing(store, self.settings)
-        if not await self._begins_with_work():
-            return
+        if self.site.first_legacy_path is None:
+            return  # nothing to do, as far as can be seen: then nothing is written
         for note in await check_tagging(store, self.settings, self.site.specimens):
             self.terminal.message(f"Note: {note}", logging.WARNING)
         if not self.options.overwrite:
             await self._settle()
-
-    async def _begins_with_work(self) -> bool:
-        """Whether there is a legacy row on the table's first page; where there is none at all, nothing is written."""
-        table, prefix = self.site.table, self.settings.legacy_prefix
-
-        async def look(connection: Connection) -> bool:
-            return await begins_with_legacy(connection, table, prefix, rows=SCAN_ROWS)
-
-        async with self.site.database.session() as session:
-            return await session.run(look, doing="reading references")
 
     async def _settle(self) -> Strategy:
         if self._strategy is None:

@@ -29,6 +29,8 @@ PROBE_NAME = ".sketch-migrate-write-check"
 _DENIED = {"AccessDenied", "Forbidden", ""}
 """What a lacking right is called. Wrong credentials are called otherwise, and keep their own words."""
 
+_REFUSALS = range(400, 500)
+
 RIGHTS = "README.md lists the rights that are needed under “Privileges”."
 
 
@@ -57,10 +59,26 @@ class Specimens(NamedTuple):
         return () if place == str(self.legacy) else (f"No object is under {place}: reading was not tried.",)
 
 
-async def check_listing(store: S3Client, settings: Settings) -> Specimens:
-    """Try to list both sides, each once: some stores walk a whole folder for that. Raises ``S3Error``."""
-    legacy = await find_specimen(store, settings, "LEGACY")
+async def check_listing(store: S3Client, settings: Settings, likely_key: str | None = None) -> Specimens:
+    """Try to list both sides, and find an object of each.
+
+    ``likely_key`` of the legacy side is looked for first: some stores (rclone's) read every object below the prefix for
+    a listing of one. Raises ``S3Error``.
+    """
+    legacy = await _specimen(store, Location(settings.legacy_bucket, likely_key)) if likely_key else None
+    legacy = legacy or await find_specimen(store, settings, "LEGACY")
     return Specimens(legacy, await find_specimen(store, settings, "PRODUCTION"))
+
+
+async def _specimen(store: S3Client, likely: Location) -> Location | None:
+    """Try to list one key; None where it is not there, or is refused. Raises ``S3Error`` where the store fails."""
+    try:
+        page = await store.list_page(likely.bucket, likely.key, max_keys=1)
+    except S3Error as error:
+        if error.status not in _REFUSALS:
+            raise
+        return None  # the listing of the whole side tells whether that was about this key alone
+    return Location(likely.bucket, page.objects[0].key) if page.objects else None
 
 
 async def find_specimen(store: S3Client, settings: Settings, side: Literal["LEGACY", "PRODUCTION"]) -> Location:

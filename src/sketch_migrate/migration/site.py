@@ -20,6 +20,7 @@ from sketch_migrate.migration.preflight import (
 )
 from sketch_migrate.migration.runner import Migration
 from sketch_migrate.postgres.connection import Database
+from sketch_migrate.postgres.references import SCAN_ROWS, first_legacy_path
 from sketch_migrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
 
 if TYPE_CHECKING:
@@ -29,13 +30,14 @@ if TYPE_CHECKING:
     from sketch_migrate.migration.placing import Placing
     from sketch_migrate.migration.stop import Stop
     from sketch_migrate.model import Result, Tally
+    from sketch_migrate.postgres.connection import Connection
     from sketch_migrate.postgres.references import Table
     from sketch_migrate.settings import Options, Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Both ends of a migration."""
+    """Both ends of a migration. ``first_legacy_path`` is from the table's first page, None if there is none."""
 
     settings: Settings
     store: S3Client
@@ -43,6 +45,7 @@ class Site:
     table: Table
     mapping: Mapping
     specimens: Specimens
+    first_legacy_path: str | None
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -53,7 +56,7 @@ class Site:
         """Return what brings objects into production; ``placing`` None replaces what differs."""
 
         async def check_access() -> None:
-            specimens = await check_listing(self.store, self.settings)
+            specimens = await check_listing(self.store, self.settings, self.first_legacy_path)
             await check_reading(self.store, specimens)
             await check_read(self.store, specimens.production)
             if not options.dry_run:
@@ -96,8 +99,9 @@ async def open_site(
         database = Database(settings, stopping=stop.event, kept=kept_connections)
         opened.push_async_callback(database.close)
         table = await check_database(database, settings, for_writing=for_writing)
+        path = await _first_legacy_path(database, table, settings.legacy_prefix)
         patient = store.retrying(PATIENCE_SECONDS)
-        specimens = await check_listing(patient, settings)
+        specimens = await check_listing(patient, settings, path)
         await check_reading(patient, specimens)
         mapping = Mapping(
             settings.legacy_bucket,
@@ -106,7 +110,15 @@ async def open_site(
             settings.production_prefix,
             max_path_chars=table.max_path_chars,
         )
-        yield Site(settings, store, database, table, mapping, specimens)
+        yield Site(settings, store, database, table, mapping, specimens, path)
+
+
+async def _first_legacy_path(database: Database, table: Table, prefix: str) -> str | None:
+    async def look(connection: Connection) -> str | None:
+        return await first_legacy_path(connection, table, prefix, rows=SCAN_ROWS)
+
+    async with database.session() as session:
+        return await session.run(look, doing="reading references")
 
 
 def open_store(settings: Settings) -> S3Client:

@@ -31,11 +31,9 @@ SELECT count(*), (SELECT key FROM page ORDER BY key DESC LIMIT 1),
 FROM page
 """
 
-_ANY_LEGACY: LiteralString = """
-SELECT EXISTS (
-    SELECT FROM (SELECT {path}::text AS path FROM {table} ORDER BY {key} LIMIT {rows}) AS page
-    WHERE starts_with(path, %s)
-)
+_FIRST_LEGACY: LiteralString = """
+SELECT path FROM (SELECT {path}::text AS path FROM {table} ORDER BY {key} LIMIT {rows}) AS page
+WHERE starts_with(path, %s) LIMIT 1
 """
 
 # The old path is compared byte by byte ("C"), also where the column's collation calls different texts equal.
@@ -117,11 +115,11 @@ async def read_page(connection: Connection, table: Table, key_range: KeyRange, p
     return Page(looked_at, last_key, references)
 
 
-async def begins_with_legacy(connection: Connection, table: Table, prefix: str, *, rows: int) -> bool:
-    """Whether there is a legacy reference among the first ``rows`` rows, in the order of the key."""
-    statement = table.compose(_ANY_LEGACY, rows=sql.Literal(rows))
-    row: Any = await (await connection.execute(statement, [prefix])).fetchone()
-    return bool(row[0])
+async def first_legacy_path(connection: Connection, table: Table, prefix: str, *, rows: int) -> str | None:
+    """Return a legacy path from among the first ``rows`` rows, in the order of the key; None if there is none."""
+    statement = table.compose(_FIRST_LEGACY, rows=sql.Literal(rows))
+    row = await (await connection.execute(statement, [prefix])).fetchone()
+    return row[0] if row else None
 
 
 def in_range(table: Table, key_range: KeyRange) -> tuple[sql.Composed, dict[str, Key]]:
