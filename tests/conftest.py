@@ -7,6 +7,7 @@ one worker and Ceph starts once.
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("ceph"):
             item.add_marker(pytest.mark.xdist_group("ceph"))
+
+
+def pytest_unconfigure() -> None:
+    """Let Python collect what a migration within this process has frozen, or DuckDB reports it as leaked."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
