@@ -44,7 +44,7 @@ class Mapping:
         Raises ``Unmappable`` where the result could not be a key or would not fit the column, and ``ValueError``
         for a path that is not on the legacy side.
         """
-        if not path.startswith(self.legacy_prefix):
+        if not self.is_legacy(path):
             message = f"{path!r} does not begin with {self.legacy_prefix!r}"
             raise ValueError(message)
         rest = path[len(self.legacy_prefix) :]

@@ -65,8 +65,7 @@ class Iteration:
         ready = [entry for entry in brought if entry[1].may_flip]
         stuck: list[tuple[Move, Copied]] = []
         if len(ready) < len(brought):
-            begun = [entry for entry in brought if entry[1].verdict is not Verdict.UNTOUCHED]
-            stuck = [entry for entry in begun if not entry[1].may_flip]
+            stuck = [(m, c) for m, c in brought if not c.may_flip and c.verdict is not Verdict.UNTOUCHED]
         try:
             if self.dry_run:
                 results += _migrated(ready)

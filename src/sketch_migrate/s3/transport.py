@@ -133,7 +133,9 @@ class Connection(asyncio.Protocol):
             if self._ends_at_close and exc is None:
                 self._finish()
             else:
-                self._fail(ConnectionDropped(reused=self.reused, reply_begun=bool(self._received), cause=exc))
+                self._fail(
+                    ConnectionDropped(reused=self.reused, reply_begun=bool(self._received or self._head), cause=exc)
+                )
         self._pool.lost(self)
 
     # -- called by the parser
@@ -147,6 +149,7 @@ class Connection(asyncio.Protocol):
         if self._status < 200:  # noqa: PLR2004 - an interim reply (RFC 9110, section 15.2); the real one follows
             return
         self._head = self._received[: self._received.find(b"\r\n\r\n")]
+        self._received = b""  # it holds a piece of the body as well, which an idle connection would keep
         self.usable = parser.should_keep_alive()
         if self._bodiless:
             # The parser cannot know that no body follows: it takes a 404 without a length (rclone's) for one that ends
@@ -226,7 +229,7 @@ class Pool:
         """Write a request together with the others of this turn of the loop, when all of them are signed.
 
         The kernel's part and ours push each other out of the processor's caches, and a server that sleeps is woken for
-        each write that finds it asleep: one after the other, writes cost a tenth less of the whole run's CPU time.
+        each write that finds it asleep: one after the other, writes took 7 % off the whole run's CPU time.
         """
         if not self._unwritten:
             self.loop.call_soon(self._write_all)
