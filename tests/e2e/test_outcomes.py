@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -215,3 +216,17 @@ def test_wildcards_in_a_prefix_are_letters(site: Site) -> None:
         done
     )
     assert site.database.paths() == {1: "avatar/a.png", 2: "imXgYe/b.png"}
+
+
+@pytest.mark.parametrize(
+    ("without_object", "listed"), [([], ["image/a.png"]), (["image/a.png"], ["image/a.png", "image/"])]
+)
+def test_legacy_is_listed_whole_only_where_the_first_path_names_no_object(
+    site: Site, without_object: list[str], listed: list[str]
+) -> None:
+    site.fill(["image/a.png", "image/b.png"], without_object=without_object)
+    with S3FaultProxy(site.store.endpoint_url) as s3:
+        done = site.at(store=site.store.via(s3.endpoint_url)).run("-d -p 1")
+        queries = [parse_qs(urlsplit(each.target).query) for each in s3.requests if "list-type=2" in each.target]
+    assert [query["prefix"][0] for query in queries] == [*listed, "avatar/"]
+    assert "reading was not tried" not in done.out + done.err

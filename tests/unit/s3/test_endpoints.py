@@ -302,6 +302,18 @@ def test_an_interim_reply_is_passed_over() -> None:
     asyncio.run(scenario())
 
 
+def test_the_headers_are_those_of_the_reply_that_follows_an_interim_one() -> None:
+    hints = b'HTTP/1.1 103 Early Hints\r\nETag: "early"\r\nx-amz-meta-a: early\r\n\r\n'
+    told = b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\nETag: "e"\r\nX-Amz-Meta-A: 1\r\nx-amz-meta-a: 2\r\n\r\n'
+
+    async def scenario() -> None:
+        async with scripted(hints + told) as server, client_of(server.url) as client:
+            info = await client.head(SOURCE)
+        assert (info.etag, info.size_bytes, info.headers["x-amz-meta-a"]) == ("e", 7, "1, 2")
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize(
     ("answer", "fine"),
     [
