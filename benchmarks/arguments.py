@@ -25,6 +25,9 @@ class Extent:
     name: str
     rows: tuple[int, ...]
     rounds: int
+    large_rounds: int
+    """Of the tables from ``LARGE_ROWS`` on."""
+
     calibration_rows: int
     ceph_rows: int
     cost_rows: tuple[int, ...]
@@ -48,6 +51,7 @@ QUICK = Extent(
     name="quick",
     rows=(10_000,),
     rounds=1,
+    large_rounds=1,
     calibration_rows=1_000,
     ceph_rows=0,
     cost_rows=(20_000,),
@@ -61,7 +65,8 @@ QUICK = Extent(
 DEFAULT = Extent(
     name="default",
     rows=(20_000, 200_000),
-    rounds=2,
+    rounds=3,
+    large_rounds=3,
     calibration_rows=2_000,
     ceph_rows=10_000,
     cost_rows=(20_000, 100_000, 200_000, 1_000_000),
@@ -76,6 +81,7 @@ FULL = Extent(
     name="full",
     rows=(20_000, 200_000),
     rounds=5,
+    large_rounds=3,
     calibration_rows=2_000,
     ceph_rows=10_000,
     cost_rows=(20_000, 100_000, 200_000, 1_000_000),
@@ -107,9 +113,7 @@ class Arguments:
 
     def rounds_of(self, rows: int) -> int:
         """Return how many rounds a table of so many rows gets."""
-        if self.rounds or rows < LARGE_ROWS:
-            return self.rounds or self.extent.rounds
-        return 3 if self.extent is FULL else 1
+        return self.rounds or (self.extent.rounds if rows < LARGE_ROWS else self.extent.large_rounds)
 
 
 def parse(argv: Sequence[str]) -> Arguments:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 FIRST_FLIP_ROWS = 1_000_000
 ALL_WAYS_ROWS = 200_000
 ALLOWED_PER_SECOND = 2_000
+COMPARED_LATENCY_MS = 50
+"""Here the tool's own choice takes turns with fixed numbers in flight."""
+
 PACE_ROWS = 400_000
 """More than the tool can migrate while it is watched."""
 
@@ -44,6 +47,7 @@ _PEERS: dict[str, tuple[Contestant, ...]] = {
 
 _SLOWEST: tuple[Contestant, ...] = _PEERS["boto3"]
 _NOT_AT_LENGTH: tuple[Contestant, ...] = (tool.NO_CLOBBER, s5cmd.ByPattern(), *_PEERS["rclone"], *_SLOWEST)
+_FASTEST: tuple[Contestant, ...] = (tool.OVERWRITING, *_PEERS["ceiling"])
 
 
 class Measuring:
@@ -83,6 +87,8 @@ class Measuring:
     def _field(self, tuned: Sequence[Tuned], rows: int, number: int) -> list[Tuned]:
         """Say who takes part in a round: the slow ones not with large tables, and without ``--full`` only once."""
         full, large = self._extent is FULL, rows >= LARGE_ROWS
+        if large and not full and number:
+            return [each for each in tuned if each.contestant in _FASTEST]
         if not large and (full or number == 0):
             return list(tuned)
         absent = _SLOWEST if full or not large else _NOT_AT_LENGTH
@@ -128,13 +134,15 @@ class Measuring:
     def _paces(self) -> None:
         if not self._extent.latencies_ms:
             self._tell("  skipped: not with --quick")
+            return
         for tls in (False, True):
             for latency_ms in self._extent.latencies_ms:
-                self._pace(latency_ms, tls=tls)
-        for concurrency in self._extent.fixed_concurrency:
-            self._pace(50, concurrency=concurrency)
-        if self._extent.fixed_concurrency:
-            self._pace(0, allowed=ALLOWED_PER_SECOND)
+                if tls or latency_ms != COMPARED_LATENCY_MS:
+                    self._pace(latency_ms, tls=tls)
+        for _ in range(self._arguments.rounds_of(PACE_ROWS)):
+            for concurrency in (0, *self._extent.fixed_concurrency):
+                self._pace(COMPARED_LATENCY_MS, concurrency=concurrency)
+        self._pace(0, allowed=ALLOWED_PER_SECOND)
 
     def _pace(self, latency_ms: int, *, tls: bool = False, concurrency: int = 0, allowed: float = 0) -> None:
         self._table.fill(PACE_ROWS)
@@ -184,7 +192,5 @@ class Measuring:
 
 
 def _worth_it(rows: int, flags: tuple[str, ...], *, tls: bool) -> bool:
-    """Whether a cost is measured: what grows with the table grows in each way, so the largest is migrated in one."""
-    if rows > ALL_WAYS_ROWS:
-        return flags == ("-yw",) and not tls
-    return rows < LARGE_ROWS or flags == ("-yw",) or not tls
+    """Whether a cost is measured: every size in one way, the others with a small table and with one large one."""
+    return (flags == ("-yw",) and not tls) or rows < LARGE_ROWS or rows == ALL_WAYS_ROWS

@@ -107,9 +107,12 @@ def _first_flip(results: Results) -> float | None:
 def _own_pace_percent(results: Results) -> float | None:
     """Tell the tool's own pace behind 50 ms in percent of the best fixed concurrency's."""
     behind = [pace for pace in results.paces if pace.latency_ms == 50 and not pace.tls and not pace.allowed]  # noqa: PLR2004
-    own = _median(pace.per_second for pace in behind if not pace.concurrency)
-    best = max((pace.per_second for pace in behind if pace.concurrency), default=None)
-    return 100 * own / best if own is not None and best else None
+    medians = {
+        concurrency: Spread.of(pace.per_second for pace in behind if pace.concurrency == concurrency).median
+        for concurrency in {pace.concurrency for pace in behind}
+    }
+    own = medians.pop(0, None)
+    return 100 * own / max(medians.values()) if own is not None and medians else None
 
 
 def _used_percent(results: Results) -> float | None:

@@ -108,17 +108,18 @@ def first_flip_table(results: Results) -> str:
 def pace_table(results: Results) -> str:
     """Return the tool's pace after its first ten seconds."""
     head = ("latency, ms", "TLS", "allowed a second", "at once", "answered a second", "refused, %", "responder, cores")
+    groups = _grouped(results.paces, lambda pace: (pace.latency_ms, pace.tls, pace.allowed, pace.concurrency))
     rows = (
         (
-            f"{pace.latency_ms}",
-            "yes" if pace.tls else "no",
-            f"{pace.allowed:,.0f}" if pace.allowed else "any",
-            f"fixed {pace.concurrency}" if pace.concurrency else "its own choice",
-            f"{pace.per_second:,.0f}",
-            f"{100 * pace.refused_share:.2f}",
-            f"{pace.server_share:.2f}",
+            f"{latency_ms}",
+            "yes" if tls else "no",
+            f"{allowed:,.0f}" if allowed else "any",
+            f"fixed {concurrency}" if concurrency else "its own choice",
+            spread([pace.per_second for pace in paces]),
+            spread([100 * pace.refused_share for pace in paces], 2),
+            f"{Spread.of(pace.server_share for pace in paces).median:.2f}",
         )
-        for pace in results.paces
+        for (latency_ms, tls, allowed, concurrency), paces in groups
     )
     return table(head, rows)
 

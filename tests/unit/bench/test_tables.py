@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from benchmarks.contestants.contest import Turn
+from benchmarks.measurements.pace import Pace
 from benchmarks.measurements.scale import ONE, TWO, Shared
 from benchmarks.report.scale import scale_document
 from benchmarks.report.summary import BEGIN, END, between_marks, summary
@@ -21,6 +22,17 @@ def test_a_peer_that_lost_objects_is_shown_with_how_many() -> None:
     page = document(results, judge(results), "scripts/bench")
     assert "| 1,000 | s5cmd run + UPDATE | 128 | 988 | 2.02 × | 900 | 41 | 12 |" in page  # noqa: RUF001 # times
     assert "## Parts" not in page  # nothing was measured there
+
+
+def test_rounds_of_one_pace_are_one_line() -> None:
+    paces = [Pace(50, False, 0, 512, rate, 0, 0.3) for rate in (9000, 10_000, 9500)]  # noqa: FBT003 # seven fields
+    paces.insert(1, Pace(50, False, 0, 0, 9900, 100, 0.4))  # noqa: FBT003
+    results = Results("default", {"python": "3.11"}, paces=paces)
+    lines = [line for line in document(results, judge(results), "scripts/bench").splitlines() if "| any |" in line]
+    assert lines == [
+        "| 50 | no | any | fixed 512 | 9,500 (9,000–10,000) | 0.00 (0.00–0.00) | 0.30 |",  # noqa: RUF001 # a range
+        "| 50 | no | any | its own choice | 9,900 | 1.00 | 0.40 |",
+    ]
 
 
 def test_a_single_value_has_no_spread() -> None:

@@ -87,6 +87,8 @@ def test_the_own_pace_is_held_against_the_best_fixed_one() -> None:
     elsewhere = [replace(own, tls=True, per_second=1), replace(own, latency_ms=150, per_second=2)]
     measured = Results("default", {}, paces=[own, *fixed, *elsewhere])
     assert verdict(measured, "own pace") == ("95 %", True)
+    measured.paces += [replace(fixed[1], per_second=rate) for rate in (12_000, 8000)]
+    assert verdict(measured, "own pace") == ("95 %", True), "one lucky round of a fixed number is not its pace"
     refusing = replace(own, latency_ms=0, allowed=2000, per_second=1900, refused_per_second=100)
     measured.paces.append(refusing)
     assert verdict(measured, "used of a store") == ("95 %", True)
