@@ -219,7 +219,7 @@ def test_wildcards_in_a_prefix_are_letters(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("without_object", "listed"), [([], ["image/a.png"]), (["image/a.png"], ["image/a.png", "image/"])]
+    ("without_object", "listed"), [([], ["image/a.png/"]), (["image/a.png"], ["image/a.png/", "image/"])]
 )
 def test_legacy_is_listed_whole_only_where_the_first_path_names_no_object(
     site: Site, without_object: list[str], listed: list[str]

@@ -62,23 +62,27 @@ class Specimens(NamedTuple):
 async def check_listing(store: S3Client, settings: Settings, likely_key: str | None = None) -> Specimens:
     """Try to list both sides, and find an object of each.
 
-    ``likely_key`` of the legacy side is looked for first: some stores (rclone's) read every object below the prefix for
-    a listing of one. Raises ``S3Error``.
+    ``likely_key`` of the legacy side is looked for first, to spare the listing of the whole side. Raises ``S3Error``.
     """
-    legacy = await _specimen(store, Location(settings.legacy_bucket, likely_key)) if likely_key else None
-    legacy = legacy or await find_specimen(store, settings, "LEGACY")
+    legacy = Location(settings.legacy_bucket, likely_key) if likely_key else None
+    if legacy is None or not await _is_specimen(store, legacy):
+        legacy = await find_specimen(store, settings, "LEGACY")
     return Specimens(legacy, await find_specimen(store, settings, "PRODUCTION"))
 
 
-async def _specimen(store: S3Client, likely: Location) -> Location | None:
-    """Try to list one key; None where it is not there, or is refused. Raises ``S3Error`` where the store fails."""
+async def _is_specimen(store: S3Client, likely: Location) -> bool:
+    """Try to list what is below an object, most often nothing, and to read it. Raises ``S3Error`` if the store fails.
+
+    rclone's server sorts a folder for a listing of any object in it: 0.15 s with 20 000 objects, 2 s with 200 000.
+    """
     try:
-        page = await store.list_page(likely.bucket, likely.key, max_keys=1)
+        await store.list_page(likely.bucket, likely.key + "/", max_keys=1)
+        await store.head(likely)
     except S3Error as error:
         if error.status not in _REFUSALS:
             raise
-        return None  # the listing of the whole side tells whether that was about this key alone
-    return Location(likely.bucket, page.objects[0].key) if page.objects else None
+        return False  # the listing of the whole side, and reading what it has, tell whether that was about this key
+    return True
 
 
 async def find_specimen(store: S3Client, settings: Settings, side: Literal["LEGACY", "PRODUCTION"]) -> Location:
