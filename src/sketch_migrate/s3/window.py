@@ -24,10 +24,6 @@ TOO_HIGH_LATENCY = 3.0
 WANTED_LATENCY = 2.5
 """Between twice and three times the floor the window stays as it is: no see-saw."""
 
-STEADY_PART = 8
-"""After the doubling, a span counts for this part of the smoothed latency: a store that collects garbage or compacts
-answers now slowly and now at once, and each quick moment would be taken for room to grow."""
-
 GAIN = 0.1
 """Part of a window's growth that must come back as growth of the rate, where the latency is high."""
 
@@ -49,14 +45,13 @@ FROZEN_SPANS = 2
 """One bad span is chance, two end the doubling."""
 
 PROBE_SECONDS = 10.0
-"""So often a frozen window is halved for a moment, to see whether the floor is still true. The first time it is halved
-again while that carries as much, not below ``FIRST``: what was seen until then may all have been a queue of our own."""
+"""So often a frozen window is halved for a moment, to see whether the floor is still true."""
 
 PROBE_SPAN_SECONDS = 0.4
 """A probe is measured for longer than other spans: it decides for longer, too."""
 
 PROVED = 0.85
-"""A part of the window that keeps this part of the rate has proved that the rest only waited."""
+"""Half a window that keeps this part of the rate has proved that the other half only waited."""
 
 MANY_FAULTS = 3
 FAULTS_SHARE = 0.25
@@ -81,7 +76,6 @@ class Window:
         self._unused_spans = 0
         self._probed_at = -math.inf
         self._probed_size = 0  # the size that a running probe has halved
-        self._floor_sought = False
 
     @property
     def probing(self) -> bool:
@@ -113,7 +107,8 @@ class Window:
         if self.probing:
             self._judge_probe(span, used=used)
             return
-        smoothed = self._smooth(span.latency_seconds)
+        smoothed = (self.latency_seconds + span.latency_seconds) / 2 if self.latency_seconds else span.latency_seconds
+        self.latency_seconds = smoothed
         self._floor_seconds = min(self._floor_seconds, span.latency_seconds)
         self._rate = (self._rate + span.accepted_per_second) / 2 if self._rate else span.accepted_per_second
         if not used:
@@ -128,11 +123,6 @@ class Window:
         else:
             self._mark = (self.size, span.accepted_per_second)
             self._grow()
-
-    def _smooth(self, latency_seconds: float) -> float:
-        before = self.latency_seconds or latency_seconds
-        self.latency_seconds = before + (latency_seconds - before) / (2 if self._doubling else STEADY_PART)
-        return self.latency_seconds
 
     def _give_up_unused(self, span: Measured) -> None:
         self._unused_spans += 1
@@ -174,29 +164,22 @@ class Window:
         self._step = max(1.0, self.size / STEP_PART)
         self._calm_steps = 0
 
-    def _judge_probe(self, part: Measured, *, used: bool) -> None:
-        """Try a smaller part yet, or go back to the size before, to less where the smallest part carried as much.
+    def _judge_probe(self, half: Measured, *, used: bool) -> None:
+        """Go back to the size before, and let the floor rise only where half of it carried less.
 
-        The floor rises only where half the window carried less: a part of the window has a part of the queue at most.
-        So the floor that a queue of our own pretends is never believed.
+        Half the window has half the queue at least. So the floor that a queue of our own pretends is never believed.
         """
-        tried = self.size
-        carries = used and part.accepted_per_second >= PROVED * self._rate
-        if carries:
-            self._floor_seconds = min(self._floor_seconds, part.latency_seconds)
-            if not self._floor_sought and tried // 2 >= FIRST:
-                self.size = tried // 2
-                return
         whole = self._end_probe()
-        self._floor_sought = self._floor_sought or used
-        if not carries and tried >= whole // 2:  # it was the first part
-            if used:
-                self._floor_seconds = self.latency_seconds = part.latency_seconds
+        if not used:
             return
-        enough = tried if carries else 2 * tried
+        if half.accepted_per_second < PROVED * self._rate:
+            self._floor_seconds = half.latency_seconds
+            self.latency_seconds = half.latency_seconds
+            return
+        self._floor_seconds = min(self._floor_seconds, half.latency_seconds)
         ratio = self.latency_seconds / self._floor_seconds
-        if ratio > TOO_HIGH_LATENCY and enough < whole:
-            self.size = max(enough, int(whole * WANTED_LATENCY / ratio))
+        if ratio > TOO_HIGH_LATENCY:
+            self.size = max(1, int(whole * max(0.5, WANTED_LATENCY / ratio)))
 
     def _end_probe(self) -> int:
         """Restore the size that a probe has halved, and return it."""
