@@ -38,10 +38,15 @@ class Results:
     micros: list[Micro] = field(default_factory=list)
     shared: list[Shared] = field(default_factory=list)
 
-    def rate(self, contestant: str, store: str, rows: int) -> Spread | None:
-        """Return a contestant's rows a second over its rounds; None where it had no turn."""
-        rates = [turn.rows_per_second for turn in self.turns_of(contestant, store, rows)]
-        return Spread.of(rates) if rates else None
+    def times(self, one: str, other: str, store: str, rows: int) -> Spread | None:
+        """Return how many times as fast one contestant was as the other, round by round; None without a common round.
+
+        What the machine does meanwhile meets both in a round, where their turns are neighbours, and not two medians of
+        different rounds. Whoever takes part in some rounds only does in the first ones.
+        """
+        pairs = zip(self.turns_of(one, store, rows), self.turns_of(other, store, rows), strict=False)
+        ratios = [mine.rows_per_second / theirs.rows_per_second for mine, theirs in pairs if theirs.rows_per_second]
+        return Spread.of(ratios) if ratios else None
 
     def turns_of(self, contestant: str, store: str, rows: int) -> list[Turn]:
         """Return a contestant's turns on a store with so many rows."""

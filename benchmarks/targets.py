@@ -58,7 +58,12 @@ def _verdict(target: Target, value: float | None) -> Verdict:
 
 def _times(peer: str, rows: int) -> Callable[[Results], float | None]:
     """Tell how many times a peer's rate the tool's is, on rclone's server."""
-    return lambda results: _ratio(results.rate(TOOL, "rclone", rows), results.rate(peer, "rclone", rows))
+
+    def find(results: Results) -> float | None:
+        ratios = results.times(TOOL, peer, "rclone", rows)
+        return ratios.median if ratios else None
+
+    return find
 
 
 def _ceiling_share(store: str) -> Callable[[Results], float | None]:
@@ -66,16 +71,12 @@ def _ceiling_share(store: str) -> Callable[[Results], float | None]:
 
     def find(results: Results) -> float | None:
         for rows in reversed(results.sizes(store)):
-            share = _ratio(results.rate(TOOL, store, rows), results.rate(CEILING, store, rows))
-            if share is not None:
-                return 100 * share
+            shares = results.times(TOOL, CEILING, store, rows)
+            if shares is not None:
+                return 100 * shares.median
         return None
 
     return find
-
-
-def _ratio(ours: Spread | None, theirs: Spread | None) -> float | None:
-    return ours.median / theirs.median if ours and theirs else None
 
 
 def _cost(of: Callable[[Cost], float], *, how: str = "-yw", tls: bool = False) -> Callable[[Results], float | None]:

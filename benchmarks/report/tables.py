@@ -18,8 +18,9 @@ T = TypeVar("T")
 K = TypeVar("K")
 
 _EXPLANATION = (
-    "Servers, database and client share the machine. Medians, with the least and the most in brackets: ratios hold"
-    " elsewhere, figures do not. What each measurement is, and is not: [README.md](README.md#how-it-is-measured)."
+    "Servers, database and client share the machine. Medians, with the least and the most in brackets; how many times"
+    " as fast the tool is, is the median of the rounds' own ratios. Ratios hold elsewhere, figures do not. What each"
+    " measurement is, and is not: [README.md](README.md#how-it-is-measured)."
 )
 STORES = {"rclone": "rclone serve s3, in memory", "ceph": "Ceph RGW, in memory"}
 
@@ -184,14 +185,13 @@ def _end_to_end(results: Results) -> Iterator[str]:
 def _turn_rows(results: Results, store: str) -> Iterator[Sequence[str]]:
     turns = [turn for turn in results.turns if turn.store == store]
     for (rows, who), mine in _grouped(turns, lambda turn: (turn.rows, turn.contestant)):
-        rate = Spread.of(turn.rows_per_second for turn in mine).median
-        ours = results.rate(TOOL, store, rows)
+        times = results.times(TOOL, who, store, rows)
         yield (
             f"{rows:,}",
             who,
             str(mine[0].parallelism or "own choice"),
             spread([turn.rows_per_second for turn in mine]),
-            f"{ours.median / rate:.2f} ×" if ours and rate else "",  # noqa: RUF001 # times
+            f"{times.median:.2f} ×" if times else "",  # noqa: RUF001 # times
             spread([turn.cpu_us_per_row for turn in mine]),
             spread([megabytes(turn.peak_kib) for turn in mine]) if mine[0].peak_kib else "",
             _lost(mine),
