@@ -51,6 +51,7 @@ class Specimens(NamedTuple):
 
     legacy: Location
     production: Location
+    legacy_was_read: bool = False
 
     @property
     def untried(self) -> tuple[str, ...]:
@@ -65,9 +66,10 @@ async def check_listing(store: S3Client, settings: Settings, likely_key: str | N
     ``likely_key`` of the legacy side is looked for first, to spare the listing of the whole side. Raises ``S3Error``.
     """
     legacy = Location(settings.legacy_bucket, likely_key) if likely_key else None
-    if legacy is None or not await _is_specimen(store, legacy):
+    was_read = legacy is not None and await _is_specimen(store, legacy)
+    if legacy is None or not was_read:
         legacy = await find_specimen(store, settings, "LEGACY")
-    return Specimens(legacy, await find_specimen(store, settings, "PRODUCTION"))
+    return Specimens(legacy, await find_specimen(store, settings, "PRODUCTION"), was_read)
 
 
 async def _is_specimen(store: S3Client, likely: Location) -> bool:
@@ -107,8 +109,8 @@ async def find_specimen(store: S3Client, settings: Settings, side: Literal["LEGA
 
 
 async def check_reading(store: S3Client, specimens: Specimens) -> None:
-    """Try to read a legacy object, if there is one. Raises ``S3Error``."""
-    if not specimens.untried:
+    """Try to read a legacy object, if there is one, and it was not read before. Raises ``S3Error``."""
+    if not specimens.untried and not specimens.legacy_was_read:
         await check_read(store, specimens.legacy)
 
 
