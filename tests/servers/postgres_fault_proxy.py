@@ -58,6 +58,7 @@ class PostgresFaultProxy(ProxyThread):
         self._sessions: set[_Session] = set()
         self._flowing: asyncio.Event | None = None
         self._turns_away = False
+        self._cuts = 0
         self.statements: list[str] = []
         self.before_statement: Callable[[str], None] | None = None
 
@@ -128,7 +129,13 @@ class PostgresFaultProxy(ProxyThread):
             self._record("turned_away")
             reset(writer)
             return
+        cuts = self._cuts
         server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        if cuts != self._cuts:  # every connection was cut while this one was made
+            self._record("cut_all")
+            reset(writer)
+            reset(server_writer)
+            return
         session = _Session(self, reader, writer, server_reader, server_writer)
         self._sessions.add(session)
         try:
@@ -173,6 +180,7 @@ class PostgresFaultProxy(ProxyThread):
         self._record(fault)
 
     async def _cut_all(self) -> None:
+        self._cuts += 1
         for session in list(self._sessions):
             self._record("cut_all")
             session.cut()
