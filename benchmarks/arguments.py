@@ -25,9 +25,6 @@ class Extent:
     name: str
     rows: tuple[int, ...]
     rounds: int
-    large_rounds: int
-    """Of the tables from ``LARGE_ROWS`` on."""
-
     calibration_rows: int
     ceph_rows: int
     cost_rows: tuple[int, ...]
@@ -51,7 +48,6 @@ QUICK = Extent(
     name="quick",
     rows=(10_000,),
     rounds=1,
-    large_rounds=1,
     calibration_rows=1_000,
     ceph_rows=0,
     cost_rows=(20_000,),
@@ -66,7 +62,6 @@ DEFAULT = Extent(
     name="default",
     rows=(20_000, 200_000),
     rounds=3,
-    large_rounds=3,
     calibration_rows=2_000,
     ceph_rows=10_000,
     cost_rows=(20_000, 100_000, 200_000, 1_000_000),
@@ -81,7 +76,6 @@ FULL = Extent(
     name="full",
     rows=(20_000, 200_000),
     rounds=5,
-    large_rounds=3,
     calibration_rows=2_000,
     ceph_rows=10_000,
     cost_rows=(20_000, 100_000, 200_000, 1_000_000),
@@ -94,6 +88,9 @@ FULL = Extent(
 )
 LARGE_ROWS = 100_000
 """From here on a turn takes a minute and more."""
+
+LARGE_ROUNDS = 3
+"""So many are enough for a median there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +110,7 @@ class Arguments:
 
     def rounds_of(self, rows: int) -> int:
         """Return how many rounds a table of so many rows gets."""
-        return self.rounds or (self.extent.rounds if rows < LARGE_ROWS else self.extent.large_rounds)
+        return self.rounds or (self.extent.rounds if rows < LARGE_ROWS else min(self.extent.rounds, LARGE_ROUNDS))
 
 
 def parse(argv: Sequence[str]) -> Arguments:

@@ -13,7 +13,7 @@ from benchmarks.measurements.end_to_end import calibrate, contest
 from benchmarks.measurements.first_flip import measure_first_flip
 from benchmarks.measurements.listing import KEYS, measure_listing
 from benchmarks.measurements.micro import measure_micro
-from benchmarks.measurements.pace import measure_pace
+from benchmarks.measurements.pace import COMPARED_LATENCY_MS, measure_pace
 from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK, measure_shared
 from benchmarks.results import Results, describe_machine
 from benchmarks.servers.responding import responding_store
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 FIRST_FLIP_ROWS = 1_000_000
 ALL_WAYS_ROWS = 200_000
 ALLOWED_PER_SECOND = 2_000
-COMPARED_LATENCY_MS = 50
-"""Here the tool's own choice takes turns with fixed numbers in flight."""
-
 PACE_ROWS = 400_000
 """More than the tool can migrate while it is watched."""
 
@@ -85,13 +82,18 @@ class Measuring:
                 self.results.turns += contest(fields, store, self._table, rows=rows, tell=self._tell_turn)
 
     def _field(self, tuned: Sequence[Tuned], rows: int, number: int) -> list[Tuned]:
-        """Say who takes part in a round: the slow ones not with large tables, and without ``--full`` only once."""
-        full, large = self._extent is FULL, rows >= LARGE_ROWS
-        if large and not full and number:
+        """Say who takes part in a round: the slowest not with large tables, and without ``--full`` only in the first.
+
+        Without ``--full`` a large table has few contestants in its first round, and the tool and its ceiling in others.
+        """
+        large = rows >= LARGE_ROWS
+        if large and number and self._extent is not FULL:
             return [each for each in tuned if each.contestant in _FASTEST]
-        if not large and (full or number == 0):
-            return list(tuned)
-        absent = _SLOWEST if full or not large else _NOT_AT_LENGTH
+        absent: tuple[Contestant, ...] = ()
+        if large:
+            absent = _SLOWEST if self._extent is FULL else _NOT_AT_LENGTH
+        elif number and self._extent is not FULL:
+            absent = _SLOWEST
         return [each for each in tuned if each.contestant not in absent]
 
     def _ceph(self) -> None:

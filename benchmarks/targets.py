@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.contestants import customary, generator, s5cmd, tool
+from benchmarks.measurements.pace import COMPARED_LATENCY_MS
 from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK
 from benchmarks.spread import Spread
 
@@ -107,7 +108,9 @@ def _first_flip(results: Results) -> float | None:
 
 def _own_pace_percent(results: Results) -> float | None:
     """Tell the tool's own pace behind 50 ms in percent of the best fixed concurrency's."""
-    behind = [pace for pace in results.paces if pace.latency_ms == 50 and not pace.tls and not pace.allowed]  # noqa: PLR2004
+    behind = [
+        pace for pace in results.paces if pace.latency_ms == COMPARED_LATENCY_MS and not (pace.tls or pace.allowed)
+    ]
     medians = {
         concurrency: Spread.of(pace.per_second for pace in behind if pace.concurrency == concurrency).median
         for concurrency in {pace.concurrency for pace in behind}

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from benchmarks.servers.responding import Counted
     from benchmarks.servers.table import Table
 
+COMPARED_LATENCY_MS = 50
+"""Here the tool's own choice takes turns with fixed numbers in flight."""
+
 SETTLING_SECONDS = 10
 """So long the tool may look for its pace."""
 

@@ -11,7 +11,7 @@ from sketch_migrate.cli.job import Job, run_job
 from sketch_migrate.cli.observer import Observer
 from sketch_migrate.errors import UsageError
 from sketch_migrate.ledger import find_ledgers, new_ledger, past_run
-from sketch_migrate.migration.preflight import check_listing, check_reading
+from sketch_migrate.migration.preflight import check_reading
 from sketch_migrate.migration.record import check_ledger, description, is_rollback, key_of
 from sketch_migrate.migration.rollback import (
     LegacyFinder,
@@ -128,7 +128,7 @@ class RollbackJob(Job):
             return await roll_back(back, self._runs, self._selection)
 
     async def _check_access(self) -> None:
-        await check_reading(self.site.store, await check_listing(self.site.store, self.settings))
+        await check_reading(self.site.store, self.settings)
 
     async def _summarise(self, ledger: WholeLedger, finished: Finished, elapsed_seconds: float) -> Summary:
         result = Summary(

@@ -51,7 +51,6 @@ class Specimens(NamedTuple):
 
     legacy: Location
     production: Location
-    legacy_was_read: bool = False
 
     @property
     def untried(self) -> tuple[str, ...]:
@@ -60,16 +59,19 @@ class Specimens(NamedTuple):
         return () if place == str(self.legacy) else (f"No object is under {place}: reading was not tried.",)
 
 
-async def check_listing(store: S3Client, settings: Settings, likely_key: str | None = None) -> Specimens:
-    """Try to list both sides, and find an object of each.
+async def check_reading(store: S3Client, settings: Settings, likely_key: str | None = None) -> Specimens:
+    """Try to list both sides and to read a legacy object, and return an object of each side.
 
-    ``likely_key`` of the legacy side is looked for first, to spare the listing of the whole side. Raises ``S3Error``.
+    ``likely_key`` of the legacy side is tried first, to spare the listing of the whole side. Raises ``S3Error``.
     """
-    legacy = Location(settings.legacy_bucket, likely_key) if likely_key else None
-    was_read = legacy is not None and await _is_specimen(store, legacy)
-    if legacy is None or not was_read:
-        legacy = await find_specimen(store, settings, "LEGACY")
-    return Specimens(legacy, await find_specimen(store, settings, "PRODUCTION"), was_read)
+    likely = Location(settings.legacy_bucket, likely_key) if likely_key else None
+    if likely and await _is_specimen(store, likely):
+        return Specimens(likely, await find_specimen(store, settings, "PRODUCTION"))
+    legacy = await find_specimen(store, settings, "LEGACY")
+    specimens = Specimens(legacy, await find_specimen(store, settings, "PRODUCTION"))
+    if not specimens.untried:
+        await check_read(store, legacy)
+    return specimens
 
 
 async def _is_specimen(store: S3Client, likely: Location) -> bool:
@@ -106,12 +108,6 @@ async def find_specimen(store: S3Client, settings: Settings, side: Literal["LEGA
         raise
     # the first may be a folder marker: the prefix itself
     return Location(bucket, page.objects[-1].key if page.objects else prefix + PROBE_NAME)
-
-
-async def check_reading(store: S3Client, specimens: Specimens) -> None:
-    """Try to read a legacy object, if there is one, and it was not read before. Raises ``S3Error``."""
-    if not specimens.untried and not specimens.legacy_was_read:
-        await check_read(store, specimens.legacy)
 
 
 async def check_read(store: S3Client, location: Location) -> None:

@@ -13,7 +13,6 @@ from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
     Specimens,
     check_database,
-    check_listing,
     check_read,
     check_reading,
     check_writing,
@@ -56,8 +55,7 @@ class Site:
         """Return what brings objects into production; ``placing`` None replaces what differs."""
 
         async def check_access() -> None:
-            specimens = await check_listing(self.store, self.settings, self.first_legacy_path)
-            await check_reading(self.store, specimens)
+            specimens = await check_reading(self.store, self.settings, self.first_legacy_path)
             await check_read(self.store, specimens.production)
             if not options.dry_run:
                 await check_writing(self.store, self.settings)
@@ -100,9 +98,7 @@ async def open_site(
         opened.push_async_callback(database.close)
         table = await check_database(database, settings, for_writing=for_writing)
         path = await _first_legacy_path(database, table, settings.legacy_prefix)
-        patient = store.retrying(PATIENCE_SECONDS)
-        specimens = await check_listing(patient, settings, path)
-        await check_reading(patient, specimens)
+        specimens = await check_reading(store.retrying(PATIENCE_SECONDS), settings, path)
         mapping = Mapping(
             settings.legacy_bucket,
             settings.legacy_prefix,
