@@ -12,7 +12,7 @@ from sketch_migrate.migration.copier import Copier
 from sketch_migrate.migration.iteration import Iteration
 from sketch_migrate.migration.stop import Stop
 from sketch_migrate.model import Outcome, Reference, Result
-from sketch_migrate.postgres.references import Table
+from sketch_migrate.postgres.table import Table
 from sketch_migrate.s3 import CopyResult, S3Client
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sketch_migrate.ledger import Flip, Ledger
     from sketch_migrate.model import Location
-    from sketch_migrate.postgres.connection import Session
+    from sketch_migrate.postgres.session import Session
 
 BATCH = 500
 REFERENCES = [Reference(number, f"image/avatar-{number:07}.png") for number in range(BATCH)]

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from sketch_migrate.cluster.ranges import cut, trim
 from sketch_migrate.model import Key, KeyRange
-from sketch_migrate.postgres.connection import Connection, Database
+from sketch_migrate.postgres.database import Database
 from sketch_migrate.postgres.privileges import inspect_table
 from sketch_migrate.postgres.references import read_page
 from sketch_migrate.settings import Settings
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from sketch_migrate.demo.servers import PostgresServer
-    from sketch_migrate.postgres.references import Table
+    from sketch_migrate.postgres.session import Connection
+    from sketch_migrate.postgres.table import Table
     from tests.servers import databases
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6)

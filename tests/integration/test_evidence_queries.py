@@ -9,13 +9,13 @@ import pytest
 from sketch_migrate.model import KeyRange
 from sketch_migrate.postgres.catalog import read_facts
 from sketch_migrate.postgres.extract import LONGEST_PATH_CHARS, copy_page, current_paths
-from sketch_migrate.postgres.references import Table
+from sketch_migrate.postgres.table import Table
 from sketch_migrate.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from sketch_migrate.postgres.connection import Connection
+    from sketch_migrate.postgres.session import Connection
     from tests.servers.databases import Database
 
 import psycopg

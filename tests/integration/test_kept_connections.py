@@ -7,26 +7,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.postgres import connection
+from sketch_migrate.postgres.database import Database
 from sketch_migrate.settings import Settings
 
 if TYPE_CHECKING:
+    from sketch_migrate.postgres.session import Connection
     from tests.servers import databases
 
 
-async def backend(connected: connection.Connection) -> int:
+async def backend(connected: Connection) -> int:
     return connected.pgconn.backend_pid
 
 
 @pytest.fixture
-def kept(database: databases.Database, monkeypatch: pytest.MonkeyPatch) -> connection.Database:
+def kept(database: databases.Database, monkeypatch: pytest.MonkeyPatch) -> Database:
     for name, value in database.environ().items():
         monkeypatch.setenv(name, value)
     site = Settings(db_host=database.host, db_port=database.port, db_name=database.name)
-    return connection.Database(site, stopping=asyncio.Event(), kept=1)
+    return Database(site, stopping=asyncio.Event(), kept=1)
 
 
-async def test_a_connection_serves_one_session_after_the_other(kept: connection.Database) -> None:
+async def test_a_connection_serves_one_session_after_the_other(kept: Database) -> None:
     served = []
     for _ in range(3):
         async with kept.session() as session:
@@ -38,7 +39,7 @@ async def test_a_connection_serves_one_session_after_the_other(kept: connection.
     await kept.close()
 
 
-async def test_no_more_are_kept_than_wanted(kept: connection.Database) -> None:
+async def test_no_more_are_kept_than_wanted(kept: Database) -> None:
     async with kept.session() as one, kept.session() as other:
         first = await one.run(backend, doing="asking")
         second = await other.run(backend, doing="asking")
@@ -48,7 +49,7 @@ async def test_no_more_are_kept_than_wanted(kept: connection.Database) -> None:
     await kept.close()
 
 
-async def test_one_that_broke_meanwhile_is_made_again(kept: connection.Database, database: databases.Database) -> None:
+async def test_one_that_broke_meanwhile_is_made_again(kept: Database, database: databases.Database) -> None:
     async with kept.session() as session:
         before = await session.run(backend, doing="asking")
     database.execute("SELECT pg_terminate_backend(%s)", before)
@@ -57,10 +58,10 @@ async def test_one_that_broke_meanwhile_is_made_again(kept: connection.Database,
     await kept.close()
 
 
-async def test_a_cancelled_session_leaves_no_transaction(kept: connection.Database) -> None:
+async def test_a_cancelled_session_leaves_no_transaction(kept: Database) -> None:
     begun = asyncio.Event()
 
-    async def sleep(connected: connection.Connection) -> None:
+    async def sleep(connected: Connection) -> None:
         await connected.execute("SELECT 1")
         begun.set()
         await connected.execute("SELECT pg_sleep(60)")

@@ -11,7 +11,7 @@ import uvloop
 
 from sketch_migrate.errors import BucketMissing
 from sketch_migrate.postgres.histogram import spread_paths
-from sketch_migrate.postgres.references import Table
+from sketch_migrate.postgres.table import Table
 from sketch_migrate.reconcile import ranges
 from sketch_migrate.reconcile.keyspace import order
 from sketch_migrate.reconcile.listing import Extent, list_all

@@ -11,9 +11,10 @@ import pytest
 from sketch_migrate.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable
 from sketch_migrate.mapping import Mapping
 from sketch_migrate.model import KeyRange, Reference
-from sketch_migrate.postgres.connection import Database as Reach
+from sketch_migrate.postgres.database import Database as Reach
+from sketch_migrate.postgres.flip import flip
 from sketch_migrate.postgres.privileges import inspect_table
-from sketch_migrate.postgres.references import Table, count_sides, first_legacy_path, flip, read_page
+from sketch_migrate.postgres.references import count_sides, first_legacy_path, read_page
 from sketch_migrate.settings import Settings
 from tests.servers.databases import Database, fresh_database
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
     from sketch_migrate.demo.servers import PostgresServer
+    from sketch_migrate.postgres.table import Table
 
 MAPPING = Mapping("old", "image/", "new", "avatar/")
 

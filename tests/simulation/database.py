@@ -1,4 +1,4 @@
-"""PostgreSQL as ``postgres.connection`` sees it: rows are locked from an UPDATE to the end of its transaction."""
+"""PostgreSQL as ``postgres.session`` sees it: rows are locked from an UPDATE to the end of its transaction."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 
-from sketch_migrate.postgres.connection import Database, Session
+from sketch_migrate.postgres.database import Database
+from sketch_migrate.postgres.session import Session
 from tests.simulation.world import PROCESS
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from sketch_migrate.model import Key
-    from sketch_migrate.postgres.connection import Connection
+    from sketch_migrate.postgres.session import Connection
     from tests.simulation.world import World
 
 FOR_EVER = 10**9

@@ -25,8 +25,9 @@ from sketch_migrate.migration.placing import placing_of
 from sketch_migrate.migration.rollback import LegacyFinder, Selection, roll_back
 from sketch_migrate.migration.runner import Migration, migrate
 from sketch_migrate.model import Outcome, Result, Tally
-from sketch_migrate.postgres import connection as connection_module
-from sketch_migrate.postgres.references import Table
+from sketch_migrate.postgres import database as database_module
+from sketch_migrate.postgres import session as session_module
+from sketch_migrate.postgres.table import Table
 from sketch_migrate.s3 import multipart
 from sketch_migrate.settings import Options
 from tests.simulation.application import Application
@@ -53,10 +54,10 @@ def simulate(seed: int) -> World:
     world = World(seed)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            for module in (copier_module, iteration_module, connection_module):
+            for module in (copier_module, iteration_module, session_module):
                 patch.setattr(module, "time", Clock(loop))
-            patch.setattr(connection_module, "random", random.Random(seed))
-            patch.setattr(connection_module.log, "disabled", True)
+            patch.setattr(session_module, "random", random.Random(seed))
+            patch.setattr(database_module.log, "disabled", True)
             patch.setattr(multipart.logger, "disabled", True)
             patch.setattr(placing_module, "PUT_LIMIT_BYTES", SMALL_BYTES)
             patch.setattr(placing_module, "FIRST_BYTES", SMALL_BYTES // 2)

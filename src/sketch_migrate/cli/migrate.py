@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sketch_migrate.migration.no_clobber import Strategy
     from sketch_migrate.migration.runner import Migration
     from sketch_migrate.model import Status
-    from sketch_migrate.postgres.connection import Connection
+    from sketch_migrate.postgres.session import Connection
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sketch_migrate.migration.site import Site
     from sketch_migrate.migration.stop import Stop
     from sketch_migrate.model import Result
-    from sketch_migrate.postgres.connection import Connection, Session
+    from sketch_migrate.postgres.session import Connection, Session
 
 
 class Audience(Protocol):

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sketch_migrate.model import Key
-    from sketch_migrate.postgres.connection import Connection
-    from sketch_migrate.postgres.references import Table
+    from sketch_migrate.postgres.session import Connection
+    from sketch_migrate.postgres.table import Table
 
 COARSE = 2
 """No text key between two others can be made up: for more ranges than so many times the bounds, keys are sampled."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sketch_migrate.cluster.count import by_reference, results
 from sketch_migrate.migration.record import key_of
 from sketch_migrate.model import Outcome, Tally
-from sketch_migrate.postgres.references import look_up
+from sketch_migrate.postgres.flip import look_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sketch_migrate.ledger import Attempt, WholeLedger, Word
     from sketch_migrate.migration.site import Site
     from sketch_migrate.model import Key
-    from sketch_migrate.postgres.connection import Connection, Session
+    from sketch_migrate.postgres.session import Connection, Session
 
 LOOKED_UP = 10_000
 """Rows that are looked up at once."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sketch_migrate.ledger.contract import Flip
     from sketch_migrate.model import Key, KeyRange, Move
-    from sketch_migrate.postgres.connection import Connection, Session
+    from sketch_migrate.postgres.session import Connection, Session
     from sketch_migrate.settings import Settings
 
 T = TypeVar("T")

@@ -14,8 +14,8 @@ from sketch_migrate.ledger.merging import newest_first
 from sketch_migrate.ledger.reading import POINTER_NAME, PastFiles, find_ledgers
 from sketch_migrate.ledger.server import ledger_parameters, of_the_ledger, refusal
 from sketch_migrate.model import POSSIBLY_OVERWRITTEN
-from sketch_migrate.postgres.connection import place_named
 from sketch_migrate.postgres.faults import connect_failure, translate
+from sketch_migrate.postgres.parameters import place_named
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence

@@ -10,14 +10,15 @@ from psycopg.conninfo import conninfo_to_dict
 
 from sketch_migrate.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable, SettingsError
 from sketch_migrate.ledger.tables import EDITION, TABLES
-from sketch_migrate.postgres.connection import CONNECT_TIMEOUT_SECONDS, KEPT_ALIVE, Database
+from sketch_migrate.postgres.database import Database
+from sketch_migrate.postgres.parameters import CONNECT_TIMEOUT_SECONDS, KEPT_ALIVE
 from sketch_migrate.settings.values import LEDGER_URL, without_password
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Mapping
 
-    from sketch_migrate.postgres.connection import Connection, Session
+    from sketch_migrate.postgres.session import Connection, Session
     from sketch_migrate.settings import Settings
 
 T = TypeVar("T")

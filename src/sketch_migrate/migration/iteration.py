@@ -17,7 +17,7 @@ from sketch_migrate.ledger import Flip
 from sketch_migrate.mapping import Unmappable
 from sketch_migrate.migration.copier import Copied, Verdict
 from sketch_migrate.model import Key, Outcome, Result, make_all
-from sketch_migrate.postgres.references import Flipped, flip, look_up
+from sketch_migrate.postgres.flip import Flipped, flip, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from sketch_migrate.mapping import Mapping
     from sketch_migrate.migration.copier import Copier
     from sketch_migrate.model import Move, Reference
-    from sketch_migrate.postgres.connection import Connection, Session
-    from sketch_migrate.postgres.references import Table
+    from sketch_migrate.postgres.session import Connection, Session
+    from sketch_migrate.postgres.table import Table
 
 # Python 3.11 takes 0.3 µs to find a member by its name.
 _MIGRATED = Outcome.MIGRATED

@@ -23,7 +23,7 @@ from sketch_migrate.migration.placing import look
 from sketch_migrate.migration.record import ENDED, is_rollback, key_of
 from sketch_migrate.migration.versions import keeps_versions, replaced_version, version_before
 from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Outcome, Reference, Result, Tally
-from sketch_migrate.postgres.references import look_up
+from sketch_migrate.postgres.flip import look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sketch_migrate.migration.copier import Copier
     from sketch_migrate.migration.runner import Migration
     from sketch_migrate.model import Key, Move
-    from sketch_migrate.postgres.connection import Connection, Session
+    from sketch_migrate.postgres.session import Connection, Session
     from sketch_migrate.s3 import S3Client
 
 PAGE_ROWS = 1_000

@@ -16,8 +16,8 @@ from sketch_migrate.postgres.privileges import inspect_table
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from sketch_migrate.postgres.connection import Database
-    from sketch_migrate.postgres.references import Table
+    from sketch_migrate.postgres.database import Database
+    from sketch_migrate.postgres.table import Table
     from sketch_migrate.s3 import S3Client
     from sketch_migrate.settings import Settings
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sketch_migrate.ledger import PastRun
     from sketch_migrate.model import Key
-    from sketch_migrate.postgres.references import Table
+    from sketch_migrate.postgres.table import Table
     from sketch_migrate.settings import Settings
 
 ENDED = "ended"

@@ -14,7 +14,7 @@ from sketch_migrate.migration.copier import Copied, Copier, Verdict
 from sketch_migrate.migration.record import key_of
 from sketch_migrate.migration.runner import Finished, Migration, take_through
 from sketch_migrate.model import Key, Outcome, Reference, Result, Tally
-from sketch_migrate.postgres.references import look_up
+from sketch_migrate.postgres.flip import look_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sketch_migrate.ledger import PastFlip, PastRun
     from sketch_migrate.mapping import Mapping
     from sketch_migrate.model import Move
-    from sketch_migrate.postgres.connection import Connection, Session
+    from sketch_migrate.postgres.session import Connection, Session
 
 
 class LegacyFinder(Copier):

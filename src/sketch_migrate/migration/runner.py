@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from sketch_migrate.mapping import Mapping
     from sketch_migrate.migration.copier import Copier
     from sketch_migrate.migration.stop import Stop
-    from sketch_migrate.postgres.connection import Connection, Database, Session
-    from sketch_migrate.postgres.references import Table
+    from sketch_migrate.postgres.database import Database
+    from sketch_migrate.postgres.session import Connection, Session
+    from sketch_migrate.postgres.table import Table
     from sketch_migrate.settings import Options
 
 

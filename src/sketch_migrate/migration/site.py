@@ -18,7 +18,7 @@ from sketch_migrate.migration.preflight import (
     check_writing,
 )
 from sketch_migrate.migration.runner import Migration
-from sketch_migrate.postgres.connection import Database
+from sketch_migrate.postgres.database import Database
 from sketch_migrate.postgres.references import SCAN_ROWS, first_legacy_path
 from sketch_migrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from sketch_migrate.migration.placing import Placing
     from sketch_migrate.migration.stop import Stop
     from sketch_migrate.model import Result, Tally
-    from sketch_migrate.postgres.connection import Connection
-    from sketch_migrate.postgres.references import Table
+    from sketch_migrate.postgres.session import Connection
+    from sketch_migrate.postgres.table import Table
     from sketch_migrate.settings import Options, Settings
 
 

@@ -10,7 +10,7 @@ from psycopg import sql
 from sketch_migrate.settings import table_name
 
 if TYPE_CHECKING:
-    from sketch_migrate.postgres.connection import Connection
+    from sketch_migrate.postgres.session import Connection
     from sketch_migrate.settings import Settings
 
 # PostgreSQL manual, chapter "System Catalogs". In tgtype, 16 is UPDATE (src/include/catalog/pg_trigger.h).

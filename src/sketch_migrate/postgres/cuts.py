@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sketch_migrate.model import Key, KeyRange
-    from sketch_migrate.postgres.connection import Connection
-    from sketch_migrate.postgres.references import Table
+    from sketch_migrate.postgres.session import Connection
+    from sketch_migrate.postgres.table import Table
 
 SAMPLED_BLOCKS = 2_000
 """Blocks of the table that a sample reads: 16 MB, wherever they lie."""

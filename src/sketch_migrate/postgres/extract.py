@@ -15,8 +15,8 @@ from psycopg import sql
 
 if TYPE_CHECKING:
     from sketch_migrate.model import Key, KeyRange
-    from sketch_migrate.postgres.connection import Connection
-    from sketch_migrate.postgres.references import Table
+    from sketch_migrate.postgres.session import Connection
+    from sketch_migrate.postgres.table import Table
 
 PAGE_ROWS = 50_000
 """A page of so many rows takes the server some 50 ms, and 4 MB of memory here."""

@@ -81,7 +81,7 @@ def translate(error: psycopg.Error, doing: str) -> DatabaseError:
 def connect_failure(error: psycopg.Error, where: str) -> DatabaseError:
     """Return our error for a connection that could not be made. ``where`` is host:port/database.
 
-    libpq reports most of these without a code, so its (untranslated, see ``connection``) text decides.
+    libpq reports most of these without a code, so its (never translated) text decides.
     """
     text = " ".join(str(error).split())
     code = error.sqlstate or ""

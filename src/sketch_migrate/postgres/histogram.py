@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, LiteralString
 from psycopg import sql
 
 if TYPE_CHECKING:
-    from sketch_migrate.postgres.connection import Connection
-    from sketch_migrate.postgres.references import Table
+    from sketch_migrate.postgres.session import Connection
+    from sketch_migrate.postgres.table import Table
 
 SAMPLED_BLOCKS = 50
 """Of a table without statistics so many blocks are read, wherever they lie: 5 000 rows of 80 bytes."""

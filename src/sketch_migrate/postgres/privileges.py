@@ -8,11 +8,11 @@ import psycopg
 
 from sketch_migrate.errors import DatabaseRefused
 from sketch_migrate.postgres.faults import translate
-from sketch_migrate.postgres.references import Table
+from sketch_migrate.postgres.table import Table
 from sketch_migrate.settings import table_name
 
 if TYPE_CHECKING:
-    from sketch_migrate.postgres.connection import Connection
+    from sketch_migrate.postgres.session import Connection
     from sketch_migrate.settings import Settings
 
 # to_regclass() finds the table along the search path and answers NULL where there is none or no right to see it

@@ -21,8 +21,9 @@ from sketch_migrate.task_group import task_group
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from sketch_migrate.postgres.connection import Connection, Database
-    from sketch_migrate.postgres.references import Table
+    from sketch_migrate.postgres.database import Database
+    from sketch_migrate.postgres.session import Connection
+    from sketch_migrate.postgres.table import Table
     from sketch_migrate.reconcile.evidence import Evidence
     from sketch_migrate.reconcile.listing import Pages, Told
     from sketch_migrate.s3 import ListedObject

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sketch_migrate.ledger import PastRun
     from sketch_migrate.postgres.catalog import TableFacts
-    from sketch_migrate.postgres.connection import Database
+    from sketch_migrate.postgres.database import Database
     from sketch_migrate.reconcile.evidence import Evidence
     from sketch_migrate.reconcile.second_look import Looker
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from sketch_migrate.model import ObjectInfo
-    from sketch_migrate.postgres.connection import Connection, Database, Session
-    from sketch_migrate.postgres.references import Table
+    from sketch_migrate.postgres.database import Database
+    from sketch_migrate.postgres.session import Connection, Session
+    from sketch_migrate.postgres.table import Table
     from sketch_migrate.reconcile.comparing import Answers, Comparer, Portion, PortionSize
     from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
     from sketch_migrate.s3 import S3Client

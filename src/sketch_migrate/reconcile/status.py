@@ -15,8 +15,9 @@ from sketch_migrate.task_group import task_group
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sketch_migrate.postgres.connection import Connection, Database
-    from sketch_migrate.postgres.references import Table
+    from sketch_migrate.postgres.database import Database
+    from sketch_migrate.postgres.session import Connection
+    from sketch_migrate.postgres.table import Table
     from sketch_migrate.s3 import S3Client
     from sketch_migrate.settings import Settings
 

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL that outlive the database's absence.
+"""Work on the database that outlives its absence.
 
 A ``Session`` holds one connection and runs units of work on it, each in one transaction. When the database goes away it
 waits, connects again and repeats the unit; the units are written so that repeating them is right (see ``references``).
@@ -8,7 +8,6 @@ Nothing depends on session state, so a transaction pooler may stand between.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import random
 import socket
@@ -20,149 +19,23 @@ import psycopg
 from psycopg import sql
 
 from sketch_migrate.errors import DatabaseUnreachable
-from sketch_migrate.postgres.faults import Fault, classify, connect_failure, describe, translate
+from sketch_migrate.postgres.faults import Fault, classify, describe, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator
     from types import TracebackType
 
-    from sketch_migrate.settings import Settings
+    from sketch_migrate.postgres.database import Database
 
 T = TypeVar("T")
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
-log = logging.getLogger(__name__)
-
-CONNECT_TIMEOUT_SECONDS = 10
 LONGEST_WAIT_SECONDS = 5.0
 CONTENTION_ATTEMPTS = 4
 """How often a unit of work is repeated as a whole after a deadlock, a lock or a time limit."""
 
 GRACE_SECONDS = 5.0
 """The server's own time limits come first; past them plus this, the connection is taken for dead."""
-
-
-KEPT_ALIVE: dict[str, Any] = {
-    "application_name": "sketch-migrate",
-    "keepalives_idle": 20,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 50_000,
-}
-"""Notices within about a minute that the other machine is gone (PostgreSQL manual, section "Parameter Key Words")."""
-
-
-def parameters(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Return libpq's parameters: only what is set, so that its own variables and files hold for the rest."""
-    chosen: dict[str, str | int | None] = {
-        "host": settings.db_host,
-        "port": settings.db_port,
-        "dbname": settings.db_name,
-        "sslmode": settings.db_sslmode,
-        "user": environ.get("SKETCH_DB_USER"),
-        "password": environ.get("SKETCH_DB_PASS"),
-        "connect_timeout": None if environ.get("PGCONNECT_TIMEOUT") else CONNECT_TIMEOUT_SECONDS,
-    }
-    return {name: value for name, value in chosen.items() if value} | KEPT_ALIVE
-
-
-def place_named(reached_by: Mapping[str, Any]) -> str:
-    """Return host, port and database of libpq's parameters, as far as they are set, for messages."""
-    host = reached_by.get("host") or os.environ.get("PGHOST") or "local socket"
-    port = reached_by.get("port") or os.environ.get("PGPORT") or 5432
-    name = reached_by.get("dbname") or os.environ.get("PGDATABASE") or "default database"
-    return f"{host}:{port}/{name}"
-
-
-class Outage:
-    """Says once that the database (``name``, in messages) is away, and once that it is back.
-
-    However many sessions notice.
-    """
-
-    def __init__(self, name: str = "database") -> None:
-        self.since: float | None = None
-        self._name = name
-
-    def begin(self, reason: str, now: float, patience_seconds: float) -> None:
-        """Note that a session lost the database."""
-        if self.since is None:
-            self.since = now
-            log.warning("The %s is away (%s); waiting up to %.0f s for it.", self._name, reason, patience_seconds)
-
-    def end(self, now: float) -> None:
-        """Note that a session reached the database."""
-        if self.since is not None:
-            log.warning("The %s is back after %.0f s.", self._name, now - self.since)
-            self.since = None
-
-
-class Database:
-    """How to reach the database, and what its sessions share. ``stopping`` ends every wait for it.
-
-    ``reached_by`` are libpq's parameters, and ``name`` what messages call it, where it is not that of the references.
-    ``kept`` connections of sessions that are over serve the next ones, until ``close``: one costs 5 ms of CPU.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        stopping: asyncio.Event,
-        reached_by: Mapping[str, Any] | None = None,
-        name: str = "database",
-        kept: int = 0,
-    ) -> None:
-        self.settings = settings
-        self.outage = Outage(name)
-        self.stopping = stopping
-        self._parameters = parameters(settings) if reached_by is None else dict(reached_by)
-        self._kept = kept
-        self._idle: list[Connection] = []
-
-    @property
-    def where(self) -> str:
-        """Host, port and database as far as they are set, for messages."""
-        return place_named(self._parameters)
-
-    async def connect(self) -> Connection:
-        """Open a connection. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``."""
-        try:
-            # prepared statements are session state, which a transaction pooler does not keep
-            connection = await psycopg.AsyncConnection.connect(
-                autocommit=True, prepare_threshold=None, **self._parameters
-            )
-        except psycopg.Error as error:
-            raise connect_failure(error, self.where) from error
-        except OSError as error:  # psycopg resolves host names itself
-            raise DatabaseUnreachable(
-                f"no connection to the database at {self.where}: {error}", hint="Look at DB_HOST and DB_PORT."
-            ) from error
-        return connection
-
-    async def take(self) -> Connection:
-        """Return a connection that a session has left, or a new one. Raises what ``connect`` raises."""
-        while self._idle:
-            if not (connection := self._idle.pop()).closed:
-                return connection
-        return await self.connect()
-
-    async def leave(self, connection: Connection) -> None:
-        """Keep a connection for another session, or close it."""
-        room = len(self._idle) < self._kept
-        if room and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE:
-            self._idle.append(connection)
-        else:
-            await connection.close()
-
-    async def close(self) -> None:
-        """Close the connections that are kept."""
-        while self._idle:
-            await self._idle.pop().close()
-
-    def session(self) -> Session:
-        """Return a new session; it connects when it is first used."""
-        return Session(self)
 
 
 class Session:

@@ -1,0 +1,44 @@
+"""How the database is reached: libpq's parameters, from the settings and the environment. Pure."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sketch_migrate.settings import Settings
+
+CONNECT_TIMEOUT_SECONDS = 10
+
+KEPT_ALIVE: dict[str, Any] = {
+    "application_name": "sketch-migrate",
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 50_000,
+}
+"""Notices within about a minute that the other machine is gone (PostgreSQL manual, section "Parameter Key Words")."""
+
+
+def parameters(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Return libpq's parameters: only what is set, so that its own variables and files hold for the rest."""
+    chosen: dict[str, str | int | None] = {
+        "host": settings.db_host,
+        "port": settings.db_port,
+        "dbname": settings.db_name,
+        "sslmode": settings.db_sslmode,
+        "user": environ.get("SKETCH_DB_USER"),
+        "password": environ.get("SKETCH_DB_PASS"),
+        "connect_timeout": None if environ.get("PGCONNECT_TIMEOUT") else CONNECT_TIMEOUT_SECONDS,
+    }
+    return {name: value for name, value in chosen.items() if value} | KEPT_ALIVE
+
+
+def place_named(reached_by: Mapping[str, Any]) -> str:
+    """Return host, port and database of libpq's parameters, as far as they are set, for messages."""
+    host = reached_by.get("host") or os.environ.get("PGHOST") or "local socket"
+    port = reached_by.get("port") or os.environ.get("PGPORT") or 5432
+    name = reached_by.get("dbname") or os.environ.get("PGDATABASE") or "default database"
+    return f"{host}:{port}/{name}"
