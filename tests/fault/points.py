@@ -59,8 +59,8 @@ _REQUESTS = {
 _STATEMENTS = {
     Point.LEDGER_WRITTEN: (UPDATE, False),
     Point.UPDATE_SENT: (UPDATE, True),
-    Point.UPDATE_DONE: ("^COMMIT", False),
-    Point.COMMIT_UNANSWERED: ("^COMMIT", True),
+    Point.UPDATE_DONE: (r"\bCOMMIT$", False),
+    Point.COMMIT_UNANSWERED: (r"\bCOMMIT$", True),
 }
 
 

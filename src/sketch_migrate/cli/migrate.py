@@ -29,6 +29,7 @@ from sketch_migrate.migration.record import description, runs_of
 from sketch_migrate.migration.runner import Finished, migrate
 from sketch_migrate.model import Summary
 from sketch_migrate.postgres.references import count_sides
+from sketch_migrate.postgres.session import Limits
 from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
 
 if TYPE_CHECKING:
@@ -184,7 +185,9 @@ class MigrationJob(Job):
 
         try:
             async with self.site.database.session() as session:
-                *_, observer.total_rows = await session.run(count, doing="counting rows", unlimited=True)
+                *_, observer.total_rows = await session.run(
+                    count, doing="counting rows", limits=Limits.of_a_long_statement(self.settings)
+                )
         except MigrateError as error:
             self.terminal.message(f"The rows could not be counted, the bar shows an estimate: {error}", logging.DEBUG)
 

@@ -19,6 +19,7 @@ from sketch_migrate.ledger.contract import NEEDING_A_PERSON, Attempt, Word
 from sketch_migrate.ledger.record import HINT, REASONS, storable
 from sketch_migrate.ledger.server import LedgerServer
 from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Outcome, Reference, Result, Tally
+from sketch_migrate.postgres.session import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -252,7 +253,7 @@ class DatabaseLedger:
                     writer.writerow(row)
 
         try:
-            await self._do(write, "reading problems from the ledger", unlimited=True)
+            await self._do(write, "reading problems from the ledger", is_long=True)
         except OSError as error:
             raise RunDirectoryError(f"{path} cannot be written: {error.strerror or error}", hint=HINT) from error
 
@@ -286,7 +287,7 @@ class DatabaseLedger:
                 await connection.execute(_FORGET_FLIPPED, [self._own, numbers])
             await connection.execute(_TAKE_OVER, [self._own, numbers])
 
-        await self._do(take_over, "summing up a pass in the ledger", unlimited=True)
+        await self._do(take_over, "summing up a pass in the ledger", is_long=True)
 
     async def _open(self, connection: Connection) -> None:
         """Find the run and its own word, or make them; a worker's attempts come later."""
@@ -313,9 +314,10 @@ class DatabaseLedger:
 
         return await self._do(read, "reading the ledger")
 
-    async def _do(self, work: Callable[[Connection], Awaitable[T]], doing: str, *, unlimited: bool = False) -> T:
+    async def _do(self, work: Callable[[Connection], Awaitable[T]], doing: str, *, is_long: bool = False) -> T:
         async with self._writing:
-            return await self._server.run(self._session, work, doing=doing, unlimited=unlimited)
+            limits = Limits.of_a_long_statement(self._server.settings) if is_long else None
+            return await self._server.run(self._session, work, doing=doing, limits=limits)
 
 
 async def _number(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Mapping
 
-    from sketch_migrate.postgres.session import Connection, Session
+    from sketch_migrate.postgres.session import Connection, Limits, Session
     from sketch_migrate.settings import Settings
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class LedgerServer(Database):
         work: Callable[[Connection], Awaitable[T]],
         *,
         doing: str,
-        unlimited: bool = False,
+        limits: Limits | None = None,
     ) -> T:
         """Run ``work`` in one transaction that is on disk when this returns; see ``Session.run``."""
 
@@ -82,7 +82,7 @@ class LedgerServer(Database):
             return await work(connection)
 
         try:
-            return await session.run(durably, doing=doing, unlimited=unlimited)
+            return await session.run(durably, doing=doing, limits=limits)
         except DatabaseRefused as error:
             raise refusal(error, self.where) from error
 

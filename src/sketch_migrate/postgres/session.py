@@ -13,10 +13,11 @@ import random
 import socket
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import psycopg
-from psycopg import sql
 
 from sketch_migrate.errors import DatabaseUnreachable
 from sketch_migrate.postgres.faults import Fault, classify, describe, translate
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sketch_migrate.postgres.database import Database
+    from sketch_migrate.settings import Settings
 
 T = TypeVar("T")
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -36,6 +38,39 @@ CONTENTION_ATTEMPTS = 4
 
 GRACE_SECONDS = 5.0
 """The server's own time limits come first; past them plus this, the connection is taken for dead."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a transaction may take, in milliseconds; 0 is no limit. ``idle_ms`` is the longest pause within it."""
+
+    lock_ms: int
+    statement_ms: int
+    idle_ms: int
+
+    @classmethod
+    def usual(cls, settings: Settings) -> Limits:
+        """Return the limits of the settings."""
+        return cls(settings.lock_timeout_ms, settings.statement_timeout_ms, settings.statement_timeout_ms)
+
+    @classmethod
+    def of_a_long_statement(cls, settings: Settings) -> Limits:
+        """Return those of the settings, without one on the statement: for what reads a whole ledger."""
+        return replace(cls.usual(settings), statement_ms=0)
+
+    @cached_property
+    def begin(self) -> bytes:
+        """What begins a transaction with these limits; they end with it, as behind a pooler they must."""
+        return (
+            "BEGIN ISOLATION LEVEL READ COMMITTED;"
+            f" SET LOCAL lock_timeout = {self.lock_ms}; SET LOCAL statement_timeout = {self.statement_ms};"
+            f" SET LOCAL idle_in_transaction_session_timeout = {self.idle_ms}"
+        ).encode()
+
+    @property
+    def deadline_seconds(self) -> float | None:
+        """After which a connection that was silent is given up: several statements may each take the limit."""
+        return None if not self.statement_ms else 3 * self.statement_ms / 1000 + GRACE_SECONDS
 
 
 class Session:
@@ -60,22 +95,23 @@ class Session:
         work: Callable[[Connection], Awaitable[T]],
         *,
         doing: str,
-        unlimited: bool = False,
+        limits: Limits | None = None,
+        attempts: int = CONTENTION_ATTEMPTS,
     ) -> T:
-        """Run ``work`` in one transaction and return its result.
+        """Run ``work`` in one transaction (READ COMMITTED) and return its result.
 
-        Repeats it when the database was away (for up to DB_RETRY_SECONDS) and, a few times, after contention.
-        A connection may have broken after its transaction was committed: ``work`` is then run over what it left.
-        ``unlimited`` lifts the statement time limit, for counts over the whole table. Raises ``DatabaseUnreachable``
-        when the wait is over or the run is stopping, ``DatabaseBusy`` after lasting contention, ``ReferenceRefused``
-        for a row that is not accepted, and ``DatabaseRefused`` or ``DatabaseError`` otherwise.
+        Repeats it when the database was away (for up to DB_RETRY_SECONDS) and, up to ``attempts`` times, after
+        contention. A connection may have broken after its transaction was committed: ``work`` is then run over what it
+        left. ``limits`` are those of the settings unless given. Raises ``DatabaseUnreachable`` when the wait is over or
+        the run is stopping, ``DatabaseBusy`` after lasting contention, ``ReferenceRefused`` for a row that is not
+        accepted, and ``DatabaseRefused`` or ``DatabaseError`` otherwise.
         """
         patience = self._database.settings.db_retry_seconds
         lost_at: float | None = None
         contended = away = 0
         while True:
             try:
-                result = await self._attempt(work, unlimited=unlimited)
+                result = await self._attempt(work, limits or Limits.usual(self._database.settings))
             except (psycopg.Error, DatabaseUnreachable, TimeoutError) as error:
                 fault = _fault_of(error)
                 if fault is Fault.AWAY:
@@ -87,7 +123,7 @@ class Session:
                     if time.monotonic() - lost_at > patience or self._database.stopping.is_set():
                         raise _gave_up(doing, reason) from error
                     await self._pause(away)
-                elif fault is Fault.CONTENDED and contended < CONTENTION_ATTEMPTS:
+                elif fault is Fault.CONTENDED and contended < attempts:
                     contended += 1
                     await self._pause(contended)
                 elif isinstance(error, psycopg.Error):
@@ -98,22 +134,20 @@ class Session:
                 self._database.outage.end(time.monotonic())
                 return result
 
-    async def _attempt(self, work: Callable[[Connection], Awaitable[T]], *, unlimited: bool) -> T:
-        settings = self._database.settings
+    async def _attempt(self, work: Callable[[Connection], Awaitable[T]], limits: Limits) -> T:
         if self._connection is None or self._connection.closed:
             self._connection = await self._database.take()
-        statement_ms = 0 if unlimited else settings.statement_timeout_ms
-        limits = {
-            "lock_timeout": settings.lock_timeout_ms,
-            "statement_timeout": statement_ms,
-            "idle_in_transaction_session_timeout": settings.statement_timeout_ms,
-        }
-        # several statements of one unit may each take the limit; a server that is cut off never answers at all
-        deadline_seconds = None if unlimited else 3 * statement_ms / 1000 + GRACE_SECONDS
-        with _hung_up_after(deadline_seconds, self._connection):
-            async with self._connection.transaction():
-                await self._connection.execute(_SET_LIMITS, [str(value) for value in limits.values()])
-                return await work(self._connection)
+        connection = self._connection
+        with _hung_up_after(limits.deadline_seconds, connection):
+            # one message for all of it; under another isolation level SKIP LOCKED raises 40001
+            await connection.execute(limits.begin)
+            try:
+                result = await work(connection)
+                await connection.execute(_COMMIT)
+            except BaseException:
+                await _roll_back(connection)
+                raise
+            return result
 
     async def _pause(self, attempt: int) -> None:
         """Wait with full jitter, but no longer than until the run is stopped."""
@@ -128,10 +162,15 @@ class Session:
             await connection.close()
 
 
-_SET_LIMITS = sql.SQL(
-    "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),"
-    " set_config('idle_in_transaction_session_timeout', %s, true)"
-)
+# A COMMIT may wait for a synchronous standby, and is then not to be cut short: it is done already.
+_COMMIT = b"SET LOCAL statement_timeout = 0; COMMIT"
+
+
+async def _roll_back(connection: Connection) -> None:
+    """End a transaction that failed; a connection that cannot is closed."""
+    with suppress(psycopg.Error):
+        if not connection.closed:
+            await connection.rollback()
 
 
 @contextmanager

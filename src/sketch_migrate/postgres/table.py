@@ -15,6 +15,10 @@ class Table:
     ``key_type`` is the key column's SQL type, ``max_path_chars`` the path column's length or None, ``estimated_rows``
     the planner's estimate or None where the table was never analysed. ``notices`` are facts that bear on a migration
     and that a person should know: triggers, row-level security.
+
+    ``path_is_unique``: the path is in a unique index without a condition and an expression, so that an UPDATE of it takes
+    the row's strongest lock. ``fires_after_update``: enabled AFTER UPDATE or constraint triggers of users may change the
+    row once more, which RETURNING does not see.
     """
 
     name: tuple[str, ...]
@@ -24,6 +28,9 @@ class Table:
     max_path_chars: int | None = None
     estimated_rows: int | None = None
     notices: tuple[str, ...] = ()
+    is_partitioned: bool = False
+    path_is_unique: bool = False
+    fires_after_update: bool = False
 
     def compose(self, template: LiteralString, **more: sql.Composable) -> sql.Composed:
         """Fill a statement's names in, quoted."""

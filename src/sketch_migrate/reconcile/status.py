@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sketch_migrate.model import Status
 from sketch_migrate.postgres.histogram import spread_paths
 from sketch_migrate.postgres.references import count_sides
+from sketch_migrate.postgres.session import Limits
 from sketch_migrate.reconcile.keyspace import tails_of
 from sketch_migrate.reconcile.listing import Extent, list_all
 from sketch_migrate.task_group import task_group
@@ -46,7 +47,11 @@ async def read_status(
         tails = tails_of(await session.run(spread, doing="looking at the spread of the paths"), prefixes)
         async with task_group() as group:
             counting = group.create_task(
-                session.run(count, doing=f"counting the rows of {settings.db_table}", unlimited=True)
+                session.run(
+                    count,
+                    doing=f"counting the rows of {settings.db_table}",
+                    limits=Limits.of_a_long_statement(settings),
+                )
             )
             for side, bucket, prefix, extent in (
                 ("legacy", settings.legacy_bucket, prefixes[0], legacy),
