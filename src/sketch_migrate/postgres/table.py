@@ -16,9 +16,9 @@ class Table:
     the planner's estimate or None where the table was never analysed. ``notices`` are facts that bear on a migration
     and that a person should know: triggers, row-level security.
 
-    ``path_is_unique``: the path is in a unique index without a condition and an expression, so that an UPDATE of it takes
-    the row's strongest lock. ``fires_after_update``: enabled AFTER UPDATE or constraint triggers of users may change the
-    row once more, which RETURNING does not see.
+    ``path_is_unique``: the path is in a unique index without a condition and an expression, so that an UPDATE of it
+    takes the row's strongest lock. ``fires_after_update``: enabled AFTER UPDATE or constraint triggers of users may
+    change the row once more, which RETURNING does not see.
     """
 
     name: tuple[str, ...]
