@@ -109,5 +109,8 @@ DB_RETRY_SECONDS = 600.0
 # Longest wait of an update for a row that the application has locked, in milliseconds; then it is tried again.
 LOCK_TIMEOUT_MS = 5000
 
+# How long one update of several rows may take, and keep them locked, in milliseconds: their number follows from it.
+TARGET_FLIP_MS = 20
+
 # Longest time for one statement in the database, in milliseconds; 60000 is a minute.
 STATEMENT_TIMEOUT_MS = 60000

@@ -9,11 +9,14 @@ import uvloop
 
 from sketch_migrate.mapping import Mapping
 from sketch_migrate.migration.copier import Copier
+from sketch_migrate.migration.flip_size import FlipSize
+from sketch_migrate.migration.flipping import FlipControl, Flipping
 from sketch_migrate.migration.iteration import Iteration
 from sketch_migrate.migration.stop import Stop
 from sketch_migrate.model import Outcome, Reference, Result
 from sketch_migrate.postgres.table import Table
 from sketch_migrate.s3 import CopyResult, S3Client
+from sketch_migrate.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -46,11 +49,12 @@ class Record:
 class Cursor:
     """Updates every row that it is asked to."""
 
-    async def execute(self, _statement: object, parameters: list[list[Any]]) -> None:
-        self._keys = parameters[0]
+    async def execute(self, _statement: object, parameters: list[list[Any]]) -> Cursor:
+        self._rows = len(parameters[0])
+        return self
 
-    async def fetchall(self) -> list[tuple[Any, bool]]:
-        return [(key, True) for key in self._keys]
+    async def fetchone(self) -> tuple[Any, ...]:
+        return self._rows, None, None, None, None
 
 
 class Connection:
@@ -60,7 +64,7 @@ class Connection:
         assert binary
         return Cursor()
 
-    async def run(self, work: Callable[[Connection], Awaitable[object]], *, doing: str) -> object:
+    async def run(self, work: Callable[[Connection], Awaitable[object]], *, doing: str, **_: object) -> object:
         assert doing
         return await work(self)
 
@@ -77,8 +81,13 @@ async def iteration() -> AsyncIterator[Iteration]:
             mapping=Mapping("legacy", "image/", "production", "avatar/"),
             copier=copier,
             ledger=cast("Ledger", Record()),
-            session=cast("Session", Connection()),
-            table=Table(("avatars",), "id", "path", "bigint"),
+            flipping=Flipping(
+                session=cast("Session", Connection()),
+                table=Table(("avatars",), "id", "path", "bigint"),
+                ledger=cast("Ledger", Record()),
+                control=FlipControl(FlipSize(target_seconds=10)),
+                settings=Settings(),
+            ),
             dry_run=False,
         )
 

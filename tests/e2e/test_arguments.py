@@ -64,7 +64,7 @@ def test_flags_in_every_form_have_their_effect(filled: Site, words: list[str]) -
         site = filled.at(database=filled.database.via(postgres.port), store=filled.store.via(s3.endpoint_url))
         done = run(*words, environ=site.settings, cwd=site.folder)
         assert (done.code, done.tech_status) == (0, "tech_status 9,9,0,9,9"), done
-        assert len([text for text in postgres.statements if text.lstrip().startswith("UPDATE")]) == 3  # -b
+        assert len([text for text in postgres.statements if text.lstrip().startswith("WITH free")]) == 3  # -b
         assert s3.count("copy") == 9
         # -w copies blindly: two looks in preflight, and one to measure
         assert s3.count("head") == 3

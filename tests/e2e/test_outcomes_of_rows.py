@@ -81,7 +81,8 @@ def test_a_trigger_that_stores_something_else_is_told(filled: Site) -> None:
     filled.database.execute(TRIGGER.format("NEW.path := 'avatar/elsewhere.png';"))
     done = filled.run("-y")
     assert (done.code, done.counts) == (1, counts(migrated=8, failed=1, copied=9)), done
-    assert "a trigger stored another path" in done.out
+    assert "another path was stored: 'avatar/elsewhere.png'" in done.out
+    assert filled.database.paths() == ALL_FLIPPED | {BAD: PATHS[BAD - 1]}, "what it stored was rolled back"
 
 
 def test_a_path_too_long_for_its_column(site: Site) -> None:

@@ -128,7 +128,7 @@ def test_twice_stops_at_once_while_a_copy_hangs(filled: Site, number: signal.Sig
 def test_twice_stops_at_once_while_the_flip_hangs(filled: Site, number: signal.Signals) -> None:
     before = filled.facts()
     with PostgresFaultProxy(filled.database.port) as postgres:
-        postgres.stall_at(r"^\s*UPDATE", skip=1)
+        postgres.stall_at(r"^\s*WITH free", skip=1)
         process = filled.at(database=filled.database.via(postgres.port)).start("-y -b 5 -p 1")
         postgres.wait_for_hit("stall")
         process.send_signal(number)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.servers.postgres_fault_proxy import PostgresFaultProxy
     from tests.servers.s3_fault_proxy import Hook, S3FaultProxy
 
-UPDATE = r"^\s*UPDATE"
+UPDATE = r"^\s*WITH free"
 COPIED_AGAIN_AT_ONCE = 8
 
 

@@ -34,7 +34,7 @@ IMPATIENT_MS = 100
 
 def is_update(statement: str) -> bool:
     """Whether a statement is a flip."""
-    return statement.lstrip().startswith("UPDATE")
+    return statement.lstrip().startswith("WITH free")
 
 
 def at_the_first_update(act: Callable[[], object]) -> Callable[[str], None]:
@@ -217,7 +217,7 @@ def test_flips_committed_unseen_are_ours_though_the_batch_is_halved_afterwards(
     world: World, postgres_proxy: PostgresFaultProxy
 ) -> None:
     """The reply to a COMMIT is lost, and then a lock holds up its repetition until the batch has been halved."""
-    postgres_proxy.cut_at(r"\bCOMMIT$", after=r"^\s*UPDATE", when="reply_lost")
+    postgres_proxy.cut_at(r"\bCOMMIT$", after=r"^\s*WITH free", when="reply_lost")
     with world.database.connect() as connection:
         after_the_loss: list[str] = []
 

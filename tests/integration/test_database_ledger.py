@@ -184,7 +184,7 @@ async def test_a_flip_that_the_ledger_speaks_against_is_none(
     await ledger.record_not_flipped([Result(Reference(2, "image/2"), Outcome.SUPERSEDED)])
     with past_run(directory, settings) as run:
         assert await _keys(run) == [[1]]
-        assert [(flip.key, made) for flip, made in run.flips_of([1, 2, 3])] == [(1, True), (2, False)]
+        assert [(each.flip.key, each.was_made([])) for each in run.flips_of([1, 2, 3])] == [(1, True), (2, False)]
 
 
 async def test_copies_without_a_condition_stay_unsettled_until_their_own_worker_settles_them(
@@ -201,7 +201,7 @@ async def test_copies_without_a_condition_stay_unsettled_until_their_own_worker_
         assert [each.key for each in run.unsettled(None, 9)] == [1, 3]
         assert [each.key for each in run.unsettled(None, 1)] == [1]
         assert [(each.key, each.path, each.new_path) for each in run.unsettled(1, 9)] == [(3, "image/3", "avatar/3")]
-        assert [(flip.key, made) for flip, made in run.flips_of([1, 3])] == [(1, True), (3, False)]
+        assert [(each.flip.key, each.was_made([])) for each in run.flips_of([1, 3])] == [(1, True), (3, False)]
         await ledger.settle_copies([1, 3])
         assert run.unsettled(None, 9) == [], "the run as a whole settles for every worker"
 
@@ -259,15 +259,59 @@ async def test_missing_tables_are_said_to_be_made_by_ledger_init(
         pass
 
 
-async def test_tables_of_another_edition_are_refused(
+async def test_tables_of_a_later_edition_are_refused(
     database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path
 ) -> None:
     settings = settings_for(database, monkeypatch)
     await make_tables(settings)
-    database.execute("UPDATE sketch_ledger.edition SET number = 2")
-    with pytest.raises(DatabaseRefused, match="edition 2, and this version has 1"):
+    database.execute("UPDATE sketch_ledger.edition SET number = 3")
+    with pytest.raises(DatabaseRefused, match="edition 3, and this version has 2"):
         async with new_ledger(directory, settings, {}, asyncio.Event()):
             pass
+    with pytest.raises(DatabaseRefused, match="edition 3, and this version has 2"):
+        await make_tables(settings)
+
+
+async def test_tables_of_the_first_edition_are_read_and_upgraded(
+    database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path
+) -> None:
+    settings = settings_for(database, monkeypatch)
+    await make_tables(settings)
+    async with new_ledger(directory, settings, {}, asyncio.Event()) as ledger:
+        await ledger.open_copies([_move(1)])
+        await ledger.record_flips([_flip(1), _flip(2)], unix_time=1.0)
+    database.execute("UPDATE sketch_ledger.edition SET number = 1")
+    database.execute("ALTER TABLE sketch_ledger.unsettled DROP COLUMN xid")
+    database.execute("DROP TABLE sketch_ledger.locked")
+    with past_run(directory, settings) as run:
+        assert [each.xid for each in run.unsettled(None, 9)] == [None]
+        assert [(each.flip.key, each.was_made([])) for each in run.flips_of([1, 2])] == [(1, False), (2, True)]
+    with pytest.raises(DatabaseRefused, match="edition 1") as caught:
+        async with new_ledger(directory, settings, {}, asyncio.Event()):
+            pass
+    assert "ledger init" in caught.value.hint
+    await make_tables(settings)
+    async with new_ledger(directory, settings, {}, asyncio.Event()) as ledger:
+        await ledger.note_transaction([1], 77)
+    with past_run(directory, settings) as run:
+        assert [each.xid for each in run.unsettled(None, 9)] == [77]
+
+
+async def test_locked_references_and_transactions_are_on_record(
+    settings: Settings, directory: Path, ledger: WholeLedger
+) -> None:
+    await ledger.record_locked([Reference(key, f"image/{key}") for key in (3, 1, 2)])
+    assert await ledger.locked(None, 2) == [Reference(1, "image/1"), Reference(2, "image/2")]
+    await ledger.forget_locked([2])
+    assert await ledger.locked(1, 9) == [Reference(3, "image/3")]
+    await ledger.open_copies([_move(1), _move(2)])
+    assert await ledger.unsettled_among([2, 3]) == {2}
+    await ledger.note_transaction([1, 2, 3], 2**40)
+    await ledger.note_transaction([2], None)
+    await ledger.record_flips([_flip(1), _flip(2)], unix_time=1.0)
+    with past_run(directory, settings) as run:
+        assert [(each.key, each.xid) for each in run.unsettled(None, 9)] == [(1, 2**40), (2, None)]
+        assert [each.was_made({2**40}) for each in run.flips_of([1, 2])] == [True, False]
 
 
 async def test_a_user_without_rights_is_told_and_the_printed_grants_are_enough(

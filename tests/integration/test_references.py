@@ -12,7 +12,7 @@ from sketch_migrate.errors import DatabaseError, DatabaseRefused, DatabaseUnreac
 from sketch_migrate.mapping import Mapping
 from sketch_migrate.model import KeyRange, Reference
 from sketch_migrate.postgres.database import Database as Reach
-from sketch_migrate.postgres.flip import flip
+from sketch_migrate.postgres.flip import flip, look_at
 from sketch_migrate.postgres.privileges import inspect_table
 from sketch_migrate.postgres.references import count_sides, first_legacy_path, read_page
 from sketch_migrate.settings import Settings
@@ -106,11 +106,13 @@ async def test_every_flip_has_one_outcome_and_the_application_wins(
         any_database.execute("UPDATE avatars SET path = 'avatar/new' WHERE id = 3")
         any_database.execute("DELETE FROM avatars WHERE id = 4")
         any_database.execute("UPDATE avatars SET path = NULL WHERE id = 5")
-        outcome = await flip(connection, table, [MAPPING.move(reference) for reference in page.references])
-    assert outcome.flipped == {1, 6}
-    assert outcome.already == {2}
-    assert outcome.superseded == {3, 4, 5}
-    assert outcome.refused == {}
+        answer = await flip(connection, table, [MAPPING.move(reference) for reference in page.references])
+        looked = await look_at(connection, table, [2, 3, 4, 5])
+    assert answer.flipped == {1, 6}
+    assert not answer.held_back
+    assert not answer.stored
+    assert looked.paths == {2: "avatar/2", 3: "avatar/new", 5: None}
+    assert not looked.may_be_hidden
     assert any_database.paths() == {1: "avatar/1", 2: "avatar/2", 3: "avatar/new", 5: None, 6: "avatar/6"}
 
 
@@ -128,11 +130,10 @@ async def test_a_trigger_that_holds_back_or_rewrites_is_noticed(
     async with connection:
         assert "meddle" in " ".join(table.notices)
         page = await read_page(connection, table, KeyRange(), "image/", rows=100)
-        outcome = await flip(connection, table, [MAPPING.move(reference) for reference in page.references])
-    assert outcome.flipped == {3}
-    assert outcome.refused.keys() == {1, 2}
-    assert "left the row" in outcome.refused[1]
-    assert "another path" in outcome.refused[2]
+        answer = await flip(connection, table, [MAPPING.move(reference) for reference in page.references])
+    assert answer.flipped == {3}
+    assert answer.held_back == {1}
+    assert answer.stored == {2: "avatar/other"}
 
 
 async def test_texts_that_only_a_collation_calls_equal_are_not_the_old_path(
@@ -148,8 +149,8 @@ async def _flip_case_insensitively(database: Database, monkeypatch: pytest.Monke
     database.execute("INSERT INTO avatars VALUES (1, 'image/A')")
     connection, table = await _table(_settings(database, monkeypatch))
     async with connection:
-        outcome = await flip(connection, table, [MAPPING.move(Reference(1, "image/a"))])
-    assert outcome.superseded == {1}
+        answer = await flip(connection, table, [MAPPING.move(Reference(1, "image/a"))])
+    assert not answer.flipped
     assert database.execute("SELECT path FROM avatars") == [("image/A",)]
 
 

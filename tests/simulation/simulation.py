@@ -21,9 +21,10 @@ from sketch_migrate.migration import runner as runner_module
 from sketch_migrate.migration.copier import Copier
 from sketch_migrate.migration.iteration import Iteration
 from sketch_migrate.migration.overwritten import settle
+from sketch_migrate.migration.passes import migrate
 from sketch_migrate.migration.placing import placing_of
 from sketch_migrate.migration.rollback import LegacyFinder, Selection, roll_back
-from sketch_migrate.migration.runner import Migration, migrate
+from sketch_migrate.migration.runner import Migration
 from sketch_migrate.model import Outcome, Result, Tally
 from sketch_migrate.postgres import database as database_module
 from sketch_migrate.postgres import session as session_module

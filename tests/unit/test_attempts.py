@@ -109,7 +109,7 @@ async def test_a_run_is_read_from_all_its_files_the_newest_flip_first(tmp_path: 
                 [str(keys[2]), str(keys[1])],
                 [str(keys[0])],
             ], "the last one did not come about, its worker says"
-            assert [made for _, made in run.flips_of([str(keys[0]), str(keys[5])])] == [True, False]
+            assert [each.was_made([]) for each in run.flips_of([str(keys[0]), str(keys[5])])] == [True, False]
         assert await ledger.first_unresolved(5) == ()
 
 

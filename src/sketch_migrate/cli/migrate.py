@@ -17,6 +17,7 @@ from sketch_migrate.errors import MigrateError
 from sketch_migrate.ledger import new_ledger, place_of
 from sketch_migrate.migration.growth import outgrown
 from sketch_migrate.migration.overwritten import settle
+from sketch_migrate.migration.passes import migrate
 from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
@@ -26,7 +27,6 @@ from sketch_migrate.migration.preflight import (
     store_name,
 )
 from sketch_migrate.migration.record import description, runs_of
-from sketch_migrate.migration.runner import Finished, migrate
 from sketch_migrate.model import Summary
 from sketch_migrate.postgres.references import count_sides
 from sketch_migrate.postgres.session import Limits
@@ -35,7 +35,7 @@ from sketch_migrate.report.tables import status_json, status_report, summary, su
 if TYPE_CHECKING:
     from sketch_migrate.ledger import WholeLedger
     from sketch_migrate.migration.no_clobber import Strategy
-    from sketch_migrate.migration.runner import Migration
+    from sketch_migrate.migration.runner import Finished, Migration
     from sketch_migrate.model import Status
     from sketch_migrate.postgres.session import Connection
     from sketch_migrate.report.logs import RunDirectory

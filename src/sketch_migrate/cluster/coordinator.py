@@ -18,7 +18,8 @@ from sketch_migrate.cluster.ranges import cut, merged, trim
 from sketch_migrate.cluster.tallying import count_pass
 from sketch_migrate.cluster.task import Progress, RangeDone, RangeTask, StrategyNeeded
 from sketch_migrate.errors import ClusterError, MigrateError, WorkerLost
-from sketch_migrate.migration.runner import Finished, Scan, is_anything_left
+from sketch_migrate.migration.passes import is_anything_left
+from sketch_migrate.migration.runner import Finished, Scan
 from sketch_migrate.model import KeyRange, Tally
 
 if TYPE_CHECKING:

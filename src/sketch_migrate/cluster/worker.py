@@ -11,8 +11,8 @@ from sketch_migrate.cluster.memory import peak_memory_bytes
 from sketch_migrate.cluster.orders import ORDER_SECONDS
 from sketch_migrate.cluster.task import Assignment, Progress, RangeDone, RangeTask, StrategyNeeded
 from sketch_migrate.cluster.workplace import Workplace
+from sketch_migrate.migration.passes import migrate_range
 from sketch_migrate.migration.placing import OnceSettled
-from sketch_migrate.migration.runner import migrate_range
 from sketch_migrate.migration.site import Site, open_site
 from sketch_migrate.migration.watch import Watch
 from sketch_migrate.model import Tally

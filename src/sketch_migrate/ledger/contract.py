@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 PAGE_FLIPS = 5_000
 """Flips read at once: some megabytes, and a few milliseconds of a thread."""
 
+STORED_OTHERWISE = "a trigger stored another path"
+"""The reason in ledgers of versions that committed such a flip. Later ones roll it back, and say it in other words."""
+
 NEEDING_A_PERSON = tuple(outcome for outcome in Outcome if outcome.needs_a_person)
 
 
@@ -55,8 +58,23 @@ class Ledger(Protocol):
     async def open_copies(self, moves: Iterable[Move]) -> None:
         """Write references whose object is copied without a condition, and whose row we have not set."""
 
+    async def note_transaction(self, keys: Iterable[Key], xid: int | None) -> None:
+        """Write which transaction (xid8, or None) is about to set the rows of references that are unsettled."""
+
     async def settle_copies(self, keys: Iterable[Key]) -> None:
         """Strike out references among those: we set their row, or wrote no object for them, or looked at it."""
+
+    async def unsettled_among(self, keys: Sequence[Key]) -> set[Key]:
+        """Return those of the keys whose reference is written as copied without a condition, and not struck out."""
+
+    async def record_locked(self, references: Sequence[Reference]) -> None:
+        """Write references whose rows somebody else holds: they are taken up again when the others are done."""
+
+    async def locked(self, after: Key | None, count: int) -> list[Reference]:
+        """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
+
+    async def forget_locked(self, keys: Iterable[Key]) -> None:
+        """Strike references out that were found locked, and then were not."""
 
     async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
         """Drop the references that this run has found unresolved in a pass before, so that a further one skips them."""
@@ -139,7 +157,8 @@ class LedgerPlace(Protocol):
 class PastFlip:
     """One flip that a run set out to make. A uuid key is text here, as the ledger has no such type.
 
-    ``etag`` is that of the production object, or empty where the copy did not tell it.
+    ``etag`` is that of the production object, or empty where the copy did not tell it. ``stored_otherwise``: the
+    database stored another path, and the run, of an earlier version, committed that.
     """
 
     key: int | str
@@ -147,15 +166,36 @@ class PastFlip:
     new_path: str
     etag: str
     unix_time: float
+    stored_otherwise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class UnsettledCopy:
-    """A reference whose object a run copied without a condition, or was about to, and whose row it did not set."""
+    """A reference whose object a run copied without a condition, or was about to, and has not struck out since.
+
+    ``xid`` is the transaction that was about to set the row: if it was committed, the run did. None: it did not try.
+    """
 
     key: int | str
     path: str
     new_path: str
+    xid: int | None = None
+
+
+class RecordedFlip(NamedTuple):
+    """A flip on record, and what its run's ledger says of it.
+
+    ``denied``: it did not come about. ``unsettled``: only the transaction ``xid`` tells, or nothing where that is None.
+    """
+
+    flip: PastFlip
+    denied: bool
+    unsettled: bool
+    xid: int | None
+
+    def was_made(self, committed: Collection[int]) -> bool:
+        """Whether it came about, where these transactions were committed, as far as can be known."""
+        return not self.denied and (not self.unsettled or self.xid in committed)
 
 
 class PastRun(Protocol):
@@ -192,11 +232,14 @@ class PastRun(Protocol):
     def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
         """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""
 
+    def stored_otherwise(self, after: int | str | None, count: int) -> list[PastFlip]:
+        """Return flips, by key, for which the database stored another path, which the run committed."""
+
     def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
         """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
 
-    def flips_of(self, keys: Iterable[int | str]) -> list[tuple[PastFlip, bool]]:
-        """Return the flips of these keys, and of each whether nothing speaks against that it came about."""
+    def flips_of(self, keys: Iterable[int | str]) -> list[RecordedFlip]:
+        """Return the flips of these keys."""
 
     def reported_overwritten(self, keys: Iterable[int | str]) -> set[int | str]:
         """Return those of the keys whose object this run has reported as possibly overwritten."""

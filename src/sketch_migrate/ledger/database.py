@@ -18,7 +18,7 @@ from sketch_migrate.errors import RunDirectoryError
 from sketch_migrate.ledger.contract import NEEDING_A_PERSON, Attempt, Word
 from sketch_migrate.ledger.record import HINT, REASONS, storable
 from sketch_migrate.ledger.server import LedgerServer
-from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Outcome, Reference, Result, Tally
+from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Outcome, Reference, Result, Tally, make_all
 from sketch_migrate.postgres.session import Limits
 
 if TYPE_CHECKING:
@@ -67,8 +67,24 @@ _FORGET: LiteralString = "DELETE FROM sketch_ledger.not_flipped WHERE attempt = 
 _OPEN: LiteralString = """
 INSERT INTO sketch_ledger.unsettled (run, worker, key, path, new_path)
 SELECT %s, %s, key::jsonb, path, new_path FROM unnest(%b::text[], %b::text[], %b::text[]) AS v(key, path, new_path)
-ON CONFLICT (run, key, worker) DO UPDATE SET path = excluded.path, new_path = excluded.new_path
+ON CONFLICT (run, key, worker) DO UPDATE SET path = excluded.path, new_path = excluded.new_path, xid = NULL
 """
+_NOTE_TRANSACTION: LiteralString = """
+UPDATE sketch_ledger.unsettled SET xid = %s WHERE run = %s AND worker = %s AND key = ANY(%s::text[]::jsonb[])
+"""
+_UNSETTLED_AMONG: LiteralString = """
+SELECT key FROM sketch_ledger.unsettled WHERE run = %s AND worker = %s AND key = ANY(%s::text[]::jsonb[])
+"""
+_RECORD_LOCKED: LiteralString = """
+INSERT INTO sketch_ledger.locked (attempt, key, path)
+SELECT %s, key::jsonb, path FROM unnest(%b::text[], %b::text[]) AS v(key, path)
+ON CONFLICT (attempt, key) DO UPDATE SET path = excluded.path
+"""
+_LOCKED: LiteralString = """
+SELECT key, path FROM sketch_ledger.locked
+WHERE attempt = %s AND (%s::jsonb IS NULL OR key > %s::jsonb) ORDER BY key LIMIT %s
+"""
+_FORGET_LOCKED: LiteralString = "DELETE FROM sketch_ledger.locked WHERE attempt = %s AND key = ANY(%s::text[]::jsonb[])"
 # the run as a whole, which is no worker, strikes out whoever wrote them
 _SETTLE: LiteralString = """
 DELETE FROM sketch_ledger.unsettled WHERE run = %s AND %s IN ('', worker) AND key = ANY(%s::text[]::jsonb[])
@@ -224,6 +240,31 @@ class DatabaseLedger:
         """Strike out references among those: we set their row, or wrote no object for them, or looked at it."""
         among = [_json(key) for key in keys]
         await self._execute(_SETTLE, [self._run, self._worker, among], "writing into the ledger")
+
+    async def note_transaction(self, keys: Iterable[Key], xid: int | None) -> None:
+        """Write which transaction (xid8, or None) is about to set the rows of references that are unsettled."""
+        among = [_json(key) for key in keys]
+        await self._execute(_NOTE_TRANSACTION, [xid, self._run, self._worker, among], "writing into the ledger")
+
+    async def unsettled_among(self, keys: Sequence[Key]) -> set[Key]:
+        """Return those of the keys whose reference is written as copied without a condition, and not struck out."""
+        among = [_json(key) for key in keys]
+        found = {key for (key,) in await self._read(_UNSETTLED_AMONG, [self._run, self._worker, among])}
+        return {key for key in keys if storable(key) in found}
+
+    async def record_locked(self, references: Sequence[Reference]) -> None:
+        """Write references whose rows somebody else holds: they are taken up again when the others are done."""
+        columns = [[_json(each.key) for each in references], [each.path for each in references]]
+        await self._execute(_RECORD_LOCKED, [self._attempt, *columns], "writing into the ledger")
+
+    async def locked(self, after: Key | None, count: int) -> list[Reference]:
+        """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
+        begin = None if after is None else _json(after)
+        return make_all(Reference, await self._read(_LOCKED, [self._attempt, begin, begin, count]))
+
+    async def forget_locked(self, keys: Iterable[Key]) -> None:
+        """Strike references out that were found locked, and then were not."""
+        await self._execute(_FORGET_LOCKED, [self._attempt, [_json(key) for key in keys]], "writing into the ledger")
 
     async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
         """Drop the references that this run has found unresolved in a pass before, so that a further one skips them."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from sketch_migrate.errors import RunDirectoryError
-from sketch_migrate.ledger.contract import PastFlip, UnsettledCopy
+from sketch_migrate.ledger.contract import STORED_OTHERWISE, PastFlip, RecordedFlip, UnsettledCopy
 from sketch_migrate.ledger.record import AMONG
 from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Outcome
 
@@ -21,23 +21,30 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_DENIED = f"""
+_SAID = """
 EXISTS (
-    SELECT 1 FROM not_flipped AS n WHERE n.attempt = f.attempt AND n.key = f.key AND n.path = f.old_path
-    AND n.outcome <> '{Outcome.MIGRATED}'
+    SELECT 1 FROM not_flipped AS n WHERE n.attempt = f.attempt AND n.key = f.key AND n.path = f.old_path AND {}
 )
-"""  # noqa: S608 - our own words
-_PAGE = """
-SELECT rowid, key, old_path, new_path, etag, unix_time FROM flip AS f WHERE rowid < ? {} ORDER BY rowid DESC LIMIT ?
 """
+_STORED = f"n.reason = '{STORED_OTHERWISE}'"
+_DENIED = _SAID.format(f"n.outcome <> '{Outcome.MIGRATED}'")
+_DENIED_AS_STORED = _SAID.format(_STORED)
+_FLIP = "key, old_path, new_path, etag, unix_time"
+_PAGE = f"""
+SELECT rowid, {_FLIP}, {{stored}} FROM flip AS f WHERE rowid < ? {{only}} ORDER BY rowid DESC LIMIT ?
+"""  # noqa: S608 - our own words
+_STORED_OTHERWISE = f"""
+SELECT f.{_FLIP.replace(", ", ", f.")}, 1 FROM not_flipped AS n
+JOIN flip AS f ON f.key = n.key AND f.attempt = n.attempt AND f.old_path = n.path
+WHERE {_STORED} AND (?1 IS NULL OR n.key > ?1) GROUP BY n.key ORDER BY n.key LIMIT ?2
+"""  # noqa: S608 - our own words
 LAST_ROWID = 2**63 - 1
 
-_UNSETTLED = "SELECT key, path, new_path FROM unsettled WHERE ?1 IS NULL OR key > ?1 ORDER BY key LIMIT ?2"
+_UNSETTLED = "SELECT key, path, new_path, {xid} FROM unsettled WHERE ?1 IS NULL OR key > ?1 ORDER BY key LIMIT ?2"
 _REPORTED = f"SELECT key FROM not_flipped WHERE {AMONG} AND reason LIKE '{POSSIBLY_OVERWRITTEN}%'"  # noqa: S608 - ours
 _FLIPS_OF = f"""
-SELECT key, old_path, new_path, etag, unix_time,
-    NOT EXISTS (SELECT 1 FROM unsettled AS u WHERE u.key = f.key) AND NOT {_DENIED}
-FROM flip AS f WHERE {AMONG} ORDER BY rowid
+SELECT f.{_FLIP.replace(", ", ", f.")}, {_DENIED}, u.key IS NOT NULL, {{xid}}
+FROM flip AS f LEFT JOIN unsettled AS u ON u.key = f.key WHERE f.{AMONG} ORDER BY f.rowid
 """  # noqa: S608 - our own words
 
 
@@ -54,6 +61,7 @@ class LedgerFile:
         self.flips = 0
         self.last_flip_at = 0.0
         self._tables: set[str] = set()
+        self._has_xids = False
         self._opened = ExitStack()
         self._database: sqlite3.Connection
 
@@ -71,23 +79,34 @@ class LedgerFile:
 
     def page(self, before: int, count: int) -> list[tuple[int, PastFlip]]:
         """Return flips with their row numbers, the newest first, but those that did not come about as the run noted."""
-        only = f"AND NOT {_DENIED}" if "not_flipped" in self._tables else ""
-        rows = self._guarded(lambda: self._database.execute(_PAGE.format(only), (before, count)).fetchall())
+        told = "not_flipped" in self._tables
+        only = f"AND (NOT {_DENIED} OR {_DENIED_AS_STORED})" if told else ""
+        statement = _PAGE.format(only=only, stored=_DENIED_AS_STORED if told else "0")
+        rows = self._guarded(lambda: self._database.execute(statement, (before, count)).fetchall())
         return [(row[0], PastFlip(*row[1:])) for row in rows]
+
+    def stored_otherwise(self, after: int | str | None, count: int) -> list[PastFlip]:
+        """Return flips, by key, for which the database stored another path, which the run committed."""
+        if not {"flip", "not_flipped"} <= self._tables:
+            return []
+        rows = self._guarded(lambda: self._database.execute(_STORED_OTHERWISE, (after, count)).fetchall())
+        return [PastFlip(*row) for row in rows]
 
     def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
         """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
         if "unsettled" not in self._tables:
             return []
-        rows = self._guarded(lambda: self._database.execute(_UNSETTLED, (after, count)).fetchall())
+        statement = _UNSETTLED.format(xid="xid" if self._has_xids else "NULL")
+        rows = self._guarded(lambda: self._database.execute(statement, (after, count)).fetchall())
         return [UnsettledCopy(*row) for row in rows]
 
-    def flips_of(self, keys: Iterable[int | str]) -> list[tuple[PastFlip, bool]]:
-        """Return the flips of these keys, and of each whether nothing speaks against that it came about."""
+    def flips_of(self, keys: Iterable[int | str]) -> list[RecordedFlip]:
+        """Return the flips of these keys."""
         if not {"flip", "unsettled", "not_flipped"} <= self._tables:
             return []
-        rows = self._guarded(lambda: self._database.execute(_FLIPS_OF, (json.dumps(list(keys)),)).fetchall())
-        return [(PastFlip(*row[:-1]), bool(row[-1])) for row in rows]
+        statement, among = _FLIPS_OF.format(xid="u.xid" if self._has_xids else "NULL"), json.dumps(list(keys))
+        rows = self._guarded(lambda: self._database.execute(statement, (among,)).fetchall())
+        return [RecordedFlip(PastFlip(*flip), bool(denied), bool(open_), xid) for *flip, denied, open_, xid in rows]
 
     def reported_overwritten(self, keys: Iterable[int | str]) -> set[int | str]:
         """Return those of the keys whose object this run has reported as possibly overwritten."""
@@ -117,6 +136,7 @@ class LedgerFile:
         """Read what the run is; a run that was killed while it began its ledger has no tables, and no flips."""
         execute = self._database.execute
         self._tables = {name for (name,) in execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        self._has_xids = ("xid",) in execute("SELECT name FROM pragma_table_info('unsettled')").fetchall()
         if "run" in self._tables:
             self.description = dict(execute("SELECT name, value FROM run"))
         if "flip" in self._tables:

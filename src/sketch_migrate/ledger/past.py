@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, Self
 import psycopg
 
 from sketch_migrate.errors import DatabaseError, DatabaseRefused, RunDirectoryError, UsageError
-from sketch_migrate.ledger.contract import PAGE_FLIPS, PastFlip, UnsettledCopy
+from sketch_migrate.ledger.contract import PAGE_FLIPS, STORED_OTHERWISE, PastFlip, RecordedFlip, UnsettledCopy
 from sketch_migrate.ledger.merging import newest_first
 from sketch_migrate.ledger.reading import POINTER_NAME, PastFiles, find_ledgers
 from sketch_migrate.ledger.server import ledger_parameters, of_the_ledger, refusal
@@ -18,7 +18,7 @@ from sketch_migrate.postgres.faults import connect_failure, translate
 from sketch_migrate.postgres.parameters import place_named
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -32,32 +32,42 @@ SELECT a.number, f.number, f.unix_time FROM sketch_ledger.attempt AS a, LATERAL 
     SELECT number, unix_time FROM sketch_ledger.flip WHERE attempt = a.number ORDER BY number DESC LIMIT 1
 ) AS f WHERE a.run = %s
 """
-_DENIED: LiteralString = """
-EXISTS (
-    SELECT FROM sketch_ledger.not_flipped AS n WHERE n.attempt = f.attempt AND n.key = f.key AND n.path = f.old_path
-    AND n.outcome <> 'migrated'
-)
+_FLIPS: LiteralString = """
+SELECT f.attempt, f.number, f.key, f.old_path, f.new_path, f.etag, f.unix_time,
+    coalesce(n.outcome <> 'migrated', false) AS denied, coalesce(n.reason = %(stored)s, false) AS stored_otherwise
+FROM sketch_ledger.flip AS f LEFT JOIN sketch_ledger.not_flipped AS n
+    ON n.attempt = f.attempt AND n.key = f.key AND n.path = f.old_path
 """
 _PAGE: LiteralString = (
-    """
-SELECT number, key, old_path, new_path, etag, unix_time FROM sketch_ledger.flip AS f
-WHERE attempt = %s AND number < %s AND NOT """
-    + _DENIED
-    + "ORDER BY number DESC LIMIT %s"
+    "SELECT number, key, old_path, new_path, etag, unix_time, stored_otherwise FROM ("  # noqa: S608 - our own words
+    + _FLIPS
+    + """
+WHERE f.attempt = %(attempt)s AND f.number < %(before)s) AS f
+WHERE NOT denied OR stored_otherwise ORDER BY number DESC LIMIT %(count)s
+"""
+)
+_STORED_OTHERWISE: LiteralString = (
+    "SELECT DISTINCT ON (key) key, old_path, new_path, etag, unix_time, stored_otherwise FROM ("  # noqa: S608 - ours
+    + _FLIPS
+    + """
+WHERE n.reason = %(stored)s AND f.attempt IN (SELECT number FROM sketch_ledger.attempt WHERE run = %(run)s)
+    AND (%(after)s::jsonb IS NULL OR f.key > %(after)s::jsonb)) AS f ORDER BY key LIMIT %(count)s
+"""
 )
 _UNSETTLED: LiteralString = """
-SELECT DISTINCT ON (key) key, path, new_path FROM sketch_ledger.unsettled
+SELECT DISTINCT ON (key) key, path, new_path, to_jsonb(u) ->> 'xid' FROM sketch_ledger.unsettled AS u
 WHERE run = %s AND (%s::jsonb IS NULL OR key > %s::jsonb) ORDER BY key LIMIT %s
 """
+# The first edition of the tables has no column xid.
 _FLIPS_OF: LiteralString = (
     """
-SELECT f.key, f.old_path, f.new_path, f.etag, f.unix_time, NOT EXISTS (
-    SELECT FROM sketch_ledger.unsettled AS u WHERE u.run = a.run AND u.worker = a.worker AND u.key = f.key
-) AND NOT """
-    + _DENIED
+SELECT f.key, old_path, f.new_path, etag, unix_time, stored_otherwise, denied, u.key IS NOT NULL, to_jsonb(u) ->> 'xid'
+FROM ("""
+    + _FLIPS
     + """
-FROM sketch_ledger.flip AS f JOIN sketch_ledger.attempt AS a ON a.number = f.attempt
-WHERE a.run = %s AND f.key = ANY(%s::text[]::jsonb[]) ORDER BY f.unix_time
+WHERE f.key = ANY(%(keys)s::text[]::jsonb[])) AS f JOIN sketch_ledger.attempt AS a ON a.number = f.attempt
+LEFT JOIN sketch_ledger.unsettled AS u ON u.run = a.run AND u.worker = a.worker AND u.key = f.key
+WHERE a.run = %(run)s ORDER BY unix_time
 """
 )
 _REPORTED: LiteralString = """
@@ -124,7 +134,7 @@ class _Reading:
     ) -> None:
         self._connection.close()
 
-    def rows(self, statement: LiteralString, values: Sequence[object]) -> list[tuple[Any, ...]]:
+    def rows(self, statement: LiteralString, values: Sequence[object] | Mapping[str, object]) -> list[tuple[Any, ...]]:
         """Return what a query finds."""
         try:
             return self._connection.execute(statement, values).fetchall()
@@ -186,12 +196,20 @@ class PastDatabase:
     def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
         """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
         begin = None if after is None else json.dumps(after)
-        return [UnsettledCopy(*row) for row in self._reading.rows(_UNSETTLED, [self._run, begin, begin, count])]
+        rows = self._reading.rows(_UNSETTLED, [self._run, begin, begin, count])
+        return [UnsettledCopy(key, path, new_path, _xid(xid)) for key, path, new_path, xid in rows]
 
-    def flips_of(self, keys: Iterable[int | str]) -> list[tuple[PastFlip, bool]]:
-        """Return the flips of these keys, and of each whether nothing speaks against that it came about."""
-        rows = self._reading.rows(_FLIPS_OF, [self._run, [json.dumps(key) for key in keys]])
-        return [(PastFlip(*row[:-1]), row[-1]) for row in rows]
+    def stored_otherwise(self, after: int | str | None, count: int) -> list[PastFlip]:
+        """Return flips, by key, for which the database stored another path, which the run committed."""
+        begin = None if after is None else json.dumps(after)
+        values = {"run": self._run, "after": begin, "count": count, "stored": STORED_OTHERWISE}
+        return [PastFlip(*row) for row in self._reading.rows(_STORED_OTHERWISE, values)]
+
+    def flips_of(self, keys: Iterable[int | str]) -> list[RecordedFlip]:
+        """Return the flips of these keys."""
+        values = {"run": self._run, "keys": [json.dumps(key) for key in keys], "stored": STORED_OTHERWISE}
+        rows = self._reading.rows(_FLIPS_OF, values)
+        return [RecordedFlip(PastFlip(*flip), denied, open_, _xid(xid)) for *flip, denied, open_, xid in rows]
 
     def reported_overwritten(self, keys: Iterable[int | str]) -> set[int | str]:
         """Return those of the keys whose object this run has reported as possibly overwritten."""
@@ -208,5 +226,10 @@ class _AttemptReader:
 
     def page(self, before: int, count: int) -> list[tuple[int, PastFlip]]:
         """Return flips with numbers below ``before``, the newest first."""
-        rows = self._reading.rows(_PAGE, [self._attempt, before, count])
+        values = {"attempt": self._attempt, "before": before, "count": count, "stored": STORED_OTHERWISE}
+        rows = self._reading.rows(_PAGE, values)
         return [(row[0], PastFlip(*row[1:])) for row in rows]
+
+
+def _xid(text: str | None) -> int | None:
+    return None if text is None else int(text)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from sketch_migrate.ledger.contract import PastFlip, UnsettledCopy
+    from sketch_migrate.ledger.contract import PastFlip, RecordedFlip, UnsettledCopy
 
 LEDGER_NAME = "ledger.sqlite"
 POINTER_NAME = "ledger.json"
@@ -80,13 +80,18 @@ class PastFiles:
         async for page in newest_first(self._files, page_flips):
             yield page
 
+    def stored_otherwise(self, after: int | str | None, count: int) -> list[PastFlip]:
+        """Return flips, by key, for which the database stored another path, which the run committed."""
+        found = {each.key: each for file in self._files for each in file.stored_otherwise(after, count)}
+        return sorted(found.values(), key=lambda each: each.key)[:count]
+
     def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
         """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
         found = {each.key: each for file in self._files for each in file.unsettled(after, count)}
         return sorted(found.values(), key=lambda each: each.key)[:count]
 
-    def flips_of(self, keys: Iterable[int | str]) -> list[tuple[PastFlip, bool]]:
-        """Return the flips of these keys, and of each whether nothing speaks against that it came about."""
+    def flips_of(self, keys: Iterable[int | str]) -> list[RecordedFlip]:
+        """Return the flips of these keys."""
         among = list(keys)
         return [flip for file in self._files for flip in file.flips_of(among)]
 

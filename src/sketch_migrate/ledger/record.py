@@ -10,7 +10,9 @@ thread of its own, so that an fsync never holds up the event loop.
 ``not_flipped``  key, path, outcome, reason: every other reference, with the latest word on each key; and a flipped one
                  whose object's copy has replaced another.
 ``unsettled``    key, path, new path of references whose object is or was copied without a condition, from before the
-                 copy to just before our flip's COMMIT. What is left was not set by us: see ``migration.overwritten``.
+                 copy to just after our flip's COMMIT; xid is the transaction of the flip, from before its UPDATE on.
+                 What is left was set by us only if that was committed: see ``migration.overwritten``.
+``locked``       key, path of references whose rows somebody else holds: they are taken up again later.
 
 Where several processes share the work each has a file of its own, and ``attempt`` says to which of its attempts at a
 range a row belongs (see ``attempts``). It is 0 in the ledger of the run as a whole.
@@ -25,12 +27,12 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from types import NoneType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 
 from sketch_migrate.errors import RunDirectoryError
 from sketch_migrate.ledger.contract import NEEDING_A_PERSON, Flip
-from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Key, Outcome, Reference, Result
+from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Key, Outcome, Reference, Result, make_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -55,7 +57,10 @@ CREATE TABLE IF NOT EXISTS not_flipped (
     PRIMARY KEY (attempt, key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unsettled (
-    key NOT NULL PRIMARY KEY, path TEXT NOT NULL, new_path TEXT NOT NULL
+    key NOT NULL PRIMARY KEY, path TEXT NOT NULL, new_path TEXT NOT NULL, xid INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS locked (
+    key NOT NULL, path TEXT NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (attempt, key)
 ) WITHOUT ROWID;
 COMMIT;
 """
@@ -65,6 +70,7 @@ ROWS_A_STATEMENT = 1_000
 
 AMONG = "key IN (SELECT value FROM json_each(?))"
 _FLIP = f"INSERT INTO flip (unix_time, attempt, {', '.join(Flip._fields)})"
+_LOCKED = "SELECT key, path FROM locked WHERE attempt = ?1 AND (?2 IS NULL OR key > ?2) ORDER BY key LIMIT ?3"
 _ONE_OF = "outcome IN (SELECT value FROM json_each(?))"
 _FOR_A_PERSON = f"({_ONE_OF} OR reason LIKE '{POSSIBLY_OVERWRITTEN}%')"
 
@@ -132,17 +138,34 @@ class SqliteLedger:
     async def open_copies(self, moves: Iterable[Move]) -> None:
         """Write references whose object is copied without a condition, and whose row we have not set."""
         rows = [(*m.reference, m.new_path) for m in moves]
-        await self._call(lambda: self._insert("INSERT OR REPLACE INTO unsettled", rows))
+        into = "INSERT OR REPLACE INTO unsettled (key, path, new_path)"
+        await self._call(lambda: self._insert(into, rows))
+
+    async def note_transaction(self, keys: Iterable[Key], xid: int | None) -> None:
+        """Write which transaction (xid8, or None) is about to set the rows of references that are unsettled."""
+        await self._execute(f"UPDATE unsettled SET xid = ? WHERE {AMONG}", xid, _among(keys))  # noqa: S608 - ours
 
     async def settle_copies(self, keys: Iterable[Key]) -> None:
         """Strike out references among those: we set their row, or wrote no object for them, or looked at it."""
-        struck_out = json.dumps([storable(key) for key in keys])
+        await self._execute(f"DELETE FROM unsettled WHERE {AMONG}", _among(keys))  # noqa: S608 - ours
 
-        def strike_out() -> None:
-            with self._database:
-                self._database.execute(f"DELETE FROM unsettled WHERE {AMONG}", (struck_out,))  # noqa: S608 - ours
+    async def unsettled_among(self, keys: Sequence[Key]) -> set[Key]:
+        """Return those of the keys whose reference is written as copied without a condition, and not struck out."""
+        found = {key for (key,) in await self._rows(f"SELECT key FROM unsettled WHERE {AMONG}", _among(keys))}  # noqa: S608 - ours
+        return {key for key in keys if storable(key) in found}
 
-        await self._call(strike_out)
+    async def record_locked(self, references: Sequence[Reference]) -> None:
+        """Write references whose rows somebody else holds: they are taken up again when the others are done."""
+        rows = [(*reference, self.attempt) for reference in references]
+        await self._call(lambda: self._insert("INSERT OR REPLACE INTO locked", rows))
+
+    async def locked(self, after: Key | None, count: int) -> list[Reference]:
+        """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
+        return make_all(Reference, await self._rows(_LOCKED, self.attempt, after, count))
+
+    async def forget_locked(self, keys: Iterable[Key]) -> None:
+        """Strike references out that were found locked, and then were not."""
+        await self._execute(f"DELETE FROM locked WHERE attempt = ? AND {AMONG}", self.attempt, _among(keys))  # noqa: S608 - ours
 
     async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
         """Drop the references that this run has found unresolved in a pass before, so that a further one skips them."""
@@ -162,11 +185,8 @@ class SqliteLedger:
         columns = "key, path, outcome, reason"
         statement = f"SELECT {columns} FROM not_flipped WHERE attempt = 0 AND {_FOR_A_PERSON} ORDER BY key LIMIT ?"  # noqa: S608 - our own text
 
-        def read() -> tuple[Result, ...]:
-            rows = self._database.execute(statement, (json.dumps(list(outcomes)), count))
-            return tuple(Result(Reference(key, path), Outcome(outcome), reason) for key, path, outcome, reason in rows)
-
-        return await self._call(read)
+        rows = await self._rows(statement, json.dumps(list(outcomes)), count)
+        return tuple(Result(Reference(key, path), Outcome(outcome), reason) for key, path, outcome, reason in rows)
 
     async def write_problems(self, path: Path, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> None:
         """Write every reference with one of these outcomes into a CSV file: key, path, outcome, reason."""
@@ -191,9 +211,8 @@ class SqliteLedger:
         """Insert flips. What was said of their keys before, in an earlier pass, is no word on them any more."""
         with self._database:
             if self._words:
-                among = json.dumps([storable(flip.key) for flip in flips])
                 statement = f"DELETE FROM not_flipped WHERE attempt = ? AND {AMONG}"  # noqa: S608 - our own text
-                self._database.execute(statement, (self.attempt, among))
+                self._database.execute(statement, (self.attempt, _among(flip.key for flip in flips)))
             self._insert(_FLIP, flips, of_all)
 
     def _insert(self, into: str, rows: Sequence[tuple[object, ...]], of_all: tuple[object, ...] = ()) -> None:
@@ -210,6 +229,18 @@ class SqliteLedger:
                     values = f"SELECT {'?, ' * len(of_all)}* FROM ({values})"  # noqa: S608 - our own text
                 self._database.execute(f"{into} {values}", [*of_all, *chain.from_iterable(some)])
 
+    async def _execute(self, statement: str, *values: object) -> None:
+        """Carry out one statement; what it changed is on disk when this returns."""
+
+        def execute() -> None:
+            with self._database:
+                self._database.execute(statement, values)
+
+        await self._call(execute)
+
+    async def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        return await self._call(lambda: self._database.execute(statement, values).fetchall())
+
     async def _call(self, work: Callable[[], T]) -> T:
         """Do the work on the ledger's thread; shielded, so that a cancelled caller never leaves a write half known."""
 
@@ -220,6 +251,11 @@ class SqliteLedger:
                 raise RunDirectoryError(f"the run's record {self._path} cannot be used: {error}", hint=HINT) from error
 
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, guarded))
+
+
+def _among(keys: Iterable[Key]) -> str:
+    """Return the parameter of ``AMONG``."""
+    return json.dumps([storable(key) for key in keys])
 
 
 def storable(key: Key) -> int | str:

@@ -96,11 +96,13 @@ class LedgerServer(Database):
         found = await self.run(session, read, doing="looking at the ledger")
         if found != EDITION:
             hint = "Use the version of sketch-migrate that made them, or another database for the ledger."
+            if found < EDITION:
+                hint = "Upgrade them: sketch-migrate ledger init"
             text = f"the tables of the ledger at {self.where} are of edition {found}, and this version has {EDITION}"
             raise DatabaseRefused(text, hint=hint)
 
     async def make_tables(self, session: Session) -> None:
-        """Make the tables that are not there. Raises ``DatabaseError``."""
+        """Make the tables that are not there, and upgrade those of an earlier edition. Raises ``DatabaseError``."""
 
         async def make(connection: Connection) -> str:
             row: Any = await (await connection.execute("SHOW server_encoding")).fetchone()

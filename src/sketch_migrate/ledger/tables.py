@@ -8,8 +8,9 @@ One set of tables holds the runs of any number of sites. All is in a schema of i
 ``flip``         everything that undoes a flip; it may list a flip that the database then refused.
 ``not_flipped``  every other reference, with the latest word on each key; and a flipped one whose object's copy has
                  replaced another.
-``unsettled``    references whose object is or was copied without a condition, from before the copy to just before our
-                 flip's COMMIT, by the worker who did it.
+``unsettled``    references whose object is or was copied without a condition, from before the copy to just after our
+                 flip's COMMIT, by the worker who did it; ``xid`` is the flip's transaction, from before its UPDATE on.
+``locked``       references whose rows somebody else holds: they are taken up again later.
 
 A key is JSON, so that a number stays a number and is in order.
 """
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SCHEMA_NAME = "sketch_ledger"
-EDITION = 1
+EDITION = 2
 """Of the tables: another version of the tool may want others."""
 
 # A flip's reference to its attempt is not declared: checking it would cost more than the row.
 TABLES: tuple[str, ...] = (
     "CREATE SCHEMA IF NOT EXISTS sketch_ledger",
     "CREATE TABLE IF NOT EXISTS sketch_ledger.edition (number integer PRIMARY KEY)",
-    "INSERT INTO sketch_ledger.edition SELECT 1 WHERE NOT EXISTS (SELECT FROM sketch_ledger.edition)",
+    f"INSERT INTO sketch_ledger.edition SELECT {EDITION} WHERE NOT EXISTS (SELECT FROM sketch_ledger.edition)",  # noqa: S608 - ours
     """CREATE TABLE IF NOT EXISTS sketch_ledger.run (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text NOT NULL UNIQUE, began_at double precision NOT NULL,
     about jsonb NOT NULL
@@ -55,8 +56,13 @@ TABLES: tuple[str, ...] = (
     run bigint, worker text, key jsonb, path text NOT NULL, new_path text NOT NULL,
     PRIMARY KEY (run, key, worker)
 )""",
+    "ALTER TABLE sketch_ledger.unsettled ADD COLUMN IF NOT EXISTS xid bigint",
+    """CREATE TABLE IF NOT EXISTS sketch_ledger.locked (
+    attempt bigint, key jsonb, path text NOT NULL, PRIMARY KEY (attempt, key)
+)""",
+    f"UPDATE sketch_ledger.edition SET number = {EDITION} WHERE number < {EDITION}",  # noqa: S608 - ours
 )
-"""What makes the tables, or leaves those that are there; each statement without its semicolon."""
+"""What makes the tables, upgrades or leaves those that are there; each statement without its semicolon."""
 
 
 _RIGHTS = {
@@ -65,6 +71,7 @@ _RIGHTS = {
     "flip": "INSERT",
     "not_flipped": "INSERT, UPDATE, DELETE",
     "unsettled": "INSERT, UPDATE, DELETE",
+    "locked": "INSERT, UPDATE, DELETE",
 }
 """What writing takes, by table, besides SELECT. A flip on record is never changed."""
 

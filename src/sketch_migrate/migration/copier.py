@@ -129,6 +129,7 @@ class _Batch:
     verdicts: list[Copied]
     unfinished: int
     done: asyncio.Future[None]
+    look_first: bool
     taken: int = 0
 
 
@@ -183,11 +184,14 @@ class Copier:
     ) -> None:
         await self._group.__aexit__(kind, error, trace)
 
-    async def copy_all(self, moves: Sequence[Move]) -> list[Copied]:
-        """Bring the objects of all moves into production; the verdicts are in the order of the moves."""
+    async def copy_all(self, moves: Sequence[Move], *, look_first: bool = False) -> list[Copied]:
+        """Bring the objects of all moves into production; the verdicts are in the order of the moves.
+
+        With ``look_first`` those that are there already are not copied, also where replacing is allowed.
+        """
         verdicts = [_UNTOUCHED] * len(moves)
         if moves:
-            batch = _Batch(moves, verdicts, len(moves), asyncio.get_running_loop().create_future())
+            batch = _Batch(moves, verdicts, len(moves), asyncio.get_running_loop().create_future(), look_first)
             self._waiting.append(batch)
             for _ in range(min(self._workers() - self._working, len(moves))):
                 self._employ()
@@ -225,13 +229,13 @@ class Copier:
             if room > 0 and self._waiting:
                 self._employ()
             if not self._stop.requested:
-                batch.verdicts[index] = await self._judge_once(batch.moves[index])
+                batch.verdicts[index] = await self._judge_once(batch.moves[index], look_first=batch.look_first)
             batch.unfinished -= 1
             if batch.unfinished == 0 and not batch.done.done():
                 batch.done.set_result(None)
         self._working -= 1
 
-    async def _judge_once(self, move: Move) -> Copied:
+    async def _judge_once(self, move: Move, *, look_first: bool) -> Copied:
         """Bring one object, once for all rows that name it at that moment.
 
         A second look at an object on its way sees a difference that is none where a store shows it half written
@@ -246,18 +250,18 @@ class Copier:
         self._on_the_way[key] = None
         verdict = _UNTOUCHED
         try:
-            verdict = await self._judge(move)
+            verdict = await self._judge(move, look_first=look_first)
         finally:
             waited_for = self._on_the_way.pop(key)
             if waited_for is not None:
                 waited_for.set_result(verdict)
         return verdict
 
-    async def _judge(self, move: Move) -> Copied:
+    async def _judge(self, move: Move, *, look_first: bool) -> Copied:
         """Bring one object; what a stop cut short is untouched, and begun again by the next run."""
         began_at = time.monotonic()
         try:
-            verdict = await self._bring(move)
+            verdict = await self._bring(move, look_first=look_first)
         except (S3Error, UsageError, RunDirectoryError) as error:
             await self._note_failure(error, began_at)
             return _UNTOUCHED if self._stop.requested else Copied(Verdict.FAILED, str(error))
@@ -279,9 +283,13 @@ class Copier:
             else:
                 self._usable_at = time.monotonic()
 
-    async def _bring(self, move: Move) -> Copied:
+    async def _bring(self, move: Move, *, look_first: bool) -> Copied:
         if self._dry_run:
             return await self._play_through(move)
+        if look_first:
+            seen, _ = await self._look_at_both(move)
+            if isinstance(seen, Copied):
+                return seen
         for _ in range(VACATED_TIMES):
             try:
                 outcome = await self._placing.place(move)
@@ -301,12 +309,16 @@ class Copier:
         return Copied(Verdict.FAILED, "production's key is taken and free by turns: someone else is at work there")
 
     async def _play_through(self, move: Move) -> Copied:
-        production, legacy = await self._look(move.target), await self._look(move.source)
-        decision = await self._decide(move, legacy, production, overwrite=self._overwrite)
+        decision, legacy = await self._look_at_both(move)
         if isinstance(decision, Copied):
             return decision
         size_bytes, etag = (legacy.size_bytes, legacy.etag) if legacy else (None, "")
         return Copied(Verdict.COPIED, size_bytes=size_bytes, etag=etag)
+
+    async def _look_at_both(self, move: Move) -> tuple[Copied | Need, ObjectInfo | None]:
+        """Say what an object needs, by a look at both sides, and what legacy has."""
+        production, legacy = await self._look(move.target), await self._look(move.source)
+        return await self._decide(move, legacy, production, overwrite=self._overwrite), legacy
 
     async def _compare(self, move: Move, taken: Taken) -> Copied | Need:
         """Say what the object that is there already means; it may be ours, from a request whose reply was lost."""

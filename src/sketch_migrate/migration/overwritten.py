@@ -2,17 +2,22 @@
 
 Where the bucket keeps versions, the copy itself tells (``placing``). Elsewhere only the rows can: an application that
 stores an object sets the row to it. So every reference is in the ledger from before such a copy until we set its row
-(``unsettled``), struck out before our COMMIT; what is left, in our ledger or in that of a run which was stopped or
-killed, is looked at here. A loss is possible where
+(``unsettled``), with the transaction that is about to set the row, struck out after its COMMIT; what is left, in our
+ledger or in that of a run which was stopped or killed, is looked at here. A loss is possible where
 
 - the row holds the production path,
-- no ledger below RUN_DIR knows of a run that set it: then the application did. So two runs at once tell each other's
-  work from the application's,
+- no ledger below RUN_DIR knows of a run that set it, nor was a transaction committed that is noted there: then the
+  application did. So two runs at once tell each other's work from the application's,
 - and production holds what we copied: what was stored after that stays.
+
+What became of a transaction the database tells (``pg_xact_status``). One under way is asked for again; of one that it
+does not know any more nothing is known, and what may be lost is reported.
 """
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,13 +28,13 @@ from sketch_migrate.migration.placing import look
 from sketch_migrate.migration.record import ENDED, is_rollback, key_of
 from sketch_migrate.migration.versions import keeps_versions, replaced_version, version_before
 from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Outcome, Reference, Result, Tally
-from sketch_migrate.postgres.flip import look_up
+from sketch_migrate.postgres.flip import look_up, transaction_status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from sketch_migrate.ledger import PastFlip, PastRun, UnsettledCopy
+    from sketch_migrate.ledger import PastFlip, PastRun, RecordedFlip, UnsettledCopy
     from sketch_migrate.migration.copier import Copier
     from sketch_migrate.migration.runner import Migration
     from sketch_migrate.model import Key, Move
@@ -38,6 +43,8 @@ if TYPE_CHECKING:
 
 PAGE_ROWS = 1_000
 """Unsettled references that are looked at together."""
+
+ASK_AGAIN_SECONDS = 0.5
 
 
 Runs: TypeAlias = "Callable[[Path | None], Iterable[PastRun]]"
@@ -87,7 +94,8 @@ class _Settling:
 
     async def _suspicious(self, run: PastRun, page: Sequence[UnsettledCopy], session: Session) -> list[Result]:
         """Look at the rows, then at who set them: in this order a run at the same time has it on record by then."""
-        moves = dict(self._moves(page))
+        committed = await self._committed({each.xid for each in page if each.xid is not None}, session)
+        moves = dict(self._moves([each for each in page if each.xid not in committed]))
         keys = [move.reference.key for move in moves.values()]
 
         async def read(connection: Connection) -> dict[Key, str | None]:
@@ -97,8 +105,8 @@ class _Settling:
         set_rows = {key: move for key, move in moves.items() if now.get(move.reference.key) == move.new_path}
         if not set_rows:
             return []
-        made, passed_over = self._known(set_rows.keys(), run.directory)
-        etags = {flip.key: flip.etag for flip, _ in run.flips_of(set_rows)}
+        made, passed_over = await self._known(set_rows.keys(), run.directory, session)
+        etags = {each.flip.key: each.flip.etag for each in run.flips_of(set_rows)}
         results: list[Result] = []
         for key, move in set_rows.items():
             if key in passed_over or (key in made and made[key].new_path == move.new_path):
@@ -115,28 +123,49 @@ class _Settling:
                 continue  # it was mappable when it was copied: the column has become shorter
             yield each.key, move
 
-    def _known(self, keys: Iterable[int | str], about: Path) -> tuple[dict[int | str, PastFlip], set[int | str]]:
+    async def _known(
+        self, keys: Collection[int | str], about: Path, session: Session
+    ) -> tuple[dict[int | str, PastFlip], set[int | str]]:
         """Return the newest flip of each key that a run is known to have made, there or back; and what needs no report.
 
         That is what was reported before, of a run that is not ours.
         """
-        newest: dict[int | str, PastFlip] = {}
+        recorded: list[RecordedFlip] = []
         reported: set[int | str] = set()
         for run in self.runs(None):
             if about != self.own:
                 reported |= run.reported_overwritten(keys)
-            if run.directory != self.own and not _tells_what_it_made(run):
-                continue
-            for flip, made in run.flips_of(keys):
-                if made and (flip.key not in newest or flip.unix_time >= newest[flip.key].unix_time):
-                    newest[flip.key] = flip
+            if run.directory == self.own or _tells_what_it_made(run):
+                recorded += run.flips_of(keys)
+        committed = await self._committed({each.xid for each in recorded if each.xid is not None}, session)
+        newest: dict[int | str, PastFlip] = {}
+        for each in recorded:
+            flip = each.flip
+            if each.was_made(committed) and (flip.key not in newest or flip.unix_time >= newest[flip.key].unix_time):
+                newest[flip.key] = flip
         return newest, reported
+
+    async def _committed(self, xids: Collection[int], session: Session) -> set[int]:
+        """Return those of the transactions that were committed; one under way is waited for, unless the run stops."""
+
+        async def ask(connection: Connection) -> dict[int, str | None]:
+            return {xid: await transaction_status(connection, xid) for xid in xids}
+
+        while xids:
+            statuses = await session.run(ask, doing="asking what became of transactions")
+            stop = self.migration.stop
+            if stop.requested or "in progress" not in statuses.values():
+                return {xid for xid, status in statuses.items() if status == "committed"}
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ASK_AGAIN_SECONDS):
+                    await stop.event.wait()
+        return set()
 
 
 def _tells_what_it_made(run: PastRun) -> bool:
     """Whether a flip that nothing in the run's ledger speaks against was made.
 
-    One without a condition strikes out what it made; of one with a condition that holds once it has ended.
+    A run without a condition notes its transactions; of one with a condition that holds once it has ended.
     """
     about = run.description
     return about.get("no_clobber") == Means.CHECK_FIRST or ENDED in about or is_rollback(run)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sketch_migrate.migration.copier import Copied, Copier, Verdict
+from sketch_migrate.migration.locked import take_up_locked
 from sketch_migrate.migration.record import key_of
 from sketch_migrate.migration.runner import Finished, Migration, take_through
 from sketch_migrate.model import Key, Outcome, Reference, Result, Tally
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 class LegacyFinder(Copier):
     """Looks whether the object that a row shall point at again is there. It copies nothing."""
 
-    async def _bring(self, move: Move) -> Copied:
+    async def _bring(self, move: Move, *, look_first: bool) -> Copied:  # noqa: ARG002 - it only ever looks
         if await self._look(move.target) is None:
             return Copied(Verdict.MISSING, f"there is no legacy object {move.target} to go back to")
         return Copied(Verdict.IN_PLACE)
@@ -64,7 +65,7 @@ async def roll_back(back: Migration, runs: Sequence[PastRun], selection: Selecti
     gets on. Ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
     """
     reader = _Reader(back, runs, selection)
-    tally = await take_through(back, reader.batches)
+    tally = await take_through(back, reader.batches) + await take_up_locked(back)
     return Finished(tally + reader.tally, passes=1, rows_left=reader.rows_left or back.stop.requested)
 
 

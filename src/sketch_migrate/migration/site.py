@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sketch_migrate.mapping import Mapping
 from sketch_migrate.migration.copier import Copier
+from sketch_migrate.migration.flipping import FlipControl
 from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
     Specimens,
@@ -45,6 +46,7 @@ class Site:
     mapping: Mapping
     specimens: Specimens
     first_legacy_path: str | None
+    control: FlipControl
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -80,7 +82,7 @@ class Site:
         observe: Callable[[int, Tally, list[Result]], None],
     ) -> Migration:
         """Return what a migration of this site works with, or a rollback where the mapping is reversed."""
-        return Migration(options, self.mapping, self.table, self.database, copier, ledger, stop, observe)
+        return Migration(options, self.mapping, self.table, self.database, copier, ledger, stop, self.control, observe)
 
 
 @asynccontextmanager
@@ -106,7 +108,7 @@ async def open_site(
             settings.production_prefix,
             max_path_chars=table.max_path_chars,
         )
-        yield Site(settings, store, database, table, mapping, specimens, path)
+        yield Site(settings, store, database, table, mapping, specimens, path, FlipControl.of(settings))
 
 
 async def _first_legacy_path(database: Database, table: Table, prefix: str) -> str | None:

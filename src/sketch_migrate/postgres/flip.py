@@ -1,70 +1,162 @@
-"""The flip: references are set to their new path where they still hold the old one."""
+"""The flip: references are set to their new path where their rows are free and still hold the old one.
+
+A flip that waits for one row while it holds the others makes the application wait for all of them. So the statement
+takes the rows that are free at once, in the order of the key, and passes the others over (PostgreSQL manual, SELECT,
+"The Locking Clause"). It is all that is ever written to the application's table.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, LiteralString
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from psycopg import sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketch_migrate.model import Key, Move
+    from sketch_migrate.model import Key, Move, Reference
     from sketch_migrate.postgres.session import Connection
     from sketch_migrate.postgres.table import Table
 
-# The old path is compared byte by byte ("C"), also where the column's collation calls different texts equal.
-# A trigger may store something else than was asked for: the second column of the answer tells.
+# The old path is compared byte by byte ("C"), also where the column's collation calls different texts equal. A row that
+# is free and not done was held back by a trigger or a policy. The usual answer, all as asked, has no key in it.
 _FLIP: LiteralString = """
-UPDATE {table} AS t SET {path} = v.new_path
-FROM unnest(%b::{key_type}[], %b::text[], %b::text[]) AS v(key, old_path, new_path)
-WHERE t.{key} = v.key AND t.{path}::text = v.old_path COLLATE "C"
-RETURNING t.{key}, t.{path}::text = v.new_path COLLATE "C"
+WITH free AS MATERIALIZED (
+    SELECT t.{key} AS key, v.new_path FROM {table} AS t
+    JOIN unnest(%b::{key_type}[], %b::text[], %b::text[]) AS v(key, old_path, new_path) ON t.{key} = v.key
+    WHERE t.{path}::text COLLATE "C" = v.old_path COLLATE "C"
+    ORDER BY t.{key} FOR {strength} OF t {skip_locked}
+), done AS (
+    UPDATE {table} AS t SET {path} = free.new_path FROM free WHERE t.{key} = free.key
+    RETURNING t.{key} AS key, t.{path}::text AS path,
+        coalesce(t.{path}::text COLLATE "C" = free.new_path COLLATE "C", false) AS as_asked
+), answer AS MATERIALIZED (
+    SELECT free.key, done.as_asked, done.path FROM free LEFT JOIN done ON done.key = free.key
+)
+SELECT count(*) FILTER (WHERE as_asked),
+    CASE WHEN count(*) FILTER (WHERE as_asked) < {wanted} THEN array_agg(key) FILTER (WHERE as_asked) END,
+    array_agg(key) FILTER (WHERE as_asked IS NULL),
+    array_agg(key) FILTER (WHERE NOT as_asked), array_agg(path) FILTER (WHERE NOT as_asked)
+FROM answer
+"""
+
+# Locks are taken, and given back with the transaction: whoever asks must end it at once.
+_FREE: LiteralString = """
+SELECT t.{key} FROM {table} AS t JOIN unnest(%b::{key_type}[], %b::text[]) AS v(key, path) ON t.{key} = v.key
+WHERE t.{path}::text COLLATE "C" = v.path COLLATE "C" ORDER BY t.{key} FOR {strength} OF t SKIP LOCKED
 """
 
 _LOOK_UP: LiteralString = "SELECT {key}, {path}::text FROM {table} WHERE {key} = ANY(%b::{key_type}[])"
 
+_MAY_BE_HIDDEN: LiteralString = "SELECT row_security_active(to_regclass(%s)::oid)"
+
+_ALL_CHECKED = b"SET CONSTRAINTS ALL IMMEDIATE"
+
+_TRANSACTION = b"SELECT pg_current_xact_id()::text::bigint"
+
+# of a number that it has not given out yet the server would say that it is in the future, as an error
+_STATUS: LiteralString = """
+SELECT CASE WHEN xid < pg_snapshot_xmax(pg_current_snapshot()) THEN pg_xact_status(xid) END
+FROM (SELECT %s::text::xid8 AS xid) AS asked
+"""
+
 
 @dataclass(frozen=True, slots=True)
-class Flipped:
-    """What became of a batch of flips: each key is in exactly one of the sets.
+class Answer:
+    """What the database made of a flip that is not committed yet.
 
-    ``refused`` maps a key to the reason why the database left the row as it was, or stored something else.
+    ``flipped`` hold the new path; ``held_back`` were free and left as they were; ``stored`` came back as something
+    else than was asked for. All others were locked, or do not hold the old path.
     """
 
     flipped: frozenset[Key]
-    already: frozenset[Key]
-    superseded: frozenset[Key]
-    refused: dict[Key, str]
+    held_back: frozenset[Key] = frozenset()
+    stored: dict[Key, str | None] = field(default_factory=dict)
 
 
-async def flip(connection: Connection, table: Table, moves: Sequence[Move]) -> Flipped:
-    """Set each reference to its new path, if it still holds the old one; say what happened to the others.
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The path that each row holds now. A row that is not there was deleted or, where it says so, may be hidden."""
 
-    In the order of the keys, so that two runs rarely wait for each other in a circle. psycopg's errors pass through.
+    paths: dict[Key, str | None]
+    may_be_hidden: bool = False
+
+
+async def flip(connection: Connection, table: Table, moves: Sequence[Move], *, waits: bool = False) -> Answer:
+    """Set each reference to its new path, if its row is free and still holds the old one.
+
+    With ``waits`` a row that is locked is waited for, as long as the transaction's lock_timeout allows. Where triggers
+    fire afterwards, their work is done and the rows are read once more. psycopg's errors pass through.
     """
-    wanted = {move.reference.key: move for move in moves}
-    keys = list(wanted)
-    old_paths = [move.reference.path for move in wanted.values()]
-    new_paths = [move.new_path for move in wanted.values()]
+    keys = [move.reference.key for move in moves]
+    old_paths = [move.reference.path for move in moves]
+    new_paths = [move.new_path for move in moves]
+    statement = table.compose(
+        _FLIP,
+        strength=_strength(table),
+        skip_locked=sql.SQL("" if waits else "SKIP LOCKED"),
+        wanted=sql.Literal(len(moves)),
+    )
     cursor = connection.cursor(binary=True)
-    await cursor.execute(table.compose(_FLIP), [keys, old_paths, new_paths])
-    answers: dict[Key, bool] = dict(await cursor.fetchall())
-    if len(answers) == len(wanted) and all(answers.values()):
-        return Flipped(frozenset(answers), frozenset(), frozenset(), {})
-    refused = {key: "a trigger stored another path" for key, as_asked in answers.items() if not as_asked}
-    flipped = frozenset(answers.keys() - refused.keys())
-    absent = [key for key in keys if key not in answers]
-    if not absent:
-        return Flipped(flipped, frozenset(), frozenset(), refused)
-    now = await look_up(connection, table, absent)
-    already = frozenset(key for key in absent if now.get(key) == wanted[key].new_path)
-    held_back = {key for key in absent if now.get(key) == wanted[key].reference.path}
-    refused |= dict.fromkeys(held_back, "a trigger or row-level security left the row as it was")
-    return Flipped(flipped, already, frozenset(absent) - already - held_back, refused)
+    row: Any = await (await cursor.execute(statement, [keys, old_paths, new_paths])).fetchone()
+    count, flipped, held_back, others, stored = row
+    answer = Answer(
+        frozenset(keys if count == len(keys) else flipped or ()),
+        frozenset(held_back or ()),
+        dict(zip(others or (), stored or (), strict=True)),
+    )
+    if table.fires_after_update and answer.flipped:
+        return await _after_triggers(connection, table, moves, answer)
+    return answer
+
+
+async def _after_triggers(connection: Connection, table: Table, moves: Sequence[Move], answer: Answer) -> Answer:
+    """Let deferred triggers fire, and read the rows again: RETURNING does not see what AFTER triggers do."""
+    await connection.execute(_ALL_CHECKED)
+    now = await look_up(connection, table, list(answer.flipped))
+    wanted = {move.reference.key: move.new_path for move in moves}
+    changed = {key: now.get(key) for key in answer.flipped if now.get(key) != wanted[key]}
+    return Answer(answer.flipped - changed.keys(), answer.held_back, answer.stored | changed)
+
+
+async def free_rows(connection: Connection, table: Table, references: Sequence[Reference]) -> set[Key]:
+    """Return the keys of the references whose rows nobody has locked. Locks them until the transaction's end."""
+    values = [[reference.key for reference in references], [reference.path for reference in references]]
+    cursor = connection.cursor(binary=True)
+    await cursor.execute(table.compose(_FREE, strength=_strength(table)), values)
+    return {key for (key,) in await cursor.fetchall()}
 
 
 async def look_up(connection: Connection, table: Table, keys: Sequence[Key]) -> dict[Key, str | None]:
-    """Return the path that each row holds now; a row that is gone is absent."""
+    """Return the path that each row holds now; a row that is not seen is absent."""
     cursor = connection.cursor(binary=True)
     await cursor.execute(table.compose(_LOOK_UP), [list(keys)])
     return dict(await cursor.fetchall())
+
+
+async def look_at(connection: Connection, table: Table, keys: Sequence[Key]) -> Looked:
+    """Return what rows hold now, and whether a policy may hide those that are not seen, as of the same transaction."""
+    paths = await look_up(connection, table, keys)
+    if len(paths) == len(keys):
+        return Looked(paths)
+    name = sql.Identifier(*table.name).as_string(connection)
+    row = await (await connection.execute(_MAY_BE_HIDDEN, [name])).fetchone()
+    return Looked(paths, may_be_hidden=bool(row and row[0]))
+
+
+async def current_transaction(connection: Connection) -> int:
+    """Return the number (xid8) of the transaction under way; it is given one if it has none yet."""
+    row: Any = await (await connection.execute(_TRANSACTION)).fetchone()
+    return int(row[0])
+
+
+async def transaction_status(connection: Connection, xid: int) -> str | None:
+    """Return ``committed``, ``aborted``, ``in progress``, or None where the server does not know (any more)."""
+    row = await (await connection.execute(_STATUS, [str(xid)])).fetchone()
+    return row[0] if row else None
+
+
+def _strength(table: Table) -> sql.SQL:
+    """Return the lock that the UPDATE itself takes: with a weaker one it would wait for checks of foreign keys."""
+    return sql.SQL("UPDATE" if table.path_is_unique else "NO KEY UPDATE")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import psycopg
 
-from sketch_migrate.errors import DatabaseUnreachable
+from sketch_migrate.errors import DatabaseUnreachable, ReferenceRefused
 from sketch_migrate.postgres.faults import Fault, classify, describe, translate
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Limits:
     @property
     def deadline_seconds(self) -> float | None:
         """After which a connection that was silent is given up: several statements may each take the limit."""
-        return None if not self.statement_ms else 3 * self.statement_ms / 1000 + GRACE_SECONDS
+        return None if not self.statement_ms else (3 * self.statement_ms + self.idle_ms) / 1000 + GRACE_SECONDS
 
 
 class Session:
@@ -97,6 +97,8 @@ class Session:
         doing: str,
         limits: Limits | None = None,
         attempts: int = CONTENTION_ATTEMPTS,
+        is_flip: bool = False,
+        watched: bool = False,  # noqa: ARG002 - until waits are named
     ) -> T:
         """Run ``work`` in one transaction (READ COMMITTED) and return its result.
 
@@ -126,6 +128,8 @@ class Session:
                 elif fault is Fault.CONTENDED and contended < attempts:
                     contended += 1
                     await self._pause(contended)
+                elif is_flip and fault is not Fault.CONTENDED and isinstance(error, psycopg.Error):
+                    raise ReferenceRefused(f"{doing}: {describe(error)}", sqlstate=error.sqlstate or "") from error
                 elif isinstance(error, psycopg.Error):
                     raise translate(error, doing) from error
                 else:

@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     lock_timeout_ms: values.Milliseconds = Field(
         default=5000, description="longest wait for a row's lock, milliseconds"
     )
+    target_flip_ms: values.Milliseconds = Field(
+        default=20, description="how long one flip of several rows may take, and keep them locked, milliseconds"
+    )
     statement_timeout_ms: values.Milliseconds = Field(default=60_000, description="longest statement, milliseconds")
 
     @classmethod

@@ -1,0 +1,344 @@
+"""Flips what an iteration has brought, a few rows at a time, and says what became of each row.
+
+A flip is as large as ``FlipSize`` says, and takes the rows that are free. It is rolled back, and made again without
+some rows, where the database stored something else in them. Where it fails as a whole it is halved until the row is
+alone that it failed for. Nothing but the database is waited for while a row is locked.
+
+Which transaction is about to set the row of a copy that no condition guarded is on record before that: begin, ask for
+the transaction's number, write it into the ledger, and only then UPDATE. Whoever finds the record after a crash can ask
+the database what became of that transaction. So a committed one must have set all the rows that are on record for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from sketch_migrate.errors import DatabaseBusy, MigrateError, ReferenceRefused
+from sketch_migrate.migration.copier import Copied, Verdict
+from sketch_migrate.migration.flip_size import FlipSize
+from sketch_migrate.model import Key, Outcome, Result, make_all
+from sketch_migrate.postgres.flip import Answer, Looked, current_transaction, flip, look_at, transaction_status
+from sketch_migrate.postgres.privileges import inspect_table
+from sketch_migrate.postgres.session import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from typing import TypeAlias
+
+    from sketch_migrate.ledger import Ledger
+    from sketch_migrate.model import Move, Reference
+    from sketch_migrate.postgres.session import Connection, Session
+    from sketch_migrate.postgres.table import Table
+    from sketch_migrate.settings import Settings
+
+    Brought: TypeAlias = tuple[Move, Copied]
+
+LOCK_MS = 20
+"""What SKIP LOCKED cannot avoid (an equal path in a unique index, a parent's row, a trigger) is waited for so long."""
+
+IDLE_MS = 1_000
+"""So long may a transaction pause that has locked a row: a process that is stopped then does not hold it for longer."""
+
+STATEMENT_TARGETS = 10
+"""A flip of several rows that takes so many times the target is cut short, and halved."""
+
+LEDGER_SECONDS = 10.0
+"""So long is the ledger waited for while a transaction is open that has locked nothing yet, but holds vacuum back."""
+
+INSPECT_SECONDS = 1.0
+"""So often, at most, the catalogue is looked at when flips fail."""
+
+# Python 3.11 takes 0.3 µs to find a member by its name.
+_MIGRATED = Outcome.MIGRATED
+_COPIED = Verdict.COPIED
+
+STORED = "another path was stored"
+HELD_BACK = "a trigger or row-level security left the row as it was"
+HIDDEN = "the row is not there any more: deleted, or hidden by a policy"
+
+
+@dataclass(slots=True)
+class FlipControl:
+    """What all iterations of a process share. ``unanswered`` are keys that a COMMIT without an answer may have set."""
+
+    size: FlipSize
+    unanswered: set[Key] = field(default_factory=set)
+    inspected_at: float = 0.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> FlipControl:
+        """Return that of a process that begins."""
+        return cls(FlipSize(settings.target_flip_ms / 1000))
+
+
+class _LeftOut(Exception):
+    """A flip is not to be committed with these rows in it."""
+
+    def __init__(self, answer: Answer, keys: set[Key]) -> None:
+        super().__init__()
+        self.answer, self.keys = answer, keys
+
+
+class _LedgerSlow(Exception):
+    """The ledger took too long while a transaction was open."""
+
+
+def to_leave_out(answer: Answer, noted: Collection[Key]) -> set[Key]:
+    """Return the rows without which a flip has to be made again before it can be committed. Pure.
+
+    Those that came back as something else than was asked for; and those on record for this transaction that it did not
+    set, as the record would say of them that it did.
+    """
+    return answer.stored.keys() | {key for key in noted if key not in answer.flipped}
+
+
+def standing(move: Move, looked: Looked, *, unanswered: bool, waited: bool) -> tuple[Outcome | None, str]:
+    """Return what became of a row that the flip did not come back with, and the reason; no outcome: it is locked. Pure.
+
+    ``unanswered``: a COMMIT of ours that nobody answered may have set it. ``waited``: the flip would have waited for a
+    lock, so there was none.
+    """
+    key = move.reference.key
+    if key not in looked.paths:
+        return (Outcome.FAILED, HIDDEN) if looked.may_be_hidden else (Outcome.SUPERSEDED, "")
+    path = looked.paths[key]
+    if path == move.new_path:
+        return (_MIGRATED if unanswered else Outcome.ALREADY), ""
+    if path == move.reference.path:
+        return (Outcome.FAILED, HELD_BACK) if waited else (None, "")
+    return Outcome.SUPERSEDED, ""
+
+
+@dataclass(frozen=True, slots=True)
+class Flipping:
+    """What flips work with. ``session`` belongs to one iteration alone."""
+
+    session: Session
+    table: Table
+    ledger: Ledger
+    control: FlipControl
+    settings: Settings
+
+    async def flip(
+        self, brought: Sequence[Brought], results: list[Result], *, noted: Collection[Key] = (), waits: bool = False
+    ) -> list[Reference]:
+        """Flip what was brought and is on record, append what became of it to ``results``; return what is locked.
+
+        ``noted`` are those whose copies nothing guarded. With ``waits`` locked rows are waited for as long as
+        LOCK_TIMEOUT_MS says, each alone. Raises ``MigrateError`` where the run cannot go on; the results are true.
+        """
+        parts = [[each] for each in reversed(brought)] if waits else [list(brought)]
+        left: list[Brought] = []  # the flip did not come back with these
+        busy: set[Key] = set()
+        while parts:
+            some = self._cut(parts)
+            moves = [move for move, _ in some]
+            try:
+                answer = await self._flip_some(moves, noted, waits=waits)
+            except (ReferenceRefused, DatabaseBusy) as error:
+                await self._look_at_the_table(error)
+                self.control.size.refused(len(some))
+                if len(some) > 1:
+                    middle = len(some) // 2
+                    parts += [some[middle:], some[:middle]]
+                elif isinstance(error, DatabaseBusy):
+                    left += some
+                    busy.add(moves[0].reference.key)
+                else:
+                    results.append(_result(*some[0], Outcome.FAILED, str(error)))
+                continue
+            if len(answer.flipped) == len(some):
+                results += migrated(some)
+            else:
+                left += self._sort(some, answer, results)
+            if noted and (struck_out := answer.flipped.intersection(noted)):
+                await self.ledger.settle_copies(struck_out)
+        if not left:
+            return []
+        waited = {move.reference.key for move, _ in left if waits} - busy
+        return await self._look_again(left, results, noted, waited)
+
+    def _cut(self, parts: list[list[Brought]]) -> list[Brought]:
+        """Take as much off the last part as one flip may have."""
+        some, rows = parts.pop(), self.control.size.rows
+        if len(some) > rows:
+            parts.append(some[rows:])
+            del some[rows:]
+        return some
+
+    def _sort(self, some: Sequence[Brought], answer: Answer, results: list[Result]) -> list[Brought]:
+        """Append what the answer says of each row to ``results``, and return the rows that it does not tell of."""
+        left: list[Brought] = []
+        for move, copied in some:
+            key = move.reference.key
+            if key in answer.flipped:
+                results += migrated([(move, copied)])
+            elif key in answer.held_back:
+                results.append(_result(move, copied, Outcome.FAILED, HELD_BACK))
+            elif key in answer.stored:
+                results.append(_result(move, copied, Outcome.FAILED, f"{STORED}: {answer.stored[key]!r}"))
+            else:
+                left.append((move, copied))
+        return left
+
+    async def _flip_some(self, moves: Sequence[Move], noted: Collection[Key], *, waits: bool) -> Answer:
+        """Flip in one transaction, made again without the rows that must be left out of it.
+
+        Raises what ``Session.run`` raises.
+        """
+        held_back: frozenset[Key] = frozenset()
+        stored: dict[Key, str | None] = {}
+        wanted = list(moves)
+        while wanted:
+            try:
+                on_record = [move.reference.key for move in wanted if move.reference.key in noted] if noted else []
+                answer = await self._commit(wanted, on_record, waits=waits)
+            except _LeftOut as left:
+                held_back |= left.answer.held_back
+                stored |= left.answer.stored
+                wanted = [move for move in wanted if move.reference.key not in left.keys]
+                continue
+            if not stored and not held_back:
+                return answer
+            return Answer(answer.flipped, answer.held_back | held_back, stored)
+        return Answer(frozenset(), held_back, stored)
+
+    async def _commit(self, moves: Sequence[Move], noted: Sequence[Key], *, waits: bool) -> Answer:
+        """Flip and commit, again if the connection broke. Raises ``_LeftOut``, and what ``Session.run`` raises."""
+        many = len(moves) > 1
+        doing = f"flipping {len(moves)} references" if many else "the database does not take the new path"
+        limits = limits_of_many(self.settings) if many else replace(Limits.usual(self.settings), idle_ms=IDLE_MS)
+        if noted:
+            limits = replace(limits, idle_ms=round(2 * LEDGER_SECONDS * 1000))  # until a row is locked
+        transaction = _Transaction(self.table, self.ledger, moves, noted, waits)
+        try:
+            while True:
+                with suppress(_LedgerSlow):
+                    answer = await self.session.run(
+                        transaction.work, doing=doing, limits=limits, attempts=0, is_flip=True, watched=waits
+                    )
+                    break
+                await self.ledger.note_transaction(noted, None)  # however long it takes: no transaction is open
+        finally:
+            self.control.unanswered |= transaction.unanswered
+        if not waits:
+            now = time.monotonic()
+            self.control.size.took(len(moves), now - transaction.sent_at, now)
+        return answer
+
+    async def _look_at_the_table(self, error: MigrateError) -> None:
+        """Look at the catalogue after a flip failed. Raises ``DatabaseRefused`` where a column or a right is gone."""
+        now = time.monotonic()
+        if not isinstance(error, ReferenceRefused) or now - self.control.inspected_at < INSPECT_SECONDS:
+            return
+        self.control.inspected_at = now
+
+        async def inspect(connection: Connection) -> None:
+            await inspect_table(connection, self.settings, for_writing=True)
+
+        await self.session.run(inspect, doing="looking at the table")
+
+    async def _look_again(
+        self, left: Sequence[Brought], results: list[Result], noted: Collection[Key], waited: set[Key]
+    ) -> list[Reference]:
+        """Say what became of the rows that the flip did not come back with; return those that are locked."""
+        looked = await look_again(self.session, self.table, [move for move, _ in left])
+        locked: list[Reference] = []
+        ours: list[Key] = []
+        for move, copied in left:
+            key = move.reference.key
+            outcome, reason = standing(move, looked, unanswered=key in self.control.unanswered, waited=key in waited)
+            if outcome is None:
+                locked.append(move.reference)
+                continue
+            results.append(_result(move, copied, outcome, reason or copied.reason))
+            if outcome is _MIGRATED and key in noted:
+                ours.append(key)
+        if ours:
+            await self.ledger.settle_copies(ours)
+        return locked
+
+
+@dataclass(slots=True)
+class _Transaction:
+    """A flip's unit of work. ``sent_at`` is when its UPDATE was sent; ``noted`` are to be on record before that."""
+
+    table: Table
+    ledger: Ledger
+    moves: Sequence[Move]
+    noted: Sequence[Key]
+    waits: bool
+    sent_at: float = 0.0
+    tried: list[tuple[int, Answer]] = field(
+        default_factory=list
+    )  # by transaction; 0 where its number was not asked for
+
+    @property
+    def unanswered(self) -> set[Key]:
+        """What a COMMIT may have set that was not answered: that of each time but the last."""
+        return {key for _, answer in self.tried[:-1] for key in answer.flipped}
+
+    async def work(self, connection: Connection) -> Answer:
+        """Flip; where an earlier COMMIT turns out to be done, return the answer of that one. Raises ``_LeftOut``."""
+        xid = 0
+        if self.noted:
+            if self.tried and await _decided(connection, self.tried[-1][0]) == "committed":
+                return self.tried[-1][1]
+            xid = await self._note(connection)
+        self.sent_at = time.monotonic()
+        answer = await flip(connection, self.table, self.moves, waits=self.waits)
+        if left_out := to_leave_out(answer, self.noted):
+            raise _LeftOut(answer, left_out)
+        self.tried.append((xid, answer))
+        return answer
+
+    async def _note(self, connection: Connection) -> int:
+        """Put on record that this transaction is about to set these rows. None is locked yet."""
+        xid = await current_transaction(connection)
+        try:
+            async with asyncio.timeout(LEDGER_SECONDS):
+                await self.ledger.note_transaction(self.noted, xid)
+        except TimeoutError:
+            raise _LedgerSlow from None
+        await connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}".encode())
+        return xid
+
+
+def limits_of_many(settings: Settings) -> Limits:
+    """Return the limits of a transaction that locks several rows."""
+    return Limits(LOCK_MS, STATEMENT_TARGETS * settings.target_flip_ms, IDLE_MS)
+
+
+async def look_again(session: Session, table: Table, moves: Sequence[Move]) -> Looked:
+    """Return what the rows of moves hold now. Raises what ``Session.run`` raises."""
+    keys = [move.reference.key for move in moves]
+
+    async def work(connection: Connection) -> Looked:
+        return await look_at(connection, table, keys)
+
+    return await session.run(work, doing="looking at references again")
+
+
+async def _decided(connection: Connection, xid: int) -> str | None:
+    """Return what became of a transaction of ours whose COMMIT nobody answered. Raises ``TimeoutError``."""
+    async with asyncio.timeout(LEDGER_SECONDS):
+        while (status := await transaction_status(connection, xid)) == "in progress":  # noqa: ASYNC110 - nobody tells us
+            await asyncio.sleep(0.1)
+    return status
+
+
+def migrated(all_flipped: Sequence[Brought]) -> list[Result]:
+    """Return the results of references that were flipped, or in a dry run would be."""
+    results = [
+        (move.reference, _MIGRATED, copied.reason, copied.verdict is _COPIED, copied.size_bytes)
+        for move, copied in all_flipped
+    ]
+    return make_all(Result, results)
+
+
+def _result(move: Move, copied: Copied, outcome: Outcome, reason: str) -> Result:
+    return Result(move.reference, outcome, reason, copied=copied.verdict is _COPIED, size_bytes=copied.size_bytes)

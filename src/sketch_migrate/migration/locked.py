@@ -1,0 +1,137 @@
+"""Rows that somebody else holds: taken up again when all others are done, until they are free or patience is over.
+
+They are in the ledger, and not in memory. Each round takes up those that are free by then, in batches as ever; then it
+tries some of the others alone, each with a wait of LOCK_TIMEOUT_MS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sketch_migrate.errors import DatabaseBusy
+from sketch_migrate.migration.flipping import limits_of_many
+from sketch_migrate.migration.record import key_of
+from sketch_migrate.migration.runner import take_through
+from sketch_migrate.model import Outcome, Reference, Result, Tally
+from sketch_migrate.postgres.flip import free_rows, look_up
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from sketch_migrate.migration.runner import Migration
+    from sketch_migrate.model import Key
+    from sketch_migrate.postgres.session import Connection, Session
+
+ALONE_ROWS = 100
+"""Rows of one round that are waited for, each by itself."""
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
+
+
+async def take_up_locked(migration: Migration) -> Tally:
+    """Take up what this attempt has found locked, for up to DB_RETRY_SECONDS; the rest then counts as failed.
+
+    A stop ends it early: these rows stay as they are, without an outcome. Errors are noted in ``migration.stop``.
+    """
+    rounds = _Rounds(migration)
+    patience_seconds = migration.database.settings.db_retry_seconds
+    ends_at = time.monotonic() + patience_seconds
+    tally, pause_seconds = Tally(), FIRST_PAUSE_SECONDS
+    while not migration.stop.requested and await rounds.is_anything_left():
+        tally += await take_through(migration, rounds.free, again=True)
+        tally += await rounds.alone()
+        left_seconds = ends_at - time.monotonic()
+        if left_seconds <= 0 and not migration.stop.requested:
+            return tally + await rounds.give_up(patience_seconds)
+        if await rounds.is_anything_left():
+            await _pause(migration, min(pause_seconds, left_seconds))
+            pause_seconds = min(LONGEST_PAUSE_SECONDS, 2 * pause_seconds)
+    return tally
+
+
+class _Rounds:
+    """Reads the locked references of an attempt from its ledger, page by page."""
+
+    def __init__(self, migration: Migration) -> None:
+        self._migration = migration
+        self._tried: Key | None = None  # alone, the last one
+
+    async def is_anything_left(self) -> bool:
+        """Whether a reference is on record as locked."""
+        return bool(await self._migration.ledger.locked(None, 1))
+
+    async def free(self, session: Session) -> AsyncGenerator[list[Reference]]:
+        """Yield, in batches, those whose row is free by now, or was changed by somebody else."""
+        async for page in self._pages(self._migration.options.batch_size):
+            if found := await self._free_ones(page, session):
+                yield found
+
+    async def alone(self) -> Tally:
+        """Try some of them alone; more only if none of those was still locked."""
+        tally = Tally()
+        while not self._migration.stop.requested:
+            some = await self._page(self._tried, ALONE_ROWS)
+            if not some:
+                self._tried = None
+                break
+            self._tried = some[-1].key
+            size = -(-len(some) // self._migration.options.parallelization_level)
+
+            async def parts(
+                _: Session, some: list[Reference] = some, size: int = size
+            ) -> AsyncGenerator[list[Reference]]:
+                for first in range(0, len(some), size):
+                    yield some[first : first + size]
+
+            counted = await take_through(self._migration, parts, again=True, waits=True)
+            tally += counted
+            if counted.scanned < len(some):
+                break
+        return tally
+
+    async def give_up(self, patience_seconds: float) -> Tally:
+        """Call those that are left failed."""
+        reason = f"locked: another transaction held the row for {patience_seconds:.0f} s after all others were done"
+        tally = Tally()
+        async for page in self._pages(self._migration.options.batch_size):
+            results = [Result(reference, Outcome.FAILED, reason) for reference in page]
+            await self._migration.ledger.record_not_flipped(results)
+            await self._migration.ledger.forget_locked(reference.key for reference in page)
+            counted = Tally.of(results)
+            self._migration.observe(0, counted, results)
+            tally += counted
+        return tally
+
+    async def _pages(self, rows: int) -> AsyncGenerator[list[Reference]]:
+        after: Key | None = None
+        while page := await self._page(after, rows):
+            after = page[-1].key
+            yield page
+
+    async def _page(self, after: Key | None, rows: int) -> list[Reference]:
+        ledger, table = self._migration.ledger, self._migration.table
+        found = await ledger.locked(after, rows)
+        return [Reference(key_of(table, str(key)), path) for key, path in found]
+
+    async def _free_ones(self, page: Sequence[Reference], session: Session) -> list[Reference]:
+        table = self._migration.table
+
+        async def work(connection: Connection) -> tuple[set[Key], dict[Key, str | None]]:
+            free = await free_rows(connection, table, page)
+            return free, await look_up(connection, table, [reference.key for reference in page])
+
+        limits = limits_of_many(self._migration.database.settings)
+        with suppress(DatabaseBusy):  # a table lock: all of them are locked
+            free, now = await session.run(work, doing="looking for free rows", limits=limits, attempts=0)
+            return [each for each in page if each.key in free or now.get(each.key) != each.path]
+        return []
+
+
+async def _pause(migration: Migration, seconds: float) -> None:
+    """Wait, but no longer than until the run is stopped."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await migration.stop.event.wait()
