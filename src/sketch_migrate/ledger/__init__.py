@@ -2,6 +2,7 @@
 
 from sketch_migrate.ledger.attempts import FolderPlace, RunLedger
 from sketch_migrate.ledger.contract import (
+    PAGE_FLIPS,
     Attempt,
     Flip,
     Ledger,
@@ -20,6 +21,7 @@ from sketch_migrate.ledger.reading import PastFiles, find_ledgers
 from sketch_migrate.ledger.record import SqliteLedger
 
 __all__ = [
+    "PAGE_FLIPS",
     "Attempt",
     "Flip",
     "FolderPlace",

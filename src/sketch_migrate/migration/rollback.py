@@ -110,14 +110,12 @@ class _Reader:
             reference = Reference(key, flip.new_path)
             if key in candidates:
                 others.append(Result(reference, Outcome.ALREADY, "recorded twice"))
-            elif now.get(key) == flip.new_path:
-                if _leads_back(self._back.mapping, flip):
-                    candidates[key] = reference
-                else:
-                    reason = f"the settings do not lead from here back to {flip.old_path!r}"
-                    others.append(Result(reference, Outcome.FAILED, reason))
+            elif result := left_alone(flip, now.get(key), self._back.mapping):
+                outcome, reason = result
+                shown = now[key] if outcome is Outcome.FAILED and now.get(key) is not None else flip.new_path
+                others.append(Result(Reference(key, shown or ""), outcome, reason))
             else:
-                others.append(_not_ours(reference, flip, now.get(key)))
+                candidates[key] = reference
         to_record = [result for result in others if result.outcome is not Outcome.ALREADY]
         if to_record:
             await self._back.ledger.record_not_flipped(to_record)
@@ -133,10 +131,18 @@ class _Reader:
         return await session.run(read, doing="reading references") if keys else {}
 
 
-def _not_ours(reference: Reference, flip: PastFlip, present_path: str | None) -> Result:
+def left_alone(flip: PastFlip, present_path: str | None, back: Mapping) -> tuple[Outcome, str] | None:
+    """Return why a recorded flip is not to be undone where its row holds this path; None: it is. Pure."""
+    if present_path == flip.new_path:
+        if _leads_back(back, flip):
+            return None
+        return Outcome.FAILED, f"the settings do not lead from here back to {flip.old_path!r}"
     if present_path == flip.old_path:
-        return Result(reference, Outcome.ALREADY, "the row holds the old path")
-    return Result(reference, Outcome.SUPERSEDED, "the application changed or deleted the row since")
+        return Outcome.ALREADY, "the row holds the old path"
+    if flip.stored_otherwise and present_path is not None:
+        reason = f"the run let the database store another path than {flip.new_path!r}; the row holds {present_path!r}"
+        return Outcome.FAILED, reason
+    return Outcome.SUPERSEDED, "the application changed or deleted the row since"
 
 
 def _leads_back(mapping: Mapping, flip: PastFlip) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sketch_migrate.errors import ObjectMissing
+from sketch_migrate.mapping import MAX_KEY_BYTES
 from sketch_migrate.model import Location
 from sketch_migrate.postgres.extract import current_paths
 from sketch_migrate.reconcile.comparing import Pair, cut
@@ -62,6 +63,26 @@ class Looker:
                     self.count("second looks", done)
         await self.evidence.script("look")
         return done
+
+    async def look_at_stored_otherwise(self) -> None:
+        """Judge rows on neither side in which a past run let the database store another path, by their object.
+
+        One that names no object of the production bucket is dangling: the run took its object away from it.
+        """
+        question = """
+        SELECT v.key, v.path FROM verdict AS v SEMI JOIN stored_otherwise AS s ON s.key = v.key WHERE v.side = 'neither'
+        """
+        async with self.database.session() as session:
+            async for rows in self.evidence.stream(question):
+                for first in range(0, len(rows), LOOKS_AT_ONCE):
+                    some = rows[first : first + LOOKS_AT_ONCE]
+                    now = await self._paths(session, [key for key, _ in some])
+                    same = [(key, path) for key, path in some if key in now and now[key] == path]
+                    there = await all_of([self._names_an_object(path) for _, path in same])
+                    dangling = [key for (key, _), is_there in zip(same, there, strict=True) if not is_there]
+                    looks = [(key, Standing.DANGLING.value, "", None, None, None, None) for key in dangling]
+                    await self.evidence.insert("look", looks)
+        await self.evidence.script("look")
 
     async def compare_migrated(self, percent: float) -> int:
         """Compare the bytes of so many percent of the migrated references, and return how many those were.
@@ -121,6 +142,11 @@ class Looker:
             return await self.store.head(location)
         except ObjectMissing:
             return None
+
+    async def _names_an_object(self, path: str | None) -> bool:
+        if not path or len(path.encode()) > MAX_KEY_BYTES:
+            return False
+        return await self._head(Location(self.site.production_bucket, path)) is not None
 
     def _both(self, tail: str) -> tuple[Location, Location]:
         return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sketch_migrate.ledger import PAGE_FLIPS
 from sketch_migrate.reconcile.problems import Example, first_problems
 from sketch_migrate.reconcile.standing import HEADLINES, Standing
 
@@ -89,6 +90,8 @@ async def verify(
     """
     await evidence.script("verdict")
     second_looks = await looker.second_look()
+    if await read_stored_otherwise(evidence, ledgers):
+        await looker.look_at_stored_otherwise()
     compared = 0 if deep_percent is None else await looker.compare_migrated(deep_percent)
     ((differ,),) = await evidence.ask("SELECT count(*) FROM verdict WHERE standing IN ('different', 'stale')")
     if differ:  # only these have two explanations, and a ledger of many flips takes a while to read
@@ -111,6 +114,18 @@ async def verify(
         compared_bytes=compared,
         examples=await first_problems(evidence),
     )
+
+
+async def read_stored_otherwise(evidence: Evidence, ledgers: Sequence[PastRun]) -> int:
+    """Take in the rows in which a past run let the database store another path; return how many there are."""
+    count = 0
+    for run in ledgers:
+        after: int | str | None = None
+        while page := run.stored_otherwise(after, PAGE_FLIPS):
+            after = page[-1].key
+            count += len(page)
+            await evidence.insert("stored_otherwise", [(str(flip.key),) for flip in page])
+    return count
 
 
 async def read_ledgers(evidence: Evidence, ledgers: Sequence[PastRun]) -> None:

@@ -10,6 +10,7 @@ CREATE TABLE legacy_object (tail VARCHAR, size_bytes BIGINT, etag VARCHAR, modif
 CREATE TABLE production_object (tail VARCHAR, size_bytes BIGINT, etag VARCHAR, modified_utc TIMESTAMP);
 CREATE TABLE strange_key (side VARCHAR, key VARCHAR);                              -- not UTF-8: no row can name it
 CREATE TABLE flip (key VARCHAR, new_path VARCHAR, etag VARCHAR, unix_time DOUBLE); -- from the ledgers of migrations
+CREATE TABLE stored_otherwise (key VARCHAR);          -- rows in which a past run let the database store another path
 CREATE TABLE problem (kind VARCHAR, key VARCHAR, path VARCHAR, detail VARCHAR);
 CREATE TABLE look (                                                               -- what a closer look at a row showed
     key VARCHAR, standing VARCHAR, proof VARCHAR, legacy_bytes BIGINT, legacy_etag VARCHAR, production_bytes BIGINT,
