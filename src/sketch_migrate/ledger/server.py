@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NO_TABLES = {"42P01", "3F000"}
+_TABLES = tuple(f"sketch_ledger.{name}" for name in ("edition", "run", "attempt", "flip", "not_flipped", "unsettled"))
 _NO_RIGHT = "42501"
 
 
@@ -58,7 +59,7 @@ class LedgerServer(Database):
 
     def __init__(self, settings: Settings, *, stopping: asyncio.Event) -> None:
         reached_by = ledger_parameters(settings.ledger_url)
-        super().__init__(settings, stopping=stopping, reached_by=reached_by, name="ledger's database")
+        super().__init__(settings, stopping=stopping, reached_by=reached_by, name="ledger's database", watched=_TABLES)
 
     async def connect(self) -> Connection:
         """Open a connection whose commits are on disk. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``."""
