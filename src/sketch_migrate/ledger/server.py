@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Mapping
 
-    from sketch_migrate.postgres.session import Connection, Limits, Session
+    from sketch_migrate.postgres.session import Connection, Limits, PatientConnection, Session
     from sketch_migrate.settings import Settings
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class LedgerServer(Database):
         reached_by = ledger_parameters(settings.ledger_url)
         super().__init__(settings, stopping=stopping, reached_by=reached_by, name="ledger's database", watched=_TABLES)
 
-    async def connect(self) -> Connection:
+    async def connect(self) -> PatientConnection:
         """Open a connection whose commits are on disk. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``."""
         try:
             return await super().connect()

@@ -18,7 +18,7 @@ from sketch_migrate.errors import DatabaseUnreachable
 
 if TYPE_CHECKING:
     from sketch_migrate.postgres.database import Database
-    from sketch_migrate.postgres.session import Connection, Session
+    from sketch_migrate.postgres.session import PatientConnection, Session
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +35,13 @@ class Connections:
         self.is_short = False
         self._database = database
         self._kept = kept
-        self._held: dict[Connection, Session] = {}
-        self._idle: list[Connection] = []
-        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._held: dict[PatientConnection, Session] = {}
+        self._idle: list[PatientConnection] = []
+        self._waiting: deque[asyncio.Future[PatientConnection | None]] = deque()
         self._next_try = 0.0
         self._was_said = False
 
-    async def take(self, session: Session) -> Connection:
+    async def take(self, session: Session) -> PatientConnection:
         """Return a connection that a session has left, or a new one, or one that another gives back.
 
         Raises ``DatabaseUnreachable`` or ``DatabaseRefused``.
@@ -50,7 +50,7 @@ class Connections:
         self._held[connection] = session
         return connection
 
-    async def leave(self, connection: Connection) -> None:
+    async def leave(self, connection: PatientConnection) -> None:
         """Hand a connection to whoever waits for one, keep it, or close it."""
         self._held.pop(connection, None)
         if connection.pgconn.transaction_status != TransactionStatus.IDLE:
@@ -61,7 +61,7 @@ class Connections:
             else:
                 await connection.close()
 
-    async def lose(self, connection: Connection) -> None:
+    async def lose(self, connection: PatientConnection) -> None:
         """Close a connection that is of no use."""
         self._held.pop(connection, None)
         await connection.close()
@@ -85,13 +85,13 @@ class Connections:
                 TRY_AGAIN_SECONDS,
             )
 
-    def _left(self) -> Connection | None:
+    def _left(self) -> PatientConnection | None:
         while self._idle:
             if not (connection := self._idle.pop()).closed:
                 return connection
         return None
 
-    async def _another(self) -> Connection:
+    async def _another(self) -> PatientConnection:
         """Open one; where that fails and others are open, wait for one of those. Raises what ``connect`` raises."""
         began = time.monotonic()
         failure: DatabaseUnreachable | None = None
@@ -126,9 +126,9 @@ class Connections:
                 if not self._hand_over(connection):
                     self._idle.append(connection)
 
-    async def _given_back(self, seconds: float) -> Connection | None:
+    async def _given_back(self, seconds: float) -> PatientConnection | None:
         """Wait for a connection that another session gives back, or until one may be tried again."""
-        given: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        given: asyncio.Future[PatientConnection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(given)
         try:
             await asyncio.wait({given}, timeout=max(0.0, seconds))
@@ -142,14 +142,14 @@ class Connections:
         given.cancel()
         return None
 
-    def _hand_over(self, connection: Connection) -> bool:
+    def _hand_over(self, connection: PatientConnection) -> bool:
         while self._waiting:
             if self._wake(self._waiting.popleft(), connection):
                 return True
         return False
 
     @staticmethod
-    def _wake(waiter: asyncio.Future[Connection | None], connection: Connection | None) -> bool:
+    def _wake(waiter: asyncio.Future[PatientConnection | None], connection: PatientConnection | None) -> bool:
         if waiter.done():
             return False
         waiter.set_result(connection)

@@ -14,7 +14,7 @@ from sketch_migrate.postgres.faults import connect_failure
 from sketch_migrate.postgres.gate import Gate
 from sketch_migrate.postgres.lookout import Lookout
 from sketch_migrate.postgres.parameters import CONNECT_TIMEOUT_SECONDS, parameters, place_named
-from sketch_migrate.postgres.session import Connection, Limits, Session
+from sketch_migrate.postgres.session import Limits, PatientConnection, Session
 from sketch_migrate.postgres.vigil import hung_up_after
 from sketch_migrate.postgres.waits import Waits
 
@@ -90,14 +90,14 @@ class Database:
         """Host, port and database as far as they are set, for messages."""
         return place_named(self._parameters)
 
-    async def connect(self) -> Connection:
+    async def connect(self) -> PatientConnection:
         """Open a connection and hear its first answer. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``.
 
         A pooler that is full takes the connection, and lets the first question wait.
         """
         try:
             # prepared statements are session state, which a transaction pooler does not keep
-            connection = await Connection.connect(autocommit=True, prepare_threshold=None, **self._parameters)
+            connection = await PatientConnection.connect(autocommit=True, prepare_threshold=None, **self._parameters)
         except psycopg.Error as error:
             raise connect_failure(error, self.where) from error
         except OSError as error:  # psycopg resolves host names itself
@@ -121,7 +121,7 @@ class Database:
         self._keep_below(int(row[0]))
         return connection
 
-    async def leave(self, connection: Connection) -> None:
+    async def leave(self, connection: PatientConnection) -> None:
         """Keep a connection for another session, or close it."""
         await self.connections.leave(connection)
 

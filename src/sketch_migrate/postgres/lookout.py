@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from sketch_migrate.postgres.database import Database
-    from sketch_migrate.postgres.session import Connection
+    from sketch_migrate.postgres.session import Connection, PatientConnection
     from sketch_migrate.postgres.vigil import Vigil
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Lookout:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._connection: Connection | None = None
+        self._connection: PatientConnection | None = None
         self._question: asyncio.Task[None] | None = None
         self._not_before = self._asked_at = 0.0
         self._hinted = False

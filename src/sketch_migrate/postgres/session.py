@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sketch_migrate.settings import Settings
 
 T = TypeVar("T")
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 LONGEST_WAIT_SECONDS = 5.0
 CONTENTION_ATTEMPTS = 4
@@ -47,7 +48,7 @@ GRACE_SECONDS = 5.0
 """The server's own time limits come first; past them plus this, the connection is taken for dead."""
 
 
-class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
+class PatientConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
     """A connection that never asks the server to cancel a COMMIT.
 
     One that waits for a standby would be done on this server alone, and reported as done.
@@ -115,7 +116,7 @@ class Session:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._connection: Connection | None = None
+        self._connection: PatientConnection | None = None
         self._vigil: Vigil | None = None  # over the last attempt
         self._is_at_work = False
         self._causes: set[object] = set()  # of the waits of this unit
@@ -322,7 +323,7 @@ async def _backend_pid(connection: Connection) -> int:
     return int(row[0])
 
 
-async def _leave_off(connection: Connection, error: BaseException) -> None:
+async def _leave_off(connection: PatientConnection, error: BaseException) -> None:
     """End a transaction that failed; a connection that cannot is closed.
 
     One on whose COMMIT we do not wait any longer is left to the server, which then finds that we are gone.
