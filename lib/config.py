@@ -106,8 +106,9 @@ S3_RETRY_SECONDS = 300.0
 # How long, in seconds, a database that is away is waited for before the run is given up.
 DB_RETRY_SECONDS = 600.0
 
-# Longest wait of an update for a row that the application has locked, in milliseconds; then it is tried again.
-LOCK_TIMEOUT_MS = 5000
+# Longest single wait for a lock of the application's, in milliseconds; then it is tried again. More than half of the
+# server's deadlock_timeout (usually 1000) is lowered to that.
+LOCK_TIMEOUT_MS = 200
 
 # How long one update of several rows may take, and keep them locked, in milliseconds: their number follows from it.
 TARGET_FLIP_MS = 20

@@ -10,6 +10,7 @@
     │   ├── DatabaseUnreachable      3  no connection, or it was lost and did not come back
     │   ├── DatabaseRefused          3  wrong password, no such database, missing privilege
     │   ├── DatabaseBusy             4  a lock, a deadlock or a time limit, again and again
+    │   │   └── TableLocked          4  … and it is the whole table that stays locked
     │   └── ReferenceRefused         4  the database will not take one particular flip
     ├── S3Error                      4  the store answered with an error
     │   ├── ObjectMissing            4  no object under that key
@@ -96,6 +97,10 @@ class DatabaseRefused(DatabaseError):
 
 class DatabaseBusy(DatabaseError):
     """A lock, a deadlock or a time limit stood in the way, and still did after several attempts."""
+
+
+class TableLocked(DatabaseBusy):
+    """A lock on the whole table stood in the way for as long as the run waits: no row can pass."""
 
 
 class ReferenceRefused(DatabaseError):

@@ -206,10 +206,13 @@ def test_a_row_that_is_locked_for_a_while_is_waited_for(world: World, postgres_p
 def test_a_table_locked_for_too_long_ends_the_run_with_a_clear_sentence(world: World) -> None:
     with world.database.connect() as connection, connection.transaction():
         connection.execute("LOCK TABLE avatars IN ACCESS EXCLUSIVE MODE")
-        run = world.migrate(lock_timeout_ms=IMPATIENT_MS)
+        run = world.migrate(lock_timeout_ms=IMPATIENT_MS, db_retry_seconds=1)
+        pid = connection.info.backend_pid
     assert run.code == 4, run.err
-    assert "reading references: canceling statement due to lock timeout" in run.document["error"]["message"]
-    assert run.document["error"]["hint"]
+    message = run.document["error"]["message"]
+    assert "reading references: canceling statement due to lock timeout" in message
+    assert f"held by pid {pid} (user " in message
+    assert "pg_terminate_backend" in run.document["error"]["hint"]
     world.check_resumed()
 
 

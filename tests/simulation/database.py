@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from sketch_migrate.model import Key
-    from sketch_migrate.postgres.session import Connection
+    from sketch_migrate.postgres.session import PatientConnection
     from tests.simulation.world import World
 
 FOR_EVER = 10**9
@@ -34,12 +34,12 @@ class SimulatedDatabase(Database):
         super().__init__(cast("Any", limits), stopping=stopping, reached_by={})
         self._world = world
 
-    async def connect(self) -> Connection:
+    async def connect(self) -> PatientConnection:
         """Open a connection."""
         await self._world.step("connect")
         connection = SimulatedConnection(self._world)
         PROCESS.get().connections.append(connection)
-        return cast("Connection", connection)
+        return cast("PatientConnection", connection)
 
     def session(self) -> Session:
         """Return a new session."""

@@ -13,7 +13,7 @@ from sketch_migrate.errors import (
     DatabaseUnreachable,
     ReferenceRefused,
 )
-from sketch_migrate.postgres.faults import Fault, classify, connect_failure, translate
+from sketch_migrate.postgres.faults import Fault, classify, connect_failure, judge, translate
 
 
 @pytest.mark.parametrize(
@@ -23,9 +23,9 @@ from sketch_migrate.postgres.faults import Fault, classify, connect_failure, tra
         (psycopg.InterfaceError("the connection is closed"), Fault.AWAY),
         (errors.AdminShutdown(), Fault.AWAY),
         (errors.CannotConnectNow(), Fault.AWAY),
-        (errors.TooManyConnections(), Fault.AWAY),
-        (errors.ConnectionFailure(), Fault.AWAY),
-        (errors.ReadOnlySqlTransaction(), Fault.AWAY),
+        (errors.TooManyConnections(), Fault.UNKNOWN),
+        (errors.ConnectionFailure(), Fault.UNKNOWN),
+        (errors.ReadOnlySqlTransaction(), Fault.UNKNOWN),
         (errors.DeadlockDetected(), Fault.CONTENDED),
         (errors.SerializationFailure(), Fault.CONTENDED),
         (errors.LockNotAvailable(), Fault.CONTENDED),
@@ -43,6 +43,26 @@ from sketch_migrate.postgres.faults import Fault, classify, connect_failure, tra
 )
 def test_a_code_says_what_to_do(error: psycopg.Error, fault: Fault) -> None:
     assert classify(error) is fault
+
+
+@pytest.mark.parametrize(
+    "code", ["45000", "42501", "0A000", "55000", "53300", "08000", "08P01", "57P01", "XX001", "25P02"]
+)
+def test_whatever_a_trigger_raises_on_a_healthy_connection_is_a_matter_of_the_row(code: str) -> None:
+    error = errors.lookup(code)() if code != "45000" else type("Raised", (psycopg.DatabaseError,), {"sqlstate": code})()
+    assert judge(error, is_broken=False, is_flip=True) is Fault.ROW
+    assert judge(error, is_broken=False, is_flip=False) is not Fault.AWAY
+    assert judge(error, is_broken=True, is_flip=True) is Fault.AWAY
+
+
+def test_a_former_primary_is_asked_before_it_is_taken_for_one() -> None:
+    error = errors.ReadOnlySqlTransaction()
+    assert judge(error, is_broken=False, is_flip=True) is Fault.READ_ONLY
+    assert judge(error, is_broken=False, is_flip=True, is_primary=True) is Fault.ROW
+
+
+def test_a_connection_that_the_server_ended_because_we_were_slow_is_contention() -> None:
+    assert judge(errors.IdleInTransactionSessionTimeout(), is_broken=True, is_flip=True) is Fault.CONTENDED
 
 
 @pytest.mark.parametrize(
@@ -76,6 +96,9 @@ def test_an_error_becomes_ours_with_a_hint(error: psycopg.Error, kind: type[Data
         ),
         ("server does not support SSL, but SSL was required", DatabaseRefused, "DB_SSLMODE"),
         ('FATAL:  database "y" does not exist', DatabaseRefused, "DB_NAME"),
+        ('FATAL:  too many connections for database "y"', DatabaseUnreachable, "-p"),
+        ('FATAL:  too many connections for role "x"', DatabaseUnreachable, "-p"),
+        ('FATAL:  role "x" is not permitted to log in', DatabaseRefused, "LOGIN"),
         ('could not translate host name "x" to address', DatabaseUnreachable, "DB_HOST"),
         ("connection failed: Connection refused", DatabaseUnreachable, "DB_PORT"),
         ("received invalid response to SSL negotiation: H", DatabaseUnreachable, "DB_PORT"),

@@ -18,6 +18,7 @@ from sketch_migrate.migration.collector import collect_garbage_seldom
 from sketch_migrate.migration.site import Site, open_site
 from sketch_migrate.migration.stop import Stop
 from sketch_migrate.migration.watch import Watch
+from sketch_migrate.postgres.waits import Held, merged
 
 if TYPE_CHECKING:
     from sketch_migrate.cli.observer import Observer
@@ -36,6 +37,7 @@ class Job(ABC):
         self.settings, self.options, self.terminal, self.run = settings, options, terminal, run
         self.stop = Stop()
         self.site: Site
+        self.held_up: list[Held] = []  # what held other processes up
         self._for_writing = for_writing
         self._opened = AsyncExitStack()
 
@@ -83,7 +85,7 @@ class Job(ABC):
     def watch(self, copier: Copier, observer: Observer) -> Watch:
         """Return what lets the progress say what limits the run, an async context manager."""
         iterations = self.options.parallelization_level
-        return Watch(self.site.store, copier, iterations=iterations, tell=observer.progress.limit)
+        return Watch(self.site, copier, iterations=iterations, audience=observer)
 
     def conclude(self, document: dict[str, object], exit_code: int) -> int:
         """Show the error that ended the work, if one did, and the JSON document. Returns the exit code."""
@@ -92,8 +94,10 @@ class Job(ABC):
             document = document | error_json(self.stop.error)
             if self.stop.signal_number is None:
                 exit_code = self.stop.error.exit_code
+        waits = merged((*self.site.database.waits.held(), *self.held_up))
+        said = {"waits": [{"what": wait.what, "seconds": round(wait.seconds, 1)} for wait in waits]}
         if self.options.json_output:
-            self.terminal.document({"version": __version__, **document, "exit_code": exit_code})
+            self.terminal.document({"version": __version__, **document, **said, "exit_code": exit_code})
         return exit_code
 
 

@@ -107,6 +107,7 @@ class MigrationJob(Job):
             with self.terminal.progress(self.site.table.estimated_rows) as progress:
                 observer = Observer(self.site, self.options, self.terminal, progress)
                 finished = await self._run(ledger, observer)
+            self.held_up = observer.held
             result = await self._summarise(ledger, finished, time.monotonic() - began)
         document = summary_json(result) | self._no_clobber()
         self.terminal.result(summary(result))

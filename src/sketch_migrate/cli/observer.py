@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sketch_migrate.model import Result, Tally
+from sketch_migrate.postgres.waits import Held, merged
 from sketch_migrate.report.entries import entry_lines
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Observer:
     rows: int = 0
     total_rows: int | None = None
     tally: Tally = field(default_factory=Tally)
+    held: list[Held] = field(default_factory=list)
 
     def new_pass(self, number: int) -> None:
         """Begin the bar anew for a further pass."""
@@ -48,6 +50,14 @@ class Observer:
     def limited_by(self, word: str) -> None:
         """Take over what limits most of the workers."""
         self.progress.limit(word)
+
+    def waits_for(self, text: str) -> None:
+        """Show what holds the run up in the database."""
+        self.progress.wait(text)
+
+    def held_up(self, waits: Iterable[Held]) -> None:
+        """Take note of what has held other processes up."""
+        self.held = merged((*self.held, *waits))
 
     def entries(self, worker: str, results: Iterable[Result]) -> None:
         """Show results, each a line or two. The log has the worker's name beside them, if it is another process."""

@@ -11,6 +11,7 @@ from sketch_migrate.cli.job import Job, run_job
 from sketch_migrate.cli.observer import Observer
 from sketch_migrate.errors import UsageError
 from sketch_migrate.ledger import find_ledgers, new_ledger, past_run
+from sketch_migrate.migration.durable import make_durable
 from sketch_migrate.migration.preflight import check_reading
 from sketch_migrate.migration.record import check_ledger, description, is_rollback, key_of
 from sketch_migrate.migration.rollback import (
@@ -125,7 +126,9 @@ class RollbackJob(Job):
         )
         async with finder, self.watch(finder, observer):
             back = self.site.migration(self.options, finder, ledger, self.stop, observe=observer.observe)
-            return await roll_back(back, self._runs, self._selection)
+            finished = await roll_back(back, self._runs, self._selection)
+            await make_durable(self.site.database, finished.tally, self.options, self.stop)
+            return finished
 
     async def _check_access(self) -> None:
         await check_reading(self.site.store, self.settings)

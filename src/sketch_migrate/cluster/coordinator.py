@@ -18,12 +18,13 @@ from sketch_migrate.cluster.ranges import cut, merged, trim
 from sketch_migrate.cluster.tallying import count_pass
 from sketch_migrate.cluster.task import Progress, RangeDone, RangeTask, StrategyNeeded
 from sketch_migrate.errors import ClusterError, MigrateError, WorkerLost
+from sketch_migrate.migration.durable import make_durable
 from sketch_migrate.migration.passes import is_anything_left
 from sketch_migrate.migration.runner import Finished, Scan
 from sketch_migrate.model import KeyRange, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from sketch_migrate.cluster.engine import Engine
     from sketch_migrate.cluster.task import Message
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from sketch_migrate.migration.stop import Stop
     from sketch_migrate.model import Result
     from sketch_migrate.postgres.session import Connection, Session
+    from sketch_migrate.postgres.waits import Held
 
 
 class Audience(Protocol):
@@ -47,6 +49,12 @@ class Audience(Protocol):
 
     def limited_by(self, word: str) -> None:
         """Show what limits most of the workers, in a word; empty for nothing known."""
+
+    def waits_for(self, text: str) -> None:
+        """Show what holds the run up in the database; empty for nothing."""
+
+    def held_up(self, waits: Iterable[Held]) -> None:
+        """Take note of what has held workers up, and how long in all."""
 
     def entries(self, worker: str, results: tuple[Result, ...]) -> None:
         """Show new results, for ``-v``."""
@@ -95,6 +103,10 @@ class Pass:
             if progress is not None:
                 rows, tally = rows + progress.rows, tally + progress.tally
         return rows, tally
+
+    def waits_for(self) -> str:
+        """Return what holds one of those at work up in the database; empty for nothing."""
+        return next((progress.waits_for for progress in self.at_work.values() if progress and progress.waits_for), "")
 
     def limited_by(self) -> str:
         """Return what limits most of those at work, as far as they know."""
@@ -164,13 +176,15 @@ class Coordinator:
             await self._dispatcher.hand_out(self)
             counted = await self._count()
             self._tally += counted
+            await self._make_durable(counted)
             self._audience.progress_of_all(self._pass.rows_done, self._tally)
             if self._stop.requested:
                 return Finished(self._tally, number, rows_left=True)
             if limit is not None and self._tally.scanned >= limit:
                 return Finished(self._tally, number, rows_left=await self._is_anything_left())
             some_waits = bool(self._pass.waiting)  # a worker that was lost may have kept its part of the limit
-            if options.dry_run or (counted.scanned == 0 and not some_waits):
+            losses = sum(done.losses for _, done in self._pass.done)  # see runner.migrate
+            if options.dry_run or (counted.scanned == 0 and not some_waits and not losses):
                 return Finished(self._tally, number, rows_left=some_waits)
             trimmed = not some_waits
             ranges = self._ranges_for_another_pass()
@@ -330,6 +344,9 @@ class Coordinator:
             self._stop.by_error(error)
             return self._pass.tally_done
 
+    async def _make_durable(self, counted: Tally) -> None:
+        await make_durable(self._site.database, counted, self._assignment.options, self._stop)
+
     async def _is_anything_left(self) -> bool:
         site = self._site
         return await is_anything_left(Scan(site.mapping, site.table, site.database, self._ledger))
@@ -340,10 +357,12 @@ class Coordinator:
         if isinstance(message, Progress):
             if message.results:
                 self._audience.entries(message.worker, message.results)
+            self._audience.held_up(message.held_up)
             self._pass.heard(message)
             self._show()
 
     def _show(self) -> None:
         rows, tally = self._pass.rows_and_tally()
         self._audience.limited_by(self._pass.limited_by())
+        self._audience.waits_for(self._pass.waits_for())
         self._audience.progress_of_all(rows, self._tally + tally)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sketch_migrate.errors import MigrateError
     from sketch_migrate.migration.no_clobber import Strategy
     from sketch_migrate.model import KeyRange, Result, Tally
+    from sketch_migrate.postgres.waits import Held
     from sketch_migrate.settings import Settings
 
 
@@ -67,7 +68,8 @@ class RangeDone:
     """How an attempt ended. ``tally`` and the ``rows`` passed are true also where it was cut short.
 
     ``is_whole`` says that the range was seen to its end. ``error`` is what the worker could not get past. ``seconds``
-    is how long it took, ``peak_bytes`` the most memory that the process had until then.
+    is how long it took, ``peak_bytes`` the most memory that the process had until then, ``losses`` how many connections
+    to the database broke meanwhile.
     """
 
     worker: str
@@ -78,6 +80,7 @@ class RangeDone:
     seconds: float
     peak_bytes: int
     error: MigrateError | None = None
+    losses: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,8 @@ class Over:
 class Progress:
     """How far a running range is: rows passed, outcomes so far, and what limits it, in a word.
 
-    ``results`` are new ones, for ``-v`` alone.
+    ``results`` are new ones, for ``-v`` alone. ``waits_for`` says what holds it up in the database, and ``held_up`` all
+    that did so since the worker began.
     """
 
     worker: str
@@ -126,6 +130,8 @@ class Progress:
     tally: Tally
     limited_by: str = ""
     results: tuple[Result, ...] = ()
+    waits_for: str = ""
+    held_up: tuple[Held, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sketch_migrate.ledger import LedgerPlace, WorkerLedger
     from sketch_migrate.migration.no_clobber import Strategy
     from sketch_migrate.model import Result
+    from sketch_migrate.postgres.waits import Waits
     from sketch_migrate.s3 import S3Client
     from sketch_migrate.settings import Options
 
@@ -63,14 +64,15 @@ class RangeWorkplace(Workplace[RangeTask, RangeDone]):
     async def _work(self, task: RangeTask) -> RangeDone:
         began = time.monotonic()
         options, site = self._assignment.options, self._site
-        report = Report(self._channel, task, verbose=options.verbose)
+        losses = site.database.losses
+        report = Report(self._channel, task, site.database.waits, verbose=options.verbose)
         with self._following(task):
             attempt = await self._ledger.begin_attempt(task.pass_number, task.number, task.key_range)
             placing = OnceSettled(site.store, lambda: _settled(task))
             async with asyncio.TaskGroup() as group, site.copier(options, self._stop, placing) as copier:
                 pulse = group.create_task(report.send_regularly())
                 migration = site.migration(options, copier, self._ledger, self._stop, observe=report.observe)
-                async with Watch(site.store, copier, iterations=options.parallelization_level, tell=report.limit):
+                async with Watch(site, copier, iterations=options.parallelization_level, audience=report):
                     tally = await migrate_range(migration, task.key_range, limit=task.limit, again=task.pass_number > 1)
                 pulse.cancel()
             report.send()
@@ -85,26 +87,33 @@ class RangeWorkplace(Workplace[RangeTask, RangeDone]):
             seconds=time.monotonic() - began,
             peak_bytes=peak_memory_bytes(),
             error=self._stop.error,
+            losses=site.database.losses - losses,
         )
 
 
 class Report:
     """What a running range says of itself: at most once in ``ORDER_SECONDS``."""
 
-    def __init__(self, channel: Channel, task: RangeTask, *, verbose: bool) -> None:
+    def __init__(self, channel: Channel, task: RangeTask, waits: Waits, *, verbose: bool) -> None:
         self.rows = 0
+        self._waits = waits
         self._channel = channel
         self._task = task
         self._verbose = verbose
         self._tally = Tally()
         self._results: list[Result] = []
-        self._limited_by = ""
+        self._limited_by = self._waits_for = ""
         self._is_news = False
 
-    def limit(self, word: str) -> None:
+    def limited_by(self, word: str) -> None:
         """Take note of what limits it now."""
         self._is_news |= word != self._limited_by
         self._limited_by = word
+
+    def waits_for(self, text: str) -> None:
+        """Take note of what holds it up in the database now."""
+        self._is_news |= text != self._waits_for
+        self._waits_for = text
 
     def observe(self, rows: int, tally: Tally, results: list[Result]) -> None:
         """Take note of rows passed and of what became of the references among them."""
@@ -129,6 +138,8 @@ class Report:
                     tally=self._tally,
                     limited_by=self._limited_by,
                     results=results,
+                    waits_for=self._waits_for,
+                    held_up=tuple(self._waits.held()),
                 )
             )
 

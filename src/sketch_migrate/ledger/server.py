@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Mapping
 
-    from sketch_migrate.postgres.session import Connection, Limits, Session
+    from sketch_migrate.postgres.session import Connection, Limits, PatientConnection, Session
     from sketch_migrate.settings import Settings
 
 T = TypeVar("T")
 
 _NO_TABLES = {"42P01", "3F000"}
+_TABLES = tuple(f"sketch_ledger.{name}" for name in ("edition", "run", "attempt", "flip", "not_flipped", "unsettled"))
 _NO_RIGHT = "42501"
 
 
@@ -58,9 +59,9 @@ class LedgerServer(Database):
 
     def __init__(self, settings: Settings, *, stopping: asyncio.Event) -> None:
         reached_by = ledger_parameters(settings.ledger_url)
-        super().__init__(settings, stopping=stopping, reached_by=reached_by, name="ledger's database")
+        super().__init__(settings, stopping=stopping, reached_by=reached_by, name="ledger's database", watched=_TABLES)
 
-    async def connect(self) -> Connection:
+    async def connect(self) -> PatientConnection:
         """Open a connection whose commits are on disk. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``."""
         try:
             return await super().connect()

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sketch_migrate.errors import DatabaseBusy, MigrateError, ReferenceRefused
+from sketch_migrate.errors import DatabaseBusy, MigrateError, ReferenceRefused, TableLocked
 from sketch_migrate.migration.copier import Copied, Verdict
 from sketch_migrate.migration.flip_size import FlipSize
 from sketch_migrate.model import Key, Outcome, Result, make_all
@@ -139,6 +139,8 @@ class Flipping:
             moves = [move for move, _ in some]
             try:
                 answer = await self._flip_some(moves, noted, waits=waits)
+            except TableLocked:
+                raise
             except (ReferenceRefused, DatabaseBusy) as error:
                 await self._look_at_the_table(error)
                 self.control.size.refused(len(some))

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sketch_migrate.errors import DatabaseBusy
+from sketch_migrate.errors import DatabaseBusy, TableLocked
 from sketch_migrate.migration.flipping import limits_of_many
 from sketch_migrate.migration.record import key_of
 from sketch_migrate.migration.runner import take_through
@@ -124,10 +124,13 @@ class _Rounds:
             return free, await look_up(connection, table, [reference.key for reference in page])
 
         limits = limits_of_many(self._migration.database.settings)
-        with suppress(DatabaseBusy):  # a table lock: all of them are locked
+        try:
             free, now = await session.run(work, doing="looking for free rows", limits=limits, attempts=0)
-            return [each for each in page if each.key in free or now.get(each.key) != each.path]
-        return []
+        except TableLocked:
+            raise
+        except DatabaseBusy:
+            return []
+        return [each for each in page if each.key in free or now.get(each.key) != each.path]
 
 
 async def _pause(migration: Migration, seconds: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sketch_migrate.migration.durable import make_durable
 from sketch_migrate.migration.locked import take_up_locked
 from sketch_migrate.migration.runner import Finished, take_through
 from sketch_migrate.model import KeyRange, Reference, Tally
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 async def migrate(migration: Migration, new_pass: Callable[[int], None]) -> Finished:
     """Migrate the whole table: passes until one finds no legacy row that could still be migrated.
 
+    One in which a connection broke is not the last: the server may have come back without what it had not yet on disk.
     ``new_pass`` is told the number of each pass as it begins. A dry run makes one pass, as nothing would change.
     Ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
     """
@@ -33,13 +35,16 @@ async def migrate(migration: Migration, new_pass: Callable[[int], None]) -> Fini
         passes += 1
         new_pass(passes)
         room = None if limit is None else limit - tally.scanned
+        losses = migration.database.losses
         this_pass = await migrate_range(migration, KeyRange(), limit=room, again=passes > 1)
         tally += this_pass
+        await make_durable(migration.database, this_pass, migration.options, migration.stop)
         if migration.stop.requested:
             return Finished(tally, passes, rows_left=True)
         if limit is not None and tally.scanned >= limit:
             return Finished(tally, passes, rows_left=await is_anything_left(migration.scan))
-        if migration.options.dry_run or this_pass.scanned == 0:
+        nothing_found = this_pass.scanned == 0 and migration.database.losses == losses
+        if migration.options.dry_run or nothing_found:
             return Finished(tally, passes, rows_left=False)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from psycopg.sql import Identifier
+
 from sketch_migrate.errors import BucketMissing, ObjectMissing, S3Error, S3Refused
 from sketch_migrate.model import Location
 from sketch_migrate.postgres.privileges import inspect_table
@@ -38,9 +40,11 @@ async def check_database(database: Database, settings: Settings, *, for_writing:
     """Connect once and look at the table. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``, without waiting."""
     connection = await database.connect()
     try:
-        return await inspect_table(connection, settings, for_writing=for_writing)
+        table = await inspect_table(connection, settings, for_writing=for_writing)
+        database.watched = (Identifier(*table.name).as_string(),)
     finally:
         await database.leave(connection)
+    return table
 
 
 class Specimens(NamedTuple):

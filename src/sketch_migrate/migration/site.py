@@ -51,7 +51,7 @@ class Site:
     @property
     def notices(self) -> tuple[str, ...]:
         """Facts that a person should know before it begins."""
-        return (*self.table.notices, *self.specimens.untried)
+        return (*self.database.notices, *self.table.notices, *self.specimens.untried)
 
     def copier(self, options: Options, stop: Stop, placing: Placing | None) -> Copier:
         """Return what brings objects into production; ``placing`` None replaces what differs."""
@@ -82,6 +82,8 @@ class Site:
         observe: Callable[[int, Tally, list[Result]], None],
     ) -> Migration:
         """Return what a migration of this site works with, or a rollback where the mapping is reversed."""
+        level = options.parallelization_level
+        self.database.demand = f"-p {level} needs {level + 2} connections"
         return Migration(options, self.mapping, self.table, self.database, copier, ledger, stop, self.control, observe)
 
 

@@ -1,33 +1,42 @@
-"""Looks at a run a few times a second, and so knows what limits it."""
+"""Looks at a run a few times a second, and so knows what limits it, and what holds it up in the database."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from sketch_migrate.report.limits import Sample, limited_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
     from sketch_migrate.migration.copier import Copier
-    from sketch_migrate.s3 import S3Client
+    from sketch_migrate.migration.site import Site
 
 SAMPLE_SECONDS = 0.25
 SAMPLES_KEPT = 20
 """The word is that of the last five seconds."""
 
 
+class Listener(Protocol):
+    """Who is told what is seen."""
+
+    def limited_by(self, word: str) -> None:
+        """Take over what limits the run, in a word; empty for nothing known."""
+
+    def waits_for(self, text: str) -> None:
+        """Take over what holds it up in the database; empty for nothing."""
+
+
 class Watch:
     """Tells what limits the run, in a word, as long as the context lasts. An async context manager."""
 
-    def __init__(self, store: S3Client, copier: Copier, *, iterations: int, tell: Callable[[str], None]) -> None:
-        self._store, self._copier = store, copier
+    def __init__(self, site: Site, copier: Copier, *, iterations: int, audience: Listener) -> None:
+        self._site, self._copier = site, copier
         self._iterations = iterations
-        self._tell = tell
+        self._audience = audience
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
         self._loop = asyncio.get_running_loop()
         self._due = self._at = self._cpu_seconds = 0.0
@@ -53,7 +62,8 @@ class Watch:
         now = time.monotonic()
         busy_share = (time.thread_time() - self._cpu_seconds) / (now - self._at)
         all_copying = self._copier.batches >= self._iterations
-        sample = Sample(self._store.pressure, self._copier.has_work, all_copying, busy_share, now - self._due)
+        sample = Sample(self._site.store.pressure, self._copier.has_work, all_copying, busy_share, now - self._due)
         self._samples.append(sample)
-        self._tell(limited_by(self._samples))
+        self._audience.limited_by(limited_by(self._samples))
+        self._audience.waits_for(self._site.database.waits.present(now))
         self._begin_sample()

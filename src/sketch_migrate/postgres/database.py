@@ -1,22 +1,27 @@
-"""The database as its sessions share it: how many connections there are, and whether it is away."""
+"""The database as its sessions share it: its connections, whether it is away, and what holds it up."""
 
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from sketch_migrate.errors import DatabaseUnreachable
+from sketch_migrate.postgres.connections import Connections
 from sketch_migrate.postgres.faults import connect_failure
-from sketch_migrate.postgres.parameters import parameters, place_named
-from sketch_migrate.postgres.session import Session
+from sketch_migrate.postgres.gate import Gate
+from sketch_migrate.postgres.lookout import Lookout
+from sketch_migrate.postgres.parameters import CONNECT_TIMEOUT_SECONDS, parameters, place_named
+from sketch_migrate.postgres.session import Limits, PatientConnection, Session
+from sketch_migrate.postgres.vigil import hung_up_after
+from sketch_migrate.postgres.waits import Waits
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from sketch_migrate.postgres.session import Connection
     from sketch_migrate.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -50,6 +55,10 @@ class Database:
 
     ``reached_by`` are libpq's parameters, and ``name`` what messages call it, where it is not that of the references.
     ``kept`` connections of sessions that are over serve the next ones, until ``close``: one costs 5 ms of CPU.
+
+    ``watched`` are the tables (as SQL names them) for whose lock is waited as long as for a database that is away.
+    ``demand`` says, for a person, how many connections are wanted. ``losses`` counts connections that broke at work.
+    ``notices`` are facts of the server that a person should know. ``waits`` are what holds, or held, the run up.
     """
 
     def __init__(
@@ -60,54 +69,98 @@ class Database:
         reached_by: Mapping[str, Any] | None = None,
         name: str = "database",
         kept: int = 0,
+        watched: Sequence[str] = (),
     ) -> None:
         self.settings = settings
+        self.limits = Limits.usual(settings)
         self.outage = Outage(name)
         self.stopping = stopping
+        self.watched = tuple(watched)
+        self.demand = "A connection for each session is wanted"
+        self.notices: tuple[str, ...] = ()
+        self.waits = Waits()
+        self.gate = Gate()
+        self.lookout = Lookout(self)
+        self.connections = Connections(self, kept)
+        self.units = self.at_work = self.losses = 0
         self._parameters = parameters(settings) if reached_by is None else dict(reached_by)
-        self._kept = kept
-        self._idle: list[Connection] = []
 
     @property
     def where(self) -> str:
         """Host, port and database as far as they are set, for messages."""
         return place_named(self._parameters)
 
-    async def connect(self) -> Connection:
-        """Open a connection. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``."""
+    async def connect(self) -> PatientConnection:
+        """Open a connection and hear its first answer. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``.
+
+        A pooler that is full takes the connection, and lets the first question wait.
+        """
         try:
             # prepared statements are session state, which a transaction pooler does not keep
-            connection = await psycopg.AsyncConnection.connect(
-                autocommit=True, prepare_threshold=None, **self._parameters
-            )
+            connection = await PatientConnection.connect(autocommit=True, prepare_threshold=None, **self._parameters)
         except psycopg.Error as error:
             raise connect_failure(error, self.where) from error
         except OSError as error:  # psycopg resolves host names itself
             raise DatabaseUnreachable(
                 f"no connection to the database at {self.where}: {error}", hint="Look at DB_HOST and DB_PORT."
             ) from error
+        try:
+            with hung_up_after(CONNECT_TIMEOUT_SECONDS, connection):
+                row: Any = await (await connection.execute(_DEADLOCK_TIMEOUT)).fetchone()
+        except psycopg.Error as error:
+            await connection.close()
+            raise connect_failure(error, self.where) from error
+        except TimeoutError as error:
+            await connection.close()
+            raise DatabaseUnreachable(
+                f"the database does not answer ({self.where})", hint="Look whether a pooler in front of it is full."
+            ) from error
+        except BaseException:
+            await connection.close()
+            raise
+        self._keep_below(int(row[0]))
         return connection
 
-    async def take(self) -> Connection:
-        """Return a connection that a session has left, or a new one. Raises what ``connect`` raises."""
-        while self._idle:
-            if not (connection := self._idle.pop()).closed:
-                return connection
-        return await self.connect()
-
-    async def leave(self, connection: Connection) -> None:
+    async def leave(self, connection: PatientConnection) -> None:
         """Keep a connection for another session, or close it."""
-        room = len(self._idle) < self._kept
-        if room and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE:
-            self._idle.append(connection)
-        else:
-            await connection.close()
+        await self.connections.leave(connection)
 
     async def close(self) -> None:
         """Close the connections that are kept."""
-        while self._idle:
-            await self._idle.pop().close()
+        await self.lookout.close()
+        await self.connections.close()
 
     def session(self) -> Session:
         """Return a new session; it connects when it is first used."""
         return Session(self)
+
+    def worked(self) -> None:
+        """Take note that a session did a unit of work."""
+        self.units += 1
+        if self.outage.since is not None:
+            self.outage.end(time.monotonic())
+        if self.connections.is_short:
+            self.connections.worked()
+
+    def told_wait(self, cause: object, what: str, text: str, *, since: float | None = None) -> bool:
+        """Take note of what holds the run up, and say it when it is time; return whether it was said. See ``Waits``."""
+        said = self.waits.seen(cause, what, text, time.monotonic(), since=since)
+        if said:
+            log.warning("The run %s.", said) if said.startswith("waits") else log.warning("%s.", said)
+        return bool(said)
+
+    def _keep_below(self, deadlock_timeout_ms: int) -> None:
+        """Wait for locks no longer than half of the server's time to look for deadlocks: else it ends somebody."""
+        most = max(1, deadlock_timeout_ms // 2)
+        wanted = self.settings.lock_timeout_ms
+        if 0 < wanted <= most:
+            return
+        self.settings = self.settings.model_copy(update={"lock_timeout_ms": most})
+        self.limits = Limits.usual(self.settings)
+        text = (
+            f"LOCK_TIMEOUT_MS is {most}, not {wanted}: half of the server's deadlock_timeout, which else ends somebody."
+        )
+        self.notices = (*self.notices, text)
+
+
+_DEADLOCK_TIMEOUT = b"SELECT (extract(epoch FROM current_setting('deadlock_timeout')::interval) * 1000)::bigint"

@@ -22,30 +22,51 @@ class Fault(Enum):
     """What to do about an error."""
 
     AWAY = "away"  # the connection or the server is gone: wait, connect again, do it again
+    READ_ONLY = "read-only"  # what a former primary says: ask it
     CONTENDED = "contended"  # a deadlock, a lock, a time limit: do it again, then with fewer rows
     ROW = "row"  # some row of the batch is not accepted: find out which
     REFUSED = "refused"  # nothing like it will ever be allowed
     UNKNOWN = "unknown"
 
 
-_AWAY = {"57P01", "57P02", "57P03", "57P05", "53300", "25006"}
-_CONTENDED = {"40001", "40P01", "55P03", "57014", "25P03", "25P04"}
+_SHUT_DOWN = {"57P01", "57P02", "57P03", "57P05"}
+_IDLE_TOO_LONG = {"25P03", "25P04"}
+"""The server ends the connection, because we took too long: that is contention."""
+_CONTENDED = {"40001", "40P01", "55P03", "57014"} | _IDLE_TOO_LONG
+_READ_ONLY = "25006"
 _REFUSED = {"28000", "28P01", "3D000", "3F000", "42P01", "42703", "42501"}
 _ROW_CLASSES = {"22", "23", "44", "P0", "38", "39", "09"}
 _ROW_LEVEL_SECURITY = "ExecWithCheckOptions"  # the function of the server that says "violates row-level security"
 
 
-def classify(error: psycopg.Error) -> Fault:
-    """Say what an error means.
+def judge(error: psycopg.Error, *, is_broken: bool, is_flip: bool, is_primary: bool = False) -> Fault:
+    """Say what an error of a unit of work means.
 
-    25006 (read-only transaction) is what a former primary says after a failover, until the address follows: it is
-    waited for. 42501 is a missing privilege, unless row-level security raised it for one row.
+    An outage is what is proved one: the connection ``is_broken`` afterwards, or the server, asked, takes no writes
+    (``is_primary`` where it was asked and does). Whatever else stops a flip is a matter of its rows, by any code: a
+    trigger may raise them all.
+    """
+    code = error.sqlstate or ""
+    if is_broken:
+        return Fault.CONTENDED if code in _IDLE_TOO_LONG else Fault.AWAY
+    if code in _CONTENDED:
+        return Fault.CONTENDED
+    if code == _READ_ONLY and not is_primary:
+        return Fault.READ_ONLY
+    fault = Fault.ROW if is_flip else classify(error)
+    return Fault.UNKNOWN if fault is Fault.AWAY else fault
+
+
+def classify(error: psycopg.Error) -> Fault:
+    """Say what an error means by its code, where nothing else is known of it.
+
+    42501 is a missing privilege, unless row-level security raised it for one row.
     """
     code = error.sqlstate or ""
     broken = not code and isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
     row_level_security = code == "42501" and error.diag.source_function == _ROW_LEVEL_SECURITY
     rules = (
-        (broken or code in _AWAY or code.startswith("08"), Fault.AWAY),
+        (broken or code in _SHUT_DOWN, Fault.AWAY),
         (code in _CONTENDED, Fault.CONTENDED),
         (row_level_security or code[:2] in _ROW_CLASSES, Fault.ROW),
         (code in _REFUSED, Fault.REFUSED),
@@ -59,9 +80,9 @@ def describe(error: psycopg.Error) -> str:
     return text or type(error).__name__
 
 
-def translate(error: psycopg.Error, doing: str) -> DatabaseError:
-    """Return our error for one of psycopg's: ``doing`` says what was being done."""
-    fault = classify(error)
+def translate(error: psycopg.Error, doing: str, fault: Fault | None = None) -> DatabaseError:
+    """Return our error for one of psycopg's: ``doing`` says what was being done, ``fault`` what was made of it."""
+    fault = classify(error) if fault is None else fault
     message = f"{doing}: {describe(error)}"
     code = error.sqlstate or ""
     if fault is Fault.AWAY:
@@ -131,7 +152,24 @@ _CONNECT_FAILURES: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], 
         "GRANT CONNECT ON DATABASE … TO the user; the command grants prints all that is needed.",
     ),
     (
-        ('database "', "does not exist"),
+        (
+            "too many connections",
+            "remaining connection slots",
+            "sorry, too many clients",
+            "no more connections allowed",
+        ),
+        DatabaseUnreachable,
+        "the database, or a pooler, has no connection left",
+        "Wait for others to end, raise the limit (of the role, the database, the server, the pooler), or lower -p.",
+    ),
+    (
+        ("is not permitted to log in", "is not currently accepting connections"),
+        DatabaseRefused,
+        "the database does not let this user log in",
+        "ALTER ROLE … LOGIN, or ALTER DATABASE … ALLOW_CONNECTIONS true; look at SKETCH_DB_USER and DB_NAME.",
+    ),
+    (
+        ("does not exist",),
         DatabaseRefused,
         "there is no such database or role",
         "Look at DB_NAME and SKETCH_DB_USER.",

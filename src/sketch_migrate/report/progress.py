@@ -94,6 +94,11 @@ class Progress:
         if word != self._figures.limited_by:
             self._figures = replace(self._figures, limited_by=word)
 
+    def wait(self, text: str) -> None:
+        """Show what the run is waiting for where that was said already; an empty text clears it."""
+        if text or self._figures.note:
+            self._figures = replace(self._figures, note=printable(text))
+
     def note(self, text: str) -> None:
         """Show what the run is waiting for ("database is away, waiting"); an empty text clears it."""
         shown = printable(text)
@@ -158,7 +163,7 @@ class Words(NamedTuple):
 
 
 def words(figures: Figures) -> Words:
-    """Put figures into words."""
+    """Put figures into words. Nobody knows the time that is left while something is waited for."""
     unit, fraction, rate, left = figures.unit, figures.fraction, figures.rows_per_second, figures.seconds_left
     of_total = "" if fraction is None else f" of {figures.total_rows:,}"
     counts = [(word, getattr(figures.tally, word)) for word in _TROUBLE]
@@ -166,10 +171,10 @@ def words(figures: Figures) -> Words:
         done=f"{figures.rows_done:,}{of_total} {unit}",
         percent="" if fraction is None else f"{int(100 * fraction)} %",
         rate="" if rate is None else f"{rate:,.0f} {unit}/s",
-        time_left="" if left is None or left > _MOST_HOURS_SHOWN * 3600 else f"{duration(left)} left",
+        time_left="" if figures.note or left is None or left > _MOST_HOURS_SHOWN * 3600 else f"{duration(left)} left",
         trouble=", ".join(f"{word} {count:,}" for word, count in counts if count),
         note=figures.note,
-        limit=f"limit: {figures.limited_by}" if figures.limited_by else "",
+        limit=f"limit: {figures.limited_by}" if figures.limited_by and not figures.note else "",
     )
 
 

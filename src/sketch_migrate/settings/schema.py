@@ -103,7 +103,7 @@ class Settings(BaseSettings):
         default=600.0, description="how long to wait out a database that is away"
     )
     lock_timeout_ms: values.Milliseconds = Field(
-        default=5000, description="longest wait for a row's lock, milliseconds"
+        default=200, description="longest single wait for a lock, milliseconds; then it is tried again"
     )
     target_flip_ms: values.Milliseconds = Field(
         default=20, description="how long one flip of several rows may take, and keep them locked, milliseconds"

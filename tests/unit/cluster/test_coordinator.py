@@ -61,6 +61,9 @@ class WithoutADatabase(Coordinator):
     async def _count(self) -> Tally:
         return self._pass.tally_done
 
+    async def _make_durable(self, counted: Tally) -> None:
+        pass
+
     async def _is_anything_left(self) -> bool:
         return True
 
@@ -74,7 +77,9 @@ async def test_what_a_lost_worker_was_lent_is_not_taken_for_done() -> None:
     engine = LosesTheFirst()
     site: Any = SimpleNamespace(database=SimpleNamespace(session=no_session), settings=SimpleNamespace(range_rows=100))
     audience: Any = SimpleNamespace(
-        **dict.fromkeys(("new_pass", "progress_of_all", "limited_by", "entries", "say"), lambda *_: None)
+        **dict.fromkeys(
+            ("new_pass", "progress_of_all", "limited_by", "waits_for", "held_up", "entries", "say"), lambda *_: None
+        )
     )
     coordinator = WithoutADatabase(
         cast("Any", engine),

@@ -1,0 +1,47 @@
+"""Whether what was committed would survive a crash of the server: under ``synchronous_commit = off`` not at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from sketch_migrate.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from sketch_migrate.postgres.database import Database
+    from sketch_migrate.postgres.session import Connection
+
+LONGEST_PAUSE_SECONDS = 0.5
+
+
+async def until_flushed(database: Database) -> None:
+    """Wait until all that was committed before is on the server's disk, for up to DB_RETRY_SECONDS.
+
+    Needs no right and changes no setting. Raises ``DatabaseError``, and what ``Session.run`` raises.
+    """
+    end, losses = "", -1
+
+    async def ask(connection: Connection) -> bool:
+        nonlocal end
+        if not end:
+            row: Any = await (await connection.execute("SELECT pg_current_wal_insert_lsn()::text")).fetchone()
+            end = row[0]
+        flushed: Any = await (
+            await connection.execute("SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn", [end])
+        ).fetchone()
+        return bool(flushed[0])
+
+    began, pause_seconds = time.monotonic(), 0.01
+    async with database.session() as session:
+        while True:
+            if losses != database.losses:  # perhaps another server by now, whose log ends elsewhere
+                end, losses = "", database.losses
+            if await session.run(ask, doing="waiting until the flips are on disk") and losses == database.losses:
+                return
+            if time.monotonic() - began > database.settings.db_retry_seconds or database.stopping.is_set():
+                text = "what was flipped is committed, but not on the database's disk yet (synchronous_commit is off)"
+                hint = "Look at the server's disk, then run again: that finds what a crash may have lost."
+                raise DatabaseError(text, hint=hint)
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
