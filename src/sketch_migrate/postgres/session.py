@@ -42,11 +42,15 @@ GRACE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a transaction may take, in milliseconds; 0 is no limit. ``idle_ms`` is the longest pause within it."""
+    """How long a transaction may take, in milliseconds; 0 is no limit. ``idle_ms`` is the longest pause within it.
+
+    A connection is not given up the sooner where ``patience_ms``, by default that of a statement, is longer.
+    """
 
     lock_ms: int
     statement_ms: int
     idle_ms: int
+    patience_ms: int | None = None
 
     @classmethod
     def usual(cls, settings: Settings) -> Limits:
@@ -57,6 +61,16 @@ class Limits:
     def of_a_long_statement(cls, settings: Settings) -> Limits:
         """Return those of the settings, without one on the statement: for what reads a whole ledger."""
         return replace(cls.usual(settings), statement_ms=0)
+
+    def with_statements_of(self, statement_ms: int) -> Limits:
+        """Return the same, with a limit on the statement that is no longer than this."""
+        return replace(
+            self, statement_ms=min(statement_ms, self.statement_ms or statement_ms), patience_ms=self._patience
+        )
+
+    @property
+    def _patience(self) -> int:
+        return self.statement_ms if self.patience_ms is None else self.patience_ms
 
     @cached_property
     def begin(self) -> bytes:
@@ -70,7 +84,7 @@ class Limits:
     @property
     def deadline_seconds(self) -> float | None:
         """After which a connection that was silent is given up: several statements may each take the limit."""
-        return None if not self.statement_ms else 3 * self.statement_ms / 1000 + GRACE_SECONDS
+        return None if not self._patience else 3 * self._patience / 1000 + GRACE_SECONDS
 
 
 class Session:
@@ -79,6 +93,11 @@ class Session:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection: Connection | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """Those of the settings, which a transaction has unless it is given others."""
+        return Limits.usual(self._database.settings)
 
     async def __aenter__(self) -> Self:
         return self
@@ -111,7 +130,7 @@ class Session:
         contended = away = 0
         while True:
             try:
-                result = await self._attempt(work, limits or Limits.usual(self._database.settings))
+                result = await self._attempt(work, limits or self.limits)
             except (psycopg.Error, DatabaseUnreachable, TimeoutError) as error:
                 fault = _fault_of(error)
                 if fault is Fault.AWAY:
