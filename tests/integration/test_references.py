@@ -266,3 +266,16 @@ async def test_connections_that_cannot_be_made_say_why(
         await _table(settings)
     assert "SKETCH_DB_PASS" in caught.value.hint
     assert "wrong-and-secret" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize("prefix", ["im_ge/", "im%/", "im\\/", "\\%_/", "é/", ""])
+async def test_counts_take_a_prefix_as_it_is(
+    any_database: Database, monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    paths = ["im_ge/a", "image/a", "im%/a", "imx/a", "im\\/a", "im/a", "\\%_/a\nb", "é/", "É/", "", None]
+    any_database.create_avatars(paths)
+    connection, table = await _table(_settings(any_database, monkeypatch))
+    async with connection:
+        counted = await count_page(connection, table, KeyRange(), (prefix, prefix), rows=100)
+    expected = sum(path is not None and path.startswith(prefix) for path in paths)
+    assert counted == CountedPage(len(paths), len(paths), expected, expected)

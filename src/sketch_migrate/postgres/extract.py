@@ -24,8 +24,8 @@ LONGEST_PATH_CHARS = 2048
 """Twice the longest key that there is. A path beyond it is cut: that it is too long is all there is to say of it."""
 
 _END: LiteralString = """
-WITH page AS MATERIALIZED (SELECT {key} AS key FROM {table} WHERE {range} ORDER BY {key} LIMIT {rows})
-SELECT count(*), (SELECT key FROM page ORDER BY key DESC LIMIT 1) FROM page
+SELECT count(*), (array_agg(key))[count(*)]
+FROM (SELECT {key} AS key FROM {table} WHERE {range} ORDER BY {key} LIMIT {rows}) AS page
 """
 
 # NULL is an empty field, an empty text is "" (PostgreSQL manual, COPY, "CSV Format"). COPY takes no parameters.

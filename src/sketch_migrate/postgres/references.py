@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
@@ -27,11 +28,13 @@ FROM page
 """
 
 # The order of a sorted subquery is that of the array (PostgreSQL manual, "Aggregate Functions"). There is no max(uuid)
-# before version 18, and without the CTE of a page this takes a quarter less time.
+# before version 18. Without the CTE of a page this takes a quarter less time, and a third less than with starts_with.
 _COUNT: LiteralString = """
 SELECT count(*), (array_agg(key))[count(*)],
-       count(*) FILTER (WHERE starts_with(path, %(legacy)s)), count(*) FILTER (WHERE starts_with(path, %(production)s))
-FROM (SELECT {key} AS key, {path}::text AS path FROM {table} WHERE {range} ORDER BY {key} LIMIT {rows}) AS page
+       count(*) FILTER (WHERE path LIKE %(legacy)s), count(*) FILTER (WHERE path LIKE %(production)s)
+FROM (
+    SELECT {key} AS key, {path}::text COLLATE "C" AS path FROM {table} WHERE {range} ORDER BY {key} LIMIT {rows}
+) AS page
 """
 
 
@@ -96,9 +99,16 @@ async def count_page(
     condition, values = in_range(table, key_range)
     statement = table.compose(_COUNT, range=condition, rows=sql.Literal(rows))
     cursor = connection.cursor(binary=True)
-    await cursor.execute(statement, {**values, "legacy": prefixes[0], "production": prefixes[1]})
+    await cursor.execute(
+        statement, {**values, "legacy": _beginning(prefixes[0]), "production": _beginning(prefixes[1])}
+    )
     answer: Any = await cursor.fetchone()
     return CountedPage(*answer)
+
+
+def _beginning(prefix: str) -> str:
+    """Return the pattern of LIKE for what begins with a text."""
+    return re.sub(r"([\\%_])", r"\\\1", prefix) + "%"
 
 
 async def counted_pages(

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from sketch_migrate.model import KeyRange
     from sketch_migrate.postgres.database import Database
-    from sketch_migrate.postgres.session import Connection
     from sketch_migrate.postgres.table import Table
     from sketch_migrate.s3 import S3Client
     from sketch_migrate.settings import Settings
@@ -40,12 +39,9 @@ async def read_status(
     """
     prefixes = settings.legacy_prefix, settings.production_prefix
 
-    async def spread(connection: Connection) -> list[str]:
-        return await spread_paths(connection, table)
-
     legacy, production = Extent(), Extent()
     async with database.session() as session:
-        tails = tails_of(await session.run(spread, doing="looking at the spread of the paths"), prefixes)
+        tails = tails_of(await spread_paths(session, table), prefixes)
         counted = await parts(session, table, COUNTED_AT_ONCE)
     async with task_group() as group:
         counting = group.create_task(_count_rows(database, table, counted, prefixes, partial(told, "rows")))
