@@ -14,9 +14,10 @@ from psycopg import sql
 
 from sketch_migrate.cluster.ranges import cut, trim
 from sketch_migrate.model import Key, KeyRange
+from sketch_migrate.postgres.cuts import parts
 from sketch_migrate.postgres.database import Database
 from sketch_migrate.postgres.privileges import inspect_table
-from sketch_migrate.postgres.references import legacy_pages
+from sketch_migrate.postgres.references import counted_pages, legacy_pages
 from sketch_migrate.settings import Settings
 from tests.servers.databases import fresh_database
 
@@ -79,6 +80,19 @@ def keys_by_range(database: databases.Database, range_rows: int) -> list[list[Ke
     return on(database, work)  # type: ignore[no-any-return]  # what ``work`` returns
 
 
+def counted_by_parts(database: databases.Database, number: int) -> int:
+    """Count the table in so many parts, or fewer, as a status does."""
+
+    async def work(session: Session, table: Table) -> int:
+        ranges = await parts(session, table, number)
+        assert len(ranges) in {1, number}
+        assert (ranges[0].after, ranges[-1].until) == (None, None)
+        prefixes = "image/", "avatar/"
+        return sum([page.legacy for each in ranges async for page in counted_pages(session, table, each, prefixes)])
+
+    return on(database, work)  # type: ignore[no-any-return]  # what ``work`` returns
+
+
 def fill(connection: psycopg.Connection[Any], kind: str, keys: set[Any], *, analysed: set[Any] | None) -> None:
     """Make the table with some keys, have it analysed, and then give it those that it is to have."""
     connection.execute("DROP TABLE IF EXISTS avatars")
@@ -119,6 +133,7 @@ def check_each_row(database: databases.Database, connection: psycopg.Connection[
         found = keys_by_range(database, range_rows)
         assert sorted(key for some in found for key in some) == sorted(keys)
         assert max(map(len, found)) <= 2 * range_rows + 1
+        assert counted_by_parts(database, range_rows) == len(keys)
 
     check()
 

@@ -237,6 +237,24 @@ async def test_reading_needs_no_right_to_update(database: Database, monkeypatch:
     assert table.estimated_rows == 1
 
 
+async def test_a_partitioned_table_has_the_estimate_of_its_partitions(
+    any_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    any_database.execute("CREATE TABLE avatars (id bigint PRIMARY KEY, path text) PARTITION BY RANGE (id)")
+    for begin in (0, 50):
+        any_database.execute(
+            f"CREATE TABLE part_{begin} PARTITION OF avatars FOR VALUES FROM ({begin}) TO ({begin + 50})"
+        )
+    connection, unknown = await _table(_settings(any_database, monkeypatch))
+    await connection.close()
+    any_database.execute("INSERT INTO avatars SELECT n, 'image/x' FROM generate_series(1, 70) AS n")
+    for begin in (0, 50):
+        any_database.execute(f"ANALYZE part_{begin}")
+    connection, analysed = await _table(_settings(any_database, monkeypatch))
+    await connection.close()
+    assert (unknown.estimated_rows, analysed.estimated_rows) == (None, 70)
+
+
 async def test_a_read_only_database_is_refused_before_anything_is_changed(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
