@@ -14,9 +14,10 @@ from psycopg import sql
 
 from sketch_migrate.cluster.ranges import cut, trim
 from sketch_migrate.model import Key, KeyRange
+from sketch_migrate.postgres.cuts import parts
 from sketch_migrate.postgres.database import Database
 from sketch_migrate.postgres.privileges import inspect_table
-from sketch_migrate.postgres.references import read_page
+from sketch_migrate.postgres.references import counted_pages, legacy_pages
 from sketch_migrate.settings import Settings
 from tests.servers.databases import fresh_database
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from sketch_migrate.demo.servers import PostgresServer
-    from sketch_migrate.postgres.session import Connection
+    from sketch_migrate.postgres.session import Session
     from sketch_migrate.postgres.table import Table
     from tests.servers import databases
 
@@ -52,17 +53,14 @@ def connection(
         yield connected
 
 
-def on(database: databases.Database, work: Callable[[Connection, Table], Awaitable[Any]]) -> Any:
+def on(database: databases.Database, work: Callable[[Session, Table], Awaitable[Any]]) -> Any:
     """Do something with the table as the tool does."""
     site = Settings(db_host=database.host, db_port=database.port, db_name=database.name, **NAMES)
 
     async def run() -> Any:
-        async with (
-            await Database(site, stopping=asyncio.Event()).connect() as connected,
-            connected.transaction(),
-        ):
-            table = await inspect_table(connected, site, for_writing=False)
-            return await work(connected, table)
+        async with Database(site, stopping=asyncio.Event()).session() as session:
+            table = await session.run(lambda connected: inspect_table(connected, site, for_writing=False), doing="")
+            return await work(session, table)
 
     return asyncio.run(run())
 
@@ -70,14 +68,27 @@ def on(database: databases.Database, work: Callable[[Connection, Table], Awaitab
 def keys_by_range(database: databases.Database, range_rows: int) -> list[list[Key]]:
     """Cut the table, trim each range, and read each as a migration does."""
 
-    async def work(connected: Connection, table: Table) -> list[list[Key]]:
-        waiting, found = await cut(connected, table, range_rows, workers=1), []
+    async def work(session: Session, table: Table) -> list[list[Key]]:
+        waiting, found = await cut(session, table, range_rows, workers=1), []
         while waiting:
-            key_range, *rest = await trim(connected, table, waiting.pop(0), range_rows)
+            key_range, *rest = await trim(session, table, waiting.pop(0), range_rows)
             waiting = [*rest, *waiting]
-            page = await read_page(connected, table, key_range, "image/", rows=100_000)
-            found.append([reference.key for reference in page.references])
+            pages = legacy_pages(session, table, key_range, "image/")
+            found.append([reference.key async for page in pages for reference in page.references])
         return found
+
+    return on(database, work)  # type: ignore[no-any-return]  # what ``work`` returns
+
+
+def counted_by_parts(database: databases.Database, number: int) -> int:
+    """Count the table in so many parts, or fewer, as a status does."""
+
+    async def work(session: Session, table: Table) -> int:
+        ranges = await parts(session, table, number)
+        assert len(ranges) in {1, number}
+        assert (ranges[0].after, ranges[-1].until) == (None, None)
+        prefixes = "image/", "avatar/"
+        return sum([page.legacy for each in ranges async for page in counted_pages(session, table, each, prefixes)])
 
     return on(database, work)  # type: ignore[no-any-return]  # what ``work`` returns
 
@@ -122,6 +133,7 @@ def check_each_row(database: databases.Database, connection: psycopg.Connection[
         found = keys_by_range(database, range_rows)
         assert sorted(key for some in found for key in some) == sorted(keys)
         assert max(map(len, found)) <= 2 * range_rows + 1
+        assert counted_by_parts(database, range_rows) == len(keys)
 
     check()
 
@@ -149,7 +161,7 @@ def test_a_small_table_is_for_all_workers_too(
     connection.execute("CREATE TABLE avatars (id bigint PRIMARY KEY, path text)")
     connection.execute("INSERT INTO avatars SELECT n, 'image/x' FROM generate_series(1, 8000) AS n")
     connection.execute("ANALYZE avatars")
-    ranges: list[KeyRange] = on(database, lambda connected, table: cut(connected, table, 50_000, workers=4))
+    ranges: list[KeyRange] = on(database, lambda session, table: cut(session, table, 50_000, workers=4))
     assert len(ranges) >= 12
     assert [each.after for each in ranges[:3]] == [None, 1000, 1875]
 
@@ -161,7 +173,7 @@ def test_a_table_that_grew_since_it_was_analysed_is_cut_all_the_same(
     connection.execute("INSERT INTO avatars SELECT n, 'image/x' FROM generate_series(1, 1000) AS n")
     connection.execute("ANALYZE avatars")
     connection.execute("INSERT INTO avatars SELECT n, 'image/x' FROM generate_series(1001, 10000) AS n")
-    ranges: list[KeyRange] = on(database, lambda connected, table: cut(connected, table, 500, workers=1))
+    ranges: list[KeyRange] = on(database, lambda session, table: cut(session, table, 500, workers=1))
     assert len(ranges) >= 15
 
 
@@ -183,7 +195,7 @@ def test_a_partitioned_table_is_cut_by_a_sample(
 
 def test_an_empty_table_is_one_range(database: databases.Database, connection: psycopg.Connection[Any]) -> None:
     connection.execute("CREATE TABLE avatars (id uuid PRIMARY KEY, path text)")
-    assert on(database, lambda connected, table: cut(connected, table, 10, workers=1)) == [KeyRange(None, None)]
+    assert on(database, lambda session, table: cut(session, table, 10, workers=1)) == [KeyRange(None, None)]
     connection.execute("INSERT INTO avatars VALUES (%s, 'image/x')", [UUID(int=1)])
     assert keys_by_range(database, 10) == [[UUID(int=1)]]
 

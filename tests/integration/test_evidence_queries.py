@@ -39,8 +39,8 @@ async def test_pages_cover_the_table_and_end(connection: Connection) -> None:
     assert (second.rows, second.last_key) == (3, 5)
     cut = b"x" * LONGEST_PATH_CHARS
     assert second.csv == b'"3",""\n"4","say ""hi"",\nor not"\n"5","' + cut + b'"\n'
-    assert (await copy_page(connection, TABLE, KeyRange(after=5))).rows == 0
-    assert (await copy_page(connection, TABLE, KeyRange(after=1, until=3))).rows == 2
+    assert (await copy_page(connection, TABLE, KeyRange(after=5), rows=9)).rows == 0
+    assert (await copy_page(connection, TABLE, KeyRange(after=1, until=3), rows=9)).rows == 2
 
 
 @pytest.mark.parametrize("key_type", ["uuid", "text"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -10,19 +11,19 @@ import pytest
 import uvloop
 
 from sketch_migrate.errors import BucketMissing
+from sketch_migrate.postgres.database import Database as Reach
 from sketch_migrate.postgres.histogram import spread_paths
 from sketch_migrate.postgres.table import Table
 from sketch_migrate.reconcile import ranges
 from sketch_migrate.reconcile.keyspace import order
 from sketch_migrate.reconcile.listing import Extent, list_all
 from sketch_migrate.s3 import CredentialSource, S3Client, S3Config
+from sketch_migrate.settings import Settings
 from tests.unit.shelf import Heap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any, LiteralString
-
-    from psycopg import AsyncConnection
+    from typing import LiteralString
 
     from tests.servers.databases import Database
     from tests.servers.stores import Store
@@ -77,11 +78,9 @@ PATHS = {f"{prefix}{number:05}" for prefix in ("image/", "avatar/") for number i
 
 
 async def spread(database: Database, table: Table = TABLE) -> list[str]:
-    import psycopg  # noqa: PLC0415 - its connection, made as the tool makes one
-
-    connection: AsyncConnection[tuple[Any, ...]] = await psycopg.AsyncConnection.connect(database.conninfo)
-    async with connection:
-        return await spread_paths(connection, table)
+    reach = Reach(Settings(), stopping=asyncio.Event(), reached_by={"conninfo": database.conninfo})
+    async with reach.session() as session:
+        return await spread_paths(session, table)
 
 
 @pytest.mark.parametrize("path_type", ["text", 'varchar(40) COLLATE "C"', "char(12)"])

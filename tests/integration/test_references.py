@@ -14,7 +14,7 @@ from sketch_migrate.model import KeyRange, Reference
 from sketch_migrate.postgres.database import Database as Reach
 from sketch_migrate.postgres.flip import flip, look_at
 from sketch_migrate.postgres.privileges import inspect_table
-from sketch_migrate.postgres.references import count_sides, first_legacy_path, read_page
+from sketch_migrate.postgres.references import CountedPage, count_page, read_page
 from sketch_migrate.settings import Settings
 from tests.servers.databases import Database, fresh_database
 
@@ -71,6 +71,8 @@ async def test_pages_and_flips_for_every_type_of_key(
         assert read == [Reference(key, f"image/{number}") for number, key in enumerate(keys)]
         bounded = await read_page(connection, table, KeyRange(keys[0], keys[2]), "image/", rows=10)
         assert [reference.key for reference in bounded.references] == keys[1:3]
+        counted = await count_page(connection, table, KeyRange(keys[0]), ("image/", "image/1"), rows=2)
+        assert counted == CountedPage(2, keys[2], 2, 1)
         flipped = await flip(connection, table, [MAPPING.move(reference) for reference in read])
         assert flipped.flipped == frozenset(keys)
     assert {row[0] for row in any_database.execute('SELECT "pa""th" FROM "Av atars"')} == {
@@ -88,11 +90,10 @@ async def test_a_page_passes_rows_of_other_sides_without_returning_them(
         assert (page.rows, page.last_key) == (9, 9)
         assert [reference.path for reference in page.references] == ["image/", "image/a", "image/%"]
         assert (await read_page(connection, table, KeyRange(9), "image/", rows=100)).rows == 0
-        first = min(reference.key for reference in page.references)
-        assert isinstance(first, int)
-        assert await first_legacy_path(connection, table, "image/", rows=first) == "image/"
-        assert await first_legacy_path(connection, table, "image/", rows=first - 1) is None
-        assert await count_sides(connection, table, "image/", "avatar/") == (3, 1, 9)
+        prefixes = "image/", "avatar/"
+        assert await count_page(connection, table, KeyRange(), prefixes, rows=100) == CountedPage(9, 9, 3, 1)
+        assert await count_page(connection, table, KeyRange(3, 8), prefixes, rows=2) == CountedPage(2, 5, 1, 1)
+        assert (await count_page(connection, table, KeyRange(9), prefixes, rows=100)).rows == 0
 
 
 async def test_every_flip_has_one_outcome_and_the_application_wins(
@@ -172,7 +173,8 @@ async def test_the_grants_of_the_readme_are_enough(any_database: Database, monke
     async with connection:
         page = await read_page(connection, table, KeyRange(), "image/", rows=10)
         assert (await flip(connection, table, [MAPPING.move(page.references[0])])).flipped == {1}
-        assert await count_sides(connection, table, "image/", "avatar/") == (0, 1, 1)
+        counted = await count_page(connection, table, KeyRange(), ("image/", "avatar/"), rows=10)
+        assert counted == CountedPage(1, 1, 0, 1)
 
 
 CREATE = "CREATE TABLE avatars (id bigint PRIMARY KEY, path text)"
@@ -236,6 +238,24 @@ async def test_reading_needs_no_right_to_update(database: Database, monkeypatch:
     assert table.estimated_rows == 1
 
 
+async def test_a_partitioned_table_has_the_estimate_of_its_partitions(
+    any_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    any_database.execute("CREATE TABLE avatars (id bigint PRIMARY KEY, path text) PARTITION BY RANGE (id)")
+    for begin in (0, 50):
+        any_database.execute(
+            f"CREATE TABLE part_{begin} PARTITION OF avatars FOR VALUES FROM ({begin}) TO ({begin + 50})"
+        )
+    connection, unknown = await _table(_settings(any_database, monkeypatch))
+    await connection.close()
+    any_database.execute("INSERT INTO avatars SELECT n, 'image/x' FROM generate_series(1, 70) AS n")
+    for begin in (0, 50):
+        any_database.execute(f"ANALYZE part_{begin}")
+    connection, analysed = await _table(_settings(any_database, monkeypatch))
+    await connection.close()
+    assert (unknown.estimated_rows, analysed.estimated_rows) == (None, 70)
+
+
 async def test_a_read_only_database_is_refused_before_anything_is_changed(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,3 +285,16 @@ async def test_connections_that_cannot_be_made_say_why(
         await _table(settings)
     assert "SKETCH_DB_PASS" in caught.value.hint
     assert "wrong-and-secret" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize("prefix", ["im_ge/", "im%/", "im\\/", "\\%_/", "é/", ""])
+async def test_counts_take_a_prefix_as_it_is(
+    any_database: Database, monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    paths = ["im_ge/a", "image/a", "im%/a", "imx/a", "im\\/a", "im/a", "\\%_/a\nb", "é/", "É/", "", None]
+    any_database.create_avatars(paths)
+    connection, table = await _table(_settings(any_database, monkeypatch))
+    async with connection:
+        counted = await count_page(connection, table, KeyRange(), (prefix, prefix), rows=100)
+    expected = sum(path is not None and path.startswith(prefix) for path in paths)
+    assert counted == CountedPage(len(paths), len(paths), expected, expected)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sketch_migrate import __version__
 from sketch_migrate.cli.engines import comparer_for
 from sketch_migrate.cli.job import Job
-from sketch_migrate.cli.observer import BothSides
+from sketch_migrate.cli.observer import Parts
 from sketch_migrate.ledger import past_runs
 from sketch_migrate.migration.record import is_of
 from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
@@ -90,7 +90,7 @@ class InspectionJob(Job):
                 evidence, site.database, site.table, lambda rows: progress.reach(rows, site.table.estimated_rows)
             )
         with terminal.progress(None, unit="objects") as progress:
-            await gather_objects(evidence, site.store, BothSides(progress).tell)
+            await gather_objects(evidence, site.store, Parts(progress).tell)
 
     def looker(self, evidence: Evidence) -> Looker:
         """Return what looks at single rows and objects."""

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from sketch_migrate import __version__
 from sketch_migrate.cli.engines import check_ledger_for, engine_for, is_shared
 from sketch_migrate.cli.job import Job, run_job
-from sketch_migrate.cli.observer import BothSides, Observer
+from sketch_migrate.cli.observer import Observer, Parts
 from sketch_migrate.cli.probe import settle_no_clobber
-from sketch_migrate.errors import MigrateError
 from sketch_migrate.ledger import new_ledger, place_of
 from sketch_migrate.migration.growth import outgrown
 from sketch_migrate.migration.overwritten import settle
@@ -28,8 +27,6 @@ from sketch_migrate.migration.preflight import (
 )
 from sketch_migrate.migration.record import description, runs_of
 from sketch_migrate.model import Summary
-from sketch_migrate.postgres.references import count_sides
-from sketch_migrate.postgres.session import Limits
 from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
 
 if TYPE_CHECKING:
@@ -37,7 +34,6 @@ if TYPE_CHECKING:
     from sketch_migrate.migration.no_clobber import Strategy
     from sketch_migrate.migration.runner import Finished, Migration
     from sketch_migrate.model import Status
-    from sketch_migrate.postgres.session import Connection
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
@@ -118,16 +114,13 @@ class MigrationJob(Job):
         return self.conclude(document, result.exit_code)
 
     async def _run(self, ledger: WholeLedger, observer: Observer) -> Finished:
-        """Migrate, while the table is counted for the bar."""
         placing = OnceSettled(self.site.store, lambda: self._settle_for(ledger))
-        async with asyncio.TaskGroup() as group, self.site.copier(self.options, self.stop, placing) as copier:
-            counting = group.create_task(self._count_rows(observer))
+        async with self.site.copier(self.options, self.stop, placing) as copier:
             migration = self.site.migration(self.options, copier, ledger, self.stop, observe=observer.observe)
             if is_shared(self.options):
                 finished = await self._share(self.options.processes or 1, ledger, observer)
             else:
                 finished = await self._alone(migration, ledger, observer)
-            counting.cancel()
             if self._for_writing and self.stop.error is None:
                 overwritten = await settle(migration, self.site.store, partial(runs_of, self.settings), self.run.path)
                 finished = finished._replace(tally=finished.tally + overwritten)
@@ -145,6 +138,7 @@ class MigrationJob(Job):
         if growing.cancelled() or not self.stop.resume():
             return finished
         processes = growing.result()
+        observer.rows = 0  # that pass did not come to its end, so it says nothing of the next one's length
         self.terminal.message(f"One core is full, and others are idle: going on with {processes} processes.")
         return await self._share(processes, ledger, observer, before=finished)
 
@@ -176,22 +170,6 @@ class MigrationJob(Job):
         await ledger.describe(self._no_clobber())
         return strategy
 
-    async def _count_rows(self, observer: Observer) -> None:
-        """Refine the planner's estimate of the bar's total. Nothing waits for it, and nothing fails with it."""
-
-        async def count(connection: Connection) -> tuple[int, int, int]:
-            return await count_sides(
-                connection, self.site.table, self.site.mapping.legacy_prefix, self.site.mapping.production_prefix
-            )
-
-        try:
-            async with self.site.database.session() as session:
-                *_, observer.total_rows = await session.run(
-                    count, doing="counting rows", limits=Limits.of_a_long_statement(self.settings)
-                )
-        except MigrateError as error:
-            self.terminal.message(f"The rows could not be counted, the bar shows an estimate: {error}", logging.DEBUG)
-
     async def _summarise(self, ledger: WholeLedger, finished: Finished, elapsed_seconds: float) -> Summary:
         if finished.tally.needing_a_person:
             await ledger.write_problems(self.run.problems_path)
@@ -212,8 +190,8 @@ class MigrationJob(Job):
         from sketch_migrate.reconcile.status import read_status  # noqa: PLC0415 - only -s and -t need it
 
         site = self.site
-        with self.terminal.progress(None, unit="objects") as progress:
-            return await read_status(site.store, site.database, site.table, self.settings, BothSides(progress).tell)
+        with self.terminal.progress(None, unit="objects and rows") as progress:
+            return await read_status(site.store, site.database, site.table, self.settings, Parts(progress).tell)
 
     def _print_status(self, status: Status, *, as_document: bool) -> None:
         if as_document:

@@ -33,7 +33,8 @@ class Observer:
     held: list[Held] = field(default_factory=list)
 
     def new_pass(self, number: int) -> None:
-        """Begin the bar anew for a further pass."""
+        """Begin the bar anew for a further pass: it will pass about as many rows as the last one did."""
+        self.total_rows = self.rows or self.total_rows
         self.rows = 0
         if number > 1:
             self.terminal.message(f"Pass {number}: looking for rows that were added meanwhile.", logging.DEBUG)
@@ -75,15 +76,15 @@ class Observer:
 
 
 @dataclass(slots=True)
-class BothSides:
-    """Adds up how far the listings of the two sides are, for one bar."""
+class Parts:
+    """Adds up how far the listings of the two sides are, and a count of the rows, for one bar."""
 
     progress: Progress
     found: dict[str, tuple[int, int | None]] = field(default_factory=dict)
 
-    def tell(self, side: str, objects: int, expected: int | None) -> None:
-        """Take note of how many objects of a side were found, and how many there may be, where that is known."""
-        self.found[side] = objects, expected
+    def tell(self, part: str, number: int, expected: int | None) -> None:
+        """Take note of how many entries of a part were found, and how many there may be, where that is known."""
+        self.found[part] = number, expected
         guesses = [guess for _, guess in self.found.values()]
         total = sum(guess for guess in guesses if guess is not None)
         self.progress.reach(sum(count for count, _ in self.found.values()), None if None in guesses else total)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sketch_migrate.migration.site import Site
     from sketch_migrate.migration.stop import Stop
     from sketch_migrate.model import Result
-    from sketch_migrate.postgres.session import Connection, Session
+    from sketch_migrate.postgres.session import Session
     from sketch_migrate.postgres.waits import Held
 
 
@@ -308,22 +308,17 @@ class Coordinator:
         return merged(rows, self._site.settings.range_rows)
 
     async def _cut(self) -> list[KeyRange]:
-        async def read(connection: Connection) -> list[KeyRange]:
-            site = self._site
-            return await cut(connection, site.table, site.settings.range_rows, self._engine.members)
-
-        return await self._session.run(read, doing="cutting the table into ranges")
+        site = self._site
+        return await cut(self._session, site.table, site.settings.range_rows, self._engine.members)
 
     async def _trim(self, part: Part) -> None:
         """Leave what a range has too much for another worker."""
         if part.is_trimmed:
             return
 
-        async def read(connection: Connection) -> list[KeyRange]:
-            return await trim(connection, self._site.table, part.key_range, self._site.settings.range_rows)
-
+        site = self._site
         async with self._reading:
-            part.key_range, *rest = await self._session.run(read, doing="cutting a range")
+            part.key_range, *rest = await trim(self._session, site.table, part.key_range, site.settings.range_rows)
         part.is_trimmed = True
         if rest:
             self._pass.waiting.appendleft(Part(self._pass.numbered(), rest[0], is_trimmed=False))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sketch_migrate.model import Key
-    from sketch_migrate.postgres.session import Connection
+    from sketch_migrate.postgres.session import Session
     from sketch_migrate.postgres.table import Table
 
 COARSE = 2
@@ -38,32 +38,36 @@ FEWEST_ROWS = 200
 """Smaller ranges than that cost more than they even out."""
 
 
-async def cut(connection: Connection, table: Table, range_rows: int, workers: int) -> list[KeyRange]:
+async def cut(session: Session, table: Table, range_rows: int, workers: int) -> list[KeyRange]:
     """Cut a table into ranges of about so many rows each, the last ones smaller, for so many workers.
 
-    Within one transaction; psycopg's errors pass through.
+    Raises what ``Session.run`` raises.
     """
-    bounds, rows = await histogram(connection, table), table.estimated_rows or 0
+    doing, rows = "cutting the table into ranges", table.estimated_rows or 0
+    bounds = await session.run(lambda connection: histogram(connection, table), doing=doing)
     parts = len(sizes(rows, range_rows, workers))
     if not all(isinstance(bound, str) for bound in bounds):
         bounds.sort()
     elif parts <= COARSE * len(bounds):
-        bounds = await in_order(connection, table, bounds)
+        texts = bounds
+        bounds = await session.run(lambda connection: in_order(connection, table, texts), doing=doing)
     else:
         bounds = []
     if not bounds or not rows:
-        bounds, rows = await sample(connection, table)
+        _, bounds, rows = await sample(session, table)
     numbers = [bound for bound in bounds if isinstance(bound, int)]
-    if len(numbers) > 1 and (reach := await ends(connection, table)) is not None:
-        further = grown(numbers, int(reach[1]))
-        rows = math.ceil(rows * (len(further) - 1) / (len(numbers) - 1))
-        bounds = list(further)
+    if len(numbers) > 1:
+        reach = await session.run(lambda connection: ends(connection, table), doing=doing)
+        if reach is not None:
+            further = grown(numbers, int(reach[1]))
+            rows = math.ceil(rows * (len(further) - 1) / (len(numbers) - 1))
+            bounds = list(further)
     return ranges_between(spread(bounds, sizes(rows, range_rows, workers)))
 
 
-async def trim(connection: Connection, table: Table, key_range: KeyRange, range_rows: int) -> list[KeyRange]:
-    """Return a range in two where it has far more rows than wanted, else as it is."""
-    middle = await key_after(connection, table, key_range, LARGEST * range_rows)
+async def trim(session: Session, table: Table, key_range: KeyRange, range_rows: int) -> list[KeyRange]:
+    """Return a range in two where it has far more rows than wanted, else as it is. Raises what ``Session.run`` does."""
+    middle = await key_after(session, table, key_range, LARGEST * range_rows)
     if middle is None or middle == key_range.until:
         return [key_range]
     return [KeyRange(key_range.after, middle), KeyRange(middle, key_range.until)]

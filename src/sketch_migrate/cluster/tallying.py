@@ -9,6 +9,7 @@ from sketch_migrate.cluster.count import by_reference, results
 from sketch_migrate.migration.record import key_of
 from sketch_migrate.model import Outcome, Tally
 from sketch_migrate.postgres.flip import look_up
+from sketch_migrate.postgres.paging import PageSize, look_up_in_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from sketch_migrate.migration.site import Site
     from sketch_migrate.model import Key
     from sketch_migrate.postgres.session import Connection, Session
-
-LOOKED_UP = 10_000
-"""Rows that are looked up at once."""
 
 
 async def count_pass(
@@ -74,12 +72,7 @@ def _plain(key: Key) -> int | str:
 
 
 async def _rows_now(keys: Sequence[Key], site: Site, session: Session) -> dict[Key, str | None]:
-    now: dict[Key, str | None] = {}
-    for first in range(0, len(keys), LOOKED_UP):
-        some = keys[first : first + LOOKED_UP]
+    async def look(connection: Connection, some: Sequence[Key]) -> dict[Key, str | None]:
+        return await look_up(connection, site.table, some)
 
-        async def read(connection: Connection, some: Sequence[Key] = some) -> dict[Key, str | None]:
-            return await look_up(connection, site.table, some)
-
-        now |= await session.run(read, doing="looking at references again")
-    return now
+    return await look_up_in_time(session, PageSize(), keys, look, doing="looking at references again")

@@ -213,7 +213,7 @@ class Flipping:
         """Flip and commit, again if the connection broke. Raises ``_LeftOut``, and what ``Session.run`` raises."""
         many = len(moves) > 1
         doing = f"flipping {len(moves)} references" if many else "the database does not take the new path"
-        limits = limits_of_many(self.settings) if many else replace(Limits.usual(self.settings), idle_ms=IDLE_MS)
+        limits = limits_of_many(self.settings) if many else replace(self.session.limits, idle_ms=IDLE_MS)
         if noted:
             limits = replace(limits, idle_ms=round(2 * LEDGER_SECONDS * 1000))  # until a row is locked
         transaction = _Transaction(self.table, self.ledger, moves, noted, waits)

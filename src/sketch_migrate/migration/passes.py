@@ -12,13 +12,13 @@ from sketch_migrate.migration.durable import make_durable
 from sketch_migrate.migration.locked import take_up_locked
 from sketch_migrate.migration.runner import Finished, take_through
 from sketch_migrate.model import KeyRange, Reference, Tally
-from sketch_migrate.postgres.references import SCAN_ROWS, Page, read_page
+from sketch_migrate.postgres.references import legacy_pages
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from sketch_migrate.migration.runner import Migration, Scan
-    from sketch_migrate.postgres.session import Connection, Session
+    from sketch_migrate.postgres.session import Session
 
 
 async def migrate(migration: Migration, new_pass: Callable[[int], None]) -> Finished:
@@ -71,7 +71,7 @@ async def _batches(
     """Cut the legacy references of a range into batches, up to the limit."""
     size = migration.options.batch_size
     waiting: list[Reference] = []
-    async for page in _pages(migration.scan, session, key_range):
+    async for page in legacy_pages(session, migration.table, key_range, migration.mapping.legacy_prefix):
         references = await migration.ledger.without_unresolved(page.references) if again else page.references
         migration.observe(page.rows - len(references), Tally(), [])
         if limit is not None:
@@ -87,22 +87,10 @@ async def _batches(
         yield waiting
 
 
-async def _pages(scan: Scan, session: Session, key_range: KeyRange) -> AsyncIterator[Page]:
-    """Read a range page by page, each in a short transaction of its own."""
-    prefix = scan.mapping.legacy_prefix
-
-    async def read(connection: Connection) -> Page:
-        return await read_page(connection, scan.table, key_range, prefix, rows=SCAN_ROWS)
-
-    while (page := await session.run(read, doing="reading references")).rows:
-        yield page
-        key_range = KeyRange(page.last_key, key_range.until)
-
-
 async def is_anything_left(scan: Scan) -> bool:
     """Whether there is a legacy row that this run has not tried."""
     async with scan.database.session() as session:
-        async for page in _pages(scan, session, KeyRange()):
+        async for page in legacy_pages(session, scan.table, KeyRange(), scan.mapping.legacy_prefix):
             if await scan.ledger.without_unresolved(page.references):
                 return True
     return False

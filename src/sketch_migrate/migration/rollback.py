@@ -16,6 +16,7 @@ from sketch_migrate.migration.record import key_of
 from sketch_migrate.migration.runner import Finished, Migration, take_through
 from sketch_migrate.model import Key, Outcome, Reference, Result, Tally
 from sketch_migrate.postgres.flip import look_up
+from sketch_migrate.postgres.paging import PageSize, look_up_in_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -76,6 +77,7 @@ class _Reader:
         self.tally = Tally()
         self.rows_left = False
         self._back, self._runs, self._selection = back, runs, selection
+        self._size = PageSize()
 
     async def batches(self, session: Session) -> AsyncGenerator[list[Reference]]:
         """Yield batches of references that hold the path of a recorded flip."""
@@ -125,10 +127,10 @@ class _Reader:
         return list(candidates.values())
 
     async def _present_paths(self, keys: list[Key], session: Session) -> dict[Key, str | None]:
-        async def read(connection: Connection) -> dict[Key, str | None]:
-            return await look_up(connection, self._back.table, keys)
+        async def look(connection: Connection, some: Sequence[Key]) -> dict[Key, str | None]:
+            return await look_up(connection, self._back.table, some)
 
-        return await session.run(read, doing="reading references") if keys else {}
+        return await look_up_in_time(session, self._size, keys, look, doing="reading references")
 
 
 def left_alone(flip: PastFlip, present_path: str | None, back: Mapping) -> tuple[Outcome, str] | None:

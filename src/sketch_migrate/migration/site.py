@@ -19,8 +19,9 @@ from sketch_migrate.migration.preflight import (
     check_writing,
 )
 from sketch_migrate.migration.runner import Migration
+from sketch_migrate.model import KeyRange
 from sketch_migrate.postgres.database import Database
-from sketch_migrate.postgres.references import SCAN_ROWS, first_legacy_path
+from sketch_migrate.postgres.references import legacy_pages
 from sketch_migrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
 
 if TYPE_CHECKING:
@@ -30,14 +31,17 @@ if TYPE_CHECKING:
     from sketch_migrate.migration.placing import Placing
     from sketch_migrate.migration.stop import Stop
     from sketch_migrate.model import Result, Tally
-    from sketch_migrate.postgres.session import Connection
     from sketch_migrate.postgres.table import Table
     from sketch_migrate.settings import Options, Settings
 
 
+LOOKED_AT_FIRST = 10_000
+"""Rows among which a legacy path is looked for before a run begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Both ends of a migration. ``first_legacy_path`` is from the table's first page, None if there is none."""
+    """Both ends of a migration. ``first_legacy_path`` is from the table's first pages, None if there is none."""
 
     settings: Settings
     store: S3Client
@@ -114,11 +118,15 @@ async def open_site(
 
 
 async def _first_legacy_path(database: Database, table: Table, prefix: str) -> str | None:
-    async def look(connection: Connection) -> str | None:
-        return await first_legacy_path(connection, table, prefix, rows=SCAN_ROWS)
-
+    looked_at = 0
     async with database.session() as session:
-        return await session.run(look, doing="reading references")
+        async for page in legacy_pages(session, table, KeyRange(), prefix):
+            looked_at += page.rows
+            if page.references:
+                return page.references[0].path
+            if looked_at >= LOOKED_AT_FIRST:
+                break
+    return None
 
 
 def open_store(settings: Settings) -> S3Client:

@@ -5,22 +5,25 @@ PostgreSQL manual, sections "pg_stats" and "TABLESAMPLE".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, LiteralString
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from psycopg import sql
 
+from sketch_migrate.model import KeyRange
 from sketch_migrate.postgres.histogram import count_blocks
+from sketch_migrate.postgres.paging import PageSize, read_in_time
 from sketch_migrate.postgres.references import in_range
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketch_migrate.model import Key, KeyRange
-    from sketch_migrate.postgres.session import Connection
+    from sketch_migrate.model import Key
+    from sketch_migrate.postgres.session import Connection, Session
     from sketch_migrate.postgres.table import Table
 
 SAMPLED_BLOCKS = 2_000
-"""Blocks of the table that a sample reads: 16 MB, wherever they lie."""
+"""Blocks of the table that a sample reads, 16 MB, wherever they lie; fewer where that takes long."""
 
 # Of a partitioned table there are statistics of the parent (inherited), if somebody had it analysed.
 _HISTOGRAM: LiteralString = """
@@ -63,19 +66,63 @@ async def in_order(connection: Connection, table: Table, keys: Sequence[Key]) ->
     return [key for (key,) in await cursor.fetchall()]
 
 
-async def sample(connection: Connection, table: Table) -> tuple[list[Key], int]:
-    """Return the keys in some blocks of the table, in order, and how many rows the table has by this."""
-    percent = min(100.0, 100.0 * SAMPLED_BLOCKS / max(1, await count_blocks(connection, table)))
-    cursor = connection.cursor(binary=True)
-    await cursor.execute(table.compose(_SAMPLE), [percent])
-    keys = [key for (key,) in await cursor.fetchall()]
-    return keys, round(len(keys) * 100 / percent)
+async def parts(session: Session, table: Table, number: int) -> list[KeyRange]:
+    """Return ranges that together hold every key, so many of about one size, or a single one where nothing is known."""
+
+    async def read(connection: Connection) -> list[Key]:
+        return await in_order(connection, table, await histogram(connection, table))
+
+    bounds = await session.run(read, doing="looking at the spread of the keys")
+    cuts = [bounds[len(bounds) * part // number] for part in range(1, number)] if len(bounds) > number else []
+    return [KeyRange(*pair) for pair in pairwise([None, *cuts, None])]
 
 
-async def key_after(connection: Connection, table: Table, key_range: KeyRange, rows: int) -> Key | None:
-    """Return the key of the range before which there are so many rows of it; None if it has no more than that."""
-    condition, values = in_range(table, key_range)
-    cursor = connection.cursor(binary=True)
-    await cursor.execute(table.compose(_NTH, range=condition), {**values, "rows": rows})
-    row = await cursor.fetchone()
-    return None if row is None else row[0]
+class Sample(NamedTuple):
+    """``keys`` in order, from ``rows`` blocks; ``table_rows`` is how many the table has by this."""
+
+    rows: int
+    keys: list[Key]
+    table_rows: int
+
+
+async def sample(session: Session, table: Table) -> Sample:
+    """Return the keys in some blocks of the table."""
+
+    async def read(connection: Connection, blocks: int) -> Sample:
+        percent = min(100.0, 100.0 * blocks / max(1, await count_blocks(connection, table)))
+        cursor = connection.cursor(binary=True)
+        await cursor.execute(table.compose(_SAMPLE), [percent])
+        keys = [key for (key,) in await cursor.fetchall()]
+        return Sample(blocks, keys, round(len(keys) * 100 / percent))
+
+    size = PageSize(SAMPLED_BLOCKS, most=SAMPLED_BLOCKS)
+    return await read_in_time(session, size, read, doing="sampling the keys")
+
+
+class _Step(NamedTuple):
+    rows: int
+    key: Key | None
+
+
+async def key_after(session: Session, table: Table, key_range: KeyRange, rows: int) -> Key | None:
+    """Return the key of the range before which there are so many rows of it; None if it has no more than that.
+
+    They are counted off in steps, each in a transaction of its own.
+    """
+    size, left = PageSize(), rows + 1
+
+    async def read(connection: Connection, most: int) -> _Step:
+        step = min(most, left)
+        condition, values = in_range(table, key_range)
+        cursor = connection.cursor(binary=True)
+        await cursor.execute(table.compose(_NTH, range=condition), {**values, "rows": step - 1})
+        row = await cursor.fetchone()
+        return _Step(step, None if row is None else row[0])
+
+    while left:
+        step = await read_in_time(session, size, read, doing="cutting a range")
+        if step.key is None:
+            return None
+        left -= step.rows
+        key_range = KeyRange(step.key, key_range.until)
+    return key_range.after

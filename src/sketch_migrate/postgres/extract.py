@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING, Any, LiteralString
 from psycopg import sql
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sketch_migrate.model import Key, KeyRange
     from sketch_migrate.postgres.session import Connection
     from sketch_migrate.postgres.table import Table
-
-PAGE_ROWS = 50_000
-"""A page of so many rows takes the server some 50 ms, and 4 MB of memory here."""
 
 LONGEST_PATH_CHARS = 2048
 """Twice the longest key that there is. A path beyond it is cut: that it is too long is all there is to say of it."""
 
 _END: LiteralString = """
-WITH page AS MATERIALIZED (SELECT {key} AS key FROM {table} WHERE {range} ORDER BY {key} LIMIT {rows})
-SELECT count(*), (SELECT key FROM page ORDER BY key DESC LIMIT 1) FROM page
+SELECT count(*), (array_agg(key))[count(*)]
+FROM (SELECT {key} AS key FROM {table} WHERE {range} ORDER BY {key} LIMIT {rows}) AS page
 """
 
 # NULL is an empty field, an empty text is "" (PostgreSQL manual, COPY, "CSV Format"). COPY takes no parameters.
@@ -45,7 +44,7 @@ class CopiedPage:
     csv: bytes
 
 
-async def copy_page(connection: Connection, table: Table, key_range: KeyRange, *, rows: int = PAGE_ROWS) -> CopiedPage:
+async def copy_page(connection: Connection, table: Table, key_range: KeyRange, *, rows: int) -> CopiedPage:
     """Read the next ``rows`` rows of a key range. Within one transaction; psycopg's errors pass through."""
     cursor = connection.cursor(binary=True)
     end = table.compose(_END, range=_between(table, key_range.after, key_range.until), rows=sql.Literal(rows))
@@ -76,7 +75,7 @@ SELECT {key}::text, left({path}::text, {longest}) FROM {table} WHERE {key} = ANY
 """
 
 
-async def current_paths(connection: Connection, table: Table, keys: list[str]) -> dict[str, str | None]:
+async def current_paths(connection: Connection, table: Table, keys: Sequence[str]) -> dict[str, str | None]:
     """Look rows up by the text of their keys; deleted ones are not in the answer. psycopg's errors pass through."""
     statement = table.compose(_NOW, longest=sql.Literal(LONGEST_PATH_CHARS))
-    return dict(await (await connection.execute(statement, [keys])).fetchall())
+    return dict(await (await connection.execute(statement, [list(keys)])).fetchall())

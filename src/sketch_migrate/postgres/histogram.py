@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from psycopg import sql
 
+from sketch_migrate.postgres.paging import PageSize, read_in_time
+
 if TYPE_CHECKING:
-    from sketch_migrate.postgres.session import Connection
+    from sketch_migrate.postgres.session import Connection, Session
     from sketch_migrate.postgres.table import Table
 
-SAMPLED_BLOCKS = 50
-"""Of a table without statistics so many blocks are read, wherever they lie: 5 000 rows of 80 bytes."""
+SAMPLED_ROWS = 5_000
+"""Of a table without statistics about so many rows are read, wherever they lie, or fewer where that takes long."""
 
-SAMPLED_ROWS = 10_000
+ROWS_OF_A_BLOCK = 100
 LONGEST_PATH_CHARS = 1025
 """A path beyond it is cut: no key is that long."""
 
@@ -36,24 +38,37 @@ SELECT left({path}::text, {longest}) FROM {table} TABLESAMPLE SYSTEM ({percent})
 """
 
 
-async def spread_paths(connection: Connection, table: Table) -> list[str]:
+class _Sample(NamedTuple):
+    rows: int
+    paths: list[str]
+
+
+async def spread_paths(session: Session, table: Table) -> list[str]:
     """Return some paths, spread about as all of them are, in no order that means anything here.
 
     They are the planner's statistics, where the table was analysed, else a sample of its rows. Reads bounded work of
-    any table. Within one transaction; psycopg's errors pass through.
+    any table. Raises what ``Session.run`` raises.
     """
-    names = {"table": sql.Identifier(*table.name).as_string(connection), "path": table.path_column}
-    row: Any = await (await connection.execute(_BOUNDS, names)).fetchone()
-    if row and row[0]:
-        return list(row[0])
-    blocks = await count_blocks(connection, table)
-    sample = table.compose(
-        _SAMPLE,
-        longest=sql.Literal(LONGEST_PATH_CHARS),
-        percent=sql.Literal(min(100, 100 * SAMPLED_BLOCKS / max(1, blocks))),
-        rows=sql.Literal(SAMPLED_ROWS),
-    )
-    return [path for (path,) in await (await connection.execute(sample)).fetchall()]
+
+    async def look(connection: Connection) -> list[str]:
+        names = {"table": sql.Identifier(*table.name).as_string(connection), "path": table.path_column}
+        row: Any = await (await connection.execute(_BOUNDS, names)).fetchone()
+        return list(row[0]) if row and row[0] else []
+
+    async def read(connection: Connection, rows: int) -> _Sample:
+        blocks = await count_blocks(connection, table)
+        sample = table.compose(
+            _SAMPLE,
+            longest=sql.Literal(LONGEST_PATH_CHARS),
+            percent=sql.Literal(min(100, 100 * rows / ROWS_OF_A_BLOCK / max(1, blocks))),
+            rows=sql.Literal(2 * rows),
+        )
+        return _Sample(rows, [path for (path,) in await (await connection.execute(sample)).fetchall()])
+
+    doing = "looking at the spread of the paths"
+    if bounds := await session.run(look, doing=doing):
+        return bounds
+    return (await read_in_time(session, PageSize(SAMPLED_ROWS), read, doing=doing)).paths
 
 
 async def count_blocks(connection: Connection, table: Table) -> int:

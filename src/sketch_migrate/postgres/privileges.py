@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from sketch_migrate.postgres.session import Connection
     from sketch_migrate.settings import Settings
 
-# to_regclass() finds the table along the search path and answers NULL where there is none or no right to see it
+# to_regclass() finds the table along the search path and answers NULL where there is none or no right to see it.
+# Autovacuum analyses partitions, but never their parent: the sum is its estimate then.
 _TABLE = """
-SELECT c.oid, c.relkind::text, greatest(c.reltuples, -1)::bigint, c.relrowsecurity,
+SELECT c.oid, c.relkind::text,
+       greatest(c.reltuples, (SELECT sum(p.reltuples) FROM pg_partition_tree(c.oid) AS part
+                              JOIN pg_class p ON p.oid = part.relid WHERE part.isleaf AND p.reltuples > 0),
+                -1)::bigint,
+       c.relrowsecurity,
        (SELECT array_agg(tgname::text ORDER BY tgname) FROM pg_trigger
         WHERE tgrelid = c.oid AND NOT tgisinternal AND tgenabled <> 'D' AND (tgtype & 16) <> 0),
        pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_user::text,

@@ -1,24 +1,21 @@
-"""References in the table: pages of them by primary key, the flip, and the counts.
-
-The statements below are all that the tool ever says to the application's table.
-"""
+"""References in the table: pages of them by primary key, and counts of both sides, page by page."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import sql
 
 from sketch_migrate.model import Key, KeyRange, Reference, make_all
+from sketch_migrate.postgres.paging import PageSize, read_in_time
 
 if TYPE_CHECKING:
-    from sketch_migrate.postgres.session import Connection
-    from sketch_migrate.postgres.table import Table
+    from collections.abc import AsyncIterator
 
-SCAN_ROWS = 10_000
-"""Rows that one page looks at. Bounded, so that a table whose first hundred million rows are done is passed in short
-statements; large enough that a page of legacy rows feeds many iterations. A page of 10 000 takes the server ~10 ms."""
+    from sketch_migrate.postgres.session import Connection, Session
+    from sketch_migrate.postgres.table import Table
 
 _PAGE: LiteralString = """
 WITH page AS MATERIALIZED (
@@ -30,15 +27,14 @@ SELECT count(*), (SELECT key FROM page ORDER BY key DESC LIMIT 1),
 FROM page
 """
 
-_FIRST_LEGACY: LiteralString = """
-SELECT path FROM (SELECT {path}::text AS path FROM {table} ORDER BY {key} LIMIT {rows}) AS page
-WHERE starts_with(path, %s) LIMIT 1
-"""
-
+# The order of a sorted subquery is that of the array (PostgreSQL manual, "Aggregate Functions"). There is no max(uuid)
+# before version 18. Without the CTE of a page this takes a quarter less time, and a third less than with starts_with.
 _COUNT: LiteralString = """
-SELECT count(*) FILTER (WHERE starts_with({path}::text, %s)), count(*) FILTER (WHERE starts_with({path}::text, %s)),
-       count(*)
-FROM {table}
+SELECT count(*), (array_agg(key))[count(*)],
+       count(*) FILTER (WHERE path LIKE %(legacy)s), count(*) FILTER (WHERE path LIKE %(production)s)
+FROM (
+    SELECT {key} AS key, {path}::text COLLATE "C" AS path FROM {table} WHERE {range} ORDER BY {key} LIMIT {rows}
+) AS page
 """
 
 
@@ -62,11 +58,16 @@ async def read_page(connection: Connection, table: Table, key_range: KeyRange, p
     return Page(looked_at, last_key, references)
 
 
-async def first_legacy_path(connection: Connection, table: Table, prefix: str, *, rows: int) -> str | None:
-    """Return a legacy path from among the first ``rows`` rows, in the order of the key; None if there is none."""
-    statement = table.compose(_FIRST_LEGACY, rows=sql.Literal(rows))
-    row = await (await connection.execute(statement, [prefix])).fetchone()
-    return row[0] if row else None
+async def legacy_pages(session: Session, table: Table, key_range: KeyRange, prefix: str) -> AsyncIterator[Page]:
+    """Read a range page by page, each in a short transaction of its own, until there are no more rows."""
+    size = PageSize()
+
+    async def read(connection: Connection, rows: int) -> Page:
+        return await read_page(connection, table, key_range, prefix, rows=rows)
+
+    while (page := await read_in_time(session, size, read, doing="reading references")).rows:
+        yield page
+        key_range = KeyRange(page.last_key, key_range.until)
 
 
 def in_range(table: Table, key_range: KeyRange) -> tuple[sql.Composed, dict[str, Key]]:
@@ -81,7 +82,45 @@ def in_range(table: Table, key_range: KeyRange) -> tuple[sql.Composed, dict[str,
     return sql.SQL(" AND ").join(conditions), values
 
 
-async def count_sides(connection: Connection, table: Table, legacy: str, production: str) -> tuple[int, int, int]:
-    """Count the rows of the legacy side, of the production side, and all of them, in one query."""
-    row: Any = await (await connection.execute(table.compose(_COUNT), [legacy, production])).fetchone()
-    return row[0], row[1], row[2]
+@dataclass(frozen=True, slots=True)
+class CountedPage:
+    """``rows`` rows up to ``last_key``, and how many of them are on each side."""
+
+    rows: int
+    last_key: Key | None
+    legacy: int
+    production: int
+
+
+async def count_page(
+    connection: Connection, table: Table, key_range: KeyRange, prefixes: tuple[str, str], *, rows: int
+) -> CountedPage:
+    """Count the next ``rows`` rows of a key range by the prefixes of legacy and production."""
+    condition, values = in_range(table, key_range)
+    statement = table.compose(_COUNT, range=condition, rows=sql.Literal(rows))
+    cursor = connection.cursor(binary=True)
+    await cursor.execute(
+        statement, {**values, "legacy": _beginning(prefixes[0]), "production": _beginning(prefixes[1])}
+    )
+    answer: Any = await cursor.fetchone()
+    return CountedPage(*answer)
+
+
+def _beginning(prefix: str) -> str:
+    """Return the pattern of LIKE for what begins with a text."""
+    return re.sub(r"([\\%_])", r"\\\1", prefix) + "%"
+
+
+async def counted_pages(
+    session: Session, table: Table, key_range: KeyRange, prefixes: tuple[str, str]
+) -> AsyncIterator[CountedPage]:
+    """Count a range page by page, each in a short transaction of its own."""
+    size = PageSize()
+
+    async def read(connection: Connection, rows: int) -> CountedPage:
+        return await count_page(connection, table, key_range, prefixes, rows=rows)
+
+    doing = f"counting the rows of {'.'.join(table.name)}"
+    while (page := await read_in_time(session, size, read, doing=doing)).rows:
+        yield page
+        key_range = KeyRange(page.last_key, key_range.until)

@@ -65,11 +65,15 @@ class PatientConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a transaction may take, in milliseconds; 0 is no limit. ``idle_ms`` is the longest pause within it."""
+    """How long a transaction may take, in milliseconds; 0 is no limit. ``idle_ms`` is the longest pause within it.
+
+    A connection is not given up the sooner where ``patience_ms``, by default that of a statement, is longer.
+    """
 
     lock_ms: int
     statement_ms: int
     idle_ms: int
+    patience_ms: int | None = None
 
     @classmethod
     def usual(cls, settings: Settings) -> Limits:
@@ -80,6 +84,16 @@ class Limits:
     def of_a_long_statement(cls, settings: Settings) -> Limits:
         """Return those of the settings, without one on the statement: for what reads a whole ledger."""
         return replace(cls.usual(settings), statement_ms=0)
+
+    def with_statements_of(self, statement_ms: int) -> Limits:
+        """Return the same, with a limit on the statement that is no longer than this."""
+        return replace(
+            self, statement_ms=min(statement_ms, self.statement_ms or statement_ms), patience_ms=self._patience
+        )
+
+    @property
+    def _patience(self) -> int:
+        return self.statement_ms if self.patience_ms is None else self.patience_ms
 
     @cached_property
     def begin(self) -> bytes:
@@ -93,7 +107,7 @@ class Limits:
     @property
     def deadline_seconds(self) -> float | None:
         """After which a connection that was silent is given up: several statements may each take the limit."""
-        return None if not self.statement_ms else (3 * self.statement_ms + self.idle_ms) / 1000 + GRACE_SECONDS
+        return None if not self._patience else (3 * self._patience + self.idle_ms) / 1000 + GRACE_SECONDS
 
 
 @dataclass(slots=True)
@@ -121,6 +135,11 @@ class Session:
         self._is_at_work = False
         self._causes: set[object] = set()  # of the waits of this unit
 
+    @property
+    def limits(self) -> Limits:
+        """Those of the database, which a transaction has unless it is given others."""
+        return self._database.limits
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -147,9 +166,9 @@ class Session:
         given. ``watched`` says that a wait for a row is looked into, and named when it lasts (see ``waits``).
 
         Raises ``DatabaseUnreachable`` or ``TableLocked`` when the wait is over or the run is stopping, ``DatabaseBusy``
-        after lasting contention, and ``DatabaseRefused`` where a new connection is refused. Any other error on a connection that is
-        healthy is a ``ReferenceRefused`` for a flip (``is_flip``), and so is a flip that breaks one connection after
-        the other; else it is what ``faults.translate`` says.
+        after lasting contention, and ``DatabaseRefused`` where a new connection is refused. Any other error on a
+        connection that is healthy is a ``ReferenceRefused`` for a flip (``is_flip``), and so is a flip that breaks one
+        connection after the other; else it is what ``faults.translate`` says.
         """
         database = self._database
         trouble: _Trouble | None = None
@@ -160,7 +179,7 @@ class Session:
                 if is_flip and not database.gate.is_open:
                     await database.gate.passed(doing)
                 try:
-                    result = await self._attempt(work, limits or database.limits, watched=watched)
+                    result = await self._attempt(work, limits or self.limits, watched=watched)
                 except (psycopg.Error, DatabaseUnreachable, TimeoutError) as error:
                     trouble = trouble or _Trouble(doing, is_flip, attempts)
                     await self._get_over(error, trouble)

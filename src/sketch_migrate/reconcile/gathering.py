@@ -8,12 +8,14 @@ more (see ``second_look``).
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sketch_migrate.model import KeyRange
 from sketch_migrate.postgres.extract import CopiedPage, copy_page
+from sketch_migrate.postgres.paging import PageSize, read_in_time
 from sketch_migrate.reconcile.keyspace import is_text, order
 from sketch_migrate.reconcile.listing import list_all, tell_nobody
 from sketch_migrate.task_group import task_group
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
     from sketch_migrate.reconcile.evidence import Evidence
     from sketch_migrate.reconcile.listing import Pages, Told
     from sketch_migrate.s3 import ListedObject
+
+LOAD_REFERENCES = 50_000
+"""References are loaded so many at a time, 4 MB of memory, or as many as are read in ``LOAD_SECONDS``."""
+
+LOAD_SECONDS = 2.0
 
 LOAD_OBJECTS = 25_000
 """Objects are loaded so many at a time. With as many that are listed meanwhile this is 10 MB of memory a side."""
@@ -62,16 +69,23 @@ async def gather_objects(evidence: Evidence, store: Pages, told: Callable[[str, 
 
 
 async def reference_pages(database: Database, table: Table) -> AsyncIterator[bytes]:
-    """Yield the table as CSV, page by page, each in a short transaction of its own that can be repeated."""
-    key_range = KeyRange()
+    """Yield the table as CSV: some pages at once, each read in a short transaction of its own that can be repeated."""
+    key_range, size = KeyRange(), PageSize()
+    content, rows, began = bytearray(), 0, time.monotonic()
     async with database.session() as session:
 
-        async def read(connection: Connection) -> CopiedPage:
-            return await copy_page(connection, table, key_range)
+        async def read(connection: Connection, rows: int) -> CopiedPage:
+            return await copy_page(connection, table, key_range, rows=rows)
 
-        while (page := await session.run(read, doing="reading references")).rows:
-            yield page.csv
+        while (page := await read_in_time(session, size, read, doing="reading references")).rows:
+            content += page.csv
+            rows += page.rows
+            if rows >= LOAD_REFERENCES or time.monotonic() - began > LOAD_SECONDS:
+                yield bytes(content)
+                content, rows, began = bytearray(), 0, time.monotonic()
             key_range = KeyRange(after=page.last_key)
+        if content:
+            yield bytes(content)
 
 
 async def read_references(evidence: Evidence, pages: AsyncIterator[bytes], told: Callable[[int], None]) -> None:

@@ -10,12 +10,13 @@ from sketch_migrate.errors import ObjectMissing
 from sketch_migrate.mapping import MAX_KEY_BYTES
 from sketch_migrate.model import Location
 from sketch_migrate.postgres.extract import current_paths
+from sketch_migrate.postgres.paging import PageSize, look_up_in_time
 from sketch_migrate.reconcile.comparing import Pair, cut
 from sketch_migrate.reconcile.standing import SUSPECTS, Standing, standing_of
 from sketch_migrate.task_group import all_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from sketch_migrate.model import ObjectInfo
     from sketch_migrate.postgres.database import Database
@@ -49,14 +50,14 @@ class Looker:
     async def second_look(self) -> int:
         """Judge the suspects anew by their rows and objects as they are now; return how many were looked at."""
         question = "SELECT key, path, side, tail, standing FROM verdict WHERE list_contains(?, standing) LIMIT ?"
-        done = 0
+        done, size = 0, PageSize()
         async with self.database.session() as session:
             async for rows in self.evidence.stream(
                 question, [[suspect.value for suspect in SUSPECTS], MOST_SECOND_LOOKS]
             ):
                 for first in range(0, len(rows), LOOKS_AT_ONCE):
                     suspects = rows[first : first + LOOKS_AT_ONCE]
-                    paths = await self._paths(session, [key for key, *_ in suspects])
+                    paths = await self._paths(session, size, [key for key, *_ in suspects])
                     looks = await all_of([self._judge(suspect, paths.get(suspect[0])) for suspect in suspects])
                     await self.evidence.insert("look", looks)
                     done += len(suspects)
@@ -72,11 +73,12 @@ class Looker:
         question = """
         SELECT v.key, v.path FROM verdict AS v SEMI JOIN stored_otherwise AS s ON s.key = v.key WHERE v.side = 'neither'
         """
+        size = PageSize()
         async with self.database.session() as session:
             async for rows in self.evidence.stream(question):
                 for first in range(0, len(rows), LOOKS_AT_ONCE):
                     some = rows[first : first + LOOKS_AT_ONCE]
-                    now = await self._paths(session, [key for key, _ in some])
+                    now = await self._paths(session, size, [key for key, _ in some])
                     same = [(key, path) for key, path in some if key in now and now[key] == path]
                     there = await all_of([self._names_an_object(path) for _, path in same])
                     dangling = [key for (key, _), is_there in zip(same, there, strict=True) if not is_there]
@@ -122,11 +124,11 @@ class Looker:
             for portion in cut(pairs, size):
                 yield portion
 
-    async def _paths(self, session: Session, keys: list[str]) -> dict[str, str | None]:
-        async def read(connection: Connection) -> dict[str, str | None]:
-            return await current_paths(connection, self.table, keys)
+    async def _paths(self, session: Session, size: PageSize, keys: list[str]) -> dict[str, str | None]:
+        async def look(connection: Connection, some: Sequence[str]) -> dict[str, str | None]:
+            return await current_paths(connection, self.table, some)
 
-        return await session.run(read, doing="looking at references once more")
+        return await look_up_in_time(session, size, keys, look, doing="looking at references once more")
 
     async def _judge(self, suspect: tuple[Any, ...], path_now: str | None) -> tuple[Any, ...]:
         key, path, side, tail, standing = suspect
