@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import uvloop
 
 from sketch_migrate.mapping import Mapping
+from sketch_migrate.migration.breaker import Breaker
 from sketch_migrate.migration.copier import Copier
 from sketch_migrate.migration.iteration import Iteration
 from sketch_migrate.migration.stop import Stop
@@ -80,6 +81,8 @@ async def iteration() -> AsyncIterator[Iteration]:
             session=cast("Session", Connection()),
             table=Table(("avatars",), "id", "path", "bigint"),
             dry_run=False,
+            breaker=Breaker(20),
+            stop=Stop(),
         )
 
 

@@ -15,6 +15,7 @@ from sketch_migrate.cli.observer import BothSides, Observer
 from sketch_migrate.cli.probe import settle_no_clobber
 from sketch_migrate.errors import MigrateError
 from sketch_migrate.ledger import new_ledger, place_of
+from sketch_migrate.migration.breaker import Breaker
 from sketch_migrate.migration.growth import outgrown
 from sketch_migrate.migration.overwritten import settle
 from sketch_migrate.migration.placing import OnceSettled
@@ -57,6 +58,7 @@ class MigrationJob(Job):
         writes = not (options.dry_run or options.status_only)
         super().__init__(settings, options, terminal, run, for_writing=writes)
         self._strategy: Strategy | None = None
+        self._breaker = Breaker(settings.max_failed_percent)
 
     async def prepare(self) -> None:
         """Open the site, try the right to write, and settle how nothing is replaced, by a probe of the store."""
@@ -121,7 +123,9 @@ class MigrationJob(Job):
         placing = OnceSettled(self.site.store, lambda: self._settle_for(ledger))
         async with asyncio.TaskGroup() as group, self.site.copier(self.options, self.stop, placing) as copier:
             counting = group.create_task(self._count_rows(observer))
-            migration = self.site.migration(self.options, copier, ledger, self.stop, observe=observer.observe)
+            migration = self.site.migration(
+                self.options, copier, ledger, self.stop, breaker=self._breaker, observe=observer.observe
+            )
             if is_shared(self.options):
                 finished = await self._share(self.options.processes or 1, ledger, observer)
             else:
@@ -165,6 +169,7 @@ class MigrationJob(Job):
             stop=self.stop,
             audience=observer,
             strategy=self._strategy,
+            breaker=self._breaker,
             before=before,
             settle=lambda: self._settle_for(ledger),
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 from sketch_migrate import __version__
 from sketch_migrate.cluster.orders import Orders
 from sketch_migrate.errors import UsageError
+from sketch_migrate.migration.breaker import FlipCounts
 
 if TYPE_CHECKING:
     from sketch_migrate.cluster.engine import Channel
@@ -67,7 +68,7 @@ class RangeDone:
     """How an attempt ended. ``tally`` and the ``rows`` passed are true also where it was cut short.
 
     ``is_whole`` says that the range was seen to its end. ``error`` is what the worker could not get past. ``seconds``
-    is how long it took, ``peak_bytes`` the most memory that the process had until then.
+    is how long it took, ``peak_bytes`` the most memory that the process had until then, ``flips`` those of the attempt.
     """
 
     worker: str
@@ -78,6 +79,7 @@ class RangeDone:
     seconds: float
     peak_bytes: int
     error: MigrateError | None = None
+    flips: FlipCounts = field(default_factory=FlipCounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a running range is: rows passed, outcomes so far, and what limits it, in a word.
+    """How far a running range is: rows passed, outcomes so far, what limits it, in a word, and flips so far.
 
     ``results`` are new ones, for ``-v`` alone.
     """
@@ -126,6 +128,7 @@ class Progress:
     tally: Tally
     limited_by: str = ""
     results: tuple[Result, ...] = ()
+    flips: FlipCounts = field(default_factory=FlipCounts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from sketch_migrate.cluster.memory import peak_memory_bytes
 from sketch_migrate.cluster.orders import ORDER_SECONDS
 from sketch_migrate.cluster.task import Assignment, Progress, RangeDone, RangeTask, StrategyNeeded
 from sketch_migrate.cluster.workplace import Workplace
+from sketch_migrate.migration.breaker import NEVER, Breaker
 from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.runner import migrate_range
 from sketch_migrate.migration.site import Site, open_site
@@ -63,13 +64,16 @@ class RangeWorkplace(Workplace[RangeTask, RangeDone]):
     async def _work(self, task: RangeTask) -> RangeDone:
         began = time.monotonic()
         options, site = self._assignment.options, self._site
-        report = Report(self._channel, task, verbose=options.verbose)
+        breaker = Breaker(NEVER)  # it counts; the coordinator, who knows of all flips, judges
+        report = Report(self._channel, task, breaker, verbose=options.verbose)
         with self._following(task):
             attempt = await self._ledger.begin_attempt(task.pass_number, task.number, task.key_range)
             placing = OnceSettled(site.store, lambda: _settled(task))
             async with asyncio.TaskGroup() as group, site.copier(options, self._stop, placing) as copier:
                 pulse = group.create_task(report.send_regularly())
-                migration = site.migration(options, copier, self._ledger, self._stop, observe=report.observe)
+                migration = site.migration(
+                    options, copier, self._ledger, self._stop, breaker=breaker, observe=report.observe
+                )
                 async with Watch(site.store, copier, iterations=options.parallelization_level, tell=report.limit):
                     tally = await migrate_range(migration, task.key_range, limit=task.limit, again=task.pass_number > 1)
                 pulse.cancel()
@@ -85,14 +89,16 @@ class RangeWorkplace(Workplace[RangeTask, RangeDone]):
             seconds=time.monotonic() - began,
             peak_bytes=peak_memory_bytes(),
             error=self._stop.error,
+            flips=breaker.counts,
         )
 
 
 class Report:
     """What a running range says of itself: at most once in ``ORDER_SECONDS``."""
 
-    def __init__(self, channel: Channel, task: RangeTask, *, verbose: bool) -> None:
+    def __init__(self, channel: Channel, task: RangeTask, breaker: Breaker, *, verbose: bool) -> None:
         self.rows = 0
+        self._breaker = breaker
         self._channel = channel
         self._task = task
         self._verbose = verbose
@@ -129,6 +135,7 @@ class Report:
                     tally=self._tally,
                     limited_by=self._limited_by,
                     results=results,
+                    flips=self._breaker.counts,
                 )
             )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sketch_migrate.errors import DatabaseBusy, ReferenceRefused
 from sketch_migrate.ledger import Flip
 from sketch_migrate.mapping import Unmappable
+from sketch_migrate.migration.breaker import ANOTHER_PATH, cause_of
 from sketch_migrate.migration.copier import Copied, Verdict
 from sketch_migrate.model import Key, Outcome, Result, make_all
 from sketch_migrate.postgres.flip import Flipped, flip, look_up
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
     from sketch_migrate.ledger import Ledger
     from sketch_migrate.mapping import Mapping
+    from sketch_migrate.migration.breaker import Breaker
     from sketch_migrate.migration.copier import Copier
+    from sketch_migrate.migration.stop import Stop
     from sketch_migrate.model import Move, Reference
     from sketch_migrate.postgres.session import Connection, Session
     from sketch_migrate.postgres.table import Table
@@ -50,6 +53,8 @@ class Iteration:
     session: Session
     table: Table
     dry_run: bool
+    breaker: Breaker
+    stop: Stop
 
     async def run(self, references: Sequence[Reference], results: list[Result]) -> None:
         """Migrate a batch, and append what becomes of each reference to ``results`` as soon as it is known.
@@ -136,6 +141,12 @@ class Iteration:
                     halves += [some[:middle], some[middle:]]
                     continue
                 flipped = Flipped(frozenset(), frozenset(), frozenset(), {moves[0].reference.key: str(error)})
+                cause = cause_of(error)
+            else:
+                cause = ANOTHER_PATH
+            failed = {cause: len(flipped.refused)} if cause and flipped.refused else {}
+            if ended := self.breaker.note(len(flipped.flipped), failed):
+                self.stop.by_error(ended)
             if len(flipped.flipped) == len(moves):
                 results += _migrated(some)
                 continue

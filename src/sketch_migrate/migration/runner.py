@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from sketch_migrate.ledger import Ledger
     from sketch_migrate.mapping import Mapping
+    from sketch_migrate.migration.breaker import Breaker
     from sketch_migrate.migration.copier import Copier
     from sketch_migrate.migration.stop import Stop
     from sketch_migrate.postgres.database import Database
@@ -53,6 +54,7 @@ class Migration:
     copier: Copier
     ledger: Ledger
     stop: Stop
+    breaker: Breaker
     observe: Callable[[int, Tally, list[Result]], None]
 
     @property
@@ -128,6 +130,8 @@ async def take_through(migration: Migration, batches: Callable[[Session], AsyncG
                 session,
                 migration.table,
                 migration.options.dry_run,
+                migration.breaker,
+                migration.stop,
             )
             while (batch := await queue.get()) is not None:
                 if migration.stop.requested:
