@@ -166,7 +166,7 @@ def _declare_plan(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None
     add("--probe", action="store_true", help="try what the store does with conditional writes (makes objects of its"
         " own in production, and removes them)")  # fmt: skip
     add("--trial", action="store_true", default=Options().trial, help="try one flip and roll it back, to see"
-        " whether the table takes it (not undone: what triggers do outside the database; takes the right to UPDATE)")  # fmt: skip
+        " whether the table takes it (takes the right to UPDATE; docs/rollback.md has what is not undone)")  # fmt: skip
     add("--rate", type=positive, metavar="ROWS", help="rows/s to reckon with (default: that of the newest migration)")
     add("--price-copy", type=positive, default=0.005, metavar="USD",
         help="price of 1000 copies, puts or listings (default %(default)s, AWS us-east-1 Standard)")  # fmt: skip

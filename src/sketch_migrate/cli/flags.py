@@ -135,8 +135,8 @@ def add_say_yes_flag(parser: argparse.ArgumentParser) -> None:
 def add_trial_flag(parser: argparse.ArgumentParser) -> None:
     """Declare --trial and --no-trial, for what migrates."""
     parser.add_argument("--trial", action=argparse.BooleanOptionalAction, default=Options().trial,
-        help="first try one flip and roll it back, to see whether the table takes it (default: yes, but with -d"
-        " no: what triggers do outside the database is not undone)")  # fmt: skip
+        help="first try one flip and roll it back, to see whether the table takes it; docs/rollback.md has what is"
+        " not undone (default: yes, but with -d no)")  # fmt: skip
 
 
 def add_config_flag(parser: argparse.ArgumentParser) -> None:

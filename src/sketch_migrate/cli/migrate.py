@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from sketch_migrate.migration.preflight import (
 )
 from sketch_migrate.migration.record import description, runs_of
 from sketch_migrate.migration.runner import Finished, migrate
+from sketch_migrate.migration.trial import certain_refusals, try_flips
 from sketch_migrate.model import Summary
 from sketch_migrate.postgres.references import count_sides
 from sketch_migrate.postgres.session import Limits
@@ -37,8 +39,10 @@ if TYPE_CHECKING:
     from sketch_migrate.ledger import WholeLedger
     from sketch_migrate.migration.no_clobber import Strategy
     from sketch_migrate.migration.runner import Migration
+    from sketch_migrate.migration.trial import Trial
     from sketch_migrate.model import Status
     from sketch_migrate.postgres.session import Connection
+    from sketch_migrate.reconcile.findings import Finding
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
@@ -58,6 +62,7 @@ class MigrationJob(Job):
         writes = not (options.dry_run or options.status_only)
         super().__init__(settings, options, terminal, run, for_writing=writes)
         self._strategy: Strategy | None = None
+        self._trial: Trial | None = None
         self._breaker = Breaker(settings.max_failed_percent)
 
     async def prepare(self) -> None:
@@ -104,19 +109,58 @@ class MigrationJob(Job):
             self._print_status(await self._read_status(), as_document=True)
             return 0
         self.take_signals()
+        tried = await self._try_flip()
+        if self.stop.error is not None:
+            return self.conclude(tried, self.stop.error.exit_code)
         began = time.monotonic()
         async with new_ledger(self.run.path, self.settings, self._description(), self.stop.event) as ledger:
             with self.terminal.progress(self.site.table.estimated_rows) as progress:
                 observer = Observer(self.site, self.options, self.terminal, progress)
                 finished = await self._run(ledger, observer)
             result = await self._summarise(ledger, finished, time.monotonic() - began)
-        document = summary_json(result) | self._no_clobber()
+        document = summary_json(result) | self._no_clobber() | tried
         self.terminal.result(summary(result))
+        exit_code = result.exit_code
+        if self.options.dry_run and not self.stop.requested:
+            found = await self._look_at_the_table()
+            document["findings"] = [asdict(each) for each in found]
+            exit_code = exit_code or bool(found)
         if self.options.technical_status and not self.stop.requested:
             status = await self._read_status()
             document["status"] = status_json(status)
             self._print_status(status, as_document=False)
-        return self.conclude(document, result.exit_code)
+        return self.conclude(document, exit_code)
+
+    async def _try_flip(self) -> dict[str, object]:
+        """Try a flip where that is wanted; what no row takes stops the run. Return what JSON says of it."""
+        wanted = self._for_writing if self.options.trial is None else self.options.trial
+        if not wanted:
+            return {}
+        self._trial = trial = await try_flips(self.site.database, self.site.table, self.site.mapping)
+        if trial.tried and trial.is_refused and self._for_writing:
+            self.stop.by_error(trial.error())
+        else:
+            level = logging.WARNING if trial.refused else logging.INFO
+            quiet = trial.is_done or not (trial.refused or trial.is_slow or trial.left_out)
+            self.terminal.message(f"Trial flip: {trial.told()}.", logging.DEBUG if quiet else level)
+        return {"trial": trial.as_json()}
+
+    async def _look_at_the_table(self) -> list[Finding]:
+        """For a dry run: return what alone would stop a migration, by the catalog and the trial, and show it."""
+        from sketch_migrate.postgres.catalog import read_facts  # noqa: PLC0415 - a migration has no need of these
+        from sketch_migrate.reconcile.findings import about_trial, certain_findings  # noqa: PLC0415 - as above
+        from sketch_migrate.reconcile.plan_report import LOOK_FIRST, findings_text  # noqa: PLC0415 - as above
+
+        database = self.site.database
+        async with database.session() as session:
+            facts = await session.run(partial(read_facts, settings=self.settings), doing="looking at the table")
+        refusals = await certain_refusals(database, self.site.table, self.site.mapping)
+        if self._trial is None:
+            self.terminal.message(f"Note: {about_trial(facts, refusals, None)}.")
+        found = certain_findings(facts, refusals, self._trial)
+        if found:
+            self.terminal.result("\n" + findings_text(LOOK_FIRST, found))
+        return found
 
     async def _run(self, ledger: WholeLedger, observer: Observer) -> Finished:
         """Migrate, while the table is counted for the bar."""

@@ -27,10 +27,6 @@ RECENT_FLIPS = 10_000
 NEVER = 100
 """The percentage that cannot be passed."""
 
-ANOTHER_PATH = "another path stored"
-LEFT_AS_IT_WAS = "row left as it was"
-"""Causes that are no error of the server: a trigger or a type changed the path, a trigger or a policy held it back."""
-
 _LOCKED = frozenset({"55P03", "40P01", "40001"})
 
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from sketch_migrate.errors import DatabaseBusy, ReferenceRefused
 from sketch_migrate.ledger import Flip
 from sketch_migrate.mapping import Unmappable
-from sketch_migrate.migration.breaker import ANOTHER_PATH, cause_of
+from sketch_migrate.migration.breaker import cause_of
 from sketch_migrate.migration.copier import Copied, Verdict
-from sketch_migrate.model import Key, Outcome, Result, make_all
+from sketch_migrate.model import ANOTHER_PATH, Key, Outcome, Result, make_all
 from sketch_migrate.postgres.flip import Flipped, flip, look_up
 
 if TYPE_CHECKING:
