@@ -93,7 +93,7 @@ CERTAIN = {
     "check": ("checks", "only_images: CHECK ((path ~~ 'image/%'::text)) refuses 'avatar/avatar-000.png'"),
     "partition": ("checks", "partition of pictures: "),
     "domain": ("column", "image_path refuses 'avatar/avatar-000.png': value for domain image_path violates check"),
-    "name": ("column", "name does not hold 'avatar/avatar-000.png"),
+    "name": ("column", "name does not hold 'avatar/xxx"),
 }
 """Of these the catalog knows as well, in that list."""
 
