@@ -115,3 +115,8 @@ TARGET_FLIP_MS = 20
 
 # Longest time for one statement in the database, in milliseconds; 60000 is a minute.
 STATEMENT_TIMEOUT_MS = 60000
+
+# The run is ended when the database refuses more than so many percent of the flips (of the last 10 000, judged from
+# 1 000 on), or the first 1 000 all for one cause. Objects that cannot be copied and locked rows do not count. 100 is
+# never.
+MAX_FAILED_PERCENT = 20.0

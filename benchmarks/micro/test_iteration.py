@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import uvloop
 
 from sketch_migrate.mapping import Mapping
+from sketch_migrate.migration.breaker import Breaker
 from sketch_migrate.migration.copier import Copier
 from sketch_migrate.migration.flip_size import FlipSize
 from sketch_migrate.migration.flipping import FlipControl, Flipping
@@ -86,9 +87,13 @@ async def iteration() -> AsyncIterator[Iteration]:
                 table=Table(("avatars",), "id", "path", "bigint"),
                 ledger=cast("Ledger", Record()),
                 control=FlipControl(FlipSize(target_seconds=10)),
+                breaker=Breaker(100),
+                stop=Stop(),
                 settings=Settings(),
             ),
             dry_run=False,
+            breaker=Breaker(20),
+            stop=Stop(),
         )
 
 

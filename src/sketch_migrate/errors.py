@@ -22,6 +22,7 @@
     │   ├── S3Unreachable            3  no connection, or no answer in time
     │   ├── S3Busy                   4  throttled or failing for longer than the retry time
     │   └── S3Malformed              3  what answered does not speak S3
+    ├── TooManyFailed                1  the database took too few flips for a run to make sense
     ├── ClusterError                4  the workers that should share the work cannot be used
     │   ├── ClusterUnreachable      3  there is no scheduler, or it is gone
     │   └── WorkerLost              4  one ended, or is out of reach, while it had a range
@@ -169,6 +170,12 @@ class S3Malformed(S3Error):
     """The answer is not what S3 sends: the endpoint is something else, or the reply was damaged."""
 
     exit_code = 3
+
+
+class TooManyFailed(MigrateError):
+    """So many flips failed that nothing more is begun. What was begun is finished, as after a run to the end."""
+
+    exit_code = 1
 
 
 class ClusterError(MigrateError):

@@ -58,6 +58,12 @@ POSSIBLY_OVERWRITTEN = "possibly overwritten"
 """How the reason of a reference begins whose production object our copy may have replaced."""
 
 
+ANOTHER_PATH = "another path stored"
+LEFT_AS_IT_WAS = "row left as it was"
+"""Why a flip may fail without an error of the server: a trigger or a type changed the path; a trigger or a policy held
+the row back."""
+
+
 class Outcome(StrEnum):
     """What became of one scanned reference. Exactly one of these holds, and the counts add up to the scan."""
 

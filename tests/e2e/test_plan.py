@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.tool import Finished
 
 READING = {"GET", "HEAD"}
-READING_STATEMENTS = {"BEGIN", "SET", "SELECT", "WITH", "COPY", "COMMIT", "ROLLBACK"}
+READING_STATEMENTS = {"BEGIN", "SET", "SELECT", "WITH", "COPY", "SAVEPOINT", "RELEASE", "COMMIT", "ROLLBACK"}
 
 
 def document(result: Finished) -> dict[str, Any]:

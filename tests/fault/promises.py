@@ -187,15 +187,18 @@ class World:
         """Start a migration, or a ``command``: small iterations, JSON.
 
         ``database`` and ``store`` are ways to reach ours by a proxy; ``settings`` are named as in ``lib/config.py``, in
-        lower case.
+        lower case. Nothing is tried first, so that the first update is that of an iteration.
         """
+        trial = () if command and command[0] != "repair" else ("--no-trial",)
         environment = {
             **(database or self.database).environ(),
             **(store or self.store).environ(),
             **{f"SKETCH_{name.upper()}": str(value) for name, value in settings.items()},
             **self.environ,
         }
-        return tool.start(*command, "-y", "--json", "-p", "2", "-b", "20", *flags, environ=environment, cwd=self.cwd)
+        return tool.start(
+            *command, "-y", "--json", "-p", "2", "-b", "20", *trial, *flags, environ=environment, cwd=self.cwd
+        )
 
     def finish(self, process: subprocess.Popen[str], *, timeout_seconds: float = 60) -> Run:
         """Wait for a migration. It never shows a traceback, nor what a library has to say at its end."""

@@ -23,6 +23,7 @@ from sketch_migrate.cli.flags import (
     add_processes_flag,
     add_say_yes_flag,
     add_setting_flags,
+    add_trial_flag,
     add_verbose_flag,
 )
 from sketch_migrate.errors import UsageError
@@ -142,7 +143,8 @@ def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
         usage=f"{program} [-h] [-p PARALLELIZATION_LEVEL] [-b BATCH_SIZE]\n"
         f"{indent}[-l LIMIT] [-v] [-d] [-s] [-t] [-w] [-y]\n"
         f"{indent}[--processes N] [--cluster WHERE] [--no-clobber HOW]\n"
-        f"{indent}[--config FILE] [--json] [--no-progress]\n"
+        f"{indent}[--trial | --no-trial] [--config FILE] [--json]\n"
+        f"{indent}[--no-progress]\n"
         f"{indent}[--version] [--SETTING VALUE ...]\n"
         f"       {program} COMMAND [-h] ...",
         description="Copy objects from the legacy to the production bucket, and rewrite the\n"
@@ -166,6 +168,7 @@ def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
         help="without -w: how to make sure that nothing different is replaced, also not what is stored at that"
         f" moment. One of {', '.join(NO_CLOBBER)} (default %(default)s: the first that the store is seen to"
         " honour)")  # fmt: skip
+    add_trial_flag(parser)
     add_say_yes_flag(parser)
     add_config_flag(parser)
     add_output_flags(parser)

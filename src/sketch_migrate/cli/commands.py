@@ -17,11 +17,13 @@ from sketch_migrate.cli.flags import (
     add_pace_flags,
     add_processes_flag,
     add_say_yes_flag,
+    add_trial_flag,
     add_verbose_flag,
     at_least,
     one_of,
     positive,
 )
+from sketch_migrate.settings import Options
 
 if TYPE_CHECKING:
     import argparse
@@ -163,6 +165,8 @@ def _declare_plan(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None
     _add_deep_flags(parser, "legacy rows whose object may be in production already, where ETags cannot tell it")
     add("--probe", action="store_true", help="try what the store does with conditional writes (makes objects of its"
         " own in production, and removes them)")  # fmt: skip
+    add("--trial", action="store_true", default=Options().trial, help="try one flip and roll it back, to see"
+        " whether the table takes it (takes the right to UPDATE; docs/rollback.md has what is not undone)")  # fmt: skip
     add("--rate", type=positive, metavar="ROWS", help="rows/s to reckon with (default: that of the newest migration)")
     add("--price-copy", type=positive, default=0.005, metavar="USD",
         help="price of 1000 copies, puts or listings (default %(default)s, AWS us-east-1 Standard)")  # fmt: skip
@@ -182,6 +186,7 @@ def _declare_repair(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> No
     add_pace_flags(parser, verb="migrate")
     add_processes_flag(parser, share=share)
     add_cluster_flag(parser, share=share)
+    add_trial_flag(parser)
     add_verbose_flag(parser)
     add_say_yes_flag(parser)
     add_output_flags(parser)

@@ -132,6 +132,13 @@ def add_say_yes_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-y", "--say-yes", action="store_true", help="do not ask before changing anything")
 
 
+def add_trial_flag(parser: argparse.ArgumentParser) -> None:
+    """Declare --trial and --no-trial, for what migrates."""
+    parser.add_argument("--trial", action=argparse.BooleanOptionalAction, default=Options().trial,
+        help="first try one flip and roll it back, to see whether the table takes it; docs/rollback.md has what is"
+        " not undone (default: yes, but with -d no)")  # fmt: skip
+
+
 def add_config_flag(parser: argparse.ArgumentParser) -> None:
     """Declare --config, which goes with the settings' own flags."""
     parser.add_argument("--config", type=Path, metavar="FILE",

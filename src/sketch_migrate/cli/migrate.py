@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from sketch_migrate.cli.job import Job, run_job
 from sketch_migrate.cli.observer import Observer, Parts
 from sketch_migrate.cli.probe import settle_no_clobber
 from sketch_migrate.ledger import new_ledger, place_of
+from sketch_migrate.migration.breaker import Breaker
 from sketch_migrate.migration.growth import outgrown
 from sketch_migrate.migration.overwritten import settle
 from sketch_migrate.migration.passes import migrate
@@ -26,6 +28,7 @@ from sketch_migrate.migration.preflight import (
     store_name,
 )
 from sketch_migrate.migration.record import description, runs_of
+from sketch_migrate.migration.trial import certain_refusals, try_flips
 from sketch_migrate.model import Summary
 from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
 
@@ -33,7 +36,9 @@ if TYPE_CHECKING:
     from sketch_migrate.ledger import WholeLedger
     from sketch_migrate.migration.no_clobber import Strategy
     from sketch_migrate.migration.runner import Finished, Migration
+    from sketch_migrate.migration.trial import Trial
     from sketch_migrate.model import Status
+    from sketch_migrate.reconcile.findings import Finding
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
@@ -53,6 +58,8 @@ class MigrationJob(Job):
         writes = not (options.dry_run or options.status_only)
         super().__init__(settings, options, terminal, run, for_writing=writes)
         self._strategy: Strategy | None = None
+        self._trial: Trial | None = None
+        self._breaker = Breaker(settings.max_failed_percent)
 
     async def prepare(self) -> None:
         """Open the site, try the right to write, and settle how nothing is replaced, by a probe of the store."""
@@ -98,6 +105,9 @@ class MigrationJob(Job):
             self._print_status(await self._read_status(), as_document=True)
             return 0
         self.take_signals()
+        tried = await self._try_flip()
+        if self.stop.error is not None:
+            return self.conclude(tried, self.stop.error.exit_code)
         began = time.monotonic()
         async with new_ledger(self.run.path, self.settings, self._description(), self.stop.event) as ledger:
             with self.terminal.progress(self.site.table.estimated_rows) as progress:
@@ -105,18 +115,56 @@ class MigrationJob(Job):
                 finished = await self._run(ledger, observer)
             self.held_up = observer.held
             result = await self._summarise(ledger, finished, time.monotonic() - began)
-        document = summary_json(result) | self._no_clobber()
+        document = summary_json(result) | self._no_clobber() | tried
         self.terminal.result(summary(result))
+        exit_code = result.exit_code
+        if self.options.dry_run and not self.stop.requested:
+            found = await self._look_at_the_table()
+            document["findings"] = [asdict(each) for each in found]
+            exit_code = exit_code or bool(found)
         if self.options.technical_status and not self.stop.requested:
             status = await self._read_status()
             document["status"] = status_json(status)
             self._print_status(status, as_document=False)
-        return self.conclude(document, result.exit_code)
+        return self.conclude(document, exit_code)
+
+    async def _try_flip(self) -> dict[str, object]:
+        """Try a flip where that is wanted; what no row takes stops the run. Return what JSON says of it."""
+        wanted = self._for_writing if self.options.trial is None else self.options.trial
+        if not wanted:
+            return {}
+        self._trial = trial = await try_flips(self.site.database, self.site.table, self.site.mapping)
+        if trial.tried and trial.is_refused and self._for_writing:
+            self.stop.by_error(trial.error())
+        else:
+            level = logging.WARNING if trial.refused else logging.INFO
+            quiet = trial.is_done or not (trial.refused or trial.is_slow or trial.left_out)
+            self.terminal.message(f"Trial flip: {trial.told()}.", logging.DEBUG if quiet else level)
+        return {"trial": trial.as_json()}
+
+    async def _look_at_the_table(self) -> list[Finding]:
+        """For a dry run: return what alone would stop a migration, by the catalog and the trial, and show it."""
+        from sketch_migrate.postgres.catalog import read_facts  # noqa: PLC0415 - a migration has no need of these
+        from sketch_migrate.reconcile.findings import about_trial, certain_findings  # noqa: PLC0415 - as above
+        from sketch_migrate.reconcile.plan_report import LOOK_FIRST, findings_text  # noqa: PLC0415 - as above
+
+        database = self.site.database
+        async with database.session() as session:
+            facts = await session.run(partial(read_facts, settings=self.settings), doing="looking at the table")
+        refusals = await certain_refusals(database, self.site.table, self.site.mapping)
+        if self._trial is None:
+            self.terminal.message(f"Note: {about_trial(facts, refusals, None)}.")
+        found = certain_findings(facts, refusals, self._trial)
+        if found:
+            self.terminal.result("\n" + findings_text(LOOK_FIRST, found))
+        return found
 
     async def _run(self, ledger: WholeLedger, observer: Observer) -> Finished:
         placing = OnceSettled(self.site.store, lambda: self._settle_for(ledger))
         async with self.site.copier(self.options, self.stop, placing) as copier:
-            migration = self.site.migration(self.options, copier, ledger, self.stop, observe=observer.observe)
+            migration = self.site.migration(
+                self.options, copier, ledger, self.stop, breaker=self._breaker, observe=observer.observe
+            )
             if is_shared(self.options):
                 finished = await self._share(self.options.processes or 1, ledger, observer)
             else:
@@ -160,6 +208,7 @@ class MigrationJob(Job):
             stop=self.stop,
             audience=observer,
             strategy=self._strategy,
+            breaker=self._breaker,
             before=before,
             settle=lambda: self._settle_for(ledger),
         )

@@ -9,6 +9,7 @@ from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
 from sketch_migrate.migration.no_clobber import choose
 from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
+from sketch_migrate.migration.trial import certain_refusals, try_flips
 from sketch_migrate.reconcile.estimate import ASSUMED_ROWS_PER_SECOND, estimate
 from sketch_migrate.reconcile.plan import measured_rate, plan
 from sketch_migrate.reconcile.plan_report import plan_json, plan_text
@@ -17,6 +18,7 @@ from sketch_migrate.s3.probe import probe
 
 if TYPE_CHECKING:
     from sketch_migrate.cli.commands import PlanArguments
+    from sketch_migrate.migration.trial import Trial
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
@@ -50,13 +52,23 @@ class PlanJob(InspectionJob):
         async with self.evidence() as evidence:
             await self.gather(evidence)
             deep = self._arguments.deep
-            found = await plan(evidence, self.looker(evidence), self.site.database, deep_percent=deep)
+            found = await plan(
+                evidence,
+                self.looker(evidence),
+                self.site.database,
+                self.site.table,
+                refusals=await certain_refusals(self.site.database, self.site.table, self.site.mapping),
+                trial=await self._trial(),
+                deep_percent=deep,
+            )
             lists = await write_problems(evidence, self.run.path)
         needs = estimate(
             rows=found.to_migrate,
             rows_in_place=found.in_place,
+            total_rows=found.legacy_rows + found.production_rows + found.other_rows,
             objects_listed=found.objects_listed,
             facts=found.facts,
+            sizes=found.sizes,
             rate=await self._rate(),
             usd_per_1000_copies=self._arguments.price_copy,
             usd_per_1000_reads=self._arguments.price_read,
@@ -66,6 +78,11 @@ class PlanJob(InspectionJob):
         self.terminal.result("\n\n".join((plan_text(found, needs, strategy), "\n".join(where))))
         files = {"problems_files": [str(path) for path in lists], "log_file": str(self.run.log_path)}
         return self.conclude({**plan_json(found, needs, strategy), **files}, 1 if found.needs_a_look else 0)
+
+    async def _trial(self) -> Trial | None:
+        if not self.options.trial:
+            return None
+        return await try_flips(self.site.database, self.site.table, self.site.mapping)
 
     async def _rate(self) -> tuple[float, str]:
         if self._arguments.rate is not None:

@@ -82,7 +82,7 @@ class RepairJob(InspectionJob):
             self.terminal.message(text)
         if found.headlines["unmigrated"]:
             exit_code, error = await self._migrate()
-            if exit_code not in FINISHED:
+            if exit_code not in FINISHED or error is not None:
                 why = error_json(error) if error is not None else {}  # it has been shown already
                 return self.conclude({"kind": "repair", "repaired": repaired, **why}, exit_code)
             self.end_at_signals()

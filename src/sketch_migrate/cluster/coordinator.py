@@ -18,6 +18,7 @@ from sketch_migrate.cluster.ranges import cut, merged, trim
 from sketch_migrate.cluster.tallying import count_pass
 from sketch_migrate.cluster.task import Progress, RangeDone, RangeTask, StrategyNeeded
 from sketch_migrate.errors import ClusterError, MigrateError, WorkerLost
+from sketch_migrate.migration.breaker import FlipCounts
 from sketch_migrate.migration.durable import make_durable
 from sketch_migrate.migration.passes import is_anything_left
 from sketch_migrate.migration.runner import Finished, Scan
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sketch_migrate.cluster.task import Message
     from sketch_migrate.cluster.worker import RangeAssignment
     from sketch_migrate.ledger import WholeLedger
+    from sketch_migrate.migration.breaker import Breaker
     from sketch_migrate.migration.no_clobber import Strategy
     from sketch_migrate.migration.site import Site
     from sketch_migrate.migration.stop import Stop
@@ -65,12 +67,13 @@ class Audience(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """A range of a pass, and how often it was lost."""
+    """A range of a pass, how often it was lost, and the flips of its attempt of which the breaker knows."""
 
     number: int
     key_range: KeyRange
     is_trimmed: bool
     losses: int = 0
+    flips_heard: FlipCounts = field(default_factory=FlipCounts)
 
 
 @dataclass(slots=True)
@@ -90,11 +93,13 @@ class Pass:
         self.last_number += 1
         return self.last_number
 
-    def heard(self, progress: Progress) -> None:
-        """Take over what a part reports."""
+    def heard(self, progress: Progress) -> Part | None:
+        """Take over what a part reports, and return it if it is at work."""
         for part in self.at_work:
             if progress.pass_number == self.number and progress.number == part.number:
                 self.at_work[part] = progress
+                return part
+        return None
 
     def rows_and_tally(self) -> tuple[int, Tally]:
         """Add up what is done and what is reported."""
@@ -118,7 +123,7 @@ class Coordinator:
     """Migrates a table with the workers of an engine.
 
     ``strategy`` is how nothing is replaced, as far as that is settled yet; ``settle`` probes the store for it.
-    ``before`` is what the run has done already, with one process.
+    ``before`` is what the run has done already, with one process, and ``breaker`` knows its flips.
     """
 
     def __init__(
@@ -131,12 +136,14 @@ class Coordinator:
         stop: Stop,
         audience: Audience,
         strategy: Strategy | None,
+        breaker: Breaker,
         before: Finished | None = None,
         settle: Callable[[], Awaitable[Strategy]],
     ) -> None:
         self._engine, self._assignment, self._site = engine, assignment, site
         self._ledger, self._stop, self._audience = ledger, stop, audience
         self._settle = settle
+        self._breaker = breaker
         self._settling = asyncio.Lock()
         self._strategy = strategy
         self._dispatcher = Dispatcher(engine, stop, say=audience.say, hear=self._hear)
@@ -210,6 +217,7 @@ class Coordinator:
         """Take the next part; return what sees it through."""
         part = self._pass.waiting.popleft()
         self._pass.at_work[part] = None
+        part.flips_heard = FlipCounts()  # of the attempt that begins
         return self._see_through(part)
 
     async def _see_through(self, part: Part) -> None:
@@ -253,6 +261,7 @@ class Coordinator:
             f" {done.tally.scanned:,} of them legacy; at its peak it took {done.peak_bytes / 2**20:.0f} MiB.",
             logging.DEBUG,
         )
+        self._note_flips(part, done.flips)
         this.rows_done += done.rows
         this.tally_done += done.tally
         this.done.append((part, done))
@@ -353,8 +362,15 @@ class Coordinator:
             if message.results:
                 self._audience.entries(message.worker, message.results)
             self._audience.held_up(message.held_up)
-            self._pass.heard(message)
+            if (part := self._pass.heard(message)) is not None:
+                self._note_flips(part, message.flips)
             self._show()
+
+    def _note_flips(self, part: Part, flips: FlipCounts) -> None:
+        """Tell the breaker what is new of a part's flips."""
+        new, part.flips_heard = flips.since(part.flips_heard), flips
+        if error := self._breaker.note(new.flipped, new.failed):
+            self._stop.by_error(error)
 
     def _show(self) -> None:
         rows, tally = self._pass.rows_and_tally()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 from sketch_migrate import __version__
 from sketch_migrate.cluster.orders import Orders
 from sketch_migrate.errors import UsageError
+from sketch_migrate.migration.breaker import FlipCounts
 
 if TYPE_CHECKING:
     from sketch_migrate.cluster.engine import Channel
@@ -69,7 +70,7 @@ class RangeDone:
 
     ``is_whole`` says that the range was seen to its end. ``error`` is what the worker could not get past. ``seconds``
     is how long it took, ``peak_bytes`` the most memory that the process had until then, ``losses`` how many connections
-    to the database broke meanwhile.
+    to the database broke meanwhile, ``flips`` those of the attempt.
     """
 
     worker: str
@@ -81,6 +82,7 @@ class RangeDone:
     peak_bytes: int
     error: MigrateError | None = None
     losses: int = 0
+    flips: FlipCounts = field(default_factory=FlipCounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a running range is: rows passed, outcomes so far, and what limits it, in a word.
+    """How far a running range is: rows passed, outcomes so far, what limits it, in a word, and flips so far.
 
     ``results`` are new ones, for ``-v`` alone. ``waits_for`` says what holds it up in the database, and ``held_up`` all
     that did so since the worker began.
@@ -132,6 +134,7 @@ class Progress:
     results: tuple[Result, ...] = ()
     waits_for: str = ""
     held_up: tuple[Held, ...] = ()
+    flips: FlipCounts = field(default_factory=FlipCounts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from sketch_migrate.cluster.memory import peak_memory_bytes
 from sketch_migrate.cluster.orders import ORDER_SECONDS
 from sketch_migrate.cluster.task import Assignment, Progress, RangeDone, RangeTask, StrategyNeeded
 from sketch_migrate.cluster.workplace import Workplace
+from sketch_migrate.migration.breaker import NEVER, Breaker
 from sketch_migrate.migration.passes import migrate_range
 from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.site import Site, open_site
@@ -65,13 +66,16 @@ class RangeWorkplace(Workplace[RangeTask, RangeDone]):
         began = time.monotonic()
         options, site = self._assignment.options, self._site
         losses = site.database.losses
-        report = Report(self._channel, task, site.database.waits, verbose=options.verbose)
+        breaker = Breaker(NEVER)  # it counts; the coordinator, who knows of all flips, judges
+        report = Report(self._channel, task, site.database.waits, breaker, verbose=options.verbose)
         with self._following(task):
             attempt = await self._ledger.begin_attempt(task.pass_number, task.number, task.key_range)
             placing = OnceSettled(site.store, lambda: _settled(task))
             async with asyncio.TaskGroup() as group, site.copier(options, self._stop, placing) as copier:
                 pulse = group.create_task(report.send_regularly())
-                migration = site.migration(options, copier, self._ledger, self._stop, observe=report.observe)
+                migration = site.migration(
+                    options, copier, self._ledger, self._stop, breaker=breaker, observe=report.observe
+                )
                 async with Watch(site, copier, iterations=options.parallelization_level, audience=report):
                     tally = await migrate_range(migration, task.key_range, limit=task.limit, again=task.pass_number > 1)
                 pulse.cancel()
@@ -88,15 +92,17 @@ class RangeWorkplace(Workplace[RangeTask, RangeDone]):
             peak_bytes=peak_memory_bytes(),
             error=self._stop.error,
             losses=site.database.losses - losses,
+            flips=breaker.counts,
         )
 
 
 class Report:
     """What a running range says of itself: at most once in ``ORDER_SECONDS``."""
 
-    def __init__(self, channel: Channel, task: RangeTask, waits: Waits, *, verbose: bool) -> None:
+    def __init__(self, channel: Channel, task: RangeTask, waits: Waits, breaker: Breaker, *, verbose: bool) -> None:
         self.rows = 0
         self._waits = waits
+        self._breaker = breaker
         self._channel = channel
         self._task = task
         self._verbose = verbose
@@ -140,6 +146,7 @@ class Report:
                     results=results,
                     waits_for=self._waits_for,
                     held_up=tuple(self._waits.held()),
+                    flips=self._breaker.counts,
                 )
             )
 

@@ -18,9 +18,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sketch_migrate.errors import DatabaseBusy, MigrateError, ReferenceRefused, TableLocked
+from sketch_migrate.migration.breaker import Breaker, cause_of
 from sketch_migrate.migration.copier import Copied, Verdict
 from sketch_migrate.migration.flip_size import FlipSize
-from sketch_migrate.model import Key, Outcome, Result, make_all
+from sketch_migrate.model import ANOTHER_PATH, LEFT_AS_IT_WAS, Key, Outcome, Result, make_all
 from sketch_migrate.postgres.flip import Answer, Looked, current_transaction, flip, look_at, transaction_status
 from sketch_migrate.postgres.privileges import inspect_table
 from sketch_migrate.postgres.session import Limits
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from sketch_migrate.ledger import Ledger
+    from sketch_migrate.migration.stop import Stop
     from sketch_migrate.model import Move, Reference
     from sketch_migrate.postgres.session import Connection, Session
     from sketch_migrate.postgres.table import Table
@@ -121,6 +123,8 @@ class Flipping:
     table: Table
     ledger: Ledger
     control: FlipControl
+    breaker: Breaker
+    stop: Stop
     settings: Settings
 
     async def flip(
@@ -152,10 +156,15 @@ class Flipping:
                     busy.add(moves[0].reference.key)
                 else:
                     results.append(_result(*some[0], Outcome.FAILED, str(error)))
+                    self._count(0, {cause_of(error) or "": 1})
                 continue
             if len(answer.flipped) == len(some):
+                self._count(len(some), {})
                 results += migrated(some)
             else:
+                self._count(
+                    len(answer.flipped), {ANOTHER_PATH: len(answer.stored), LEFT_AS_IT_WAS: len(answer.held_back)}
+                )
                 left += self._sort(some, answer, results)
             if noted and (struck_out := answer.flipped.intersection(noted)):
                 await self.ledger.settle_copies(struck_out)
@@ -163,6 +172,11 @@ class Flipping:
             return []
         waited = {move.reference.key for move, _ in left if waits} - busy
         return await self._look_again(left, results, noted, waited)
+
+    def _count(self, flipped: int, failed: dict[str, int]) -> None:
+        """Tell the breaker of flips; it may end the run, whose other flips under way are finished all the same."""
+        if ended := self.breaker.note(flipped, {cause: rows for cause, rows in failed.items() if rows}):
+            self.stop.by_error(ended)
 
     def _cut(self, parts: list[list[Brought]]) -> list[Brought]:
         """Take as much off the last part as one flip may have."""
@@ -260,6 +274,8 @@ class Flipping:
             results.append(_result(move, copied, outcome, reason or copied.reason))
             if outcome is _MIGRATED and key in noted:
                 ours.append(key)
+            if reason == HELD_BACK:
+                self._count(0, {LEFT_AS_IT_WAS: 1})
         if ours:
             await self.ledger.settle_copies(ours)
         return locked

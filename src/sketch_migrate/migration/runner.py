@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sketch_migrate.ledger import Ledger
     from sketch_migrate.mapping import Mapping
+    from sketch_migrate.migration.breaker import Breaker
     from sketch_migrate.migration.copier import Copier
     from sketch_migrate.migration.flipping import FlipControl
     from sketch_migrate.migration.stop import Stop
@@ -51,6 +52,7 @@ class Migration:
     ledger: Ledger
     stop: Stop
     control: FlipControl
+    breaker: Breaker
     observe: Callable[[int, Tally, list[Result]], None]
 
     @property
@@ -88,7 +90,9 @@ async def take_through(
         nonlocal tally
         async with migration.database.session() as session:
             ledger, settings = migration.ledger, migration.database.settings
-            flipping = Flipping(session, migration.table, ledger, migration.control, settings)
+            flipping = Flipping(
+                session, migration.table, ledger, migration.control, migration.breaker, migration.stop, settings
+            )
             dry_run = migration.options.dry_run
             iteration = Iteration(migration.mapping, migration.copier, ledger, flipping, dry_run)
             while (batch := await queue.get()) is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sketch_migrate.mapping import Mapping
+from sketch_migrate.migration.breaker import Breaker
 from sketch_migrate.migration.copier import Copier
 from sketch_migrate.migration.flipping import FlipControl
 from sketch_migrate.migration.preflight import (
@@ -83,12 +84,28 @@ class Site:
         ledger: Ledger,
         stop: Stop,
         *,
+        breaker: Breaker | None = None,
         observe: Callable[[int, Tally, list[Result]], None],
     ) -> Migration:
         """Return what a migration of this site works with, or a rollback where the mapping is reversed."""
         level = options.parallelization_level
         self.database.demand = f"-p {level} needs {level + 2} connections"
-        return Migration(options, self.mapping, self.table, self.database, copier, ledger, stop, self.control, observe)
+        return Migration(
+            options,
+            self.mapping,
+            self.table,
+            self.database,
+            copier,
+            ledger,
+            stop,
+            self.control,
+            breaker or self.breaker(),
+            observe,
+        )
+
+    def breaker(self) -> Breaker:
+        """Return what ends a run that the database refuses."""
+        return Breaker(self.settings.max_failed_percent)
 
 
 @asynccontextmanager

@@ -5,26 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sketch_migrate.reconcile.wal import reckon_wal
+
 if TYPE_CHECKING:
     from sketch_migrate.postgres.catalog import TableFacts
+    from sketch_migrate.postgres.sizes import Sizes
 
 LISTED_A_REQUEST = 1000
 
 ASSUMED_ROWS_PER_SECOND = 1000.0
 """Where no run was measured and none is given: what a store with 30 ms a copy does with 32 requests in flight."""
 
-WAL_RECORD_BYTES = 110
-"""A heap update's record besides the row: headers, block references, a share of the commit (by pg_waldump)."""
-
-WAL_INDEX_ENTRY_BYTES = 100
-"""An index entry of a path, with its record's header."""
-
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """``copies`` includes listings, which cost the same. ``rate_from`` says where ``rows_per_second`` is from.
 
-    ``wal_bytes`` is without full-page images, ``wal_bytes_most`` with one for every page and checkpoint's first touch.
+    ``wal_bytes`` is a lower and ``wal_bytes_most`` an upper bound; ``table_bytes_more`` and ``index_bytes_more`` are by
+    how much the table and its indexes, now of ``index_bytes``, may grow: see ``wal.Wal``.
     """
 
     copies: int
@@ -35,14 +33,19 @@ class Estimate:
     seconds: float
     wal_bytes: int
     wal_bytes_most: int
+    table_bytes_more: int
+    index_bytes: int
+    index_bytes_more: int
 
 
 def estimate(
     *,
     rows: int,
     rows_in_place: int,
+    total_rows: int,
     objects_listed: int,
     facts: TableFacts,
+    sizes: Sizes,
     rate: tuple[float, str],
     usd_per_1000_copies: float,
     usd_per_1000_reads: float,
@@ -53,20 +56,18 @@ def estimate(
     """
     copies = (rows - rows_in_place) + -(-objects_listed // LISTED_A_REQUEST) + 2
     reads = rows + rows_in_place
-    per_row = WAL_RECORD_BYTES + facts.row_bytes
-    if not facts.heap_only:
-        per_row += (len(facts.indexes) + 1) * WAL_INDEX_ENTRY_BYTES
-    wal_bytes = rows * per_row
-    # each page is written whole at its first change after a checkpoint; new versions of rows fill pages of their own
-    pages = min(rows, 2 * max(facts.pages, 1)) * (1 if facts.heap_only else 1 + len(facts.indexes))
-    images = pages * facts.page_bytes if facts.full_page_writes else 0
+    seconds = rows / rate[0]
+    wal = reckon_wal(rows, total_rows=total_rows, seconds=seconds, facts=facts, sizes=sizes)
     return Estimate(
         copies=copies,
         reads=reads,
         price_usd=(copies * usd_per_1000_copies + reads * usd_per_1000_reads) / 1000,
         rows_per_second=rate[0],
         rate_from=rate[1],
-        seconds=rows / rate[0],
-        wal_bytes=wal_bytes,
-        wal_bytes_most=wal_bytes + images,
+        seconds=seconds,
+        wal_bytes=wal.least,
+        wal_bytes_most=wal.most,
+        table_bytes_more=wal.table_bytes_more,
+        index_bytes=wal.index_bytes,
+        index_bytes_more=wal.index_bytes_more,
     )

@@ -7,7 +7,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sketch_migrate.migration.trial import Trial
     from sketch_migrate.postgres.catalog import TableFacts
+    from sketch_migrate.postgres.refusals import Refusals
     from sketch_migrate.reconcile.problems import Example
 
 
@@ -59,8 +61,12 @@ KINDS: dict[str, tuple[Severity, str]] = {
 """The kinds that are rows or objects, in the order in which they are told."""
 
 
-def table_findings(facts: TableFacts) -> list[Finding]:
-    """Say what of the table itself bears on the migration."""
+CERTAIN = ("rule", "no replica identity", "check", "column type", "trial flip")
+"""The kinds of which each alone refuses flips: a dry run looks for them too."""
+
+
+def table_findings(facts: TableFacts, refusals: Refusals, trial: Trial | None) -> list[Finding]:
+    """Say what of the table itself bears on the migration, and what a ``trial`` of it came to, where one was made."""
     found: list[Finding] = []
 
     def add(kind: str, severity: Severity, things: tuple[str, ...] | bool | int, what_to_do: str) -> None:
@@ -78,7 +84,22 @@ def table_findings(facts: TableFacts) -> list[Finding]:
         "Rows that it hides from this user are not migrated, nor counted",
     )
     add("partition key", LOOK, facts.partition_key, "A flip may move the row to another partition")
-    add("trigger", LOOK, facts.triggers, "Fires on each flip; one that changes the path again fails the row")
+    add("rule", LOOK, refusals.rules, "Takes the place of a flip, or stops it: disable it for the migration")
+    add(
+        "no replica identity",
+        LOOK,
+        refusals.nameless_for,
+        "The table is published for UPDATE, so no flip is taken: ALTER TABLE … REPLICA IDENTITY. Published by",
+    )
+    add("check", LOOK, refusals.checks, "No flip is taken: change it so that it accepts the new paths")
+    add("column type", LOOK, refusals.column, "No such flip is taken: widen it, or choose another PRODUCTION_PREFIX")
+    if trial is not None and trial.refused:
+        found.append(Finding("trial flip", LOOK if trial.is_refused else NOTE, len(trial.refused), trial.told()))
+    elif trial is not None and trial.is_slow:
+        found.append(Finding("slow flip", NOTE, 1, trial.told()))
+    add("policy", LOOK, refusals.policies, "May refuse a flip, or hide its row")
+    triggers = tuple(f"{name} (AFTER)" if name in refusals.after_triggers else name for name in facts.triggers)
+    add("trigger", LOOK, triggers, "Fires on each flip; one that changes the path again fails the row")
     add("constraint", LOOK, facts.constraints, "Must accept the new paths")
     add("generated column", NOTE, facts.generated_columns, "Made from the path, and changes with it")
     unique = tuple(index.name for index in facts.indexes if index.unique)
@@ -89,6 +110,24 @@ def table_findings(facts: TableFacts) -> list[Finding]:
     add("replication slot", NOTE, facts.slots, "Keeps WAL until it was read: watch the disk")
     add("standbys", NOTE, facts.standbys, "Replay each flip: watch their lag")
     return found
+
+
+def certain_findings(facts: TableFacts, refusals: Refusals, trial: Trial | None) -> list[Finding]:
+    """Say which of these alone would stop a migration."""
+    return [
+        found
+        for found in table_findings(facts, refusals, trial)
+        if found.kind in CERTAIN and found.severity is Severity.LOOK
+    ]
+
+
+def about_trial(facts: TableFacts, refusals: Refusals, trial: Trial | None) -> str:
+    """Say what came of the trial, or what would have to be tried."""
+    if trial is not None:
+        return trial.told()
+    names = {"triggers": facts.triggers, "policies": refusals.policies}
+    unsure = "".join(f"; {what}: {', '.join(each)}" for what, each in names.items() if each)
+    return f"no flip was tried: --trial tries one, and rolls it back{unsure}"
 
 
 def _alone(facts: TableFacts) -> bool:

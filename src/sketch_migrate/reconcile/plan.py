@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sketch_migrate.postgres.catalog import read_facts
+from sketch_migrate.postgres.sizes import read_sizes
 from sketch_migrate.reconcile.findings import KINDS, Finding, Severity, table_findings
 from sketch_migrate.reconcile.problems import count_problems, first_problems
 
@@ -13,8 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sketch_migrate.ledger import PastRun
+    from sketch_migrate.migration.trial import Trial
     from sketch_migrate.postgres.catalog import TableFacts
     from sketch_migrate.postgres.database import Database
+    from sketch_migrate.postgres.refusals import Refusals
+    from sketch_migrate.postgres.sizes import Sizes
+    from sketch_migrate.postgres.table import Table
     from sketch_migrate.reconcile.evidence import Evidence
     from sketch_migrate.reconcile.second_look import Looker
 
@@ -62,6 +67,9 @@ class Plan:
     deep_percent: float | None
     compared_bytes: int
     facts: TableFacts
+    sizes: Sizes
+    refusals: Refusals
+    trial: Trial | None
     findings: tuple[Finding, ...]
 
     @property
@@ -70,15 +78,26 @@ class Plan:
         return any(finding.severity is Severity.LOOK for finding in self.findings)
 
 
-async def plan(evidence: Evidence, looker: Looker, database: Database, *, deep_percent: float | None) -> Plan:
+async def plan(
+    evidence: Evidence,
+    looker: Looker,
+    database: Database,
+    table: Table,
+    *,
+    refusals: Refusals,
+    trial: Trial | None,
+    deep_percent: float | None,
+) -> Plan:
     """Judge gathered evidence. Where ETags do not compare, ``deep_percent`` of the objects are read; None: none.
 
-    Raises ``RunDirectoryError``, ``DatabaseError`` or ``S3Error``.
+    ``trial`` is what came of a flip that was tried, None where none was to be. Raises ``RunDirectoryError``,
+    ``DatabaseError`` or ``S3Error``.
     """
     async with database.session() as session:
         facts = await session.run(
             lambda connection: read_facts(connection, database.settings), doing="looking at the table"
         )
+        sizes = await session.run(lambda connection: read_sizes(connection, table), doing="looking at the table")
     await evidence.script("verdict")
     await looker.second_look()
     compared = 0 if deep_percent is None else await looker.compare_unmigrated(deep_percent)
@@ -93,6 +112,7 @@ async def plan(evidence: Evidence, looker: Looker, database: Database, *, deep_p
         for kind, (severity, what_to_do) in KINDS.items()
         if kind in counts
     ]
+    findings = [*rows, *table_findings(facts, refusals, trial)]
     return Plan(
         legacy_rows=legacy,
         production_rows=production,
@@ -105,7 +125,10 @@ async def plan(evidence: Evidence, looker: Looker, database: Database, *, deep_p
         deep_percent=deep_percent,
         compared_bytes=compared,
         facts=facts,
-        findings=tuple(sorted([*rows, *table_findings(facts)], key=lambda found: found.severity is not Severity.LOOK)),
+        sizes=sizes,
+        refusals=refusals,
+        trial=trial,
+        findings=tuple(sorted(findings, key=lambda found: found.severity is not Severity.LOOK)),
     )
 
 

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
-from sketch_migrate.reconcile.findings import Severity
+from sketch_migrate.reconcile.findings import Severity, about_trial
 from sketch_migrate.report.printable import printable
 from sketch_migrate.report.progress import duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sketch_migrate.reconcile.estimate import Estimate
     from sketch_migrate.reconcile.findings import Finding
     from sketch_migrate.reconcile.plan import Plan
+
+
+LOOK_FIRST = "Look at these first"
 
 
 def plan_text(plan: Plan, needs: Estimate, strategy: str) -> str:
@@ -29,26 +34,29 @@ def plan_text(plan: Plan, needs: Estimate, strategy: str) -> str:
     lines = ["What is there", *(f"  {name:<12}{count:>14,}  {what}" for name, count, what in figures)]
     if plan.deep_percent is not None:
         lines.append(f"  {'compared':<12}{plan.compared_bytes:>14,}  rows, by the bytes of both objects")
-    wal = decimal(needs.wal_bytes)
-    if needs.wal_bytes_most > needs.wal_bytes:
-        wal = f"{wal} to {decimal(needs.wal_bytes_most)} (with an image of each page once after a checkpoint)"
+    more = needs.table_bytes_more, needs.index_bytes, needs.index_bytes_more
     lines += [
         "",
         "What it takes",
         f"  requests    {needs.copies:,} copies and listings, {needs.reads:,} looks: about USD {needs.price_usd:,.2f}",
         f"  time        {duration(needs.seconds)} at {needs.rows_per_second:,.0f} rows/s, {needs.rate_from}",
-        f"  WAL         {wal}",
+        f"  WAL         at least {decimal(needs.wal_bytes)}, at most {decimal(needs.wal_bytes_most)}",
+        "  growth      at most {} of the table; of its indexes, now {}, at most {}".format(*map(decimal, more)),
         f"  no clobber  {printable(strategy)}",
+        f"  flips       {printable(about_trial(plan.facts, plan.refusals, plan.trial))}",
     ]
-    for severity, title in ((Severity.LOOK, "Look at these first"), (Severity.NOTE, "Good to know")):
+    for severity, title in ((Severity.LOOK, LOOK_FIRST), (Severity.NOTE, "Good to know")):
         found = [finding for finding in plan.findings if finding.severity is severity]
         if found:
-            lines += ["", title]
-            for finding in found:
-                lines += _finding(finding)
+            lines += ["", findings_text(title, found)]
     if not plan.needs_a_look:
         lines += ["", "Nothing needs a look first."]
     return "\n".join(lines)
+
+
+def findings_text(title: str, findings: Sequence[Finding]) -> str:
+    """List findings below their title."""
+    return "\n".join([title, *(line for finding in findings for line in _finding(finding))])
 
 
 def _finding(finding: Finding) -> list[str]:
@@ -82,9 +90,8 @@ def plan_json(plan: Plan, needs: Estimate, strategy: str) -> dict[str, object]:
         else {"percent": plan.deep_percent, "references_compared": plan.compared_bytes},
         "estimate": asdict(needs),
         "no_clobber": strategy,
+        "trial": None if plan.trial is None else plan.trial.as_json(),
         "table": asdict(plan.facts),
-        "findings": [
-            {**asdict(finding), "severity": finding.severity.value, "what_to_do": finding.what_to_do}
-            for finding in plan.findings
-        ],
+        "refusals": asdict(plan.refusals),
+        "findings": [asdict(finding) for finding in plan.findings],
     }

@@ -109,6 +109,9 @@ class Settings(BaseSettings):
         default=20, description="how long one flip of several rows may take, and keep them locked, milliseconds"
     )
     statement_timeout_ms: values.Milliseconds = Field(default=60_000, description="longest statement, milliseconds")
+    max_failed_percent: values.Percent = Field(
+        default=20.0, description="end the run when the database refuses more than so many percent of flips; 100: never"
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -158,7 +161,8 @@ class Options:
     """How this one run is to be carried out: the flags of the command line. Picklable.
 
     ``batch_size`` and ``limit`` are counted in references; a ``limit`` of 0 is no limit. ``processes`` None is one, and
-    more once that one has filled its core.
+    more once that one has filled its core. ``trial`` None is the command's own choice: a migration tries a flip first,
+    what writes nothing does not.
     """
 
     parallelization_level: int = 4
@@ -175,6 +179,7 @@ class Options:
     no_clobber: str = NO_CLOBBER[0]
     processes: int | None = None
     cluster: str = ""
+    trial: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,7 @@ Milliseconds: TypeAlias = Annotated[_Whole, Field(ge=1, le=2**31 - 1), _must_be(
 TimeoutSeconds: TypeAlias = Annotated[_Seconds, Field(ge=0.1), _must_be("a number of seconds of at least 0.1")]
 PatienceSeconds: TypeAlias = Annotated[_Seconds, Field(ge=0), _must_be("a number of seconds of at least 0")]
 Rate: TypeAlias = Annotated[_Seconds, Field(ge=0), _must_be("a number of at least 0")]
+Percent: TypeAlias = Annotated[_Seconds, Field(ge=0, le=100), _must_be("a number from 0 to 100")]
 Bandwidth: TypeAlias = Annotated[
     Annotated[_Whole, Field(ge=0), BeforeValidator(_multiplied)],
     _must_be("a number of bytes a second of at least 0, perhaps with K, M or G behind it"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from sketch_migrate.cluster.coordinator import Coordinator, Part
 from sketch_migrate.cluster.task import RangeDone, RangeTask
 from sketch_migrate.errors import WorkerLost
+from sketch_migrate.migration.breaker import Breaker
 from sketch_migrate.migration.stop import Stop
 from sketch_migrate.model import KeyRange, Tally
 from sketch_migrate.settings import Options
@@ -89,6 +90,7 @@ async def test_what_a_lost_worker_was_lent_is_not_taken_for_done() -> None:
         stop=Stop(),
         audience=audience,
         strategy=None,
+        breaker=Breaker(20),
         settle=cast("Any", None),
     )
     finished = await coordinator.migrate()

@@ -1,0 +1,214 @@
+"""A flip that is rolled back: what the table would do with it, told in 2 to 23 ms.
+
+Nothing of it stays in the table but a dead row and its WAL. What a trigger did outside the transaction (a sequence's
+next number, a mail) stays as well: see docs/safety.md.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
+
+import psycopg
+from psycopg import sql
+
+from sketch_migrate.model import ANOTHER_PATH, LEFT_AS_IT_WAS, Key, KeyRange, Move, Reference
+from sketch_migrate.postgres.cuts import histogram
+from sketch_migrate.postgres.faults import describe
+from sketch_migrate.postgres.flip import look_up
+from sketch_migrate.postgres.references import SCAN_ROWS, read_page
+from sketch_migrate.postgres.session import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from sketch_migrate.postgres.session import Connection, Session
+    from sketch_migrate.postgres.table import Table
+
+T = TypeVar("T")
+
+LIMITS = Limits(lock_ms=50, statement_ms=2_000, idle_ms=1_000)
+"""Of a trial: it waits for nobody, and holds a row for no longer than this."""
+
+HIDDEN = "row hidden from updates"
+
+_LOCKED = frozenset({"55P03", "40P01", "40001"})
+_STATEMENT_TIMEOUT = "57014"
+
+# As the flip has it: a rule that the one is refused for must not be missed by the other.
+_FLIP: LiteralString = """
+WITH free AS MATERIALIZED (
+    SELECT t.{key} AS key, v.new_path
+    FROM {table} AS t JOIN unnest(%b::{key_type}[], %b::text[], %b::text[]) AS v(key, old_path, new_path)
+        ON t.{key} = v.key
+    WHERE t.{path}::text = v.old_path COLLATE "C" ORDER BY t.{key} FOR {strength} OF t SKIP LOCKED
+), done AS (
+    UPDATE {table} AS t SET {path} = free.new_path FROM free WHERE t.{key} = free.key
+    RETURNING t.{key} AS key, t.{path}::text = free.new_path COLLATE "C" AS as_asked
+)
+SELECT free.key, done.as_asked FROM free LEFT JOIN done USING (key)
+"""
+
+_LOCK: LiteralString = """
+SELECT {key} FROM {table} WHERE {key} = %b AND {path}::text = %b COLLATE "C" FOR {strength}
+"""
+
+_POSSIBLE: LiteralString = """
+SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on',
+       has_column_privilege(c.oid, a.attnum, 'UPDATE'), row_security_active(c.oid), current_user::text
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %s WHERE c.oid = to_regclass(%s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What became of one row: ``cause`` is the SQLSTATE or the kind of its refusal, ``words`` say more; or both empty.
+
+    ``milliseconds`` is how long the update took, with all that fires on it.
+    """
+
+    reference: Reference
+    new_path: str
+    milliseconds: float
+    cause: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Possible:
+    """Whether a trial can be made: ``obstacle`` says why not, or is empty."""
+
+    obstacle: str
+    hides_rows: bool
+
+
+async def is_possible(connection: Connection, table: Table) -> Possible:
+    """Look whether this server and this user can update the path. Within one transaction."""
+    names = [table.path_column, sql.Identifier(*table.name).as_string(connection)]
+    row: Any = await (await connection.execute(_POSSIBLE, names)).fetchone()
+    read_only, may_update, hides_rows, user = row
+    if read_only:
+        return Possible("the database takes no writes", hides_rows)
+    return Possible("" if may_update else f"user {user} lacks the right to UPDATE", hides_rows)
+
+
+async def spread_references(connection: Connection, table: Table, prefix: str, places: int) -> list[list[Reference]]:
+    """Return legacy references from up to so many places of the table, those of one place together.
+
+    Reads a page at each place, which the planner's statistics of the key name. Within one transaction.
+    """
+    bounds = await histogram(connection, table)
+    starts: list[Key | None] = [None]
+    starts += [bounds[len(bounds) * place // places] for place in range(1, places)] if bounds else []
+    found: dict[Key, Reference] = {}
+    for start in starts:
+        page = await read_page(connection, table, KeyRange(after=start), prefix, rows=SCAN_ROWS)
+        found |= {reference.key: reference for reference in page.references}
+    references = list(found.values())
+    share = -(-len(references) // places)
+    return [references[first : first + share] for first in range(0, len(references), share or 1)]
+
+
+async def flip_once(connection: Connection, table: Table, moves: Sequence[Move]) -> dict[Key, bool | None]:
+    """Flip those rows that are free and hold their old path; those that are not are absent from the answer.
+
+    True is a row that took its path, False one that took another, None one that was left as it was.
+    """
+    keys = [move.reference.key for move in moves]
+    paths = [move.reference.path for move in moves], [move.new_path for move in moves]
+    cursor = connection.cursor(binary=True)
+    await cursor.execute(table.compose(_FLIP, strength=_strength(table)), [keys, *paths])
+    return dict(await cursor.fetchall())
+
+
+async def try_flip(session: Session, table: Table, move: Move, *, hides_rows: bool) -> Tried | None:
+    """Flip one row, fire what is deferred, read it again, and roll back. None: the row was not free, or is not legacy.
+
+    ``hides_rows`` says that row-level security applies, which can hide a row from an update alone. What the server
+    says against it is in the answer; raises what ``Session.run`` raises where the connection does not last.
+    """
+    began = time.monotonic()
+
+    def tried(cause: str = "", words: str = "") -> Tried:
+        return Tried(move.reference, move.new_path, (time.monotonic() - began) * 1000, cause, words)
+
+    async def work(connection: Connection) -> Tried | None:
+        nonlocal began
+        now = await look_up(connection, table, [move.reference.key])  # brings the page into memory as well
+        if now.get(move.reference.key) != move.reference.path:
+            return None
+        began = time.monotonic()
+        try:
+            return await _flip_and_look(connection, table, move, tried, hides_rows=hides_rows)
+        except psycopg.Error as error:
+            if connection.closed or error.sqlstate is None:
+                raise
+            if error.sqlstate in _LOCKED:
+                return None
+            if error.sqlstate == _STATEMENT_TIMEOUT:
+                return tried()
+            return tried(error.sqlstate, _words(error))
+
+    return await _rolled_back(session, work)
+
+
+async def _flip_and_look(
+    connection: Connection, table: Table, move: Move, tried: Callable[..., Tried], *, hides_rows: bool
+) -> Tried | None:
+    key = move.reference.key
+    answer = await flip_once(connection, table, [move])
+    if key not in answer:
+        if hides_rows and await _is_hidden(connection, table, move.reference):
+            return tried(HIDDEN, "a policy of row-level security hides it from updates")
+        return None
+    if answer[key] is None:
+        return tried(LEFT_AS_IT_WAS, "a trigger or a policy of row-level security left the row as it was")
+    await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    result = tried()
+    stored = await look_up(connection, table, [key])
+    if stored.get(key) == move.new_path:
+        return result
+    if key not in stored:
+        return tried(ANOTHER_PATH, "the row is not seen any more after it: a trigger or a policy")
+    what = "a trigger that fires after it" if answer[key] else "a trigger, or the column's type,"
+    return tried(ANOTHER_PATH, f"{what} makes {stored[key]!r} of it")
+
+
+async def _is_hidden(connection: Connection, table: Table, reference: Reference) -> bool:
+    """Whether a row that can be read cannot be locked, although nobody holds it."""
+    cursor = connection.cursor(binary=True)
+    await cursor.execute(table.compose(_LOCK, strength=_strength(table)), [reference.key, reference.path])
+    return await cursor.fetchone() is None
+
+
+def _strength(table: Table) -> sql.SQL:
+    return sql.SQL("UPDATE" if table.path_is_unique else "NO KEY UPDATE")
+
+
+def _words(error: psycopg.Error) -> str:
+    """Return the server's words and, where a function raised them, which."""
+    where = [line for line in (error.diag.context or "").splitlines() if line.startswith(("PL/", "SQL function"))]
+    return describe(error) + (f" ({where[0]})" if where else "")
+
+
+class _RolledBack(Exception):
+    """Ends a transaction, with a result."""
+
+    def __init__(self, result: Any) -> None:  # noqa: ANN401 - whatever the work returned
+        super().__init__()
+        self.result = result
+
+
+async def _rolled_back(session: Session, work: Callable[[Connection], Awaitable[T]]) -> T:
+    """Run work in a transaction that is rolled back whatever comes, and return its result."""
+
+    async def and_back(connection: Connection) -> None:
+        raise _RolledBack(await work(connection))
+
+    try:
+        await session.run(and_back, doing="trying a flip", limits=LIMITS)
+    except _RolledBack as done:
+        result: T = done.result
+        return result
+    raise AssertionError  # it never returns
