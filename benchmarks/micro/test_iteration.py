@@ -92,8 +92,6 @@ async def iteration() -> AsyncIterator[Iteration]:
                 settings=Settings(),
             ),
             dry_run=False,
-            breaker=Breaker(20),
-            stop=Stop(),
         )
 
 

@@ -17,7 +17,7 @@ from sketch_migrate.model import ANOTHER_PATH, LEFT_AS_IT_WAS, Key, KeyRange, Mo
 from sketch_migrate.postgres.cuts import histogram
 from sketch_migrate.postgres.faults import describe
 from sketch_migrate.postgres.flip import look_up
-from sketch_migrate.postgres.references import SCAN_ROWS, read_page
+from sketch_migrate.postgres.references import read_page
 from sketch_migrate.postgres.session import Limits
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ T = TypeVar("T")
 
 LIMITS = Limits(lock_ms=50, statement_ms=2_000, idle_ms=1_000)
 """Of a trial: it waits for nobody, and holds a row for no longer than this."""
+
+PAGE_ROWS = 1_000
+"""Rows that are looked at in each place."""
 
 HIDDEN = "row hidden from updates"
 
@@ -103,7 +106,7 @@ async def spread_references(connection: Connection, table: Table, prefix: str, p
     starts += [bounds[len(bounds) * place // places] for place in range(1, places)] if bounds else []
     found: dict[Key, Reference] = {}
     for start in starts:
-        page = await read_page(connection, table, KeyRange(after=start), prefix, rows=SCAN_ROWS)
+        page = await read_page(connection, table, KeyRange(after=start), prefix, rows=PAGE_ROWS)
         found |= {reference.key: reference for reference in page.references}
     references = list(found.values())
     share = -(-len(references) // places)
