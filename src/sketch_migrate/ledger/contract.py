@@ -67,11 +67,17 @@ class Ledger(Protocol):
     async def unsettled_among(self, keys: Sequence[Key]) -> set[Key]:
         """Return those of the keys whose reference is written as copied without a condition, and not struck out."""
 
-    async def record_locked(self, references: Sequence[Reference]) -> None:
-        """Write references whose rows somebody else holds: they are taken up again when the others are done."""
+    async def record_locked(self, results: Sequence[Result]) -> None:
+        """Write references whose rows somebody else holds: they are taken up again when the others are done.
+
+        Of the results only reference, ``copied`` and size count: they have no outcome yet.
+        """
 
     async def locked(self, after: Key | None, count: int) -> list[Reference]:
         """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
+
+    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, int | None]:
+        """Return those of the locked references whose object was copied when they were found so, with its size."""
 
     async def forget_locked(self, keys: Iterable[Key]) -> None:
         """Strike references out that were found locked, and then were not."""

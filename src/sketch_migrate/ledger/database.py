@@ -76,9 +76,14 @@ _UNSETTLED_AMONG: LiteralString = """
 SELECT key FROM sketch_ledger.unsettled WHERE run = %s AND worker = %s AND key = ANY(%s::text[]::jsonb[])
 """
 _RECORD_LOCKED: LiteralString = """
-INSERT INTO sketch_ledger.locked (attempt, key, path)
-SELECT %s, key::jsonb, path FROM unnest(%b::text[], %b::text[]) AS v(key, path)
-ON CONFLICT (attempt, key) DO UPDATE SET path = excluded.path
+INSERT INTO sketch_ledger.locked (attempt, key, path, copied, size_bytes)
+SELECT %s, key::jsonb, path, copied, size_bytes
+FROM unnest(%b::text[], %b::text[], %b::boolean[], %b::bigint[]) AS v(key, path, copied, size_bytes)
+ON CONFLICT (attempt, key) DO UPDATE
+SET path = excluded.path, copied = excluded.copied, size_bytes = excluded.size_bytes
+"""
+_COPIED_BEFORE: LiteralString = """
+SELECT key, size_bytes FROM sketch_ledger.locked WHERE copied AND attempt = %s AND key = ANY(%s::text[]::jsonb[])
 """
 _LOCKED: LiteralString = """
 SELECT key, path FROM sketch_ledger.locked
@@ -252,15 +257,25 @@ class DatabaseLedger:
         found = {key for (key,) in await self._read(_UNSETTLED_AMONG, [self._run, self._worker, among])}
         return {key for key in keys if storable(key) in found}
 
-    async def record_locked(self, references: Sequence[Reference]) -> None:
+    async def record_locked(self, results: Sequence[Result]) -> None:
         """Write references whose rows somebody else holds: they are taken up again when the others are done."""
-        columns = [[_json(each.key) for each in references], [each.path for each in references]]
+        columns = [
+            [_json(each.reference.key) for each in results],
+            [each.reference.path for each in results],
+            [each.copied for each in results],
+            [each.size_bytes for each in results],
+        ]
         await self._execute(_RECORD_LOCKED, [self._attempt, *columns], "writing into the ledger")
 
     async def locked(self, after: Key | None, count: int) -> list[Reference]:
         """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
         begin = None if after is None else _json(after)
         return make_all(Reference, await self._read(_LOCKED, [self._attempt, begin, begin, count]))
+
+    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, int | None]:
+        """Return those of the locked references whose object was copied when they were found so, with its size."""
+        found = dict(await self._read(_COPIED_BEFORE, [self._attempt, [_json(key) for key in keys]]))
+        return {key: found[stored] for key in keys if (stored := storable(key)) in found}
 
     async def forget_locked(self, keys: Iterable[Key]) -> None:
         """Strike references out that were found locked, and then were not."""

@@ -12,7 +12,7 @@ thread of its own, so that an fsync never holds up the event loop.
 ``unsettled``    key, path, new path of references whose object is or was copied without a condition, from before the
                  copy to just after our flip's COMMIT; xid is the transaction of the flip, from before its UPDATE on.
                  What is left was set by us only if that was committed: see ``migration.overwritten``.
-``locked``       key, path of references whose rows somebody else holds: they are taken up again later.
+``locked``       references whose rows somebody else holds, and what was copied for them: they are taken up again later.
 
 Where several processes share the work each has a file of its own, and ``attempt`` says to which of its attempts at a
 range a row belongs (see ``attempts``). It is 0 in the ledger of the run as a whole.
@@ -60,7 +60,8 @@ CREATE TABLE IF NOT EXISTS unsettled (
     key NOT NULL PRIMARY KEY, path TEXT NOT NULL, new_path TEXT NOT NULL, xid INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS locked (
-    key NOT NULL, path TEXT NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (attempt, key)
+    key NOT NULL, path TEXT NOT NULL, copied INTEGER NOT NULL, size_bytes INTEGER, attempt INTEGER NOT NULL,
+    PRIMARY KEY (attempt, key)
 ) WITHOUT ROWID;
 COMMIT;
 """
@@ -154,14 +155,20 @@ class SqliteLedger:
         found = {key for (key,) in await self._rows(f"SELECT key FROM unsettled WHERE {AMONG}", _among(keys))}  # noqa: S608 - ours
         return {key for key in keys if storable(key) in found}
 
-    async def record_locked(self, references: Sequence[Reference]) -> None:
+    async def record_locked(self, results: Sequence[Result]) -> None:
         """Write references whose rows somebody else holds: they are taken up again when the others are done."""
-        rows = [(*reference, self.attempt) for reference in references]
+        rows = [(*each.reference, each.copied, each.size_bytes, self.attempt) for each in results]
         await self._call(lambda: self._insert("INSERT OR REPLACE INTO locked", rows))
 
     async def locked(self, after: Key | None, count: int) -> list[Reference]:
         """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
         return make_all(Reference, await self._rows(_LOCKED, self.attempt, after, count))
+
+    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, int | None]:
+        """Return those of the locked references whose object was copied when they were found so, with its size."""
+        statement = f"SELECT key, size_bytes FROM locked WHERE copied AND attempt = ? AND {AMONG}"  # noqa: S608 - ours
+        found = dict(await self._rows(statement, self.attempt, _among(keys)))
+        return {key: found[stored] for key in keys if (stored := storable(key)) in found}
 
     async def forget_locked(self, keys: Iterable[Key]) -> None:
         """Strike references out that were found locked, and then were not."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sketch_migrate.ledger import Ledger
     from sketch_migrate.migration.stop import Stop
-    from sketch_migrate.model import Move, Reference
+    from sketch_migrate.model import Move
     from sketch_migrate.postgres.session import Connection, Session
     from sketch_migrate.postgres.table import Table
     from sketch_migrate.settings import Settings
@@ -129,7 +129,7 @@ class Flipping:
 
     async def flip(
         self, brought: Sequence[Brought], results: list[Result], *, noted: Collection[Key] = (), waits: bool = False
-    ) -> list[Reference]:
+    ) -> list[Result]:
         """Flip what was brought and is on record, append what became of it to ``results``; return what is locked.
 
         ``noted`` are those whose copies nothing guarded. With ``waits`` locked rows are waited for as long as
@@ -260,16 +260,16 @@ class Flipping:
 
     async def _look_again(
         self, left: Sequence[Brought], results: list[Result], noted: Collection[Key], waited: set[Key]
-    ) -> list[Reference]:
+    ) -> list[Result]:
         """Say what became of the rows that the flip did not come back with; return those that are locked."""
         looked = await look_again(self.session, self.table, [move for move, _ in left])
-        locked: list[Reference] = []
+        locked: list[Result] = []
         ours: list[Key] = []
         for move, copied in left:
             key = move.reference.key
             outcome, reason = standing(move, looked, unanswered=key in self.control.unanswered, waited=key in waited)
             if outcome is None:
-                locked.append(move.reference)
+                locked.append(_result(move, copied, Outcome.FAILED, "locked"))  # so far
                 continue
             results.append(_result(move, copied, outcome, reason or copied.reason))
             if outcome is _MIGRATED and key in noted:

@@ -64,6 +64,8 @@ class Iteration:
             await self.ledger.open_copies(moves)
         brought = list(zip(moves, await self.copier.copy_all(moves, look_first=again), strict=True))
         ready = [entry for entry in brought if entry[1].may_flip]
+        if again and ready:
+            ready = await self._as_copied_before(ready)
         stuck: list[Brought] = []
         if len(ready) < len(brought):
             stuck = [(m, c) for m, c in brought if not c.may_flip and c.verdict is not Verdict.UNTOUCHED]
@@ -123,6 +125,16 @@ class Iteration:
         locked = await self.flipping.flip(ready, results, noted=noted, waits=waits)
         if locked and not again:
             await self.ledger.record_locked(locked)
+
+    async def _as_copied_before(self, ready: Sequence[Brought]) -> list[Brought]:
+        """Return what was found in place as copied, where this run copied it when it found the row locked."""
+        before = await self.ledger.copied_before([move.reference.key for move, _ in ready])
+        return [
+            (move, copied._replace(verdict=_COPIED, size_bytes=before[move.reference.key]))
+            if move.reference.key in before
+            else (move, copied)
+            for move, copied in ready
+        ]
 
     async def _noted(self, ready: Sequence[Brought], *, unguarded: bool, again: bool) -> set[Key]:
         """Return the keys of the rows whose object was copied without a condition: their flips are noted."""
