@@ -12,7 +12,7 @@ from benchmarks.measuring import Measuring
 from benchmarks.profiling.recording import profile
 from benchmarks.report.chart import draw
 from benchmarks.report.scale import scale_document
-from benchmarks.report.summary import between_marks, summary
+from benchmarks.report.summary import between_marks, felt_summary, summary
 from benchmarks.report.tables import document
 from benchmarks.servers.table import table
 from benchmarks.targets import SCALE_TARGETS, TARGETS, Verdict, judge
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.results import Results
 
 README = Path("README.md")
+OPERATIONS = Path("docs/operations.md")
 PROFILED_ROWS = 200_000
 
 
@@ -67,8 +68,14 @@ def _write(arguments: Arguments, results: Results, verdicts: Sequence[Verdict]) 
     if results.sizes("rclone"):
         draw(results, folder / "end-to-end.svg")
         if folder == OUTPUT:
-            README.write_text(between_marks(README.read_text(encoding="utf-8"), summary(results)), encoding="utf-8")
+            _put_into(README, summary(results))
+    if results.applications and folder == OUTPUT:
+        _put_into(OPERATIONS, felt_summary(results))
     _say(f"written to {folder}")
+
+
+def _put_into(page: Path, block: str) -> None:
+    page.write_text(between_marks(page.read_text(encoding="utf-8"), block), encoding="utf-8")
 
 
 def _say(line: str) -> None:

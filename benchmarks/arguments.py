@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SCALE = "scale"
-MEASUREMENTS = ("end-to-end", "ceph", "cost", "first-flip", "pace", "listing", "micro")
+MEASUREMENTS = ("end-to-end", "ceph", "cost", "first-flip", "pace", "listing", "micro", "application")
 """What ``--only`` chooses from, in the order in which it is measured."""
 
 PEERS = ("ceiling", "s5cmd", "rclone", "boto3")
@@ -43,6 +43,10 @@ class Extent:
     shared_fast_rounds: int
     """These are short, and what else the machine does shows in them."""
 
+    application_rows: int
+    application_pairs: int
+    """Of an application alone, and the same beside a run, in each situation."""
+
 
 QUICK = Extent(
     name="quick",
@@ -57,6 +61,8 @@ QUICK = Extent(
     shared_fast_rows=50_000,
     shared_rounds=1,
     shared_fast_rounds=1,
+    application_rows=20_000,
+    application_pairs=1,
 )
 DEFAULT = Extent(
     name="default",
@@ -71,6 +77,8 @@ DEFAULT = Extent(
     shared_fast_rows=100_000,
     shared_rounds=2,
     shared_fast_rounds=3,
+    application_rows=60_000,
+    application_pairs=5,
 )
 FULL = Extent(
     name="full",
@@ -85,6 +93,8 @@ FULL = Extent(
     shared_fast_rows=200_000,
     shared_rounds=5,
     shared_fast_rounds=5,
+    application_rows=60_000,
+    application_pairs=5,
 )
 LARGE_ROWS = 100_000
 """From here on a turn takes a minute and more."""
