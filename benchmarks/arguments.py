@@ -128,7 +128,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure sketch-migrate beside its peers.")
     add = parser.add_argument
     extent = parser.add_mutually_exclusive_group()
-    extent.add_argument("--quick", action="store_const", const=QUICK, dest="extent", help="a rough look in two minutes")
+    extent.add_argument("--quick", action="store_const", const=QUICK, dest="extent", help="a rough look in five minutes")
     extent.add_argument(
         "--full", action="store_const", const=FULL, dest="extent", help="more rounds, latencies and numbers in flight"
     )

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 MINUTES = 10.0
 
 
-def main(argv: Sequence[str]) -> int:
-    """Play; return 1 if any round found a violation."""
+def main(argv: Sequence[str], the_servers: Servers | None = None) -> int:
+    """Play, on all servers unless some are given; return 1 if any round found a violation."""
     arguments = _parse(argv)
     seed: str = arguments.seed or secrets.token_hex(4)
     began = time.monotonic()
     all_played: list[Played] = []
     violations = 0
-    with Servers() as servers:
+    with the_servers or Servers() as servers:
         print(
             f"seed {seed}; stores: {', '.join(servers.stores)}; databases: {', '.join(servers.databases)}", flush=True
         )

@@ -11,7 +11,7 @@ from tests.servers.databases import DEBIAN_PROGRAMS, FAST_AND_LOOSE, Databases, 
 from tests.servers.stores import rclone_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from sketch_migrate.demo.servers import PostgresServer
@@ -28,11 +28,11 @@ _DATABASES: dict[str, Callable[[], AbstractContextManager[PostgresServer]]] = {
 
 
 class Servers:
-    """Use as a context manager. ``stores`` and ``databases`` are what this machine can run."""
+    """Use as a context manager. ``stores`` and ``databases`` are, unless given, all that this machine can run."""
 
-    def __init__(self) -> None:
-        self.stores = tuple(_STORES) if not ceph.why_not() else ("rclone",)
-        self.databases = tuple(_DATABASES) if DEBIAN_PROGRAMS.exists() else ("newest",)
+    def __init__(self, stores: Sequence[str] = (), databases: Sequence[str] = ()) -> None:
+        self.stores = stores or (tuple(_STORES) if not ceph.why_not() else ("rclone",))
+        self.databases = databases or (tuple(_DATABASES) if DEBIAN_PROGRAMS.exists() else ("newest",))
         self._running = contextlib.ExitStack()
         self._stores: dict[str, StoreServer] = {}
         self._databases: dict[str, Databases] = {}
