@@ -32,8 +32,8 @@ T = TypeVar("T")
 Connection: TypeAlias = "psycopg.AsyncConnection[tuple[Any, ...]]"
 
 WRITERS = 10
-PER_SECOND = 30
-"""So often each writer acts. All together they use a third of a core, and the machine has something to spare."""
+PER_SECOND = 10
+"""So often each writer acts: 200 UPDATEs a second in all, for a sixth of a core. Two cores have something to spare."""
 
 TRANSACTION_ROWS = 6
 HELD_EVERY = 495

@@ -61,7 +61,7 @@ QUICK = Extent(
     shared_fast_rows=50_000,
     shared_rounds=1,
     shared_fast_rounds=1,
-    application_rows=20_000,
+    application_rows=12_000,
     application_pairs=1,
 )
 DEFAULT = Extent(
@@ -77,7 +77,7 @@ DEFAULT = Extent(
     shared_fast_rows=100_000,
     shared_rounds=2,
     shared_fast_rounds=3,
-    application_rows=60_000,
+    application_rows=36_000,
     application_pairs=5,
 )
 FULL = Extent(
@@ -93,7 +93,7 @@ FULL = Extent(
     shared_fast_rows=200_000,
     shared_rounds=5,
     shared_fast_rounds=5,
-    application_rows=60_000,
+    application_rows=36_000,
     application_pairs=5,
 )
 LARGE_ROWS = 100_000
@@ -128,7 +128,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure sketch-migrate beside its peers.")
     add = parser.add_argument
     extent = parser.add_mutually_exclusive_group()
-    extent.add_argument("--quick", action="store_const", const=QUICK, dest="extent", help="a rough look in five minutes")
+    extent.add_argument("--quick", action="store_const", const=QUICK, dest="extent", help="a rough look, five minutes")
     extent.add_argument(
         "--full", action="store_const", const=FULL, dest="extent", help="more rounds, latencies and numbers in flight"
     )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.servers.responding import RespondingStore
     from benchmarks.servers.table import Table
 
-ROWS_PER_SECOND = 5_000
+ROWS_PER_SECOND = 3_000
 """The tool is held to that, or it and the database would fill the machine, and the application would wait for that."""
 
 PATIENCE_SECONDS = 60
