@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.arguments import OUTPUT, SCALE, Arguments, parse
+from benchmarks.measurements.trees import compare_trees
 from benchmarks.measuring import Measuring
 from benchmarks.profiling.recording import profile
 from benchmarks.report.chart import draw
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
 
 README = Path("README.md")
 OPERATIONS = Path("docs/operations.md")
-PROFILED_ROWS = 200_000
+PROFILED_ROWS = COMPARED_ROWS = 200_000
+COMPARED_PAIRS = 5
 
 
 def main(arguments: Arguments) -> int:
     """Carry out what is asked for; return the exit code. Raises ``MigrateError``."""
     if arguments.profile:
         return _profile(arguments)
+    if arguments.other_tree is not None:
+        return _compare(arguments, arguments.other_tree)
     with table() as rows_table:
         measuring = Measuring(arguments, rows_table, _say)
         for name in arguments.only:
@@ -55,6 +59,15 @@ def _profile(arguments: Arguments) -> int:
     if arguments.output is not None:
         arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / "profile.md").write_text(page)
+    return 0
+
+
+def _compare(arguments: Arguments, other: Path) -> int:
+    rows, pairs = arguments.rows[0] if arguments.rows else COMPARED_ROWS, arguments.rounds or COMPARED_PAIRS
+    with table() as rows_table:
+        found = compare_trees(rows_table, other, rows, pairs, _say)
+    for what, times in (("rows a second", found.rates), ("CPU a row", found.cpu)):
+        _say(f"{what}: {times.median:.3f} times that of {other} ({times.least:.3f} to {times.most:.3f}, {pairs} pairs)")
     return 0
 
 

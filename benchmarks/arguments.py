@@ -115,6 +115,7 @@ class Arguments:
     check: bool
     profile: bool
     scale: bool
+    other_tree: Path | None
     output: Path | None
     command: str
 
@@ -135,6 +136,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     add("--check", action="store_true", help="exit with 1 where a target is missed")
     add("--profile", action="store_true", help="instead: where the tool's CPU time goes, stage by stage")
     add("--scale", action="store_true", help="instead: several processes beside one, in six minutes")
+    add("--against-tree", type=Path, metavar="PATH", help="instead: this checkout beside another one, in five pairs")
     add("--only", nargs="+", choices=MEASUREMENTS, metavar="NAME", help=", ".join(MEASUREMENTS))
     add(
         "--against",
@@ -159,6 +161,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         check=found.check,
         profile=found.profile,
         scale=found.scale,
+        other_tree=found.against_tree and found.against_tree.resolve(),
         output=found.output or (None if partial else OUTPUT),
         command=" ".join(["scripts/bench", *argv]),
     )

@@ -39,11 +39,12 @@ def run(
     site: Site,
     *flags: str,
     command: Sequence[str] = (),
+    tree: Path = ROOT,
     more: Mapping[str, str] | None = None,
     timeout_seconds: int = 1800,
 ) -> Usage:
     """Run a migration on a site, or a command, with more settings if need be; killed when the time is over."""
-    words = [sys.executable, SCRIPT, *command, "--json", *flags]
+    words = [sys.executable, tree / SCRIPT.name, *command, "--json", *flags]
     environment = environ(site) | dict(more or {})
     return measured(words, environ=environment, cwd=site.home, timeout_seconds=timeout_seconds)
 

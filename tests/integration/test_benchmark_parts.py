@@ -16,7 +16,8 @@ from benchmarks.contestants import tool
 from benchmarks.contestants.contest import Contestant, Site, Turn
 from benchmarks.measurements.cost import measure_cost
 from benchmarks.measurements.end_to_end import Tuned, take_turn
-from benchmarks.processes import CommandFailed, measured, succeeded
+from benchmarks.measurements.trees import compare_trees
+from benchmarks.processes import ROOT, CommandFailed, measured, succeeded
 from benchmarks.servers.responding import responding_store
 from benchmarks.servers.stores import BenchStore
 from benchmarks.servers.table import Table
@@ -75,6 +76,14 @@ def test_the_responder_lets_the_tool_migrate_and_counts_what_it_asks(database: D
             assert cost.requests_per_object < 1.1
             assert cost.received_bytes > 2_000 * 300
     assert table.legacy_rows() == 0
+
+
+def test_two_checkouts_take_turns(database: Database) -> None:
+    said: list[str] = []
+    found = compare_trees(Table(database), ROOT, 1_000, 2, said.append)
+    assert [line.split()[0] for line in said] == ["other", "this", "this", "other"]
+    assert found.rates.count == found.cpu.count == 2
+    assert 0 < found.rates.least <= found.rates.most
 
 
 def test_a_refusing_responder_tells_how_often_it_refused(database: Database) -> None:

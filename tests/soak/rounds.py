@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.soak.servers import Servers
 
 LONGEST_RUN_SECONDS = 90
-WHOLE = {0, 1, 3, 4}
+ENDINGS = {0, 1, 3, 4}
 """How a run may end under faults: done; with entries that were locked for too long; without its servers."""
 
 PATIENCE = {"lock_timeout_ms": 100, "db_retry_seconds": 10, "s3_timeout_seconds": 5, "range_rows": 40}
@@ -154,7 +154,7 @@ class _Command:
             self.trouble.end()
         self.played.story.append(f"ended with {done.code}")
         assert "Traceback" not in done.err, done.err
-        assert done.code in WHOLE or done.code == -signal.SIGKILL, f"ended with {done.code}: {done.err}"
+        assert done.code in ENDINGS or done.code == -signal.SIGKILL, f"ended with {done.code}: {done.err}"
         return done.code == -signal.SIGKILL
 
     def _flags(self) -> Sequence[str]:
