@@ -91,8 +91,9 @@ def felt_during(order: Order, act: Callable[[], T]) -> tuple[Felt, T]:
         assert application.stdout is not None
         application.stdin.write(json.dumps(asdict(order)) + "\n")
         application.stdin.flush()
-        if application.stdout.readline() == "ready\n":
-            done = act()
+        if application.stdout.readline() != "ready\n":
+            raise CommandFailed("the application cannot begin", hint=application.communicate()[1][-2000:])
+        done = act()
         out, err = application.communicate(timeout=120)
     if application.returncode != 0:
         raise CommandFailed(f"the application ended with {application.returncode}", hint=err[-2000:])

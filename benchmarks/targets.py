@@ -172,9 +172,21 @@ _APPLICATION = (
         for situation in SITUATIONS
         for figure, find in ((name, _felt_more(situation, of)) for name, of in _FELT_FIGURES.items())
     ),
-    Target("deadlocks that hit it, in one run", 0, "", _worst(lambda pair: pair.during.deadlocks), at_least=False),
-    Target("writes of it that were lost", 0, "", _worst(lambda pair: pair.during.lost), at_least=False),
-    Target("rows that nobody held and no run migrated", 0, "", _worst(lambda pair: pair.left), at_least=False),
+    Target(
+        "deadlocks that hit the application, in the worst run",
+        0,
+        "",
+        _worst(lambda pair: pair.during.deadlocks),
+        at_least=False,
+    ),
+    Target(
+        "writes of the application that were lost, in the worst run",
+        0,
+        "",
+        _worst(lambda pair: pair.during.lost),
+        at_least=False,
+    ),
+    Target("rows left that nobody held, by the worst run", 0, "", _worst(lambda pair: pair.left), at_least=False),
     Target("flips while the ledger stalls", 0, "", _in_the_stall(lambda stall: stall.flipped), at_least=False),
     Target(
         "locks held while the ledger stalls", 0, "s", _in_the_stall(lambda stall: stall.locked_seconds), at_least=False

@@ -32,7 +32,6 @@ ROWS_PER_SECOND = 3_000
 PATIENCE_SECONDS = 60
 """So long a run may take beyond the time that its rows take at that rate; then it is killed."""
 
-TRIGGER_SECONDS = 0.01
 STALL_SECONDS = 20
 _SETTLING_SECONDS = 1
 """After the stall has begun: what the ledger had on record by then is flipped still."""
@@ -53,7 +52,7 @@ class Situation:
 
     name: str
     held_seconds: float = 0.0
-    trigger: bool = False
+    trigger_seconds: float = 0.0
     ledger_stalls: bool = False
     fewer: int = 1
     retry_seconds: int = 600
@@ -62,8 +61,10 @@ class Situation:
 UNDISTURBED = Situation("nothing in the way")
 HELD_A_MOMENT = Situation("rows held for 1.5 s", held_seconds=1.5)
 HELD_THROUGHOUT = Situation("rows held throughout", held_seconds=3600, retry_seconds=3)
-SLOW_TRIGGER = Situation("a trigger of 10 ms a row", trigger=True, fewer=15)
-STALLED_LEDGER = Situation("the ledger stalls for 20 s", ledger_stalls=True)
+SLOW_TRIGGER = Situation("a trigger of 10 ms a row", trigger_seconds=0.01, fewer=15)
+STALLED_LEDGER = Situation("the ledger stalls for 20 s", trigger_seconds=0.001, ledger_stalls=True, fewer=2)
+"""With flips that take a while, so that the stall comes in the middle of one."""
+
 SITUATIONS = (UNDISTURBED, HELD_A_MOMENT, HELD_THROUGHOUT, SLOW_TRIGGER, STALLED_LEDGER)
 
 
@@ -105,7 +106,8 @@ def measure_application(situation: Situation, store: RespondingStore, table: Tab
         site = Site(store, table, rows, Path(home))
         settings = _settings(situation, site)
         stalling = threads.submit(_stall_ledger, table) if situation.ledger_stalls else None
-        during, usage = felt_during(order, lambda: _run(site, settings, round(usual_seconds + PATIENCE_SECONDS)))
+        longest_seconds = usual_seconds + PATIENCE_SECONDS + STALL_SECONDS * situation.ledger_stalls
+        during, usage = felt_during(order, lambda: _run(site, settings, round(longest_seconds)))
         stall = stalling.result() if stalling else None
     (migrated, left), *_ = table.database.execute(
         "SELECT count(*) FILTER (WHERE path LIKE 'avatar/avatar-%%'),"
@@ -130,10 +132,10 @@ def _fill(table: Table, situation: Situation, rows: int) -> None:
     execute = table.database.execute
     table.fill(rows)
     execute("ALTER TABLE avatars ADD COLUMN seen bigint NOT NULL DEFAULT 0")
-    if situation.trigger:
+    if situation.trigger_seconds:
         execute(
             "CREATE OR REPLACE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS"
-            f" 'BEGIN PERFORM pg_sleep({TRIGGER_SECONDS}); RETURN NEW; END'"
+            f" 'BEGIN PERFORM pg_sleep({situation.trigger_seconds}); RETURN NEW; END'"
         )
         execute("CREATE TRIGGER pause BEFORE UPDATE OF path ON avatars FOR EACH ROW EXECUTE FUNCTION pause()")
 
@@ -148,6 +150,9 @@ def _settings(situation: Situation, site: Site) -> Mapping[str, str]:
     database = site.table.database
     database.execute("DROP SCHEMA IF EXISTS sketch_ledger CASCADE")
     settings |= {
+        "SKETCH_MAX_REQUESTS_PER_SECOND": str(
+            2 * ROWS_PER_SECOND
+        ),  # without a condition each object is looked at first
         "SKETCH_LEDGER_URL": f"postgresql://{database.host}:{database.port}/{database.name}",
         "SKETCH_LEDGER_USER": database.user,
         "SKETCH_LEDGER_PASS": database.password,

@@ -121,7 +121,7 @@ def test_an_application_feels_a_wait_and_finds_a_lost_write(database: Database) 
     assert quiet.p50_ms <= quiet.p95_ms <= quiet.p99_ms <= quiet.p999_ms <= quiet.longest_ms
     assert disturbed.longest_ms > 400
     assert disturbed.lost == 1
-    with pytest.raises(CommandFailed, match="the application ended with 1"):
+    with pytest.raises(CommandFailed, match="the application cannot begin"):
         felt_during(Order(database.conninfo.replace(database.name, "nowhere"), 1), lambda: None)
 
 

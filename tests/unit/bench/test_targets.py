@@ -114,7 +114,7 @@ def test_what_an_application_feels_is_compared_within_each_pair() -> None:
 
 
 def test_one_deadlock_one_lost_write_or_one_row_left_in_any_run_is_a_miss() -> None:
-    names = ("deadlocks", "writes of it", "rows that nobody held")
+    names = ("deadlocks", "writes of the application", "rows left that nobody held")
     measured = Results("default", {}, applications=[ALONE_AND_BESIDE])
     assert [verdict(measured, name) for name in names] == [("0", True)] * 3
     assert verdict(measured, "flips while") == ("not measured", None)
