@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.arguments import OUTPUT, SCALE, Arguments, parse
+from benchmarks.measurements.trees import compare_trees
 from benchmarks.measuring import Measuring
 from benchmarks.profiling.recording import profile
 from benchmarks.report.chart import draw
 from benchmarks.report.scale import scale_document
-from benchmarks.report.summary import between_marks, summary
+from benchmarks.report.summary import between_marks, felt_summary, summary
 from benchmarks.report.tables import document
 from benchmarks.servers.table import table
 from benchmarks.targets import SCALE_TARGETS, TARGETS, Verdict, judge
@@ -24,13 +25,17 @@ if TYPE_CHECKING:
     from benchmarks.results import Results
 
 README = Path("README.md")
-PROFILED_ROWS = 200_000
+OPERATIONS = Path("docs/operations.md")
+PROFILED_ROWS = COMPARED_ROWS = 200_000
+COMPARED_PAIRS = 5
 
 
 def main(arguments: Arguments) -> int:
     """Carry out what is asked for; return the exit code. Raises ``MigrateError``."""
     if arguments.profile:
         return _profile(arguments)
+    if arguments.other_tree is not None:
+        return _compare(arguments, arguments.other_tree)
     with table() as rows_table:
         measuring = Measuring(arguments, rows_table, _say)
         for name in arguments.only:
@@ -57,6 +62,15 @@ def _profile(arguments: Arguments) -> int:
     return 0
 
 
+def _compare(arguments: Arguments, other: Path) -> int:
+    rows, pairs = arguments.rows[0] if arguments.rows else COMPARED_ROWS, arguments.rounds or COMPARED_PAIRS
+    with table() as rows_table:
+        found = compare_trees(rows_table, other, rows, pairs, _say)
+    for what, times in (("rows a second", found.rates), ("CPU a row", found.cpu)):
+        _say(f"{what}: {times.median:.3f} times that of {other} ({times.least:.3f} to {times.most:.3f}, {pairs} pairs)")
+    return 0
+
+
 def _write(arguments: Arguments, results: Results, verdicts: Sequence[Verdict]) -> None:
     folder = arguments.output
     assert folder is not None
@@ -67,8 +81,14 @@ def _write(arguments: Arguments, results: Results, verdicts: Sequence[Verdict]) 
     if results.sizes("rclone"):
         draw(results, folder / "end-to-end.svg")
         if folder == OUTPUT:
-            README.write_text(between_marks(README.read_text(encoding="utf-8"), summary(results)), encoding="utf-8")
+            _put_into(README, summary(results))
+    if results.applications and folder == OUTPUT:
+        _put_into(OPERATIONS, felt_summary(results))
     _say(f"written to {folder}")
+
+
+def _put_into(page: Path, block: str) -> None:
+    page.write_text(between_marks(page.read_text(encoding="utf-8"), block), encoding="utf-8")
 
 
 def _say(line: str) -> None:

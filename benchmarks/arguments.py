@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SCALE = "scale"
-MEASUREMENTS = ("end-to-end", "ceph", "cost", "first-flip", "pace", "listing", "micro")
+MEASUREMENTS = ("end-to-end", "ceph", "cost", "first-flip", "pace", "listing", "micro", "application")
 """What ``--only`` chooses from, in the order in which it is measured."""
 
 PEERS = ("ceiling", "s5cmd", "rclone", "boto3")
@@ -43,6 +43,10 @@ class Extent:
     shared_fast_rounds: int
     """These are short, and what else the machine does shows in them."""
 
+    application_rows: int
+    application_pairs: int
+    """Of an application alone, and the same beside a run, in each situation."""
+
 
 QUICK = Extent(
     name="quick",
@@ -57,6 +61,8 @@ QUICK = Extent(
     shared_fast_rows=50_000,
     shared_rounds=1,
     shared_fast_rounds=1,
+    application_rows=12_000,
+    application_pairs=1,
 )
 DEFAULT = Extent(
     name="default",
@@ -71,6 +77,8 @@ DEFAULT = Extent(
     shared_fast_rows=100_000,
     shared_rounds=2,
     shared_fast_rounds=3,
+    application_rows=36_000,
+    application_pairs=5,
 )
 FULL = Extent(
     name="full",
@@ -85,6 +93,8 @@ FULL = Extent(
     shared_fast_rows=200_000,
     shared_rounds=5,
     shared_fast_rounds=5,
+    application_rows=36_000,
+    application_pairs=5,
 )
 LARGE_ROWS = 100_000
 """From here on a turn takes a minute and more."""
@@ -105,6 +115,7 @@ class Arguments:
     check: bool
     profile: bool
     scale: bool
+    other_tree: Path | None
     output: Path | None
     command: str
 
@@ -118,13 +129,14 @@ def parse(argv: Sequence[str]) -> Arguments:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure sketch-migrate beside its peers.")
     add = parser.add_argument
     extent = parser.add_mutually_exclusive_group()
-    extent.add_argument("--quick", action="store_const", const=QUICK, dest="extent", help="a rough look in two minutes")
+    extent.add_argument("--quick", action="store_const", const=QUICK, dest="extent", help="a rough look, five minutes")
     extent.add_argument(
         "--full", action="store_const", const=FULL, dest="extent", help="more rounds, latencies and numbers in flight"
     )
     add("--check", action="store_true", help="exit with 1 where a target is missed")
     add("--profile", action="store_true", help="instead: where the tool's CPU time goes, stage by stage")
     add("--scale", action="store_true", help="instead: several processes beside one, in six minutes")
+    add("--against-tree", type=Path, metavar="PATH", help="instead: this checkout beside another one, in five pairs")
     add("--only", nargs="+", choices=MEASUREMENTS, metavar="NAME", help=", ".join(MEASUREMENTS))
     add(
         "--against",
@@ -149,6 +161,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         check=found.check,
         profile=found.profile,
         scale=found.scale,
+        other_tree=found.against_tree and found.against_tree.resolve(),
         output=found.output or (None if partial else OUTPUT),
         command=" ".join(["scripts/bench", *argv]),
     )

@@ -8,6 +8,7 @@ from tests.servers import ceph
 
 from benchmarks.arguments import FULL, LARGE_ROWS, SCALE
 from benchmarks.contestants import customary, generator, rclone, s5cmd, tool
+from benchmarks.measurements.application import SITUATIONS, measure_application
 from benchmarks.measurements.cost import measure_cost
 from benchmarks.measurements.end_to_end import calibrate, contest
 from benchmarks.measurements.first_flip import measure_first_flip
@@ -68,6 +69,7 @@ class Measuring:
             "pace": self._paces,
             "listing": self._listings,
             "micro": self._micros,
+            "application": self._applications,
             SCALE: self._shared,
         }[name]()
 
@@ -168,6 +170,22 @@ class Measuring:
         self.results.micros = measure_micro()
         for micro in self.results.micros:
             self._tell(f"  {micro.name}: {micro.median_us:.2f} µs")
+
+    def _applications(self) -> None:
+        rows = self._arguments.rows[0] if self._arguments.rows else self._extent.application_rows
+        with responding_store() as honest, responding_store(honours_conditions=False) as unconditional:
+            for _ in range(self._arguments.rounds or self._extent.application_pairs):
+                for situation in SITUATIONS:
+                    store = unconditional if situation.ledger_stalls else honest
+                    beside = measure_application(situation, store, self._table, rows)
+                    self.results.applications.append(beside)
+                    alone, during = beside.alone, beside.during
+                    self._tell(
+                        f"  {beside.situation:<27} p99.9 {alone.p999_ms:,.0f} -> {during.p999_ms:,.0f} ms, longest"
+                        f" {alone.longest_ms:,.0f} -> {during.longest_ms:,.0f} ms, {during.deadlocks} deadlocks,"
+                        f" {during.lost} lost; {beside.migrated:,} migrated, {beside.left:,} left, exit code"
+                        f" {beside.exit_code} after {beside.seconds:.0f} s"
+                    )
 
     def _shared(self) -> None:
         extent, rounds = self._extent, self._arguments.rounds

@@ -14,6 +14,7 @@ from benchmarks.spread import Spread
 
 if TYPE_CHECKING:
     from benchmarks.contestants.contest import Turn
+    from benchmarks.measurements.application import Beside
     from benchmarks.measurements.cost import Cost
     from benchmarks.measurements.first_flip import FirstFlip
     from benchmarks.measurements.listing import Listing
@@ -37,6 +38,7 @@ class Results:
     listings: list[Listing] = field(default_factory=list)
     micros: list[Micro] = field(default_factory=list)
     shared: list[Shared] = field(default_factory=list)
+    applications: list[Beside] = field(default_factory=list)
 
     def times(self, one: str, other: str, store: str, rows: int) -> Spread | None:
         """Return how many times as fast one contestant was as the other, round by round; None without a common round.

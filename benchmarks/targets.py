@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.contestants import customary, generator, s5cmd, tool
+from benchmarks.measurements.application import SITUATIONS
 from benchmarks.measurements.pace import COMPARED_LATENCY_MS
 from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK
 from benchmarks.spread import Spread
@@ -13,6 +14,8 @@ from benchmarks.spread import Spread
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from benchmarks.application import Felt
+    from benchmarks.measurements.application import Beside, Situation, Stall
     from benchmarks.measurements.cost import Cost
     from benchmarks.measurements.scale import Way
     from benchmarks.results import Results
@@ -137,11 +140,58 @@ def _gain(way: Way, latency_ms: int) -> Callable[[Results], float | None]:
     return find
 
 
+def _felt_more(situation: Situation, of: Callable[[Felt], float]) -> Callable[[Results], float | None]:
+    """Tell by how much a figure of an application is more beside a run than alone, pair by pair."""
+    return lambda results: _median(
+        of(pair.during) - of(pair.alone) for pair in results.applications if pair.situation == situation.name
+    )
+
+
+def _worst(of: Callable[[Beside], float]) -> Callable[[Results], float | None]:
+    return lambda results: max(map(of, results.applications), default=None)
+
+
+def _in_the_stall(of: Callable[[Stall], float]) -> Callable[[Results], float | None]:
+    return lambda results: max((of(pair.stall) for pair in results.applications if pair.stall), default=None)
+
+
 def _median(values: Iterable[float]) -> float | None:
     found = list(values)
     return Spread.of(found).median if found else None
 
 
+_FELT_FIGURES: dict[str, Callable[[Felt], float]] = {
+    "p99.9": lambda felt: felt.p999_ms,
+    "longest UPDATE": lambda felt: felt.longest_ms,
+}
+_APPLICATION = (
+    *(
+        Target(
+            f"application's {figure} beside a run, more than alone: {situation.name}", 50, "ms", find, at_least=False
+        )
+        for situation in SITUATIONS
+        for figure, find in ((name, _felt_more(situation, of)) for name, of in _FELT_FIGURES.items())
+    ),
+    Target(
+        "deadlocks that hit the application, in the worst run",
+        0,
+        "",
+        _worst(lambda pair: pair.during.deadlocks),
+        at_least=False,
+    ),
+    Target(
+        "writes of the application that were lost, in the worst run",
+        0,
+        "",
+        _worst(lambda pair: pair.during.lost),
+        at_least=False,
+    ),
+    Target("rows left that nobody held, by the worst run", 0, "", _worst(lambda pair: pair.left), at_least=False),
+    Target("flips while the ledger stalls", 0, "", _in_the_stall(lambda stall: stall.flipped), at_least=False),
+    Target(
+        "locks held while the ledger stalls", 0, "s", _in_the_stall(lambda stall: stall.locked_seconds), at_least=False
+    ),
+)
 TARGETS = (
     Target("end to end vs s5cmd + UPDATE, rclone, -w, 20 000", 2.3, TIMES, _times(BY_ROWS, SMALL)),
     Target("end to end vs s5cmd + UPDATE, rclone, -w, 200 000", 2.6, TIMES, _times(BY_ROWS, LARGE)),
@@ -178,6 +228,7 @@ TARGETS = (
         TIMES,
         lambda results: _median(each.ranges_ratio for each in results.listings),
     ),
+    *_APPLICATION,
 )
 
 SCALE_TARGETS = (

@@ -35,11 +35,18 @@ class Tool:
         return turn(self.name, site, succeeded(run(site, *self.flags), self.name))
 
 
-def run(site: Site, *flags: str, more: Mapping[str, str] | None = None, timeout_seconds: int = 1800) -> Usage:
-    """Run the tool on a site, with more settings if need be; killed when the time is over."""
-    command = [sys.executable, SCRIPT, "--json", *flags]
+def run(
+    site: Site,
+    *flags: str,
+    command: Sequence[str] = (),
+    tree: Path = ROOT,
+    more: Mapping[str, str] | None = None,
+    timeout_seconds: int = 1800,
+) -> Usage:
+    """Run a migration on a site, or a command, with more settings if need be; killed when the time is over."""
+    words = [sys.executable, tree / SCRIPT.name, *command, "--json", *flags]
     environment = environ(site) | dict(more or {})
-    return measured(command, environ=environment, cwd=site.home, timeout_seconds=timeout_seconds)
+    return measured(words, environ=environment, cwd=site.home, timeout_seconds=timeout_seconds)
 
 
 def environ(site: Site) -> dict[str, str]:

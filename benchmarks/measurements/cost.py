@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.contestants import tool
 from benchmarks.contestants.contest import Site
-from benchmarks.processes import succeeded
+from benchmarks.processes import ROOT, succeeded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,12 +43,12 @@ class Cost:
         return sum(self.requests.values()) / self.rows
 
 
-def measure_cost(store: RespondingStore, table: Table, rows: int, flags: tuple[str, ...]) -> Cost:
-    """Migrate a table once. Raises ``CommandFailed``."""
+def measure_cost(store: RespondingStore, table: Table, rows: int, flags: tuple[str, ...], *, tree: Path = ROOT) -> Cost:
+    """Migrate a table once, with the tool of this checkout or another. Raises ``CommandFailed``."""
     table.fill(rows)
     store.counted()
     with tempfile.TemporaryDirectory(prefix="sketch-bench-") as home:
-        usage = succeeded(tool.run(Site(store, table, rows, Path(home)), *flags), "the tool")
+        usage = succeeded(tool.run(Site(store, table, rows, Path(home)), *flags, tree=tree), "the tool")
     counted = store.counted()
     return Cost(
         how=" ".join(flags),

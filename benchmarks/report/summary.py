@@ -1,10 +1,11 @@
-"""What README shows of the figures: one short table, between two marks. Pure."""
+"""What other pages show of the figures: a short table in each, between two marks. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.report.tables import spread, table
+from benchmarks.report.tables import grouped, sides, spread, table
+from benchmarks.spread import Spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,6 +21,19 @@ def summary(results: Results) -> str:
     sizes = results.sizes(_STORE)
     head = ("", *(f"rows/s, {rows:,} rows" for rows in sizes), "client CPU a row, µs")
     return table(head, _rows(results, sizes))
+
+
+def felt_summary(results: Results) -> str:
+    """Return the table of what an application feels, alone and beside a run: the medians."""
+    head = ("an UPDATE of the application takes, ms", "", "p50", "p95", "p99", "longest")
+    return table(head, _felt_rows(results))
+
+
+def _felt_rows(results: Results) -> Iterator[Sequence[str]]:
+    for situation, pairs in grouped(results.applications, lambda pair: pair.situation):
+        for who, felt in sides(pairs):
+            latencies = zip(*((each.p50_ms, each.p95_ms, each.p99_ms, each.longest_ms) for each in felt), strict=True)
+            yield (situation, who, *(f"{Spread.of(values).median:,.1f}" for values in latencies))
 
 
 def between_marks(text: str, block: str) -> str:

@@ -10,7 +10,9 @@ from benchmarks.targets import TOOL
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from benchmarks.application import Felt
     from benchmarks.contestants.contest import Turn
+    from benchmarks.measurements.application import Beside
     from benchmarks.results import Results
     from benchmarks.targets import Verdict
 
@@ -22,6 +24,7 @@ _EXPLANATION = (
     " as fast the tool is, is the median of the rounds' own ratios. Ratios hold elsewhere, figures do not. What each"
     " measurement is, and is not: [README.md](README.md#how-it-is-measured)."
 )
+ALONE = "alone"
 STORES = {"rclone": "rclone serve s3, in memory", "ceph": "Ceph RGW, in memory"}
 
 
@@ -45,6 +48,7 @@ def document(results: Results, verdicts: Sequence[Verdict], command: str) -> str
         *_section("## The pace it finds by itself", pace_table(results)),
         *_section("## Listings", listing_table(results)),
         *_section("## Parts", micro_table(results)),
+        *_section("## What an application feels of a run", application_table(results)),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -75,7 +79,7 @@ def cost_table(results: Results) -> str:
         "peak, MB",
         "responder, cores",
     )
-    groups = _grouped(results.costs, lambda cost: (cost.how, cost.tls, cost.rows))
+    groups = grouped(results.costs, lambda cost: (cost.how, cost.tls, cost.rows))
     rows = (
         (
             f"`{how}`",
@@ -101,7 +105,7 @@ def first_flip_table(results: Results) -> str:
             spread([flip.since_work_seconds for flip in flips], 2),
             spread([flip.since_exec_seconds for flip in flips], 2),
         )
-        for count, flips in _grouped(results.first_flips, lambda flip: flip.rows)
+        for count, flips in grouped(results.first_flips, lambda flip: flip.rows)
     )
     return table(("rows", "s after work began", "s after the process was started"), rows)
 
@@ -109,7 +113,7 @@ def first_flip_table(results: Results) -> str:
 def pace_table(results: Results) -> str:
     """Return the tool's pace after its first ten seconds."""
     head = ("latency, ms", "TLS", "allowed a second", "at once", "answered a second", "refused, %", "responder, cores")
-    groups = _grouped(results.paces, lambda pace: (pace.latency_ms, pace.tls, pace.allowed, pace.concurrency))
+    groups = grouped(results.paces, lambda pace: (pace.latency_ms, pace.tls, pace.allowed, pace.concurrency))
     rows = (
         (
             f"{latency_ms}",
@@ -154,6 +158,35 @@ def micro_table(results: Results) -> str:
     return table(("one operation", "median, µs", "least, µs"), rows)
 
 
+def application_table(results: Results) -> str:
+    """Return how long the UPDATEs of an application took, alone and beside a run, and what else came of that."""
+    head = ("", "", "p50, ms", "p95", "p99", "p99.9", "longest", "deadlocks", "lost writes", "free rows left")
+    return table(head, _application_rows(results))
+
+
+def _application_rows(results: Results) -> Iterator[Sequence[str]]:
+    for situation, pairs in grouped(results.applications, lambda pair: pair.situation):
+        for who, felt in sides(pairs):
+            yield (
+                situation,
+                who,
+                spread([each.p50_ms for each in felt], 1),
+                spread([each.p95_ms for each in felt], 1),
+                spread([each.p99_ms for each in felt], 1),
+                spread([each.p999_ms for each in felt]),
+                spread([each.longest_ms for each in felt]),
+                f"{sum(each.deadlocks for each in felt)}",
+                f"{sum(each.lost for each in felt)} of {sum(each.writes for each in felt):,}",
+                "" if who == ALONE else spread([pair.left for pair in pairs]),
+            )
+
+
+def sides(pairs: Sequence[Beside]) -> Iterator[tuple[str, list[Felt]]]:
+    """Part what was felt alone from what was felt beside a run."""
+    yield ALONE, [pair.alone for pair in pairs]
+    yield "beside a run", [pair.during for pair in pairs]
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table; empty where it has no rows."""
     lines = [f"| {' | '.join(row)} |" for row in rows]
@@ -184,7 +217,7 @@ def _end_to_end(results: Results) -> Iterator[str]:
 
 def _turn_rows(results: Results, store: str) -> Iterator[Sequence[str]]:
     turns = [turn for turn in results.turns if turn.store == store]
-    for (rows, who), mine in _grouped(turns, lambda turn: (turn.rows, turn.contestant)):
+    for (rows, who), mine in grouped(turns, lambda turn: (turn.rows, turn.contestant)):
         times = results.times(TOOL, who, store, rows)
         yield (
             f"{rows:,}",
@@ -211,7 +244,8 @@ def _section(title: str, body: str) -> list[str]:
     return [title, body] if body else []
 
 
-def _grouped(values: Iterable[T], key: Callable[[T], K]) -> Iterator[tuple[K, list[T]]]:
+def grouped(values: Iterable[T], key: Callable[[T], K]) -> Iterator[tuple[K, list[T]]]:
+    """Bring together what has the same key, in the order in which the keys come first."""
     groups: dict[K, list[T]] = {}
     for value in values:
         groups.setdefault(key(value), []).append(value)

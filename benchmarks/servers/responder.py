@@ -64,12 +64,16 @@ _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)").search
 
 @dataclass(frozen=True, slots=True)
 class Conduct:
-    """Where and how to answer. Zero is: at once, no limit. ``certificate`` is a PEM file with its key, for TLS."""
+    """Where and how to answer. Zero is: at once, no limit. ``certificate`` is a PEM file with its key, for TLS.
+
+    Unless it ``honours_conditions`` a write replaces whatever is there, as on many servers.
+    """
 
     port: int
     latency_seconds: float = 0.0
     requests_per_second: float = 0.0
     certificate: str = ""
+    honours_conditions: bool = True
 
 
 class Responder:
@@ -160,7 +164,7 @@ class Responder:
         return self._store(request, target, SIZE_BYTES, _COPY)
 
     def _store(self, request: bytes, name: bytes, size_bytes: int, success: bytes) -> bytes:
-        if name in self.sizes_bytes and b"\r\nif-none-match: *" in request:
+        if self.conduct.honours_conditions and name in self.sizes_bytes and b"\r\nif-none-match: *" in request:
             return _EXISTS
         self.sizes_bytes[name] = size_bytes
         return success

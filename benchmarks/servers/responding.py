@@ -57,10 +57,10 @@ class RespondingStore(BenchStore):
 
 @contextlib.contextmanager
 def responding_store(
-    *, latency_ms: int = 0, requests_per_second: float = 0, tls: bool = False
+    *, latency_ms: int = 0, requests_per_second: float = 0, tls: bool = False, honours_conditions: bool = True
 ) -> Iterator[RespondingStore]:
     """Run a responder for the length of the block, with a certificate of its own for TLS."""
-    conduct = Conduct(free_port(), latency_ms / 1000, requests_per_second)
+    conduct = Conduct(free_port(), latency_ms / 1000, requests_per_second, honours_conditions=honours_conditions)
     with tempfile.TemporaryDirectory(prefix="sketch-bench-") as name:
         home = Path(name)
         certificate = home / "certificate.pem"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
+from sketch_migrate.s3.probe import PROBE_FOLDER
 from tests import tool
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def check_promises(database: Database, store: Store, before: Before) -> int:
         flipped += 1
     copies = {production_path(key): content for key, content in before.legacy.items()}
     for name, content in production.items():
+        if PROBE_FOLDER in name:
+            continue  # of a run that was killed before it had cleared its probe away
         as_it_was = content == before.production.get(name, copies.get(name))
         assert as_it_was or (name in before.stale and content == copies[name]), (
             f"production object {name} is neither as it was nor a copy"

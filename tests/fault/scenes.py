@@ -116,7 +116,7 @@ class Scene:
     def check_promises(self) -> int:
         """Check what holds at any moment; return how many rows the command has set to the other side."""
         world, back = self.world, self.command == "rollback"
-        check_ledgers(world.database, self.before, world.runs, undone=back)
+        check_ledgers(world.database, self.before, world.runs, undone=back, ledger_database=world.ledger_database)
         flipped = check_promises(world.database, world.store, self.before)
         return len(self.before.legacy_paths) - flipped if back else flipped
 

@@ -1,6 +1,6 @@
 """kill -9 at random moments: nothing is lost, and running it again finishes the job. Named points: ``test_matrix``.
 
-``KILLS=200 scripts/test tests/fault/test_kill.py`` kills two hundred times at random instead of a dozen. A failure
+A dozen kills, and nothing else goes wrong; ``scripts/soak`` kills as often as one likes, under all that can. A failure
 prints its seed; ``KILL_SEED`` takes it, so that the same choices are made again.
 """
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from tests.servers.s3_fault_proxy import S3FaultProxy
     from tests.servers.stores import Store
 
-KILLS = int(os.environ.get("KILLS", "12"))
+ROUNDS = 4
 KILLS_IN_A_ROUND = 3
 
 
-@pytest.mark.parametrize("number", range(math.ceil(KILLS / KILLS_IN_A_ROUND)))
+@pytest.mark.parametrize("number", range(ROUNDS))
 def test_killed_at_random_moments(
     database: Database, rclone_store: Store, s3_proxy: S3FaultProxy, tmp_path: Path, number: int
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.fault.promises import ROWS, World, make_world
 from tests.servers import s3_faults as faults
+from tests.servers.s3_faults import PASSING, PASSING_ON_COPY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,26 +21,6 @@ if TYPE_CHECKING:
     from tests.servers.http1 import S3Request
     from tests.servers.s3_fault_proxy import S3FaultProxy
     from tests.servers.stores import Store
-
-PASSING: dict[str, faults.Fault] = {
-    "503": faults.status(503),
-    "503 after it was done": faults.status(503, forwarded=True),
-    "503 with Retry-After": faults.status(503, retry_after="1"),
-    "500": faults.status(500),
-    "reset before the reply": faults.reset_before(),
-    "reset within the reply": faults.reset_within(),
-    "reset after the reply": faults.reset_after(),
-    "reply lost": faults.reply_lost(),
-}
-PASSING_ON_COPY: dict[str, faults.Fault] = PASSING | {
-    "error inside 200": faults.error_inside_200(),
-    "error inside 200 after it was done": faults.error_inside_200(forwarded=True),
-    "throttled inside 200": faults.error_inside_200("SlowDown"),
-    "truncated XML": faults.truncated_200(),
-    "truncated XML after it was done": faults.truncated_200(forwarded=True),
-    "empty reply": faults.empty_200(),
-    "empty reply after it was done": faults.empty_200(forwarded=True),
-}
 
 
 def in_the_run(world: World) -> Callable[[S3Request], bool]:

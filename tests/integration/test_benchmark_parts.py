@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from benchmarks import objects
+from benchmarks.application import Order, felt_during
 from benchmarks.contestants import tool
 from benchmarks.contestants.contest import Contestant, Site, Turn
 from benchmarks.measurements.cost import measure_cost
 from benchmarks.measurements.end_to_end import Tuned, take_turn
-from benchmarks.processes import CommandFailed, measured, succeeded
+from benchmarks.measurements.trees import compare_trees
+from benchmarks.processes import ROOT, CommandFailed, measured, succeeded
 from benchmarks.servers.responding import responding_store
 from benchmarks.servers.stores import BenchStore
 from benchmarks.servers.table import Table
@@ -75,6 +78,14 @@ def test_the_responder_lets_the_tool_migrate_and_counts_what_it_asks(database: D
     assert table.legacy_rows() == 0
 
 
+def test_two_checkouts_take_turns(database: Database) -> None:
+    said: list[str] = []
+    found = compare_trees(Table(database), ROOT, 1_000, 2, said.append)
+    assert [line.split()[0] for line in said] == ["other", "this", "this", "other"]
+    assert found.rates.count == found.cpu.count == 2
+    assert 0 < found.rates.least <= found.rates.most
+
+
 def test_a_refusing_responder_tells_how_often_it_refused(database: Database) -> None:
     table = Table(database)
     table.fill(600)
@@ -84,6 +95,34 @@ def test_a_refusing_responder_tells_how_often_it_refused(database: Database) -> 
     assert sum(counted.accepted.values()) == sum(counted.requests.values()) >= 600
     assert max(counted.accepted.values()) <= 300 * 1.1
     assert table.legacy_rows() == 0
+
+
+def test_an_application_feels_a_wait_and_finds_a_lost_write(database: Database) -> None:
+    """A row of each writer is held for half a second, and one write is taken back behind its back."""
+    table = Table(database)
+    table.fill(2_000)
+    database.execute("ALTER TABLE avatars ADD COLUMN seen bigint NOT NULL DEFAULT 0")
+
+    def hold_and_take_back() -> None:
+        with database.connect() as connection, connection.transaction():
+            connection.execute("SELECT FROM avatars WHERE id <= 1000 FOR UPDATE")
+            time.sleep(0.5)
+            connection.execute(
+                "UPDATE avatars SET seen = seen - 1 WHERE id = (SELECT min(id) FROM avatars WHERE seen > 0)"
+            )
+
+    order = Order(database.conninfo, 2_000)
+    quiet, _ = felt_during(order, lambda: time.sleep(0.5))
+    table.fill(2_000)
+    database.execute("ALTER TABLE avatars ADD COLUMN seen bigint NOT NULL DEFAULT 0")
+    disturbed, _ = felt_during(order, hold_and_take_back)
+    assert (quiet.lost, quiet.deadlocks) == (0, 0)
+    assert quiet.writes > 10
+    assert quiet.p50_ms <= quiet.p95_ms <= quiet.p99_ms <= quiet.p999_ms <= quiet.longest_ms
+    assert disturbed.longest_ms > 400
+    assert disturbed.lost == 1
+    with pytest.raises(CommandFailed, match="the application cannot begin"):
+        felt_during(Order(database.conninfo.replace(database.name, "nowhere"), 1), lambda: None)
 
 
 def test_use_is_that_of_the_command_and_its_children() -> None:

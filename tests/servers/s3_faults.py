@@ -112,3 +112,25 @@ def _error_document(code: str) -> bytes:
         f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>made by the fault proxy</Message>'
         f"<RequestId>fault</RequestId></Error>"
     ).encode()
+
+
+PASSING: dict[str, Fault] = {
+    "503": status(503),
+    "503 after it was done": status(503, forwarded=True),
+    "503 with Retry-After": status(503, retry_after="1"),
+    "500": status(500),
+    "reset before the reply": reset_before(),
+    "reset within the reply": reset_within(),
+    "reset after the reply": reset_after(),
+    "reply lost": reply_lost(),
+}
+PASSING_ON_COPY: dict[str, Fault] = PASSING | {
+    "error inside 200": error_inside_200(),
+    "error inside 200 after it was done": error_inside_200(forwarded=True),
+    "throttled inside 200": error_inside_200("SlowDown"),
+    "truncated XML": truncated_200(),
+    "truncated XML after it was done": truncated_200(forwarded=True),
+    "empty reply": empty_200(),
+    "empty reply after it was done": empty_200(forwarded=True),
+}
+"""What a client gets over by asking again; on a copy, also what its reply may look like."""

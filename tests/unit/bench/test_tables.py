@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from benchmarks.application import Felt
 from benchmarks.contestants.contest import Turn
+from benchmarks.measurements.application import Beside
 from benchmarks.measurements.pace import Pace
 from benchmarks.measurements.scale import ONE, TWO, Shared
 from benchmarks.report.scale import scale_document
-from benchmarks.report.summary import BEGIN, END, between_marks, summary
+from benchmarks.report.summary import BEGIN, END, between_marks, felt_summary, summary
 from benchmarks.report.tables import document, spread, table
 from benchmarks.results import Results
 from benchmarks.targets import SCALE_TARGETS, judge
@@ -53,6 +57,23 @@ def test_the_readme_gets_the_table_between_its_marks_and_keeps_the_rest() -> Non
     assert "| sketch-migrate -w | 2,000 | 50 |" in new
     with pytest.raises(ValueError, match="no marks"):
         between_marks("before\nafter\n", "")
+
+
+def test_what_an_application_feels_is_shown_for_both_halves_of_the_pairs() -> None:
+    alone = Felt(1000, 0.5, 1, 2, p999_ms=5, longest_ms=8, deadlocks=0, writes=1200, lost=0)
+    during = replace(alone, longest_ms=5000, deadlocks=2, lost=1)
+    pairs = [
+        Beside("quiet", alone, each, 4.0, 0, migrated=1000, left=7, stall=None) for each in (alone, during, during)
+    ]
+    results = Results("default", {"python": "3.11"}, applications=pairs)
+    page = document(results, judge(results), "scripts/bench")
+    numbers = "0.5 (0.5–0.5) | 1.0 (1.0–1.0) | 2.0 (2.0–2.0) | 5 (5–5)"  # noqa: RUF001 # a range
+    assert f"| quiet | alone | {numbers} | 8 (8–8) | 0 | 0 of 3,600 |  |" in page  # noqa: RUF001 # a range
+    assert f"| quiet | beside a run | {numbers} | 5,000 (8–5,000) | 4 | 2 of 3,600 | 7 (7–7) |" in page  # noqa: RUF001
+    assert felt_summary(results).splitlines()[2:] == [
+        "| quiet | alone | 0.5 | 1.0 | 2.0 | 8.0 |",
+        "| quiet | beside a run | 0.5 | 1.0 | 2.0 | 5,000.0 |",
+    ]
 
 
 def test_several_processes_are_shown_beside_one_whole_and_at_work() -> None:

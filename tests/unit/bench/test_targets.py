@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from benchmarks.application import Felt
 from benchmarks.contestants.contest import Turn
+from benchmarks.measurements.application import STALLED_LEDGER, UNDISTURBED, Beside, Stall
 from benchmarks.measurements.cost import Cost
 from benchmarks.measurements.pace import Pace
 from benchmarks.measurements.scale import ONE, TWO, Shared, Way
@@ -94,6 +96,33 @@ def test_the_own_pace_is_held_against_the_best_fixed_one() -> None:
     measured.paces.append(refusing)
     assert verdict(measured, "used of a store") == ("95 %", True)
     assert verdict(measured, "refused by it") == ("5 %", False)
+
+
+FELT = Felt(1000, 0.5, 1, 2, p999_ms=5, longest_ms=8, deadlocks=0, writes=1200, lost=0)
+ALONE_AND_BESIDE = Beside(UNDISTURBED.name, FELT, FELT, 4.0, exit_code=0, migrated=1000, left=0, stall=None)
+
+
+def test_what_an_application_feels_is_compared_within_each_pair() -> None:
+    """The machine was slow in the second pair: that is in both halves, and not in their difference."""
+    slow = replace(FELT, p999_ms=105, longest_ms=108)
+    besides = [replace(ALONE_AND_BESIDE, during=replace(FELT, p999_ms=45, longest_ms=68)) for _ in range(2)]
+    besides.insert(1, replace(ALONE_AND_BESIDE, alone=slow, during=replace(slow, p999_ms=155)))
+    measured = Results("default", {}, applications=besides)
+    assert verdict(measured, f"p99.9 beside a run, more than alone: {UNDISTURBED.name}") == ("40 ms", True)
+    assert verdict(measured, f"longest UPDATE beside a run, more than alone: {UNDISTURBED.name}") == ("60 ms", False)
+    assert verdict(measured, f"p99.9 beside a run, more than alone: {STALLED_LEDGER.name}") == ("not measured", None)
+
+
+def test_one_deadlock_one_lost_write_or_one_row_left_in_any_run_is_a_miss() -> None:
+    names = ("deadlocks", "writes of the application", "rows left that nobody held")
+    measured = Results("default", {}, applications=[ALONE_AND_BESIDE])
+    assert [verdict(measured, name) for name in names] == [("0", True)] * 3
+    assert verdict(measured, "flips while") == ("not measured", None)
+    bad = replace(ALONE_AND_BESIDE, during=replace(FELT, deadlocks=1, lost=1), left=1, stall=Stall(0, 0.4))
+    measured.applications.append(bad)
+    assert [verdict(measured, name) for name in names] == [("1", False)] * 3
+    assert verdict(measured, "flips while") == ("0", True)
+    assert verdict(measured, "locks held") == ("0.4 s", False)
 
 
 def test_a_spread_has_the_middle_and_both_ends() -> None:
