@@ -22,8 +22,10 @@ CORE_US_A_ROW = 60
 FLIPS_A_SECOND = 110_000
 """PostgreSQL on two cores, batches of 1 000, text parameters; 150 000 to 219 000 with binary ones (measured)."""
 
-WAL_BYTES_A_FLIP = 200
-"""A row of a number and a path, no index on the path, without full-page images (docs/plan.md)."""
+WAL_BYTES_A_FLIP = 425
+"""Measured on PostgreSQL 15 and 18, batches of 500: a number, a path and four short columns, an index on the number,
+fillfactor 100, the first image of each page included (tests/integration/test_wal_bounds.py, docs/plan.md). 239 where
+each page has room for its rows' new versions, 560 with an index on the path, 898 with six indexes."""
 
 LEDGER_BYTES_A_FLIP = 135
 """Measured; 193 while SQLite's write-ahead log is not folded in."""

@@ -169,8 +169,10 @@ def test_it_connects_to_nothing_and_names_every_command(tmp_path: Path) -> None:
     environ = {"SKETCH_DB_HOST": "nowhere.invalid", "SKETCH_S3_ENDPOINT_URL": "http://nowhere.invalid"}
     printed = run("grants", "--role", 'o"hara', environ=environ, cwd=tmp_path)
     assert printed.code == 0, printed.err
-    assert [line.split()[1][:-1] for line in printed.out.splitlines() if line.startswith("-- ")] == COMMANDS
+    headings = [line.split()[1] for line in printed.out.splitlines() if line.startswith("-- ")]
+    assert [heading[:-1] for heading in headings if heading.endswith(":")] == COMMANDS
     assert 'GRANT UPDATE ("path") ON "avatars" TO "o""hara";' in printed.out
+    assert '-- for --trial besides:\nGRANT UPDATE ("path") ON "avatars" TO "o""hara";\n' in printed.out
     assert printed.out.count('GRANT SELECT ("id", "path")') == 6, "all but probe read the table"
     assert list(tmp_path.iterdir()) == [], "it is no run, and leaves no directory"
 
@@ -196,3 +198,17 @@ def test_both_sides_in_one_bucket_are_listed_by_one_statement(tmp_path: Path) ->
         (["s3:GetObject"], ["arn:aws-cn:s3:::one/image/*"]),
         (["s3:GetObject"], ["arn:aws-cn:s3:::one/avatar/*"]),
     ]
+
+
+def test_plan_tries_a_flip_with_the_line_for_it(site: Site) -> None:
+    site.fill(["image/1.png"])
+    role = site.database.make_user()
+    granted = json.loads(site.run("grants", "plan", "--json", "--role", role.user).out)["commands"]["plan"]
+    for statement in granted["sql"]:
+        site.database.execute(statement)
+    plan = site.at(database=role)
+    assert "lacks the right to UPDATE" in json.loads(plan.run("plan --json --trial").out)["trial"]["told"]
+    for statement in granted["trial_sql"]:
+        site.database.execute(statement)
+    (row,) = json.loads(plan.run("plan --json --trial").out)["trial"]["rows"]
+    assert (row["key"], row["cause"]) == (1, "")

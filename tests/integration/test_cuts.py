@@ -14,8 +14,9 @@ from psycopg import sql
 
 from sketch_migrate.cluster.ranges import cut, trim
 from sketch_migrate.model import Key, KeyRange
-from sketch_migrate.postgres.cuts import parts
+from sketch_migrate.postgres.cuts import SAMPLED_BLOCKS, parts, sample
 from sketch_migrate.postgres.database import Database
+from sketch_migrate.postgres.histogram import count_blocks
 from sketch_migrate.postgres.privileges import inspect_table
 from sketch_migrate.postgres.references import counted_pages, legacy_pages
 from sketch_migrate.settings import Settings
@@ -211,3 +212,22 @@ def test_a_schema_whose_name_needs_quotes(
     monkeypatch.setitem(NAMES, "db_key_column", "The Key")
     sizes = [len(keys) for keys in keys_by_range(database, 100)]
     assert (sum(sizes), len(sizes)) == (1_000, 10)
+
+
+def test_a_table_without_statistics_is_sampled_and_not_read_as_a_whole(
+    database: databases.Database, connection: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    """It has a page for each row, and half as many again as a sample reads."""
+    pages = SAMPLED_BLOCKS * 3 // 2
+    connection.execute("CREATE TABLE avatars (id bigint PRIMARY KEY, path text) WITH (fillfactor = 10)")
+    connection.execute(
+        "INSERT INTO avatars SELECT n, 'image/' || repeat('x', 800) FROM generate_series(1, %s) n", [pages]
+    )
+
+    async def count(session: Session, table: Table) -> int:
+        return await session.run(lambda connected: count_blocks(connected, table), doing="counting blocks")
+
+    assert on(database, count) == pages
+    found = on(database, sample)
+    assert 0 < len(found.keys) < pages * 0.9
+    assert 0.7 * pages < found.table_rows < 1.3 * pages

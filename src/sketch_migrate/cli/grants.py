@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sketch_migrate import __version__
 from sketch_migrate.ledger.server import ledger_database
 from sketch_migrate.ledger.tables import ledger_grants
-from sketch_migrate.report.grants import NEEDS, bucket_policies, identity_policy, sql_grants
+from sketch_migrate.report.grants import NEEDS, bucket_policies, identity_policy, sql_grants, trial_grants
 
 if TYPE_CHECKING:
     from sketch_migrate.cli.commands import GrantsArguments
@@ -28,11 +28,14 @@ def grants_command(arguments: GrantsArguments, settings: Settings, options: Opti
         else:
             policies = {"bucket_policies": dict(bucket_policies(settings, needs, arguments.principal))}
         ledger = _in_the_ledger(settings, needs, arguments.role)
-        document[command] = {"sql": sql, **({"ledger_sql": ledger} if ledger else {}), **policies}
+        trial = trial_grants(settings, needs, arguments.role)
+        more = {"trial_sql": trial, "ledger_sql": ledger}
+        document[command] = {"sql": sql, **{name: each for name, each in more.items() if each}, **policies}
         if not options.json_output:
             about_ledger = ["-- in the database of LEDGER_URL, once its tables are made:", *ledger] if ledger else []
+            about_trial = ["-- for --trial besides:", *trial] if trial else []
             policy = json.dumps(next(iter(policies.values())), indent=2)
-            lines = [f"-- {command}: {needs.purpose}", *sql, *about_ledger, policy, ""]
+            lines = [f"-- {command}: {needs.purpose}", *sql, *about_trial, *about_ledger, policy, ""]
             terminal.result("\n".join(lines))
     if options.json_output:
         terminal.document({"version": __version__, "commands": document, "exit_code": 0})

@@ -28,9 +28,11 @@ JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.at
 WHERE c.oid = to_regclass(%(table)s) ORDER BY s.inherited DESC LIMIT 1
 """
 
+# What is not partitioned is in no partition tree, not even in one of its own.
 _BLOCKS: LiteralString = """
-SELECT coalesce(sum(pg_relation_size(relid)), 0)::bigint / current_setting('block_size')::int
-FROM pg_partition_tree(to_regclass(%(table)s))
+SELECT (pg_relation_size(c.oid) + (SELECT coalesce(sum(pg_relation_size(relid)), 0) FROM pg_partition_tree(c.oid)
+        WHERE relid <> c.oid))::bigint / current_setting('block_size')::int
+FROM pg_class c WHERE c.oid = to_regclass(%(table)s)
 """
 
 _SAMPLE: LiteralString = """

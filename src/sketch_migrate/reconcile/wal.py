@@ -70,7 +70,7 @@ def reckon_wal(rows: int, *, total_rows: int, seconds: float, facts: TableFacts,
     return Wal(
         least=round(rows * least),
         most=round(most + _images(rows, most, seconds, facts, sizes)),
-        table_bytes_more=round(sizes.table_bytes * touched),
+        table_bytes_more=round(sizes.table_bytes * touched * 100 / sizes.fillfactor),
         index_bytes=sum(index.size_bytes for index in sizes.indexes),
         # the entries of new paths come where there were none, and fill pages that split in two
         index_bytes_more=round(
@@ -91,6 +91,8 @@ def _entry_most(index: IndexSize, total_rows: int) -> float:
 
 def _hot_share(total_rows: int, facts: TableFacts, sizes: Sizes) -> float:
     """Return how many of the updates surely find room in their page, by the fillfactor and by what the table fills."""
+    if not sizes.width_is_known:
+        return 0.0
     kept_free = 100 / sizes.fillfactor - 1
     filled = total_rows * (facts.row_bytes + TUPLE_BYTES)
     free = sizes.table_bytes / filled - 1 if filled else 0.0

@@ -35,7 +35,8 @@ class Needs:
 
     ``legacy`` and ``production`` are actions on objects below the prefix, ``probe`` those on the folder that a probe
     makes in production; the sides that are ``listed`` need the right to list as well, and production that to list
-    versions where ``versions`` is set. ``reads`` and ``updates`` are about the table.
+    versions where ``versions`` is set. ``reads`` and ``updates`` are about the table; with ``tries_flip`` it updates with
+    --trial alone.
     """
 
     purpose: str
@@ -46,6 +47,7 @@ class Needs:
     production: tuple[str, ...] = ()
     probe: tuple[str, ...] = ()
     versions: bool = False
+    tries_flip: bool = False
 
 
 _WRITING = (GET, PUT, ABORT, GET_TAGS, PUT_TAGS)
@@ -61,7 +63,7 @@ _MIGRATING = Needs(
 
 NEEDS: dict[str, Needs] = {
     "migrate": _MIGRATING,
-    "status": Needs("counts rows and objects (-s); a dry run (-d) needs verify's rights"),
+    "status": Needs("counts rows and objects (-s); a dry run (-d) needs verify's rights, with --trial plan's too"),
     "rollback": Needs("sets rows back, where the legacy object is there", updates=True),
     "probe": Needs(
         "tries what the store does",
@@ -72,7 +74,8 @@ NEEDS: dict[str, Needs] = {
         probe=(DELETE,),
     ),
     "plan": Needs(
-        "says beforehand what a migration would meet (with --probe it needs probe's rights too, with --deep verify's)"
+        "says beforehand what a migration would meet (with --probe it needs probe's rights too, with --deep verify's)",
+        tries_flip=True,
     ),
     "verify": Needs("proves that every row has its object", production=(GET,)),
     "repair": Needs(
@@ -99,8 +102,17 @@ def sql_grants(settings: Settings, needs: Needs, role: str) -> list[str]:
         statements.append(f"GRANT USAGE ON SCHEMA {_quoted(name[0])} {to}")
     statements.append(f"GRANT SELECT ({columns}) ON {_quoted(*name)} {to}")
     if needs.updates:
-        statements.append(f"GRANT UPDATE ({_quoted(settings.db_path_column)}) ON {_quoted(*name)} {to}")
+        statements.append(_update_grant(settings, to))
     return statements
+
+
+def trial_grants(settings: Settings, needs: Needs, role: str) -> list[str]:
+    """Return what the role needs besides for --trial, which updates a row and rolls back."""
+    return [_update_grant(settings, f"TO {_quoted(role)};")] if needs.tries_flip else []
+
+
+def _update_grant(settings: Settings, to: str) -> str:
+    return f"GRANT UPDATE ({_quoted(settings.db_path_column)}) ON {_quoted(*table_name(settings.db_table))} {to}"
 
 
 def statements(settings: Settings, needs: Needs) -> list[tuple[str, list[str], str]]:
