@@ -179,7 +179,7 @@ class Session:
                 if is_flip and not database.gate.is_open:
                     await database.gate.passed(doing)
                 try:
-                    result = await self._attempt(work, limits or self.limits, watched=watched)
+                    result = await self._attempt(work, limits, watched=watched)
                 except (psycopg.Error, DatabaseUnreachable, TimeoutError) as error:
                     trouble = trouble or _Trouble(doing, is_flip, attempts)
                     await self._get_over(error, trouble)
@@ -203,12 +203,13 @@ class Session:
         self._connection = None
         return True
 
-    async def _attempt(self, work: Callable[[Connection], Awaitable[T]], limits: Limits, *, watched: bool) -> T:
+    async def _attempt(self, work: Callable[[Connection], Awaitable[T]], limits: Limits | None, *, watched: bool) -> T:
         self._vigil = None
         if self._connection is None or self._connection.closed:
             await self._drop()
             self._connection = await self._database.connections.take(self)
         connection = self._connection
+        limits = limits or self._database.limits  # which a new connection may have lowered
         self._vigil = vigil = Vigil(self._database, connection, limits.deadline_seconds)
         try:
             # one message for all of it; under another isolation level SKIP LOCKED raises 40001
