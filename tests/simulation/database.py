@@ -227,6 +227,7 @@ class SimulatedCursor:
             if self._connection.matches(key, old) and self._lock(key):
                 free[key] = new
         if refused := [key for key in free if self._world.trigger_on(key, free[key]) == "refuses"]:
+            self._world.happened["refuses"] += 1
             raise self._connection.failed(psycopg.errors.UniqueViolation(f"duplicate key: {refused}"))
         stored = {key: self._transaction.set(key, new) for key, new in free.items()}
         flipped = [key for key in free if stored[key] == free[key]]

@@ -27,6 +27,7 @@ class Transaction:
     changes: dict[int, str] = field(default_factory=dict)
     has_failed: bool = False
     _locked: set[int] = field(default_factory=set)
+    _to_fire: set[int] = field(default_factory=set)
 
     def give_number(self) -> int:
         """Return its number."""
@@ -43,17 +44,20 @@ class Transaction:
     def set(self, key: int, path: str) -> str | None:
         """Set a row that is locked; return what it holds then, or None where a trigger left it as it was."""
         trigger = self.world.trigger_on(key, path)
+        self.world.happened[trigger] += 1
         if trigger == "holds back":
             return None
+        if trigger == "stores otherwise afterwards":
+            self._to_fire.add(key)
         self.changes[key] = otherwise(path) if trigger == "stores otherwise" else path
         self.world.updated.add((key, path))
         return self.changes[key]
 
     def fire_triggers(self) -> None:
         """Let those do their work that waited for it."""
-        for key, path in self.changes.items():
-            if self.world.trigger_on(key, path) == "stores otherwise afterwards":
-                self.changes[key] = otherwise(path)
+        for key in self._to_fire:
+            self.changes[key] = otherwise(self.changes[key])
+        self._to_fire.clear()
 
     def commit(self) -> None:
         """Make the changes, and free the rows."""

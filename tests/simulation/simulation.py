@@ -70,7 +70,10 @@ def simulate(seed: int) -> World:
             loop.run_until_complete(_play(world))
     except Exception as error:
         trace = "\n".join(f"  {line}" for line in world.trace)
-        reason = world.violated or f"{type(error).__name__}: {error}"
+        cause: BaseException = error
+        while isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        reason = world.violated or f"{type(cause).__name__}: {cause}"
         raise Violation(f"{reason}\nSIMULATION_SEED={seed} ({world.scenario})\n{trace}") from error
     finally:
         for ledger in world.ledgers:

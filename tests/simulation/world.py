@@ -120,6 +120,7 @@ class World:
         self.on_record: set[tuple[int, str, str]] = set()
         self.updated: set[tuple[int, str]] = set()  # by the tool, committed or not
         self.happened: Counter[str] = Counter()  # faults, and what else shows that a situation was met
+        self.flipped: set[tuple[int, str]] = set()  # those that were committed
         self.looked_at: set[tuple[int, str]] = set()  # seen with another path than this, when a run looked last
         self.writes = 0
         self.versions: dict[tuple[str, str], list[StoredObject]] = {}  # the newest first
@@ -257,6 +258,7 @@ class World:
         for key, path in changes.items():
             self.writes += 1
             self.rows[key] = path
+            self.flipped.add((key, path))
             there = path in self._was_equal or ("legacy", path) in self.objects
             self.hold(there, f"row {key} was flipped to {path}, which never held the legacy object")
         self.check()
@@ -309,7 +311,7 @@ class World:
             row = lost.row
             # where the tool had set the row the same way before the application did, nothing tells the two apart
             by_its_row = (
-                row is not None and self.rows.get(row) == path and (row, path) not in self.updated | self.looked_at
+                row is not None and self.rows.get(row) == path and (row, path) not in self.flipped | self.looked_at
             )
             by_its_version = self.scenario.keeps_versions and self.undisturbed
             # a killed run may not have put on record what it had copied, so that it is compared with the legacy object
