@@ -82,7 +82,7 @@ class Iteration:
                 await self.ledger.forget_locked(result.reference.key for result in results)
         if unguarded and not again:  # of what is taken up again, the first copy may have replaced something
             await self.ledger.settle_copies(
-                move.reference.key for move, copied in (*ready, *stuck) if _harmless(copied)
+                move.reference.key for move, copied in (*ready, *stuck) if is_harmless(copied)
             )
 
     def _plan(self, references: Sequence[Reference], results: list[Result]) -> list[Move]:
@@ -137,6 +137,6 @@ class Iteration:
         return noted
 
 
-def _harmless(copied: Copied) -> bool:
+def is_harmless(copied: Copied) -> bool:
     """Whether nothing was written for a reference that may have replaced anything unseen."""
     return copied.guarded and copied.verdict is not Verdict.FAILED
