@@ -96,7 +96,7 @@ class _Settling:
         """Look at the rows, then at who set them: in this order a run at the same time has it on record by then."""
         committed = await self._committed({each.xid for each in page if each.xid is not None}, session)
         unsettled = {each.key: each for each in page}
-        moves = dict(self._moves(page))
+        moves = dict(self._moves([each for each in page if each.xid not in committed]))
         keys = [move.reference.key for move in moves.values()]
 
         async def read(connection: Connection) -> dict[Key, str | None]:
