@@ -37,8 +37,8 @@ from sketch_migrate.migration.overwritten import newest_made, set_by_another
 from sketch_migrate.model import Location, Move, ObjectInfo, Outcome, Reference
 from sketch_migrate.postgres.flip import Answer, Looked
 from tests.exploration import application
-from tests.exploration.promises import Broken, end_of_run, hold
-from tests.exploration.state import APPLICATIONS, NEW, OLD, OURS, Entry, Row, State, Tool
+from tests.exploration.promises import Broken, end_of_migrating, end_of_run, hold
+from tests.exploration.state import APPLICATIONS, NEW, OLD, OTHER, OURS, Entry, Row, State, Tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,13 +75,17 @@ class Model:
         order: tuple[str, ...] = AS_BUILT,
         notes_xid: bool = True,
         strikes_out_early: bool = False,
+        crashes: int = 1,
+        database_faults: int = 1,
+        copy_faults: int = 1,
         first: State | None = None,
     ) -> None:
         self.guarded = guarded
         self._order = order
         self._notes_xid = notes_xid
         self._strikes_out_early = strikes_out_early
-        self.first = first or State((Row(),) * rows, Tool())
+        tool = Tool(crashes=crashes, database_faults=database_faults)
+        self.first = first or State((Row(copy_faults=copy_faults),) * rows, tool)
         self._do: dict[str, Callable[[State], Iterator[Step]]] = {
             "begin": self._begin,
             "open": self._open,
@@ -109,6 +113,8 @@ class Model:
         for n, row in enumerate(state.rows):
             if _matters(row, state.tool):
                 for what, after in application.steps(row):
+                    if self.guarded:
+                        after = after._replace(object_first=False)  # only reports are about that
                     yield f"application, row {n}: {what}", _with_row(state, n, after)
         yield from self._late(state)
         if state.tool.at in self._do:
@@ -156,7 +162,7 @@ class Model:
 
     def _record(self, state: State) -> Iterator[Step]:
         rows = tuple(
-            row.noted(flip=True, outcome=None) if self._is_ready(row) and row.result is None else row
+            row.noted(flip=True, denied=False) if self._is_ready(row) and row.result is None else row
             for row in state.rows
         )
         yield "ledger: flips", self._after("record", State(rows, state.tool))
@@ -198,7 +204,7 @@ class Model:
             ("done later", _handed_over(state, "late")),
         ):
             rows = tuple(
-                row._replace(flip="unanswered", disturbed=True) if row.flip == "set" else row for row in after.rows
+                row._replace(flip="unanswered", disturbed=True, unclear=True) if row.flip == "set" else row for row in after.rows
             )
             yield f"COMMIT without an answer, {what}", State(rows, tool)
 
@@ -256,7 +262,7 @@ class Model:
 
     def _tell(self, state: State) -> Iterator[Step]:
         rows = tuple(
-            row.noted(outcome=row.result) if row.result not in {None, Outcome.MIGRATED} else row for row in state.rows
+            row.noted(denied=True) if row.result not in {None, Outcome.MIGRATED} else row for row in state.rows
         )
         yield "ledger: what became of them", self._after("tell", State(rows, state.tool))
 
@@ -289,7 +295,7 @@ class Model:
         locked = [row for row in state.rows if row.locked]
         if all(row.held == "the application" and row.path == from_path for row in locked):
             rows = tuple(
-                _told(row._replace(locked=False), Outcome.FAILED).noted(outcome=Outcome.FAILED) if row.locked else row
+                _told(row._replace(locked=False), Outcome.FAILED).noted(denied=True) if row.locked else row
                 for row in state.rows
             )
             yield "gives locked rows up", self._to("losses", State(rows, state.tool))
@@ -340,14 +346,28 @@ class Model:
         return set_by_another(copy, NEW if known else row.path, _COMMITTED, newest)
 
     def _report(self, state: State) -> Iterator[Step]:
-        asked, last = state.tool.asked, len(state.rows[0].ledgers) - 1
+        asked = state.tool.asked
         rows = tuple(_reported(row) if row.accused else row for row in state.rows)
-        if asked == last:
+        if asked == len(rows[0].ledgers) - 1:
             rows = tuple(row.noted(unsettled="") for row in rows)
+        yield "ledger: reports", self._ask_about_next(State(rows, state.tool))
+
+    def _ask_about(self, run: int, state: State) -> State:
+        """Look for losses of a run; there is nothing to look at where its ledger has no unsettled copy."""
+        tool = state.tool._replace(at="losses: rows", asked=run)
+        if any(row.ledgers[run].unsettled for row in state.rows):
+            return State(state.rows, tool)
+        rows = tuple(row._replace(to_report=row.to_report or _can_be_seen(row, run)) for row in state.rows)
+        return self._ask_about_next(State(rows, tool))
+
+    def _ask_about_next(self, state: State) -> State:
+        asked, last = state.tool.asked, len(state.rows[0].ledgers) - 1
         following = 0 if asked == last else asked + 1
-        then = State(rows, state.tool._replace(asked=following))
-        at = "ended" if following == last else "losses: rows"
-        yield "ledger: reports", self._to(at, then)
+        if following < last:
+            return self._ask_about(following, state)
+        end_of_run(state.rows)
+        rows = tuple(row._replace(lost=False, lost_in=0, to_report=False, object_first=False) for row in state.rows)
+        return State(rows, state.tool._replace(at="ended", asked=0))
 
     # -- between runs
 
@@ -388,16 +408,17 @@ class Model:
             row.flip in {"left", "busy"} or (row.copy in _OUTCOME_OF and row.result is None) for row in rows
         ):
             return self._after(at, state)
-        if at == "rounds" and not any(row.locked for row in rows):
-            at = "losses"
+        if at == "rounds":
+            rows = tuple(row._replace(copy="", flip="") for row in rows)
+            if not any(row.locked for row in rows):
+                at = "losses"
         if at == "losses":
+            end_of_migrating(rows, back=tool.back)
+            rows = tuple(_forgotten(row) for row in rows)
             if self.guarded or tool.back:
                 at = "ended"
             else:
-                at, tool = "losses: rows", tool._replace(asked=len(rows[0].ledgers) - 1)
-        if at == "ended":
-            end_of_run(rows, back=tool.back)
-            rows = tuple(_forgotten(row) for row in rows)
+                return self._ask_about(len(rows[0].ledgers) - 1, State(rows, tool))
         return State(rows, tool._replace(at=at))
 
     def _next_flip(self, state: State) -> State:
@@ -494,8 +515,7 @@ def _as_candidate(row: Row) -> Row:
 def _recorded(entry: Entry, number: int) -> RecordedFlip:
     """Return a flip as a later run reads it."""
     flip = PastFlip(0, OLD, NEW, "", float(number))
-    denied = entry.outcome not in {None, Outcome.MIGRATED}
-    return RecordedFlip(flip, denied, bool(entry.unsettled), _XID_OF.get(entry.unsettled))
+    return RecordedFlip(flip, entry.denied, bool(entry.unsettled), _XID_OF.get(entry.unsettled))
 
 
 def _told(row: Row, outcome: Outcome) -> Row:
@@ -513,7 +533,7 @@ def _can_be_seen(row: Row, asked: int) -> bool:
 
 
 def _reported(row: Row) -> Row:
-    hold(row.set_by == APPLICATIONS or row.update == "done", "our own flip is reported as the application's")
+    hold(row.set_by == APPLICATIONS, "our own flip is reported as the application's")
     hold(row.lost or not row.object_first, "a loss is reported that was none")
     return row.noted(reported=True)._replace(accused=False)
 
@@ -535,13 +555,12 @@ def _end(state: State, held: str, *, committed: bool) -> State:
             ]
             after = after._replace(ledgers=tuple(ledgers))
         rows.append(after)
-    return State(tuple(rows), state.tool)
+    return State(tuple(rows), state.tool._replace(dying_commits=state.tool.dying_commits and held != "dying"))
 
 
 def _set_by_us(row: Row, *, back: bool) -> Row:
     if back:
-        excused = row.flipped or row.disturbed
-        hold(row.set_by != APPLICATIONS or excused, "a rollback takes back what the application had set")
+        hold(row.set_by != APPLICATIONS or row.flipped or row.unclear, "a rollback takes back what the application had set")
     hold(any(entry.flip and entry.back == back for entry in row.ledgers), "a committed flip is not on record")
     if not back:
         hold(bool(row.production), "a row was flipped to an object that is not there")
@@ -574,14 +593,33 @@ def _cut_short(state: State, keys: list[int]) -> State:
 
 
 def _forgotten(row: Row) -> Row:
-    """Forget what only the process knew."""
-    return row._replace(copy="", flip="", doubtful=False, result=None, locked=False, accused=False)
+    """Forget what only the process knew, and what nothing asks for any more: so there are fewer states."""
+    if row.path == OTHER:  # it is out of the tool's reach
+        ledgers = (Entry(),) * len(row.ledgers)
+        return Row(path=OTHER, stored=True, update="done", copy_faults=0, set_by=APPLICATIONS, ledgers=ledgers)
+    ledgers = tuple(
+        entry._replace(unsettled=NO_XID) if entry.unsettled == "aborted" else entry for entry in row.ledgers
+    )
+    return row._replace(
+        copy_faults=row.copy_faults if row.path == OLD else 0,
+        copy="",
+        flip="",
+        doubtful=False,
+        result=None,
+        locked=False,
+        accused=False,
+        disturbed=False,
+        ledgers=ledgers,
+    )
 
 
 def _kill(state: State) -> Iterator[Step]:
     for commits in (False, True) if state.tool.at == "commit" else (False,):
         left = _handed_over(state, "dying")
-        rows = tuple(_forgotten(row) for row in left.rows)
+        rows = tuple(
+            _forgotten(row)._replace(unclear=row.unclear or (row.entry().flip and not row.entry().denied))
+            for row in left.rows
+        )
         tool = state.tool._replace(at="killed", crashes=0, dying_commits=commits, again=False, asked=0)
         yield f"KILLED{', its COMMIT is on the way' if commits else ''}", State(rows, tool)
 
@@ -596,13 +634,8 @@ def _new_run(state: State, *, back: bool) -> State:
 
 def _on_the_way_back(row: Row) -> Row:
     """Forget what no rollback and no promise about it asks for: so there are fewer states."""
-    ledgers = [
-        Entry(flip=entry.flip, outcome=Outcome.FAILED if entry.outcome is not None else None)
-        for entry in row.ledgers
-    ]
-    return row._replace(
-        copy_faults=0, object_first=False, lost=False, lost_in=0, to_report=False, ledgers=tuple(ledgers)
-    )
+    ledgers = tuple(Entry(flip=entry.flip, denied=entry.denied) for entry in row.ledgers)
+    return row._replace(copy_faults=0, object_first=False, lost=False, lost_in=0, to_report=False, ledgers=ledgers)
 
 
 __all__ = ["AS_BUILT", "COPY_AFTER_FLIP", "FLIP_BEFORE_LEDGER", "Broken", "Model", "partial"]

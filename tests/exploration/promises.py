@@ -49,16 +49,19 @@ def always(rows: tuple[Row, ...], *, guarded: bool) -> None:
         hold(row.path != NEW or row.set_by != OURS or bool(row.production), "a row points at no object")
 
 
-def end_of_run(rows: tuple[Row, ...], *, back: bool) -> None:
-    """Check what holds when a run has come to its end."""
+def end_of_migrating(rows: tuple[Row, ...], *, back: bool) -> None:
+    """Check what holds when a run has taken up all its rows."""
     for row in rows:
         if back:
             stays = row.path == NEW and row.set_by == OURS
             hold(not stays or row.result is Outcome.FAILED, "a flip was not undone")
-            continue
-        hold(row.path != OLD or row.result is not None, "a legacy row has no outcome")
-        hold(row.disturbed or row.path == NEW, "a row was left that nothing stood in the way of")
-        hold(
-            not row.to_report or any(entry.reported for entry in row.ledgers),
-            "an object was replaced and not reported",
-        )
+        else:
+            hold(row.path != OLD or row.result is not None, "a legacy row has no outcome")
+            hold(row.disturbed or row.path == NEW, "a row was left that nothing stood in the way of")
+
+
+def end_of_run(rows: tuple[Row, ...]) -> None:
+    """Check what holds when a run has looked for its losses, and for those of the run before it."""
+    for row in rows:
+        reported = any(entry.reported for entry in row.ledgers)
+        hold(not row.to_report or reported, "an object was replaced and not reported")

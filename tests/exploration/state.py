@@ -25,7 +25,7 @@ class Entry(NamedTuple):
     back: bool = False
     flip: bool = False
     unsettled: str = ""
-    outcome: Outcome | None = None
+    denied: bool = False  # it says that the flip did not come about
     reported: bool = False
 
 
@@ -39,8 +39,8 @@ class Row(NamedTuple):
     path: str = OLD
     production: str = ""
     # the application: its one write of this row, which is an object and an UPDATE in either order
-    stored: bool = False
-    update: str = ""  # "", "sets the new path", "sets another path" (both hold the row), "done", "given up"
+    stored: bool = False  # its object; or there is none to be stored
+    update: str = ""  # "", "sets the new path", "sets another path" (both hold the row), "done"
     held: str = ""
     # the tool, in the memory of its process
     copy_faults: int = 1
@@ -61,6 +61,7 @@ class Row(NamedTuple):
     lost_in: int = 0  # the run whose copy replaced it
     to_report: bool = False  # a run has looked at the row when this loss could be seen
     disturbed: bool = False  # in this run: by a fault, or ever by the application
+    unclear: bool = False  # a process or an answer was lost before it was known whether our flip came about
 
     def entry(self) -> Entry:
         """Return what the present run's ledger has of it."""

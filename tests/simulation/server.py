@@ -44,7 +44,8 @@ class Transaction:
     def set(self, key: int, path: str) -> str | None:
         """Set a row that is locked; return what it holds then, or None where a trigger left it as it was."""
         trigger = self.world.trigger_on(key, path)
-        self.world.happened[trigger] += 1
+        if trigger:
+            self.world.happened[trigger] += 1
         if trigger == "holds back":
             return None
         if trigger == "stores otherwise afterwards":
