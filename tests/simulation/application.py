@@ -1,12 +1,21 @@
-"""The application that stays live: it stores an object before the row that names it, and never uses a name again."""
+"""The application that stays live: it stores an object before the row that names it, and never uses a name again.
+
+Now and then it holds a row for a while, in a transaction that may set it at its end.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from tests.simulation.world import MAPPING
 
+HOLD_SECONDS = (0.05, 0.5, 5, 40, 300)
+"""Some are shorter than the tool waits for a row alone, some longer than it waits at all."""
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.simulation.world import World
 
 
@@ -27,7 +36,9 @@ class Application:
         elif self._actions_left:
             self._actions_left -= 1
             rows = [key for key in self._world.rows if key not in self._world.locked_by]
-            deeds = [self._insert] + ([self._replace, self._replace, self._change, self._delete] if rows else [])
+            deeds: list[Callable[[int], None]] = [self._insert]
+            if rows:
+                deeds += [self._replace, self._replace, self._change, self._delete, self._hold, self._hold]
             self._rng.choice(deeds)(self._rng.choice(rows) if rows else 0)
 
     def finish(self) -> None:
@@ -42,6 +53,23 @@ class Application:
         elif key in self._world.rows or key >= self._next_key:
             self._next_key = max(self._next_key, key + 1)
             self._world.set_row(key, path)
+
+    def _hold(self, key: int) -> None:
+        """A transaction that takes its time: a lock, and perhaps an UPDATE at its end."""
+        seconds = self._rng.choice(HOLD_SECONDS)
+        self._world.trace.append(f"application: holds row {key} for {seconds} s")
+        self._world.happened["the application holds a row"] += 1
+        self._world.locked_by[key] = self
+        asyncio.get_running_loop().call_later(seconds, self._let_go, key)
+
+    def _let_go(self, key: int) -> None:
+        del self._world.locked_by[key]
+        self._world.trace.append(f"application: lets go of row {key}")
+        mine = [stored for stored in self._stored if stored[0] == key]
+        if mine and self._rng.random() < 0.5:
+            self._stored.remove(mine[0])
+            self._set_row(*mine[0])
+            self._world.check()
 
     def _insert(self, _: int) -> None:
         """A new user, by an old version of the application or by a new one."""

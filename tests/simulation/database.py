@@ -1,37 +1,53 @@
-"""PostgreSQL as ``postgres.session`` sees it: rows are locked from an UPDATE to the end of its transaction."""
+"""PostgreSQL as ``postgres.session`` sees it: transactions that lock rows until they end, and whose fate can be asked.
+
+Statements are known by their words. They are carried out in one moment, but for what waits for a lock.
+"""
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import asyncio
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.sql import Composable
 
 from sketch_migrate.postgres.database import Database
-from sketch_migrate.postgres.session import Session
+from tests.simulation.server import Transaction
 from tests.simulation.world import PROCESS
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Awaitable, Callable
 
     from sketch_migrate.model import Key
     from sketch_migrate.postgres.session import PatientConnection
     from tests.simulation.world import World
 
-FOR_EVER = 10**9
 PAGE_ROWS = 8
+DB_RETRY_SECONDS = 60
+LOCK_TIMEOUT_MS = 200
+STATEMENT_TIMEOUT_MS = 30_000
+LOOK_SECONDS = 0.01
+"""So often somebody who waits for a lock looks whether it is free."""
+
+
+def database_settings(world: World) -> Any:
+    """Return what sessions and flips know of the settings."""
+    return SimpleNamespace(
+        db_retry_seconds=DB_RETRY_SECONDS,
+        lock_timeout_ms=LOCK_TIMEOUT_MS,
+        statement_timeout_ms=STATEMENT_TIMEOUT_MS,
+        target_flip_ms=world.scenario.target_flip_ms,
+    )
 
 
 class SimulatedDatabase(Database):
     """Gives the real sessions connections to the table in memory."""
 
     def __init__(self, world: World, stopping: asyncio.Event) -> None:
-        limits = SimpleNamespace(
-            db_retry_seconds=FOR_EVER, statement_timeout_ms=FOR_EVER * 1000, lock_timeout_ms=FOR_EVER
-        )
-        super().__init__(cast("Any", limits), stopping=stopping, reached_by={})
+        super().__init__(database_settings(world), stopping=stopping, reached_by={})
         self._world = world
 
     async def connect(self) -> PatientConnection:
@@ -41,140 +57,255 @@ class SimulatedDatabase(Database):
         PROCESS.get().connections.append(connection)
         return cast("PatientConnection", connection)
 
-    def session(self) -> Session:
-        """Return a new session."""
-        return Session(self)
+
+class _Line:
+    """What is asked of libpq's connection. Whoever asks for the socket does so to hang up."""
+
+    def __init__(self, connection: SimulatedConnection) -> None:
+        self.hung_up = asyncio.Event()
+        self._connection = connection
+
+    @property
+    def transaction_status(self) -> TransactionStatus:
+        return TransactionStatus.IDLE if self._connection.transaction is None else TransactionStatus.INTRANS
+
+    @property
+    def socket(self) -> int:
+        self.hung_up.set()
+        return -1
 
 
 class SimulatedConnection:
     """One connection, with at most one transaction."""
 
+    connection = None  # no libpq behind it: names are quoted without its help
+
     def __init__(self, world: World) -> None:
         self.world = world
         self.closed = False
-        self.changes: dict[int, str] = {}
+        self.pgconn = _Line(self)
+        self.transaction: Transaction | None = None
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        """Commit what was done within, or nothing of it."""
-        try:
-            yield
-            await self._commit()
-        except BaseException:
-            self.roll_back()
-            raise
-
-    async def _commit(self) -> None:
-        world = self.world
-        await world.step("COMMIT")
-        changes, fault = self.changes, world.fault("refused", "COMMIT's reply lost", "COMMIT late")
-        if fault == "COMMIT late":
-            self.changes = {}
-            late = SimulatedConnection(world)
-            for key in changes:
-                world.locked_by[key] = late
-            late.changes = changes
-            world.later(late.take_effect)
-        elif fault != "refused":
-            self.take_effect()
-        if fault:
-            self._break()
-        await world.step("COMMIT's reply")
-
-    def take_effect(self) -> None:
-        """Commit."""
-        changes = self.changes
-        self.roll_back()
-        if changes:
-            self.world.flip(changes)
-
-    def roll_back(self) -> None:
-        """Forget the changes and free the rows."""
-        for key in self.changes:
-            self.world.locked_by.pop(key, None)
-        self.changes = {}
-
-    def _break(self) -> None:
-        self.closed = True
-        self.roll_back()
-        raise psycopg.OperationalError("server closed the connection unexpectedly")
-
-    async def execute(self, _statement: object, _values: Sequence[object]) -> None:
-        """Set the time limits."""
+    async def execute(self, statement: object, values: Any = ()) -> SimulatedCursor:
+        """Begin, commit, set, or ask."""
+        return await SimulatedCursor(self).execute(statement, values)
 
     def cursor(self, *, binary: bool) -> SimulatedCursor:
         """Return a cursor."""
         assert binary
         return SimulatedCursor(self)
 
+    async def rollback(self) -> None:
+        """Undo what was done since BEGIN."""
+        await self.world.step("ROLLBACK")
+        self.end_transaction()
+
     async def close(self) -> None:
         """Close it."""
         self.closed = True
-        self.roll_back()
+        self.end_transaction()
 
-    async def update(self, keys: list[int], old_paths: list[str], new_paths: list[str]) -> list[tuple[int, bool]]:
-        """Compare and set, once the rows are free."""
+    def end_transaction(self) -> None:
+        """Undo it; where the client is gone the server may notice later."""
+        transaction, self.transaction = self.transaction, None
+        if transaction is None:
+            return
+        if self.closed and not self.world.quiet and self.world.rng.random() < 0.3:
+            self.world.later(transaction.roll_back)
+        else:
+            transaction.roll_back()
+
+    async def begin(self, statement: str) -> None:
+        """Begin a transaction with its limits."""
+        assert self.transaction is None, "BEGIN within a transaction"
+        assert statement.startswith("BEGIN ISOLATION LEVEL READ COMMITTED;")
+        await self.arrive("BEGIN")
+        found = re.search(r"lock_timeout = (\d+)", statement)
+        assert found
+        self.transaction = Transaction(self.world, int(found[1]) / 1000)
+
+    async def commit(self) -> None:
+        """Commit, if the message arrives; and answer, if that does."""
         world = self.world
-        while any(world.locked_by.get(key, self) is not self for key in keys):
-            await world.step("waits for a lock")
-        wanted = [
-            (key, new) for key, old, new in zip(keys, old_paths, new_paths, strict=True) if self.matches(key, old)
-        ]
-        if refused := world.refused_rows & {key for key, _ in wanted}:
-            raise psycopg.errors.UniqueViolation(f"duplicate key: {refused}")
-        for key, new in wanted:
-            self.changes[key] = new
-            world.updated.add((key, new))
-            world.locked_by[key] = self
-        return [(key, True) for key, _ in wanted]
+        await world.step("COMMIT")
+        fault = world.fault("refused", "COMMIT's reply lost", "COMMIT late")
+        if fault != "refused":
+            transaction, self.transaction = self.transaction, None
+            assert transaction
+            assert not transaction.has_failed
+            if fault == "COMMIT late":
+                world.later(transaction.commit)
+            else:
+                transaction.commit()
+        if fault:
+            self._break()
+        await world.step("COMMIT's reply")
+
+    async def arrive(self, statement: str, *refusals: type[psycopg.Error]) -> None:
+        """Let a statement arrive at the server, or not, or be refused for a reason that is none of its rows'."""
+        assert not self.closed, "a statement on a closed connection"
+        if self.transaction and self.transaction.has_failed:
+            raise psycopg.errors.InFailedSqlTransaction(statement)
+        await self.world.step(statement)
+        fault = self.world.fault("connection lost", "no answer", *(each.__name__ for each in refusals))
+        if fault == "connection lost":
+            self._break()
+        elif fault == "no answer":
+            await self.pgconn.hung_up.wait()
+            self._break()
+        elif fault:
+            raise self.failed(next(each for each in refusals if each.__name__ == fault)(fault))
+
+    def failed(self, error: psycopg.Error) -> psycopg.Error:
+        """Take note that the transaction can only be rolled back now."""
+        assert self.transaction
+        self.transaction.has_failed = True
+        return error
 
     def matches(self, key: int, old_path: str) -> bool:
         """Whether a row still holds the old path: the compare of the compare-and-set."""
         return self.world.rows.get(key) == old_path
 
-    async def fail_perhaps(self, statement: str) -> None:
-        """Break before the server has seen a statement, or be told that it took too long."""
-        await self.world.step(statement)
-        fault = self.world.fault("connection lost", "lock timeout")
-        if fault == "connection lost":
-            self._break()
-        if fault:
-            raise psycopg.errors.LockNotAvailable("canceling statement due to lock timeout")
+    def _break(self) -> None:
+        self.closed = True
+        self.end_transaction()
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
 
 
 class SimulatedCursor:
-    """Knows the three statements of ``postgres.references`` by their values."""
+    """Carries one statement out."""
 
     def __init__(self, connection: SimulatedConnection) -> None:
         self._connection = connection
+        self._world = connection.world
         self._answer: list[tuple[Any, ...]] = []
 
-    async def execute(self, _statement: object, values: Any) -> SimulatedCursor:
-        """Run a page, a flip or a look-up."""
-        connection = self._connection
-        if isinstance(values, dict):
-            await connection.fail_perhaps("reads a page")
-            self._answer = [self._page(values)]
-        elif len(values) == 3:
-            await connection.fail_perhaps(f"UPDATE {values[0]}")
-            self._answer = list(await connection.update(*values))
+    async def execute(self, statement: object, values: Any = ()) -> SimulatedCursor:
+        """Do what the statement says, and wait for the answer."""
+        text = _text_of(statement)
+        if text.startswith("BEGIN"):
+            await self._connection.begin(text)
+        elif text.endswith("; COMMIT"):
+            await self._connection.commit()
         else:
-            await connection.fail_perhaps(f"looks up {values[0]}")
-            seen = connection.world.rows | connection.changes
-            self._answer = [(key, seen[key]) for key in values[0] if key in seen]
-        await connection.world.step("the answer")
+            do = next((do for words, do in _STATEMENTS.items() if text.startswith(words)), None)
+            assert do, f"the simulated database does not know {text}"
+            assert self._transaction, f"outside of a transaction: {text}"
+            await do(self, text, values)
+            await self._world.step("the answer")
         return self
-
-    def _page(self, values: dict[str, Any]) -> tuple[int, Key | None, list[Key], list[str]]:
-        rows = sorted(self._connection.world.rows.items())
-        page = [row for row in rows if row[0] > values.get("after", 0)][:PAGE_ROWS]
-        legacy = [row for row in page if row[1].startswith(values["prefix"])]
-        return len(page), page[-1][0] if page else None, [key for key, _ in legacy], [path for _, path in legacy]
 
     async def fetchone(self) -> tuple[Any, ...]:
         """Return the answer's only row."""
-        return self._answer[0]
+        (row,) = self._answer
+        return row
 
     async def fetchall(self) -> list[tuple[Any, ...]]:
         """Return the answer."""
         return self._answer
+
+    @property
+    def _transaction(self) -> Transaction:
+        assert self._connection.transaction
+        return self._connection.transaction
+
+    async def _page(self, _: str, values: dict[str, Any]) -> None:
+        await self._connection.arrive("reads a page", *_IN_THE_WAY)
+        page = [row for row in sorted(self._world.rows.items()) if row[0] > values.get("after", 0)][:PAGE_ROWS]
+        legacy = [row for row in page if row[1].startswith(values["prefix"])]
+        last: Key | None = page[-1][0] if page else None
+        self._answer = [(len(page), last, [key for key, _ in legacy], [path for _, path in legacy])]
+
+    async def _flip(self, text: str, values: tuple[list[int], list[str], list[str]]) -> None:
+        """Lock the rows that hold the old path, in the order of the key, and set them."""
+        waits = "SKIP LOCKED" not in text
+        await self._connection.arrive(f"{'waits and ' if waits else ''}flips {values[0]}", *_IN_THE_WAY)
+        free: dict[int, str] = {}
+        for key, old, new in sorted(zip(*values, strict=True)):
+            if waits:
+                await self._wait_for(key)
+            if self._connection.matches(key, old) and self._lock(key):
+                free[key] = new
+        if refused := [key for key in free if self._world.trigger_on(key, free[key]) == "refuses"]:
+            self._world.happened["refuses"] += 1
+            raise self._connection.failed(psycopg.errors.UniqueViolation(f"duplicate key: {refused}"))
+        stored = {key: self._transaction.set(key, new) for key, new in free.items()}
+        flipped = [key for key in free if stored[key] == free[key]]
+        others = [key for key in free if stored[key] not in {None, free[key]}]
+        self._answer = [
+            (
+                len(flipped),
+                flipped or None if len(flipped) < len(values[0]) else None,
+                [key for key in free if stored[key] is None] or None,
+                others or None,
+                [stored[key] for key in others] or None,
+            )
+        ]
+
+    async def _free_rows(self, _: str, values: tuple[list[int], list[str]]) -> None:
+        await self._connection.arrive(f"looks which of {values[0]} are free", *_IN_THE_WAY)
+        holding = [key for key, path in zip(*values, strict=True) if self._world.rows.get(key) == path]
+        self._answer = [(key,) for key in holding if self._lock(key)]
+
+    async def _look_up(self, _: str, values: tuple[list[int]]) -> None:
+        await self._connection.arrive(f"looks up {values[0]}", *_IN_THE_WAY)
+        seen = self._world.rows | self._transaction.changes
+        self._answer = [(key, seen[key]) for key in values[0] if key in seen]
+
+    async def _triggers(self, _: str, _values: object) -> None:
+        await self._connection.arrive("SET CONSTRAINTS ALL IMMEDIATE")
+        self._transaction.fire_triggers()
+
+    async def _number(self, _: str, _values: object) -> None:
+        await self._connection.arrive("asks for the transaction's number")
+        self._answer = [(self._transaction.give_number(),)]
+
+    async def _status(self, _: str, values: tuple[str]) -> None:
+        await self._connection.arrive(f"asks what became of transaction {values[0]}")
+        status = self._world.transactions[int(values[0])]
+        self._world.happened[f"a transaction was {status}"] += 1
+        self._answer = [(status,)]
+
+    async def _may_be_hidden(self, _: str, _values: object) -> None:
+        await self._connection.arrive("asks for policies")
+        self._answer = [(self._world.scenario.has_policies,)]
+
+    async def _set_local(self, text: str, _values: object) -> None:
+        await self._connection.arrive(text)
+
+    def _lock(self, key: int) -> bool:
+        if self._world.locked_by.get(key, self._transaction) is self._transaction:
+            self._transaction.lock(key)
+            return True
+        self._world.happened["a locked row was passed over"] += 1
+        return False
+
+    async def _wait_for(self, key: int) -> None:
+        loop, transaction = asyncio.get_running_loop(), self._transaction
+        ends_at = loop.time() + transaction.lock_seconds
+        while self._world.locked_by.get(key, transaction) is not transaction:
+            self._world.happened["a locked row was waited for"] += 1
+            if loop.time() >= ends_at:
+                self._world.happened["in vain"] += 1
+                raise self._connection.failed(psycopg.errors.LockNotAvailable("lock timeout"))
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+_IN_THE_WAY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)  # a table lock, or no time left
+_STATEMENTS: dict[str, Callable[[SimulatedCursor, str, Any], Awaitable[None]]] = {
+    "WITH page": SimulatedCursor._page,  # noqa: SLF001 - its own
+    "WITH free": SimulatedCursor._flip,  # noqa: SLF001 - its own
+    'SELECT t."id" FROM': SimulatedCursor._free_rows,  # noqa: SLF001 - its own
+    'SELECT "id", "path"::text FROM': SimulatedCursor._look_up,  # noqa: SLF001 - its own
+    "SET CONSTRAINTS ALL IMMEDIATE": SimulatedCursor._triggers,  # noqa: SLF001 - its own
+    "SELECT pg_current_xact_id()": SimulatedCursor._number,  # noqa: SLF001 - its own
+    "SELECT CASE WHEN xid": SimulatedCursor._status,  # noqa: SLF001 - its own
+    "SELECT row_security_active": SimulatedCursor._may_be_hidden,  # noqa: SLF001 - its own
+    "SET LOCAL idle_in_transaction_session_timeout": SimulatedCursor._set_local,  # noqa: SLF001 - its own
+}
+
+
+def _text_of(statement: object) -> str:
+    if isinstance(statement, Composable):
+        return statement.as_string(None).strip()
+    return (statement.decode() if isinstance(statement, bytes) else str(statement)).strip()

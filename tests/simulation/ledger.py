@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
+DISK_SLOW_SECONDS = 15
+"""Longer than a transaction is kept open for the ledger's sake."""
+
+
 class SimulatedLedger(SqliteLedger):
     """One run's, on a disk that may be full."""
 
@@ -29,18 +34,35 @@ class SimulatedLedger(SqliteLedger):
         self.directory = directory
         self._world = world
         self._is_open = False
+        self._thread_is_free = asyncio.Lock()
         self.is_rollback = command == "rollback"
         world.ledgers.append(self)
 
     async def _call(self, work: Callable[[], object]) -> object:  # type: ignore[override] # as generic as its uses here
-        if self._is_open:
-            await self._world.step("ledger")
-            if self._world.fault("disk full"):
-                raise RunDirectoryError("the disk is full")
-            done = work()
-            await self._world.step("ledger's reply")
-            return done
-        return work()
+        if not self._is_open:
+            return work()
+        await self._world.step("ledger")
+        done = await asyncio.shield(self._in_turn(work))  # it is done also where the caller is tired of waiting
+        await self._world.step("ledger's reply")
+        return done
+
+    def _in_turn(self, work: Callable[[], object]) -> asyncio.Task[object]:
+        """Do one thing after the other, as the ledger's thread does."""
+
+        async def do() -> object:
+            async with self._thread_is_free:
+                fault = self._world.fault("disk full", "disk slow")
+                if fault == "disk full":
+                    raise RunDirectoryError("the disk is full")
+                if fault == "disk slow":
+                    await asyncio.sleep(DISK_SLOW_SECONDS)
+                return work()
+
+        return asyncio.create_task(do())
+
+    def locked_keys(self) -> set[int]:
+        """Return the keys of the rows that are on record as locked."""
+        return {key for (key,) in self._database.execute("SELECT key FROM locked")}
 
     async def __aexit__(self, *_: object) -> None:
         self._is_open = False

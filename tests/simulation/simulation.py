@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sketch_migrate.migration import copier as copier_module
+from sketch_migrate.migration import flipping as flipping_module
 from sketch_migrate.migration import iteration as iteration_module
+from sketch_migrate.migration import locked as locked_module
 from sketch_migrate.migration import placing as placing_module
 from sketch_migrate.migration import runner as runner_module
+from sketch_migrate.migration.breaker import NEVER, Breaker
 from sketch_migrate.migration.copier import Copier
+from sketch_migrate.migration.flipping import FlipControl
 from sketch_migrate.migration.iteration import Iteration
 from sketch_migrate.migration.overwritten import settle
 from sketch_migrate.migration.passes import migrate
@@ -33,7 +37,7 @@ from sketch_migrate.s3 import multipart
 from sketch_migrate.settings import Options
 from tests.simulation.application import Application
 from tests.simulation.clock import Clock, VirtualLoop
-from tests.simulation.database import SimulatedDatabase
+from tests.simulation.database import SimulatedConnection, SimulatedDatabase
 from tests.simulation.ledger import SimulatedLedger, past_runs
 from tests.simulation.store import simulated_client
 from tests.simulation.world import MAPPING, PROCESS, SMALL_BYTES, Process, Violation, World
@@ -45,7 +49,6 @@ if TYPE_CHECKING:
     from sketch_migrate.model import Reference
 
 RUNS_AT_MOST = 40
-TABLE = Table(("avatars",), "id", "path", "bigint")
 
 
 def simulate(seed: int) -> World:
@@ -55,7 +58,7 @@ def simulate(seed: int) -> World:
     world = World(seed)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            for module in (copier_module, iteration_module, session_module):
+            for module in (copier_module, flipping_module, iteration_module, locked_module, session_module):
                 patch.setattr(module, "time", Clock(loop))
             patch.setattr(session_module, "random", random.Random(seed))
             patch.setattr(database_module.log, "disabled", True)
@@ -64,10 +67,14 @@ def simulate(seed: int) -> World:
             patch.setattr(placing_module, "FIRST_BYTES", SMALL_BYTES // 2)
             patch.setattr(copier_module, "COMPARE_BYTES", SMALL_BYTES // 2)
             patch.setattr(runner_module, "Iteration", _watched(world))
+            patch.setattr(flipping_module, "inspect_table", _inspect_table)
             loop.run_until_complete(_play(world))
     except Exception as error:
         trace = "\n".join(f"  {line}" for line in world.trace)
-        reason = world.violated or f"{type(error).__name__}: {error}"
+        cause: BaseException = error
+        while isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        reason = world.violated or f"{type(cause).__name__}: {cause}"
         raise Violation(f"{reason}\nSIMULATION_SEED={seed} ({world.scenario})\n{trace}") from error
     finally:
         for ledger in world.ledgers:
@@ -90,7 +97,7 @@ async def _play(world: World) -> None:
     world.trace.append("--- run over nothing")
     writes = world.writes
     world.hold(await _run(world, _migrate), "an undisturbed run was stopped")
-    tried_again = world.scenario.overwrite and world.refused_rows  # their objects, not their rows
+    tried_again = world.scenario.overwrite and world.triggers  # their objects, not their rows
     world.hold(bool(tried_again) or world.writes == writes, "a run over finished work wrote something")
     if world.rng.random() < 0.3:
         await _there_and_back(world)
@@ -182,7 +189,10 @@ async def _migrate(world: World) -> bool:
         ) as copier,
     ):
         database = SimulatedDatabase(world, stop.event)
-        migration = Migration(_options(world), MAPPING, TABLE, database, copier, ledger, stop, observe)
+        control, breaker = FlipControl.of(database.settings), Breaker(NEVER)
+        migration = Migration(
+            _options(world), MAPPING, _table(world), database, copier, ledger, stop, control, breaker, observe
+        )
         finished = await migrate(migration, lambda number: world.trace.append(f"-- pass {number}"))
         world.hold(finished.tally == seen, "the tally is not the sum of what was observed")
         if stop.error is None:
@@ -200,7 +210,10 @@ async def _roll_back(world: World) -> bool:
         LegacyFinder(store, _access_to(world), workers=lambda: 3, overwrite=False, dry_run=False, stop=stop) as finder,
     ):
         database = SimulatedDatabase(world, stop.event)
-        back = Migration(_options(world), MAPPING.reversed(), TABLE, database, finder, ledger, stop, lambda *_: None)
+        control, breaker, mapping = FlipControl.of(database.settings), Breaker(NEVER), MAPPING.reversed()
+        back = Migration(
+            _options(world), mapping, _table(world), database, finder, ledger, stop, control, breaker, lambda *_: None
+        )
         await roll_back(back, runs, Selection())
     return not stop.requested
 
@@ -212,6 +225,16 @@ def _access_to(world: World) -> Callable[[], Awaitable[None]]:
     return check_access
 
 
+def _table(world: World) -> Table:
+    return Table(("avatars",), "id", "path", "bigint", fires_after_update=world.scenario.fires_after_update)
+
+
+async def _inspect_table(connection: SimulatedConnection, _settings: object, *, for_writing: bool) -> None:
+    """Stand for the look at the catalogue: the table is as it was."""
+    assert for_writing
+    await connection.arrive("looks at the table")
+
+
 def _options(world: World) -> Options:
     return Options(parallelization_level=world.scenario.iterations, batch_size=world.scenario.batch_size)
 
@@ -220,21 +243,30 @@ def _watched(world: World) -> Callable[..., Iteration]:
     """Return the iteration, with a look at what it says of its references."""
 
     class Watched(Iteration):
-        async def run(self, references: Sequence[Reference], results: list[Result]) -> None:
+        async def run(
+            self, references: Sequence[Reference], results: list[Result], *, again: bool = False, waits: bool = False
+        ) -> None:
             process, ended = PROCESS.get(), False
-            world.trace.append(f"{process.number}: iteration over {[reference.key for reference in references]}")
+            word = "waits for" if waits else "again over" if again else "over"
+            world.trace.append(f"{process.number}: iteration {word} {[reference.key for reference in references]}")
             try:
-                await super().run(references, results)
+                await super().run(references, results, again=again, waits=waits)
                 ended = not process.stop.requested
             finally:
                 if process.alive:
-                    _check_results(world, references, results, whole=ended)
+                    assert isinstance(self.ledger, SimulatedLedger)
+                    _check_results(world, references, results, self.ledger.locked_keys() if ended else None)
 
     return Watched
 
 
-def _check_results(world: World, references: Sequence[Reference], results: Sequence[Result], *, whole: bool) -> None:
-    """See that each reference has one outcome, and that it is true of the row."""
+def _check_results(
+    world: World, references: Sequence[Reference], results: Sequence[Result], locked: set[int] | None
+) -> None:
+    """See that each reference has one outcome, and that it is true of the row; or none, if it is on record as locked.
+
+    ``locked`` is None where the run is stopping: then it may have none in any case.
+    """
     told = Counter(result.reference for result in results)
     world.hold(told <= Counter(references), "a reference has two outcomes, or was never scanned")
     for result in results:
@@ -247,4 +279,5 @@ def _check_results(world: World, references: Sequence[Reference], results: Seque
             bucket = "legacy" if MAPPING.is_legacy(reference.path) else "production"
             back = bucket == "production"
             world.hold(back or (bucket, reference.path) not in world.objects, f"{reference.path} is not missing")
-    world.hold(not whole or sum(told.values()) == len(references), "a reference has no outcome")
+    left = Counter(references) - told
+    world.hold(locked is None or {each.key for each in left} <= locked, "a reference has no outcome")

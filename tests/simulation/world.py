@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from hashlib import md5
@@ -13,6 +14,7 @@ from sketch_migrate.mapping import Mapping
 from sketch_migrate.migration.no_clobber import Means, Strategy
 from sketch_migrate.migration.stop import Stop
 from sketch_migrate.s3 import IF_ABSENT, R2_IF_ABSENT
+from tests.simulation.server import TRIGGERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +68,9 @@ class Scenario:
     overwrite: bool
     keeps_versions: bool
     runs_at_once: int
+    target_flip_ms: int
+    fires_after_update: bool
+    has_policies: bool
 
     @property
     def guarded(self) -> bool:
@@ -93,6 +98,9 @@ class Scenario:
             overwrite=rng.random() < 0.1,
             keeps_versions=rng.random() < 0.4,
             runs_at_once=rng.choice((1, 1, 2)),
+            target_flip_ms=rng.choice((20, 10_000)),  # flips of one row, or of as many as a batch has
+            fires_after_update=rng.random() < 0.3,
+            has_policies=rng.random() < 0.1,
         )
 
 
@@ -106,10 +114,13 @@ class World:
         self.objects: dict[tuple[str, str], StoredObject] = {}
         self.rows: dict[int, str] = {}
         self.intended: dict[int, str] = {}  # what the application set last
-        self.locked_by: dict[int, SimulatedConnection] = {}
-        self.refused_rows: set[int] = set()
+        self.locked_by: dict[int, object] = {}  # a transaction of ours, or the application
+        self.transactions: dict[int, str] = {}  # by their numbers: what became of them
+        self.triggers: dict[int, str] = {}  # by row: the rows that cannot be flipped
         self.on_record: set[tuple[int, str, str]] = set()
         self.updated: set[tuple[int, str]] = set()  # by the tool, committed or not
+        self.happened: Counter[str] = Counter()  # faults, and what else shows that a situation was met
+        self.flipped: set[tuple[int, str]] = set()  # those that were committed
         self.looked_at: set[tuple[int, str]] = set()  # seen with another path than this, when a run looked last
         self.writes = 0
         self.versions: dict[tuple[str, str], list[StoredObject]] = {}  # the newest first
@@ -159,8 +170,10 @@ class World:
         self.undisturbed = False
         self.trace.append(f"{process.number}: CRASH")
         process.alive = False
+        self.happened["CRASH"] += 1
         for connection in process.connections:
-            connection.roll_back()
+            connection.closed = True
+            connection.end_transaction()
         process.crashed.set_result(None)
 
     def _see_alive(self, process: Process) -> None:
@@ -174,6 +187,7 @@ class World:
         self.faults_left -= 1
         kind = self.rng.choice(kinds)
         self.trace.append(f"FAULT {kind}")
+        self.happened[kind] += 1
         return kind
 
     def later(self, effect: Callable[[], object]) -> None:
@@ -229,6 +243,10 @@ class World:
 
     # -- rows
 
+    def trigger_on(self, key: int, path: str) -> str:
+        """Return what a trigger does to a row that is set to a path, or an empty text."""
+        return self.triggers.get(key, "") if path.startswith("avatar/") else ""
+
     def set_row(self, key: int, path: str) -> None:
         """Set or insert a row on behalf of the application."""
         self.trace.append(f"application: row {key} = {path}")
@@ -240,6 +258,7 @@ class World:
         for key, path in changes.items():
             self.writes += 1
             self.rows[key] = path
+            self.flipped.add((key, path))
             there = path in self._was_equal or ("legacy", path) in self.objects
             self.hold(there, f"row {key} was flipped to {path}, which never held the legacy object")
         self.check()
@@ -282,7 +301,7 @@ class World:
         """See that only what cannot be migrated is left, and that what a copy replaced was reported."""
         for key, path in self.rows.items():
             legacy = self.objects.get(("legacy", path))
-            if path.startswith("image/") and legacy is not None and key not in self.refused_rows:
+            if path.startswith("image/") and legacy is not None and key not in self.triggers:
                 production = self.objects.get(("production", MAPPING.production_path(path)))
                 taken = production is not None and production.body != legacy.body
                 self.hold(taken and not self.scenario.overwrite, f"row {key} was left at {path}")
@@ -292,7 +311,7 @@ class World:
             row = lost.row
             # where the tool had set the row the same way before the application did, nothing tells the two apart
             by_its_row = (
-                row is not None and self.rows.get(row) == path and (row, path) not in self.updated | self.looked_at
+                row is not None and self.rows.get(row) == path and (row, path) not in self.flipped | self.looked_at
             )
             by_its_version = self.scenario.keeps_versions and self.undisturbed
             # a killed run may not have put on record what it had copied, so that it is compared with the legacy object
@@ -330,8 +349,8 @@ class World:
                 self.store("production", f"avatar/{name}", self.new_body()[::-1])
             shared = self.rows and self.rng.random() < 0.15
             self.rows[key] = self.rng.choice(list(self.rows.values())) if shared else f"image/{name}"
-            if self.rng.random() < 0.07:
-                self.refused_rows.add(key)
+            if self.rng.random() < 0.1:
+                self.triggers[key] = self.rng.choice(TRIGGERS if self.scenario.fires_after_update else TRIGGERS[:3])
         self.intended = dict(self.rows)
 
 

@@ -237,6 +237,7 @@ class Flipping:
                     answer = await self.session.run(
                         transaction.work, doing=doing, limits=limits, attempts=0, is_flip=True, watched=waits
                     )
+                    transaction.tried.pop()  # that one was answered
                     break
                 await self.ledger.note_transaction(noted, None)  # however long it takes: no transaction is open
         finally:
@@ -291,21 +292,24 @@ class _Transaction:
     noted: Sequence[Key]
     waits: bool
     sent_at: float = 0.0
-    tried: list[tuple[int, Answer]] = field(
-        default_factory=list
-    )  # by transaction; 0 where its number was not asked for
+    tried: list[tuple[int, Answer]] = field(default_factory=list)
+    """What was to be committed, and is not known to have been or not; 0 where the number was not asked for."""
 
     @property
     def unanswered(self) -> set[Key]:
-        """What a COMMIT may have set that was not answered: that of each time but the last."""
-        return {key for _, answer in self.tried[:-1] for key in answer.flipped}
+        """What a COMMIT may have set that was not answered."""
+        return {key for _, answer in self.tried for key in answer.flipped}
 
     async def work(self, connection: Connection) -> Answer:
         """Flip; where an earlier COMMIT turns out to be done, return the answer of that one. Raises ``_LeftOut``."""
         xid = 0
         if self.noted:
-            if self.tried and await _decided(connection, self.tried[-1][0]) == "committed":
-                return self.tried[-1][1]
+            if self.tried:
+                fate = await _decided(connection, self.tried[-1][0])
+                if fate == "committed":
+                    return self.tried[-1][1]
+                if fate == "aborted":
+                    self.tried.pop()
             xid = await self._note(connection)
         self.sent_at = time.monotonic()
         answer = await flip(connection, self.table, self.moves, waits=self.waits)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sketch_migrate.ledger import Flip
 from sketch_migrate.mapping import Unmappable
 from sketch_migrate.migration.copier import Copied, Verdict
-from sketch_migrate.migration.flipping import HIDDEN, Flipping, look_again, migrated
+from sketch_migrate.migration.flipping import Flipping, look_again, migrated, standing
 from sketch_migrate.model import Outcome, Result, make_all
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Iteration:
                 await self.ledger.forget_locked(result.reference.key for result in results)
         if unguarded and not again:  # of what is taken up again, the first copy may have replaced something
             await self.ledger.settle_copies(
-                move.reference.key for move, copied in (*ready, *stuck) if _harmless(copied)
+                move.reference.key for move, copied in (*ready, *stuck) if is_harmless(copied)
             )
 
     def _plan(self, references: Sequence[Reference], results: list[Result]) -> list[Move]:
@@ -102,15 +102,11 @@ class Iteration:
         """Say what became of references whose object cannot be brought: nobody is needed where the row has changed."""
         looked = await look_again(self.flipping.session, self.flipping.table, [move for move, _ in stuck])
         for move, copied in stuck:
-            key = move.reference.key
-            path = looked.paths.get(key)
-            if path == move.reference.path:
-                results.append(Result(move.reference, _OUTCOME_OF[copied.verdict], copied.reason))
-            elif key not in looked.paths and looked.may_be_hidden:
-                results.append(Result(move.reference, Outcome.FAILED, HIDDEN))
-            else:
-                changed = Outcome.ALREADY if path == move.new_path else Outcome.SUPERSEDED
-                results.append(Result(move.reference, changed))
+            unanswered = move.reference.key in self.flipping.control.unanswered  # a flip of an earlier round
+            outcome, reason = standing(move, looked, unanswered=unanswered, waited=False)
+            if outcome is None:
+                outcome, reason = _OUTCOME_OF[copied.verdict], copied.reason
+            results.append(Result(move.reference, outcome, reason))
 
     async def _flip(
         self, ready: Sequence[Brought], results: list[Result], *, unguarded: bool, again: bool, waits: bool
@@ -149,6 +145,6 @@ class Iteration:
         return noted
 
 
-def _harmless(copied: Copied) -> bool:
+def is_harmless(copied: Copied) -> bool:
     """Whether nothing was written for a reference that may have replaced anything unseen."""
     return copied.guarded and copied.verdict is not Verdict.FAILED

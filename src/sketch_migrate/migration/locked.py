@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sketch_migrate.errors import DatabaseBusy, TableLocked
+from sketch_migrate.errors import DatabaseBusy, MigrateError, TableLocked
 from sketch_migrate.migration.flipping import limits_of_many
 from sketch_migrate.migration.record import key_of
 from sketch_migrate.migration.runner import take_through
@@ -37,25 +37,34 @@ async def take_up_locked(migration: Migration) -> Tally:
     A stop ends it early: these rows stay as they are, without an outcome. Errors are noted in ``migration.stop``.
     """
     rounds = _Rounds(migration)
+    try:
+        await _take_up(rounds, migration)
+    except MigrateError as error:
+        migration.stop.by_error(error)
+    return rounds.tally
+
+
+async def _take_up(rounds: _Rounds, migration: Migration) -> None:
     patience_seconds = migration.database.settings.db_retry_seconds
     ends_at = time.monotonic() + patience_seconds
-    tally, pause_seconds = Tally(), FIRST_PAUSE_SECONDS
+    pause_seconds = FIRST_PAUSE_SECONDS
     while not migration.stop.requested and await rounds.is_anything_left():
-        tally += await take_through(migration, rounds.free, again=True)
-        tally += await rounds.alone()
+        rounds.tally += await take_through(migration, rounds.free, again=True)
+        await rounds.alone()
         left_seconds = ends_at - time.monotonic()
         if left_seconds <= 0 and not migration.stop.requested:
-            return tally + await rounds.give_up(patience_seconds)
+            await rounds.give_up(patience_seconds)
+            return
         if await rounds.is_anything_left():
             await _pause(migration, min(pause_seconds, left_seconds))
             pause_seconds = min(LONGEST_PAUSE_SECONDS, 2 * pause_seconds)
-    return tally
 
 
 class _Rounds:
-    """Reads the locked references of an attempt from its ledger, page by page."""
+    """Reads the locked references of an attempt from its ledger, page by page, and counts what becomes of them."""
 
     def __init__(self, migration: Migration) -> None:
+        self.tally = Tally()
         self._migration = migration
         self._tried: Key | None = None  # alone, the last one
 
@@ -69,9 +78,8 @@ class _Rounds:
             if found := await self._free_ones(page, session):
                 yield found
 
-    async def alone(self) -> Tally:
+    async def alone(self) -> None:
         """Try some of them alone; more only if none of those was still locked."""
-        tally = Tally()
         while not self._migration.stop.requested:
             some = await self._page(self._tried, ALONE_ROWS)
             if not some:
@@ -87,23 +95,20 @@ class _Rounds:
                     yield some[first : first + size]
 
             counted = await take_through(self._migration, parts, again=True, waits=True)
-            tally += counted
+            self.tally += counted
             if counted.scanned < len(some):
                 break
-        return tally
 
-    async def give_up(self, patience_seconds: float) -> Tally:
+    async def give_up(self, patience_seconds: float) -> None:
         """Call those that are left failed."""
         reason = f"locked: another transaction held the row for {patience_seconds:.0f} s after all others were done"
-        tally = Tally()
         async for page in self._pages(self._migration.options.batch_size):
             results = [Result(reference, Outcome.FAILED, reason) for reference in page]
             await self._migration.ledger.record_not_flipped(results)
             await self._migration.ledger.forget_locked(reference.key for reference in page)
             counted = Tally.of(results)
             self._migration.observe(0, counted, results)
-            tally += counted
-        return tally
+            self.tally += counted
 
     async def _pages(self, rows: int) -> AsyncGenerator[list[Reference]]:
         after: Key | None = None

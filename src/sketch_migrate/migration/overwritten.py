@@ -95,6 +95,7 @@ class _Settling:
     async def _suspicious(self, run: PastRun, page: Sequence[UnsettledCopy], session: Session) -> list[Result]:
         """Look at the rows, then at who set them: in this order a run at the same time has it on record by then."""
         committed = await self._committed({each.xid for each in page if each.xid is not None}, session)
+        unsettled = {each.key: each for each in page}
         moves = dict(self._moves([each for each in page if each.xid not in committed]))
         keys = [move.reference.key for move in moves.values()]
 
@@ -102,14 +103,18 @@ class _Settling:
             return await look_up(connection, self.migration.table, keys)
 
         now = await session.run(read, doing="looking at references again")
-        set_rows = {key: move for key, move in moves.items() if now.get(move.reference.key) == move.new_path}
+        set_rows = {
+            key: move
+            for key, move in moves.items()
+            if set_by_another(unsettled[key], now.get(move.reference.key), committed, None)
+        }
         if not set_rows:
             return []
         made, passed_over = await self._known(set_rows.keys(), run.directory, session)
         etags = {each.flip.key: each.flip.etag for each in run.flips_of(set_rows)}
         results: list[Result] = []
         for key, move in set_rows.items():
-            if key in passed_over or (key in made and made[key].new_path == move.new_path):
+            if key in passed_over or not set_by_another(unsettled[key], move.new_path, committed, made.get(key)):
                 continue
             if reason := await perhaps_overwritten(self.store, self.migration.copier, move, etags.get(key, "")):
                 results.append(Result(move.reference, Outcome.ALREADY, reason))
@@ -138,12 +143,7 @@ class _Settling:
             if run.directory == self.own or _tells_what_it_made(run):
                 recorded += run.flips_of(keys)
         committed = await self._committed({each.xid for each in recorded if each.xid is not None}, session)
-        newest: dict[int | str, PastFlip] = {}
-        for each in recorded:
-            flip = each.flip
-            if each.was_made(committed) and (flip.key not in newest or flip.unix_time >= newest[flip.key].unix_time):
-                newest[flip.key] = flip
-        return newest, reported
+        return newest_made(recorded, committed), reported
 
     async def _committed(self, xids: Collection[int], session: Session) -> set[int]:
         """Return those of the transactions that were committed; one under way is waited for, unless the run stops."""
@@ -160,6 +160,29 @@ class _Settling:
                 async with asyncio.timeout(ASK_AGAIN_SECONDS):
                     await stop.event.wait()
         return set()
+
+
+def set_by_another(
+    copy: UnsettledCopy, present_path: str | None, committed: Collection[int], newest: PastFlip | None
+) -> bool:
+    """Whether somebody else than a run of ours has set the row of an unsettled copy to the production path. Pure.
+
+    ``committed`` are the transactions that were, ``newest`` is the newest flip of the row that a run is known to have
+    made, if one is.
+    """
+    if copy.xid in committed or present_path != copy.new_path:
+        return False
+    return newest is None or newest.new_path != copy.new_path
+
+
+def newest_made(recorded: Iterable[RecordedFlip], committed: Collection[int]) -> dict[int | str, PastFlip]:
+    """Return the newest flip of each key that came about, where these transactions were committed. Pure."""
+    newest: dict[int | str, PastFlip] = {}
+    for each in recorded:
+        flip = each.flip
+        if each.was_made(committed) and (flip.key not in newest or flip.unix_time >= newest[flip.key].unix_time):
+            newest[flip.key] = flip
+    return newest
 
 
 def _tells_what_it_made(run: PastRun) -> bool:

@@ -1,0 +1,1 @@
+"""The protocol between objects, rows and ledger, explored exhaustively within bounds: see ``model``."""
