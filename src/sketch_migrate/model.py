@@ -28,6 +28,12 @@ def make_all(kind: type[Row], rows: Iterable[tuple[object, ...]]) -> list[Row]:
     return list(map(partial(tuple.__new__, kind), rows))
 
 
+class Unreadable(str):
+    """The path of a row that cannot be taken up, as it or the row's key is not UTF-8; its bytes are shown in hex."""
+
+    __slots__ = ()
+
+
 class Reference(NamedTuple):
     """A row's column that holds the key of an object."""
 

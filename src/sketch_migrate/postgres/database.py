@@ -9,7 +9,7 @@ import psycopg
 
 from sketch_migrate.errors import DatabaseUnreachable
 from sketch_migrate.postgres.faults import connect_failure
-from sketch_migrate.postgres.parameters import parameters, place_named
+from sketch_migrate.postgres.parameters import parameters, place_named, too_old
 from sketch_migrate.postgres.session import Session
 
 if TYPE_CHECKING:
@@ -86,6 +86,9 @@ class Database:
             raise DatabaseUnreachable(
                 f"no connection to the database at {self.where}: {error}", hint="Look at DB_HOST and DB_PORT."
             ) from error
+        if (refusal := too_old(connection.info.server_version, self.where)) is not None:
+            await connection.close()
+            raise refusal
         return connection
 
     async def take(self) -> Connection:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from sketch_migrate.postgres.texts import columns, decode, read_either
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +23,11 @@ WHERE t.{key} = v.key AND t.{path}::text = v.old_path COLLATE "C"
 RETURNING t.{key}, t.{path}::text = v.new_path COLLATE "C"
 """
 
-_LOOK_UP: LiteralString = "SELECT {key}, {path}::text FROM {table} WHERE {key} = ANY(%b::{key_type}[])"
+_LOOK_UP: LiteralString = """
+SELECT {found_key}, {found_path} FROM (
+    SELECT {key} AS key, {path}::text AS path FROM {table} WHERE {key} = ANY(%b::{key_type}[])
+) AS page
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,5 +72,10 @@ async def flip(connection: Connection, table: Table, moves: Sequence[Move]) -> F
 async def look_up(connection: Connection, table: Table, keys: Sequence[Key]) -> dict[Key, str | None]:
     """Return the path that each row holds now; a row that is gone is absent."""
     cursor = connection.cursor(binary=True)
-    await cursor.execute(table.compose(_LOOK_UP), [list(keys)])
-    return dict(await cursor.fetchall())
+
+    async def read(*, stored: bool) -> dict[Key, str | None]:
+        statement = table.compose(_LOOK_UP, **columns(table, stored=stored))
+        found: list[Any] = await (await cursor.execute(statement, [list(keys)])).fetchall()
+        return dict(decode(table, found) if stored else found)
+
+    return await read_either(connection, table, read)

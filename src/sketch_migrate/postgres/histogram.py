@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import sql
 
+from sketch_migrate.postgres.texts import read_either
+
 if TYPE_CHECKING:
     from sketch_migrate.postgres.session import Connection
     from sketch_migrate.postgres.table import Table
@@ -23,7 +25,7 @@ _BOUNDS: LiteralString = """
 SELECT s.histogram_bounds::text::text[]
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = %(path)s
-WHERE c.oid = to_regclass(%(table)s) ORDER BY s.inherited DESC LIMIT 1
+WHERE c.oid = to_regclass(%(table)s) AND s.inherited = (c.relkind = 'p')
 """
 
 _BLOCKS: LiteralString = """
@@ -40,8 +42,16 @@ async def spread_paths(connection: Connection, table: Table) -> list[str]:
     """Return some paths, spread about as all of them are, in no order that means anything here.
 
     They are the planner's statistics, where the table was analysed, else a sample of its rows. Reads bounded work of
-    any table. Within one transaction; psycopg's errors pass through.
+    any table. There are none where one of them is not UTF-8. Within one transaction; psycopg's errors pass through.
     """
+
+    async def read(*, stored: bool) -> list[str]:
+        return [] if stored else await _spread(connection, table)
+
+    return await read_either(connection, table, read)
+
+
+async def _spread(connection: Connection, table: Table) -> list[str]:
     names = {"table": sql.Identifier(*table.name).as_string(connection), "path": table.path_column}
     row: Any = await (await connection.execute(_BOUNDS, names)).fetchone()
     if row and row[0]:
@@ -53,7 +63,7 @@ async def spread_paths(connection: Connection, table: Table) -> list[str]:
         percent=sql.Literal(min(100, 100 * SAMPLED_BLOCKS / max(1, blocks))),
         rows=sql.Literal(SAMPLED_ROWS),
     )
-    return [path for (path,) in await (await connection.execute(sample)).fetchall()]
+    return [path for (path,) in await (await connection.execute(sample, ())).fetchall()]
 
 
 async def count_blocks(connection: Connection, table: Table) -> int:
