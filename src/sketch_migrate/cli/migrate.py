@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -107,7 +108,9 @@ class MigrationJob(Job):
             with self.terminal.progress(self.site.table.estimated_rows) as progress:
                 observer = Observer(self.site, self.options, self.terminal, progress)
                 finished = await self._run(ledger, observer)
+            hidden = await self.are_rows_hidden()
             result = await self._summarise(ledger, finished, time.monotonic() - began)
+            result = replace(result, rows_hidden=hidden)
         document = summary_json(result) | self._no_clobber()
         self.terminal.result(summary(result))
         if self.options.technical_status and not self.stop.requested:
