@@ -37,13 +37,13 @@ SELECT count(*), (SELECT {found_key} FROM page ORDER BY key DESC LIMIT 1) FROM p
 
 # NULL is an empty field, an empty text is "" (PostgreSQL manual, COPY, "CSV Format"). COPY takes no parameters.
 _COPY: LiteralString = """
-COPY (SELECT {key}, left({path}::text, {longest}) FROM {table} WHERE {range} ORDER BY {key})
+COPY (SELECT {key}, {shortened} FROM {table} WHERE {range} ORDER BY {key})
 TO STDOUT (FORMAT csv, FORCE_QUOTE *, ENCODING 'UTF8')
 """
 
 _ROWS: LiteralString = """
 SELECT {found_key}, {found_path} FROM (
-    SELECT {key} AS key, left({path}::text, {longest}) AS path FROM {table} WHERE {range} ORDER BY {key}
+    SELECT {key} AS key, {shortened} AS path FROM {table} WHERE {range} ORDER BY {key}
 ) AS page
 """
 
@@ -70,12 +70,11 @@ async def copy_page(connection: Connection, table: Table, key_range: KeyRange, *
         if not count:
             return CopiedPage(0, None, b"")
         page, bounds = in_range(table, KeyRange(key_range.after, last_key))
-        longest = sql.Literal(LONGEST_PATH_CHARS)
         if stored:
-            statement = table.compose(_ROWS, range=page, longest=longest, **names)
+            statement = table.compose(_ROWS, range=page, shortened=_shortened(table, stored=True), **names)
             found: list[Any] = await (await cursor.execute(statement, bounds)).fetchall()
             return CopiedPage(count, last_key, _csv(decode(table, found)))
-        statement = table.compose(_COPY, range=page, longest=longest)
+        statement = table.compose(_COPY, range=page, shortened=_shortened(table, stored=False))
         content = await _copied(connection, AsyncClientCursor(connection).mogrify(statement, bounds))
         return CopiedPage(count, last_key, content)
 
@@ -83,14 +82,19 @@ async def copy_page(connection: Connection, table: Table, key_range: KeyRange, *
 
 
 async def _copied(connection: Connection, statement: str) -> bytes:
-    """Return what COPY writes. Raises ``UnicodeDecodeError`` where that is not UTF-8."""
+    """Return what COPY writes."""
     content = bytearray()
     async with connection.cursor().copy(sql.SQL(statement)) as copy:
         async for chunk in copy:
             content += chunk
-    if not content.isascii():
-        content.decode()
     return bytes(content)
+
+
+def _shortened(table: Table, *, stored: bool) -> sql.Composed:
+    """Return the path, cut, or whole where it may have characters that cannot be counted."""
+    if stored:
+        return table.compose("{path}::text")
+    return table.compose("left({path}::text, {longest})", longest=sql.Literal(LONGEST_PATH_CHARS))
 
 
 def _csv(rows: Iterable[tuple[Key, str | None]]) -> bytes:
@@ -105,7 +109,7 @@ def _quoted(text: str) -> str:
 
 _NOW: LiteralString = """
 SELECT {found_key}, {found_path} FROM (
-    SELECT {key}::text AS key, left({path}::text, {longest}) AS path FROM {table}
+    SELECT {key}::text AS key, {shortened} AS path FROM {table}
     WHERE {key} = ANY(%s::text[]::{key_type}[])
 ) AS page
 """
@@ -116,7 +120,7 @@ async def current_paths(connection: Connection, table: Table, keys: list[str]) -
 
     async def read(*, stored: bool) -> dict[str, str | None]:
         names = columns(table, stored=stored)
-        statement = table.compose(_NOW, longest=sql.Literal(LONGEST_PATH_CHARS), **names)
+        statement = table.compose(_NOW, shortened=_shortened(table, stored=stored), **names)
         found: list[Any] = await (await connection.execute(statement, [keys])).fetchall()
         return {str(key): path for key, path in (decode(table, found) if stored else found)}
 

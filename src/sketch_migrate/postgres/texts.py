@@ -1,8 +1,7 @@
 """Text that does not come as UTF-8: it is read once more, as the bytes that the database stores.
 
 An SQL_ASCII database holds any bytes, and some encodings have characters that Unicode has not: the server refuses to
-send these (22021, 22P05), and with them the whole answer. A damaged UTF8 database sends them. PostgreSQL manual,
-section "Character Set Support".
+send these (22021, 22P05), and with them the whole answer. PostgreSQL manual, section "Character Set Support".
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ if TYPE_CHECKING:
 
 T_co = TypeVar("T_co", covariant=True)
 
-UNREADABLE = (errors.CharacterNotInRepertoire, errors.UntranslatableCharacter, UnicodeDecodeError)
+UNREADABLE = (errors.CharacterNotInRepertoire, errors.UntranslatableCharacter)
 
 _STORED = sql.SQL("convert_to({}::text, getdatabaseencoding())")
-"""A text as bytes; where no encoding is changed, none is checked."""
+"""A text as bytes: where no encoding is changed, none is missed."""
 
 
 class Reading(Protocol[T_co]):
@@ -42,6 +41,8 @@ async def read_either(connection: Connection, table: Table, reading: Reading[T_c
         async with _savepoint(connection, table):
             return await reading(stored=False)
     except UNREADABLE:
+        if table.encoding == "UTF8":  # damaged, and the transaction is over
+            raise
         return await reading(stored=True)
 
 
