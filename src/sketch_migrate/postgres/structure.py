@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _TABLE: LiteralString = """
 SELECT c.oid, c.relkind::text, greatest(c.reltuples, -1)::bigint, c.relrowsecurity, row_security_active(c.oid),
        pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_user::text,
-       has_schema_privilege(c.relnamespace, 'USAGE'), quote_ident(c.relnamespace::regnamespace::text),
+       has_schema_privilege(c.relnamespace, 'USAGE'), c.relnamespace::regnamespace::text,
        current_setting('server_encoding'), current_setting('max_identifier_length')::int,
        (SELECT coalesce(array_agg(i.inhrelid::regclass::text ORDER BY i.inhrelid), '{}') FROM pg_inherits i
         WHERE i.inhparent = c.oid)
@@ -23,7 +23,8 @@ FROM pg_class c WHERE c.oid = to_regclass(%s)
 """
 
 _SAME_NAME: LiteralString = """
-SELECT c.relnamespace::regnamespace::text, has_schema_privilege(c.relnamespace, 'USAGE') FROM pg_class c
+SELECT n.nspname::text, has_schema_privilege(n.oid, 'USAGE')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = %s AND c.relkind IN ('r', 'p') ORDER BY 1
 """
 
