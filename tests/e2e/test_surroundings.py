@@ -161,10 +161,10 @@ def test_a_text_key_with_percent_signs(site: Site) -> None:
 
 @pytest.mark.parametrize(("key_type", "key"), [("bigint", -(2**63)), ("integer", -(2**31)), ("smallint", -(2**15))])
 def test_the_smallest_key(site: Site, key_type: str, key: int) -> None:
-    site.fill(["image/1.png", "image/2.png"])
+    site.fill(["image/1.png"])  # and no other: a page ends with it, and the next one begins behind it
     site.database.execute(f"ALTER TABLE avatars ALTER id TYPE {key_type}")
-    site.database.execute("UPDATE avatars SET id = %s WHERE id = 1", key)
-    whole_sequence(site, rows=2)
+    site.database.execute("UPDATE avatars SET id = %s", key)
+    whole_sequence(site, rows=1)
 
 
 def tried(**numbers: int) -> dict[str, int]:
