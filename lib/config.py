@@ -13,10 +13,13 @@ Secrets do not belong here. They come from the environment:
 # --- The database ----------------------------------------------------------------------------------------------------
 # What is left empty here is looked up by libpq as always: PGHOST, PGPORT and so on, service files, .pgpass.
 
-# Server that PostgreSQL runs on, or the folder of its Unix socket. Example: "db.example.com"
+# Server that PostgreSQL runs on, or the folder of its Unix socket. Example: "db.example.com". Several with commas, of
+# which the first one that can be used is: "db1.example.com,db2.example.com"; PGTARGETSESSIONATTRS=read-write chooses
+# the primary.
 DB_HOST = ""
 
-# Port it listens on, 1 to 65535; None leaves it to libpq (5432 unless PGPORT says otherwise).
+# Port it listens on, 1 to 65535; None leaves it to libpq (5432 unless PGPORT says otherwise). Of several servers one
+# for all, or one for each: "5432,5433".
 DB_PORT = None
 
 # Database that holds the table. Example: "sketch"

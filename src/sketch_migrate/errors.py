@@ -9,6 +9,7 @@
     ├── DatabaseError                4  PostgreSQL answered with an error
     │   ├── DatabaseUnreachable      3  no connection, or it was lost and did not come back
     │   ├── DatabaseRefused          3  wrong password, no such database, missing privilege
+    │   ├── RowsHidden               1  row-level security hides rows of the table
     │   ├── DatabaseBusy             4  a lock, a deadlock or a time limit, again and again
     │   │   └── TableLocked          4  … and it is the whole table that stays locked
     │   └── ReferenceRefused         4  the database will not take one particular flip
@@ -94,6 +95,12 @@ class DatabaseRefused(DatabaseError):
     """The database is there and says no: authentication, a missing object, a missing privilege."""
 
     exit_code = 3
+
+
+class RowsHidden(DatabaseError):
+    """Row-level security hides rows: whether any is left cannot be told."""
+
+    exit_code = 1
 
 
 class DatabaseBusy(DatabaseError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING
 
-from sketch_migrate.model import Location, Move, make_all
+from sketch_migrate.model import Location, Move, Unreadable, make_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Unmappable(ValueError):
 class Mapping:
     """Both sides' buckets and prefixes, and how long a path may become.
 
-    ``max_path_chars`` is the length of the path column, or None where it has no limit.
+    ``max_path_chars`` and ``max_path_bytes`` are the length of the path column, or None where it has no such limit.
     """
 
     legacy_bucket: str
@@ -33,6 +33,7 @@ class Mapping:
     production_bucket: str
     production_prefix: str
     max_path_chars: int | None = None
+    max_path_bytes: int | None = None
 
     def is_legacy(self, path: str) -> bool:
         """Whether the path is on the legacy side."""
@@ -47,6 +48,9 @@ class Mapping:
         if not self.is_legacy(path):
             message = f"{path!r} does not begin with {self.legacy_prefix!r}"
             raise ValueError(message)
+        if isinstance(path, Unreadable):
+            message = "the row's path, or its key, is not text in UTF-8"
+            raise Unmappable(message)
         rest = path[len(self.legacy_prefix) :]
         if not rest:
             message = f"the path is only the prefix {path!r} and names no object"
@@ -58,6 +62,9 @@ class Mapping:
             raise Unmappable(message)
         if self.max_path_chars is not None and len(mapped) > self.max_path_chars:
             message = f"the new path has {len(mapped)} characters; the column holds {self.max_path_chars}"
+            raise Unmappable(message)
+        if self.max_path_bytes is not None and size_bytes > self.max_path_bytes:
+            message = f"the new path has {size_bytes} bytes; the column holds {self.max_path_bytes}"
             raise Unmappable(message)
         return mapped
 
@@ -77,5 +84,10 @@ class Mapping:
     def reversed(self) -> Mapping:
         """Return the rule that leads back: from production to legacy."""
         return Mapping(
-            self.production_bucket, self.production_prefix, self.legacy_bucket, self.legacy_prefix, self.max_path_chars
+            self.production_bucket,
+            self.production_prefix,
+            self.legacy_bucket,
+            self.legacy_prefix,
+            self.max_path_chars,
+            self.max_path_bytes,
         )

@@ -28,6 +28,12 @@ def make_all(kind: type[Row], rows: Iterable[tuple[object, ...]]) -> list[Row]:
     return list(map(partial(tuple.__new__, kind), rows))
 
 
+class Unreadable(str):
+    """The path of a row that cannot be taken up, as it or the row's key is not UTF-8; its bytes are shown in hex."""
+
+    __slots__ = ()
+
+
 class Reference(NamedTuple):
     """A row's column that holds the key of an object."""
 
@@ -208,7 +214,8 @@ class Summary:
 
     ``problems`` are the first entries that need a person, all of them are in ``problems_file``. ``rows_left`` says that
     legacy rows remain for which nothing was tried: the limit was reached, or the run was stopped.
-    ``stopped_by_signal`` is the signal's number, or None; ``ended_by_error`` says that the run could not go on.
+    ``stopped_by_signal`` is the signal's number, or None; ``ended_by_error`` says that the run could not go on, and
+    ``rows_hidden`` that row-level security became active while it went on.
     """
 
     tally: Tally
@@ -221,6 +228,7 @@ class Summary:
     problems_file: str
     log_file: str
     ended_by_error: bool = False
+    rows_hidden: bool = False
 
     @property
     def rows_per_second(self) -> float:
@@ -232,6 +240,6 @@ class Summary:
         """0 all migrated, 1 finished but something is left, 128 + n stopped by signal n."""
         if self.stopped_by_signal is not None:
             return 128 + self.stopped_by_signal
-        if self.tally.needing_a_person or (self.rows_left and not self.dry_run):
+        if self.rows_hidden or self.tally.needing_a_person or (self.rows_left and not self.dry_run):
             return 1
         return 0

@@ -188,7 +188,7 @@ MISSING: list[tuple[LiteralString, dict[str, object], str]] = [
     ("CREATE TABLE avatars (id int, n int, path text, PRIMARY KEY (id, n))", {}, "neither its primary key"),
     ("CREATE TABLE avatars (id numeric PRIMARY KEY, path text)", {}, "of type numeric"),
     ("CREATE TABLE avatars (id int PRIMARY KEY, path bytea)", {}, "of type bytea, not text"),
-    ("CREATE VIEW avatars AS SELECT 1 AS id, 'image/a' AS path", {}, "is not a table"),
+    ("CREATE VIEW avatars AS SELECT 1 AS id, 'image/a' AS path", {}, "is a view, not a table"),
     (
         "CREATE TABLE avatars (id int PRIMARY KEY, n text, path text GENERATED ALWAYS AS ('image/' || n) STORED)",
         {},

@@ -11,8 +11,8 @@ from sketch_migrate.migration.preflight import check_database
 from sketch_migrate.model import Location, Move, Reference
 from sketch_migrate.postgres.catalog import TableFacts, read_facts
 from sketch_migrate.postgres.database import Database as ToolsDatabase
+from sketch_migrate.postgres.flip import flip
 from sketch_migrate.postgres.sizes import Sizes, read_sizes
-from sketch_migrate.postgres.trial import flip_once
 from sketch_migrate.reconcile.wal import reckon_wal
 from sketch_migrate.settings import Settings
 
@@ -101,7 +101,7 @@ def test_what_flips_write_lies_between_the_bounds(any_database: Database, shape:
             lsn = await _lsn(connection)
             for first in range(1, ROWS + 1, batch):
                 async with connection.transaction():
-                    answer = await flip_once(connection, table, moves(first, min(batch, ROWS + 1 - first)))
+                    answer = await flip(connection, table, moves(first, min(batch, ROWS + 1 - first)))
                     assert all(answer.values())
             return facts, before, await read_sizes(connection, table), lsn, await _lsn(connection)
 

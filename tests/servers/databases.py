@@ -117,10 +117,10 @@ def postgres_for_tests() -> Iterator[PostgresServer]:
 
 
 @contextlib.contextmanager
-def fresh_database(server: PostgresServer) -> Iterator[Database]:
+def fresh_database(server: PostgresServer, *, encoding: str = "UTF8") -> Iterator[Database]:
     """Create a database that nobody else uses; drop it at the end, with whoever is still connected."""
     with server.connect() as connection:
-        database = _create(server, connection)
+        database = _create(server, connection, encoding)
     yield database
     with contextlib.suppress(psycopg.OperationalError), server.connect() as connection:
         _drop(database, connection)
@@ -187,9 +187,13 @@ class Databases:
         return False
 
 
-def _create(server: PostgresServer, connection: psycopg.Connection[tuple[Any, ...]]) -> Database:
+def _create(
+    server: PostgresServer, connection: psycopg.Connection[tuple[Any, ...]], encoding: str = "UTF8"
+) -> Database:
     name = _new_name()
-    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    template = sql.SQL(" ENCODING {} TEMPLATE template0").format(encoding)
+    created = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+    connection.execute(created if encoding == "UTF8" else created + template)
     return Database(server.host, server.port, name, server.user, server.password)
 
 

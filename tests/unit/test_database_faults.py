@@ -12,8 +12,12 @@ from sketch_migrate.errors import (
     DatabaseRefused,
     DatabaseUnreachable,
     ReferenceRefused,
+    SettingsError,
 )
+from sketch_migrate.ledger.server import ledger_parameters
 from sketch_migrate.postgres.faults import Fault, classify, connect_failure, judge, translate
+from sketch_migrate.postgres.parameters import parameters, too_old
+from sketch_migrate.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -38,6 +42,7 @@ from sketch_migrate.postgres.faults import Fault, classify, connect_failure, jud
         (errors.UndefinedTable(), Fault.REFUSED),
         (errors.InvalidPassword(), Fault.REFUSED),
         (errors.InternalError_(), Fault.UNKNOWN),
+        (errors.ProtocolViolation("transaction blocks not allowed in statement pooling mode"), Fault.REFUSED),
         (psycopg.ProgrammingError("the tool's own mistake"), Fault.UNKNOWN),
     ],
 )
@@ -103,6 +108,7 @@ def test_an_error_becomes_ours_with_a_hint(error: psycopg.Error, kind: type[Data
         ("connection failed: Connection refused", DatabaseUnreachable, "DB_PORT"),
         ("received invalid response to SSL negotiation: H", DatabaseUnreachable, "DB_PORT"),
         ("connection timeout expired", DatabaseUnreachable, "firewall"),
+        ('FATAL:  role "x" is not permitted to log in', DatabaseRefused, "ALTER ROLE"),
         ("something never seen before", DatabaseUnreachable, "DB_HOST"),
     ],
 )
@@ -111,3 +117,48 @@ def test_a_connection_that_fails_names_what_to_set(text: str, kind: type[Databas
     assert type(ours) is kind
     assert named in ours.hint
     assert "db.example.com:5432/y" in ours.message
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (errors.UndefinedTable(), "DB_TABLE"),
+        (errors.UndefinedColumn(), "DB_PATH_COLUMN"),
+        (errors.InvalidSchemaName(), "schema"),
+        (errors.InvalidAuthorizationSpecification(), "log in"),
+        (errors.InsufficientPrivilege(), "privileges"),
+        (errors.ProtocolViolation("transaction blocks not allowed in statement pooling mode"), "pool_mode"),
+    ],
+)
+def test_a_refusal_is_told_what_it_is_about(error: psycopg.Error, named: str) -> None:
+    assert named in translate(error, "flipping").hint
+
+
+@pytest.mark.parametrize(
+    ("server_version", "refused"), [(90624, True), (120022, True), (130000, False), (180004, False)]
+)
+def test_a_server_that_is_too_old_is_refused(server_version: int, refused: bool) -> None:
+    refusal = too_old(server_version, "db.example.com:5432/y")
+    assert (refusal is not None) is refused
+    if refusal is not None:
+        assert refusal.exit_code == 3
+        assert "db.example.com:5432/y is PostgreSQL" in refusal.message
+        assert "13 is the oldest" in refusal.message
+        assert refusal.hint
+
+
+def test_utf8_goes_before_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    assert parameters(Settings())["client_encoding"] == "UTF8"
+    url = "postgresql://ledger.example.com/sketch?client_encoding=LATIN1"
+    assert ledger_parameters(url, {})["client_encoding"] == "UTF8"
+
+
+@pytest.mark.parametrize(("hosts", "ports", "right"), [("a,b", "1,2", True), ("a,b", "1", True), ("a", "1,2", False)])
+def test_the_ports_are_those_of_the_hosts_of_the_environment(hosts: str, ports: str, right: bool) -> None:
+    settings = Settings(db_port=ports)
+    if right:
+        assert str(parameters(settings, {"PGHOST": hosts})["port"]) == ports
+    else:
+        with pytest.raises(SettingsError, match="2 ports, PGHOST 1 host"):
+            parameters(settings, {"PGHOST": hosts})

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-SITE = EvidenceSite("0", "avatars", "id", "path", None, "", "legacy", "image/", "production", "avatar/")
+SITE = EvidenceSite("0", "avatars", "id", "path", None, None, "", "legacy", "image/", "production", "avatar/")
 SCALE_REFERENCES = int(os.environ.get("TEST_VERIFY_REFERENCES", "200000"))
 """1 000 000 shows what issue and docs promise; a fifth of it is what the suite has time for."""
 
@@ -175,7 +175,7 @@ class Store:
 
 async def main():
     path = Path(sys.argv[2])
-    site = EvidenceSite("0", "avatars", "id", "path", None, "", "l", "image/", "p", "avatar/")
+    site = EvidenceSite("0", "avatars", "id", "path", None, None, "", "l", "image/", "p", "avatar/")
     async with Evidence(path, site) as evidence:
         await read_references(evidence, pages(), lambda rows: None)
         await gather_objects(evidence, Store(), lambda side, objects, expected: None)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sketch_migrate.mapping import MAX_KEY_BYTES, Mapping, Unmappable
-from sketch_migrate.model import Location, Move, Reference
+from sketch_migrate.model import Location, Move, Reference, Unreadable
 
 MAPPING = Mapping("old", "image/", "new", "avatar/")
 
@@ -57,3 +57,19 @@ def test_a_path_must_fit_its_column() -> None:
     assert narrow.production_path("image/äöü") == "avatar/äöü"
     with pytest.raises(Unmappable, match="11 characters; the column holds 10"):
         narrow.production_path("image/abcd")
+
+
+def test_a_path_must_fit_a_column_that_counts_bytes() -> None:
+    narrow = Mapping("old", "image/", "new", "avatar/", max_path_bytes=10)
+    assert narrow.production_path("image/aä") == "avatar/aä"
+    with pytest.raises(Unmappable, match="11 bytes; the column holds 10"):
+        narrow.production_path("image/ää")
+    with pytest.raises(Unmappable, match="12 bytes"):
+        Mapping("new", "avatar/", "old", "picture/", max_path_bytes=11).reversed().reversed().production_path(
+            "avatar/abcd"
+        )
+
+
+def test_a_path_that_is_no_text_is_not_mapped() -> None:
+    with pytest.raises(Unmappable, match="UTF-8"):
+        MAPPING.production_path(Unreadable("image/\\xe9"))

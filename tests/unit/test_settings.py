@@ -125,6 +125,12 @@ def test_an_empty_variable_unsets_what_may_be_unset(tmp_path: Path) -> None:
     assert (settings.db_host, settings.db_port) == ("", None)
 
 
+@pytest.mark.parametrize(("ports", "read"), [("6432", 6432), ("5432,6432", "5432,6432"), ("5432, 6432", "5432,6432")])
+def test_several_hosts_have_one_port_or_one_each(tmp_path: Path, ports: str, read: int | str) -> None:
+    settings = load(tmp_path, environ={"SKETCH_DB_HOST": "a,b", "SKETCH_DB_PORT": ports})
+    assert (settings.db_host, settings.db_port) == ("a,b", read)
+
+
 def test_a_python_file_may_compute_and_keep_names_of_its_own(tmp_path: Path) -> None:
     text = "import os\nfrom pathlib import Path\n_HOST = 'h'\ndef _name(): return 'n'\n"
     text += "DB_HOST = _HOST\nDB_NAME = _name()\n"
@@ -145,6 +151,11 @@ FAULTS = [
     ('DB_PORT = "abc"', ["DB_PORT", "site.py:1", "'abc'", "whole number from 1 to 65535"]),
     ("DB_PORT = 0", ["DB_PORT", "0", "from 1 to 65535"]),
     ("DB_PORT = True", ["DB_PORT", "whole number"]),
+    ('DB_PORT = "5432,x"', ["DB_PORT", "'5432,x'", "one for each host"]),
+    ('DB_PORT = "5432,"', ["DB_PORT", "one for each host"]),
+    ('DB_PORT = "5432,0"', ["DB_PORT", "one for each host"]),
+    ('DB_HOST = "a,b,c"\nDB_PORT = "5432,5433"', ["DB_HOST", "DB_PORT", "3 hosts and 2 ports"]),
+    ('DB_HOST = "a"\nDB_PORT = "5432,5433"', ["DB_PORT", "1 host and 2 ports"]),
     ("S3_TIMEOUT_SECONDS = True", ["S3_TIMEOUT_SECONDS", "number of seconds"]),
     ("DB_PORT = 5432.5", ["DB_PORT", "whole number"]),
     ("DB_HOST = 5", ["DB_HOST", "5 must be text"]),

@@ -71,6 +71,7 @@ class InspectionJob(Job):
             key_column=s.db_key_column,
             path_column=s.db_path_column,
             max_path_chars=self.site.table.max_path_chars,
+            max_path_bytes=self.site.table.max_path_bytes,
             endpoint_url=s.s3_endpoint_url,
             legacy_bucket=s.legacy_bucket,
             legacy_prefix=s.legacy_prefix,

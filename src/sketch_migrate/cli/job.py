@@ -7,17 +7,19 @@ import logging
 import signal
 from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import uvloop
 
 from sketch_migrate import __version__
 from sketch_migrate.cli.failure import error_json, show_failure
-from sketch_migrate.errors import Interrupted
+from sketch_migrate.errors import Interrupted, MigrateError
 from sketch_migrate.migration.collector import collect_garbage_seldom
 from sketch_migrate.migration.site import Site, open_site
 from sketch_migrate.migration.stop import Stop
 from sketch_migrate.migration.watch import Watch
+from sketch_migrate.postgres.privileges import hidden_meanwhile, hides_rows
 from sketch_migrate.postgres.waits import Held, merged
 
 if TYPE_CHECKING:
@@ -86,6 +88,20 @@ class Job(ABC):
         """Return what lets the progress say what limits the run, an async context manager."""
         iterations = self.options.parallelization_level
         return Watch(self.site, copier, iterations=iterations, audience=observer)
+
+    async def are_rows_hidden(self) -> bool:
+        """Whether row-level security became active since the job began; that, or an error of asking, is noted."""
+        if self.stop.error is not None or self.site.table.hides_rows:
+            return False
+        try:
+            async with self.site.database.session() as session:
+                hidden = await session.run(partial(hides_rows, table=self.site.table), doing="looking at the table")
+        except MigrateError as error:
+            self.stop.by_error(error)
+            return False
+        if hidden:
+            self.stop.by_error(hidden_meanwhile(self.settings))
+        return hidden
 
     def conclude(self, document: dict[str, object], exit_code: int) -> int:
         """Show the error that ended the work, if one did, and the JSON document. Returns the exit code."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -114,7 +114,9 @@ class MigrationJob(Job):
                 observer = Observer(self.site, self.options, self.terminal, progress)
                 finished = await self._run(ledger, observer)
             self.held_up = observer.held
+            hidden = await self.are_rows_hidden()
             result = await self._summarise(ledger, finished, time.monotonic() - began)
+            result = replace(result, rows_hidden=hidden)
         document = summary_json(result) | self._no_clobber() | tried
         self.terminal.result(summary(result))
         exit_code = result.exit_code

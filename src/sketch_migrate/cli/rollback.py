@@ -111,7 +111,9 @@ class RollbackJob(Job):
             with self.terminal.progress(sum(run.flips for run in self._runs)) as progress:
                 observer = Observer(self.site, self.options, self.terminal, progress)
                 finished = await self._roll_back(ledger, observer)
+            hidden = await self.are_rows_hidden()
             result = await self._summarise(ledger, finished, time.monotonic() - began)
+            result = replace(result, rows_hidden=hidden)
         self.terminal.result(rollback_summary(result))
         return self.conclude(rollback_json(result), result.exit_code)
 

@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 from sketch_migrate.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable, SettingsError
 from sketch_migrate.ledger.tables import EDITION, TABLES
 from sketch_migrate.postgres.database import Database
-from sketch_migrate.postgres.parameters import CONNECT_TIMEOUT_SECONDS, KEPT_ALIVE
+from sketch_migrate.postgres.parameters import ALWAYS, CONNECT_TIMEOUT_SECONDS, KEPT_ALIVE
 from sketch_migrate.settings.values import LEDGER_URL, without_password
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def ledger_parameters(url: str, environ: Mapping[str, str] = os.environ) -> dict
             chosen[name] = environ[variable]
     if "PGCONNECT_TIMEOUT" not in environ:
         chosen.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
-    return KEPT_ALIVE | chosen
+    return KEPT_ALIVE | chosen | ALWAYS
 
 
 def ledger_database(url: str) -> str:

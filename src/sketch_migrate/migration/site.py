@@ -130,6 +130,7 @@ async def open_site(
             settings.production_bucket,
             settings.production_prefix,
             max_path_chars=table.max_path_chars,
+            max_path_bytes=table.max_path_bytes,
         )
         yield Site(settings, store, database, table, mapping, specimens, path, FlipControl.of(settings))
 

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 # (manual, section "Heap-Only Tuples").
 _FACTS: LiteralString = """
 WITH t AS (
-    SELECT c.*, a.attnum AS path_number, a.attname AS path_name FROM pg_class c
+    SELECT c.*, a.attnum AS path_number, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %(path)s WHERE c.oid = to_regclass(%(table)s)
 )
 SELECT jsonb_build_object(
     'rows', greatest(t.reltuples, 0), 'pages', pg_relation_size(t.oid) / current_setting('block_size')::int,
     'page_bytes', current_setting('block_size')::int,
     'row_bytes', coalesce((SELECT sum(s.avg_width) FROM pg_stats s
-        WHERE s.schemaname = t.relnamespace::regnamespace::text AND s.tablename = t.relname), 64),
+        WHERE s.schemaname = t.nspname AND s.tablename = t.relname), 64),
     'full_page_writes', current_setting('full_page_writes') = 'on',
     'is_standby', pg_is_in_recovery(),
     'may_update', has_column_privilege(t.oid, t.path_number, 'UPDATE'), 'user', current_user,
@@ -33,7 +33,9 @@ SELECT jsonb_build_object(
     'partition_key', EXISTS (SELECT FROM pg_partitioned_table p
         WHERE p.partrelid = t.oid AND t.path_number = ANY (p.partattrs)),
     'indexes', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', k.relname,
-            'unique', i.indisunique, 'on_path_alone', i.indnkeyatts = 1 AND i.indkey[0] = t.path_number,
+            'unique', i.indisunique AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL
+                OR t.path_number = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])),
+            'on_path_alone', i.indnkeyatts = 1 AND i.indkey[0] = t.path_number,
             'partial', i.indpred IS NOT NULL, 'method', am.amname)), '[]')
         FROM pg_index i JOIN pg_class k ON k.oid = i.indexrelid JOIN pg_am am ON am.oid = k.relam
         WHERE i.indrelid = t.oid AND (t.path_number = ANY (i.indkey) OR EXISTS (SELECT FROM pg_depend d
@@ -51,7 +53,7 @@ SELECT jsonb_build_object(
         JOIN pg_attribute b ON b.attrelid = f.adrelid AND b.attnum = f.adnum AND b.attgenerated <> ''
         WHERE d.refobjid = t.oid AND d.refobjsubid = t.path_number AND b.attnum <> t.path_number),
     'publications', (SELECT coalesce(jsonb_agg(DISTINCT p.pubname), '[]') FROM pg_publication_tables p
-        WHERE p.schemaname = t.relnamespace::regnamespace::text AND p.tablename = t.relname),
+        WHERE p.schemaname = t.nspname AND p.tablename = t.relname),
     'standbys', (SELECT count(*) FROM pg_stat_replication),
     'slots', (SELECT coalesce(jsonb_agg(r.slot_name ORDER BY r.slot_name), '[]') FROM pg_replication_slots r)
 ) FROM t
@@ -60,7 +62,10 @@ SELECT jsonb_build_object(
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index that has the path column, in its key, its condition or an expression."""
+    """An index that has the path column: in its key, its condition, an expression, or beside the key (INCLUDE).
+
+    ``unique`` says that a new path may hit it, which one beside the key cannot.
+    """
 
     name: str
     unique: bool

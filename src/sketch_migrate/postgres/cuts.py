@@ -14,6 +14,7 @@ from sketch_migrate.model import KeyRange
 from sketch_migrate.postgres.histogram import count_blocks
 from sketch_migrate.postgres.paging import PageSize, read_in_time
 from sketch_migrate.postgres.references import in_range
+from sketch_migrate.postgres.texts import read_either
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
 SAMPLED_BLOCKS = 2_000
 """Blocks of the table that a sample reads, 16 MB, wherever they lie; fewer where that takes long."""
 
-# Of a partitioned table there are statistics of the parent (inherited), if somebody had it analysed.
+# Of a partitioned table there are statistics of the parent with all partitions, if somebody had it analysed; those of
+# an ordinary table are its own, as its rows are.
 _HISTOGRAM: LiteralString = """
 SELECT s.histogram_bounds::text::{key_type}[]
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = %s
-WHERE c.oid = to_regclass(%s) AND s.histogram_bounds IS NOT NULL
-ORDER BY s.inherited DESC LIMIT 1
+WHERE c.oid = to_regclass(%s) AND s.histogram_bounds IS NOT NULL AND s.inherited = (c.relkind = 'p')
 """
 
 _ENDS: LiteralString = "SELECT min({key}), max({key}) FROM {table}"
@@ -46,16 +47,22 @@ _NTH: LiteralString = "SELECT {key} FROM {table} WHERE {range} ORDER BY {key} OF
 
 async def histogram(connection: Connection, table: Table) -> list[Key]:
     """Return keys with about the same number of rows between any two of them, in no order; empty where not known."""
-    cursor = connection.cursor(binary=True)
     name = sql.Identifier(*table.name).as_string(connection)
-    await cursor.execute(table.compose(_HISTOGRAM), [table.key_column, name])
-    row = await cursor.fetchone()
-    return list(row[0]) if row is not None else []
+
+    async def read(*, stored: bool) -> list[Key]:
+        if stored:  # keys that are not UTF-8 are no cuts
+            return []
+        cursor = connection.cursor(binary=True)
+        await cursor.execute(table.compose(_HISTOGRAM), [table.key_column, name])
+        row = await cursor.fetchone()
+        return list(row[0]) if row is not None else []
+
+    return await read_either(connection, table, read)
 
 
 async def ends(connection: Connection, table: Table) -> tuple[Key, Key] | None:
     """Return the first and the last key, or None for an empty table. PostgreSQL 17 and older have no min(uuid)."""
-    row: Any = await (await connection.cursor(binary=True).execute(table.compose(_ENDS))).fetchone()
+    row: Any = await (await connection.cursor(binary=True).execute(table.compose(_ENDS), ())).fetchone()
     return None if row[0] is None else (row[0], row[1])
 
 
@@ -86,13 +93,19 @@ class Sample(NamedTuple):
 
 
 async def sample(session: Session, table: Table) -> Sample:
-    """Return the keys in some blocks of the table."""
+    """Return the keys in some blocks of the table; none where one of them is not UTF-8: then it is one range."""
 
     async def read(connection: Connection, blocks: int) -> Sample:
         percent = min(100.0, 100.0 * blocks / max(1, await count_blocks(connection, table)))
-        cursor = connection.cursor(binary=True)
-        await cursor.execute(table.compose(_SAMPLE), [percent])
-        keys = [key for (key,) in await cursor.fetchall()]
+
+        async def take(*, stored: bool) -> list[Key]:
+            if stored:
+                return []
+            cursor = connection.cursor(binary=True)
+            await cursor.execute(table.compose(_SAMPLE), [percent])
+            return [key for (key,) in await cursor.fetchall()]
+
+        keys = await read_either(connection, table, take)
         return Sample(blocks, keys, round(len(keys) * 100 / percent))
 
     size = PageSize(SAMPLED_BLOCKS, most=SAMPLED_BLOCKS)
@@ -105,19 +118,26 @@ class _Step(NamedTuple):
 
 
 async def key_after(session: Session, table: Table, key_range: KeyRange, rows: int) -> Key | None:
-    """Return the key of the range before which there are so many rows of it; None if it has no more than that.
+    """Return the key of the range before which there are so many rows of it.
 
-    They are counted off in steps, each in a transaction of its own.
+    None if it has no more than that, or that key is not UTF-8. They are counted off in steps, each in a transaction of
+    its own.
     """
     size, left = PageSize(), rows + 1
 
     async def read(connection: Connection, most: int) -> _Step:
         step = min(most, left)
         condition, values = in_range(table, key_range)
-        cursor = connection.cursor(binary=True)
-        await cursor.execute(table.compose(_NTH, range=condition), {**values, "rows": step - 1})
-        row = await cursor.fetchone()
-        return _Step(step, None if row is None else row[0])
+
+        async def take(*, stored: bool) -> _Step:
+            if stored:
+                return _Step(step, None)
+            cursor = connection.cursor(binary=True)
+            await cursor.execute(table.compose(_NTH, range=condition), {**values, "rows": step - 1})
+            row = await cursor.fetchone()
+            return _Step(step, None if row is None else row[0])
+
+        return await read_either(connection, table, take)
 
     while left:
         step = await read_in_time(session, size, read, doing="cutting a range")

@@ -13,7 +13,7 @@ from sketch_migrate.postgres.connections import Connections
 from sketch_migrate.postgres.faults import connect_failure
 from sketch_migrate.postgres.gate import Gate
 from sketch_migrate.postgres.lookout import Lookout
-from sketch_migrate.postgres.parameters import CONNECT_TIMEOUT_SECONDS, parameters, place_named
+from sketch_migrate.postgres.parameters import CONNECT_TIMEOUT_SECONDS, parameters, place_named, too_old
 from sketch_migrate.postgres.session import Limits, PatientConnection, Session
 from sketch_migrate.postgres.vigil import hung_up_after
 from sketch_migrate.postgres.waits import Waits
@@ -104,6 +104,9 @@ class Database:
             raise DatabaseUnreachable(
                 f"no connection to the database at {self.where}: {error}", hint="Look at DB_HOST and DB_PORT."
             ) from error
+        if (refusal := too_old(connection.info.server_version, self.where)) is not None:
+            await connection.close()
+            raise refusal
         try:
             with hung_up_after(CONNECT_TIMEOUT_SECONDS, connection):
                 row: Any = await (await connection.execute(_DEADLOCK_TIMEOUT)).fetchone()

@@ -36,6 +36,7 @@ _CONTENDED = {"40001", "40P01", "55P03", "57014"} | _IDLE_TOO_LONG
 _READ_ONLY = "25006"
 _REFUSED = {"28000", "28P01", "3D000", "3F000", "42P01", "42703", "42501"}
 _ROW_CLASSES = {"22", "23", "44", "P0", "38", "39", "09"}
+_STATEMENT_POOLING = "statement pooling"  # pgbouncer's words, in every release
 _ROW_LEVEL_SECURITY = "ExecWithCheckOptions"  # the function of the server that says "violates row-level security"
 
 
@@ -66,6 +67,7 @@ def classify(error: psycopg.Error) -> Fault:
     broken = not code and isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
     row_level_security = code == "42501" and error.diag.source_function == _ROW_LEVEL_SECURITY
     rules = (
+        (_STATEMENT_POOLING in str(error), Fault.REFUSED),
         (broken or code in _SHUT_DOWN, Fault.AWAY),
         (code in _CONTENDED, Fault.CONTENDED),
         (row_level_security or code[:2] in _ROW_CLASSES, Fault.ROW),
@@ -89,14 +91,36 @@ def translate(error: psycopg.Error, doing: str, fault: Fault | None = None) -> D
         hint = "Look whether the database runs and can be reached, then run again: it goes on where it stopped."
         return DatabaseUnreachable(message, hint=hint, sqlstate=code)
     if fault is Fault.REFUSED:
-        hint = "Give the database user the privileges that README.md lists under “Privileges”, then run again."
-        return DatabaseRefused(message, hint=hint, sqlstate=code)
+        return DatabaseRefused(message, hint=_refusal_hint(error), sqlstate=code)
     if fault is Fault.CONTENDED:
         hint = "See who holds the lock (pg_stat_activity, pg_locks), or raise LOCK_TIMEOUT_MS and STATEMENT_TIMEOUT_MS."
         return DatabaseBusy(message, hint=hint, sqlstate=code)
     if fault is Fault.ROW:
         return ReferenceRefused(message, hint="Look at the row, and at the table's constraints.", sqlstate=code)
     return DatabaseError(message, hint="Mend what the database complains about, then run again.", sqlstate=code)
+
+
+_REFUSAL_HINTS = {
+    "28000": "Look whether the role may still log in, and at the server's pg_hba.conf.",
+    "28P01": "Set SKETCH_DB_USER and SKETCH_DB_PASS (or PGUSER and PGPASSWORD, or ~/.pgpass).",
+    "3D000": "Look at DB_NAME: the database is not there any more.",
+    "3F000": "Look at DB_TABLE: its schema is not there any more.",
+    "42P01": "Look at DB_TABLE: the table was renamed, moved or dropped, or the user may not use its schema.",
+    "42703": "Look at DB_KEY_COLUMN and DB_PATH_COLUMN: a column was renamed or dropped.",
+    "42501": "Give the database user the privileges that README.md lists under “Privileges”, then run again.",
+}
+
+
+def _refusal_hint(error: psycopg.Error) -> str:
+    """Say what to do about what is not allowed. A server names the function in which an error was raised, if any."""
+    if _STATEMENT_POOLING in str(error):
+        return "A flip is a transaction: set pool_mode of the pooler to transaction or session, or connect past it."
+    if "function" in (error.diag.context or ""):
+        return (
+            "It is a trigger's function that may not do this: give the database user that right, or declare the"
+            " function SECURITY DEFINER."
+        )
+    return _REFUSAL_HINTS.get(error.sqlstate or "", _REFUSAL_HINTS["42501"])
 
 
 def connect_failure(error: psycopg.Error, where: str) -> DatabaseError:
@@ -126,6 +150,12 @@ _CONNECT_FAILURES: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], 
         DatabaseRefused,
         "the database does not accept this user and password",
         "Set SKETCH_DB_USER and SKETCH_DB_PASS (or PGUSER and PGPASSWORD, or ~/.pgpass).",
+    ),
+    (
+        ("is not permitted to log in",),
+        DatabaseRefused,
+        "the role may not log in to the database",
+        "ALTER ROLE … LOGIN, or set SKETCH_DB_USER (or PGUSER) to one that may.",
     ),
     (
         ("SSL off", "no encryption", "SSL required", "requires SSL", "server requires encryption"),

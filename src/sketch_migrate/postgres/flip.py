@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import sql
 
+from sketch_migrate.postgres.texts import columns, decode, read_either
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 # The old path is compared byte by byte ("C"), also where the column's collation calls different texts equal. A row that
 # is free and not done was held back by a trigger or a policy. The usual answer, all as asked, has no key in it.
-_FLIP: LiteralString = """
+_FLIP: LiteralString = """{remark}
 WITH free AS MATERIALIZED (
     SELECT t.{key} AS key, v.new_path FROM {table} AS t
     JOIN unnest(%b::{key_type}[], %b::text[], %b::text[]) AS v(key, old_path, new_path) ON t.{key} = v.key
@@ -47,7 +49,11 @@ SELECT t.{key} FROM {table} AS t JOIN unnest(%b::{key_type}[], %b::text[]) AS v(
 WHERE t.{path}::text COLLATE "C" = v.path COLLATE "C" ORDER BY t.{key} FOR {strength} OF t SKIP LOCKED
 """
 
-_LOOK_UP: LiteralString = "SELECT {key}, {path}::text FROM {table} WHERE {key} = ANY(%b::{key_type}[])"
+_LOOK_UP: LiteralString = """
+SELECT {found_key}, {found_path} FROM (
+    SELECT {key} AS key, {path}::text AS path FROM {table} WHERE {key} = ANY(%b::{key_type}[])
+) AS page
+"""
 
 _MAY_BE_HIDDEN: LiteralString = "SELECT row_security_active(to_regclass(%s)::oid)"
 
@@ -83,18 +89,22 @@ class Looked:
     may_be_hidden: bool = False
 
 
-async def flip(connection: Connection, table: Table, moves: Sequence[Move], *, waits: bool = False) -> Answer:
+async def flip(
+    connection: Connection, table: Table, moves: Sequence[Move], *, waits: bool = False, remark: LiteralString = ""
+) -> Answer:
     """Set each reference to its new path, if its row is free and still holds the old one.
 
     With ``waits`` a row that is locked is waited for, as long as the transaction's lock_timeout allows. Where triggers
-    fire afterwards, their work is done and the rows are read once more. psycopg's errors pass through.
+    fire afterwards, their work is done and the rows are read once more. The server's log and pg_stat_activity show the
+    ``remark``, an SQL comment, in front of the statement. psycopg's errors pass through.
     """
     keys = [move.reference.key for move in moves]
     old_paths = [move.reference.path for move in moves]
     new_paths = [move.new_path for move in moves]
     statement = table.compose(
         _FLIP,
-        strength=_strength(table),
+        remark=sql.SQL(remark),
+        strength=strength(table),
         skip_locked=sql.SQL("" if waits else "SKIP LOCKED"),
         wanted=sql.Literal(len(moves)),
     )
@@ -124,15 +134,20 @@ async def free_rows(connection: Connection, table: Table, references: Sequence[R
     """Return the keys of the references whose rows nobody has locked. Locks them until the transaction's end."""
     values = [[reference.key for reference in references], [reference.path for reference in references]]
     cursor = connection.cursor(binary=True)
-    await cursor.execute(table.compose(_FREE, strength=_strength(table)), values)
+    await cursor.execute(table.compose(_FREE, strength=strength(table)), values)
     return {key for (key,) in await cursor.fetchall()}
 
 
 async def look_up(connection: Connection, table: Table, keys: Sequence[Key]) -> dict[Key, str | None]:
     """Return the path that each row holds now; a row that is not seen is absent."""
     cursor = connection.cursor(binary=True)
-    await cursor.execute(table.compose(_LOOK_UP), [list(keys)])
-    return dict(await cursor.fetchall())
+
+    async def read(*, stored: bool) -> dict[Key, str | None]:
+        statement = table.compose(_LOOK_UP, **columns(table, stored=stored))
+        found: list[Any] = await (await cursor.execute(statement, [list(keys)])).fetchall()
+        return dict(decode(table, found) if stored else found)
+
+    return await read_either(connection, table, read)
 
 
 async def look_at(connection: Connection, table: Table, keys: Sequence[Key]) -> Looked:
@@ -157,6 +172,6 @@ async def transaction_status(connection: Connection, xid: int) -> str | None:
     return row[0] if row else None
 
 
-def _strength(table: Table) -> sql.SQL:
+def strength(table: Table) -> sql.SQL:
     """Return the lock that the UPDATE itself takes: with a weaker one it would wait for checks of foreign keys."""
     return sql.SQL("UPDATE" if table.path_is_unique else "NO KEY UPDATE")

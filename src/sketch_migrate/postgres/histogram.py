@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 from psycopg import sql
 
 from sketch_migrate.postgres.paging import PageSize, read_in_time
+from sketch_migrate.postgres.texts import read_either
 
 if TYPE_CHECKING:
     from sketch_migrate.postgres.session import Connection, Session
@@ -25,7 +26,7 @@ _BOUNDS: LiteralString = """
 SELECT s.histogram_bounds::text::text[]
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = %(path)s
-WHERE c.oid = to_regclass(%(table)s) ORDER BY s.inherited DESC LIMIT 1
+WHERE c.oid = to_regclass(%(table)s) AND s.inherited = (c.relkind = 'p')
 """
 
 # What is not partitioned is in no partition tree, not even in one of its own.
@@ -49,13 +50,17 @@ async def spread_paths(session: Session, table: Table) -> list[str]:
     """Return some paths, spread about as all of them are, in no order that means anything here.
 
     They are the planner's statistics, where the table was analysed, else a sample of its rows. Reads bounded work of
-    any table. Raises what ``Session.run`` raises.
+    any table. There are none where one of them is not UTF-8. Raises what ``Session.run`` raises.
     """
 
     async def look(connection: Connection) -> list[str]:
         names = {"table": sql.Identifier(*table.name).as_string(connection), "path": table.path_column}
-        row: Any = await (await connection.execute(_BOUNDS, names)).fetchone()
-        return list(row[0]) if row and row[0] else []
+
+        async def take(*, stored: bool) -> list[str]:
+            row: Any = None if stored else await (await connection.execute(_BOUNDS, names)).fetchone()
+            return list(row[0]) if row and row[0] else []
+
+        return await read_either(connection, table, take)
 
     async def read(connection: Connection, rows: int) -> _Sample:
         blocks = await count_blocks(connection, table)
@@ -65,7 +70,12 @@ async def spread_paths(session: Session, table: Table) -> list[str]:
             percent=sql.Literal(min(100, 100 * rows / ROWS_OF_A_BLOCK / max(1, blocks))),
             rows=sql.Literal(2 * rows),
         )
-        return _Sample(rows, [path for (path,) in await (await connection.execute(sample)).fetchall()])
+
+        async def take(*, stored: bool) -> list[str]:
+            found = [] if stored else await (await connection.execute(sample, ())).fetchall()
+            return [path for (path,) in found]
+
+        return _Sample(rows, await read_either(connection, table, take))
 
     doing = "looking at the spread of the paths"
     if bounds := await session.run(look, doing=doing):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from sketch_migrate.errors import DatabaseRefused, SettingsError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,9 +23,23 @@ KEPT_ALIVE: dict[str, Any] = {
 }
 """Notices within about a minute that the other machine is gone (PostgreSQL manual, section "Parameter Key Words")."""
 
+ALWAYS = {"client_encoding": "UTF8"}
+"""Sent as the connection is opened: it goes before PGCLIENTENCODING and the settings of role and database, and a pooler
+keeps it."""
+
+OLDEST_VERSION = 130000
+"""PostgreSQL 13, as ``server_version`` counts. Tried are 15 and 18."""
+
 
 def parameters(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Return libpq's parameters: only what is set, so that its own variables and files hold for the rest."""
+    """Return libpq's parameters: only what is set, so that its own variables and files hold for the rest.
+
+    Raises ``SettingsError`` where DB_PORT has several ports and PGHOST not as many hosts.
+    """
+    hosts, ports = environ.get("PGHOST", "").split(","), str(settings.db_port or "").split(",")
+    if not settings.db_host and "PGSERVICE" not in environ and len(ports) not in {1, len(hosts)}:
+        hint = "Give one port for all hosts, or one for each."
+        raise SettingsError(f"DB_PORT has {len(ports)} ports, PGHOST {len(hosts)} hosts", hint=hint)
     chosen: dict[str, str | int | None] = {
         "host": settings.db_host,
         "port": settings.db_port,
@@ -33,7 +49,20 @@ def parameters(settings: Settings, environ: Mapping[str, str] = os.environ) -> d
         "password": environ.get("SKETCH_DB_PASS"),
         "connect_timeout": None if environ.get("PGCONNECT_TIMEOUT") else CONNECT_TIMEOUT_SECONDS,
     }
-    return {name: value for name, value in chosen.items() if value} | KEPT_ALIVE
+    return {name: value for name, value in chosen.items() if value} | KEPT_ALIVE | ALWAYS
+
+
+def too_old(server_version: int, where: str) -> DatabaseRefused | None:
+    """Return the refusal of a server that is older than the oldest one which is known to do."""
+    if server_version >= OLDEST_VERSION:
+        return None
+    major, minor = divmod(server_version, 10000)
+    message = (
+        f"the database at {where} is PostgreSQL {major}.{minor}; {OLDEST_VERSION // 10000} is the oldest that will do"
+    )
+    return DatabaseRefused(
+        message, hint="Upgrade the server: its own maintainers support none as old as that any more."
+    )
 
 
 def place_named(reached_by: Mapping[str, Any]) -> str:

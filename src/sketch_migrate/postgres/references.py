@@ -10,6 +10,7 @@ from psycopg import sql
 
 from sketch_migrate.model import Key, KeyRange, Reference, make_all
 from sketch_migrate.postgres.paging import PageSize, read_in_time
+from sketch_migrate.postgres.texts import bytes_of, columns, decode, decode_key, read_either
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
     from sketch_migrate.postgres.session import Connection, Session
     from sketch_migrate.postgres.table import Table
 
+# "C" compares bytes: with a nondeterministic collation of the column there is no starts_with().
 _PAGE: LiteralString = """
 WITH page AS MATERIALIZED (
-    SELECT {key} AS key, {path}::text AS path FROM {table} WHERE {range} ORDER BY {key} LIMIT {rows}
+    SELECT {key} AS key, {path}::text COLLATE "C" AS path FROM {table} WHERE {range} ORDER BY {key} LIMIT {rows}
 )
-SELECT count(*), (SELECT key FROM page ORDER BY key DESC LIMIT 1),
-       array_agg(key) FILTER (WHERE starts_with(path, %(prefix)s)),
-       array_agg(path) FILTER (WHERE starts_with(path, %(prefix)s))
+SELECT count(*), (SELECT {found_key} FROM page ORDER BY key DESC LIMIT 1),
+       array_agg({found_key}) FILTER (WHERE starts_with(path, %(prefix)s)),
+       array_agg({found_path}) FILTER (WHERE starts_with(path, %(prefix)s))
 FROM page
 """
 
@@ -50,12 +52,19 @@ class Page:
 async def read_page(connection: Connection, table: Table, key_range: KeyRange, prefix: str, *, rows: int) -> Page:
     """Look at the next ``rows`` rows of a key range, in the order of the key; an empty page is the end of the range."""
     condition, values = in_range(table, key_range)
-    statement = table.compose(_PAGE, range=condition, rows=sql.Literal(rows))
     cursor = connection.cursor(binary=True)
-    row = await (await cursor.execute(statement, {**values, "prefix": prefix})).fetchone()
-    looked_at, last_key, keys, paths = row if row is not None else (0, None, None, None)
-    references = make_all(Reference, zip(keys or (), paths or (), strict=True))
-    return Page(looked_at, last_key, references)
+
+    async def read(*, stored: bool) -> Page:
+        names = columns(table, stored=stored)
+        statement = table.compose(_PAGE, range=condition, rows=sql.Literal(rows), **names)
+        row = await (await cursor.execute(statement, {**values, "prefix": prefix})).fetchone()
+        looked_at, last_key, keys, paths = row if row is not None else (0, None, None, None)
+        found = zip(keys or (), paths or (), strict=True)
+        if not stored:
+            return Page(looked_at, last_key, make_all(Reference, found))
+        return Page(looked_at, decode_key(table, last_key), make_all(Reference, decode(table, found)))
+
+    return await read_either(connection, table, read)
 
 
 async def legacy_pages(session: Session, table: Table, key_range: KeyRange, prefix: str) -> AsyncIterator[Page]:
@@ -70,15 +79,17 @@ async def legacy_pages(session: Session, table: Table, key_range: KeyRange, pref
         key_range = KeyRange(page.last_key, key_range.until)
 
 
-def in_range(table: Table, key_range: KeyRange) -> tuple[sql.Composed, dict[str, Key]]:
+def in_range(table: Table, key_range: KeyRange) -> tuple[sql.Composed, dict[str, Key | bytes]]:
     """Return the condition that a key is in the range, and the values that it names."""
     conditions: list[sql.Composable] = [sql.SQL("true")]
-    values: dict[str, Key] = {}
-    for bound, operator, value in (("after", ">", key_range.after), ("until", "<=", key_range.until)):
+    values: dict[str, Key | bytes] = {}
+    for name, operator, value in (("after", ">", key_range.after), ("until", "<=", key_range.until)):
         if value is not None:
-            condition = table.compose("{key} " + operator + " {bound}::{key_type}", bound=sql.Placeholder(bound))
-            conditions.append(condition)
-            values[bound] = value
+            place = sql.Placeholder(name)
+            stored = bytes_of(table, value)
+            bound = sql.SQL("({})" if stored is None else "convert_from({}, getdatabaseencoding())").format(place)
+            conditions.append(table.compose("{key} " + operator + " {bound}::{key_type}", bound=bound))
+            values[name] = value if stored is None else stored
     return sql.SQL(" AND ").join(conditions), values
 
 
@@ -98,10 +109,9 @@ async def count_page(
     """Count the next ``rows`` rows of a key range by the prefixes of legacy and production."""
     condition, values = in_range(table, key_range)
     statement = table.compose(_COUNT, range=condition, rows=sql.Literal(rows))
+    production = _beginning(prefixes[1]) if table.holds_production else None
     cursor = connection.cursor(binary=True)
-    await cursor.execute(
-        statement, {**values, "legacy": _beginning(prefixes[0]), "production": _beginning(prefixes[1])}
-    )
+    await cursor.execute(statement, {**values, "legacy": _beginning(prefixes[0]), "production": production})
     answer: Any = await cursor.fetchone()
     return CountedPage(*answer)
 

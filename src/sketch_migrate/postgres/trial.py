@@ -16,12 +16,12 @@ from psycopg import sql
 from sketch_migrate.model import ANOTHER_PATH, LEFT_AS_IT_WAS, Key, KeyRange, Move, Reference
 from sketch_migrate.postgres.cuts import histogram
 from sketch_migrate.postgres.faults import describe
-from sketch_migrate.postgres.flip import look_up
+from sketch_migrate.postgres.flip import flip, look_up, strength
 from sketch_migrate.postgres.references import read_page
 from sketch_migrate.postgres.session import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
     from sketch_migrate.postgres.session import Connection, Session
     from sketch_migrate.postgres.table import Table
@@ -39,19 +39,7 @@ HIDDEN = "row hidden from updates"
 _LOCKED = frozenset({"55P03", "40P01", "40001"})
 _STATEMENT_TIMEOUT = "57014"
 
-# As the flip has it: a rule that the one is refused for must not be missed by the other.
-_FLIP: LiteralString = """
-WITH free AS MATERIALIZED (
-    SELECT t.{key} AS key, v.new_path
-    FROM {table} AS t JOIN unnest(%b::{key_type}[], %b::text[], %b::text[]) AS v(key, old_path, new_path)
-        ON t.{key} = v.key
-    WHERE t.{path}::text = v.old_path COLLATE "C" ORDER BY t.{key} FOR {strength} OF t SKIP LOCKED
-), done AS (
-    UPDATE {table} AS t SET {path} = free.new_path FROM free WHERE t.{key} = free.key
-    RETURNING t.{key} AS key, t.{path}::text = free.new_path COLLATE "C" AS as_asked
-)
-SELECT free.key, done.as_asked FROM free LEFT JOIN done USING (key)
-"""
+_REMARK: LiteralString = "/* trial flip, to be rolled back */ "
 
 _LOCK: LiteralString = """
 SELECT {key} FROM {table} WHERE {key} = %b AND {path}::text = %b COLLATE "C" FOR {strength}
@@ -113,18 +101,6 @@ async def spread_references(connection: Connection, table: Table, prefix: str, p
     return [references[first : first + share] for first in range(0, len(references), share or 1)]
 
 
-async def flip_once(connection: Connection, table: Table, moves: Sequence[Move]) -> dict[Key, bool | None]:
-    """Flip those rows that are free and hold their old path; those that are not are absent from the answer.
-
-    True is a row that took its path, False one that took another, None one that was left as it was.
-    """
-    keys = [move.reference.key for move in moves]
-    paths = [move.reference.path for move in moves], [move.new_path for move in moves]
-    cursor = connection.cursor(binary=True)
-    await cursor.execute(table.compose(_FLIP, strength=_strength(table)), [keys, *paths])
-    return dict(await cursor.fetchall())
-
-
 async def try_flip(session: Session, table: Table, move: Move, *, hides_rows: bool) -> Tried | None:
     """Flip one row, fire what is deferred, read it again, and roll back. None: the row was not free, or is not legacy.
 
@@ -160,33 +136,28 @@ async def _flip_and_look(
     connection: Connection, table: Table, move: Move, tried: Callable[..., Tried], *, hides_rows: bool
 ) -> Tried | None:
     key = move.reference.key
-    answer = await flip_once(connection, table, [move])
-    if key not in answer:
+    answer = await flip(connection, table, [move], remark=_REMARK)
+    if key in answer.held_back:
+        return tried(LEFT_AS_IT_WAS, "a trigger or a policy of row-level security left the row as it was")
+    if key not in answer.flipped | answer.stored.keys():
         if hides_rows and await _is_hidden(connection, table, move.reference):
             return tried(HIDDEN, "a policy of row-level security hides it from updates")
         return None
-    if answer[key] is None:
-        return tried(LEFT_AS_IT_WAS, "a trigger or a policy of row-level security left the row as it was")
     await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
     result = tried()
-    stored = await look_up(connection, table, [key])
-    if stored.get(key) == move.new_path:
+    now = await look_up(connection, table, [key])
+    if now.get(key) == move.new_path:
         return result
-    if key not in stored:
+    if key not in now:
         return tried(ANOTHER_PATH, "the row is not seen any more after it: a trigger or a policy")
-    what = "a trigger that fires after it" if answer[key] else "a trigger, or the column's type,"
-    return tried(ANOTHER_PATH, f"{what} makes {stored[key]!r} of it")
+    return tried(ANOTHER_PATH, f"a trigger, or the column's type, makes {now[key]!r} of it")
 
 
 async def _is_hidden(connection: Connection, table: Table, reference: Reference) -> bool:
     """Whether a row that can be read cannot be locked, although nobody holds it."""
     cursor = connection.cursor(binary=True)
-    await cursor.execute(table.compose(_LOCK, strength=_strength(table)), [reference.key, reference.path])
+    await cursor.execute(table.compose(_LOCK, strength=strength(table)), [reference.key, reference.path])
     return await cursor.fetchone() is None
-
-
-def _strength(table: Table) -> sql.SQL:
-    return sql.SQL("UPDATE" if table.path_is_unique else "NO KEY UPDATE")
 
 
 def _words(error: psycopg.Error) -> str:

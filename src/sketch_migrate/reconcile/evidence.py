@@ -76,6 +76,7 @@ class EvidenceSite:
     key_column: str
     path_column: str
     max_path_chars: int | None
+    max_path_bytes: int | None
     endpoint_url: str
     legacy_bucket: str
     legacy_prefix: str

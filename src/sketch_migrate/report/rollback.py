@@ -58,7 +58,8 @@ def _headline(summary: Summary) -> str:
     if summary.stopped_by_signal is not None:
         return f"Stopped by {signal_name(summary.stopped_by_signal)}. What was in flight has been finished."
     if summary.ended_by_error:
-        return "Ended early by an error (below). What was done until then stays done."
+        early = "Ended early by an error (below). What was done until then stays done."
+        return "Finished, but rows may be hidden (below)." if summary.rows_hidden else early
     if summary.dry_run:
         return "Dry run: nothing was changed."
     if tally.needing_a_person:

@@ -44,9 +44,13 @@ class Settings(BaseSettings):
     )
 
     db_host: values.Host = Field(
-        default="", description="database server, or the folder of its socket", examples=["db.example.com"]
+        default="",
+        description="database server, or the folder of its socket; several with commas",
+        examples=["db.example.com"],
     )
-    db_port: values.Port = Field(default=None, description="port of the database server", examples=[5432])
+    db_port: values.Ports = Field(
+        default=None, description="port of the database server, or one for each of several", examples=[5432]
+    )
     db_name: values.Database = Field(default="", description="database that holds the table", examples=["sketch"])
     db_sslmode: values.SslMode = Field(
         default="", description="how to use TLS with the database, as libpq names it", examples=["require"]
@@ -141,6 +145,14 @@ class Settings(BaseSettings):
                 "production_prefix",
                 f"{legacy!r} and {production!r}: one begins with the other",
                 "A row of the longer one would count for both sides: give two that share no beginning.",
+            )
+        hosts, ports = self.db_host.split(","), str(self.db_port or "").split(",")
+        if self.db_host and len(ports) not in {1, len(hosts)}:
+            raise Contradiction(
+                "db_host",
+                "db_port",
+                f"{len(hosts)} host{'s' * (len(hosts) > 1)} and {len(ports)} ports",
+                "Give one port for all hosts, or one for each.",
             )
         if self.db_key_column == self.db_path_column:
             raise Contradiction(

@@ -25,6 +25,9 @@ MAX_IDENTIFIER_BYTES = 63
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 """Wider than today's rule of AWS (3 to 63, lower-case): older buckets and other stores have longer and mixed names."""
 
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+MAX_PORT = 65_535
+
 _MULTIPLIED = re.compile(r"(\d+(?:\.\d+)?)([KMG])", re.IGNORECASE)
 _MULTIPLES = {"K": 10**3, "M": 10**6, "G": 10**9}
 
@@ -103,6 +106,14 @@ def _prefix(text: str) -> str:
     if not text.endswith("/"):
         raise ValueError(f"{text!r} must end with a slash, or it would match {text + '-other/...'!r} as well")
     return text
+
+
+def _ports(text: str) -> str:
+    """Check several ports, as libpq has them; a single one is a number."""
+    ports = [port.strip() for port in text.split(",")]
+    if len(ports) == 1 or not all(_PORT.fullmatch(port) and int(port) <= MAX_PORT for port in ports):
+        raise ValueError("not ports")
+    return ",".join(ports)
 
 
 def _endpoint(text: str) -> str:
@@ -198,9 +209,10 @@ Bandwidth: TypeAlias = Annotated[
 YesOrNo: TypeAlias = Annotated[bool, _must_be("yes or no")]
 
 Host: TypeAlias = Annotated[Text, _without("://", "@", must_be="a host name, an address or a socket folder, not a URL")]
-Port: TypeAlias = Annotated[
-    Annotated[_Whole, Field(ge=1, le=65535)] | None,
-    _must_be("a whole number from 1 to 65535"),
+_Port: TypeAlias = Annotated[_Whole, Field(ge=1, le=MAX_PORT)]
+Ports: TypeAlias = Annotated[
+    _Port | Annotated[str, AfterValidator(_ports)] | None,
+    _must_be("a whole number from 1 to 65535, or one for each host, with commas between them"),
     BeforeValidator(lambda value: None if value == "" else value),
 ]
 Database: TypeAlias = Annotated[

@@ -29,6 +29,10 @@ SELECT 'path too long', key, path, length(production_prefix || tail) || ' charac
 FROM verdict, site WHERE side = 'legacy' AND length(production_prefix || tail) > max_path_chars;
 
 INSERT INTO problem
+SELECT 'path too long', key, path, strlen(production_prefix || tail) || ' bytes, the column holds ' || max_path_bytes
+FROM verdict, site WHERE side = 'legacy' AND strlen(production_prefix || tail) > max_path_bytes;
+
+INSERT INTO problem
 SELECT CASE WHEN coalesce(path, '') = '' THEN 'empty path' ELSE 'neither side' END, key, path, ''
 FROM verdict WHERE side = 'neither';
 

@@ -1,8 +1,8 @@
 -- What was found, side by side. A tail is what follows the prefix of its side: the two sides meet in it.
 CREATE TABLE site (
     version VARCHAR, table_name VARCHAR, key_column VARCHAR, path_column VARCHAR, max_path_chars INTEGER,
-    endpoint_url VARCHAR, legacy_bucket VARCHAR, legacy_prefix VARCHAR, production_bucket VARCHAR,
-    production_prefix VARCHAR
+    max_path_bytes INTEGER, endpoint_url VARCHAR, legacy_bucket VARCHAR, legacy_prefix VARCHAR,
+    production_bucket VARCHAR, production_prefix VARCHAR
 );
 CREATE TABLE reading (what VARCHAR, began_at_utc TIMESTAMP, ended_at_utc TIMESTAMP, entries BIGINT);
 CREATE TABLE reference (key VARCHAR, path VARCHAR, side VARCHAR, tail VARCHAR);
