@@ -13,12 +13,12 @@ Secrets do not belong here. They come from the environment:
 # --- The database ----------------------------------------------------------------------------------------------------
 # What is left empty here is looked up by libpq as always: PGHOST, PGPORT and so on, service files, .pgpass.
 
-# Server that PostgreSQL runs on, or the folder of its Unix socket. Example: "db.example.com"; several with commas, of
-# which the first one that can be used is: "db1.example.com,db2.example.com" (PGTARGETSESSIONATTRS=read-write: the primary).
+# Server that PostgreSQL runs on, or the folder of its Unix socket. Example: "db.example.com". Of several, with commas
+# between them, the first one that can be used is; with PGTARGETSESSIONATTRS=read-write in the environment, the primary.
 DB_HOST = ""
 
-# Port it listens on, 1 to 65535; None leaves it to libpq (5432 unless PGPORT says otherwise). Of several servers one for
-# all, or one for each: "5432,5433".
+# Port it listens on, 1 to 65535; None leaves it to libpq (5432 unless PGPORT says otherwise). Several servers have one
+# for all, or one each: "5432,5433".
 DB_PORT = None
 
 # Database that holds the table. Example: "sketch"
