@@ -165,7 +165,7 @@ def test_a_unique_column_without_null_is_a_key(site: Site) -> None:
 
 def test_a_view_is_no_table(site: Site) -> None:
     site.database.execute("CREATE VIEW seen AS SELECT * FROM avatars")
-    check_refused(site.with_environ(SKETCH_DB_TABLE="seen").run("-y"), 3, "seen is not a table")
+    check_refused(site.with_environ(SKETCH_DB_TABLE="seen").run("-y"), 3, "seen is a view, not a table")
 
 
 def test_a_folder_that_cannot_hold_the_run(site: Site) -> None:

@@ -104,6 +104,7 @@ def test_a_prefix_that_the_database_cannot_hold(postgres: PostgresServer, rclone
         before = stored(database)
         done = site.run("-y -p 1")
         assert (done.code, done.counts["failed"]) == (1, 2), done
+        assert "Note: The database's encoding LATIN1 has not all of PRODUCTION_PREFIX" in done.err
         assert "Traceback" not in done.err
         assert stored(database) == before
         assert site.run("-s").code == 0

@@ -71,7 +71,7 @@ REFUSED = {
         ANOTHER_PATH,
         "makes 'AVATAR/AVATAR-000.PNG' of it",
     ),
-    "changes it afterwards": (trigger(AGAIN, "AFTER UPDATE"), ANOTHER_PATH, "fires after it makes 'AVATAR/"),
+    "changes it afterwards": (trigger(AGAIN, "AFTER UPDATE"), ANOTHER_PATH, "makes 'AVATAR/"),
     "deletes it afterwards": (
         trigger("DELETE FROM avatars WHERE id = NEW.id; RETURN NULL;", "AFTER UPDATE"),
         ANOTHER_PATH,

@@ -85,6 +85,7 @@ async def _inspect(connection: Connection, settings: Settings, *, for_writing: b
     if not await _holds(connection, relation, settings.legacy_prefix):
         message = f"the database's encoding {relation.encoding} has not all of LEGACY_PREFIX {settings.legacy_prefix!r}"
         raise DatabaseRefused(f"{message}: no row begins with it", hint="Set LEGACY_PREFIX to what the rows have.")
+    holds_production = await _holds(connection, relation, settings.production_prefix)
     meets = await structure.on_update(connection, relation, settings.db_path_column)
     max_chars, max_bytes = _lengths(path, relation)
     table = Table(
@@ -95,13 +96,13 @@ async def _inspect(connection: Connection, settings: Settings, *, for_writing: b
         max_path_chars=max_chars,
         max_path_bytes=max_bytes,
         estimated_rows=relation.estimated_rows if relation.estimated_rows >= 0 else None,
-        notices=_notices(relation, meets),
+        notices=(*_notices(relation, meets), *([] if holds_production else [_cannot_hold(relation, settings)])),
         is_partitioned=relation.kind == "p",
         path_is_unique=meets.path_is_unique,
         fires_after_update=meets.fires_after,
         hides_rows=relation.hides_rows,
         encoding=relation.encoding,
-        holds_production=await _holds(connection, relation, settings.production_prefix),
+        holds_production=holds_production,
     )
     if relation.hides_rows:
         await _check_rows_are_shown(connection, table, relation, settings)
@@ -169,6 +170,11 @@ def _notices(relation: Relation, meets: OnUpdate) -> tuple[str, ...]:
     if relation.row_security:
         notices.append("Row-level security is on: rows that it hides from this user are not migrated.")
     return tuple(notices)
+
+
+def _cannot_hold(relation: Relation, settings: Settings) -> str:
+    lacking = f"has not all of PRODUCTION_PREFIX {settings.production_prefix!r}: no row can be set to it"
+    return f"The database's encoding {relation.encoding} {lacking}."
 
 
 def _check_key(columns: dict[str, Column], settings: Settings, user: str) -> str:
