@@ -15,14 +15,13 @@ from sketch_migrate.postgres import waits
 from sketch_migrate.postgres.session import Limits
 from tests.fault.promises import ROWS, World
 from tests.fault.shared import doing, shared, until
-from tests.fault.test_postgres_faults import wait_for_line
+from tests.fault.test_postgres_faults import at_the_first_update, wait_for_line
 from tests.servers.databases import fresh_database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sketch_migrate.demo.servers import PostgresServer
     from tests.servers.databases import Database
+    from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 
 ALL = {"migrated": ROWS}
 FLIP = "UPDATE avatars SET path = 'avatar/a' WHERE id = 1"
@@ -50,26 +49,32 @@ def test_a_table_locked_at_the_start_is_waited_for_and_named(world: World) -> No
     (wait,) = run.document["waits"]
     assert wait["what"] == f"{who})"
     assert 5 <= wait["seconds"] < 10
-    assert list(run.document)[-2:] == ["waits", "exit_code"]
+    assert list(run.document)[-1] == "waits"
     world.check_finished()
 
 
 @pytest.mark.parametrize("flags", [["-p", "2"], ["--processes", "2"]], ids=["one process", "two"])
-def test_a_table_locked_in_mid_run_is_named_on_the_way_and_in_the_document(world: World, flags: list[str]) -> None:
-    """A lock that lets us read, and not flip: with several processes it is the workers that tell of it."""
+def test_a_table_locked_in_mid_run_is_named_on_the_way_and_in_the_document(
+    world: World, postgres_proxy: PostgresFaultProxy, flags: list[str]
+) -> None:
+    """With several processes it is the workers that tell of it."""
     with world.database.connect() as holder:
         pid = holder.info.backend_pid
-        holder.execute("BEGIN; LOCK TABLE avatars IN SHARE MODE")
-        process = world.start(*flags, "-b", "5", range_rows=20)
-        said = wait_for_line(process, f"waits for a lock on avatars held by pid {pid}")
-        said += wait_for_line(process, f"rows; waits for a lock on avatars held by pid {pid}")  # the bar's plain line
+        lock = at_the_first_update(lambda: holder.execute("BEGIN; LOCK TABLE avatars IN ACCESS EXCLUSIVE MODE"))
+        postgres_proxy.before_statement = lock
+        process = world.start(*flags, "-b", "5", database=world.database.via(postgres_proxy.port), range_rows=20)
+        named = f"waits for a lock on avatars held by pid {pid}"
+        said = wait_for_line(process, f"The run {named}")
+        if flags[0] == "-p":  # the bar's plain line
+            said += wait_for_line(process, f"; {named}")
         holder.execute("ROLLBACK")
     run = world.finish(process)
     assert run.code == 0, run.err
     assert run.outcomes == ALL
-    (line,) = [line for line in said.splitlines() if "rows; waits" in line][:1]
-    assert "left" not in line
-    assert "limit:" not in line
+    for line in said.splitlines():
+        if f"; {named}" in line:
+            assert "left" not in line
+            assert "limit:" not in line
     (wait,) = run.document["waits"]
     assert wait["what"].startswith(f"a lock on avatars held by pid {pid} (user ")
     world.check_finished()
@@ -130,16 +135,12 @@ async def test_a_row_that_is_locked_is_no_lock_on_the_table(database: Database) 
                 await session.run(doing(FLIP), doing="one row", is_flip=True, attempts=0)
 
 
-async def watched_row(database: Database, held_by: Callable[[Any], object], **settings: Any) -> str:
-    """Try a row again and again that somebody holds, as a round for locked rows does; return what is said of it."""
-    async with shared(database, lock_timeout_ms=200, **settings) as ours, ours.session() as session:
-        async with asyncio.timeout(20):
-            while not (said := ours.waits.present(time.monotonic())):
-                with pytest.raises(DatabaseBusy):
-                    await session.run(doing(FLIP), doing="a row", is_flip=True, attempts=0, watched=True)
-            held_by(None)
-            await session.run(doing(FLIP), doing="a row", is_flip=True, attempts=0, watched=True)
-            assert ours.waits.present(time.monotonic()) == ""
+async def said_of_a_row(database: Database, **settings: Any) -> str:
+    """Try row 1 again and again, as a round for locked rows does, until something is said of whoever holds it."""
+    async with shared(database, **settings) as ours, ours.session() as session, asyncio.timeout(20):
+        while not (said := ours.waits.present(time.monotonic())):
+            with pytest.raises(DatabaseBusy):
+                await session.run(doing(FLIP), doing="a row", is_flip=True, attempts=0, watched=True)
     return said
 
 
@@ -148,7 +149,7 @@ async def test_who_holds_a_row_is_named(any_database: Database, monkeypatch: pyt
     any_database.create_avatars(["image/a"])
     with psycopg.connect(any_database.conninfo, application_name="puma", autocommit=True) as holder:
         holder.execute("BEGIN; SELECT FROM avatars WHERE id = 1 FOR UPDATE")
-        said = await watched_row(any_database, lambda _: holder.execute("ROLLBACK"))
+        said = await said_of_a_row(any_database)
         user, pid = any_database.user, holder.info.backend_pid
     assert said.startswith(
         f"waits for a lock on avatars held by pid {pid} (user {user}, application_name 'puma', idle in transaction for "
@@ -162,10 +163,7 @@ async def test_a_role_that_may_see_less_names_less(any_database: Database, caplo
     with any_database.connect() as holder:
         holder.execute("BEGIN; SELECT FROM avatars WHERE id = 1 FOR UPDATE")
         pid = holder.info.backend_pid
-        async with shared(limited, lock_timeout_ms=200) as ours, ours.session() as session, asyncio.timeout(20):
-            while not (said := ours.waits.present(time.monotonic())):
-                with pytest.raises(DatabaseBusy):
-                    await session.run(doing(FLIP), doing="a row", is_flip=True, attempts=0, watched=True)
+        said = await said_of_a_row(limited)
     assert said == f"waits for a lock on avatars held by pid {pid} (user {any_database.user})"
     assert caplog.text.count("GRANT pg_read_all_stats") == 1
 
@@ -179,10 +177,7 @@ async def test_a_prepared_transaction_is_named_as_one(private_postgres: Postgres
         database.create_avatars(["image/a"])
         with database.connect() as holder:
             holder.execute("BEGIN; SELECT FROM avatars WHERE id = 1 FOR UPDATE; PREPARE TRANSACTION 'two'")
-            async with shared(database) as ours, ours.session() as session, asyncio.timeout(20):
-                while not (said := ours.waits.present(time.monotonic())):
-                    with pytest.raises(DatabaseBusy):
-                        await session.run(doing(FLIP), doing="a row", is_flip=True, attempts=0, watched=True)
+            said = await said_of_a_row(database)
             holder.execute("ROLLBACK PREPARED 'two'")
     assert said == "waits for a lock on avatars held by a prepared transaction"
 

@@ -98,6 +98,8 @@ class Progress:
         """Show what the run is waiting for where that was said already; an empty text clears it."""
         if text or self._figures.note:
             self._figures = replace(self._figures, note=printable(text))
+        if text:
+            self._on_update()
 
     def note(self, text: str) -> None:
         """Show what the run is waiting for ("database is away, waiting"); an empty text clears it."""
