@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -60,13 +61,15 @@ def test_a_table_locked_in_mid_run_is_named_on_the_way_and_in_the_document(
     """With several processes it is the workers that tell of it."""
     with world.database.connect() as holder:
         pid = holder.info.backend_pid
-        lock = at_the_first_update(lambda: holder.execute("BEGIN; LOCK TABLE avatars IN ACCESS EXCLUSIVE MODE"))
-        postgres_proxy.before_statement = lock
+        statement = "BEGIN; LOCK TABLE avatars IN ACCESS EXCLUSIVE MODE"
+        locking = threading.Thread(target=holder.execute, args=[statement])  # it waits for that update
+        postgres_proxy.before_statement = at_the_first_update(locking.start)
         process = world.start(*flags, "-b", "5", database=world.database.via(postgres_proxy.port), range_rows=20)
         named = f"waits for a lock on avatars held by pid {pid}"
         said = wait_for_line(process, f"The run {named}")
         if flags[0] == "-p":  # the bar's plain line
             said += wait_for_line(process, f"; {named}")
+        locking.join()
         holder.execute("ROLLBACK")
     run = world.finish(process)
     assert run.code == 0, run.err

@@ -111,9 +111,11 @@ class Job(ABC):
             if self.stop.signal_number is None:
                 exit_code = self.stop.error.exit_code
         waits = merged((*self.site.database.waits.held(), *self.held_up))
-        said = {"waits": [{"what": wait.what, "seconds": round(wait.seconds, 1)} for wait in waits]}
+        if waits or "outcomes" in document:
+            said = [{"what": wait.what, "seconds": round(wait.seconds, 1)} for wait in waits]
+            document = {**document, "waits": said}
         if self.options.json_output:
-            self.terminal.document({"version": __version__, **document, **said, "exit_code": exit_code})
+            self.terminal.document({"version": __version__, **document, "exit_code": exit_code})
         return exit_code
 
 
