@@ -35,8 +35,8 @@ class Needs:
 
     ``legacy`` and ``production`` are actions on objects below the prefix, ``probe`` those on the folder that a probe
     makes in production; the sides that are ``listed`` need the right to list as well, and production that to list
-    versions where ``versions`` is set. ``reads`` and ``updates`` are about the table; with ``tries_flip`` it updates with
-    --trial alone.
+    versions where ``versions`` is set. ``reads`` and ``updates`` are about the table; ``tries_flip`` means
+    that --trial updates it.
     """
 
     purpose: str
