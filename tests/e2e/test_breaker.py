@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.e2e.site import Site
 
-ROWS = 2_000
+ROWS = 1_500
 
 
 def _fill(site: Site) -> None:
@@ -30,9 +30,10 @@ def test_a_check_that_refuses_all_rows_ends_the_run(site: Site, processes: int) 
     assert said["error"]["type"] == "TooManyFailed"
     assert "SQLSTATE 23514" in said["error"]["message"]
     assert "MAX_FAILED_PERCENT (20)" in said["error"]["hint"]
-    assert 1_000 <= said["outcomes"]["failed"] < ROWS, said
+    most = 1_300 if processes == 1 else ROWS  # a second process is heard of once a second
+    assert 1_000 <= said["outcomes"]["failed"] <= most, said
     assert said["rows_left"] is True
-    assert len(site.facts().production) < ROWS
+    assert len(site.facts().production) <= most
     assert all(path and path.startswith("image/") for path in site.database.paths().values())
 
 

@@ -20,7 +20,7 @@ OTHER = [None, "", "elsewhere/a.png"]
 BEFORE = "tech_status 120,7,120,7,130"
 AFTER = "tech_status 120,127,0,127,130"
 READING = {"GET", "HEAD"}
-READING_STATEMENTS = {"BEGIN", "SET", "SELECT", "WITH", "COMMIT", "ROLLBACK"}
+READING_STATEMENTS = {"BEGIN", "SET", "SELECT", "WITH", "SAVEPOINT", "RELEASE", "COMMIT", "ROLLBACK"}
 
 
 def flipped(path: str | None) -> str | None:

@@ -104,6 +104,7 @@ def test_what_writes_nothing_tries_it_only_when_asked(filled: Site, command: str
     told = document(filled.run(f"{command} --trial --json"))
     assert told["trial"]["refused"] is True
     assert "trial flip" in [finding["kind"] for finding in told["findings"] if finding["severity"] == "look"]
+    assert told["exit_code"] is not True
     assert told["exit_code"] == 1
     assert filled.facts() == before
 

@@ -123,7 +123,7 @@ class MigrationJob(Job):
         if self.options.dry_run and not self.stop.requested:
             found = await self._look_at_the_table()
             document["findings"] = [asdict(each) for each in found]
-            exit_code = exit_code or bool(found)
+            exit_code = exit_code or int(bool(found))
         if self.options.technical_status and not self.stop.requested:
             status = await self._read_status()
             document["status"] = status_json(status)

@@ -47,7 +47,9 @@ SELECT {key} FROM {table} WHERE {key} = %b AND {path}::text = %b COLLATE "C" FOR
 
 _POSSIBLE: LiteralString = """
 SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on',
-       has_column_privilege(c.oid, a.attnum, 'UPDATE'), row_security_active(c.oid), current_user::text
+       has_column_privilege(c.oid, a.attnum, 'UPDATE'), row_security_active(c.oid), current_user::text,
+       EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled NOT IN ('D', 'R')
+               AND g.tgtype & 16 <> 0)
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %s WHERE c.oid = to_regclass(%s)
 """
 
@@ -68,20 +70,23 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Possible:
-    """Whether a trial can be made: ``obstacle`` says why not, or is empty."""
+    """Whether a trial can be made: ``obstacle`` says why not, or is empty.
+
+    ``hides_rows``: row-level security applies. ``fires``: the table has triggers of users on UPDATE.
+    """
 
     obstacle: str
     hides_rows: bool
+    fires: bool
 
 
 async def is_possible(connection: Connection, table: Table) -> Possible:
     """Look whether this server and this user can update the path. Within one transaction."""
     names = [table.path_column, sql.Identifier(*table.name).as_string(connection)]
     row: Any = await (await connection.execute(_POSSIBLE, names)).fetchone()
-    read_only, may_update, hides_rows, user = row
-    if read_only:
-        return Possible("the database takes no writes", hides_rows)
-    return Possible("" if may_update else f"user {user} lacks the right to UPDATE", hides_rows)
+    read_only, may_update, hides_rows, user, fires = row
+    lacking = "" if may_update else f"user {user} lacks the right to UPDATE"
+    return Possible("the database takes no writes" if read_only else lacking, hides_rows, fires)
 
 
 async def spread_references(connection: Connection, table: Table, prefix: str, places: int) -> list[list[Reference]]:
