@@ -6,41 +6,63 @@ begins when both have ended.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
-
-from tests.exploration.state import State
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.exploration.model import Model
-
-Both: TypeAlias = tuple[State, State]
+    from tests.exploration.state import State
 
 _TOGETHER = {"begin", "ended", "killed"}
 
 
-def steps_of_both(one: Model, other: Model, both: Both) -> Iterator[Both]:
-    """Yield the states after a step of either, or after one of both together."""
-    mine = [after for _, after in one.steps(both[0])]
-    others = [after for _, after in other.steps(both[1])]
-    for after in mine:
-        if not _is_shared(both[0], after):
-            yield after, both[1]
-    for after in others:
-        if not _is_shared(both[1], after):
-            yield both[0], after
-    for after in mine:
-        for then in others:
-            if _is_shared(both[0], after) and _is_shared(both[1], then) and _is_same(both, after, then):
-                yield after, then
+@dataclass(slots=True)
+class Graph:
+    """All states of a model, numbered, and the steps from each: what both do together, or nothing; and where to."""
+
+    numbers: dict[State, int] = field(default_factory=dict)
+    steps: list[list[tuple[str, int]]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, model: Model) -> Graph:
+        """Explore a model."""
+        graph = cls()
+        graph.numbers[model.first] = 0
+        waiting = [model.first]
+        for state in waiting:
+            found: list[tuple[str, int]] = []
+            for _, after in model.steps(state):
+                number = graph.numbers.setdefault(after, len(graph.numbers))
+                if number == len(waiting):
+                    waiting.append(after)
+                found.append((_together(state, after), number))
+            graph.steps.append(found)
+        return graph
 
 
-def _is_shared(before: State, after: State) -> bool:
-    return before.tool.at != after.tool.at and (before.tool.at in _TOGETHER or after.tool.at == "killed")
+def _together(before: State, after: State) -> str:
+    if before.tool.at == after.tool.at:
+        return ""
+    if after.tool.at == "killed":
+        return "killed"
+    return f"from {before.tool.at}" if before.tool.at in _TOGETHER else ""
 
 
-def _is_same(both: Both, after: State, then: State) -> bool:
-    if "killed" in {after.tool.at, then.tool.at}:
-        return after.tool.at == then.tool.at
-    return both[0].tool.at == both[1].tool.at
+def beside(one: Graph, other: Graph) -> set[tuple[int, int]]:
+    """Return all pairs of states that both can be in at the same time."""
+    seen = {(0, 0)}
+    waiting = [(0, 0)]
+    for mine, others in waiting:
+        following = [(after, others) for what, after in one.steps[mine] if not what]
+        following += [(mine, after) for what, after in other.steps[others] if not what]
+        following += [
+            (after, then)
+            for what, after in one.steps[mine]
+            for too, then in other.steps[others]
+            if what and what == too
+        ]
+        for pair in following:
+            if pair not in seen:
+                seen.add(pair)
+                waiting.append(pair)
+    return seen

@@ -5,23 +5,19 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.exploration.beside import steps_of_both
+from tests.exploration.beside import Graph, beside
 from tests.exploration.bounds import USUAL, explore_all
 from tests.exploration.explorer import Violation, explore
 from tests.exploration.model import COPY_AFTER_FLIP, FLIP_BEFORE_LEDGER, Model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
-    from typing import TypeVar
+    from collections.abc import Callable
 
     from tests.exploration.state import Entry
-
-    S = TypeVar("S", bound=Hashable)
 
 
 def test_no_state_within_the_usual_bounds_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,25 +61,16 @@ def test_what_makes_the_states_fewer_hides_nothing(guarded: bool) -> None:
 
 
 def test_an_iteration_beside_another_one_reaches_no_other_states_than_alone() -> None:
-    one = Model(guarded=True, rows=1, database_faults=0, copy_faults=0)
-    other = Model(guarded=True, rows=1, database_faults=0, copy_faults=0, written_rows=0)
-    both = _reachable((one.first, other.first), lambda state: steps_of_both(one, other, state))
-    alone = _reachable(one.first, lambda state: (after for _, after in one.steps(state)))
-    print(f"two iterations: {len(both):,} states; one: {len(alone):,}")  # noqa: T201 - the claim
-    assert {state for state, _ in both} == alone
+    one, other = (
+        Graph.of(Model(guarded=True, rows=1, database_faults=0, copy_faults=0, written_rows=written))
+        for written in (1, 0)
+    )
+    both = beside(one, other)
+    print(f"two iterations: {len(both):,} states; one: {len(one.steps):,}")  # noqa: T201 - the claim
+    assert {mine for mine, _ in both} == set(range(len(one.steps)))
 
 
 def _what_ledgers_end_with(model: Model) -> set[tuple[Entry, ...]]:
     """Return all that the ledgers may hold of a row when the rollback is over."""
-    states = _reachable(model.first, lambda state: (after for _, after in model.steps(state)))
+    states = Graph.of(model).numbers
     return {state.rows[0].ledgers for state in states if state.tool.back and state.tool.at == "ended"}
-
-
-def _reachable(first: S, steps: Callable[[S], Iterable[S]]) -> set[S]:
-    seen, waiting = {first}, deque([first])
-    while waiting:
-        for after in steps(waiting.popleft()):
-            if after not in seen:
-                seen.add(after)
-                waiting.append(after)
-    return seen
