@@ -275,7 +275,8 @@ class SimulatedCursor:
     async def _set_local(self, text: str, _values: object) -> None:
         await self._connection.arrive(text)
 
-    async def _pid(self, text: str, _values: object) -> None:
+    async def _one(self, text: str, _values: object) -> None:
+        """What a backend's number is, or how far the log is written, does not matter."""
         await self._connection.arrive(text)
         self._answer = [(1,)]
 
@@ -308,7 +309,8 @@ _STATEMENTS: dict[str, Callable[[SimulatedCursor, str, Any], Awaitable[None]]] =
     'SELECT t."id" FROM': SimulatedCursor._free_rows,  # noqa: SLF001 - its own
     'SELECT "id", "path"::text FROM': SimulatedCursor._look_up,  # noqa: SLF001 - its own
     "SELECT key, path FROM (": SimulatedCursor._look_up,  # noqa: SLF001 - its own
-    "SELECT pg_backend_pid()": SimulatedCursor._pid,  # noqa: SLF001 - its own
+    "SELECT pg_backend_pid()": SimulatedCursor._one,  # noqa: SLF001 - its own
+    "SELECT pg_current_wal_": SimulatedCursor._one,  # noqa: SLF001 - its own
     "SELECT b.pid, a.usename": SimulatedCursor._nothing,  # noqa: SLF001 - its own
     "SELECT current_setting('synchronous_standby_names')": SimulatedCursor._nothing,  # noqa: SLF001 - its own
     "SET CONSTRAINTS ALL IMMEDIATE": SimulatedCursor._triggers,  # noqa: SLF001 - its own
