@@ -1,1 +1,4 @@
-"""The protocol between objects, rows and ledger, explored exhaustively within bounds: see ``model``."""
+"""The protocol between objects, rows and ledger, explored exhaustively within bounds: see ``model``.
+
+``python -m tests.exploration`` prints how many states there are within the usual bounds, ``--full`` within all of them.
+"""

@@ -1,4 +1,4 @@
-"""Visits every state that can be reached, the nearest first: what breaks a promise is told by a shortest way."""
+"""Visits every state that can be reached, the nearest first: what breaks a promise is told by a shortest way there."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ In every state, as the step that breaks one raises ``Broken``:
 
 When a run has come to its end:
 
-- each row that it took up has an outcome (2), and none that could be migrated is legacy (5): if nothing failed for it in
-  this run and the application left it alone, it is flipped;
+- each row that it took up has an outcome (2), and none that could be migrated is legacy (5): if nothing failed for it
+  in this run and the application left it alone, it is flipped;
 - what our copies had replaced when the run looked at the rows is reported, if the application had set the row by then,
   and no flip of ours had given it the same path before (3).
 

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 OLD, NEW, OTHER = "image/a.png", "avatar/a.png", "avatar/b.png"
 """What a row may hold. Each row has a name of its own, which none of the rules looks at: all are called a here."""
 
+NO_RUN = -1
+NO_XID = "no xid"
+"""Of a transaction whose number is not on record, or of none."""
+
 OURS, APPLICATIONS = "ours", "the application's"
 """What production may hold of a row, and who may have set it last."""
 
@@ -58,7 +62,7 @@ class Row(NamedTuple):
     undone: bool = False  # and set back
     object_first: bool = False  # the application stored its object before it set the row
     lost: bool = False
-    lost_in: int = 0  # the run whose copy replaced it
+    lost_in: int = NO_RUN  # the run whose copy replaced it, until it has looked for losses
     to_report: bool = False  # a run has looked at the row when this loss could be seen
     disturbed: bool = False  # in this run: by a fault, or ever by the application
     unclear: bool = False  # a process or an answer was lost before it was known whether our flip came about

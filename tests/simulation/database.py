@@ -61,6 +61,8 @@ class SimulatedDatabase(Database):
 class _Line:
     """What is asked of libpq's connection. Whoever asks for the socket does so to hang up."""
 
+    backend_pid = 1
+
     def __init__(self, connection: SimulatedConnection) -> None:
         self.hung_up = asyncio.Event()
         self._connection = connection
@@ -79,6 +81,7 @@ class SimulatedConnection:
     """One connection, with at most one transaction."""
 
     connection = None  # no libpq behind it: names are quoted without its help
+    is_committing = False
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -182,7 +185,7 @@ class SimulatedCursor:
 
     async def execute(self, statement: object, values: Any = ()) -> SimulatedCursor:
         """Do what the statement says, and wait for the answer."""
-        text = _text_of(statement)
+        text = re.sub(r"^/\*.*?\*/\s*", "", _text_of(statement))
         if text.startswith("BEGIN"):
             await self._connection.begin(text)
         elif text.endswith("; COMMIT"):
@@ -190,7 +193,6 @@ class SimulatedCursor:
         else:
             do = next((do for words, do in _STATEMENTS.items() if text.startswith(words)), None)
             assert do, f"the simulated database does not know {text}"
-            assert self._transaction, f"outside of a transaction: {text}"
             await do(self, text, values)
             await self._world.step("the answer")
         return self
@@ -273,6 +275,15 @@ class SimulatedCursor:
     async def _set_local(self, text: str, _values: object) -> None:
         await self._connection.arrive(text)
 
+    async def _one(self, text: str, _values: object) -> None:
+        """What a backend's number is, or how far the log is written, does not matter."""
+        await self._connection.arrive(text)
+        self._answer = [(1,)]
+
+    async def _nothing(self, _: str, _values: object) -> None:
+        """Who is in the way is not known, and no standby is waited for."""
+        await self._connection.arrive("asks who is in the way")
+
     def _lock(self, key: int) -> bool:
         if self._world.locked_by.get(key, self._transaction) is self._transaction:
             self._transaction.lock(key)
@@ -297,6 +308,11 @@ _STATEMENTS: dict[str, Callable[[SimulatedCursor, str, Any], Awaitable[None]]] =
     "WITH free": SimulatedCursor._flip,  # noqa: SLF001 - its own
     'SELECT t."id" FROM': SimulatedCursor._free_rows,  # noqa: SLF001 - its own
     'SELECT "id", "path"::text FROM': SimulatedCursor._look_up,  # noqa: SLF001 - its own
+    "SELECT key, path FROM (": SimulatedCursor._look_up,  # noqa: SLF001 - its own
+    "SELECT pg_backend_pid()": SimulatedCursor._one,  # noqa: SLF001 - its own
+    "SELECT pg_current_wal_": SimulatedCursor._one,  # noqa: SLF001 - its own
+    "SELECT b.pid, a.usename": SimulatedCursor._nothing,  # noqa: SLF001 - its own
+    "SELECT current_setting('synchronous_standby_names')": SimulatedCursor._nothing,  # noqa: SLF001 - its own
     "SET CONSTRAINTS ALL IMMEDIATE": SimulatedCursor._triggers,  # noqa: SLF001 - its own
     "SELECT pg_current_xact_id()": SimulatedCursor._number,  # noqa: SLF001 - its own
     "SELECT CASE WHEN xid": SimulatedCursor._status,  # noqa: SLF001 - its own

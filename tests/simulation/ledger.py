@@ -35,6 +35,7 @@ class SimulatedLedger(SqliteLedger):
         self._world = world
         self._is_open = False
         self._thread_is_free = asyncio.Lock()
+        self._said: dict[int, str] = {}  # the path of each row about which it has a word
         self.is_rollback = command == "rollback"
         world.ledgers.append(self)
 
@@ -76,11 +77,21 @@ class SimulatedLedger(SqliteLedger):
     def _insert(self, into: str, rows: Sequence[tuple[object, ...]], of_all: tuple[object, ...] = ()) -> None:
         super()._insert(into, rows, of_all)
         if "INTO flip" in into:
-            self._world.on_record |= {(int(str(row[0])), str(row[1]), str(row[2])) for row in rows}
+            flips = {(int(str(row[0])), str(row[1]), str(row[2])) for row in rows}
+            self._world.on_record |= flips
+            self._forget_words({key: old_path for key, old_path, _ in flips})
         elif "INTO not_flipped" in into:
+            self._forget_words({int(str(row[0])): str(row[1]) for row in rows})
+            self._said |= {int(str(row[0])): str(row[1]) for row in rows}
             told = {MAPPING.production_path(str(row[1])): str(row[3]) for row in rows if _is_report(str(row[3]))}
             self._world.reported |= told.keys()
             self._world.asserted |= {path for path, reason in told.items() if "could not be looked at" not in reason}
+
+    def _forget_words(self, paths: dict[int, str]) -> None:
+        """Note what the ledger does not deny any more: it has one word on each row, the latest."""
+        for key, path in paths.items():
+            if (before := self._said.get(key, path)) != path and before.startswith("image/"):
+                self._world.no_more_denied.add((key, MAPPING.production_path(before)))
 
     async def settle_copies(self, keys: Iterable[Key]) -> None:
         """Strike out, and note which rows were not set to the new path by then: what comes later is not noticed."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
+import time
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,8 +18,6 @@ import pytest
 
 from sketch_migrate.migration import copier as copier_module
 from sketch_migrate.migration import flipping as flipping_module
-from sketch_migrate.migration import iteration as iteration_module
-from sketch_migrate.migration import locked as locked_module
 from sketch_migrate.migration import placing as placing_module
 from sketch_migrate.migration import runner as runner_module
 from sketch_migrate.migration.breaker import NEVER, Breaker
@@ -45,6 +45,7 @@ from tests.simulation.world import MAPPING, PROCESS, SMALL_BYTES, Process, Viola
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
     from contextvars import Context
+    from types import ModuleType
 
     from sketch_migrate.model import Reference
 
@@ -58,7 +59,7 @@ def simulate(seed: int) -> World:
     world = World(seed)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            for module in (copier_module, flipping_module, iteration_module, locked_module, session_module):
+            for module in _that_look_at_the_clock():
                 patch.setattr(module, "time", Clock(loop))
             patch.setattr(session_module, "random", random.Random(seed))
             patch.setattr(database_module.log, "disabled", True)
@@ -84,6 +85,15 @@ def simulate(seed: int) -> World:
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
     return world
+
+
+def _that_look_at_the_clock() -> list[ModuleType]:
+    return [
+        module
+        for name, module in sys.modules.items()
+        if name.startswith(("sketch_migrate.migration", "sketch_migrate.postgres"))
+        and getattr(module, "time", None) is time
+    ]
 
 
 async def _play(world: World) -> None:
@@ -197,6 +207,7 @@ async def _migrate(world: World) -> bool:
         world.hold(finished.tally == seen, "the tally is not the sum of what was observed")
         if stop.error is None:
             await settle(migration, store, partial(past_runs, world), ledger.directory)
+        await database.close()
     return not stop.requested
 
 
@@ -215,6 +226,7 @@ async def _roll_back(world: World) -> bool:
             _options(world), mapping, _table(world), database, finder, ledger, stop, control, breaker, lambda *_: None
         )
         await roll_back(back, runs, Selection())
+        await database.close()
     return not stop.requested
 
 

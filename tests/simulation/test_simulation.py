@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sketch_migrate.postgres.flip import Answer
     from sketch_migrate.s3.messages import Request
 
-SEEDS = int(os.environ.get("SIMULATIONS", "2000"))
+SEEDS = int(os.environ.get("SIMULATIONS", "1500"))
 CHUNKS = 4
 SITUATIONS = {
     "the application holds a row",

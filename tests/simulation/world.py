@@ -118,6 +118,7 @@ class World:
         self.transactions: dict[int, str] = {}  # by their numbers: what became of them
         self.triggers: dict[int, str] = {}  # by row: the rows that cannot be flipped
         self.on_record: set[tuple[int, str, str]] = set()
+        self.no_more_denied: set[tuple[int, str]] = set()  # flips on record that came to nothing
         self.updated: set[tuple[int, str]] = set()  # by the tool, committed or not
         self.happened: Counter[str] = Counter()  # faults, and what else shows that a situation was met
         self.flipped: set[tuple[int, str]] = set()  # those that were committed
@@ -292,8 +293,11 @@ class World:
         """Whether a row may have been set back to this path although the application had set it itself.
 
         What it sets to the very path that we had set is no change that a rollback could see; nor is a flip that was
-        put on record by a run which did not live to learn what became of it.
+        put on record by a run which did not live to learn what became of it. And a run has one word on each row: what
+        it said of a flip to another path before that is forgotten.
         """
+        if (key, intended) in self.no_more_denied:
+            return path == f"image/{intended.partition('/')[2]}"
         recorded = not self.undisturbed and (key, path, intended) in self.on_record
         return path == f"image/{intended.partition('/')[2]}" and ((key, intended) in self.updated or recorded)
 
