@@ -56,11 +56,11 @@ class PatientConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
 
     is_committing = False
 
-    async def wait(self, gen: PQGen[T], *args: Any, **more: Any) -> T:  # noqa: ANN401 - psycopg's own
-        """Await an answer, as psycopg does."""
+    async def wait(self, gen: PQGen[T], interval: float = 0.1, *args: Any, **more: Any) -> T:  # noqa: ANN401 - psycopg's own
+        """Await an answer, as psycopg does. An ``interval`` of 0 would ask without a pause."""
         if self.is_committing:
-            return await wait_async(gen, self.pgconn.socket, *args, **more)
-        return await super().wait(gen, *args, **more)
+            return await wait_async(gen, self.pgconn.socket, interval, *args, **more)
+        return await super().wait(gen, interval, *args, **more)
 
 
 @dataclass(frozen=True)
