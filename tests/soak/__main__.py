@@ -17,6 +17,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.exploration.bounds import FULL, USUAL, explore_all
+from tests.exploration.explorer import Violation
 from tests.soak.rounds import Played, play
 from tests.soak.servers import Servers
 
@@ -29,6 +31,8 @@ MINUTES = 10.0
 def main(argv: Sequence[str], the_servers: Servers | None = None) -> int:
     """Play, on all servers unless some are given; return 1 if any round found a violation."""
     arguments = _parse(argv)
+    if arguments.explore:
+        return _explore()
     seed: str = arguments.seed or secrets.token_hex(4)
     began = time.monotonic()
     all_played: list[Played] = []
@@ -48,6 +52,15 @@ def main(argv: Sequence[str], the_servers: Servers | None = None) -> int:
     return int(violations > 0)
 
 
+def _explore() -> int:
+    try:
+        explore_all(USUAL | FULL, lambda text: print(text, flush=True))
+    except Violation as broken:
+        print(f"VIOLATION\n{broken}")
+        return 1
+    return 0
+
+
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/soak", description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
@@ -61,6 +74,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--kills", type=int, default=0, metavar="N", help="instead: end with the round that has the Nth kill")
     add("--seed", default="", help="make the choices of an earlier soak again (default: a new one)")
     add("--round", type=int, default=0, metavar="N", help="play this round alone")
+    add("--explore", action="store_true", help="instead: explore every interleaving of the protocol within its bounds")
     return parser.parse_args(argv)
 
 
