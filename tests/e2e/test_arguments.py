@@ -204,7 +204,7 @@ def shape(value: object) -> object:
     """The keys of a JSON document in their order, with the types of their values; of an array, the first one's."""
     if isinstance(value, dict):
         return [(name, shape(item)) for name, item in value.items()]
-    return [shape(value[0])] if isinstance(value, list) else type(value)
+    return [shape(each) for each in value[:1]] if isinstance(value, list) else type(value)
 
 
 @AS_A_PERSON

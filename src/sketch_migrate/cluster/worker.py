@@ -80,7 +80,8 @@ class RangeWorkplace(Workplace[RangeTask, RangeDone]):
                     tally = await migrate_range(migration, task.key_range, limit=task.limit, again=task.pass_number > 1)
                 pulse.cancel()
             report.send()
-            await self._ledger.end_attempt(tally, is_clean=self._stop.error is None)
+            is_clean = self._stop.error is None and not await self._ledger.locked(None, 1)
+            await self._ledger.end_attempt(tally, is_clean=is_clean)
         is_whole = not self._stop.requested and (task.limit is None or tally.scanned < task.limit)
         return RangeDone(
             worker=self._channel.worker,

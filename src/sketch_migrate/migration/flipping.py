@@ -146,7 +146,7 @@ class Flipping:
             except TableLocked:
                 raise
             except (ReferenceRefused, DatabaseBusy) as error:
-                await self._look_at_the_table(error)
+                await self._look_at_the_table(error, len(some))
                 self.control.size.refused(len(some))
                 if len(some) > 1:
                     middle = len(some) // 2
@@ -247,10 +247,14 @@ class Flipping:
             self.control.size.took(len(moves), now - transaction.sent_at, now)
         return answer
 
-    async def _look_at_the_table(self, error: MigrateError) -> None:
-        """Look at the catalogue after a flip failed. Raises ``DatabaseRefused`` where a column or a right is gone."""
+    async def _look_at_the_table(self, error: MigrateError, rows: int) -> None:
+        """Look at the catalogue after a flip failed. Raises ``DatabaseRefused`` where a column or a right is gone.
+
+        It must have been looked at before a row is called failed; else that is found out soon enough.
+        """
         now = time.monotonic()
-        if not isinstance(error, ReferenceRefused) or now - self.control.inspected_at < INSPECT_SECONDS:
+        looked_just_now = rows > 1 and now - self.control.inspected_at < INSPECT_SECONDS
+        if looked_just_now or not isinstance(error, ReferenceRefused):
             return
         self.control.inspected_at = now
 

@@ -53,7 +53,7 @@ Runs: TypeAlias = "Callable[[Path | None], Iterable[PastRun]]"
 async def settle(migration: Migration, store: S3Client, runs: Runs, own: Path) -> Tally:
     """Report what this run, and past ones that were cut short, may have overwritten; return how many there are.
 
-    Notes that the run has come to its end, when it has.
+    Notes that the run has come to its end, when it has and nothing stopped it.
 
     ``runs`` yields the runs over this table, each open until the next, and ours among them, whose directory is ``own``.
     They come the oldest first, after the one whose directory it is given.
@@ -65,7 +65,8 @@ async def settle(migration: Migration, store: S3Client, runs: Runs, own: Path) -
         async with migration.database.session() as session:
             for run in runs(own):  # ours first: what we have reported of it is not reported for another run as well
                 tally += await settling.go_through(run, session)
-        await migration.ledger.describe({ENDED: "true"})
+        if not migration.stop.requested:  # else flips of rows that were locked may be on record and not made
+            await migration.ledger.describe({ENDED: "true"})
     except MigrateError as error:
         migration.stop.by_error(error)
     return tally
