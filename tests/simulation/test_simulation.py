@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from sketch_migrate.ledger import SqliteLedger
@@ -55,6 +56,39 @@ def test_every_interleaving_keeps_the_promises(chunk: int) -> None:
     only = os.environ.get("SIMULATION_SEED")
     happened = _play([int(only)] if only else range(chunk, SEEDS, CHUNKS))
     assert only or SEEDS < 1000 or happened >= SITUATIONS
+
+
+def test_a_flip_that_was_done_without_an_answer_can_be_undone_although_its_repetition_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first COMMIT of a flip is done, and its answer lost; the flip that follows runs into a time limit."""
+    commit, arrive = SimulatedConnection.commit, SimulatedConnection.arrive
+    to_come: list[str] = []
+
+    async def commit_without_answer(connection: SimulatedConnection) -> None:
+        transaction = connection.transaction
+        if to_come[:1] == ["no answer"] and transaction and transaction.changes:
+            to_come.pop(0)
+            connection.transaction = None
+            transaction.commit()
+            connection.closed = True
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+        await commit(connection)
+
+    async def arrive_or_not(connection: SimulatedConnection, statement: str, *refusals: type[psycopg.Error]) -> None:
+        await arrive(connection, statement, *refusals)
+        if to_come[:1] == ["time limit"] and "flips" in statement:
+            to_come.pop(0)
+            raise connection.failed(psycopg.errors.QueryCanceled("canceling statement due to statement timeout"))
+
+    monkeypatch.setattr(SimulatedConnection, "commit", commit_without_answer)
+    monkeypatch.setattr(SimulatedConnection, "arrive", arrive_or_not)
+    happened = 0
+    for seed in range(40):
+        to_come[:] = ["no answer", "time limit"]
+        simulate(seed)
+        happened += not to_come
+    assert happened > 20
 
 
 def _flip_before_the_copy(patch: pytest.MonkeyPatch) -> None:
