@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,39 @@ def test_a_flip_that_was_done_without_an_answer_can_be_undone_although_its_repet
     happened = 0
     for seed in range(40):
         to_come[:] = ["no answer", "time limit"]
+        simulate(seed)
+        happened += not to_come
+    assert happened > 20
+
+
+def test_a_flip_that_is_done_late_can_be_undone_although_the_application_stored_another_object_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The row is found locked by our own COMMIT; taken up again, production holds something else than legacy."""
+    commit = SimulatedConnection.commit
+    to_come: list[str] = []
+
+    async def commit_late(connection: SimulatedConnection) -> None:
+        transaction, world = connection.transaction, connection.world
+        if not to_come or not transaction or not transaction.changes or not world.scenario.guarded:
+            await commit(connection)
+            return
+        to_come.pop()
+        connection.transaction = None
+        key, path = next(iter(transaction.changes.items()))
+
+        def be_done() -> None:
+            transaction.commit()
+            world.store("production", path, world.new_body(), row=key)
+
+        asyncio.get_running_loop().call_later(20, be_done)
+        connection.closed = True
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(SimulatedConnection, "commit", commit_late)
+    happened = 0
+    for seed in range(60):
+        to_come[:] = ["late"]
         simulate(seed)
         happened += not to_come
     assert happened > 20
