@@ -17,9 +17,7 @@ USUAL = {
     "a row, with a condition": Model(guarded=True, rows=1),
     "a row, without": Model(guarded=False, rows=1),
     "two rows, the application writes one, with a condition": Model(guarded=True, written_rows=1, database_faults=0),
-    "two rows, the application writes one, without": Model(
-        guarded=False, written_rows=1, database_faults=0, copy_faults=0
-    ),
+    "two rows, the application writes one, without": Model(guarded=False, written_rows=1, database_faults=0),
 }
 FULL = {
     "a row, with a condition, in every order": Model(guarded=True, rows=1, every_order=True),

@@ -199,7 +199,8 @@ class Model:
             rows = tuple(row._replace(flip="left") if row.flip == "wanted" else row for row in rows)
             yield "UPDATE", State(rows, state.tool._replace(at="commit"))
         if state.tool.database_faults:
-            yield "UPDATE is cut short", self._next_flip(cut_short(state, keys))
+            for first in keys:  # whichever has the lower key
+                yield "UPDATE is cut short", self._next_flip(cut_short(state, keys, first))
 
     def _commit(self, state: State) -> Iterator[Step]:
         move = "us"

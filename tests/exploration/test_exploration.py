@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     from tests.exploration.state import Entry
 
 
-def test_no_state_within_the_usual_bounds_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_state_within_the_usual_bounds_breaks_a_promise() -> None:
     found = explore_all(USUAL, print)
-    assert sum(each.states for each in found) > 90_000
+    assert sum(each.states for each in found) > 150_000
     assert all(each.ends > 100 for each in found)
-    assert "0 break a promise" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

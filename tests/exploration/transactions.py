@@ -54,13 +54,11 @@ def rolled_back(state: State) -> State:
     return end(state, "us", committed=False)
 
 
-def cut_short(state: State, keys: list[int]) -> State:
-    """The flip is rolled back, and halved; a row alone is busy."""
-    first, *others = keys
+def cut_short(state: State, keys: list[int], first: int) -> State:
+    """The flip is rolled back, and halved: ``first`` comes next, or is busy if it was alone."""
+    is_next = "wanted" if len(keys) > 1 else "busy"
     rows = tuple(
-        row._replace(flip=("wanted" if others else "busy") if n == first else "queued", disturbed=True)
-        if n in keys
-        else row
+        row._replace(flip=is_next if n == first else "queued", disturbed=True) if n in keys else row
         for n, row in enumerate(state.rows)
     )
     return rolled_back(State(rows, state.tool._replace(database_faults=state.tool.database_faults - 1)))

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from sketch_migrate.ledger import SqliteLedger
@@ -55,6 +57,72 @@ def test_every_interleaving_keeps_the_promises(chunk: int) -> None:
     only = os.environ.get("SIMULATION_SEED")
     happened = _play([int(only)] if only else range(chunk, SEEDS, CHUNKS))
     assert only or SEEDS < 1000 or happened >= SITUATIONS
+
+
+def test_a_flip_that_was_done_without_an_answer_can_be_undone_although_its_repetition_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first COMMIT of a flip is done, and its answer lost; the flip that follows runs into a time limit."""
+    commit, arrive = SimulatedConnection.commit, SimulatedConnection.arrive
+    to_come: list[str] = []
+
+    async def commit_without_answer(connection: SimulatedConnection) -> None:
+        transaction = connection.transaction
+        if to_come[:1] == ["no answer"] and transaction and transaction.changes:
+            to_come.pop(0)
+            connection.transaction = None
+            transaction.commit()
+            connection.closed = True
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+        await commit(connection)
+
+    async def arrive_or_not(connection: SimulatedConnection, statement: str, *refusals: type[psycopg.Error]) -> None:
+        await arrive(connection, statement, *refusals)
+        if to_come[:1] == ["time limit"] and "flips" in statement:
+            to_come.pop(0)
+            raise connection.failed(psycopg.errors.QueryCanceled("canceling statement due to statement timeout"))
+
+    monkeypatch.setattr(SimulatedConnection, "commit", commit_without_answer)
+    monkeypatch.setattr(SimulatedConnection, "arrive", arrive_or_not)
+    happened = 0
+    for seed in range(40):
+        to_come[:] = ["no answer", "time limit"]
+        simulate(seed)
+        happened += not to_come
+    assert happened > 20
+
+
+def test_a_flip_that_is_done_late_can_be_undone_although_the_application_stored_another_object_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The row is found locked by our own COMMIT; taken up again, production holds something else than legacy."""
+    commit = SimulatedConnection.commit
+    to_come: list[str] = []
+
+    async def commit_late(connection: SimulatedConnection) -> None:
+        transaction, world = connection.transaction, connection.world
+        if not to_come or not transaction or not transaction.changes or not world.scenario.guarded:
+            await commit(connection)
+            return
+        to_come.pop()
+        connection.transaction = None
+        key, path = next(iter(transaction.changes.items()))
+
+        def be_done() -> None:
+            transaction.commit()
+            world.store("production", path, world.new_body(), row=key)
+
+        asyncio.get_running_loop().call_later(20, be_done)
+        connection.closed = True
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(SimulatedConnection, "commit", commit_late)
+    happened = 0
+    for seed in range(60):
+        to_come[:] = ["late"]
+        simulate(seed)
+        happened += not to_come
+    assert happened > 20
 
 
 def _flip_before_the_copy(patch: pytest.MonkeyPatch) -> None:
