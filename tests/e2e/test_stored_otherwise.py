@@ -40,7 +40,7 @@ MEDDLERS = {
 
 
 @pytest.mark.parametrize("meddler", MEDDLERS)
-@pytest.mark.parametrize("flags", ["-y", "-yw -p 2 -b 4"])
+@pytest.mark.parametrize("flags", ["-y --no-trial", "-yw -p 2 -b 4 --no-trial"])
 def test_such_rows_fail_unchanged_in_every_run(site: Site, meddler: str, flags: str) -> None:
     all_capital = meddler == "in small letters"
     paths = [f"image/{'A' if all_capital else 'a'}vatar-{number}.png" for number in range(1, 13)]

@@ -49,6 +49,8 @@ def judge(error: psycopg.Error, *, is_broken: bool, is_flip: bool, is_primary: b
     """
     code = error.sqlstate or ""
     if is_broken:
+        if _STATEMENT_POOLING in str(error):  # pgbouncer ends the connection with it
+            return Fault.REFUSED
         return Fault.CONTENDED if code in _IDLE_TOO_LONG else Fault.AWAY
     if code in _CONTENDED:
         return Fault.CONTENDED

@@ -84,6 +84,8 @@ async def is_possible(connection: Connection, table: Table) -> Possible:
     """Look whether this server and this user can update the path. Within one transaction."""
     names = [table.path_column, sql.Identifier(*table.name).as_string(connection)]
     row: Any = await (await connection.execute(_POSSIBLE, names)).fetchone()
+    if row is None:
+        return Possible("the table, or its column, is not there any more", hides_rows=False, fires=False)
     read_only, may_update, hides_rows, user, fires = row
     lacking = "" if may_update else f"user {user} lacks the right to UPDATE"
     return Possible("the database takes no writes" if read_only else lacking, hides_rows, fires)
