@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tests.fault.promises import World
 
 ROWS = 240
-TAKEN = range(101, 111)  # a new avatar under the row's production key, and the row says so: before the tool looks
-CONFLICT = range(111, 121)  # the same, but the row does not say so
+TAKEN = range(41, 51)  # a new avatar under the row's production key, and the row says so: before the tool looks
+CONFLICT = range(51, 61)  # the same, but the row does not say so
 CHURNED = range(121, ROWS + 1)
 UPSERT = "INSERT INTO avatars VALUES (%s, %s, 'user') ON CONFLICT (id) DO UPDATE SET path = excluded.path"
 

@@ -141,7 +141,7 @@ def test_the_run_ends_where_no_standby_comes(
 def test_a_commit_without_an_answer_from_a_host_that_is_gone_is_hung_up_on(
     world: World, postgres_proxy: PostgresFaultProxy
 ) -> None:
-    postgres_proxy.stall_at(r"\bCOMMIT$", after=r"UPDATE", after_server=True)
+    postgres_proxy.stall_at(r"\bCOMMIT$", after=r"WITH free", after_server=True)
     process = world.start(database=world.database.via(postgres_proxy.port), statement_timeout_ms=500)
     wait_for_line(process, "The database is away (no answer in time)")
     run = world.finish(process)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import subprocess
 import time
@@ -132,7 +133,8 @@ def test_a_pooler_that_is_full(world: World, tmp_path: Path, settings: list[str]
         run = world.migrate("-p", "4", "-b", "5", database=way, db_retry_seconds=20)
     assert run.code == 0, run.err
     assert run.outcomes == ALL
-    assert "-p 4 needs 6 connections, 3 were given" in run.err
+    # the pooler takes a while to give the look-out's connection to somebody else
+    assert re.search(r"-p 4 needs 6 connections, [23] were given", run.err), run.err
     assert "away" not in run.err
     world.check_finished()
 

@@ -133,7 +133,7 @@ async def test_a_server_that_is_gone_for_all_is_no_matter_of_the_batch(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("ALTER ROLE {} NOLOGIN", "does not let this user log in"),
+        ("ALTER ROLE {} NOLOGIN", "the role may not log in to the database"),
         ("ALTER ROLE {} PASSWORD 'other'", "does not accept this user and password"),
     ],
 )

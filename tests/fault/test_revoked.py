@@ -23,7 +23,8 @@ def test_a_right_in_the_database(stage: Stage, right: str) -> None:
     database = stage.scene.world.database
     limited = database.make_user("SELECT ON avatars", "UPDATE (path) ON avatars")
     stage.at(Point.LEDGER_WRITTEN, lambda: database.execute(f"REVOKE {right} ON avatars FROM {limited.user}"))
-    stage.check_refused(stage.start(user=limited), "permission denied for table avatars")
+    named = f"user {limited.user} lacks the privilege {right.partition(' ')[0]} on column "
+    stage.check_refused(stage.start(user=limited), named)
     assert stage.postgres.hits["act"] == 1
     database.execute(f"GRANT {right} ON avatars TO {limited.user}")
     again = stage.scene.finish(stage.start(user=limited))

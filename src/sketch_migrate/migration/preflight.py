@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from psycopg.sql import Identifier
 
-from sketch_migrate.errors import BucketMissing, ObjectMissing, S3Error, S3Refused
+from sketch_migrate.errors import BucketMissing, DatabaseUnreachable, ObjectMissing, S3Error, S3Refused
 from sketch_migrate.model import Location
 from sketch_migrate.postgres.privileges import inspect_table
+from sketch_migrate.postgres.vigil import hung_up_after
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 3.0
 """For a store that does not answer before the run: a wrong address is told at once, a hiccup is passed."""
+
+CATALOGUE_SECONDS = 30.0
+"""For a database that falls silent while its catalogue is looked at."""
 
 PROBE_NAME = ".sketch-migrate-write-check"
 
@@ -40,8 +44,12 @@ async def check_database(database: Database, settings: Settings, *, for_writing:
     """Connect once and look at the table. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``, without waiting."""
     connection = await database.connect()
     try:
-        table = await inspect_table(connection, settings, for_writing=for_writing)
+        with hung_up_after(CATALOGUE_SECONDS, connection):
+            table = await inspect_table(connection, settings, for_writing=for_writing)
         database.watched = (Identifier(*table.name).as_string(),)
+    except TimeoutError as error:
+        text = f"the database at {database.where} does not answer"
+        raise DatabaseUnreachable(text, hint="Look whether it, or a pooler in front of it, hangs.") from error
     finally:
         await database.leave(connection)
     return table

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 TRY_AGAIN_SECONDS = 30.0
 
+GIVEN_WAY_SECONDS = 0.2
+"""So long a server takes, more or less, until it has room for another connection in the place of one that is closed."""
+
 
 class Connections:
     """Those that are held by a session, and those that wait for one; ``kept`` of these, while there are enough.
@@ -37,6 +40,7 @@ class Connections:
         self._kept = kept
         self._held: dict[PatientConnection, Session] = {}
         self._idle: list[PatientConnection] = []
+        self._opened: list[PatientConnection] = []  # held, idle, or on the way from one session to another
         self._waiting: deque[asyncio.Future[PatientConnection | None]] = deque()
         self._next_try = 0.0
         self._was_said = False
@@ -53,6 +57,8 @@ class Connections:
     async def leave(self, connection: PatientConnection) -> None:
         """Hand a connection to whoever waits for one, keep it, or close it."""
         self._held.pop(connection, None)
+        if connection not in self._opened:  # somebody opened it himself
+            self._opened.append(connection)
         if connection.pgconn.transaction_status != TransactionStatus.IDLE:
             await self.lose(connection)
         elif not self._hand_over(connection):
@@ -65,7 +71,7 @@ class Connections:
         """Close a connection that is of no use."""
         self._held.pop(connection, None)
         await connection.close()
-        if not self._held and not self._idle:
+        if not self._count():
             while self._waiting:  # nobody gives any back
                 self._wake(self._waiting.popleft(), None)
 
@@ -81,9 +87,13 @@ class Connections:
             log.warning(
                 "%s, %d were given; going on with those, and trying one more every %.0f s.",
                 self._database.demand,
-                len(self._held) + len(self._idle),
+                self._count(),
                 TRY_AGAIN_SECONDS,
             )
+
+    def _count(self) -> int:
+        self._opened = [connection for connection in self._opened if not connection.closed]
+        return len(self._opened)
 
     def _left(self) -> PatientConnection | None:
         while self._idle:
@@ -97,19 +107,21 @@ class Connections:
         failure: DatabaseUnreachable | None = None
         while True:
             now = time.monotonic()
-            if not self.is_short or now >= self._next_try or not (self._held or self._idle):
+            if not self.is_short or now >= self._next_try or not self._count():
                 self._next_try = now + TRY_AGAIN_SECONDS
                 try:
                     connection = await self._database.connect()
                 except DatabaseUnreachable as error:
                     if await self._database.lookout.give_way():
+                        await asyncio.sleep(GIVEN_WAY_SECONDS)
                         self._next_try = now
                         continue
-                    if not self._held and not self._idle:
+                    if not self._count():
                         raise
                     failure, self.is_short = error, True
                 else:
                     self.is_short = False
+                    self._opened.append(connection)
                     return connection
             self._call_in()
             if (given := self._left() or await self._given_back(self._next_try - time.monotonic())) is not None:
