@@ -106,7 +106,7 @@ async def test_a_large_table_without_statistics_is_sampled_all_over(database: Da
         database.execute(f"CREATE TABLE part_{begin} PARTITION OF avatars FOR VALUES FROM ({begin}) TO ({end})")
         database.execute(f"ALTER TABLE part_{begin} SET (autovacuum_enabled = off)")
     database.execute("INSERT INTO avatars SELECT n, 'image/' || n FROM generate_series(0, 99999) AS n")
-    found = await spread(database, Table(("avatars",), "id", "path", "bigint"))
+    found = await spread(database, Table(("avatars",), "id", "path", "bigint", is_partitioned=True))
     assert 1000 < len(found) <= 10_000
     numbers = [int(path.removeprefix("image/")) for path in found]
     assert min(numbers) < 25_000
@@ -115,4 +115,4 @@ async def test_a_large_table_without_statistics_is_sampled_all_over(database: Da
 
 async def test_an_empty_table_tells_nothing(database: Database) -> None:
     database.create_avatars([])
-    assert await spread(database, Table(("avatars",), "id", "path", "bigint")) == []
+    assert await spread(database, Table(("avatars",), "id", "path", "bigint", is_partitioned=True)) == []
