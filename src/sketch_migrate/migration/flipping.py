@@ -179,9 +179,11 @@ class Flipping:
             self.stop.by_error(ended)
 
     def _cut(self, parts: list[list[Brought]]) -> list[Brought]:
-        """Take as much off the last part as one flip may have."""
-        some, rows = parts.pop(), self.control.size.rows
-        if len(some) > rows:
+        """Take about as much off the last part as one flip may have: what is cut is cut into equal pieces."""
+        some = parts.pop()
+        pieces = round(len(some) / self.control.size.next_rows(time.monotonic()))
+        if pieces > 1:
+            rows = -(-len(some) // pieces)
             parts.append(some[rows:])
             del some[rows:]
         return some
