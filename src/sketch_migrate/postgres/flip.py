@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from sketch_migrate.postgres.table import Table
 
 # The old path is compared byte by byte ("C"), also where the column's collation calls different texts equal. A row that
-# is free and not done was held back by a trigger or a policy. The usual answer, all as asked, has no key in it. There is
-# no join of the two: the planner takes each for a single row, and would compare all with all, which takes longer (for
-# 500 rows) than the flip.
+# is free and not done was held back by a trigger or a policy. The usual answer, all as asked, has no key in it. The two
+# are not joined: the planner takes each for a single row, and would compare all with all, which takes longer (for 500
+# rows) than the flip.
 _FLIP: LiteralString = """{remark}
 WITH free AS MATERIALIZED (
     SELECT t.{key} AS key, v.new_path FROM {table} AS t
