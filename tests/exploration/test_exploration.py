@@ -1,6 +1,6 @@
 """Every state within the usual bounds keeps the promises; an order of writes that breaks one is found.
 
-``python -m tests.exploration --full`` explores more.
+``scripts/soak --explore`` explores more.
 """
 
 from __future__ import annotations
