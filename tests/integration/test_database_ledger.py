@@ -301,10 +301,11 @@ async def test_locked_references_and_transactions_are_on_record(
     settings: Settings, directory: Path, ledger: WholeLedger
 ) -> None:
     locked = [
-        Result(Reference(key, f"image/{key}"), Outcome.FAILED, copied=key > 1, size_bytes=key) for key in (3, 1, 2)
+        Result(Reference(key, f"image/{key}"), Outcome.FAILED, f"of {key}", copied=key > 1, size_bytes=key)
+        for key in (3, 1, 2)
     ]
     await ledger.record_locked(locked)
-    assert await ledger.copied_before([1, 2, 3, 4]) == {2: 2, 3: 3}
+    assert await ledger.copied_before([1, 2, 3, 4]) == {2: (2, "of 2"), 3: (3, "of 3")}
     assert await ledger.locked(None, 2) == [Reference(1, "image/1"), Reference(2, "image/2")]
     await ledger.forget_locked([2])
     assert await ledger.locked(1, 9) == [Reference(3, "image/3")]

@@ -59,6 +59,12 @@ def test_every_interleaving_keeps_the_promises(chunk: int) -> None:
     assert only or SEEDS < 1000 or happened >= SITUATIONS
 
 
+@pytest.mark.parametrize("seed", [20281])
+def test_what_once_broke_a_promise_does_so_no_more(seed: int) -> None:
+    """A copy replaced a version, its row was found locked, and what was replaced was not reported."""
+    _play([seed])
+
+
 def test_a_flip_that_was_done_without_an_answer_can_be_undone_although_its_repetition_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

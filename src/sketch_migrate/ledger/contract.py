@@ -70,14 +70,14 @@ class Ledger(Protocol):
     async def record_locked(self, results: Sequence[Result]) -> None:
         """Write references whose rows somebody else holds: they are taken up again when the others are done.
 
-        Of the results only reference, ``copied`` and size count: they have no outcome yet.
+        They have no outcome yet: of the results only the reference counts, and what is known of the copy.
         """
 
     async def locked(self, after: Key | None, count: int) -> list[Reference]:
         """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
 
-    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, int | None]:
-        """Return those of the locked references whose object was copied when they were found so, with its size."""
+    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, str]]:
+        """Return the size, and what was to be said, of the copies made for those of the locked references."""
 
     async def forget_locked(self, keys: Iterable[Key]) -> None:
         """Strike references out that were found locked, and then were not."""

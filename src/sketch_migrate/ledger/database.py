@@ -76,14 +76,15 @@ _UNSETTLED_AMONG: LiteralString = """
 SELECT key FROM sketch_ledger.unsettled WHERE run = %s AND worker = %s AND key = ANY(%s::text[]::jsonb[])
 """
 _RECORD_LOCKED: LiteralString = """
-INSERT INTO sketch_ledger.locked (attempt, key, path, copied, size_bytes)
-SELECT %s, key::jsonb, path, copied, size_bytes
-FROM unnest(%b::text[], %b::text[], %b::boolean[], %b::bigint[]) AS v(key, path, copied, size_bytes)
+INSERT INTO sketch_ledger.locked (attempt, key, path, copied, size_bytes, reason)
+SELECT %s, key::jsonb, path, copied, size_bytes, reason
+FROM unnest(%b::text[], %b::text[], %b::boolean[], %b::bigint[], %b::text[]) AS v(key, path, copied, size_bytes, reason)
 ON CONFLICT (attempt, key) DO UPDATE
-SET path = excluded.path, copied = excluded.copied, size_bytes = excluded.size_bytes
+SET path = excluded.path, copied = excluded.copied, size_bytes = excluded.size_bytes, reason = excluded.reason
 """
 _COPIED_BEFORE: LiteralString = """
-SELECT key, size_bytes FROM sketch_ledger.locked WHERE copied AND attempt = %s AND key = ANY(%s::text[]::jsonb[])
+SELECT key, size_bytes, reason FROM sketch_ledger.locked
+WHERE copied AND attempt = %s AND key = ANY(%s::text[]::jsonb[])
 """
 _LOCKED: LiteralString = """
 SELECT key, path FROM sketch_ledger.locked
@@ -264,6 +265,7 @@ class DatabaseLedger:
             [each.reference.path for each in results],
             [each.copied for each in results],
             [each.size_bytes for each in results],
+            [each.reason for each in results],
         ]
         await self._execute(_RECORD_LOCKED, [self._attempt, *columns], "writing into the ledger")
 
@@ -272,9 +274,10 @@ class DatabaseLedger:
         begin = None if after is None else _json(after)
         return make_all(Reference, await self._read(_LOCKED, [self._attempt, begin, begin, count]))
 
-    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, int | None]:
-        """Return those of the locked references whose object was copied when they were found so, with its size."""
-        found = dict(await self._read(_COPIED_BEFORE, [self._attempt, [_json(key) for key in keys]]))
+    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, str]]:
+        """Return the size, and what was to be said, of the copies made for those of the locked references."""
+        rows = await self._read(_COPIED_BEFORE, [self._attempt, [_json(key) for key in keys]])
+        found = {key: (size_bytes, reason) for key, size_bytes, reason in rows}
         return {key: found[stored] for key in keys if (stored := storable(key)) in found}
 
     async def forget_locked(self, keys: Iterable[Key]) -> None:

@@ -60,8 +60,8 @@ CREATE TABLE IF NOT EXISTS unsettled (
     key NOT NULL PRIMARY KEY, path TEXT NOT NULL, new_path TEXT NOT NULL, xid INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS locked (
-    key NOT NULL, path TEXT NOT NULL, copied INTEGER NOT NULL, size_bytes INTEGER, attempt INTEGER NOT NULL,
-    PRIMARY KEY (attempt, key)
+    key NOT NULL, path TEXT NOT NULL, copied INTEGER NOT NULL, size_bytes INTEGER, reason TEXT NOT NULL,
+    attempt INTEGER NOT NULL, PRIMARY KEY (attempt, key)
 ) WITHOUT ROWID;
 COMMIT;
 """
@@ -157,17 +157,18 @@ class SqliteLedger:
 
     async def record_locked(self, results: Sequence[Result]) -> None:
         """Write references whose rows somebody else holds: they are taken up again when the others are done."""
-        rows = [(*each.reference, each.copied, each.size_bytes, self.attempt) for each in results]
+        rows = [(*each.reference, each.copied, each.size_bytes, each.reason, self.attempt) for each in results]
         await self._call(lambda: self._insert("INSERT OR REPLACE INTO locked", rows))
 
     async def locked(self, after: Key | None, count: int) -> list[Reference]:
         """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
         return make_all(Reference, await self._rows(_LOCKED, self.attempt, after, count))
 
-    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, int | None]:
-        """Return those of the locked references whose object was copied when they were found so, with its size."""
-        statement = f"SELECT key, size_bytes FROM locked WHERE copied AND attempt = ? AND {AMONG}"  # noqa: S608 - ours
-        found = dict(await self._rows(statement, self.attempt, _among(keys)))
+    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, str]]:
+        """Return the size, and what was to be said, of the copies made for those of the locked references."""
+        statement = f"SELECT key, size_bytes, reason FROM locked WHERE copied AND attempt = ? AND {AMONG}"  # noqa: S608 - ours
+        rows = await self._rows(statement, self.attempt, _among(keys))
+        found = {key: (size_bytes, reason) for key, size_bytes, reason in rows}
         return {key: found[stored] for key in keys if (stored := storable(key)) in found}
 
     async def forget_locked(self, keys: Iterable[Key]) -> None:

@@ -59,7 +59,7 @@ TABLES: tuple[str, ...] = (
     "ALTER TABLE sketch_ledger.unsettled ADD COLUMN IF NOT EXISTS xid bigint",
     """CREATE TABLE IF NOT EXISTS sketch_ledger.locked (
     attempt bigint, key jsonb, path text NOT NULL, copied boolean NOT NULL, size_bytes bigint,
-    PRIMARY KEY (attempt, key)
+    reason text NOT NULL, PRIMARY KEY (attempt, key)
 )""",
     f"UPDATE sketch_ledger.edition SET number = {EDITION} WHERE number < {EDITION}",  # noqa: S608 - ours
 )

@@ -276,7 +276,7 @@ class Flipping:
             key = move.reference.key
             outcome, reason = standing(move, looked, unanswered=key in self.control.unanswered, waited=key in waited)
             if outcome is None:
-                locked.append(_result(move, copied, Outcome.FAILED, "locked"))  # so far
+                locked.append(_result(move, copied, Outcome.FAILED, copied.reason))  # so far
                 continue
             results.append(_result(move, copied, outcome, reason or copied.reason))
             if outcome is _MIGRATED and key in noted:

@@ -125,12 +125,13 @@ class Iteration:
     async def _as_copied_before(self, ready: Sequence[Brought]) -> list[Brought]:
         """Return what was found in place as copied, where this run copied it when it found the row locked."""
         before = await self.ledger.copied_before([move.reference.key for move, _ in ready])
-        return [
-            (move, copied._replace(verdict=_COPIED, size_bytes=before[move.reference.key]))
-            if move.reference.key in before
-            else (move, copied)
-            for move, copied in ready
-        ]
+        found: list[Brought] = []
+        for move, copied in ready:
+            if move.reference.key in before:
+                size_bytes, reason = before[move.reference.key]
+                copied = copied._replace(verdict=_COPIED, size_bytes=size_bytes, reason=reason)  # noqa: PLW2901 - as it was
+            found.append((move, copied))
+        return found
 
     async def _noted(self, ready: Sequence[Brought], *, unguarded: bool, again: bool) -> set[Key]:
         """Return the keys of the rows whose object was copied without a condition: their flips are noted."""

@@ -100,15 +100,25 @@ class _Rounds:
                 break
 
     async def give_up(self, patience_seconds: float) -> None:
-        """Call those that are left failed."""
+        """Call those that are left failed, but what a COMMIT of ours that nobody answered may still hold.
+
+        That may yet be done: a word against the flip would keep a rollback from it. Raises ``DatabaseBusy``.
+        """
+        unanswered = self._migration.control.unanswered
         reason = f"locked: another transaction held the row for {patience_seconds:.0f} s after all others were done"
         async for page in self._pages(self._migration.options.batch_size):
-            results = [Result(reference, Outcome.FAILED, reason) for reference in page]
+            results = [Result(each, Outcome.FAILED, reason) for each in page if each.key not in unanswered]
             await self._migration.ledger.record_not_flipped(results)
-            await self._migration.ledger.forget_locked(reference.key for reference in page)
+            await self._migration.ledger.forget_locked(result.reference.key for result in results)
             counted = Tally.of(results)
             self._migration.observe(0, counted, results)
             self.tally += counted
+        if await self.is_anything_left():
+            text = (
+                f"a COMMIT whose answer was lost still holds rows, {patience_seconds:.0f} s after all others were done"
+            )
+            hint = "Look in pg_stat_activity what it waits for. Run again when it is over: what it did is found."
+            raise DatabaseBusy(text, hint=hint)
 
     async def _pages(self, rows: int) -> AsyncGenerator[list[Reference]]:
         after: Key | None = None
