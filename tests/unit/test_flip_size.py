@@ -17,7 +17,7 @@ def settled(of_any: float, of_a_row: float, *, flips: int = 300, size: FlipSize 
     """Flip so often, where a flip takes so many seconds, and each of its rows some more."""
     size, now = size or FlipSize(TARGET), 0.0
     for _ in range(flips):
-        rows = size.next_rows(now)
+        rows = size.next_rows(500, now)
         seconds = of_any + rows * of_a_row
         now += seconds
         size.took(rows, seconds, now)
@@ -26,8 +26,9 @@ def settled(of_any: float, of_a_row: float, *, flips: int = 300, size: FlipSize 
 
 def test_it_begins_small_after_a_flip_of_one_row() -> None:
     size = FlipSize(TARGET)
-    assert [size.next_rows(at) for at in (0.0, 0.1, 0.2)] == [1, FIRST_ROWS, FIRST_ROWS]
-    assert size.next_rows(0.2 + ONE_ROW_SECONDS) == 1
+    assert [size.next_rows(500, at) for at in (0.0, 0.1, 0.2)] == [1, FIRST_ROWS, FIRST_ROWS]
+    assert size.next_rows(500, 0.2 + ONE_ROW_SECONDS) == 1
+    assert size.next_rows(FIRST_ROWS, 9.0) == FIRST_ROWS
 
 
 @pytest.mark.parametrize("of_any", [0.0005, 0.01, 0.05])
@@ -68,4 +69,4 @@ def test_it_never_asks_for_less_than_a_row(flips: list[tuple[int, float]]) -> No
     for now, (rows, seconds) in zip(count(), flips, strict=False):
         size.took(rows, seconds, float(now))
         assert size.rows >= 1
-        assert size.next_rows(float(now)) >= 1
+        assert size.next_rows(rows, float(now)) >= 1

@@ -35,9 +35,13 @@ class FlipSize:
         self._of_one_row: deque[tuple[float, float]] = deque(maxlen=round(KEPT_SECONDS / ONE_ROW_SECONDS))
         self._asked_at: float | None = None
 
-    def next_rows(self, now: float) -> int:
-        """Return how many rows the flip may have that is begun now: one, where it is time for that."""
-        if self._asked_at is None or now - self._asked_at >= ONE_ROW_SECONDS:
+    def next_rows(self, wanted: int, now: float) -> int:
+        """Return how many of so many rows the flip may have that is begun now: one, where it is time for that.
+
+        A batch so small that it may be a single flip from the start is not cut for that.
+        """
+        is_due = self._asked_at is None or now - self._asked_at >= ONE_ROW_SECONDS
+        if is_due and wanted > FIRST_ROWS:
             self._asked_at = now
             return 1
         return self.rows

@@ -181,7 +181,7 @@ class Flipping:
     def _cut(self, parts: list[list[Brought]]) -> list[Brought]:
         """Take about as much off the last part as one flip may have: what is cut is cut into equal pieces."""
         some = parts.pop()
-        pieces = round(len(some) / self.control.size.next_rows(time.monotonic()))
+        pieces = round(len(some) / self.control.size.next_rows(len(some), time.monotonic()))
         if pieces > 1:
             rows = -(-len(some) // pieces)
             parts.append(some[rows:])
