@@ -129,6 +129,11 @@ def pgbouncer(database: Database, folder: Path, *settings: str) -> Iterator[Data
     ids=["max_client_conn", "query_wait_timeout"],
 )
 def test_a_pooler_that_is_full(world: World, tmp_path: Path, settings: list[str]) -> None:
+    # the run must outlast the second after which the pooler refuses: it is over in 0.2 s otherwise
+    world.database.execute(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END'"
+    )
+    world.database.execute("CREATE TRIGGER slow BEFORE UPDATE ON avatars FOR EACH ROW EXECUTE FUNCTION slow()")
     with pgbouncer(world.database, tmp_path, *settings) as way:
         run = world.migrate("-p", "4", "-b", "5", database=way, db_retry_seconds=20)
     assert run.code == 0, run.err

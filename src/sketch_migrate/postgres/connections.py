@@ -120,7 +120,8 @@ class Connections:
                         raise
                     failure, self.is_short = error, True
                 else:
-                    self.is_short = False
+                    # a waiting session gets one only from those that give theirs back, and they do so while short
+                    self.is_short = any(not waiter.done() for waiter in self._waiting)
                     self._opened.append(connection)
                     return connection
             self._call_in()
