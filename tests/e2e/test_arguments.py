@@ -238,7 +238,7 @@ def test_json_of_a_status_and_of_an_error(filled: Site) -> None:
 @pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_the_bar_on_a_terminal(filled: Site, variables: dict[str, str], coloured: bool) -> None:
     with S3FaultProxy(filled.store.endpoint_url) as s3:
-        s3.on(stall(), operation="copy", skip=8)
+        s3.on(stall(), operation="copy", key=r"/8\.png$")  # the last one's, however often others are asked for
         site = filled.at(store=filled.store.via(s3.endpoint_url)).with_environ(**variables)
         terminal = site.on_a_terminal("-y -b 4 -p 1")
         s3.wait_for_hit("stall")

@@ -57,7 +57,7 @@ class Figures:
 class Progress:
     """The newest figures of a run. ``clock`` is monotonic, in seconds.
 
-    ``on_update`` is called after every update, so it must be cheap; ``on_note`` when there is something new to say.
+    ``on_update`` is called after every update, so it must be cheap.
     """
 
     def __init__(
@@ -66,12 +66,10 @@ class Progress:
         clock: Callable[[], float],
         *,
         on_update: Callable[[], None],
-        on_note: Callable[[], None],
         unit: str = "rows",
     ) -> None:
         self._clock = clock
         self._on_update = on_update
-        self._on_note = on_note
         self._figures = Figures(total_rows=total_rows, unit=unit)
         self._pace = Pace(clock())
 
@@ -95,19 +93,11 @@ class Progress:
             self._figures = replace(self._figures, limited_by=word)
 
     def wait(self, text: str) -> None:
-        """Show what the run is waiting for where that was said already; an empty text clears it."""
+        """Show what the run is waiting for, which was said already; an empty text clears it."""
         if text or self._figures.note:
             self._figures = replace(self._figures, note=printable(text))
         if text:
             self._on_update()
-
-    def note(self, text: str) -> None:
-        """Show what the run is waiting for ("database is away, waiting"); an empty text clears it."""
-        shown = printable(text)
-        is_new = bool(shown) and shown != self._figures.note
-        self._figures = replace(self._figures, note=shown)
-        if is_new:
-            self._on_note()
 
     @property
     def figures(self) -> Figures:

@@ -149,7 +149,7 @@ class Terminal:
             if pulse.is_due(self._clock()):
                 say()
 
-        progress = Progress(total_estimate, self._clock, on_update=on_update, on_note=say, unit=unit)
+        progress = Progress(total_estimate, self._clock, on_update=on_update, unit=unit)
         if screen is None:
             yield progress
             return

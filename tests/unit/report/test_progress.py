@@ -76,7 +76,7 @@ def test_the_bar_says_below_what_limits_the_run() -> None:
 
 
 def test_what_limits_is_the_newest_word() -> None:
-    progress = Progress(100, Clock(), on_update=pytest.fail, on_note=pytest.fail)
+    progress = Progress(100, Clock(), on_update=pytest.fail)
     for word in ("database", "s3 (latency)"):
         progress.limit(word)
     assert progress.figures.limited_by == "s3 (latency)"
@@ -124,7 +124,7 @@ def test_every_so_often_is_due_once_a_period() -> None:
 
 def test_update_keeps_the_newest_figures_and_a_better_total() -> None:
     clock, updates = Clock(), list[int]()
-    progress = Progress(100, clock, on_update=lambda: updates.append(1), on_note=pytest.fail)
+    progress = Progress(100, clock, on_update=lambda: updates.append(1))
     clock.now += 2.0
     progress.update(10, Tally(migrated=10))
     assert progress.figures == Figures(10, 100, Tally(migrated=10), "", 5.0)
@@ -134,12 +134,13 @@ def test_update_keeps_the_newest_figures_and_a_better_total() -> None:
     assert len(updates) == 3
 
 
-def test_a_note_is_news_once_and_shows_no_control_characters() -> None:
-    notes: list[str] = []
-    progress = Progress(100, Clock(), on_update=pytest.fail, on_note=lambda: notes.append(progress.figures.note))
-    for text in ("away\x1b[2J", "away\x1b[2J", "", "away\x1b[2J"):
-        progress.note(text)
-    assert notes == [r"away\x1b[2J"] * 2
+def test_a_wait_is_shown_until_it_is_over_without_control_characters() -> None:
+    shown: list[str] = []
+    progress = Progress(100, Clock(), on_update=lambda: shown.append(progress.figures.note))
+    progress.wait("away\x1b[2J")
+    assert shown == [r"away\x1b[2J"]
+    progress.wait("")
+    assert progress.figures.note == ""
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,7 @@ def test_durations(seconds: float, said: str) -> None:
 
 def test_what_has_no_outcomes_is_counted_too() -> None:
     clock = Clock()
-    progress = Progress(None, clock, on_update=lambda: None, on_note=lambda: None, unit="objects")
+    progress = Progress(None, clock, on_update=lambda: None, unit="objects")
     clock.now += 2
     progress.reach(3000, None)
     assert line(progress.figures) == "3,000 objects, 1,500 objects/s"

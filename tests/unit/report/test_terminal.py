@@ -151,11 +151,12 @@ def test_without_a_terminal_progress_is_a_line_every_five_seconds(run: RunDirect
         for second in range(1, 13):
             clock.now += 1.0
             progress.update(10 * second, Tally(migrated=10 * second))
-        progress.note("database is away")
+        clock.now += 3.0
+        progress.wait("database is away")
     assert err.getvalue().splitlines() == [
         "50 of 1,000 rows, 5 %, 10 rows/s, 1:35 left",
         "100 of 1,000 rows, 10 %, 10 rows/s, 1:30 left",
-        "120 of 1,000 rows, 12 %, 10 rows/s; database is away",
+        "120 of 1,000 rows, 12 %, 8 rows/s; database is away",
     ]
     assert logged(run) == [f"INFO    {line}" for line in err.getvalue().splitlines()]
 
@@ -189,7 +190,7 @@ def test_a_terminal_gets_a_bar_that_vanishes_and_keeps_its_cursor(run: RunDirect
         with Terminal(stdout=tty.stdout, stderr=tty.stderr, environ=XTERM) as terminal, run.logging(pytest.fail):
             with terminal.progress(1000) as progress:
                 progress.update(250, Tally(migrated=249, missing=1))
-                progress.note("database is away")
+                progress.wait("database is away")
                 tty.wait_for(lambda text: "250 of 1,000 rows" in text and "database is away" in text)
             terminal.result("All migrated.")
         raw = tty.finish()
