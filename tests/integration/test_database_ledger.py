@@ -259,6 +259,13 @@ async def test_missing_tables_are_said_to_be_made_by_ledger_init(
         pass
 
 
+async def test_a_lock_on_any_of_the_tables_is_waited_for(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_for(database, monkeypatch)
+    await make_tables(settings)
+    there = database.execute("SELECT 'sketch_ledger.' || tablename FROM pg_tables WHERE schemaname = 'sketch_ledger'")
+    assert sorted(LedgerServer(settings, stopping=asyncio.Event()).watched) == sorted(name for (name,) in there)
+
+
 async def test_tables_of_a_later_edition_are_refused(
     database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path
 ) -> None:

@@ -113,7 +113,7 @@ async def test_every_flip_has_one_outcome_and_the_application_wins(
     assert not answer.held_back
     assert not answer.stored
     assert looked.paths == {2: "avatar/2", 3: "avatar/new", 5: None}
-    assert not looked.may_be_hidden
+    assert not looked.hidden
     assert any_database.paths() == {1: "avatar/1", 2: "avatar/2", 3: "avatar/new", 5: None, 6: "avatar/6"}
 
 

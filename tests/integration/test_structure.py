@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -12,13 +13,19 @@ from sketch_migrate.errors import DatabaseRefused
 from sketch_migrate.postgres.catalog import read_facts
 from sketch_migrate.postgres.database import Database as Reach
 from sketch_migrate.postgres.faults import translate
+from sketch_migrate.postgres.histogram import count_blocks
 from sketch_migrate.postgres.privileges import inspect_table
-from sketch_migrate.postgres.refusals import Refusals
+from sketch_migrate.postgres.refusals import Refusals, read_refusals
+from sketch_migrate.postgres.sizes import read_sizes
+from sketch_migrate.postgres.trial import is_possible
 from sketch_migrate.reconcile.findings import Severity, table_findings
 from sketch_migrate.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from sketch_migrate.postgres.catalog import TableFacts
+    from sketch_migrate.postgres.session import Connection
     from sketch_migrate.postgres.table import Table
     from tests.servers.databases import Database
 
@@ -127,9 +134,51 @@ async def test_what_fires_on_a_flip_is_known(
     any_database: Database, monkeypatch: pytest.MonkeyPatch, table: str, trigger: str, after: bool, named: bool
 ) -> None:
     any_database.execute(f"{table}; {FUNCTION}; {trigger}")
-    found = await inspected(settings_of(any_database, monkeypatch))
+    settings = settings_of(any_database, monkeypatch)
+    found, facts = await inspected(settings), await facts_of(settings)
     assert found.fires_after_update is after
     assert found.notices == (("Triggers fire on each flip: t.",) if named else ())
+    assert (facts.triggers, facts.after_triggers) == (("t",) if named else (), ("t",) if after else ())
+    told = [each.what_to_do for each in table_findings(facts, Refusals(), None) if each.kind == "trigger"]
+    assert [text.rpartition(": ")[2] for text in told] == (["t (AFTER)"] if after else ["t"] if named else [])
+
+
+@pytest.mark.parametrize("change", ["DROP TABLE avatars", "ALTER TABLE avatars RENAME path TO way"])
+@pytest.mark.parametrize("question", ["facts", "sizes", "refusals", "trial", "blocks"])
+async def test_a_table_that_goes_away_in_between_is_named(
+    database: Database, monkeypatch: pytest.MonkeyPatch, question: str, change: str
+) -> None:
+    if question == "blocks" and "RENAME" in change:
+        pytest.skip("it asks for no column")
+    database.create_avatars(["image/1"])
+    settings = settings_of(database, monkeypatch)
+    table = await inspected(settings)
+    database.execute(change)
+    asks: dict[str, Callable[[Connection], Awaitable[object]]] = {
+        "facts": partial(read_facts, settings=settings),
+        "sizes": partial(read_sizes, table=table),
+        "refusals": partial(read_refusals, table=table, sample=[]),
+        "trial": partial(is_possible, table=table),
+        "blocks": partial(count_blocks, table=table),
+    }
+    async with Reach(settings, stopping=asyncio.Event()).session() as session:
+        with pytest.raises(DatabaseRefused, match="is not there any more") as caught:
+            await session.run(asks[question], doing="looking")
+    assert "DB_TABLE" in caught.value.hint
+
+
+async def test_who_has_locked_the_table_does_not_hold_the_look_at_it_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.create_avatars(["image/1"])
+    database.execute("ALTER TABLE avatars ENABLE ROW LEVEL SECURITY")
+    limited = database.make_user("SELECT ON avatars", "UPDATE (path) ON avatars")
+    settings = settings_of(limited, monkeypatch)
+    with database.connect() as holder, holder.transaction():
+        holder.execute("LOCK TABLE avatars IN ACCESS EXCLUSIVE MODE")
+        async with asyncio.timeout(10):
+            found = await inspected(settings)
+    assert found.hides_rows
 
 
 async def test_a_partition_by_itself_has_its_parents_triggers(

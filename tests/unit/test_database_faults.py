@@ -103,12 +103,12 @@ def test_an_error_becomes_ours_with_a_hint(error: psycopg.Error, kind: type[Data
         ('FATAL:  database "y" does not exist', DatabaseRefused, "DB_NAME"),
         ('FATAL:  too many connections for database "y"', DatabaseUnreachable, "-p"),
         ('FATAL:  too many connections for role "x"', DatabaseUnreachable, "-p"),
-        ('FATAL:  role "x" is not permitted to log in', DatabaseRefused, "LOGIN"),
         ('could not translate host name "x" to address', DatabaseUnreachable, "DB_HOST"),
         ("connection failed: Connection refused", DatabaseUnreachable, "DB_PORT"),
         ("received invalid response to SSL negotiation: H", DatabaseUnreachable, "DB_PORT"),
         ("connection timeout expired", DatabaseUnreachable, "firewall"),
         ('FATAL:  role "x" is not permitted to log in', DatabaseRefused, "ALTER ROLE"),
+        ('FATAL:  database "y" is not currently accepting connections', DatabaseRefused, "ALLOW_CONNECTIONS"),
         ("something never seen before", DatabaseUnreachable, "DB_HOST"),
     ],
 )

@@ -22,6 +22,7 @@ FACTS = TableFacts(
     partition_key=False,
     indexes=(),
     triggers=(),
+    after_triggers=(),
     constraints=(),
     generated_columns=(),
     publications=(),

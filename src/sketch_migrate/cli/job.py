@@ -19,7 +19,8 @@ from sketch_migrate.migration.collector import collect_garbage_seldom
 from sketch_migrate.migration.site import Site, open_site
 from sketch_migrate.migration.stop import Stop
 from sketch_migrate.migration.watch import Watch
-from sketch_migrate.postgres.privileges import hidden_meanwhile, hides_rows
+from sketch_migrate.postgres.privileges import hidden_meanwhile
+from sketch_migrate.postgres.structure import hides_rows
 from sketch_migrate.postgres.waits import Held, merged
 
 if TYPE_CHECKING:

@@ -190,7 +190,7 @@ class Coordinator:
             if limit is not None and self._tally.scanned >= limit:
                 return Finished(self._tally, number, rows_left=await self._is_anything_left())
             some_waits = bool(self._pass.waiting)  # a worker that was lost may have kept its part of the limit
-            losses = sum(done.losses for _, done in self._pass.done)  # see runner.migrate
+            losses = sum(done.losses for _, done in self._pass.done)  # see passes.migrate
             if options.dry_run or (counted.scanned == 0 and not some_waits and not losses):
                 return Finished(self._tally, number, rows_left=some_waits)
             trimmed = not some_waits

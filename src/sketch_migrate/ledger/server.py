@@ -9,7 +9,7 @@ from psycopg import ProgrammingError, sql
 from psycopg.conninfo import conninfo_to_dict
 
 from sketch_migrate.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable, SettingsError
-from sketch_migrate.ledger.tables import EDITION, TABLES
+from sketch_migrate.ledger.tables import EDITION, TABLE_NAMES, TABLES
 from sketch_migrate.postgres.database import Database
 from sketch_migrate.postgres.parameters import ALWAYS, CONNECT_TIMEOUT_SECONDS, KEPT_ALIVE
 from sketch_migrate.settings.values import LEDGER_URL, without_password
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NO_TABLES = {"42P01", "3F000"}
-_TABLES = tuple(f"sketch_ledger.{name}" for name in ("edition", "run", "attempt", "flip", "not_flipped", "unsettled"))
 _NO_RIGHT = "42501"
 
 
@@ -59,7 +58,9 @@ class LedgerServer(Database):
 
     def __init__(self, settings: Settings, *, stopping: asyncio.Event) -> None:
         reached_by = ledger_parameters(settings.ledger_url)
-        super().__init__(settings, stopping=stopping, reached_by=reached_by, name="ledger's database", watched=_TABLES)
+        super().__init__(
+            settings, stopping=stopping, reached_by=reached_by, name="ledger's database", watched=TABLE_NAMES
+        )
 
     async def connect(self) -> PatientConnection:
         """Open a connection whose commits are on disk. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``."""

@@ -76,15 +76,16 @@ _RIGHTS = {
 }
 """What writing takes, by table, besides SELECT. A flip on record is never changed."""
 
+TABLE_NAMES = tuple(f"{SCHEMA_NAME}.{name}" for name in ("edition", *_RIGHTS))
+
 
 def ledger_grants(role: str, database: str, *, writes: bool) -> Sequence[str]:
     """Return the statements that let a role use the ledger, each with its semicolon. ``database`` may be empty."""
     to = f"TO {Identifier(role).as_string(None)};"
-    tables = ", ".join(f"{SCHEMA_NAME}.{table}" for table in ("edition", *_RIGHTS))
     grants = [
         f"GRANT CONNECT ON DATABASE {Identifier(database).as_string(None)} {to}" if database else "",
         f"GRANT USAGE ON SCHEMA {SCHEMA_NAME} {to}",
-        f"GRANT SELECT ON {tables} {to}",
+        f"GRANT SELECT ON {', '.join(TABLE_NAMES)} {to}",
     ]
     if writes:
         grants += [f"GRANT {rights} ON {SCHEMA_NAME}.{table} {to}" for table, rights in _RIGHTS.items()]

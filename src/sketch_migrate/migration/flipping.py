@@ -17,12 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sketch_migrate.errors import DatabaseBusy, MigrateError, ReferenceRefused, TableLocked
+from sketch_migrate.errors import DatabaseBusy, ReferenceRefused, TableLocked
 from sketch_migrate.migration.breaker import Breaker, cause_of
 from sketch_migrate.migration.copier import Copied, Verdict
 from sketch_migrate.migration.flip_size import FlipSize
 from sketch_migrate.model import ANOTHER_PATH, LEFT_AS_IT_WAS, Key, Outcome, Result, make_all
 from sketch_migrate.postgres.flip import Answer, Looked, current_transaction, flip, look_at, transaction_status
+from sketch_migrate.postgres.paging import PageSize, look_up_in_time
 from sketch_migrate.postgres.privileges import inspect_table
 from sketch_migrate.postgres.session import Limits
 
@@ -52,7 +53,7 @@ LEDGER_SECONDS = 10.0
 """So long is the ledger waited for while a transaction is open that has locked nothing yet, but holds vacuum back."""
 
 INSPECT_SECONDS = 1.0
-"""So often, at most, the catalogue is looked at when flips fail."""
+"""So often, at most, the catalogue is looked at while flips fail; and once before rows are called failed."""
 
 # Python 3.11 takes 0.3 µs to find a member by its name.
 _MIGRATED = Outcome.MIGRATED
@@ -106,7 +107,7 @@ def standing(move: Move, looked: Looked, *, unanswered: bool, waited: bool) -> t
     """
     key = move.reference.key
     if key not in looked.paths:
-        return (Outcome.FAILED, HIDDEN) if looked.may_be_hidden else (Outcome.SUPERSEDED, "")
+        return (Outcome.FAILED, HIDDEN) if key in looked.hidden else (Outcome.SUPERSEDED, "")
     path = looked.paths[key]
     if path == move.new_path:
         return (_MIGRATED if unanswered else Outcome.ALREADY), ""
@@ -138,6 +139,7 @@ class Flipping:
         parts = [[each] for each in reversed(brought)] if waits else [list(brought)]
         left: list[Brought] = []  # the flip did not come back with these
         busy: set[Key] = set()
+        refused: list[Result] = []
         while parts:
             some = self._cut(parts)
             moves = [move for move, _ in some]
@@ -146,16 +148,14 @@ class Flipping:
             except TableLocked:
                 raise
             except (ReferenceRefused, DatabaseBusy) as error:
-                await self._look_at_the_table(error, len(some))
                 self.control.size.refused(len(some))
                 if len(some) > 1:
-                    middle = len(some) // 2
-                    parts += [some[middle:], some[:middle]]
+                    parts += await self._halved(some, error)
                 elif isinstance(error, DatabaseBusy):
                     left += some
                     busy.add(moves[0].reference.key)
                 else:
-                    results.append(_result(*some[0], Outcome.FAILED, str(error)))
+                    refused.append(_result(*some[0], Outcome.FAILED, str(error)))
                     self._count(0, {cause_of(error) or "": 1})
                 continue
             if len(answer.flipped) == len(some):
@@ -168,6 +168,9 @@ class Flipping:
                 left += self._sort(some, answer, results)
             if noted and (struck_out := answer.flipped.intersection(noted)):
                 await self.ledger.settle_copies(struck_out)
+        if refused:  # by the table as it still is: else it is no matter of these rows
+            await self._look_at_the_table()
+            results += refused
         if not left:
             return []
         waited = {move.reference.key for move, _ in left if waits} - busy
@@ -187,6 +190,13 @@ class Flipping:
             parts.append(some[rows:])
             del some[rows:]
         return some
+
+    async def _halved(self, some: list[Brought], error: Exception) -> list[list[Brought]]:
+        """Cut a part that failed as a whole in two, the first half last, unless the table itself is what failed it."""
+        if isinstance(error, ReferenceRefused):
+            await self._look_at_the_table(not_since_seconds=INSPECT_SECONDS)
+        middle = len(some) // 2
+        return [some[middle:], some[:middle]]
 
     def _sort(self, some: Sequence[Brought], answer: Answer, results: list[Result]) -> list[Brought]:
         """Append what the answer says of each row to ``results``, and return the rows that it does not tell of."""
@@ -249,14 +259,10 @@ class Flipping:
             self.control.size.took(len(moves), now - transaction.sent_at, now)
         return answer
 
-    async def _look_at_the_table(self, error: MigrateError, rows: int) -> None:
-        """Look at the catalogue after a flip failed. Raises ``DatabaseRefused`` where a column or a right is gone.
-
-        It must have been looked at before a row is called failed; else that is found out soon enough.
-        """
+    async def _look_at_the_table(self, *, not_since_seconds: float = 0.0) -> None:
+        """Look at the catalogue after a flip failed. Raises ``DatabaseRefused`` where a column or a right is gone."""
         now = time.monotonic()
-        looked_just_now = rows > 1 and now - self.control.inspected_at < INSPECT_SECONDS
-        if looked_just_now or not isinstance(error, ReferenceRefused):
+        if now - self.control.inspected_at < not_since_seconds:
             return
         self.control.inspected_at = now
 
@@ -343,12 +349,16 @@ def limits_of_many(settings: Settings) -> Limits:
 
 async def look_again(session: Session, table: Table, moves: Sequence[Move]) -> Looked:
     """Return what the rows of moves hold now. Raises what ``Session.run`` raises."""
+    hidden: set[Key] = set()
+
+    async def look(connection: Connection, keys: Sequence[Key]) -> dict[Key, str | None]:
+        looked = await look_at(connection, table, keys)
+        hidden.update(looked.hidden)
+        return looked.paths
+
     keys = [move.reference.key for move in moves]
-
-    async def work(connection: Connection) -> Looked:
-        return await look_at(connection, table, keys)
-
-    return await session.run(work, doing="looking at references again")
+    paths = await look_up_in_time(session, PageSize(), keys, look, doing="looking at references again")
+    return Looked(paths, frozenset(hidden))
 
 
 async def _decided(connection: Connection, xid: int) -> str | None:

@@ -74,7 +74,7 @@ class _Rounds:
 
     async def free(self, session: Session) -> AsyncGenerator[list[Reference]]:
         """Yield, in batches, those whose row is free by now, or was changed by somebody else."""
-        async for page in self._pages(self._migration.options.batch_size):
+        async for page in self._pages(min(self._migration.control.size.rows, self._migration.options.batch_size)):
             if found := await self._free_ones(page, session):
                 yield found
 
@@ -135,8 +135,8 @@ class _Rounds:
         table = self._migration.table
 
         async def work(connection: Connection) -> tuple[set[Key], dict[Key, str | None]]:
-            free = await free_rows(connection, table, page)
-            return free, await look_up(connection, table, [reference.key for reference in page])
+            now = await look_up(connection, table, [reference.key for reference in page])
+            return await free_rows(connection, table, page), now  # last, as it locks them
 
         limits = limits_of_many(self._migration.database.settings)
         try:

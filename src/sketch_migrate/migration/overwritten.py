@@ -29,6 +29,7 @@ from sketch_migrate.migration.record import ENDED, is_rollback, key_of
 from sketch_migrate.migration.versions import keeps_versions, replaced_version, version_before
 from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Outcome, Reference, Result, Tally
 from sketch_migrate.postgres.flip import look_up, transaction_status
+from sketch_migrate.postgres.paging import PageSize, look_up_in_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -100,10 +101,10 @@ class _Settling:
         moves = dict(self._moves([each for each in page if each.xid not in committed]))
         keys = [move.reference.key for move in moves.values()]
 
-        async def read(connection: Connection) -> dict[Key, str | None]:
-            return await look_up(connection, self.migration.table, keys)
+        async def look(connection: Connection, some: Sequence[Key]) -> dict[Key, str | None]:
+            return await look_up(connection, self.migration.table, some)
 
-        now = await session.run(read, doing="looking at references again")
+        now = await look_up_in_time(session, PageSize(), keys, look, doing="looking at references again")
         set_rows = {
             key: move
             for key, move in moves.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sketch_migrate.mapping import Mapping
@@ -22,6 +23,7 @@ from sketch_migrate.migration.preflight import (
 from sketch_migrate.migration.runner import Migration
 from sketch_migrate.model import KeyRange
 from sketch_migrate.postgres.database import Database
+from sketch_migrate.postgres.privileges import check_rows_are_shown
 from sketch_migrate.postgres.references import legacy_pages
 from sketch_migrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
 
@@ -136,8 +138,11 @@ async def open_site(
 
 
 async def _first_legacy_path(database: Database, table: Table, prefix: str) -> str | None:
+    """Return the first legacy path, if it is near the beginning. Raises ``RowsHidden`` where no row is shown at all."""
     looked_at = 0
     async with database.session() as session:
+        if table.hides_rows:
+            await session.run(partial(check_rows_are_shown, table=table), doing="looking at the table")
         async for page in legacy_pages(session, table, KeyRange(), prefix):
             looked_at += page.rows
             if page.references:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import sql
 
+from sketch_migrate.postgres.structure import find, gone, on_update, only_row
 from sketch_migrate.settings import table_name
 
 if TYPE_CHECKING:
     from sketch_migrate.postgres.session import Connection
     from sketch_migrate.settings import Settings
 
-# PostgreSQL manual, chapter "System Catalogs". In tgtype, 16 is UPDATE (src/include/catalog/pg_trigger.h).
+# PostgreSQL manual, chapter "System Catalogs".
 # An update is heap-only, without a new entry in any index, where no index but a summarising one (brin) has the column
 # (manual, section "Heap-Only Tuples").
 _FACTS: LiteralString = """
@@ -40,9 +41,6 @@ SELECT jsonb_build_object(
         FROM pg_index i JOIN pg_class k ON k.oid = i.indexrelid JOIN pg_am am ON am.oid = k.relam
         WHERE i.indrelid = t.oid AND (t.path_number = ANY (i.indkey) OR EXISTS (SELECT FROM pg_depend d
             WHERE d.objid = i.indexrelid AND d.refobjid = t.oid AND d.refobjsubid = t.path_number))),
-    'triggers', (SELECT coalesce(jsonb_agg(g.tgname ORDER BY g.tgname), '[]') FROM pg_trigger g
-        WHERE g.tgrelid = t.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 16 <> 0
-          AND (g.tgattr::text = '' OR t.path_number = ANY (g.tgattr))),
     'constraints', (SELECT
             coalesce(jsonb_agg(o.conname || ': ' || pg_get_constraintdef(o.oid) ORDER BY o.conname), '[]')
         FROM pg_constraint o
@@ -76,7 +74,10 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class TableFacts:
-    """The table as its catalog has it. ``rows`` and ``row_bytes`` (of data) are the planner's estimates."""
+    """The table as its catalog has it. ``rows`` and ``row_bytes`` (of data) are the planner's estimates.
+
+    ``triggers`` fire on a flip, those in ``after_triggers`` when it is done; its partitions' own are among them.
+    """
 
     rows: float
     pages: int
@@ -90,6 +91,7 @@ class TableFacts:
     partition_key: bool
     indexes: tuple[Index, ...]
     triggers: tuple[str, ...]
+    after_triggers: tuple[str, ...]
     constraints: tuple[str, ...]
     generated_columns: tuple[str, ...]
     publications: tuple[str, ...]
@@ -103,11 +105,17 @@ class TableFacts:
 
 
 async def read_facts(connection: Connection, settings: Settings) -> TableFacts:
-    """Look the table up. Within one transaction; psycopg's errors pass through."""
+    """Look the table up. Within one transaction; psycopg's errors pass through.
+
+    Raises ``DatabaseRefused`` where the table or the column is gone.
+    """
     table = sql.Identifier(*table_name(settings.db_table)).as_string(connection)
-    cursor = await connection.execute(_FACTS, {"table": table, "path": settings.db_path_column})
-    row: Any = await cursor.fetchone()
-    facts: dict[str, Any] = row[0]
+    relation = await find(connection, table)
+    if relation is None:
+        raise gone()
+    (found,) = await only_row(connection, _FACTS, {"table": table, "path": settings.db_path_column})
+    triggers, after_triggers, _ = await on_update(connection, relation, settings.db_path_column)
+    facts: dict[str, Any] = {**found, "triggers": triggers, "after_triggers": after_triggers}
     indexes = tuple(Index(**index) for index in facts.pop("indexes"))
     lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
     return TableFacts(**{**facts, **lists, "indexes": indexes})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import sql
 
+from sketch_migrate.postgres.structure import hides_rows
 from sketch_migrate.postgres.texts import columns, decode, read_either
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ FROM done
 # Locks are taken, and given back with the transaction: whoever asks must end it at once.
 _FREE: LiteralString = """
 SELECT t.{key} FROM {table} AS t JOIN unnest(%b::{key_type}[], %b::text[]) AS v(key, path) ON t.{key} = v.key
-WHERE t.{path}::text COLLATE "C" = v.path COLLATE "C" ORDER BY t.{key} FOR {strength} OF t SKIP LOCKED
+WHERE t.{path}::text COLLATE "C" = v.path COLLATE "C" ORDER BY t.{key} FOR {strength} OF t {skip_locked}
 """
 
 _LOOK_UP: LiteralString = """
@@ -55,8 +56,6 @@ SELECT {found_key}, {found_path} FROM (
     SELECT {key} AS key, {path}::text AS path FROM {table} WHERE {key} = ANY(%b::{key_type}[])
 ) AS page
 """
-
-_MAY_BE_HIDDEN: LiteralString = "SELECT row_security_active(to_regclass(%s)::oid)"
 
 _ALL_CHECKED = b"SET CONSTRAINTS ALL IMMEDIATE"
 
@@ -84,20 +83,27 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """The path that each row holds now. A row that is not there was deleted or, where it says so, may be hidden."""
+    """The path that each row holds now. Of a row that is not there a policy may hide those in ``hidden``."""
 
     paths: dict[Key, str | None]
-    may_be_hidden: bool = False
+    hidden: frozenset[Key] = frozenset()
 
 
 async def flip(
-    connection: Connection, table: Table, moves: Sequence[Move], *, waits: bool = False, remark: LiteralString = ""
+    connection: Connection,
+    table: Table,
+    moves: Sequence[Move],
+    *,
+    waits: bool = False,
+    checks: bool = False,
+    remark: LiteralString = "",
 ) -> Answer:
     """Set each reference to its new path, if its row is free and still holds the old one.
 
     With ``waits`` a row that is locked is waited for, as long as the transaction's lock_timeout allows. Where triggers
-    fire afterwards, their work is done and the rows are read once more. The server's log and pg_stat_activity show the
-    ``remark``, an SQL comment, in front of the statement. psycopg's errors pass through.
+    fire afterwards, and with ``checks`` always, what is deferred is done and the rows are read once more. The server's
+    log and pg_stat_activity show the ``remark``, an SQL comment, in front of the statement. psycopg's errors pass
+    through.
     """
     keys = [move.reference.key for move in moves]
     old_paths = [move.reference.path for move in moves]
@@ -105,8 +111,8 @@ async def flip(
     statement = table.compose(
         _FLIP,
         remark=sql.SQL(remark),
-        strength=strength(table),
-        skip_locked=sql.SQL("" if waits else "SKIP LOCKED"),
+        strength=_strength(table),
+        skip_locked=_skip_locked(waits=waits),
         wanted=sql.Literal(len(moves)),
     )
     cursor = connection.cursor(binary=True)
@@ -117,13 +123,13 @@ async def flip(
         frozenset(held_back or ()),
         dict(zip(others or (), stored or (), strict=True)),
     )
-    if table.fires_after_update and answer.flipped:
-        return await _after_triggers(connection, table, moves, answer)
+    if (checks or table.fires_after_update) and answer.flipped:
+        return await _checked(connection, table, moves, answer)
     return answer
 
 
-async def _after_triggers(connection: Connection, table: Table, moves: Sequence[Move], answer: Answer) -> Answer:
-    """Let deferred triggers fire, and read the rows again: RETURNING does not see what AFTER triggers do."""
+async def _checked(connection: Connection, table: Table, moves: Sequence[Move], answer: Answer) -> Answer:
+    """Let fire what is deferred, and read the rows again: RETURNING does not see what AFTER triggers do."""
     await connection.execute(_ALL_CHECKED)
     now = await look_up(connection, table, list(answer.flipped))
     wanted = {move.reference.key: move.new_path for move in moves}
@@ -131,11 +137,17 @@ async def _after_triggers(connection: Connection, table: Table, moves: Sequence[
     return Answer(answer.flipped - changed.keys(), answer.held_back, answer.stored | changed)
 
 
-async def free_rows(connection: Connection, table: Table, references: Sequence[Reference]) -> set[Key]:
-    """Return the keys of the references whose rows nobody has locked. Locks them until the transaction's end."""
+async def free_rows(
+    connection: Connection, table: Table, references: Sequence[Reference], *, waits: bool = False
+) -> set[Key]:
+    """Return the keys of the references whose rows nobody has locked, or ``waits`` for those.
+
+    Locks them until the transaction's end.
+    """
     values = [[reference.key for reference in references], [reference.path for reference in references]]
+    statement = table.compose(_FREE, strength=_strength(table), skip_locked=_skip_locked(waits=waits))
     cursor = connection.cursor(binary=True)
-    await cursor.execute(table.compose(_FREE, strength=strength(table)), values)
+    await cursor.execute(statement, values)
     return {key for (key,) in await cursor.fetchall()}
 
 
@@ -152,13 +164,10 @@ async def look_up(connection: Connection, table: Table, keys: Sequence[Key]) -> 
 
 
 async def look_at(connection: Connection, table: Table, keys: Sequence[Key]) -> Looked:
-    """Return what rows hold now, and whether a policy may hide those that are not seen, as of the same transaction."""
+    """Return what rows hold now, and which a policy may hide, as of the same transaction."""
     paths = await look_up(connection, table, keys)
-    if len(paths) == len(keys):
-        return Looked(paths)
-    name = sql.Identifier(*table.name).as_string(connection)
-    row = await (await connection.execute(_MAY_BE_HIDDEN, [name])).fetchone()
-    return Looked(paths, may_be_hidden=bool(row and row[0]))
+    unseen = frozenset(keys) - paths.keys()
+    return Looked(paths, unseen if unseen and await hides_rows(connection, table) else frozenset())
 
 
 async def current_transaction(connection: Connection) -> int:
@@ -173,6 +182,10 @@ async def transaction_status(connection: Connection, xid: int) -> str | None:
     return row[0] if row else None
 
 
-def strength(table: Table) -> sql.SQL:
+def _strength(table: Table) -> sql.SQL:
     """Return the lock that the UPDATE itself takes: with a weaker one it would wait for checks of foreign keys."""
     return sql.SQL("UPDATE" if table.path_is_unique else "NO KEY UPDATE")
+
+
+def _skip_locked(*, waits: bool) -> sql.SQL:
+    return sql.SQL("" if waits else "SKIP LOCKED")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 from psycopg import sql
 
 from sketch_migrate.postgres.paging import PageSize, read_in_time
+from sketch_migrate.postgres.structure import only_row
 from sketch_migrate.postgres.texts import read_either
 
 if TYPE_CHECKING:
@@ -86,5 +87,5 @@ async def spread_paths(session: Session, table: Table) -> list[str]:
 async def count_blocks(connection: Connection, table: Table) -> int:
     """Return how many blocks a table has, its partitions included."""
     name = sql.Identifier(*table.name).as_string(connection)
-    ((blocks,),) = await (await connection.execute(_BLOCKS, {"table": name})).fetchall()
+    (blocks,) = await only_row(connection, _BLOCKS, {"table": name})
     return int(blocks)

@@ -32,7 +32,6 @@ _NOT_TABLES = {
 }
 
 _SHOWS_A_ROW: LiteralString = "SELECT EXISTS (SELECT FROM {table})"
-_HIDES_ROWS: LiteralString = "SELECT coalesce(row_security_active(to_regclass(%s)), false)"
 
 _SEE_ALL = "Use a user who sees every row: ALTER ROLE … BYPASSRLS, or a policy FOR ALL … USING (true)."
 
@@ -40,8 +39,8 @@ _SEE_ALL = "Use a user who sees every row: ALTER ROLE … BYPASSRLS, or a policy
 async def inspect_table(connection: Connection, settings: Settings, *, for_writing: bool) -> Table:
     """Describe the configured table, or raise ``DatabaseRefused`` saying what is missing and how to mend it.
 
-    With ``for_writing`` the right to update the path column is required and the server must accept writes. Raises
-    ``RowsHidden`` where row-level security shows this user none of the table's rows.
+    With ``for_writing`` the right to update the path column is required and the server must accept writes. Only the
+    catalog is read: whoever has locked the table is not waited for.
     """
     try:
         # behind a pooler this is also what tells that transactions are possible
@@ -57,11 +56,15 @@ async def inspect_table(connection: Connection, settings: Settings, *, for_writi
         raise translate(error, f"looking at table {settings.db_table}") from error
 
 
-async def hides_rows(connection: Connection, table: Table) -> bool:
-    """Whether row-level security is active on the table for this user. Psycopg's errors pass through."""
-    name = sql.Identifier(*table.name).as_string(connection)
-    row: Any = await (await connection.execute(_HIDES_ROWS, [name])).fetchone()
-    return bool(row[0])
+async def check_rows_are_shown(connection: Connection, table: Table) -> None:
+    """Raise ``RowsHidden`` where row-level security shows this user none of the rows. psycopg's errors pass through."""
+    if not table.estimated_rows:
+        return
+    row: Any = await (await connection.execute(table.compose(_SHOWS_A_ROW), ())).fetchone()
+    if not row[0]:
+        user, name = connection.info.user, ".".join(table.name)
+        message = f"row-level security shows user {user} no row of {name}, which has about {table.estimated_rows:,}"
+        raise RowsHidden(message, hint=_SEE_ALL)
 
 
 def hidden_meanwhile(settings: Settings) -> RowsHidden:
@@ -88,7 +91,7 @@ async def _inspect(connection: Connection, settings: Settings, *, for_writing: b
     holds_production = await _holds(connection, relation, settings.production_prefix)
     meets = await structure.on_update(connection, relation, settings.db_path_column)
     max_chars, max_bytes = _lengths(path, relation)
-    table = Table(
+    return Table(
         name=name,
         key_column=settings.db_key_column,
         path_column=settings.db_path_column,
@@ -99,14 +102,11 @@ async def _inspect(connection: Connection, settings: Settings, *, for_writing: b
         notices=(*_notices(relation, meets), *([] if holds_production else [_cannot_hold(relation, settings)])),
         is_partitioned=relation.kind == "p",
         path_is_unique=meets.path_is_unique,
-        fires_after_update=meets.fires_after,
+        fires_after_update=bool(meets.after_triggers),
         hides_rows=relation.hides_rows,
         encoding=relation.encoding,
         holds_production=holds_production,
     )
-    if relation.hides_rows:
-        await _check_rows_are_shown(connection, table, relation, settings)
-    return table
 
 
 async def _no_table(connection: Connection, settings: Settings, name: tuple[str, ...]) -> DatabaseRefused:
@@ -137,18 +137,6 @@ def _check_relation(relation: Relation, settings: Settings) -> None:
             hint="Migrate each by itself: set DB_TABLE to one after the other, and to this one once none inherits from"
             " it (ALTER TABLE … NO INHERIT).",
         )
-
-
-async def _check_rows_are_shown(connection: Connection, table: Table, relation: Relation, settings: Settings) -> None:
-    known = await structure.count_known(connection, relation)
-    if not known:
-        return
-    row: Any = await (await connection.execute(table.compose(_SHOWS_A_ROW), ())).fetchone()
-    if not row[0]:
-        message = (
-            f"row-level security shows user {relation.user} no row of {settings.db_table}, which has about {known:,}"
-        )
-        raise RowsHidden(message, hint=_SEE_ALL)
 
 
 async def _holds(connection: Connection, relation: Relation, text: str) -> bool:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import psycopg
 from psycopg import sql
 
+from sketch_migrate.postgres.structure import only_row
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 # PostgreSQL manual, chapter "System Catalogs": ev_type 2 is UPDATE (pg_rewrite); the replica identity is d (the primary
 # key), n (none), f (the whole row) or i (an index), and one is asked of the partition that holds the row (section
-# "Publication"). In tgtype, 2 is BEFORE and 16 UPDATE.
+# "Publication").
 _REFUSALS: LiteralString = """
 WITH t AS (
     SELECT c.*, a.attnum AS path_number FROM pg_class c
@@ -46,11 +48,7 @@ SELECT
         WHERE p.pubupdate AND EXISTS (SELECT FROM nameless
             WHERE c.oid = nameless.oid OR nameless.oid IN (SELECT relid FROM pg_partition_tree(c.oid)))),
     (SELECT coalesce(jsonb_agg(p.polname ORDER BY p.polname), '[]') FROM pg_policy p
-        WHERE p.polrelid = t.oid AND t.relrowsecurity AND p.polcmd IN ('*', 'r', 'w')),
-    (SELECT coalesce(jsonb_agg(g.tgname ORDER BY g.tgname), '[]') FROM pg_trigger g
-        WHERE g.tgrelid = t.oid AND NOT g.tgisinternal AND g.tgenabled NOT IN ('D', 'R')
-          AND g.tgtype & 16 <> 0 AND g.tgtype & 2 = 0
-          AND (g.tgattr::text = '' OR t.path_number = ANY (g.tgattr)))
+        WHERE p.polrelid = t.oid AND t.relrowsecurity AND p.polcmd IN ('*', 'r', 'w'))
 FROM t
 """
 
@@ -93,7 +91,7 @@ class Refusals:
 
     ``rules`` on UPDATE, with their kind; ``nameless_for`` are the publications for which the table lacks a replica
     identity. ``checks`` and ``column`` say which new path of a sample of rows is refused, and by what;
-    ``unknown_checks`` were not evaluated. ``policies`` and ``after_triggers`` are names, of what may or may not.
+    ``unknown_checks`` were not evaluated. ``policies`` are names of what may refuse, or may not.
     """
 
     rules: tuple[str, ...] = ()
@@ -102,7 +100,6 @@ class Refusals:
     column: tuple[str, ...] = ()
     unknown_checks: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
-    after_triggers: tuple[str, ...] = ()
 
 
 async def read_refusals(connection: Connection, table: Table, sample: Sequence[Move]) -> Refusals:
@@ -112,8 +109,7 @@ async def read_refusals(connection: Connection, table: Table, sample: Sequence[M
     """
     await connection.execute("SET TRANSACTION READ ONLY")
     names = _names(connection, table)
-    row: Any = await (await connection.execute(_REFUSALS, names)).fetchone()
-    rules, nameless_for, policies, after_triggers = map(tuple, row)
+    rules, nameless_for, policies = map(tuple, await only_row(connection, _REFUSALS, names))
     refused: list[str] = []
     unknown: list[str] = []
     for name, definition, expression, columns, is_foreign in await (
@@ -133,7 +129,6 @@ async def read_refusals(connection: Connection, table: Table, sample: Sequence[M
         column=await _column(connection, table, sample),
         unknown_checks=tuple(unknown),
         policies=policies,
-        after_triggers=after_triggers,
     )
 
 
@@ -181,8 +176,8 @@ async def _column(connection: Connection, table: Table, sample: Sequence[Move]) 
 
 async def _types(connection: Connection, table: Table) -> tuple[str, str]:
     """Return the path column's type without and with its length."""
-    row: Any = await (await connection.execute(_TYPE, _names(connection, table))).fetchone()
-    return row[0], row[1]
+    without, with_length = await only_row(connection, _TYPE, _names(connection, table))
+    return without, with_length
 
 
 def _names(connection: Connection, table: Table) -> dict[str, str]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import sql
 
+from sketch_migrate.postgres.structure import only_row
+
 if TYPE_CHECKING:
     from sketch_migrate.postgres.session import Connection
     from sketch_migrate.postgres.table import Table
@@ -79,6 +81,5 @@ async def read_sizes(connection: Connection, table: Table) -> Sizes:
     """Look the sizes up. Within one transaction; psycopg's errors pass through."""
     name = sql.Identifier(*table.name).as_string(connection)
     names = {"table": name, "path": table.path_column, "key": table.key_column}
-    row: Any = await (await connection.execute(_SIZES, names)).fetchone()
-    sizes: dict[str, Any] = row[0]
+    sizes: dict[str, Any] = (await only_row(connection, _SIZES, names))[0]
     return Sizes(**{**sizes, "indexes": tuple(IndexSize(**index) for index in sizes["indexes"])})

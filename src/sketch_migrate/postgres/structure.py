@@ -8,8 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
+from psycopg import sql
+
+from sketch_migrate.errors import DatabaseRefused
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sketch_migrate.postgres.session import Connection
+    from sketch_migrate.postgres.table import Table
 
 # to_regclass() finds the table along the search path and answers NULL where there is none or no right to see it.
 # Autovacuum analyses partitions, but never their parent: the sum is its estimate then.
@@ -66,16 +73,13 @@ WITH part AS (
       AND g.tgtype & 16 <> 0 AND (g.tgattr::text = '' OR part.attnum = ANY (g.tgattr))
 )
 SELECT (SELECT coalesce(array_agg(DISTINCT tgname::text ORDER BY tgname::text), '{}') FROM fires),
-       EXISTS (SELECT FROM fires WHERE is_after),
+       (SELECT coalesce(array_agg(DISTINCT tgname::text ORDER BY tgname::text), '{}') FROM fires WHERE is_after),
        EXISTS (SELECT FROM part JOIN pg_index i ON i.indrelid = part.attrelid
                WHERE i.indisunique AND i.indislive AND i.indpred IS NULL AND i.indexprs IS NULL
                  AND part.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
 """
 
-_ROWS_KNOWN: LiteralString = """
-SELECT sum(greatest(c.reltuples, 0))::bigint FROM pg_class c
-WHERE c.oid = %(oid)s OR c.oid IN (SELECT relid FROM pg_partition_tree(%(oid)s::oid::regclass))
-"""
+_HIDES_ROWS: LiteralString = "SELECT row_security_active(to_regclass(%s)::oid)"
 
 
 class Relation(NamedTuple):
@@ -112,10 +116,10 @@ class Column(NamedTuple):
 
 
 class OnUpdate(NamedTuple):
-    """What an UPDATE of the path meets."""
+    """What an UPDATE of the path meets; those of the ``triggers`` that fire after it are in ``after_triggers``."""
 
     triggers: list[str]
-    fires_after: bool
+    after_triggers: list[str]
     path_is_unique: bool
 
 
@@ -143,7 +147,27 @@ async def on_update(connection: Connection, relation: Relation, path_column: str
     return OnUpdate(*row)
 
 
-async def count_known(connection: Connection, relation: Relation) -> int:
-    """Return how many rows the planner thinks that the table has, its partitions included; 0 where it does not know."""
-    row: Any = await (await connection.execute(_ROWS_KNOWN, {"oid": relation.oid})).fetchone()
-    return int(row[0])
+async def hides_rows(connection: Connection, table: Table) -> bool:
+    """Whether row-level security is active on the table for this user."""
+    name = sql.Identifier(*table.name).as_string(connection)
+    row: Any = await (await connection.execute(_HIDES_ROWS, [name])).fetchone()
+    return bool(row[0])
+
+
+async def only_row(
+    connection: Connection, question: LiteralString, values: Mapping[str, object] | Sequence[object]
+) -> tuple[Any, ...]:
+    """Return the row that answers a question about the table. Raises ``DatabaseRefused`` where there is none."""
+    row = await (await connection.execute(question, values)).fetchone()
+    if row is None:
+        raise gone()
+    return row
+
+
+def gone() -> DatabaseRefused:
+    """Return the error of a table that was there when the command began."""
+    hint = (
+        "Look at DB_TABLE, DB_KEY_COLUMN and DB_PATH_COLUMN: something was renamed, moved or dropped, "
+        "or the right to use the schema was revoked."
+    )
+    return DatabaseRefused("the table, or a column of it, is not there any more", hint=hint)

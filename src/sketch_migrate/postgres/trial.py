@@ -14,9 +14,10 @@ import psycopg
 from psycopg import sql
 
 from sketch_migrate.model import ANOTHER_PATH, LEFT_AS_IT_WAS, Key, KeyRange, Move, Reference
+from sketch_migrate.postgres import structure
 from sketch_migrate.postgres.cuts import histogram
 from sketch_migrate.postgres.faults import describe
-from sketch_migrate.postgres.flip import flip, look_up, strength
+from sketch_migrate.postgres.flip import flip, free_rows, look_up
 from sketch_migrate.postgres.references import read_page
 from sketch_migrate.postgres.session import Limits
 
@@ -40,18 +41,6 @@ _LOCKED = frozenset({"55P03", "40P01", "40001"})
 _STATEMENT_TIMEOUT = "57014"
 
 _REMARK: LiteralString = "/* trial flip, to be rolled back */ "
-
-_LOCK: LiteralString = """
-SELECT {key} FROM {table} WHERE {key} = %b AND {path}::text = %b COLLATE "C" FOR {strength}
-"""
-
-_POSSIBLE: LiteralString = """
-SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on',
-       has_column_privilege(c.oid, a.attnum, 'UPDATE'), row_security_active(c.oid), current_user::text,
-       EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled NOT IN ('D', 'R')
-               AND g.tgtype & 16 <> 0)
-FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %s WHERE c.oid = to_regclass(%s)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +70,20 @@ class Possible:
 
 
 async def is_possible(connection: Connection, table: Table) -> Possible:
-    """Look whether this server and this user can update the path. Within one transaction."""
-    names = [table.path_column, sql.Identifier(*table.name).as_string(connection)]
-    row: Any = await (await connection.execute(_POSSIBLE, names)).fetchone()
-    if row is None:
-        return Possible("the table, or its column, is not there any more", hides_rows=False, fires=False)
-    read_only, may_update, hides_rows, user, fires = row
-    lacking = "" if may_update else f"user {user} lacks the right to UPDATE"
-    return Possible("the database takes no writes" if read_only else lacking, hides_rows, fires)
+    """Look whether this server and this user can update the path. Raises ``DatabaseRefused`` if the table is gone."""
+    relation = await structure.find(connection, sql.Identifier(*table.name).as_string(connection))
+    if relation is None:
+        raise structure.gone()
+    columns = await structure.columns_of(connection, relation)
+    if table.path_column not in columns:
+        raise structure.gone()
+    fires = bool((await structure.on_update(connection, relation, table.path_column)).triggers)
+    obstacle = ""
+    if relation.is_standby or relation.is_read_only:
+        obstacle = "the database takes no writes"
+    elif not columns[table.path_column].may_update:
+        obstacle = f"user {relation.user} lacks the right to UPDATE"
+    return Possible(obstacle, relation.hides_rows, fires)
 
 
 async def spread_references(connection: Connection, table: Table, prefix: str, places: int) -> list[list[Reference]]:
@@ -143,28 +138,20 @@ async def _flip_and_look(
     connection: Connection, table: Table, move: Move, tried: Callable[..., Tried], *, hides_rows: bool
 ) -> Tried | None:
     key = move.reference.key
-    answer = await flip(connection, table, [move], remark=_REMARK)
+    answer = await flip(connection, table, [move], checks=True, remark=_REMARK)
+    if key in answer.flipped:
+        return tried()
     if key in answer.held_back:
         return tried(LEFT_AS_IT_WAS, "a trigger or a policy of row-level security left the row as it was")
-    if key not in answer.flipped | answer.stored.keys():
-        if hides_rows and await _is_hidden(connection, table, move.reference):
-            return tried(HIDDEN, "a policy of row-level security hides it from updates")
-        return None
-    await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    result = tried()
-    now = await look_up(connection, table, [key])
-    if now.get(key) == move.new_path:
-        return result
-    if key not in now:
-        return tried(ANOTHER_PATH, "the row is not seen any more after it: a trigger or a policy")
-    return tried(ANOTHER_PATH, f"a trigger, or the column's type, makes {now[key]!r} of it")
-
-
-async def _is_hidden(connection: Connection, table: Table, reference: Reference) -> bool:
-    """Whether a row that can be read cannot be locked, although nobody holds it."""
-    cursor = connection.cursor(binary=True)
-    await cursor.execute(table.compose(_LOCK, strength=strength(table)), [reference.key, reference.path])
-    return await cursor.fetchone() is None
+    if key in answer.stored:
+        path = answer.stored[key]
+        if path is None:
+            return tried(ANOTHER_PATH, "a trigger or a policy takes its path away, or the row itself")
+        return tried(ANOTHER_PATH, f"a trigger, or the column's type, makes {path!r} of it")
+    # a row that can be read, and cannot be locked although nobody holds it
+    if hides_rows and not await free_rows(connection, table, [move.reference], waits=True):
+        return tried(HIDDEN, "a policy of row-level security hides it from updates")
+    return None
 
 
 def _words(error: psycopg.Error) -> str:

@@ -98,7 +98,7 @@ def table_findings(facts: TableFacts, refusals: Refusals, trial: Trial | None) -
     elif trial is not None and trial.is_slow:
         found.append(Finding("slow flip", NOTE, 1, trial.told()))
     add("policy", LOOK, refusals.policies, "May refuse a flip, or hide its row")
-    triggers = tuple(f"{name} (AFTER)" if name in refusals.after_triggers else name for name in facts.triggers)
+    triggers = tuple(f"{name} (AFTER)" if name in facts.after_triggers else name for name in facts.triggers)
     add("trigger", LOOK, triggers, "Fires on each flip; one that changes the path again fails the row")
     add("constraint", LOOK, facts.constraints, "Must accept the new paths")
     add("generated column", NOTE, facts.generated_columns, "Made from the path, and changes with it")
