@@ -54,10 +54,6 @@ def test_the_demo_migrates_checks_and_leaves_nothing_running() -> None:
     assert not Path(folder[1]).exists()
 
 
-def test_without_a_terminal_it_does_not_wait() -> None:
-    assert demo("--avatars", "2").returncode == 0
-
-
 def test_on_a_terminal_one_can_look_around_until_enter() -> None:
     terminal = pexpect.spawn(str(TOOL), ["demo", "--avatars", "30"], encoding="utf-8", timeout=60, dimensions=(50, 120))
     terminal.expect(r"\. (/\S+/env)\r\n")
@@ -90,7 +86,7 @@ def test_a_signal_while_it_waits_stops_the_servers(number: signal.Signals) -> No
     assert [accepts_connections(port) for port in ports] == [False, False]
 
 
-def test_a_folder_of_ones_own_is_kept_and_never_used_twice() -> None:
+def test_without_a_terminal_it_does_not_wait_and_a_folder_of_ones_own_is_kept_and_never_used_twice() -> None:
     with servers.temporary_folder() as home:
         folder = home / "kept"
         assert demo("--avatars", "4", "--dir", str(folder)).returncode == 0

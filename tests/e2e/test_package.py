@@ -13,6 +13,8 @@ import pytest
 
 import sketch_migrate
 
+pytestmark = pytest.mark.xdist_group("package")  # built and installed once
+
 CHECKOUT = Path(__file__).parents[2]
 USAGE_START = "[-h] [-p PARALLELIZATION_LEVEL] [-b BATCH_SIZE]"
 

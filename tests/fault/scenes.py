@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from tests.servers.stores import Store
 
 BATCH = 10
-ONE_BY_ONE = ("-p", "1", "-b", str(BATCH))
+ONE_BY_ONE = ("-p", "1", "-b", str(BATCH), "--target-flip-ms", "1000")
+"""However slow the machine is, each iteration is one flip."""
 COMMANDS = {"migrate": (), "rollback": ("rollback", "--all", "runs"), "repair": ("repair",)}
 
 

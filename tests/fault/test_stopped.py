@@ -51,10 +51,17 @@ def test_stopped_within_a_transaction(stage: Stage) -> None:
     """The server has done the UPDATE, and waits for a COMMIT. The application waits for a row of it."""
     database = stage.scene.world.database
     row = stage.scene.rows_of_iteration(2)[5]
-    stage.at(Point.UPDATE_SENT, lambda: stop(stage))
+    before: set[int] = set()
+    stopped = threading.Event()
+
+    def act() -> None:
+        stop(stage)
+        before.update(pids(stage))  # right then: a second later the server has ended the one that is to be cut
+        stopped.set()
+
+    stage.at(Point.UPDATE_SENT, act)
     process = stage.start(statement_timeout_ms=STATEMENT_TIMEOUT_MS, s3_timeout_seconds=1)
-    stage.postgres.wait_for_hit("act_after")
-    before = pids(stage)
+    assert stopped.wait(30)
     stage.scene.take(row)  # returns when the server has ended the tool's transaction
     cut = before - pids(stage)
     assert cut, "no connection was cut while it was stopped"
