@@ -240,6 +240,18 @@ class World:
         self.check_finished()
 
 
+def with_ledger(world: World, ledger: Database) -> World:
+    """Let the runs of a world keep their ledgers in a database."""
+    environ = {
+        "SKETCH_LEDGER_URL": f"postgresql://{ledger.host}:{ledger.port}/{ledger.name}",
+        "SKETCH_LEDGER_USER": ledger.user,
+        "SKETCH_LEDGER_PASS": ledger.password,
+    }
+    made = tool.run("ledger", "init", environ=environ, cwd=world.cwd)
+    assert made.code == 0, made.err
+    return replace(world, environ=environ, ledger_database=ledger)
+
+
 def make_world(database: Database, store: Store, cwd: Path, *, legacy_rows: int = ROWS) -> World:
     """Fill a fresh database and fresh buckets: legacy rows, some of them in sub-folders, and rows that are not ours."""
     paths = [f"{LEGACY}{'2019/' * (number % 5 == 0)}avatar-{number}.png" for number in range(legacy_rows)]

@@ -11,17 +11,20 @@ import os
 import random
 import secrets
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fault.promises import ROWS, make_world
+from tests.fault.promises import ROWS, make_world, with_ledger
+from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
-    from tests.servers.databases import Database
+    from tests.servers.databases import Database, Databases
     from tests.servers.s3_fault_proxy import S3FaultProxy
     from tests.servers.stores import Store
 
@@ -51,3 +54,31 @@ def test_killed_at_random_moments(
         if not left:
             break
     world.check_resumed()
+
+
+@pytest.mark.parametrize("statement", ["INSERT INTO sketch_ledger.run", "UPDATE sketch_ledger.run"])
+@pytest.mark.parametrize("done", [False, True])
+def test_killed_while_it_begins_its_ledger_in_a_database(
+    database: Database, databases: Databases, rclone_store: Store, tmp_path: Path, statement: str, done: bool
+) -> None:
+    """Where the run is not in the ledger nothing points at it: no later command looks for it in vain."""
+    with databases.fresh() as ledger, PostgresFaultProxy(ledger.port) as proxy:
+        world = make_world(database, rclone_store, tmp_path)
+        watched, world = with_ledger(world, ledger.via(proxy.port)), with_ledger(world, ledger)
+        killed: list[subprocess.Popen[str]] = []
+        started = threading.Event()
+
+        def kill() -> None:
+            assert started.wait(30)
+            killed[0].kill()
+            killed[0].wait()
+
+        proxy.act_at(statement, kill, after_server=done)
+        killed.append(watched.start())
+        started.set()
+        assert killed[0].wait() == -signal.SIGKILL, killed[0].communicate()
+        killed[0].communicate()
+        assert world.check_promises() == 0
+        world.check_resumed()
+        back = world.migrate(command=("rollback", "--all", "runs"))
+        assert (back.code, back.outcomes["restored"]) == (0, ROWS), back.err

@@ -81,7 +81,10 @@ class Live:
     def replace_legacy_objects(self) -> None:
         """Store other bytes under the legacy keys of some rows that are migrated: there is something to repair."""
         with self.paused() as world:
-            legacy_paths = world.before.legacy_paths
+            now = world.database.paths()  # it may have made legacy rows since the migration
+            legacy_paths = {
+                row: path for row, path in world.before.legacy_paths.items() if now[row] == production_path(path)
+            }
             chosen = self._dice.sample(sorted(legacy_paths), STALE_ROWS)
             bodies = {legacy_paths[row]: f"changed avatar of row {row}".encode() for row in chosen}
             for row in chosen:

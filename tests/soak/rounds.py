@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import signal
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests import tool
-from tests.fault.promises import make_world
+from tests.fault.promises import make_world, with_ledger
 from tests.fault.scenes import COMMANDS, Scene
 from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 from tests.servers.s3_fault_proxy import S3FaultProxy
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from tests.fault.promises import World
-    from tests.servers.databases import Database
     from tests.soak.servers import Servers
 
 LONGEST_RUN_SECONDS = 90
@@ -90,18 +88,6 @@ def play(servers: Servers, seed: str, folder: Path, played: Played) -> None:
         finally:
             played.faults = trouble.faults
             played.writes, played.rows_held = live.writes, live.holds
-
-
-def with_ledger(world: World, ledger: Database) -> World:
-    """Let the runs of a world keep their ledgers in a database."""
-    environ = {
-        "SKETCH_LEDGER_URL": f"postgresql://{ledger.host}:{ledger.port}/{ledger.name}",
-        "SKETCH_LEDGER_USER": ledger.user,
-        "SKETCH_LEDGER_PASS": ledger.password,
-    }
-    made = tool.run("ledger", "init", environ=environ, cwd=world.cwd)
-    assert made.code == 0, made.err
-    return replace(world, environ=environ, ledger_database=ledger)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from sketch_migrate.errors import RunDirectoryError
@@ -12,6 +13,8 @@ from sketch_migrate.ledger.reading import LEDGER_NAME, POINTER_NAME
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from sketch_migrate.ledger.contract import LedgerPlace
@@ -20,21 +23,32 @@ if TYPE_CHECKING:
 
 def new_ledger(
     directory: Path, settings: Settings, description: dict[str, str], stopping: asyncio.Event
-) -> RunLedger | DatabaseLedger:
-    """Return the ledger of the run with this directory, to be entered. Raises ``RunDirectoryError``.
+) -> AbstractAsyncContextManager[RunLedger | DatabaseLedger]:
+    """Return the ledger of the run with this directory, to be entered, which raises ``RunDirectoryError``.
 
     One in a database leaves a pointer in the directory, without any secret.
     """
     if not settings.ledger_url:
         return RunLedger(directory / LEDGER_NAME, description=description)
-    pointer = directory / POINTER_NAME
-    try:
-        pointer.touch(mode=0o600)
-        pointer.write_text(json.dumps({"url": settings.ledger_url, "run": directory.name}, indent=2) + "\n")
-    except OSError as error:
-        hint = "Set RUN_DIR (or --run-dir) to a folder that you may write to."
-        raise RunDirectoryError(f"{pointer} cannot be written: {error.strerror or error}", hint=hint) from error
-    return DatabaseLedger(settings, directory.name, description=description, stopping=stopping)
+    return _in_the_database(directory, settings, description, stopping)
+
+
+@asynccontextmanager
+async def _in_the_database(
+    directory: Path, settings: Settings, description: dict[str, str], stopping: asyncio.Event
+) -> AsyncIterator[DatabaseLedger]:
+    """Enter a ledger in the database. The pointer comes after the run that it names: a kill leaves none to nothing."""
+    async with DatabaseLedger(settings, directory.name, description=description, stopping=stopping) as ledger:
+        pointer = directory / POINTER_NAME
+        unfinished = pointer.with_suffix(".new")
+        try:
+            unfinished.touch(mode=0o600)
+            unfinished.write_text(json.dumps({"url": settings.ledger_url, "run": directory.name}, indent=2) + "\n")
+            unfinished.rename(pointer)
+        except OSError as error:
+            hint = "Set RUN_DIR (or --run-dir) to a folder that you may write to."
+            raise RunDirectoryError(f"{pointer} cannot be written: {error.strerror or error}", hint=hint) from error
+        yield ledger
 
 
 def place_of(directory: Path, settings: Settings) -> LedgerPlace:
