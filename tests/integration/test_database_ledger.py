@@ -255,7 +255,8 @@ async def test_missing_tables_are_said_to_be_made_by_ledger_init(
         async with new_ledger(directory, settings, {}, asyncio.Event()):
             pass
     assert "ledger init" in caught.value.hint
-    with pytest.raises(DatabaseRefused, match="has no tables for a ledger"), past_run(directory, settings):
+    elsewhere = directory.with_name("20261122T180000Z-elsewhere")  # then LEDGER_URL alone says where to look
+    with pytest.raises(DatabaseRefused, match="has no tables for a ledger"), past_run(elsewhere, settings):
         pass
 
 
