@@ -83,6 +83,20 @@ def test_it_becomes_active_in_mid_run(
     assert done.out.startswith("Finished, but"), done
 
 
+def test_a_row_that_is_hidden_before_its_flip_is_failed_and_not_called_gone(
+    site: Site, limited: Site, proxy: PostgresFaultProxy
+) -> None:
+    def hide() -> None:
+        site.database.execute("CREATE POLICY shown ON avatars USING (id < 2)")
+        site.database.execute("ALTER TABLE avatars ENABLE ROW LEVEL SECURITY")
+
+    proxy.act_at("pg_current_xact_id", hide)  # before the UPDATE, which begins with a lock on the table
+    done = limited.at(database=limited.database.via(proxy.port)).run("-y --no-trial")
+    assert proxy.hits["act"] == 1
+    assert (done.code, done.counts) == (1, counts(migrated=1, failed=2, copied=3)), done
+    assert done.out.count("deleted, or hidden by a policy") == 2, done
+
+
 @pytest.mark.parametrize("flags", [*COMMANDS, "rollback --all runs -y"])
 def test_a_table_that_others_inherit_from_is_refused(site: Site, limited: Site, flags: str) -> None:
     if flags.startswith("rollback"):

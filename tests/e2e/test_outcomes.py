@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from tests.e2e.site import Site
 
 
+@pytest.mark.parametrize("flags", ["-y", "-yw", "-y --processes 2 --range-rows 60"])
+def test_a_limit_holds_over_many_pages(site: Site, flags: str) -> None:
+    """A page has 100 rows at first. One row is held: it counts as well."""
+    site.fill([f"image/{number:03}.png" for number in range(400)])
+    with site.database.connect() as holder, holder.transaction():
+        holder.execute("SELECT FROM avatars WHERE id = 3 FOR UPDATE")
+        done = site.with_environ(SKETCH_DB_RETRY_SECONDS="1").run(f"{flags} -l 150 -b 40")
+    assert done.counts["scanned"] == 150, done
+    flipped = [path for path in site.database.paths().values() if path and path.startswith("avatar/")]
+    assert len(flipped) == done.counts["migrated"] >= 149
+
+
 def test_every_outcome_of_objects_at_once(any_site: Site) -> None:
     site, store = any_site, any_site.store
     paths = [

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +16,6 @@ from tests.servers.condition_proxy import ConditionProxy
 from tests.tool import finish
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Iterator
 
     from tests.e2e.site import Site
@@ -134,6 +137,41 @@ def test_a_killed_run_leaves_word_of_what_it_was_about_to_copy(
     assert overwritten(again) == (1, 1)
     assert json.loads(again.out)["outcomes"] | {"migrated": 4} == json.loads(again.out)["outcomes"]
     assert overwritten(site.run("-y --json")) == (0, 0), "it was told, and is not told again"
+
+
+@pytest.mark.parametrize("fate", ["COMMIT", "ROLLBACK"])
+def test_a_transaction_of_a_killed_run_that_is_under_way_is_waited_for(
+    site: Site, proxy: ConditionProxy, fate: str
+) -> None:
+    """It is on record which transaction sets the row: done, the row is ours; not done, somebody else has set it."""
+    runs: list[subprocess.Popen[str]] = []
+
+    def kill() -> None:
+        runs[0].kill()
+
+    proxy.after_reply = Once("copy", kill)
+    runs.append(site.start("-y -b 100"))
+    assert finish(runs[0]).code == -9
+    (ledger,) = (site.folder / "runs").glob("*/ledger.sqlite")
+    with site.database.connect() as theirs, closing(sqlite3.connect(ledger)) as record:
+        theirs.execute("BEGIN")
+        ((xid,),) = theirs.execute("SELECT pg_current_xact_id()::text::bigint").fetchall()
+        if fate == "COMMIT":
+            theirs.execute("UPDATE avatars SET path = %s WHERE id = 3", [CONTESTED])
+        else:
+            set_row(site)
+        record.execute("INSERT INTO flip VALUES (3, 'image/3.png', ?, NULL, '', ?, 1, 0)", [CONTESTED, time.time()])
+        assert record.execute("UPDATE unsettled SET xid = ? WHERE key = 3", [xid]).rowcount == 1
+        record.commit()
+        process = site.start("-y --json")
+        ends_at = time.monotonic() + 30
+        while sum((path or "").startswith("avatar/") for path in site.database.paths().values()) < 4:
+            assert time.monotonic() < ends_at, "the other rows were not flipped"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)
+        theirs.execute(fate)
+        again = finish(process)
+    assert overwritten(again) == ((0, 0) if fate == "COMMIT" else (1, 1))
 
 
 def test_a_killed_run_is_no_reason_to_suspect_what_a_later_one_migrates(

@@ -135,6 +135,18 @@ def test_what_the_catalog_makes_certain_is_told_without_a_trial(
     assert filled.facts() == before
 
 
+@pytest.mark.parametrize(
+    ("state", "refuses"),
+    [("ENABLE ALWAYS RULE", True), ("ENABLE REPLICA RULE", False), ("DISABLE RULE", False)],
+)
+def test_a_rule_counts_where_it_fires(filled: Site, state: str, refuses: bool) -> None:
+    filled.database.execute("CREATE RULE nothing AS ON UPDATE TO avatars DO INSTEAD NOTHING")
+    filled.database.execute(f"ALTER TABLE avatars {state} nothing")
+    done = filled.run("-d")
+    assert (done.code, "nothing (DO INSTEAD)" in done.out) == (int(refuses), refuses), done
+    assert refuses or filled.run("-y").code == 0
+
+
 @pytest.mark.parametrize("publication", ["FOR TABLE avatars WITH (publish = 'insert')", "FOR ALL TABLES"])
 @pytest.mark.parametrize("identity", ["DEFAULT", "FULL", "USING INDEX avatars_pkey"])
 def test_a_publication_that_takes_the_flips_is_no_reason_to_look(filled: Site, publication: str, identity: str) -> None:

@@ -247,6 +247,26 @@ async def test_a_commit_is_on_disk_where_the_server_would_not_wait_for_it(
     assert database.execute("SELECT how FROM noted") == [("on",)]
 
 
+async def test_a_copy_that_is_made_again_is_not_settled_by_the_transaction_of_the_first_one(
+    settings: Settings, directory: Path, ledger: WholeLedger
+) -> None:
+    await ledger.open_copies([_move(1)])
+    await ledger.note_transaction([1], 7)
+    await ledger.open_copies([_move(1)])
+    with past_run(directory, settings) as run:
+        assert [each.xid for each in run.unsettled(None, 9)] == [None]
+
+
+async def test_what_was_said_of_a_row_before_it_was_flipped_is_forgotten(ledger: WholeLedger, tmp_path: Path) -> None:
+    """In an earlier pass it held another path."""
+    await ledger.record_not_flipped([Result(Reference(key, "image/before"), Outcome.FAILED, "no") for key in (1, 2)])
+    await ledger.record_flips([_flip(2)], unix_time=1.0)
+    assert [result.reference.key for result in await ledger.first_unresolved(9)] == [1]
+    await ledger.write_problems(tmp_path / "problems.csv")
+    lines = (tmp_path / "problems.csv").read_text().splitlines()  # a few bytes
+    assert lines == ["key,path,outcome,reason", "1,image/before,failed,no"]
+
+
 async def test_missing_tables_are_said_to_be_made_by_ledger_init(
     database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path
 ) -> None:

@@ -56,6 +56,14 @@ async def test_a_batch_of_several_statements_and_what_a_copy_did_not_tell(tmp_pa
     assert _read(path, "SELECT * FROM flip ORDER BY key") == expected
 
 
+async def test_what_is_recorded_is_on_the_disk_and_not_on_its_way(tmp_path: Path) -> None:
+    """No kill shows it, only a power cut: so the setting is looked at (sqlite.org/pragma.html, "synchronous")."""
+    async with SqliteLedger(tmp_path / "ledger.sqlite", description={}) as ledger:
+        execute = ledger._database.execute  # noqa: SLF001 # nothing else tells it of an open connection
+        assert execute("PRAGMA synchronous").fetchone() == (2,)
+        assert execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 async def test_a_further_pass_skips_what_is_known_unless_its_path_changed(tmp_path: Path) -> None:
     known, changed, fresh = Reference(1, "image/a"), Reference(2, "image/b"), Reference(3, "image/c")
     async with SqliteLedger(tmp_path / "ledger.sqlite", description={}) as ledger:

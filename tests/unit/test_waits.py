@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sketch_migrate.migration.locked import LONGEST_PAUSE_SECONDS
 from sketch_migrate.postgres.waits import LINGERS_SECONDS, Blocker, Held, Waits, lock_words, merged
 
 PUMA = Blocker(123, "web", "puma", "idle in transaction", 40.2)
@@ -96,3 +97,7 @@ def test_the_longest_wait_is_shown() -> None:
 
 def test_what_several_processes_waited_for_counts_once() -> None:
     assert merged([Held("a", 5), Held("b", 9), Held("a", 7)]) == [Held("b", 9), Held("a", 7)]
+
+
+def test_a_row_that_is_tried_again_after_the_longest_pause_is_still_the_same_wait() -> None:
+    assert LONGEST_PAUSE_SECONDS < LINGERS_SECONDS < 2 * LONGEST_PAUSE_SECONDS

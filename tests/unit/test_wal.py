@@ -80,6 +80,19 @@ def test_a_long_run_writes_pages_once_for_each_checkpoint_if_it_comes_back_to_th
     assert of(sizes=scattered, seconds=60_000)[1] > 3 * of(sizes=scattered, seconds=60)[1]
 
 
+def test_between_two_checkpoints_each_page_of_what_is_scattered_is_written_twice_but_for_the_last() -> None:
+    """As the flips go through them once, a page is met before and after each checkpoint."""
+    alone = replace(SIZES, table_bytes=8192 * 100, indexes=(), is_in_key_order=False, checkpoint_bytes=2**62)
+    without = replace(FACTS, full_page_writes=False)
+
+    def pages(checkpoints: int) -> float:
+        seconds = 300.0 * (checkpoints - 1)
+        both = (reckon_wal(ROWS, total_rows=ROWS, seconds=seconds, facts=f, sizes=alone).most for f in (FACTS, without))
+        return (next(both) - next(both)) / 8192
+
+    assert [round(pages(checkpoints)) for checkpoints in (1, 2, 3)] == [100, 300, 500]
+
+
 def test_nothing_to_flip_takes_nothing() -> None:
     wal = reckon_wal(0, total_rows=0, seconds=0, facts=FACTS, sizes=replace(SIZES, table_bytes=0, indexes=()))
     assert (wal.least, wal.table_bytes_more, wal.index_bytes_more) == (0, 0, 0)

@@ -74,8 +74,8 @@ class Iteration:
                 results += migrated(ready)
             elif ready:
                 await self._flip(ready, results, unguarded=unguarded, again=again, waits=waits)
-            if stuck:
-                await self._look_again(stuck, results)
+            if stuck and (locked := await self._look_again(stuck, results)) and not again:
+                await self.ledger.record_locked(locked)
         finally:
             others = [result for result in results if result.outcome is not _MIGRATED or result.reason]
             if others:
@@ -98,15 +98,24 @@ class Iteration:
                 results.append(Result(reference, Outcome.FAILED, str(reason)))
         return moves
 
-    async def _look_again(self, stuck: Sequence[Brought], results: list[Result]) -> None:
-        """Say what became of references whose object cannot be brought: nobody is needed where the row has changed."""
+    async def _look_again(self, stuck: Sequence[Brought], results: list[Result]) -> list[Result]:
+        """Say what became of references whose object cannot be brought: nobody is needed where the row has changed.
+
+        Return those that a COMMIT of ours without an answer may yet set: they are locked, whatever their object is, as
+        a word against the flip would keep a rollback from it.
+        """
+        locked: list[Result] = []
         looked = await look_again(self.flipping.session, self.flipping.table, [move for move, _ in stuck])
         for move, copied in stuck:
             unanswered = move.reference.key in self.flipping.control.unanswered  # a flip of an earlier round
             outcome, reason = standing(move, looked, unanswered=unanswered, waited=False)
+            if outcome is None and unanswered:
+                locked.append(Result(move.reference, Outcome.FAILED, copied.reason))
+                continue
             if outcome is None:
                 outcome, reason = _OUTCOME_OF[copied.verdict], copied.reason
             results.append(Result(move.reference, outcome, reason))
+        return locked
 
     async def _flip(
         self, ready: Sequence[Brought], results: list[Result], *, unguarded: bool, again: bool, waits: bool

@@ -61,10 +61,12 @@ _ALL_CHECKED = b"SET CONSTRAINTS ALL IMMEDIATE"
 
 _TRANSACTION = b"SELECT pg_current_xact_id()::text::bigint"
 
-# of a number that it has not given out yet the server would say that it is in the future, as an error
+# Of a number that it has not given out yet the server would say, as an error, that it is in the future. A snapshot ends
+# behind the last one that is done: from there on one under way is known by the lock that it has on its own number.
 _STATUS: LiteralString = """
-SELECT CASE WHEN xid < pg_snapshot_xmax(pg_current_snapshot()) THEN pg_xact_status(xid) END
-FROM (SELECT %s::text::xid8 AS xid) AS asked
+SELECT CASE WHEN xid < pg_snapshot_xmax(pg_current_snapshot()) THEN pg_xact_status(xid)
+    WHEN EXISTS (SELECT FROM pg_locks WHERE locktype = 'transactionid' AND transactionid = xid::xid) THEN 'in progress'
+END FROM (SELECT %s::text::xid8 AS xid) AS asked
 """
 
 
@@ -177,9 +179,12 @@ async def current_transaction(connection: Connection) -> int:
 
 
 async def transaction_status(connection: Connection, xid: int) -> str | None:
-    """Return ``committed``, ``aborted``, ``in progress``, or None where the server does not know (any more)."""
-    row = await (await connection.execute(_STATUS, [str(xid)])).fetchone()
-    return row[0] if row else None
+    """Return what became of a transaction: ``committed``, ``aborted``, ``in progress``; None where nothing is known."""
+    for _ in range(2):  # it may have ended between the snapshot and the look at the locks
+        row: Any = await (await connection.execute(_STATUS, [str(xid)])).fetchone()
+        if row[0] is not None:
+            return str(row[0])
+    return None
 
 
 def _strength(table: Table) -> sql.SQL:
