@@ -49,8 +49,11 @@ async def _take_up(rounds: _Rounds, migration: Migration) -> None:
     ends_at = time.monotonic() + patience_seconds
     pause_seconds = FIRST_PAUSE_SECONDS
     while not migration.stop.requested and await rounds.is_anything_left():
+        before = rounds.tally.scanned
         rounds.tally += await take_through(migration, rounds.free, again=True)
         await rounds.alone()
+        if rounds.tally.scanned > before:  # who holds them lets go of them now and then
+            pause_seconds = FIRST_PAUSE_SECONDS
         left_seconds = ends_at - time.monotonic()
         if left_seconds <= 0 and not migration.stop.requested:
             await rounds.give_up(patience_seconds)
@@ -79,11 +82,10 @@ class _Rounds:
                 yield found
 
     async def alone(self) -> None:
-        """Try some of them alone; more only if none of those was still locked."""
+        """Try some of them alone, where the last round ended; more only if none of those was still locked."""
         while not self._migration.stop.requested:
-            some = await self._page(self._tried, ALONE_ROWS)
+            some = await self._page(self._tried, ALONE_ROWS) or await self._page(None, ALONE_ROWS)
             if not some:
-                self._tried = None
                 break
             self._tried = some[-1].key
             size = -(-len(some) // self._migration.options.parallelization_level)
