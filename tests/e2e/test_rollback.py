@@ -94,6 +94,17 @@ def test_a_dry_run_says_and_does_nothing(site: Site) -> None:
     assert site.facts() == before
 
 
+def test_a_dry_run_of_several_runs_counts_each_row_once(site: Site) -> None:
+    first = migrated(site)
+    assert site.run("rollback -y", str(first)).code == 0
+    assert site.run("-y").code == 0
+    before = site.facts()
+    dry = site.run("rollback -d --json -b 7 --all runs")
+    assert site.facts() == before
+    assert (dry.code, outcomes(dry)) == (0, {"restored": 40, "already": 40})
+    assert outcomes(site.run("rollback -y --json --all runs")) == outcomes(dry)
+
+
 def test_what_the_application_changed_since_is_left_and_listed(site: Site) -> None:
     run = migrated(site)
     site.database.execute("UPDATE avatars SET path = 'avatar/new.png' WHERE id = 3")

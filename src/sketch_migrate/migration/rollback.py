@@ -7,6 +7,9 @@ undone already: what the row holds now decides.
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +22,7 @@ from sketch_migrate.postgres.flip import look_up
 from sketch_migrate.postgres.paging import PageSize, look_up_in_time
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Sequence
 
     from sketch_migrate.ledger import PastFlip, PastRun
     from sketch_migrate.mapping import Mapping
@@ -65,18 +68,47 @@ async def roll_back(back: Migration, runs: Sequence[PastRun], selection: Selecti
     Rows that hold something else than the ledger's new path do not count for the limit, so that a rollback in portions
     gets on. Ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
     """
-    reader = _Reader(back, runs, selection)
+    with closing(_Counted()) as counted:
+        return await _roll_back(back, _Reader(back, runs, selection, counted))
+
+
+async def _roll_back(back: Migration, reader: _Reader) -> Finished:
     tally = await take_through(back, reader.batches) + await take_up_locked(back)
     return Finished(tally + reader.tally, passes=1, rows_left=reader.rows_left or back.stop.requested)
+
+
+class _Counted:
+    """The rows that a dry run has counted: several runs may have flipped a row, and only the first undoes it.
+
+    They are in a file of SQLite's own that is gone when it is closed (sqlite.org, "Temporary Databases"): memory does
+    not grow with them.
+    """
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("")
+        self._database.execute("CREATE TABLE counted (key PRIMARY KEY) WITHOUT ROWID")
+
+    def known(self, keys: Iterable[Key]) -> set[Key]:
+        """Return those that were counted before, and count the others."""
+        names = {str(key): key for key in keys}
+        among = json.dumps(list(names))
+        known = self._database.execute("SELECT key FROM counted WHERE key IN (SELECT value FROM json_each(?))", [among])
+        found = {names[name] for (name,) in known}
+        self._database.execute("INSERT OR IGNORE INTO counted SELECT value FROM json_each(?)", [among])
+        return found
+
+    def close(self) -> None:
+        """Forget them."""
+        self._database.close()
 
 
 class _Reader:
     """Reads ledgers and the rows as they are now; gives out those that can go back, and keeps count of the others."""
 
-    def __init__(self, back: Migration, runs: Sequence[PastRun], selection: Selection) -> None:
+    def __init__(self, back: Migration, runs: Sequence[PastRun], selection: Selection, counted: _Counted) -> None:
         self.tally = Tally()
         self.rows_left = False
-        self._back, self._runs, self._selection = back, runs, selection
+        self._back, self._runs, self._selection, self._counted = back, runs, selection, counted
         self._size = PageSize()
 
     async def batches(self, session: Session) -> AsyncGenerator[list[Reference]]:
@@ -118,6 +150,9 @@ class _Reader:
                 others.append(Result(Reference(key, shown or ""), outcome, reason))
             else:
                 candidates[key] = reference
+        if self._back.options.dry_run:
+            known = self._counted.known(candidates)
+            others += [Result(candidates.pop(key), Outcome.ALREADY, "another run undoes it") for key in known]
         to_record = [result for result in others if result.outcome is not Outcome.ALREADY]
         if to_record:
             await self._back.ledger.record_not_flipped(to_record)
