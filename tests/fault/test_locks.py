@@ -144,6 +144,21 @@ def test_locked_rows_count_for_the_limit(world: World, flags: tuple[str, ...]) -
     assert run.document["rows_left"]
 
 
+def test_what_a_trigger_raises_again_and_again_is_told_in_its_words_and_not_called_a_lock(world: World) -> None:
+    world.database.execute(
+        "CREATE FUNCTION quota() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'quota is used up' USING ERRCODE = '40001'; END $$;"
+        f" CREATE TRIGGER quota BEFORE UPDATE ON avatars FOR EACH ROW WHEN (NEW.id = {HELD}) EXECUTE FUNCTION quota()"
+    )
+    run = world.migrate(db_retry_seconds=2)
+    assert run.code == 1, run.err
+    assert run.outcomes == {"migrated": ROWS - 1, "failed": 1}
+    assert "quota is used up" in run.reasons[HELD]
+    assert "locked" not in run.reasons[HELD]
+    ((copied, of_all),) = [(run.document["objects_copied"], ROWS - 1)]  # one was in production before
+    assert copied == of_all, "what was copied for the row counts"
+
+
 def test_a_signal_ends_the_rounds_and_the_row_stays_legacy(world: World) -> None:
     with held(world.database, HELD):
         process = world.start()

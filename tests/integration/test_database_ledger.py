@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from sketch_migrate.errors import DatabaseRefused, DatabaseUnreachable, UsageError
+from sketch_migrate.errors import DatabaseRefused, DatabaseUnreachable, TableLocked, UsageError
 from sketch_migrate.ledger import Flip, LedgerPlace, PastRun, WholeLedger, new_ledger, past_run, past_runs, place_of
 from sketch_migrate.ledger.server import LedgerServer, ledger_parameters
 from sketch_migrate.model import Key, KeyRange, Location, Move, Outcome, Reference, Result, Tally
@@ -285,6 +285,18 @@ async def test_a_lock_on_any_of_the_tables_is_waited_for(database: Database, mon
     await make_tables(settings)
     there = database.execute("SELECT 'sketch_ledger.' || tablename FROM pg_tables WHERE schemaname = 'sketch_ledger'")
     assert sorted(LedgerServer(settings, stopping=asyncio.Event()).watched) == sorted(name for (name,) in there)
+
+
+async def test_a_lock_on_the_ledger_is_not_called_one_on_the_references(
+    database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path
+) -> None:
+    settings = settings_for(database, monkeypatch, db_retry_seconds=1, lock_timeout_ms=50)
+    await make_tables(settings)
+    async with new_ledger(directory, settings, {}, asyncio.Event()) as ledger:
+        with database.connect() as holder, holder.transaction():
+            holder.execute("LOCK TABLE sketch_ledger.flip")
+            with pytest.raises(TableLocked, match=r"the lock on the ledger's tables \(sketch_ledger\) is held by pid"):
+                await ledger.record_flips([_flip(1)], unix_time=1.0)
 
 
 async def test_tables_of_a_later_edition_are_refused(

@@ -245,3 +245,53 @@ async def test_rows_are_called_failed_by_the_table_as_it_still_is(
         with pytest.raises(DatabaseRefused, match="UPDATE"):
             await work.flip([(move, Copied(Verdict.COPIED)) for move in moves(1)], results)
     assert results == []
+
+
+async def test_a_right_that_is_gone_is_named_before_the_breaker_counts_a_single_row(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Flips of one row have nothing to be halved: 500 of them were refused, and the cause told was theirs."""
+    database.create_avatars(f"image/{number}" for number in range(1, 40))
+    limited = database.make_user("SELECT, UPDATE ON avatars")
+    brought = [(move, Copied(Verdict.COPIED)) for move in moves(*range(1, 40))]
+    async with (
+        SqliteLedger(tmp_path / "ledger.sqlite", description={}) as ledger,
+        made(limited, ledger, monkeypatch) as work,
+    ):
+        work.control.size.rows = 1
+        database.execute(f"REVOKE UPDATE ON avatars FROM {limited.user}")
+        with pytest.raises(DatabaseRefused, match="UPDATE"):
+            await work.flip(brought, [])
+        assert work.breaker.counts.flips == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "when", "reason"),
+    [
+        ("NEW.id := NEW.id + 1000", "BEFORE", "a trigger changes the row's key"),
+        (
+            "DELETE FROM avatars WHERE id = NEW.id",
+            "AFTER",
+            "a trigger or a policy takes its path away, or the row itself",
+        ),
+        ("NEW.path := NULL", "BEFORE", "a trigger or a policy takes its path away, or the row itself"),
+    ],
+)
+async def test_what_else_a_trigger_makes_of_a_row_is_rolled_back_and_named(
+    any_database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str, when: str, reason: str
+) -> None:
+    any_database.create_avatars(["image/1", "image/2"])
+    any_database.execute(f"""
+        CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NEW; END $$;
+        CREATE TRIGGER meddle {when} UPDATE ON avatars FOR EACH ROW WHEN (NEW.id = 2) EXECUTE FUNCTION meddle()""")
+    results: list[Result] = []
+    async with (
+        SqliteLedger(tmp_path / "ledger.sqlite", description={}) as ledger,
+        made(any_database, ledger, monkeypatch) as work,
+    ):
+        assert await work.flip([(move, Copied(Verdict.COPIED)) for move in moves(1, 2)], results) == []
+    assert {(each.reference.key, each.outcome, each.reason) for each in results} == {
+        (1, Outcome.MIGRATED, ""),
+        (2, Outcome.FAILED, reason),
+    }
+    assert any_database.paths() == {1: "avatar/1", 2: "image/2"}

@@ -36,6 +36,7 @@ LOOK_SECONDS = 0.01
 def database_settings(world: World) -> Any:
     """Return what sessions and flips know of the settings."""
     return SimpleNamespace(
+        db_table="avatars",
         db_retry_seconds=DB_RETRY_SECONDS,
         lock_timeout_ms=LOCK_TIMEOUT_MS,
         statement_timeout_ms=STATEMENT_TIMEOUT_MS,

@@ -9,7 +9,7 @@ from psycopg import ProgrammingError, sql
 from psycopg.conninfo import conninfo_to_dict
 
 from sketch_migrate.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable, SettingsError
-from sketch_migrate.ledger.tables import EDITION, TABLE_NAMES, TABLES
+from sketch_migrate.ledger.tables import EDITION, SCHEMA_NAME, TABLE_NAMES, TABLES
 from sketch_migrate.postgres.database import Database
 from sketch_migrate.postgres.parameters import ALWAYS, CONNECT_TIMEOUT_SECONDS, KEPT_ALIVE
 from sketch_migrate.settings.values import LEDGER_URL, without_password
@@ -59,7 +59,12 @@ class LedgerServer(Database):
     def __init__(self, settings: Settings, *, stopping: asyncio.Event) -> None:
         reached_by = ledger_parameters(settings.ledger_url)
         super().__init__(
-            settings, stopping=stopping, reached_by=reached_by, name="ledger's database", watched=TABLE_NAMES
+            settings,
+            stopping=stopping,
+            reached_by=reached_by,
+            name="ledger's database",
+            watched=TABLE_NAMES,
+            tables=f"the ledger's tables ({SCHEMA_NAME})",
         )
 
     async def connect(self) -> PatientConnection:

@@ -52,6 +52,11 @@ STATEMENT_TARGETS = 10
 LEDGER_SECONDS = 10.0
 """So long is the ledger waited for while a transaction is open that has locked nothing yet, but holds vacuum back."""
 
+LOCK_NOT_AVAILABLE = "55P03"
+
+MOST_WORDS = 1_000
+"""Of so many rows the words are kept, which are for a person."""
+
 INSPECT_SECONDS = 1.0
 """So often, at most, the catalogue is looked at while flips fail; and once before rows are called failed."""
 
@@ -60,6 +65,7 @@ _MIGRATED = Outcome.MIGRATED
 _COPIED = Verdict.COPIED
 
 STORED = "another path was stored"
+KEY_CHANGED = "a trigger changes the row's key"
 HELD_BACK = "a trigger or row-level security left the row as it was"
 HIDDEN = "the row is not there any more: deleted, or hidden by a policy"
 
@@ -71,11 +77,18 @@ class FlipControl:
     size: FlipSize
     unanswered: set[Key] = field(default_factory=set)
     inspected_at: float = 0.0
+    words: dict[Key, str] = field(default_factory=dict)
+    """What the database said of rows that it did not set although nobody was seen to hold them: of some."""
 
     @classmethod
     def of(cls, settings: Settings) -> FlipControl:
         """Return that of a process that begins."""
         return cls(FlipSize(settings.target_flip_ms / 1000))
+
+    def note_words(self, key: Key, error: DatabaseBusy) -> None:
+        """Keep what the database said of a row that was tried alone, if it may be no matter of a lock."""
+        if error.sqlstate != LOCK_NOT_AVAILABLE and len(self.words) < MOST_WORDS:
+            self.words[key] = str(error)
 
 
 class _LeftOut(Exception):
@@ -97,6 +110,13 @@ def to_leave_out(answer: Answer, noted: Collection[Key]) -> set[Key]:
     set, as the record would say of them that it did.
     """
     return answer.stored.keys() | {key for key in noted if key not in answer.flipped}
+
+
+def stored_words(move: Move, path: str | None) -> str:
+    """Say what the database made of a row instead of what was asked for. Pure."""
+    if path is None:
+        return "a trigger or a policy takes its path away, or the row itself"
+    return KEY_CHANGED if path == move.new_path else f"{STORED}: {path!r}"
 
 
 def standing(move: Move, looked: Looked, *, unanswered: bool, waited: bool) -> tuple[Outcome | None, str]:
@@ -154,9 +174,9 @@ class Flipping:
                 elif isinstance(error, DatabaseBusy):
                     left += some
                     busy.add(moves[0].reference.key)
+                    self.control.note_words(moves[0].reference.key, error)
                 else:
-                    refused.append(_result(*some[0], Outcome.FAILED, str(error)))
-                    self._count(0, {cause_of(error) or "": 1})
+                    refused.append(await self._refused(some[0], error))
                 continue
             if len(answer.flipped) == len(some):
                 self._count(len(some), {})
@@ -191,6 +211,12 @@ class Flipping:
             del some[rows:]
         return some
 
+    async def _refused(self, one: Brought, error: ReferenceRefused) -> Result:
+        """Take note of a row that was refused alone, unless the table itself is what refused it."""
+        await self._look_at_the_table(not_since_seconds=INSPECT_SECONDS)
+        self._count(0, {cause_of(error) or "": 1})
+        return _result(*one, Outcome.FAILED, str(error))
+
     async def _halved(self, some: list[Brought], error: Exception) -> list[list[Brought]]:
         """Cut a part that failed as a whole in two, the first half last, unless the table itself is what failed it."""
         if isinstance(error, ReferenceRefused):
@@ -208,7 +234,7 @@ class Flipping:
             elif key in answer.held_back:
                 results.append(_result(move, copied, Outcome.FAILED, HELD_BACK))
             elif key in answer.stored:
-                results.append(_result(move, copied, Outcome.FAILED, f"{STORED}: {answer.stored[key]!r}"))
+                results.append(_result(move, copied, Outcome.FAILED, stored_words(move, answer.stored[key])))
             else:
                 left.append((move, copied))
         return left

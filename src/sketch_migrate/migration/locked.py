@@ -107,9 +107,19 @@ class _Rounds:
         That may yet be done: a word against the flip would keep a rollback from it. Raises ``DatabaseBusy``.
         """
         unanswered = self._migration.control.unanswered
+        words = self._migration.control.words
         reason = f"locked: another transaction held the row for {patience_seconds:.0f} s after all others were done"
         async for page in self._pages(self._migration.options.batch_size):
-            results = [Result(each, Outcome.FAILED, reason) for each in page if each.key not in unanswered]
+            copied = await self._migration.ledger.copied_before([each.key for each in page])
+            results = [
+                Result(
+                    *(each, Outcome.FAILED, words.get(each.key, reason)),
+                    copied=each.key in copied,
+                    size_bytes=copied[each.key][0] if each.key in copied else None,
+                )
+                for each in page
+                if each.key not in unanswered
+            ]
             await self._migration.ledger.record_not_flipped(results)
             await self._migration.ledger.forget_locked(result.reference.key for result in results)
             counted = Tally.of(results)

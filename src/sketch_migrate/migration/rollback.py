@@ -68,8 +68,8 @@ async def roll_back(back: Migration, runs: Sequence[PastRun], selection: Selecti
     Rows that hold something else than the ledger's new path do not count for the limit, so that a rollback in portions
     gets on. Ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
     """
-    with closing(_Counted()) as counted:
-        return await _roll_back(back, _Reader(back, runs, selection, counted))
+    with closing(_GivenOut()) as given_out:
+        return await _roll_back(back, _Reader(back, runs, selection, given_out))
 
 
 async def _roll_back(back: Migration, reader: _Reader) -> Finished:
@@ -77,8 +77,8 @@ async def _roll_back(back: Migration, reader: _Reader) -> Finished:
     return Finished(tally + reader.tally, passes=1, rows_left=reader.rows_left or back.stop.requested)
 
 
-class _Counted:
-    """The rows that a dry run has counted: several runs may have flipped a row, and only the first undoes it.
+class _GivenOut:
+    """The rows that were given out: several runs may have flipped a row, and it is set back once.
 
     They are in a file of SQLite's own that is gone when it is closed (sqlite.org, "Temporary Databases"): memory does
     not grow with them.
@@ -86,15 +86,17 @@ class _Counted:
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("")
-        self._database.execute("CREATE TABLE counted (key PRIMARY KEY) WITHOUT ROWID")
+        self._database.execute("CREATE TABLE given_out (key PRIMARY KEY) WITHOUT ROWID")
 
     def known(self, keys: Iterable[Key]) -> set[Key]:
-        """Return those that were counted before, and count the others."""
+        """Return those that were given out before, and take note of the others."""
         names = {str(key): key for key in keys}
         among = json.dumps(list(names))
-        known = self._database.execute("SELECT key FROM counted WHERE key IN (SELECT value FROM json_each(?))", [among])
+        known = self._database.execute(
+            "SELECT key FROM given_out WHERE key IN (SELECT value FROM json_each(?))", [among]
+        )
         found = {names[name] for (name,) in known}
-        self._database.execute("INSERT OR IGNORE INTO counted SELECT value FROM json_each(?)", [among])
+        self._database.execute("INSERT OR IGNORE INTO given_out SELECT value FROM json_each(?)", [among])
         return found
 
     def close(self) -> None:
@@ -105,10 +107,10 @@ class _Counted:
 class _Reader:
     """Reads ledgers and the rows as they are now; gives out those that can go back, and keeps count of the others."""
 
-    def __init__(self, back: Migration, runs: Sequence[PastRun], selection: Selection, counted: _Counted) -> None:
+    def __init__(self, back: Migration, runs: Sequence[PastRun], selection: Selection, given_out: _GivenOut) -> None:
         self.tally = Tally()
         self.rows_left = False
-        self._back, self._runs, self._selection, self._counted = back, runs, selection, counted
+        self._back, self._runs, self._selection, self._given_out = back, runs, selection, given_out
         self._size = PageSize()
 
     async def batches(self, session: Session) -> AsyncGenerator[list[Reference]]:
@@ -150,9 +152,8 @@ class _Reader:
                 others.append(Result(Reference(key, shown or ""), outcome, reason))
             else:
                 candidates[key] = reference
-        if self._back.options.dry_run:
-            known = self._counted.known(candidates)
-            others += [Result(candidates.pop(key), Outcome.ALREADY, "another run undoes it") for key in known]
+        known = self._given_out.known(candidates)
+        others += [Result(candidates.pop(key), Outcome.ALREADY, "another run undoes it") for key in known]
         to_record = [result for result in others if result.outcome is not Outcome.ALREADY]
         if to_record:
             await self._back.ledger.record_not_flipped(to_record)

@@ -56,7 +56,8 @@ class Database:
     ``reached_by`` are libpq's parameters, and ``name`` what messages call it, where it is not that of the references.
     ``kept`` connections of sessions that are over serve the next ones, until ``close``: one costs 5 ms of CPU.
 
-    ``watched`` are the tables (as SQL names them) for whose lock is waited as long as for a database that is away.
+    ``watched`` are the tables (as SQL names them) for whose lock is waited as long as for a database that is away;
+    ``tables`` is what messages call them, where it is not the table of the references.
     ``demand`` says, for a person, how many connections are wanted. ``losses`` counts connections that broke at work.
     ``notices`` are facts of the server that a person should know. ``waits`` are what holds, or held, the run up.
     """
@@ -70,8 +71,10 @@ class Database:
         name: str = "database",
         kept: int = 0,
         watched: Sequence[str] = (),
+        tables: str = "",
     ) -> None:
         self.settings = settings
+        self.tables = tables or settings.db_table
         self.limits = Limits.usual(settings)
         self.outage = Outage(name)
         self.stopping = stopping

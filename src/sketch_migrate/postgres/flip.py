@@ -34,8 +34,8 @@ WITH free AS MATERIALIZED (
     ORDER BY t.{key} FOR {strength} OF t {skip_locked}
 ), done AS (
     UPDATE {table} AS t SET {path} = free.new_path FROM free WHERE t.{key} = free.key
-    RETURNING t.{key} AS key, t.{path}::text AS path,
-        coalesce(t.{path}::text COLLATE "C" = free.new_path COLLATE "C", false) AS as_asked
+    RETURNING free.key AS key, t.{path}::text AS path,
+        coalesce(t.{path}::text COLLATE "C" = free.new_path COLLATE "C" AND t.{key} = free.key, false) AS as_asked
 )
 SELECT count(*) FILTER (WHERE as_asked),
     CASE WHEN count(*) FILTER (WHERE as_asked) < {wanted} THEN array_agg(key) FILTER (WHERE as_asked) END,

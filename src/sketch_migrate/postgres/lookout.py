@@ -89,7 +89,7 @@ class Lookout:
 
     def name_lock(self, blockers: list[Blocker]) -> object:
         """Take note that these hold us up, and say so when it is time; return the cause's name for ``Waits``."""
-        what, text = lock_words(self._database.settings.db_table, blockers)
+        what, text = lock_words(self._database.tables, blockers)
         cause = "lock", blockers[0].pid
         if self._database.told_wait(cause, what, text) and blockers[0].is_hidden and not self._hinted:
             self._hinted = True

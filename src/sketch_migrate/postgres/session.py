@@ -246,8 +246,9 @@ class Session:
             return await self._wait_for_the_database(error, trouble)
         fault = judge(error, is_broken=is_broken, is_flip=trouble.is_flip)
         if fault is Fault.READ_ONLY:
-            says_so = connection is not None and await self._asked(is_read_only(connection))
-            fault = Fault.AWAY if says_so else judge(error, is_broken=False, is_flip=trouble.is_flip, is_primary=True)
+            if connection is not None and await self._asked(is_read_only(connection)):
+                return await self._wait_for_the_database(error, trouble, is_told=True)
+            fault = judge(error, is_broken=False, is_flip=trouble.is_flip, is_primary=True)
         if fault is Fault.AWAY:
             return await self._wait_for_the_database(error, trouble)
         if fault is not Fault.CONTENDED:
@@ -260,11 +261,16 @@ class Session:
         return await self._pause(trouble.contended)
 
     async def _wait_for_the_database(
-        self, error: psycopg.Error | DatabaseUnreachable | TimeoutError, trouble: _Trouble
+        self, error: psycopg.Error | DatabaseUnreachable | TimeoutError, trouble: _Trouble, *, is_told: bool = False
     ) -> None:
+        """Wait for some time; ``is_told``: the server itself says that it takes no writes, whatever was sent.
+
+        Raises ``DatabaseUnreachable``, and ``ReferenceRefused`` where it is the unit that breaks its connection.
+        """
         database, now = self._database, time.monotonic()
         reason = describe(error) if isinstance(error, psycopg.Error) else str(error) or "no answer in time"
-        if trouble.is_flip and isinstance(error, psycopg.Error) and self._vigil is not None and self._vigil.has_begun:
+        has_begun = self._vigil is not None and self._vigil.has_begun
+        if trouble.is_flip and isinstance(error, psycopg.Error) and has_begun and not is_told:
             # alone at work, that the new connection began a transaction shows as much
             if not trouble.breaks or database.units > trouble.units_then or database.at_work == 1:
                 trouble.breaks += 1
@@ -296,7 +302,7 @@ class Session:
         trouble.locked_at = now if trouble.locked_at is None else trouble.locked_at
         if now - trouble.locked_at > database.settings.db_retry_seconds or database.stopping.is_set():
             who = blockers[0].named(with_state=True)
-            text = f"{trouble.doing}: {describe(error)}; the lock on the table is {who}"
+            text = f"{trouble.doing}: {describe(error)}; the lock on {database.tables} is {who}"
             hint = "End what holds it (pg_terminate_backend), or wait for it; then run again."
             raise TableLocked(text, hint=hint, sqlstate=error.sqlstate or "") from error
         await self._pause_for(random.uniform(0.2, TABLE_LOCK_PAUSE_SECONDS))  # noqa: S311 - jitter
