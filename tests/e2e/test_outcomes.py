@@ -23,7 +23,7 @@ def test_a_limit_holds_over_many_pages(site: Site, flags: str) -> None:
     site.fill([f"image/{number:03}.png" for number in range(400)])
     with site.database.connect() as holder, holder.transaction():
         holder.execute("SELECT FROM avatars WHERE id = 3 FOR UPDATE")
-        done = site.with_environ(SKETCH_DB_RETRY_SECONDS="1").run(f"{flags} -l 150 -b 40")
+        done = site.with_environ(SKETCH_DB_RETRY_SECONDS="5").run(f"{flags} -l 150 -b 40")
     assert done.counts["scanned"] == 150, done
     flipped = [path for path in site.database.paths().values() if path and path.startswith("avatar/")]
     assert len(flipped) == done.counts["migrated"] >= 149

@@ -62,6 +62,18 @@ def set_row(site: Site, row: int = 3) -> None:
     site.database.execute(f"UPDATE avatars SET path = '{CONTESTED}' WHERE id = {row}")  # noqa: S608 - a test's constants
 
 
+def kill_after_the_copy(site: Site, proxy: ConditionProxy) -> None:
+    """Start a run, and kill it when the store has copied the contested object."""
+    runs: list[subprocess.Popen[str]] = []
+
+    def kill() -> None:
+        runs[0].kill()
+
+    proxy.after_reply = Once("copy", kill)
+    runs.append(site.start("-y -b 100"))
+    assert finish(runs[0]).code == -9
+
+
 def overwritten(done: Finished) -> tuple[int, int]:
     """Return how many objects are reported, and the exit code."""
     assert "Traceback" not in done.err, done.err
@@ -122,15 +134,8 @@ def test_a_killed_run_leaves_word_of_what_it_was_about_to_copy(
     moto_site: Site, site: Site, proxy: ConditionProxy
 ) -> None:
     """Its row is in production, so that no later run takes it up; but the ledger of the killed one names it."""
-    runs: list[subprocess.Popen[str]] = []
-
-    def kill() -> None:
-        runs[0].kill()
-
     proxy.before_request = Once("copy", lambda: store_theirs(moto_site))
-    proxy.after_reply = Once("copy", kill)
-    runs.append(site.start("-y -b 100"))
-    assert finish(runs[0]).code == -9
+    kill_after_the_copy(site, proxy)
     assert moto_site.store.body(moto_site.store.production_bucket, CONTESTED) == body_of("image/3.png")
     set_row(moto_site)
     again = site.run("-y --json")
@@ -144,14 +149,7 @@ def test_a_transaction_of_a_killed_run_that_is_under_way_is_waited_for(
     site: Site, proxy: ConditionProxy, fate: str
 ) -> None:
     """It is on record which transaction sets the row: done, the row is ours; not done, somebody else has set it."""
-    runs: list[subprocess.Popen[str]] = []
-
-    def kill() -> None:
-        runs[0].kill()
-
-    proxy.after_reply = Once("copy", kill)
-    runs.append(site.start("-y -b 100"))
-    assert finish(runs[0]).code == -9
+    kill_after_the_copy(site, proxy)
     (ledger,) = (site.folder / "runs").glob("*/ledger.sqlite")
     with site.database.connect() as theirs, closing(sqlite3.connect(ledger)) as record:
         theirs.execute("BEGIN")
@@ -177,14 +175,7 @@ def test_a_transaction_of_a_killed_run_that_is_under_way_is_waited_for(
 def test_a_killed_run_is_no_reason_to_suspect_what_a_later_one_migrates(
     moto_site: Site, site: Site, proxy: ConditionProxy
 ) -> None:
-    runs: list[subprocess.Popen[str]] = []
-
-    def kill() -> None:
-        runs[0].kill()
-
-    proxy.after_reply = Once("copy", kill)
-    runs.append(site.start("-y -b 100"))
-    assert finish(runs[0]).code == -9
+    kill_after_the_copy(site, proxy)
     assert overwritten(moto_site.run("-y --json --no-clobber conditional-put")) == (0, 0)
     assert overwritten(site.run("-y --json")) == (0, 0)
     assert moto_site.database.paths() == {n: f"avatar/{n}.png" for n in range(1, 6)}

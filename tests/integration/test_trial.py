@@ -69,9 +69,9 @@ REFUSED = {
     "changes it before": (
         trigger("NEW.path := upper(NEW.path); RETURN NEW;"),
         ANOTHER_PATH,
-        "makes 'AVATAR/AVATAR-000.PNG' of it",
+        "another path was stored: 'AVATAR/AVATAR-000.PNG'",
     ),
-    "changes it afterwards": (trigger(AGAIN, "AFTER UPDATE"), ANOTHER_PATH, "makes 'AVATAR/"),
+    "changes it afterwards": (trigger(AGAIN, "AFTER UPDATE"), ANOTHER_PATH, "another path was stored: 'AVATAR/"),
     "deletes it afterwards": (
         trigger("DELETE FROM avatars WHERE id = NEW.id; RETURN NULL;", "AFTER UPDATE"),
         ANOTHER_PATH,
@@ -83,7 +83,7 @@ REFUSED = {
     "08000": (trigger("RAISE EXCEPTION 'ice' USING ERRCODE = '08000';"), "08000", "ice"),
     "partition": (PARTITION, "23514", "violates partition constraint"),
     "domain": (DOMAIN, "23514", "image_path"),
-    "name": ("ALTER TABLE avatars ALTER path TYPE name", ANOTHER_PATH, "the column's type, makes 'avatar/"),
+    "name": ("ALTER TABLE avatars ALTER path TYPE name", ANOTHER_PATH, "another path was stored: 'avatar/"),
 }
 
 CERTAIN = {

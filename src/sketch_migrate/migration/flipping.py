@@ -22,7 +22,15 @@ from sketch_migrate.migration.breaker import Breaker, cause_of
 from sketch_migrate.migration.copier import Copied, Verdict
 from sketch_migrate.migration.flip_size import FlipSize
 from sketch_migrate.model import ANOTHER_PATH, LEFT_AS_IT_WAS, Key, Outcome, Result, make_all
-from sketch_migrate.postgres.flip import Answer, Looked, current_transaction, flip, look_at, transaction_status
+from sketch_migrate.postgres.flip import (
+    Answer,
+    Looked,
+    current_transaction,
+    flip,
+    look_at,
+    stored_words,
+    transaction_status,
+)
 from sketch_migrate.postgres.paging import PageSize, look_up_in_time
 from sketch_migrate.postgres.privileges import inspect_table
 from sketch_migrate.postgres.session import Limits
@@ -64,8 +72,6 @@ INSPECT_SECONDS = 1.0
 _MIGRATED = Outcome.MIGRATED
 _COPIED = Verdict.COPIED
 
-STORED = "another path was stored"
-KEY_CHANGED = "a trigger changes the row's key"
 HELD_BACK = "a trigger or row-level security left the row as it was"
 HIDDEN = "the row is not there any more: deleted, or hidden by a policy"
 
@@ -86,7 +92,8 @@ class FlipControl:
         return cls(FlipSize(settings.target_flip_ms / 1000))
 
     def note_words(self, key: Key, error: DatabaseBusy) -> None:
-        """Keep what the database said of a row that was tried alone, if it may be no matter of a lock."""
+        """Keep what the database said last of a row that was tried alone, if it may be no matter of a lock."""
+        self.words.pop(key, None)
         if error.sqlstate != LOCK_NOT_AVAILABLE and len(self.words) < MOST_WORDS:
             self.words[key] = str(error)
 
@@ -110,13 +117,6 @@ def to_leave_out(answer: Answer, noted: Collection[Key]) -> set[Key]:
     set, as the record would say of them that it did.
     """
     return answer.stored.keys() | {key for key in noted if key not in answer.flipped}
-
-
-def stored_words(move: Move, path: str | None) -> str:
-    """Say what the database made of a row instead of what was asked for. Pure."""
-    if path is None:
-        return "a trigger or a policy takes its path away, or the row itself"
-    return KEY_CHANGED if path == move.new_path else f"{STORED}: {path!r}"
 
 
 def standing(move: Move, looked: Looked, *, unanswered: bool, waited: bool) -> tuple[Outcome | None, str]:

@@ -69,11 +69,8 @@ async def roll_back(back: Migration, runs: Sequence[PastRun], selection: Selecti
     gets on. Ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
     """
     with closing(_GivenOut()) as given_out:
-        return await _roll_back(back, _Reader(back, runs, selection, given_out))
-
-
-async def _roll_back(back: Migration, reader: _Reader) -> Finished:
-    tally = await take_through(back, reader.batches) + await take_up_locked(back)
+        reader = _Reader(back, runs, selection, given_out)
+        tally = await take_through(back, reader.batches) + await take_up_locked(back)
     return Finished(tally + reader.tally, passes=1, rows_left=reader.rows_left or back.stop.requested)
 
 
@@ -116,12 +113,12 @@ class _Reader:
     async def batches(self, session: Session) -> AsyncGenerator[list[Reference]]:
         """Yield batches of references that hold the path of a recorded flip."""
         size, limit = self._back.options.batch_size, self._back.options.limit
-        given_out = 0
+        taken = 0
         waiting: list[Reference] = []
         async for found in self._candidates(session):
-            if limit and given_out + len(found) > limit:
-                found, self.rows_left = found[: limit - given_out], True  # noqa: PLW2901 - as far as it is wanted
-            given_out += len(found)
+            if limit and taken + len(found) > limit:
+                found, self.rows_left = found[: limit - taken], True  # noqa: PLW2901 - as far as it is wanted
+            taken += len(found)
             waiting += found
             while len(waiting) >= size:
                 batch, waiting = waiting[:size], waiting[size:]

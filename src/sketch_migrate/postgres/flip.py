@@ -139,6 +139,15 @@ async def _checked(connection: Connection, table: Table, moves: Sequence[Move], 
     return Answer(answer.flipped - changed.keys(), answer.held_back, answer.stored | changed)
 
 
+def stored_words(move: Move, path: str | None) -> str:
+    """Say what the database made of a row instead of what was asked for; ``path`` is what it stored. Pure."""
+    if path is None:
+        return "a trigger or a policy takes its path away, or the row itself"
+    if path == move.new_path:
+        return "a trigger changes the row's key"
+    return f"another path was stored: {path!r}"
+
+
 async def free_rows(
     connection: Connection, table: Table, references: Sequence[Reference], *, waits: bool = False
 ) -> set[Key]:

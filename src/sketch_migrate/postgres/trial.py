@@ -17,7 +17,7 @@ from sketch_migrate.model import ANOTHER_PATH, LEFT_AS_IT_WAS, Key, KeyRange, Mo
 from sketch_migrate.postgres import structure
 from sketch_migrate.postgres.cuts import histogram
 from sketch_migrate.postgres.faults import describe
-from sketch_migrate.postgres.flip import flip, free_rows, look_up
+from sketch_migrate.postgres.flip import flip, free_rows, look_up, stored_words
 from sketch_migrate.postgres.references import read_page
 from sketch_migrate.postgres.session import Limits
 
@@ -144,10 +144,7 @@ async def _flip_and_look(
     if key in answer.held_back:
         return tried(LEFT_AS_IT_WAS, "a trigger or a policy of row-level security left the row as it was")
     if key in answer.stored:
-        path = answer.stored[key]
-        if path is None:
-            return tried(ANOTHER_PATH, "a trigger or a policy takes its path away, or the row itself")
-        return tried(ANOTHER_PATH, f"a trigger, or the column's type, makes {path!r} of it")
+        return tried(ANOTHER_PATH, stored_words(move, answer.stored[key]))
     # a row that can be read, and cannot be locked although nobody holds it
     if hides_rows and not await free_rows(connection, table, [move.reference], waits=True):
         return tried(HIDDEN, "a policy of row-level security hides it from updates")
