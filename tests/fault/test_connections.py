@@ -40,8 +40,18 @@ def limited_to(world: World, connections_allowed: int) -> Database:
     return limited
 
 
+def slow_down(database: Database, seconds: float) -> None:
+    """Let each UPDATE of a row take so long: a run that is over in 0.2 s might not want all its connections at once."""
+    database.execute(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql"
+        f" AS 'BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END'"
+    )
+    database.execute("CREATE TRIGGER slow BEFORE UPDATE ON avatars FOR EACH ROW EXECUTE FUNCTION slow()")
+
+
 @pytest.mark.parametrize("allowed", [1, 2, 3])
 def test_a_role_with_few_connections(world: World, allowed: int) -> None:
+    slow_down(world.database, 0.03)
     run = world.migrate("-p", "4", "-b", "5", database=limited_to(world, allowed), db_retry_seconds=20)
     assert run.code == 0, run.err
     assert run.outcomes == ALL
@@ -63,6 +73,7 @@ def test_none_at_the_start(world: World) -> None:
 def test_a_server_that_is_full(private_postgres: PostgresServer, rclone_store: Store, tmp_path: Path) -> None:
     with fresh_database(private_postgres) as database:
         world = make_world(database, rclone_store, tmp_path)
+        slow_down(database, 0.03)
         limited = world.database.make_user("SELECT ON avatars", "UPDATE (path) ON avatars")
         with database.connect() as admin:
             admin.execute("ALTER SYSTEM SET max_connections = 8")
@@ -129,11 +140,7 @@ def pgbouncer(database: Database, folder: Path, *settings: str) -> Iterator[Data
     ids=["max_client_conn", "query_wait_timeout"],
 )
 def test_a_pooler_that_is_full(world: World, tmp_path: Path, settings: list[str]) -> None:
-    # the run must outlast the second after which the pooler refuses: it is over in 0.2 s otherwise
-    world.database.execute(
-        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END'"
-    )
-    world.database.execute("CREATE TRIGGER slow BEFORE UPDATE ON avatars FOR EACH ROW EXECUTE FUNCTION slow()")
+    slow_down(world.database, 0.1)  # the run must outlast the second after which the pooler refuses
     with pgbouncer(world.database, tmp_path, *settings) as way:
         run = world.migrate("-p", "4", "-b", "5", database=way, db_retry_seconds=20)
     assert run.code == 0, run.err

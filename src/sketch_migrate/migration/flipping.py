@@ -264,7 +264,7 @@ class Flipping:
     async def _commit(self, moves: Sequence[Move], noted: Sequence[Key], *, waits: bool) -> Answer:
         """Flip and commit, again if the connection broke. Raises ``_LeftOut``, and what ``Session.run`` raises."""
         many = len(moves) > 1
-        doing = f"flipping {len(moves)} references" if many else "the database does not take the new path"
+        doing = f"flipping {len(moves)} references" if many else "flipping the row"
         limits = limits_of_many(self.settings) if many else replace(self.session.limits, idle_ms=IDLE_MS)
         if noted:
             limits = replace(limits, idle_ms=round(2 * LEDGER_SECONDS * 1000))  # until a row is locked

@@ -76,9 +76,11 @@ class Trial:
             return f"the flip of row {only.reference.key} {took}, and was rolled back; it speaks for that row alone"
         first = self.refused[0]
         says = f"row {first.reference.key} does not take the path {first.new_path!r}: {first.words} ({first.cause})"
+        if many == 1:
+            return f"{says}; no other row was tried, and it speaks for itself alone"
         if self.is_refused:
-            return f"{says}; {_rows(many)} tried, all refused for this cause. It speaks for these alone"
-        return f"{says}; {len(self.refused)} of {_rows(many)} tried refused, so others may pass"
+            return f"{says}; {many} rows tried, all refused for this cause. It speaks for these alone"
+        return f"{says}; {len(self.refused)} of {many} rows tried refused, so others may pass"
 
     def error(self) -> DatabaseRefused:
         """Return what ends a migration that the table does not take."""
@@ -99,10 +101,6 @@ class Trial:
             for each in self.tried
         ]
         return {"refused": bool(self.tried) and self.is_refused, "told": self.told(), "rows": rows}
-
-
-def _rows(count: int) -> str:
-    return f"{count} row" if count == 1 else f"{count} rows"
 
 
 async def try_flips(database: Database, table: Table, mapping: Mapping) -> Trial:
