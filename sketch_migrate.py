@@ -8,6 +8,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 sys.modules.pop("sketch_migrate", None)  # this file has the package's name: the package is meant from here on
 
 try:
+    from sketch_migrate.cli.early_signals import end_at_ctrl_c
+
+    if __name__ == "__main__":
+        end_at_ctrl_c()
     from sketch_migrate.cli.main import main
 except ModuleNotFoundError as missing:
     if (missing.name or "").startswith("sketch_migrate"):

@@ -1,8 +1,17 @@
-"""``python -m sketch_migrate``."""
+"""``python -m sketch_migrate``, and the command that is installed."""
 
 import sys
 
-from sketch_migrate.cli.main import main
+from sketch_migrate.cli.early_signals import end_at_ctrl_c
+
+
+def main() -> int:
+    """Carry out the command line, and return the exit code; Ctrl-C while all is imported is met here."""
+    end_at_ctrl_c()
+    from sketch_migrate.cli.main import main as carry_out  # noqa: PLC0415 - takes a while, in which Ctrl-C may come
+
+    return carry_out()
+
 
 if __name__ == "__main__":
     sys.exit(main())

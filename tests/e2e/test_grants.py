@@ -157,7 +157,7 @@ def test_the_right_to_set_tags_is_tried_where_a_store_asks_for_it(moto_site: Sit
         ran = site.at(store=site.store.via(proxy.endpoint_url)).run("-y")
         assert proxy.hits[denied.name] == 1
     assert ran.code == 0, ran.err
-    assert "lacks s3:PutObjectTagging on s3://" in ran.err
+    assert "denies s3:PutObjectTagging on s3://" in ran.err
 
 
 def _named(right: str) -> str:

@@ -77,7 +77,6 @@ def test_a_connection_that_the_server_ended_because_we_were_slow_is_contention()
         (errors.InsufficientPrivilege(), DatabaseRefused, 3),
         (errors.LockNotAvailable(), DatabaseBusy, 4),
         (errors.UniqueViolation(), ReferenceRefused, 4),
-        (errors.InternalError_(), DatabaseError, 4),
     ],
 )
 def test_an_error_becomes_ours_with_a_hint(error: psycopg.Error, kind: type[DatabaseError], exit_code: int) -> None:
@@ -87,6 +86,33 @@ def test_an_error_becomes_ours_with_a_hint(error: psycopg.Error, kind: type[Data
     assert ours.message.startswith("flipping 3 references: ")
     assert ours.hint
     assert ours.sqlstate == (error.sqlstate or "")
+
+
+@pytest.mark.parametrize(
+    "error", [errors.InternalError_("xx"), errors.QueryCanceled("xx"), errors.DeadlockDetected("xx")]
+)
+def test_what_is_not_understood_is_quoted_without_a_hint(error: psycopg.Error) -> None:
+    ours = translate(error, "flipping")
+    assert (ours.message, ours.hint) == ("flipping: xx", "")
+
+
+def test_a_connection_that_fails_for_no_known_cause_is_quoted_without_a_hint() -> None:
+    ours = connect_failure(psycopg.OperationalError("something never seen before"), "db.example.com:5432/y")
+    assert "something never seen before" in ours.message
+    assert ours.hint == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "named", "not_named"),
+    [
+        ("canceling statement due to statement timeout", "statement_timeout of the role", "pg_locks"),
+        ("canceling statement due to user request", "pg_cancel_backend", "TIMEOUT"),
+    ],
+)
+def test_a_statement_that_was_ended_is_not_laid_to_a_lock(said: str, named: str, not_named: str) -> None:
+    hint = translate(errors.QueryCanceled(said), "reading").hint
+    assert named in hint
+    assert not_named not in hint
 
 
 @pytest.mark.parametrize(
@@ -109,7 +135,6 @@ def test_an_error_becomes_ours_with_a_hint(error: psycopg.Error, kind: type[Data
         ("connection timeout expired", DatabaseUnreachable, "firewall"),
         ('FATAL:  role "x" is not permitted to log in', DatabaseRefused, "ALTER ROLE"),
         ('FATAL:  database "y" is not currently accepting connections', DatabaseRefused, "ALLOW_CONNECTIONS"),
-        ("something never seen before", DatabaseUnreachable, "DB_HOST"),
     ],
 )
 def test_a_connection_that_fails_names_what_to_set(text: str, kind: type[DatabaseError], named: str) -> None:

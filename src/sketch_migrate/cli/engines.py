@@ -27,16 +27,26 @@ def engine_for(cluster: str, processes: int) -> Engine:
         from sketch_migrate.cluster.pool import ProcessPool  # noqa: PLC0415 - takes a while, and few runs need it
 
         return ProcessPool(processes)
-    try:
-        from sketch_migrate.cluster.dask import DaskCluster  # noqa: PLC0415 - needs the extra
-    except ModuleNotFoundError as error:
-        hint = "Install it, here and on every worker: pip install 'sketch-migrate[cluster]'"
-        raise UsageError(f"--cluster needs Dask, which is not installed here ({error})", hint=hint) from error
+    check_dask_for(cluster)
+    from sketch_migrate.cluster.dask import DaskCluster  # noqa: PLC0415 - needs the extra
+
     return DaskCluster(cluster)
 
 
+def check_dask_for(cluster: str) -> None:
+    """Check that a cluster, where one is named, can be spoken to from here. Raises ``UsageError``."""
+    if not cluster:
+        return
+    try:
+        import sketch_migrate.cluster.dask  # noqa: F401, PLC0415 - needs the extra
+    except ModuleNotFoundError as error:
+        hint = "Install it, here and on every worker: pip install 'sketch-migrate[cluster]'"
+        raise UsageError(f"--cluster needs Dask, which is not installed here ({error})", hint=hint) from error
+
+
 def check_ledger_for(cluster: str, settings: Settings) -> None:
-    """Check that all workers can reach the ledger. Raises ``UsageError``."""
+    """Check that the cluster, and for all its workers the ledger, can be reached. Raises ``UsageError``."""
+    check_dask_for(cluster)
     if cluster and not cluster.startswith(LOCAL) and not settings.ledger_url:
         hint = "Set LEDGER_URL to a PostgreSQL database, and make its tables: sketch-migrate ledger init"
         text = "--cluster needs a ledger that the workers on all machines reach: a file in RUN_DIR is on this one alone"

@@ -38,6 +38,8 @@ EVIDENCE_NAME = "evidence.duckdb"
 class InspectionJob(Job):
     """A command that only looks: a signal ends it at once, as there is nothing to finish."""
 
+    stopped_hint = "Nothing was changed. When it is run again it begins anew."
+
     def __init__(
         self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory, *, for_writing: bool = False
     ) -> None:

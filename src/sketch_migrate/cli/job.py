@@ -52,6 +52,12 @@ class Job(ABC):
         for notice in self.site.notices:
             self.terminal.message(f"Note: {notice}")
 
+    stopped_hint = "Nothing is lost: run it again, and it goes on where it stopped."
+    """What is told after a second signal, or of what a first one ends at once."""
+
+    instead_of_asking = "Give -y to agree beforehand, or -d to see what would be done."
+    """What is told where nobody can answer the question."""
+
     def question(self) -> str:
         """Say what is about to be changed, and where. Nobody is asked where it is empty."""
         return ""
@@ -129,7 +135,7 @@ def run_job(job: Job) -> int:
             question = "" if job.options.say_yes or job.options.dry_run else job.question()
             if question:
                 runner.run(job.site.database.close())  # a firewall may cut what is kept while a person thinks
-                if not job.terminal.confirm(question):
+                if not job.terminal.confirm(question, instead=job.instead_of_asking):
                     job.terminal.message("Nothing was changed.")
                     return job.conclude({"declined": True}, 1)
             return runner.run(job.carry_out())
@@ -138,7 +144,7 @@ def run_job(job: Job) -> int:
         except asyncio.CancelledError as cancelled:
             raise Interrupted(
                 "stopped at once",
-                hint="Nothing is lost: run it again, and it goes on where it stopped.",
+                hint=job.stopped_hint,
                 signal_number=job.stop.signal_number or signal.SIGINT,
             ) from cancelled
         finally:

@@ -7,6 +7,7 @@ import os
 import sys
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,13 +24,14 @@ from sketch_migrate.cli.commands import (
     RollbackArguments,
     VerifyArguments,
 )
+from sketch_migrate.cli.early_signals import MESSAGE, end_at_ctrl_c, raise_at_ctrl_c
 from sketch_migrate.cli.failure import error_json, show_failure
-from sketch_migrate.errors import MigrateError
+from sketch_migrate.errors import Interrupted, MigrateError
 from sketch_migrate.report.terminal import Terminal
 from sketch_migrate.settings import Options, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sketch_migrate.cli.arguments import Invocation
     from sketch_migrate.report.logs import RunDirectory
@@ -41,13 +43,16 @@ def main(argv: Sequence[str] | None = None, *, config_folder: Path | None = None
 
     ``config_folder`` is where ``config.py`` is looked for first. ``-h`` and ``--version`` raise ``SystemExit``.
     """
+    end_at_ctrl_c()
     try:
         invocation = parse(sys.argv if argv is None else argv)
+        options = invocation.options
+        with _terminal(options) as terminal, ExitStack() as log:  # the log outlives the error that is to be in it
+            exit_code = _carried_out(invocation, terminal, log, config_folder)
     except MigrateError as error:
         return show_failure(_terminal(Options()), error)
-    options = invocation.options
-    with _terminal(options) as terminal, ExitStack() as log:  # the log outlives the error that is to be in it
-        exit_code = _carried_out(invocation, terminal, log, config_folder)
+    finally:
+        raise_at_ctrl_c()
     if options.json_output and terminal.stdout_failed:
         return MigrateError.exit_code  # whoever awaits the document has none, or a part of it
     return exit_code
@@ -59,18 +64,30 @@ def _terminal(options: Options) -> Terminal:
 
 def _carried_out(invocation: Invocation, terminal: Terminal, log: ExitStack, config_folder: Path | None) -> int:
     try:
-        return _carry_out(invocation, terminal, log, config_folder)
+        end_at_ctrl_c(lambda: _failed(Interrupted(MESSAGE), invocation.options, terminal))
+        command = _command(invocation, terminal, log, config_folder)
+        raise_at_ctrl_c()
+        return command()
     except MigrateError as error:
-        if invocation.options.json_output:
-            terminal.document({"version": __version__, **error_json(error)})
-        return show_failure(terminal, error)
+        return _failed(error, invocation.options, terminal)
+    except KeyboardInterrupt:  # what a command did not take itself: just before its own work, or just behind it
+        return _failed(Interrupted("interrupted"), invocation.options, terminal)
 
 
-def _carry_out(invocation: Invocation, terminal: Terminal, log: ExitStack, config_folder: Path | None) -> int:
+def _failed(error: MigrateError, options: Options, terminal: Terminal) -> int:
+    if options.json_output:
+        terminal.document({"version": __version__, **error_json(error)})
+    return show_failure(terminal, error)
+
+
+def _command(
+    invocation: Invocation, terminal: Terminal, log: ExitStack, config_folder: Path | None
+) -> Callable[[], int]:
+    """Read the settings, make the run's directory, import the command, and return it, still to be carried out."""
     if isinstance(invocation.arguments, DemoArguments):
         from sketch_migrate.demo import run_demo  # noqa: PLC0415 - needs the extra
 
-        return run_demo(invocation.arguments, terminal)
+        return partial(run_demo, invocation.arguments, terminal)
     if (invocation.options.processes or 1) > 1:
         from sketch_migrate.cluster.forking import begin_imports  # noqa: PLC0415 - few runs need it
 
@@ -87,49 +104,52 @@ def _carry_out(invocation: Invocation, terminal: Terminal, log: ExitStack, confi
     if isinstance(invocation.arguments, GrantsArguments):
         from sketch_migrate.cli.grants import grants_command  # noqa: PLC0415
 
-        return grants_command(invocation.arguments, settings, invocation.options, terminal)
+        return partial(grants_command, invocation.arguments, settings, invocation.options, terminal)
     if isinstance(invocation.arguments, LedgerArguments):
         from sketch_migrate.cli.ledger import ledger_command  # noqa: PLC0415
 
-        return ledger_command(invocation.arguments, settings, invocation.options, terminal)
+        return partial(ledger_command, invocation.arguments, settings, invocation.options, terminal)
     run = create_run_directory(settings.run_dir, datetime.now(UTC), _user())
     log.enter_context(run.logging(terminal.show))
     return _on_the_site(invocation, settings, terminal, run)
 
 
-def _on_the_site(invocation: Invocation, settings: Settings, terminal: Terminal, run: RunDirectory) -> int:
-    """Hand a command to its module; only the one that is meant is imported, for the same reason."""
+def _on_the_site(
+    invocation: Invocation, settings: Settings, terminal: Terminal, run: RunDirectory
+) -> Callable[[], int]:
+    """Return a command of the site; only the one that is meant is imported, for the same reason."""
     options = invocation.options
+    command: Callable[[], int]
     match invocation.arguments:
         case RollbackArguments() as arguments:
             from sketch_migrate.cli.rollback import rollback_command  # noqa: PLC0415
 
-            exit_code = rollback_command(arguments, settings, options, terminal, run)
+            command = partial(rollback_command, arguments, settings, options, terminal, run)
         case ProbeArguments():
             from sketch_migrate.cli.probe import probe_command  # noqa: PLC0415
 
-            exit_code = probe_command(settings, options, terminal, run)
+            command = partial(probe_command, settings, options, terminal, run)
         case PlanArguments() as arguments:
             from sketch_migrate.cli.plan import plan_command  # noqa: PLC0415
 
-            exit_code = plan_command(arguments, settings, options, terminal, run)
+            command = partial(plan_command, arguments, settings, options, terminal, run)
         case VerifyArguments() as arguments:
             from sketch_migrate.cli.verify import verify_command  # noqa: PLC0415
 
-            exit_code = verify_command(arguments, settings, options, terminal, run)
+            command = partial(verify_command, arguments, settings, options, terminal, run)
         case RepairArguments() as arguments:
             from sketch_migrate.cli.repair import repair_command  # noqa: PLC0415
 
-            exit_code = repair_command(arguments, settings, options, terminal, run)
+            command = partial(repair_command, arguments, settings, options, terminal, run)
         case ManifestArguments() as arguments:
             from sketch_migrate.cli.manifest import manifest_command  # noqa: PLC0415
 
-            exit_code = manifest_command(arguments, settings, options, terminal, run)
+            command = partial(manifest_command, arguments, settings, options, terminal, run)
         case _:
             from sketch_migrate.cli.migrate import migrate_command  # noqa: PLC0415
 
-            exit_code = migrate_command(settings, options, terminal, run)
-    return exit_code
+            command = partial(migrate_command, settings, options, terminal, run)
+    return command
 
 
 def _user() -> str:

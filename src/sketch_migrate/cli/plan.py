@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from sketch_migrate.cli.engines import check_dask_for
 from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
 from sketch_migrate.migration.no_clobber import choose
@@ -42,6 +43,7 @@ class PlanJob(InspectionJob):
 
     async def prepare(self) -> None:
         """Open the site, and for --deep try the right to read in production."""
+        check_dask_for(self.options.cluster)
         await super().prepare()
         if self._arguments.deep is not None:
             await check_read(self.site.store.retrying(PATIENCE_SECONDS), self.site.specimens.production)

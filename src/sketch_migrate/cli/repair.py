@@ -41,6 +41,9 @@ def repair_command(
 class RepairJob(InspectionJob):
     """One repair. Its first evidence is ``before.duckdb``, the certificate rests on that of the end."""
 
+    stopped_hint = "What it copied again stays. When it is run again it looks at everything anew."
+    instead_of_asking = "Give -y to agree beforehand, or run verify to see what there is to repair."
+
     def __init__(
         self, arguments: RepairArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
     ) -> None:

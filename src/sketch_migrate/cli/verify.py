@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
+from sketch_migrate.cli.engines import check_dask_for
 from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
 from sketch_migrate.errors import RunDirectoryError
@@ -44,6 +45,7 @@ class VerifyJob(InspectionJob):
 
     async def prepare(self) -> None:
         """Open the site, and try the right to read in production, which comparing takes."""
+        check_dask_for(self.options.cluster)
         await super().prepare()
         await check_read(self.site.store.retrying(PATIENCE_SECONDS), self.site.specimens.production)
 

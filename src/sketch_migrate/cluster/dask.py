@@ -201,7 +201,7 @@ class DaskCluster:
 
     def _fail(self, error: BaseException) -> ClusterUnreachable:
         """Give up: what runs, and what is to run, cannot be known or told any more. Return what to raise."""
-        hint = "Start the scheduler and its workers, then run again: it goes on where it stopped."
+        hint = "Start the scheduler and its workers, then run again: nothing is lost."
         self._failure = ClusterUnreachable(f"the Dask scheduler at {self._address} is gone: {_told(error)}", hint=hint)
         for worker in self._workers.values():
             worker.is_fit = False

@@ -87,7 +87,7 @@ sqlite3.register_adapter(bool, int)
 sqlite3.register_adapter(NoneType, lambda none: none)
 sqlite3.register_adapter(UUID, str)
 
-HINT = "Free space on the disk of RUN_DIR or point RUN_DIR elsewhere, then run again: it goes on where it stopped."
+HINT = "Free space on the disk of RUN_DIR or point RUN_DIR elsewhere, then run again: nothing is lost."
 
 
 class SqliteLedger:

@@ -25,6 +25,7 @@ from sketch_migrate.errors import (
 from sketch_migrate.migration.placing import CheckFirst, Placed, Replacing, Taken, look
 from sketch_migrate.migration.versions import replaced_version
 from sketch_migrate.s3 import same_content
+from sketch_migrate.task_group import task_group
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -166,7 +167,8 @@ class Copier:
         self._dry_run = dry_run
         self._placing = placing or (Replacing(store) if overwrite else CheckFirst(store))
         self._stop = stop
-        self._group = asyncio.TaskGroup()
+        self._opening = task_group()  # what ends the run is raised itself, and in no group
+        self._group: asyncio.TaskGroup
         self._waiting: deque[_Batch] = deque()
         self._working = 0
         self.batches = 0
@@ -176,13 +178,13 @@ class Copier:
         self._copied = 0
 
     async def __aenter__(self) -> Self:
-        await self._group.__aenter__()
+        self._group = await self._opening.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._group.__aexit__(kind, error, trace)
+        await self._opening.__aexit__(kind, error, trace)
 
     async def copy_all(self, moves: Sequence[Move], *, look_first: bool = False) -> list[Copied]:
         """Bring the objects of all moves into production; the verdicts are in the order of the moves.

@@ -151,7 +151,7 @@ async def check_tagging(store: S3Client, settings: Settings, specimens: Specimen
         writing = await _refusal(_tag(at_once, absent))
         refusals.append((writing, "s3:PutObjectTagging", f"s3://{absent.bucket}/{settings.production_prefix}"))
     return [
-        f"The S3 user lacks {right} on {place}*: objects with tags may not be migrated. {RIGHTS}"
+        f"The store denies {right} on {place}*: objects with tags may not be migrated. {RIGHTS}"
         for refusal, right, place in refusals
         if isinstance(refusal, S3Refused) and refusal.code == "AccessDenied"
     ]
@@ -163,7 +163,7 @@ async def check_versions(store: S3Client, settings: Settings) -> list[str]:
     refusal = await _refusal(store.retrying(0).versions(settings.production_bucket, absent))
     if not isinstance(refusal, S3Refused) or refusal.code != "AccessDenied":
         return []  # a store without versions fails in strange ways, and has none to list
-    return [f"The S3 user lacks s3:ListBucketVersions on s3://{settings.production_bucket}. {RIGHTS}"]
+    return [f"The store denies s3:ListBucketVersions on s3://{settings.production_bucket}. {RIGHTS}"]
 
 
 async def _refusal(attempt: Awaitable[object]) -> S3Error | None:
@@ -196,8 +196,9 @@ async def check_writing(store: S3Client, settings: Settings) -> None:
     try:
         await store.abort_multipart_upload(location, upload_id)
     except S3Error as error:
-        message = f"the upload {upload_id} to {location}, begun to try the right to write, was not called off: {error}"
-        raise S3Refused(message, hint=f"Allow s3:AbortMultipartUpload. {RIGHTS}", code=error.code) from error
+        upload = f"the upload {upload_id} to {location}, begun to try the right to write"
+        message = f"{upload}, was not called off (which takes s3:AbortMultipartUpload): {error}"
+        raise S3Refused(message, hint=error.hint, code=error.code) from error
 
 
 def store_name(settings: Settings) -> str:
@@ -206,10 +207,14 @@ def store_name(settings: Settings) -> str:
 
 
 def _denied(error: S3Refused, what: str, right: str) -> S3Refused:
-    """Say in the words of the job what is not allowed."""
+    """Say in the words of the job what is not allowed, and which right it takes.
+
+    That this right is what is lacking is known only where the store says so, and then the error has a hint already: a
+    policy that demands a header, or a key that may not be used, is refused with the same code.
+    """
     return S3Refused(
-        f"not allowed to {what}: {error}",
-        hint=f"Give the S3 user the right {right} there. {RIGHTS}",
+        f"not allowed to {what} (which takes {right}): {error}",
+        hint=error.hint,
         status=error.status,
         code=error.code,
     )

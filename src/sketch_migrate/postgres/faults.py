@@ -90,16 +90,38 @@ def translate(error: psycopg.Error, doing: str, fault: Fault | None = None) -> D
     message = f"{doing}: {describe(error)}"
     code = error.sqlstate or ""
     if fault is Fault.AWAY:
-        hint = "Look whether the database runs and can be reached, then run again: it goes on where it stopped."
+        hint = "Look whether the database runs and can be reached, then run again: nothing is lost."
         return DatabaseUnreachable(message, hint=hint, sqlstate=code)
     if fault is Fault.REFUSED:
         return DatabaseRefused(message, hint=_refusal_hint(error), sqlstate=code)
     if fault is Fault.CONTENDED:
-        hint = "See who holds the lock (pg_stat_activity, pg_locks), or raise LOCK_TIMEOUT_MS and STATEMENT_TIMEOUT_MS."
-        return DatabaseBusy(message, hint=hint, sqlstate=code)
+        return DatabaseBusy(message, hint=_contention_hint(error), sqlstate=code)
     if fault is Fault.ROW:
-        return ReferenceRefused(message, hint="Look at the row, and at the table's constraints.", sqlstate=code)
-    return DatabaseError(message, hint="Mend what the database complains about, then run again.", sqlstate=code)
+        return ReferenceRefused(message, hint=_ROW_HINTS.get(code[:2], ""), sqlstate=code)
+    return DatabaseError(message, sqlstate=code)
+
+
+_ROW_HINTS = {
+    "23": "Look at the row, and at the table's constraints.",
+    "44": "Look at the row, and at the view's or the policy's check.",
+    "P0": "A function of the database raised this, most likely that of a trigger: it says why.",
+}
+"""By class of the code; others can be anything."""
+
+
+def _contention_hint(error: psycopg.Error) -> str:
+    """Say what to do about what stood in the way, as far as the server tells it. Its words may be in any language."""
+    code, said = error.sqlstate or "", describe(error)
+    if code == "55P03":
+        return "See who holds the lock (pg_stat_activity, pg_locks), or raise LOCK_TIMEOUT_MS."
+    if code == "57014" and "statement timeout" in said:
+        return (
+            "A time limit ended the statement, and nothing says that a lock was the cause: STATEMENT_TIMEOUT_MS, or a"
+            " statement_timeout of the role, the database or the server (look at pg_settings, as this role)."
+        )
+    if code == "57014" and "user request" in said:
+        return "Somebody cancelled the statement (pg_cancel_backend). Run again: nothing is lost."
+    return ""
 
 
 _REFUSAL_HINTS = {
@@ -122,7 +144,7 @@ def _refusal_hint(error: psycopg.Error) -> str:
             "It is a trigger's function that may not do this: give the database user that right, or declare the"
             " function SECURITY DEFINER."
         )
-    return _REFUSAL_HINTS.get(error.sqlstate or "", _REFUSAL_HINTS["42501"])
+    return _REFUSAL_HINTS.get(error.sqlstate or "", "")
 
 
 def connect_failure(error: psycopg.Error, where: str) -> DatabaseError:
@@ -135,9 +157,7 @@ def connect_failure(error: psycopg.Error, where: str) -> DatabaseError:
     for needles, kind, problem, hint in _CONNECT_FAILURES:
         if any(needle in text for needle in needles):
             return kind(f"{problem} ({where})", hint=hint, sqlstate=code)
-    return DatabaseUnreachable(
-        f"no connection to the database at {where}: {text}", hint="Look at DB_HOST, DB_PORT and DB_NAME.", sqlstate=code
-    )
+    return DatabaseUnreachable(f"no connection to the database at {where}: {text}", sqlstate=code)
 
 
 _CONNECT_FAILURES: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], ...] = (

@@ -370,5 +370,5 @@ def _still_cancelled() -> bool:
 
 
 def _gave_up(doing: str, reason: str) -> DatabaseUnreachable:
-    hint = "Look whether the database runs and can be reached, then run again: it goes on where it stopped."
+    hint = "Look whether the database runs and can be reached, then run again: nothing is lost."
     return DatabaseUnreachable(f"{doing}: {reason}", hint=hint)

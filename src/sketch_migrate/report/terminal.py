@@ -101,15 +101,15 @@ class Terminal:
         """Show a text on stderr alone, and not in the log (which may be what it is about)."""
         self._streams.err(printable_lines(text) + "\n")
 
-    def confirm(self, question: str) -> bool:
+    def confirm(self, question: str, *, instead: str = "Give -y to agree beforehand.") -> bool:
         """Ask on stderr and read yes or no from stdin; the end of the input is a no.
 
-        Raises ``UsageError`` where stdin is no terminal: nobody could answer.
+        Raises ``UsageError`` where stdin is no terminal: nobody could answer. ``instead`` says what to do then.
         """
         if self._stdin is None or not self._stdin.isatty():
             raise UsageError(
                 "This asks before it changes anything, and nobody can answer: standard input is no terminal",
-                hint="Give -y to agree beforehand, or -d to see what would be done.",
+                hint=instead,
             )
         while True:
             prompt = f"{printable_lines(question)} [yes/no] "

@@ -299,7 +299,7 @@ class Exchange:
         known = self._regions.get(bucket, self.config.region)
         if region and region != known:
             self._regions[bucket] = region
-            logger.warning("bucket %s is in region %s, not %s: set S3_REGION=%s", bucket, region, known, region)
+            logger.warning("bucket %s is in region %s, not %s: it is asked there", bucket, region, known)
             if not self.config.endpoint_url:
                 authority = ""  # AWS's host follows from the region
         elif authority and authority != self._authorities.get(bucket):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from datetime import UTC, datetime
@@ -26,28 +27,27 @@ if TYPE_CHECKING:
     from sketch_migrate.s3.addressing import Origin
     from sketch_migrate.s3.messages import Reply, Request
 
-ENDPOINT_HINT = "Is S3_ENDPOINT_URL right? What answers there does not speak S3."
+ENDPOINT_HINT = "S3 does not answer so. Is S3_ENDPOINT_URL right, or does a proxy answer in the store's place?"
 NOT_FOUND = 404
 _SERVER_HINT = "Is the server up, and are S3_ENDPOINT_URL and the network right? Then run the command again."
-_BUSY_HINT = "The store fails or throttles. Run the command again later; it goes on where it stopped."
-_DENIED_HINT = "The access key lacks a permission for this: see the S3 policy in README.md."
+_BUSY_HINT = "The store fails or throttles. Run the command again later."
 _HTTPS_HINT = "The server speaks TLS there: S3_ENDPOINT_URL must begin with https://."
 
 _BY_KIND: dict[Kind, tuple[type[S3Error], str]] = {
     Kind.EXPIRED: (CredentialsError, "The credentials have expired. Renew them and run the command again."),
     Kind.THROTTLED: (S3Busy, _BUSY_HINT),
     Kind.TRANSIENT: (S3Busy, _BUSY_HINT),
-    Kind.SKEWED: (S3Refused, "This machine's clock is wrong. Set it (NTP) and run the command again."),
-    Kind.MOVED: (
+    Kind.SKEWED: (
         S3Refused,
-        "Set S3_REGION to the bucket's region, and S3_ENDPOINT_URL, if it is set, to that region's endpoint.",
+        "This machine's clock and the store's differ: set the wrong one (NTP), and run the command again.",
     ),
+    Kind.MOVED: (S3Refused, ""),
 }
 _BY_CODE: dict[str, tuple[type[S3Error], str]] = {
     "NoSuchKey": (ObjectMissing, ""),
-    "NoSuchBucket": (BucketMissing, "Check the bucket's name, S3_ENDPOINT_URL and S3_REGION."),
+    "NoSuchBucket": (BucketMissing, "Check the bucket's name and S3_ENDPOINT_URL."),
     "PreconditionFailed": (PreconditionFailed, ""),
-    "AccessDenied": (S3Refused, _DENIED_HINT),
+    "AccessDenied": (S3Refused, ""),
     "InvalidAccessKeyId": (
         S3Refused,
         "Check AWS_ACCESS_KEY_ID: the store does not know it. Is S3_ENDPOINT_URL the right store?",
@@ -60,8 +60,8 @@ _BY_CODE: dict[str, tuple[type[S3Error], str]] = {
     "InvalidObjectState": (S3Error, "The object is archived. Restore it first, then run the command again."),
 }
 _BY_STATUS: dict[int, tuple[type[S3Error], str]] = {
-    401: (S3Refused, _DENIED_HINT),
-    403: (S3Refused, _DENIED_HINT),
+    401: (S3Refused, ""),
+    403: (S3Refused, ""),
     412: (PreconditionFailed, ""),
 }
 
@@ -125,6 +125,31 @@ def malformed(request: Request, reply: Reply, reason: str) -> Failure:
     return Failure(Kind.TRANSIENT, error)
 
 
+# What AWS says of a refusal that follows from policies (IAM User Guide, "Troubleshoot access denied error messages").
+_NOT_ALLOWED = re.compile(r"because no ([a-z -]+policy) allows the ([a-zA-Z0-9:-]+:[a-zA-Z0-9]+) action").search
+_DENIED_BY = re.compile(r"with an explicit deny in (?:a|an|the) ([a-z -]+(?:policy|boundary))").search
+
+
+def understood(document: xml.ErrorDocument, region: str) -> str:
+    """Return a hint where the store's own words tell the cause of a refusal, else an empty string.
+
+    "Access denied" alone may be a right that is lacking, a header that a policy demands, or a key that may not be used.
+    """
+    if lacking := _NOT_ALLOWED(document.message):
+        return f"No {lacking[1]} allows {lacking[2]}: sketch-migrate grants prints the rights that each command needs."
+    if denying := _DENIED_BY(document.message):
+        return f"A {denying[1]} denies this, whatever else allows it: mend that, or meet its conditions."
+    if document.code in _ELSEWHERE and region:
+        return (
+            f"The store says that the bucket is in {region}. If both buckets are there, set S3_REGION to it;"
+            " if they are in two regions of AWS, leave S3_ENDPOINT_URL empty: each is then asked in its own."
+        )
+    return ""
+
+
+_ELSEWHERE = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
+
+
 def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Kind) -> S3Error:
     code, status = document.code, reply.status
     if kind in _BY_KIND:
@@ -137,9 +162,11 @@ def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Ki
         error, hint = S3Error, ""
     else:
         return S3Malformed(f"{request}: status {status}{_said(reply)}", hint=_not_s3_hint(reply.body), status=status)
+    hint = hint or understood(document, document.region or reply.header(b"x-amz-bucket-region"))
     request_id = document.request_id or reply.header(b"x-amz-request-id")
     told = ", ".join(part for part in (_printable(document.message), request_id and f"request id {request_id}") if part)
     message = f"{request}: {code or f'status {status}'}" + (f" ({told})" if told else "")
+    message += "" if code or reply.bodiless else _said(reply)
     return error(message, hint=hint, status=status, code=code)
 
 

@@ -75,7 +75,7 @@ async def tags_of(client: S3Client, location: Location, info: ObjectInfo) -> lis
     """Return all tags of an object of which ``info`` was seen. Raises ``S3Error`` where some cannot be read."""
     tags = await client.tags(location)
     if len(tags) < int(info.headers.get("x-amz-tagging-count", "0")):
-        raise S3Error(f"{location}: not all of its tags could be read", hint="Is s3:GetObjectTagging allowed?")
+        raise S3Error(f"{location}: not all of its tags could be read")
     return tags
 
 

@@ -243,7 +243,7 @@ def test_the_region_named_is_followed_once_remembered_and_told(
 
     assert asyncio.run(scenario()) == ["us-east-1", "eu-central-1", "eu-central-1"]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "S3_REGION=eu-central-1" in caplog.text
+    assert "is in region eu-central-1, not us-east-1" in caplog.text
 
 
 def test_many_requests_redirected_at_once_all_arrive(caplog: pytest.LogCaptureFixture) -> None:
@@ -292,14 +292,38 @@ def test_the_host_named_is_followed() -> None:
 
 
 @pytest.mark.parametrize(
-    "script",
+    ("script", "named"),
     [
-        [reply(301)],
-        [error(400, "AuthorizationHeaderMalformed")],
-        [error(301, "PermanentRedirect", x_amz_bucket_region=region) for region in ("a-b-1", "a-b-2")],
+        ([reply(301)], ""),
+        ([error(400, "AuthorizationHeaderMalformed")], ""),
+        ([error(301, "PermanentRedirect", x_amz_bucket_region=region) for region in ("a-b-1", "a-b-2")], "a-b-2"),
     ],
 )
-def test_a_redirect_without_a_name_or_a_second_one_is_an_error(script: list[bytes]) -> None:
+def test_a_redirect_without_a_name_or_a_second_one_is_an_error(script: list[bytes], named: str) -> None:
+    """A region that nobody named cannot be hinted at; and one setting cannot name the regions of two buckets."""
     with pytest.raises(S3Refused) as caught:
         asyncio.run(copy_against(*script))
-    assert "S3_REGION" in caught.value.hint
+    if named:
+        assert named in caught.value.hint
+        assert "two regions of AWS, leave S3_ENDPOINT_URL empty" in caught.value.hint
+    else:
+        assert caught.value.hint == ""
+
+
+def test_two_buckets_in_two_regions_are_asked_each_in_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    """No word of it sends anybody from one S3_REGION to the other and back."""
+    moved = [error(301, "PermanentRedirect", x_amz_bucket_region=region) for region in ("eu-west-1", "ap-south-1")]
+
+    async def scenario() -> list[str]:
+        async with scripted(moved[0], found(3), moved[1], copied(), found(3), copied()) as server:
+            async with client_of(server.url) as client:
+                for _ in range(2):
+                    await client.head(SOURCE)
+                    await client.copy(SOURCE, TARGET)
+            return [asked.headers["authorization"].split("/")[2] for asked in server.asked]
+
+    regions = asyncio.run(scenario())
+    assert regions == ["us-east-1", "eu-west-1", "us-east-1", "ap-south-1", "eu-west-1", "ap-south-1"]
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert not any("set S3_REGION" in line for line in told)

@@ -216,10 +216,10 @@ def test_another_patience_is_the_same_client_otherwise() -> None:
 @pytest.mark.parametrize(
     ("answer", "kind", "words"),
     [
-        (error(403, "AccessDenied"), S3Refused, "permission"),
+        (error(403, "AccessDenied"), S3Refused, ""),
         (error(403, "InvalidAccessKeyId"), S3Refused, "AWS_ACCESS_KEY_ID"),
         (error(403, "SignatureDoesNotMatch"), S3Refused, "AWS_SECRET_ACCESS_KEY"),
-        (reply(403, b"<html>proxy says no</html>"), S3Refused, "permission"),
+        (reply(403, b"<html>proxy says no</html>"), S3Refused, ""),
         (error(404, "NoSuchBucket"), BucketMissing, "bucket"),
     ],
 )
@@ -231,6 +231,48 @@ def test_refusals_name_the_operation_the_place_and_what_to_do(answer: bytes, kin
     with pytest.raises(kind, match="ListObjectsV2 s3://photos") as caught:
         asyncio.run(scenario())
     assert words in caught.value.hint
+    assert bool(words) is bool(caught.value.hint)
+    assert b"proxy" not in answer or "proxy says no" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("Access Denied", ""),
+        (
+            (
+                "User: u is not authorized to perform: s3:ListBucket on resource: arn because no"
+                " identity-based policy allows the s3:ListBucket action"
+            ),
+            "identity-based policy allows s3:ListBucket",
+        ),
+        (
+            (
+                "User: u is not authorized to perform: s3:PutObject on resource: arn with an explicit"
+                " deny in a resource-based policy"
+            ),
+            "A resource-based policy denies this",
+        ),
+        (
+            (
+                "User: u is not authorized to perform: kms:GenerateDataKey on resource: key because no resource-based"
+                " policy allows the kms:GenerateDataKey action"
+            ),
+            "allows kms:GenerateDataKey",
+        ),
+    ],
+)
+def test_a_denial_is_hinted_at_only_where_the_store_tells_its_cause(said: str, hint: str) -> None:
+    async def scenario() -> None:
+        body = f"<Error><Code>AccessDenied</Code><Message>{said}</Message></Error>".encode()
+        async with scripted(reply(403, body)) as server, client_of(server.url) as client:
+            await client.list_page("photos", "image/")
+
+    with pytest.raises(S3Refused) as caught:
+        asyncio.run(scenario())
+    assert said[:100] in caught.value.message
+    assert hint in caught.value.hint
+    assert bool(hint) is bool(caught.value.hint)
 
 
 def test_a_refused_head_tells_the_code_that_its_own_reply_could_not() -> None:
