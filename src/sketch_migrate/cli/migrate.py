@@ -16,7 +16,10 @@ from sketch_migrate.cli.observer import Observer, Parts
 from sketch_migrate.cli.probe import settle_no_clobber
 from sketch_migrate.ledger import new_ledger, place_of
 from sketch_migrate.migration.breaker import Breaker
+from sketch_migrate.migration.bucket_rules import REQUESTS, read_bucket_rules
 from sketch_migrate.migration.growth import outgrown
+from sketch_migrate.migration.keeping import look_at, way_of
+from sketch_migrate.migration.keeping_text import archived_line, dropped_lines, untold_line
 from sketch_migrate.migration.overwritten import settle
 from sketch_migrate.migration.passes import migrate
 from sketch_migrate.migration.placing import OnceSettled
@@ -28,8 +31,10 @@ from sketch_migrate.migration.preflight import (
     store_name,
 )
 from sketch_migrate.migration.record import description, runs_of
+from sketch_migrate.migration.room import check_room
 from sketch_migrate.migration.trial import certain_refusals, try_flips
-from sketch_migrate.model import Summary
+from sketch_migrate.model import Location, Summary
+from sketch_migrate.reconcile.rate import LIMITED_BY, caps_noted
 from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
 
 if TYPE_CHECKING:
@@ -60,6 +65,7 @@ class MigrationJob(Job):
         self._strategy: Strategy | None = None
         self._trial: Trial | None = None
         self._breaker = Breaker(settings.max_failed_percent)
+        self._dropped: list[str] = []
 
     async def prepare(self) -> None:
         """Open the site, try the right to write, and settle how nothing is replaced, by a probe of the store."""
@@ -69,8 +75,10 @@ class MigrationJob(Job):
             return
         store = self.site.store.retrying(PATIENCE_SECONDS)
         await check_read(store, self.site.specimens.production)
+        await self._look_ahead()
         if not self._for_writing:
             return
+        await check_room(self.site, self.run.path, self.options.limit or None)
         await check_writing(store, self.settings)
         if self.site.first_legacy_path is None:
             return  # nothing to do, as far as can be seen: then nothing is written
@@ -78,6 +86,23 @@ class MigrationJob(Job):
             self.terminal.message(f"Note: {note}", logging.WARNING)
         if not self.options.overwrite:
             await self._settle()
+
+    async def _look_ahead(self) -> None:
+        """Say what the production bucket does to new objects, and what a sample shows: before anything is stored."""
+        settings, store = self.settings, self.site.store
+        if not self.site.legacy_paths:
+            return
+        rules = await read_bucket_rules(store, settings.production_bucket)
+        objects = [Location(settings.legacy_bucket, path) for path in self.site.legacy_paths]
+        sample = await look_at(store, objects, encryption=rules.encryption)
+        sample.requests += REQUESTS
+        for note in (rules.about_lock(), rules.about_encryption(), archived_line(sample)):
+            if note:
+                self.terminal.message(f"Note: {note}", logging.WARNING)
+        way = way_of(self.options.no_clobber, overwrite=self.options.overwrite)
+        self._dropped = [*dropped_lines(sample, way), *filter(None, [untold_line(rules, sample)])]
+        for line in self._dropped:
+            self.terminal.message(line, logging.DEBUG)
 
     async def _settle(self) -> Strategy:
         if self._strategy is None:
@@ -96,7 +121,8 @@ class MigrationJob(Job):
             f"at {store_name(s)}, {change},\n"
             f"and sets {s.db_table}.{s.db_path_column} from {s.legacy_prefix}… to {s.production_prefix}…\n"
             f"in the database {self.site.database.where}. Nothing is deleted.\n"
-            "Go on?"
+            + "".join(f"{line}\n" for line in self._dropped)
+            + "Go on?"
         )
 
     async def carry_out(self) -> int:
@@ -113,6 +139,8 @@ class MigrationJob(Job):
             with self.terminal.progress(self.site.table.estimated_rows) as progress:
                 observer = Observer(self.site, self.options, self.terminal, progress)
                 finished = await self._run(ledger, observer)
+            if self.stop.error is None:
+                await ledger.describe({LIMITED_BY: observer.limit})
             self.held_up = observer.held
             hidden = await self.are_rows_hidden()
             result = await self._summarise(ledger, finished, time.monotonic() - began)
@@ -253,7 +281,8 @@ class MigrationJob(Job):
             self.terminal.result(tech_status(status))
 
     def _description(self) -> dict[str, str]:
-        return description(self.settings, "migrate") | {"dry_run": str(self.options.dry_run).lower()}
+        about = description(self.settings, "migrate") | caps_noted(self.settings)
+        return about | {"dry_run": str(self.options.dry_run).lower()}
 
     def _no_clobber(self) -> dict[str, str]:
         strategy = self._strategy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,12 @@ class Observer:
     total_rows: int | None = None
     tally: Tally = field(default_factory=Tally)
     held: list[Held] = field(default_factory=list)
+    limits: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def limit(self) -> str:
+        """What limited the run most of the time, in a word; empty where nothing was seen to."""
+        return self.limits.most_common(1)[0][0] if self.limits else ""
 
     def new_pass(self, number: int) -> None:
         """Begin the bar anew for a further pass: it will pass about as many rows as the last one did."""
@@ -51,6 +58,8 @@ class Observer:
     def limited_by(self, word: str) -> None:
         """Take over what limits most of the workers."""
         self.progress.limit(word)
+        if word:
+            self.limits[word] += 1
 
     def waits_for(self, text: str) -> None:
         """Show what holds the run up in the database."""

@@ -8,18 +8,28 @@ from typing import TYPE_CHECKING
 from sketch_migrate.cli.engines import check_dask_for
 from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
+from sketch_migrate.ledger.size import free_bytes, ledger_bytes
+from sketch_migrate.migration.bucket_rules import REQUESTS, read_bucket_rules
+from sketch_migrate.migration.keeping import look_at, way_of
+from sketch_migrate.migration.keeping_text import dropped_lines, keeping_json, untold_line
 from sketch_migrate.migration.no_clobber import choose
 from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketch_migrate.migration.trial import certain_refusals, try_flips
-from sketch_migrate.reconcile.estimate import ASSUMED_ROWS_PER_SECOND, estimate
-from sketch_migrate.reconcile.plan import measured_rate, plan
+from sketch_migrate.model import Location
+from sketch_migrate.reconcile.estimate import estimate
+from sketch_migrate.reconcile.findings import room_finding, rules_findings, sample_findings
+from sketch_migrate.reconcile.plan import plan
 from sketch_migrate.reconcile.plan_report import plan_json, plan_text
 from sketch_migrate.reconcile.problems import write_problems
+from sketch_migrate.reconcile.rate import ASSUMED_ROWS_PER_SECOND, Rate, bound, is_aws, measured_rate
 from sketch_migrate.s3.probe import probe
 
 if TYPE_CHECKING:
     from sketch_migrate.cli.commands import PlanArguments
+    from sketch_migrate.migration.bucket_rules import BucketRules
+    from sketch_migrate.migration.keeping import Sample, Way
     from sketch_migrate.migration.trial import Trial
+    from sketch_migrate.reconcile.plan import Plan
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
@@ -51,6 +61,7 @@ class PlanJob(InspectionJob):
     async def carry_out(self) -> int:
         """Gather, judge, reckon, report."""
         self.end_at_signals()
+        rules = await read_bucket_rules(self.site.store, self.settings.production_bucket)
         async with self.evidence() as evidence:
             await self.gather(evidence)
             deep = self._arguments.deep
@@ -64,6 +75,9 @@ class PlanJob(InspectionJob):
                 deep_percent=deep,
             )
             lists = await write_problems(evidence, self.run.path)
+        strategy, way = await self._strategy()
+        sample = await self._sample(found, rules)
+        in_database = bool(self.settings.ledger_url)
         needs = estimate(
             rows=found.to_migrate,
             rows_in_place=found.in_place,
@@ -72,34 +86,49 @@ class PlanJob(InspectionJob):
             facts=found.facts,
             sizes=found.sizes,
             rate=await self._rate(),
+            on_aws=is_aws(self.settings.s3_endpoint_url),
+            ledger_bytes=ledger_bytes(found.to_migrate, found.path_bytes, in_database=in_database),
+            free_bytes=None if in_database else free_bytes(self.run.path),
             usd_per_1000_copies=self._arguments.price_copy,
             usd_per_1000_reads=self._arguments.price_read,
         )
-        strategy = await self._strategy()
+        found = found.with_findings(
+            [*rules_findings(rules), *sample_findings(sample), *room_finding(needs.ledger_bytes, needs.free_bytes)]
+        )
+        keeping = [line for line in (*dropped_lines(sample, way), untold_line(rules, sample)) if line]
         where = [*(f"Lists       {path}" for path in lists), f"Log         {self.run.log_path}"]
-        self.terminal.result("\n\n".join((plan_text(found, needs, strategy), "\n".join(where))))
+        self.terminal.result("\n\n".join((plan_text(found, needs, strategy, keeping), "\n".join(where))))
         files = {"problems_files": [str(path) for path in lists], "log_file": str(self.run.log_path)}
-        return self.conclude({**plan_json(found, needs, strategy), **files}, 1 if found.needs_a_look else 0)
+        document = plan_json(found, needs, strategy, keeping_json(rules, sample, way))
+        return self.conclude({**document, **files}, 1 if found.needs_a_look else 0)
+
+    async def _sample(self, found: Plan, rules: BucketRules) -> Sample:
+        settings = self.settings
+        objects = [Location(settings.legacy_bucket, settings.legacy_prefix + tail) for tail in found.sample_tails]
+        sample = await look_at(self.site.store, objects, encryption=rules.encryption)
+        sample.requests += REQUESTS
+        return sample
 
     async def _trial(self) -> Trial | None:
         if not self.options.trial:
             return None
         return await try_flips(self.site.database, self.site.table, self.site.mapping)
 
-    async def _rate(self) -> tuple[float, str]:
+    async def _rate(self) -> Rate:
         if self._arguments.rate is not None:
-            return self._arguments.rate, "as given"
+            return Rate(self._arguments.rate, "as given")
         with ExitStack() as opened:
             measured = await measured_rate(list(self.past_runs(opened)))
-        if measured is not None:
-            return measured, "measured by the newest migration"
-        return ASSUMED_ROWS_PER_SECOND, "which is assumed: give --rate, or migrate a few with -l first"
+        assumed = "which is assumed: give --rate, or migrate a few with -l first"
+        rate = measured or Rate(ASSUMED_ROWS_PER_SECOND, assumed)
+        most, why = bound(self.settings)
+        return Rate(most, why) if most < rate.rows_per_second else rate
 
-    async def _strategy(self) -> str:
+    async def _strategy(self) -> tuple[str, Way | None]:
         if not self._arguments.probe:
-            return "found out by trying when a migration begins; --probe tries it now"
+            return "found out by trying when a migration begins; --probe tries it now", None
         settings = self.settings
         report = await probe(self.site.store, settings.production_bucket, settings.production_prefix)
         chosen = choose(report)
         left = "".join(f"; left behind: {name}" for name in report.left_behind)
-        return f"{chosen.means}, as {chosen.reason}{left}"
+        return f"{chosen.means}, as {chosen.reason}{left}", way_of(chosen.means)

@@ -25,6 +25,7 @@ from sketch_migrate.errors import (
 from sketch_migrate.migration.placing import CheckFirst, Placed, Replacing, Taken, look
 from sketch_migrate.migration.versions import replaced_version
 from sketch_migrate.s3 import same_content
+from sketch_migrate.s3.archive import archive_of, not_restored
 from sketch_migrate.task_group import task_group
 
 if TYPE_CHECKING:
@@ -314,6 +315,9 @@ class Copier:
         decision, legacy = await self._look_at_both(move)
         if isinstance(decision, Copied):
             return decision
+        archive = archive_of(legacy.headers) if legacy else ""
+        if archive and (reason := await not_restored(self._store, move.source, archive)):
+            return Copied(Verdict.FAILED, reason)
         size_bytes, etag = (legacy.size_bytes, legacy.etag) if legacy else (None, "")
         return Copied(Verdict.COPIED, size_bytes=size_bytes, etag=etag)
 

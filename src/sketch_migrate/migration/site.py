@@ -12,6 +12,7 @@ from sketch_migrate.mapping import Mapping
 from sketch_migrate.migration.breaker import Breaker
 from sketch_migrate.migration.copier import Copier
 from sketch_migrate.migration.flipping import FlipControl
+from sketch_migrate.migration.keeping import SAMPLE_OBJECTS
 from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
     Specimens,
@@ -44,7 +45,7 @@ LOOKED_AT_FIRST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Both ends of a migration. ``first_legacy_path`` is from the table's first pages, None if there is none."""
+    """Both ends of a migration. ``legacy_paths`` are some from the table's first pages, as far as there are any."""
 
     settings: Settings
     store: S3Client
@@ -52,8 +53,13 @@ class Site:
     table: Table
     mapping: Mapping
     specimens: Specimens
-    first_legacy_path: str | None
+    legacy_paths: tuple[str, ...]
     control: FlipControl
+
+    @property
+    def first_legacy_path(self) -> str | None:
+        """The first of them, None if there is none."""
+        return self.legacy_paths[0] if self.legacy_paths else None
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -124,8 +130,9 @@ async def open_site(
         database = Database(settings, stopping=stop.event, kept=kept_connections)
         opened.push_async_callback(database.close)
         table = await check_database(database, settings, for_writing=for_writing)
-        path = await _first_legacy_path(database, table, settings.legacy_prefix)
-        specimens = await check_reading(store.retrying(PATIENCE_SECONDS), settings, path)
+        paths = await _legacy_paths(database, table, settings.legacy_prefix)
+        first = paths[0] if paths else None
+        specimens = await check_reading(store.retrying(PATIENCE_SECONDS), settings, first)
         mapping = Mapping(
             settings.legacy_bucket,
             settings.legacy_prefix,
@@ -134,11 +141,14 @@ async def open_site(
             max_path_chars=table.max_path_chars,
             max_path_bytes=table.max_path_bytes,
         )
-        yield Site(settings, store, database, table, mapping, specimens, path, FlipControl.of(settings))
+        yield Site(settings, store, database, table, mapping, specimens, paths, FlipControl.of(settings))
 
 
-async def _first_legacy_path(database: Database, table: Table, prefix: str) -> str | None:
-    """Return the first legacy path, if it is near the beginning. Raises ``RowsHidden`` where no row is shown at all."""
+async def _legacy_paths(database: Database, table: Table, prefix: str) -> tuple[str, ...]:
+    """Return legacy paths, spread over the first page that has some, if it is near the beginning.
+
+    Raises ``RowsHidden`` where no row is shown at all.
+    """
     looked_at = 0
     async with database.session() as session:
         if table.hides_rows:
@@ -146,10 +156,11 @@ async def _first_legacy_path(database: Database, table: Table, prefix: str) -> s
         async for page in legacy_pages(session, table, KeyRange(), prefix):
             looked_at += page.rows
             if page.references:
-                return page.references[0].path
+                step = -(-len(page.references) // SAMPLE_OBJECTS)
+                return tuple(reference.path for reference in page.references[::step])
             if looked_at >= LOOKED_AT_FIRST:
                 break
-    return None
+    return ()
 
 
 def open_store(settings: Settings) -> S3Client:

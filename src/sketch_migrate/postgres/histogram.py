@@ -47,11 +47,11 @@ class _Sample(NamedTuple):
     paths: list[str]
 
 
-async def spread_paths(session: Session, table: Table) -> list[str]:
+async def spread_paths(session: Session, table: Table, *, fresh: bool = False) -> list[str]:
     """Return some paths, spread about as all of them are, in no order that means anything here.
 
-    They are the planner's statistics, where the table was analysed, else a sample of its rows. Reads bounded work of
-    any table. There are none where one of them is not UTF-8. Raises what ``Session.run`` raises.
+    They are the planner's statistics, where the table was analysed, else, or with ``fresh``, a sample of its rows. Reads
+    bounded work of any table. There are none where one of them is not UTF-8. Raises what ``Session.run`` raises.
     """
 
     async def look(connection: Connection) -> list[str]:
@@ -79,7 +79,7 @@ async def spread_paths(session: Session, table: Table) -> list[str]:
         return _Sample(rows, await read_either(connection, table, take))
 
     doing = "looking at the spread of the paths"
-    if bounds := await session.run(look, doing=doing):
+    if not fresh and (bounds := await session.run(look, doing=doing)):
         return bounds
     return (await read_in_time(session, PageSize(SAMPLED_ROWS), read, doing=doing)).paths
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sketch_migrate.reconcile.rate import prefix_limit, seconds_on_aws
 from sketch_migrate.reconcile.wal import reckon_wal
 
 if TYPE_CHECKING:
     from sketch_migrate.postgres.catalog import TableFacts
     from sketch_migrate.postgres.sizes import Sizes
+    from sketch_migrate.reconcile.rate import Rate
 
 LISTED_A_REQUEST = 1000
-
-ASSUMED_ROWS_PER_SECOND = 1000.0
-"""Where no run was measured and none is given: what a store with 30 ms a copy does with 32 requests in flight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """``copies`` includes listings, which cost the same. ``rate_from`` says where ``rows_per_second`` is from.
+
+    ``prefix_rows_per_second`` is what S3 bears in the first hours, where that is less, else None. ``ledger_bytes`` is
+    the size of the run's ledger, and ``free_bytes`` the room that its disk has, None for one in a database.
 
     ``wal_bytes`` is a lower and ``wal_bytes_most`` an upper bound; ``table_bytes_more`` and ``index_bytes_more`` are by
     how much the table and its indexes, now of ``index_bytes``, may grow: see ``wal.Wal``.
@@ -31,6 +34,9 @@ class Estimate:
     rows_per_second: float
     rate_from: str
     seconds: float
+    prefix_rows_per_second: float | None
+    ledger_bytes: int
+    free_bytes: int | None
     wal_bytes: int
     wal_bytes_most: int
     table_bytes_more: int
@@ -46,7 +52,10 @@ def estimate(
     objects_listed: int,
     facts: TableFacts,
     sizes: Sizes,
-    rate: tuple[float, str],
+    rate: Rate,
+    on_aws: bool,
+    ledger_bytes: int,
+    free_bytes: int | None,
     usd_per_1000_copies: float,
     usd_per_1000_reads: float,
 ) -> Estimate:
@@ -56,15 +65,19 @@ def estimate(
     """
     copies = (rows - rows_in_place) + -(-objects_listed // LISTED_A_REQUEST) + 2
     reads = rows + rows_in_place
-    seconds = rows / rate[0]
+    limit = prefix_limit(rows - rows_in_place, rows) if on_aws else math.inf
+    seconds = seconds_on_aws(rows, rate.rows_per_second, limit)
     wal = reckon_wal(rows, total_rows=total_rows, seconds=seconds, facts=facts, sizes=sizes)
     return Estimate(
         copies=copies,
         reads=reads,
         price_usd=(copies * usd_per_1000_copies + reads * usd_per_1000_reads) / 1000,
-        rows_per_second=rate[0],
-        rate_from=rate[1],
+        rows_per_second=rate.rows_per_second,
+        rate_from=rate.source,
         seconds=seconds,
+        prefix_rows_per_second=limit if limit < rate.rows_per_second else None,
+        ledger_bytes=ledger_bytes,
+        free_bytes=free_bytes,
         wal_bytes=wal.least,
         wal_bytes_most=wal.most,
         table_bytes_more=wal.table_bytes_more,

@@ -60,8 +60,8 @@ FROM (
 
 # concat(): a bare column would be read as a timestamp at once, and a text that is none would fail the file
 _OBJECTS = f"""
-SELECT tail, size_bytes, etag, try_cast(concat(modified) AS TIMESTAMP)
-FROM {_read_csv(tail="VARCHAR", size_bytes="BIGINT", etag="VARCHAR", modified="VARCHAR")}
+SELECT tail, size_bytes, etag, try_cast(concat(modified) AS TIMESTAMP), storage_class
+FROM {_read_csv(tail="VARCHAR", size_bytes="BIGINT", etag="VARCHAR", modified="VARCHAR", storage_class="VARCHAR")}
 """  # noqa: S608 - made of our own words alone
 
 HINT = "Free space on the disk of RUN_DIR or point RUN_DIR elsewhere, then run the command again."
@@ -122,8 +122,8 @@ class Evidence:
 
         await self._call(load)
 
-    async def load_objects(self, side: str, rows: Iterable[tuple[str, int, str, str]]) -> None:
-        """Take in objects of one side: tail, size in bytes, ETag, time of the last change as the store wrote it."""
+    async def load_objects(self, side: str, rows: Iterable[tuple[str, int, str, str, str]]) -> None:
+        """Take in objects of one side: tail, bytes, ETag, and time of change and class as the store has them."""
         statement = f"INSERT INTO {side}_object {_OBJECTS}"
 
         def load() -> None:

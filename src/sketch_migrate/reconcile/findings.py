@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from rich.filesize import decimal
+
 if TYPE_CHECKING:
+    from sketch_migrate.migration.bucket_rules import BucketRules
+    from sketch_migrate.migration.keeping import Sample
     from sketch_migrate.migration.trial import Trial
     from sketch_migrate.postgres.catalog import TableFacts
     from sketch_migrate.postgres.refusals import Refusals
@@ -36,6 +40,7 @@ LOOK, NOTE = Severity.LOOK, Severity.NOTE
 KINDS: dict[str, tuple[Severity, str]] = {
     "missing object": (LOOK, "Put the object in its place in legacy, or mend the row: it will be reported, not moved."),
     "taken": (LOOK, "Production holds something else there. Compare both; -w would let the legacy object replace it."),
+    "archived": (LOOK, "Restore these objects first: until then the migration fails these rows."),
     "two rows, one key": (LOOK, "Afterwards both rows would name one object, which is that of the row of production."),
     "unique constraint": (LOOK, "The database would refuse these flips: mend one of the two rows."),
     "key too long": (LOOK, "S3 keys are at most 1,024 bytes: choose a shorter PRODUCTION_PREFIX, or mend the row."),
@@ -110,6 +115,36 @@ def table_findings(facts: TableFacts, refusals: Refusals, trial: Trial | None) -
     add("replication slot", NOTE, facts.slots, "Keeps WAL until it was read: watch the disk")
     add("standbys", NOTE, facts.standbys, "Replay each flip: watch their lag")
     return found
+
+
+def rules_findings(rules: BucketRules) -> list[Finding]:
+    """Say what the production bucket does to each new object."""
+    found = []
+    if about := rules.about_lock():
+        found.append(Finding("object lock", LOOK if rules.keeps_objects else NOTE, 1, about))
+    if about := rules.about_encryption():
+        found.append(Finding("default encryption", NOTE, 1, about))
+    return found
+
+
+def sample_findings(sample: Sample) -> list[Finding]:
+    """Say that objects of the sample are in an archive that a listing does not show (INTELLIGENT_TIERING)."""
+    hidden = [(location, reason) for location, reason in sample.archived if "ARCHIVE_ACCESS" in reason]
+    if not hidden:
+        return []
+    location, reason = hidden[0]
+    told = f"Of {sample.objects} objects looked at so many are archived, which a listing does not show"
+    return [Finding("archived tier", LOOK, len(hidden), f"{told}. {location}: {reason}")]
+
+
+def room_finding(ledger_bytes: int, free_bytes: int | None) -> list[Finding]:
+    """Say that the ledger does not fit on its disk; nothing where it does, or where that cannot be seen."""
+    if free_bytes is None or ledger_bytes <= free_bytes:
+        return []
+    told = (
+        f"The run would not begin: its ledger takes about {decimal(ledger_bytes)}, and {decimal(free_bytes)} are free"
+    )
+    return [Finding("disk of RUN_DIR", LOOK, 1, f"{told}. Make room, point RUN_DIR elsewhere, or set LEDGER_URL.")]
 
 
 def certain_findings(facts: TableFacts, refusals: Refusals, trial: Trial | None) -> list[Finding]:

@@ -105,7 +105,7 @@ class Loader:
     def __init__(self, evidence: Evidence, side: str, prefix: str) -> None:
         self._evidence, self._side, self._prefix = evidence, side, prefix
         self._loading = asyncio.Lock()
-        self._rows: list[tuple[str, int, str, str]] = []
+        self._rows: list[tuple[str, int, str, str, str]] = []
         self._strange: list[tuple[str, str]] = []
         self._total = 0
 
@@ -129,9 +129,9 @@ class Loader:
         """Take objects in; wait where more are there than one loading takes, and another one is not done yet."""
         start = len(self._prefix)
         self._total += len(objects)
-        for key, size_bytes, etag, last_modified in objects:
+        for key, size_bytes, etag, last_modified, storage_class in objects:
             if key.isascii() or is_text(key):
-                self._rows.append((key[start:], size_bytes, etag, last_modified))
+                self._rows.append((key[start:], size_bytes, etag, last_modified, storage_class))
             else:
                 self._strange.append((self._side, order(key).decode(errors="backslashreplace")))
         if len(self._rows) >= LOAD_OBJECTS:

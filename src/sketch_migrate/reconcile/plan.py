@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sketch_migrate.migration.keeping import SAMPLE_OBJECTS
 from sketch_migrate.postgres.catalog import read_facts
 from sketch_migrate.postgres.sizes import read_sizes
 from sketch_migrate.reconcile.findings import KINDS, Finding, Severity, table_findings
@@ -13,7 +14,6 @@ from sketch_migrate.reconcile.problems import count_problems, first_problems
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketch_migrate.ledger import PastRun
     from sketch_migrate.migration.trial import Trial
     from sketch_migrate.postgres.catalog import TableFacts
     from sketch_migrate.postgres.database import Database
@@ -23,21 +23,29 @@ if TYPE_CHECKING:
     from sketch_migrate.reconcile.evidence import Evidence
     from sketch_migrate.reconcile.second_look import Looker
 
-MEASURED_PAGES = 40
-"""A rate is measured over so many pages of a ledger at most: 200 000 flips."""
-
 _FIGURES = """
 SELECT count(*) FILTER (side = 'legacy'), count(*) FILTER (side = 'production'), count(*) FILTER (side = 'neither'),
-       count(*) FILTER (standing = 'unmigrated' AND same), count(*) FILTER (standing = 'unmigrated'),
+       count(*) FILTER (standing = 'unmigrated' AND same),
+       count(*) FILTER (standing = 'unmigrated' AND (same IS true OR tail NOT IN (SELECT tail FROM archived))),
        (SELECT count(*) FROM moved), (SELECT coalesce(sum(bytes), 0) FROM moved),
        (SELECT count(*) FROM legacy_object) + (SELECT count(*) FROM production_object)
 FROM verdict
 """
 
+_SAMPLE = """
+SELECT tail FROM verdict WHERE standing = 'unmigrated' AND tail <> '' USING SAMPLE {count} ROWS (reservoir, 1)
+"""
+
+_PATH_BYTES = """
+SELECT coalesce(avg(2 * strlen(path) + strlen(production_prefix) - strlen(legacy_prefix)), 0)
+FROM verdict, site WHERE standing = 'unmigrated'
+"""
+
 _MOVED = """
 CREATE TEMP VIEW moved AS
 SELECT tail, any_value(legacy_bytes) AS bytes FROM verdict
-WHERE standing = 'unmigrated' AND same IS NULL AND production_bytes IS NULL GROUP BY tail
+WHERE standing = 'unmigrated' AND same IS NULL AND production_bytes IS NULL
+    AND tail NOT IN (SELECT tail FROM archived) GROUP BY tail
 """
 
 _UNIQUE = """
@@ -53,7 +61,8 @@ class Plan:
     """What is to be moved, and what was found. ``to_migrate`` are the rows that a run could flip.
 
     ``in_place`` are those of them whose object is in production already. ``compared_bytes`` are the rows whose objects
-    were read to know that.
+    were read to know that. ``path_bytes`` is what old and new path of a row have together on average, and
+    ``sample_tails`` are some objects to be copied, taken at random, without their prefix.
     """
 
     legacy_rows: int
@@ -64,6 +73,8 @@ class Plan:
     objects_to_copy: int
     bytes_to_copy: int
     objects_listed: int
+    path_bytes: float
+    sample_tails: tuple[str, ...]
     deep_percent: float | None
     compared_bytes: int
     facts: TableFacts
@@ -71,6 +82,11 @@ class Plan:
     refusals: Refusals
     trial: Trial | None
     findings: tuple[Finding, ...]
+
+    def with_findings(self, more: Sequence[Finding]) -> Plan:
+        """Return the plan with what was found besides, the gravest first."""
+        findings = sorted((*self.findings, *more), key=lambda found: found.severity is not Severity.LOOK)
+        return replace(self, findings=tuple(findings))
 
     @property
     def needs_a_look(self) -> bool:
@@ -100,12 +116,15 @@ async def plan(
         sizes = await session.run(lambda connection: read_sizes(connection, table), doing="looking at the table")
     await evidence.script("verdict")
     await looker.second_look()
+    await looker.look_at_archived()
     compared = 0 if deep_percent is None else await looker.compare_unmigrated(deep_percent)
     await evidence.script("plan")
     if any(index.unique and index.on_path_alone and not index.partial for index in facts.indexes):
         await evidence.execute(_UNIQUE)
     await evidence.execute(_MOVED)
     ((legacy, production, other, in_place, to_migrate, objects, size_bytes, listed),) = await evidence.ask(_FIGURES)
+    ((path_bytes,),) = await evidence.ask(_PATH_BYTES)
+    tails = await evidence.ask(_SAMPLE.format(count=SAMPLE_OBJECTS))
     counts, examples = await count_problems(evidence), await first_problems(evidence)
     rows = [
         Finding(kind, severity, counts[kind], what_to_do, examples[kind])
@@ -122,6 +141,8 @@ async def plan(
         objects_to_copy=objects,
         bytes_to_copy=int(size_bytes),
         objects_listed=listed,
+        path_bytes=float(path_bytes),
+        sample_tails=tuple(sorted(tail for (tail,) in tails)),
         deep_percent=deep_percent,
         compared_bytes=compared,
         facts=facts,
@@ -130,16 +151,3 @@ async def plan(
         trial=trial,
         findings=tuple(sorted(findings, key=lambda found: found.severity is not Severity.LOOK)),
     )
-
-
-async def measured_rate(runs: Sequence[PastRun]) -> float | None:
-    """Return the rows/s of the newest of these migrations that flipped for at least a second, or None."""
-    for run in sorted(runs, key=lambda each: each.last_flip_at, reverse=True):
-        flips, first, pages = 0, run.last_flip_at, 0
-        async for page in run.newest_first():
-            flips, first, pages = flips + len(page), page[-1].unix_time, pages + 1
-            if pages == MEASURED_PAGES:
-                break
-        if run.last_flip_at - first >= 1:
-            return flips / (run.last_flip_at - first)
-    return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.filesize import decimal
 
 from sketch_migrate.reconcile.findings import Severity, about_trial
+from sketch_migrate.reconcile.rate import FIRST_HOURS_SECONDS
 from sketch_migrate.report.printable import printable
 from sketch_migrate.report.progress import duration
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 LOOK_FIRST = "Look at these first"
 
 
-def plan_text(plan: Plan, needs: Estimate, strategy: str) -> str:
-    """Say what would be moved, what that takes, and what was found."""
+def plan_text(plan: Plan, needs: Estimate, strategy: str, keeping: Sequence[str]) -> str:
+    """Say what would be moved, what that takes, and what was found; ``keeping`` has lines on what copies keep."""
     figures = (
         ("legacy", plan.legacy_rows, "rows"),
         ("production", plan.production_rows, "rows, which are done"),
@@ -39,12 +40,16 @@ def plan_text(plan: Plan, needs: Estimate, strategy: str) -> str:
         "",
         "What it takes",
         f"  requests    {needs.copies:,} copies and listings, {needs.reads:,} looks: about USD {needs.price_usd:,.2f}",
-        f"  time        {duration(needs.seconds)} at {needs.rows_per_second:,.0f} rows/s, {needs.rate_from}",
+        f"  time        {duration(needs.seconds)} at {needs.rows_per_second:,.0f} rows/s, {printable(needs.rate_from)}",
+        *_about_prefix(needs),
         f"  WAL         at least {decimal(needs.wal_bytes)}, at most {decimal(needs.wal_bytes_most)}",
         "  growth      at most {} of the table; of its indexes, now {}, at most {}".format(*map(decimal, more)),
+        f"  ledger      {_about_ledger(needs)}",
         f"  no clobber  {printable(strategy)}",
         f"  flips       {printable(about_trial(plan.facts, plan.refusals, plan.trial))}",
     ]
+    if keeping:
+        lines += ["", "What copies keep", *(f"  {line}" for line in keeping)]
     for severity, title in ((Severity.LOOK, LOOK_FIRST), (Severity.NOTE, "Good to know")):
         found = [finding for finding in plan.findings if finding.severity is severity]
         if found:
@@ -52,6 +57,22 @@ def plan_text(plan: Plan, needs: Estimate, strategy: str) -> str:
     if not plan.needs_a_look:
         lines += ["", "Nothing needs a look first."]
     return "\n".join(lines)
+
+
+def _about_prefix(needs: Estimate) -> list[str]:
+    if needs.prefix_rows_per_second is None:
+        return []
+    return [
+        f"              at most {needs.prefix_rows_per_second:,.0f} rows/s in its first hours: S3 takes no more of one",
+        f"              prefix until it has parted it, which is reckoned to take {FIRST_HOURS_SECONDS / 3600:.0f} hours",
+    ]
+
+
+def _about_ledger(needs: Estimate) -> str:
+    size = f"about {decimal(needs.ledger_bytes)}"
+    if needs.free_bytes is None:
+        return f"{size} in the database of LEDGER_URL, whose room is not seen from here"
+    return f"{size}; the disk of RUN_DIR has {decimal(needs.free_bytes)} free"
 
 
 def findings_text(title: str, findings: Sequence[Finding]) -> str:
@@ -71,7 +92,7 @@ def _finding(finding: Finding) -> list[str]:
     return lines
 
 
-def plan_json(plan: Plan, needs: Estimate, strategy: str) -> dict[str, object]:
+def plan_json(plan: Plan, needs: Estimate, strategy: str, keeping: dict[str, object]) -> dict[str, object]:
     """Return the plan for ``--json``: sizes in bytes, times in seconds, prices in USD."""
     return {
         "kind": "plan",
@@ -90,6 +111,7 @@ def plan_json(plan: Plan, needs: Estimate, strategy: str) -> dict[str, object]:
         else {"percent": plan.deep_percent, "references_compared": plan.compared_bytes},
         "estimate": asdict(needs),
         "no_clobber": strategy,
+        "keeping": keeping,
         "trial": None if plan.trial is None else plan.trial.as_json(),
         "table": asdict(plan.facts),
         "refusals": asdict(plan.refusals),

@@ -13,6 +13,7 @@ from sketch_migrate.postgres.extract import current_paths
 from sketch_migrate.postgres.paging import PageSize, look_up_in_time
 from sketch_migrate.reconcile.comparing import Pair, cut
 from sketch_migrate.reconcile.standing import SUSPECTS, Standing, standing_of
+from sketch_migrate.s3.archive import ARCHIVES, not_restored
 from sketch_migrate.task_group import all_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ MOST_SECOND_LOOKS = 100_000
 LOOKS_AT_ONCE = 500
 
 _MIGRATED = "standing IN ('equal', 'same size')"
-_TO_COMPARE = "standing = 'unmigrated' AND production_bytes IS NOT NULL AND same IS NULL"
+_TO_COMPARE = """
+    standing = 'unmigrated' AND production_bytes IS NOT NULL AND same IS NULL
+    AND tail NOT IN (SELECT tail FROM archived)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,31 @@ class Looker:
                     self.count("second looks", done)
         await self.evidence.script("look")
         return done
+
+    async def look_at_archived(self) -> None:
+        """Ask for the first byte of each object to be copied whose class is an archive: note those that have none.
+
+        Of more than ``MOST_SECOND_LOOKS`` the others are noted by their class alone. Raises ``S3Error``.
+        """
+        archives = ", ".join(f"'{name}'" for name in sorted(ARCHIVES))
+        question = f"""
+        SELECT DISTINCT o.tail, o.storage_class FROM legacy_object AS o SEMI JOIN (
+            SELECT tail FROM verdict WHERE standing = 'unmigrated' AND same IS DISTINCT FROM true
+        ) AS v ON v.tail = o.tail WHERE o.storage_class IN ({archives})
+        """  # noqa: S608 - our own words
+        done = 0
+        async for rows in self.evidence.stream(question):
+            for first in range(0, len(rows), LOOKS_AT_ONCE):
+                some = rows[first : first + LOOKS_AT_ONCE]
+                if done < MOST_SECOND_LOOKS:
+                    each = [not_restored(self.store, self._both(tail)[0], name) for tail, name in some]
+                    reasons = await all_of(each)
+                else:
+                    reasons = [f"archived ({name}), and whether it is restored was not looked at" for _, name in some]
+                found = [(tail, reason) for (tail, _), reason in zip(some, reasons, strict=True) if reason]
+                await self.evidence.insert("archived", found)
+                done += len(some)
+                self.count("archived objects", done)
 
     async def look_at_stored_otherwise(self) -> None:
         """Judge rows on neither side in which a past run let the database store another path, by their object.

@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 _TOO_LARGE_CODES = frozenset({"InvalidRequest", "EntityTooLarge", "InvalidArgument"})
 
 
+SUBRESOURCE_BYTES = 64 * 2**10
+"""More than a configuration or a list of grants takes: S3 has at most 100 grants."""
+
+
 class CopyResult(NamedTuple):
     """A copy that S3 confirmed. ``size_bytes`` is None where it was not told; ``attempts`` counts requests sent."""
 
@@ -114,9 +118,12 @@ class S3Client:
 
     # -- objects
 
-    async def head(self, location: Location) -> ObjectInfo:
-        """Return size, ETag and headers of an object. A missing bucket looks like a missing object here."""
-        request = Request("HeadObject", "HEAD", location)
+    async def head(self, location: Location, *, checksums: bool = False) -> ObjectInfo:
+        """Return size, ETag and headers of an object, with ``checksums`` those that S3 tells when asked for them too.
+
+        A missing bucket looks like a missing object here.
+        """
+        request = Request("HeadObject", "HEAD", location, headers=[("x-amz-checksum-mode", "ENABLED")] * checksums)
         return await self._exchange.perform(request, replies.object_info, self._retry_seconds)
 
     async def get(self, location: Location, first_byte: int, last_byte: int, *, if_match: str = "") -> bytes:
@@ -226,6 +233,15 @@ class S3Client:
         checksum = b64encode(md5(body, usedforsecurity=False).digest()).decode()
         request.headers.append(("content-md5", checksum))
         await self._exchange.perform(request, replies.done, self._retry_seconds)
+
+    async def subresource(self, operation: str, location: Location, name: str) -> bytes:
+        """Return the document of a subresource, such as ``acl``, of an object, or with an empty key of a bucket.
+
+        A store that does not know subresources answers with the object itself: no more than its beginning is asked for.
+        """
+        headers = [("range", f"bytes=0-{SUBRESOURCE_BYTES - 1}")]
+        request = Request(operation, "GET", location, query=f"{name}=", headers=headers)
+        return await self._exchange.perform(request, replies.document, self._retry_seconds)
 
     # -- listings
 

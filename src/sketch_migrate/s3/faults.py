@@ -31,6 +31,7 @@ ENDPOINT_HINT = "S3 does not answer so. Is S3_ENDPOINT_URL right, or does a prox
 NOT_FOUND = 404
 _SERVER_HINT = "Is the server up, and are S3_ENDPOINT_URL and the network right? Then run the command again."
 _BUSY_HINT = "The store fails or throttles. Run the command again later."
+_ARCHIVED_HINT = "The object is archived. Restore it first, then run the command again."
 _HTTPS_HINT = "The server speaks TLS there: S3_ENDPOINT_URL must begin with https://."
 
 _BY_KIND: dict[Kind, tuple[type[S3Error], str]] = {
@@ -57,7 +58,8 @@ _BY_CODE: dict[str, tuple[type[S3Error], str]] = {
         "Check AWS_SECRET_ACCESS_KEY; or a proxy on the way changes requests (Host, path).",
     ),
     "InvalidToken": (S3Refused, "Check AWS_SESSION_TOKEN: it does not belong to the access key."),
-    "InvalidObjectState": (S3Error, "The object is archived. Restore it first, then run the command again."),
+    "InvalidObjectState": (S3Error, _ARCHIVED_HINT),
+    "ObjectNotInActiveTierError": (S3Error, _ARCHIVED_HINT),
 }
 _BY_STATUS: dict[int, tuple[type[S3Error], str]] = {
     401: (S3Refused, ""),

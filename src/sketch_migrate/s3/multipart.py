@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from sketch_migrate.errors import PreconditionFailed, S3Error
+from sketch_migrate.s3.archive import ARCHIVES
 from sketch_migrate.task_group import task_group
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ _CONTENT_HEADERS = (
     "expires",
 )
 
-_ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-
 
 def kept_headers(
     headers: Mapping[str, str], tags: Sequence[tuple[str, str]], *, storage_class: bool = False
@@ -48,7 +47,7 @@ def kept_headers(
     kept = {name: headers[name] for name in _CONTENT_HEADERS if headers.get(name)}
     kept.update((name, value) for name, value in headers.items() if name.startswith("x-amz-meta-"))
     kept_class = headers.get("x-amz-storage-class", "") if storage_class else ""
-    if kept_class and kept_class not in _ARCHIVES:
+    if kept_class and kept_class not in ARCHIVES:
         kept["x-amz-storage-class"] = kept_class
     if tags:
         kept["x-amz-tagging"] = urlencode(tags, quote_via=quote)

@@ -77,6 +77,13 @@ def tags(request: Request, reply: Reply) -> list[tuple[str, str]]:
     return _document(request, reply, xml.read_tags)
 
 
+def document(request: Request, reply: Reply) -> bytes:
+    """GET of a subresource: its XML, which the caller reads. What is no XML is no success."""
+    if reply.status not in (_OK, _PARTIAL_CONTENT) or xml.read_error(reply.body):
+        raise reply_failure(request, reply)
+    return reply.body
+
+
 def stored(request: Request, reply: Reply) -> str:
     """PutObject: the ETag, which is a header."""
     if reply.status != _OK or xml.read_error(reply.body):

@@ -13,6 +13,8 @@ from sketch_migrate.s3.xml import NotS3, name_of, root_of, unquoted
 class ListedObject(NamedTuple):
     """One object of a listing. ``etag`` is without quotes, ``last_modified`` ISO 8601 text as the store wrote it.
 
+    ``storage_class`` is empty where the store does not tell it.
+
     A tuple, because it is made a million times where a million keys are listed: 0.2 µs, a frozen dataclass takes 1.0.
     """
 
@@ -20,6 +22,7 @@ class ListedObject(NamedTuple):
     size_bytes: int
     etag: str
     last_modified: str
+    storage_class: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,8 @@ _ENTRY = re.compile(
     rf"<ETag>{_QUOTE}([!#-%'-;=?-~]*){_QUOTE}</ETag>{_SPACE}"
     + _elements("ChecksumAlgorithm", "ChecksumType")
     + rf"<Size>([0-9]{{1,19}})</Size>{_SPACE}"
-    + _elements("StorageClass", "Type")
+    + rf"(?:<StorageClass>({_TEXT}*)</StorageClass>{_SPACE})?"
+    + _elements("Type")
     + rf"</Contents>{_SPACE}"
 ).split
 # What may stand before the first entry, which then is below the root and in no comment, and in the root's namespace.
@@ -75,7 +79,7 @@ _HEAD = re.compile(
     rb"[ \t\r\n]*(?:<\?xml version=[\"']1\.0[\"'](?: encoding=[\"'][uU][tT][fF]-8[\"'])?\?>[ \t\r\n]*)?"
     rb"<ListBucketResult(?: xmlns=\"[^\"<>&]*\")?>[ \t\r\n]*(?:<[A-Za-z]+(?:/>|>[^<>]*</[A-Za-z]+>)[ \t\r\n]*)*"
 ).fullmatch
-_FIELDS = 5  # what stands between two entries, then key, time, ETag and size
+_FIELDS = 6  # what stands between two entries, then key, time, ETag, size and storage class
 
 
 def _read_usual(body: bytes) -> ListPage | None:
@@ -96,7 +100,8 @@ def _read_usual(body: bytes) -> ListPage | None:
         # Each % begins an escape, so that the commonest one can be replaced alone; a few others are left, or none.
         keys = [key.replace("%2F", "/") if "%" in key else key for key in keys]
         keys = [unquote_plus(key, errors="surrogateescape") if "%" in key or "+" in key else key for key in keys]
-    fields = zip(keys, map(int, parts[4::_FIELDS]), parts[3::_FIELDS], parts[2::_FIELDS], strict=True)
+    classes = [storage_class or "" for storage_class in parts[5::_FIELDS]]
+    fields = zip(keys, map(int, parts[4::_FIELDS]), parts[3::_FIELDS], parts[2::_FIELDS], classes, strict=True)
     return ListPage(list(map(ListedObject._make, fields)), around.next_token)
 
 
@@ -121,6 +126,7 @@ def _read(body: bytes) -> tuple[ListPage, bool]:
     encoded = texts.get("EncodingType") == "url"
     key_tag, size_tag = f"{namespace}Key", f"{namespace}Size"
     etag_tag, modified_tag = f"{namespace}ETag", f"{namespace}LastModified"
+    class_tag = f"{namespace}StorageClass"
     objects = []
     for item in root.iterfind(f"{namespace}Contents"):
         key, size_bytes = item.findtext(key_tag), item.findtext(size_tag)
@@ -132,6 +138,7 @@ def _read(body: bytes) -> tuple[ListPage, bool]:
                 size_bytes=int(size_bytes),
                 etag=unquoted(item.findtext(etag_tag) or ""),
                 last_modified=item.findtext(modified_tag) or "",
+                storage_class=item.findtext(class_tag) or "",
             )
         )
     next_token = token.translate(_FROM_STAND_IN) if token and truncated == "true" else None

@@ -3,6 +3,10 @@ INSERT INTO problem
 SELECT 'missing object', key, path, '' FROM verdict WHERE standing = 'missing' AND tail <> '';
 
 INSERT INTO problem
+SELECT 'archived', key, path, reason FROM verdict JOIN archived USING (tail)
+WHERE standing = 'unmigrated' AND same IS DISTINCT FROM true;
+
+INSERT INTO problem
 SELECT 'dangling row', key, path, '' FROM verdict WHERE standing = 'dangling';
 
 INSERT INTO problem

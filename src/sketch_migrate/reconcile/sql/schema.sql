@@ -6,11 +6,16 @@ CREATE TABLE site (
 );
 CREATE TABLE reading (what VARCHAR, began_at_utc TIMESTAMP, ended_at_utc TIMESTAMP, entries BIGINT);
 CREATE TABLE reference (key VARCHAR, path VARCHAR, side VARCHAR, tail VARCHAR);
-CREATE TABLE legacy_object (tail VARCHAR, size_bytes BIGINT, etag VARCHAR, modified_utc TIMESTAMP);
-CREATE TABLE production_object (tail VARCHAR, size_bytes BIGINT, etag VARCHAR, modified_utc TIMESTAMP);
+CREATE TABLE legacy_object (
+    tail VARCHAR, size_bytes BIGINT, etag VARCHAR, modified_utc TIMESTAMP, storage_class VARCHAR
+);
+CREATE TABLE production_object (
+    tail VARCHAR, size_bytes BIGINT, etag VARCHAR, modified_utc TIMESTAMP, storage_class VARCHAR
+);
 CREATE TABLE strange_key (side VARCHAR, key VARCHAR);                              -- not UTF-8: no row can name it
 CREATE TABLE flip (key VARCHAR, new_path VARCHAR, etag VARCHAR, unix_time DOUBLE); -- from the ledgers of migrations
 CREATE TABLE stored_otherwise (key VARCHAR);          -- rows in which a past run let the database store another path
+CREATE TABLE archived (tail VARCHAR, reason VARCHAR);             -- legacy objects that cannot be read: see s3/archive.py
 CREATE TABLE problem (kind VARCHAR, key VARCHAR, path VARCHAR, detail VARCHAR);
 CREATE TABLE look (                                                               -- what a closer look at a row showed
     key VARCHAR, standing VARCHAR, proof VARCHAR, legacy_bytes BIGINT, legacy_etag VARCHAR, production_bytes BIGINT,
