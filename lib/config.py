@@ -1,4 +1,4 @@
-"""Settings of this site, to be edited by hand.
+"""Settings of this site, to be edited by hand. This file is run as code, and so is another one given with --config.
 
 Each value below is also the built-in default, so a line may be deleted. An environment variable SKETCH_<NAME>
 overrides a line, and a flag overrides both: SKETCH_DB_HOST, --db-host. The same names work in a TOML file.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.e2e.site import Site
     from tests.tool import Finished
 
-PASSWORD = "hidden-secret"  # noqa: S105 - the test's own
+PASSWORD = "hidden-secret"
 STORE = "s3.store.example"
 
 

@@ -32,7 +32,10 @@ def load(
     if text is not None:
         path.write_text(text)
     return load_settings(
-        config_file=path if text is not None else None, search=[], environ=NO_PROFILE | (environ or {}), flags=flags or {}
+        config_file=path if text is not None else None,
+        search=[],
+        environ=NO_PROFILE | (environ or {}),
+        flags=flags or {},
     )
 
 

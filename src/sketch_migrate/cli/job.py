@@ -22,8 +22,11 @@ from sketch_migrate.migration.watch import Watch
 from sketch_migrate.postgres.privileges import hidden_meanwhile
 from sketch_migrate.postgres.structure import hides_rows
 from sketch_migrate.postgres.waits import Held, merged
+from sketch_migrate.report.csv_safe import make_harmless
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sketch_migrate.cli.observer import Observer
     from sketch_migrate.migration.copier import Copier
     from sketch_migrate.report.logs import RunDirectory
@@ -103,6 +106,11 @@ class Job(ABC):
         if hidden:
             self.stop.by_error(hidden_meanwhile(self.settings))
         return hidden
+
+    async def wrote_csv(self, path: Path) -> None:
+        """Make a list harmless for spreadsheets, where that is wanted. Raises ``RunDirectoryError``."""
+        if self.options.csv_safe:
+            await asyncio.to_thread(make_harmless, path)
 
     def conclude(self, document: dict[str, object], exit_code: int) -> int:
         """Show the error that ended the work, if one did, and the JSON document. Returns the exit code."""

@@ -224,6 +224,7 @@ class MigrationJob(Job):
     async def _summarise(self, ledger: WholeLedger, finished: Finished, elapsed_seconds: float) -> Summary:
         if finished.tally.needing_a_person:
             await ledger.write_problems(self.run.problems_path)
+            await self.wrote_csv(self.run.problems_path)
         return Summary(
             tally=finished.tally,
             elapsed_seconds=elapsed_seconds,

@@ -151,4 +151,5 @@ class RollbackJob(Job):
         if not listed(result):
             return result
         await ledger.write_problems(self.run.problems_path, LISTED)
+        await self.wrote_csv(self.run.problems_path)
         return replace(result, problems_file=str(self.run.problems_path))

@@ -204,6 +204,7 @@ class Options:
     processes: int | None = None
     cluster: str = ""
     trial: bool | None = None
+    csv_safe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from sketch_migrate.errors import SettingsError
 from sketch_migrate.s3.addressing import Origin
 from sketch_migrate.s3.proxy import Proxies
 
-SECRET = "hidden-secret"  # noqa: S105 - the test's own
+SECRET = "hidden-secret"
 PLAIN, SECURE = Origin("s3.example.com", 9000, tls=False), Origin("s3.example.com", 443, tls=True)
 
 
