@@ -43,6 +43,7 @@ class InspectionJob(Job):
         self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory, *, for_writing: bool = False
     ) -> None:
         super().__init__(settings, options, terminal, run, for_writing=for_writing)
+        self._writes_ledger = for_writing
         self._pulse = EverySoOften(SAY_SECONDS, time.monotonic())
 
     async def close(self) -> None:

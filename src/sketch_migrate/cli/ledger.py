@@ -39,6 +39,7 @@ def ledger_command(arguments: LedgerArguments, settings: Settings, options: Opti
 
 async def _make_tables(settings: Settings) -> str:
     server = LedgerServer(settings, stopping=asyncio.Event())
+    await server.leave(await server.connect())  # what is not there is said at once: nothing is under way
     async with server.session() as session:
         await server.make_tables(session)
     return server.where

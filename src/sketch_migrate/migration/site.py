@@ -123,7 +123,7 @@ async def open_site(
     """
     async with AsyncExitStack() as opened:
         store = await opened.enter_async_context(open_store(settings))
-        database = Database(settings, stopping=stop.event, kept=kept_connections)
+        database = Database(settings, stopping=stop.event, kept=kept_connections, for_writing=for_writing)
         opened.push_async_callback(database.close)
         table = await check_database(database, settings, for_writing=for_writing)
         path = await _first_legacy_path(database, table, settings.legacy_prefix)
