@@ -251,7 +251,7 @@ class MigrationJob(Job):
             if self.options.json_output:
                 self.terminal.document({"version": __version__, "exit_code": 0, "status": status_json(status)})
         if self.options.technical_status:
-            self.terminal.result(tech_status(status))
+            self.terminal.result(tech_status(status), is_verbatim=True)
 
     def _description(self) -> dict[str, str]:
         return description(self.settings, "migrate") | {"dry_run": str(self.options.dry_run).lower()}
