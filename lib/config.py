@@ -44,10 +44,10 @@ DB_PATH_COLUMN = "path"
 # AWS_ENDPOINT_URL, AWS_REGION, AWS_DEFAULT_REGION, AWS_CA_BUNDLE, then the profile (endpoint_url, region, ca_bundle).
 # The start of a run says each value and whence it came.
 
-# Where S3 is, with http:// or https://; empty, and nothing found as above, is AWS. Example: "https://s3.example.com:9000"
+# Where S3 is, with http:// or https://; empty, and nothing found so, is AWS. Example: "https://s3.example.com:9000"
 S3_ENDPOINT_URL = ""
 
-# Region of both buckets; empty, and nothing found as above, is us-east-1. Stores other than AWS mostly accept any.
+# Region of both buckets; empty, and nothing found so, is us-east-1. Stores other than AWS mostly accept any.
 S3_REGION = ""
 
 # How a bucket is named to the server: "path" (https://server/bucket/key), "virtual" (https://bucket.server/key), or
