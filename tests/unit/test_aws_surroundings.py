@@ -165,6 +165,8 @@ def test_a_file_that_is_no_file_of_profiles_is_named_and_not_quoted(tmp_path: Pa
 def test_the_start_says_each_value_and_whence_it_came(tmp_path: Path) -> None:
     no_files = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
     assert surroundings(loaded(tmp_path, no_files), {}) == "S3: AWS (default), region us-east-1 (default)"
+    other_host = "S3: AWS (default), region us-east-1 (default), AWS_USE_FIPS_ENDPOINT is not heeded"
+    assert surroundings(loaded(tmp_path, no_files), {"AWS_USE_FIPS_ENDPOINT": "true"}) == other_host
     environ = {"AWS_PROFILE": "photos", "AWS_ENDPOINT_URL_S3": "https://s3.example"}
     environ |= {"HTTPS_PROXY": "http://me:hidden-secret@proxy.example:3128"}
     place = f"profile photos in {tmp_path / 'config'}"

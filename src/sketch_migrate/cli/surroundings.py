@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from sketch_migrate.settings import Loaded
 
+_NOT_HEEDED = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")
+"""What names another endpoint of AWS to AWS's own tools: here S3_ENDPOINT_URL does."""
+
 
 def surroundings(loaded: Loaded, environ: Mapping[str, str]) -> str:
     """Return one line: endpoint, region, certificates where they are not the system's, proxy. Without a secret.
@@ -42,4 +45,6 @@ def surroundings(loaded: Loaded, environ: Mapping[str, str]) -> str:
             parts.append(f"proxy {proxy}")
         elif proxies.exempts(address.origin):
             parts.append(f"no proxy ({proxies.exempt_by})")
+    if not settings.s3_endpoint_url:
+        parts += [f"{name} is not heeded" for name in _NOT_HEEDED if environ.get(name, "").strip().lower() == "true"]
     return "S3: " + ", ".join(dict.fromkeys(parts))

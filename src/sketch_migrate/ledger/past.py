@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SAID_FIRST = 3
+"""So many pointers to elsewhere are named."""
+
 _SAID: set[str] = set()
 """What was said by this process of pointers that are left alone: a run looks at past ones more than once."""
 
@@ -120,12 +123,14 @@ def runs_below(folder: Path, settings: Settings) -> tuple[list[PastRun], list[Po
 
 
 def name_foreign(left: list[Pointer]) -> None:
-    """Say once of each pointer that what it names is left alone."""
-    for pointer in left:
-        text = f"{pointer}, which the database of LEDGER_URL does not have: it is left alone"
+    """Say once of the first pointers that what they name is left alone, and how many more there are."""
+    said = [f"{each}, which the database of LEDGER_URL does not have: it is left alone." for each in left[:SAID_FIRST]]
+    if len(left) > SAID_FIRST:
+        said.append(f"So are {len(left) - SAID_FIRST:,} more.")
+    for text in said:
         if text not in _SAID:
             _SAID.add(text)
-            log.warning("%s.", text)
+            log.warning("%s", text)
 
 
 def _runs_in_the_database(settings: Settings) -> set[str]:
