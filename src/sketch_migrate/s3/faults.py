@@ -61,9 +61,9 @@ _BY_CODE: dict[str, tuple[type[S3Error], str]] = {
 }
 _BY_STATUS: dict[int, tuple[type[S3Error], str]] = {
     401: (S3Refused, _DENIED_HINT),
-    407: (S3Unreachable, "A proxy wants a user and a password: HTTP_PROXY=http://USER:PASSWORD@HOST:PORT"),
     403: (S3Refused, _DENIED_HINT),
     412: (PreconditionFailed, ""),
+    407: (S3Unreachable, "A proxy wants a user and a password: HTTP_PROXY=http://USER:PASSWORD@HOST:PORT"),
 }
 
 
