@@ -1,4 +1,4 @@
-"""Settings of this site, to be edited by hand.
+"""Settings of this site, to be edited by hand. This file is run as code, and so is another one given with --config.
 
 Each value below is also the built-in default, so a line may be deleted. An environment variable SKETCH_<NAME>
 overrides a line, and a flag overrides both: SKETCH_DB_HOST, --db-host. The same names work in a TOML file.
@@ -40,11 +40,15 @@ DB_PATH_COLUMN = "path"
 
 # --- S3 --------------------------------------------------------------------------------------------------------------
 
-# Where S3 is, with http:// or https://; empty is AWS. Example: "https://s3.example.com:9000"
+# What is left empty of the next two and of S3_CA_BUNDLE is looked up as AWS's own tools do: AWS_ENDPOINT_URL_S3,
+# AWS_ENDPOINT_URL, AWS_REGION, AWS_DEFAULT_REGION, AWS_CA_BUNDLE, then the profile (endpoint_url, region, ca_bundle).
+# The start of a run says each value and whence it came.
+
+# Where S3 is, with http:// or https://; empty, and nothing found so, is AWS. Example: "https://s3.example.com:9000"
 S3_ENDPOINT_URL = ""
 
-# Region of both buckets. Stores other than AWS mostly accept any.
-S3_REGION = "us-east-1"
+# Region of both buckets; empty, and nothing found so, is us-east-1. Stores other than AWS mostly accept any.
+S3_REGION = ""
 
 # How a bucket is named to the server: "path" (https://server/bucket/key), "virtual" (https://bucket.server/key), or
 # "auto": virtual on AWS, path elsewhere.

@@ -164,9 +164,10 @@ def test_stdout_has_the_result_and_stderr_the_messages(filled: Site) -> None:
     assert "All migrated." in out
     log = f"runs/{filled.last_run().name}/migrate.log"
     messages = done.err.splitlines()
-    assert messages[:2] == [f"Log: {log}", "To replace nothing: check-first, because it was asked for."]
-    assert messages[2].startswith("Note: what could be replaced all the same is")
-    assert len(messages) == 3
+    assert messages[0].startswith(f"S3: {filled.store.endpoint_url} (SKETCH_S3_ENDPOINT_URL), region us-east-1 (")
+    assert messages[1:3] == [f"Log: {log}", "To replace nothing: check-first, because it was asked for."]
+    assert messages[3].startswith("Note: what could be replaced all the same is")
+    assert len(messages) == 4
     assert f"Log:       {log}" in out
     # and the log has it all
     assert [line for line in logged(filled) if line] == [*messages, *filter(None, out)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sketch_migrate.cli.flags import (
     add_cluster_flag,
+    add_csv_flag,
     add_deep_flag,
     add_dry_run_flag,
     add_output_flags,
@@ -146,6 +147,7 @@ def _declare_rollback(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> 
     add_dry_run_flag(parser)
     add_say_yes_flag(parser)
     add_output_flags(parser)
+    add_csv_flag(parser)
 
 
 def _declare_probe(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
@@ -173,11 +175,13 @@ def _declare_plan(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None
     add("--price-read", type=positive, default=0.0004, metavar="USD",
         help="price of 1000 looks at an object (default %(default)s)")  # fmt: skip
     add_output_flags(parser)
+    add_csv_flag(parser)
 
 
 def _declare_verify(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
     _add_deep_flags(parser, "migrated rows")
     add_output_flags(parser)
+    add_csv_flag(parser)
 
 
 def _declare_repair(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
@@ -190,6 +194,7 @@ def _declare_repair(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> No
     add_verbose_flag(parser)
     add_say_yes_flag(parser)
     add_output_flags(parser)
+    add_csv_flag(parser)
 
 
 def _declare_manifest(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:

@@ -18,6 +18,7 @@ from sketch_migrate.ledger import past_runs
 from sketch_migrate.migration.record import is_of
 from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
 from sketch_migrate.reconcile.gathering import gather_objects, gather_references
+from sketch_migrate.reconcile.problems import write_problems
 from sketch_migrate.reconcile.repair import RECOPIED_NAME
 from sketch_migrate.reconcile.second_look import Looker
 from sketch_migrate.report.progress import EverySoOften
@@ -42,6 +43,7 @@ class InspectionJob(Job):
         self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory, *, for_writing: bool = False
     ) -> None:
         super().__init__(settings, options, terminal, run, for_writing=for_writing)
+        self._writes_ledger = for_writing
         self._pulse = EverySoOften(SAY_SECONDS, time.monotonic())
 
     async def close(self) -> None:
@@ -92,6 +94,14 @@ class InspectionJob(Job):
             )
         with terminal.progress(None, unit="objects") as progress:
             await gather_objects(evidence, site.store, Parts(progress).tell)
+
+    async def write_problems(self, evidence: Evidence) -> list[Path]:
+        """Write all problems into the run's directory, and return the files."""
+        lists = await write_problems(evidence, self.run.path)
+        for path in lists:
+            if path.suffix == ".csv":
+                await self.wrote_csv(path)
+        return lists
 
     def looker(self, evidence: Evidence) -> Looker:
         """Return what looks at single rows and objects."""

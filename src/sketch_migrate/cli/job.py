@@ -15,6 +15,7 @@ import uvloop
 from sketch_migrate import __version__
 from sketch_migrate.cli.failure import error_json, show_failure
 from sketch_migrate.errors import Interrupted, MigrateError
+from sketch_migrate.ledger import check_place
 from sketch_migrate.migration.collector import collect_garbage_seldom
 from sketch_migrate.migration.site import Site, open_site
 from sketch_migrate.migration.stop import Stop
@@ -22,8 +23,11 @@ from sketch_migrate.migration.watch import Watch
 from sketch_migrate.postgres.privileges import hidden_meanwhile
 from sketch_migrate.postgres.structure import hides_rows
 from sketch_migrate.postgres.waits import Held, merged
+from sketch_migrate.report.csv_safe import make_harmless
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sketch_migrate.cli.observer import Observer
     from sketch_migrate.migration.copier import Copier
     from sketch_migrate.report.logs import RunDirectory
@@ -42,11 +46,14 @@ class Job(ABC):
         self.site: Site
         self.held_up: list[Held] = []  # what held other processes up
         self._for_writing = for_writing
+        self._writes_ledger = True
         self._opened = AsyncExitStack()
 
     async def prepare(self) -> None:
         """Open the store and the database, and check all that can be checked without writing."""
         self.terminal.message(f"Log: {self.run.log_path}")
+        if not self.options.status_only:  # which needs no ledger
+            await check_place(self.settings, self.stop.event, for_writing=self._writes_ledger)
         site = open_site(self.settings, self.stop, for_writing=self._for_writing)
         self.site = await self._opened.enter_async_context(site)
         for notice in self.site.notices:
@@ -103,6 +110,11 @@ class Job(ABC):
         if hidden:
             self.stop.by_error(hidden_meanwhile(self.settings))
         return hidden
+
+    async def wrote_csv(self, path: Path) -> None:
+        """Make a list harmless for spreadsheets, where that is wanted. Raises ``RunDirectoryError``."""
+        if self.options.csv_safe:
+            await asyncio.to_thread(make_harmless, path)
 
     def conclude(self, document: dict[str, object], exit_code: int) -> int:
         """Show the error that ended the work, if one did, and the JSON document. Returns the exit code."""

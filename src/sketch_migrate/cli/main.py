@@ -26,7 +26,7 @@ from sketch_migrate.cli.commands import (
 from sketch_migrate.cli.failure import error_json, show_failure
 from sketch_migrate.errors import MigrateError
 from sketch_migrate.report.terminal import Terminal
-from sketch_migrate.settings import Options, load_settings
+from sketch_migrate.settings import Options, load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,9 +81,8 @@ def _carry_out(invocation: Invocation, terminal: Terminal, log: ExitStack, confi
     search = [Path("sketch-migrate.toml")]
     if config_folder is not None:
         search.insert(0, config_folder / "config.py")
-    settings = load_settings(
-        config_file=invocation.config_file, search=search, environ=os.environ, flags=invocation.setting_flags
-    )
+    loaded = load(config_file=invocation.config_file, search=search, environ=os.environ, flags=invocation.setting_flags)
+    settings = loaded.settings
     if isinstance(invocation.arguments, GrantsArguments):
         from sketch_migrate.cli.grants import grants_command  # noqa: PLC0415
 
@@ -94,6 +93,10 @@ def _carry_out(invocation: Invocation, terminal: Terminal, log: ExitStack, confi
         return ledger_command(invocation.arguments, settings, invocation.options, terminal)
     run = create_run_directory(settings.run_dir, datetime.now(UTC), _user())
     log.enter_context(run.logging(terminal.show))
+    if not isinstance(invocation.arguments, ManifestArguments):  # it asks no store
+        from sketch_migrate.cli.surroundings import surroundings  # noqa: PLC0415 - for the same reason
+
+        terminal.message(surroundings(loaded, os.environ))
     return _on_the_site(invocation, settings, terminal, run)
 
 

@@ -224,6 +224,7 @@ class MigrationJob(Job):
     async def _summarise(self, ledger: WholeLedger, finished: Finished, elapsed_seconds: float) -> Summary:
         if finished.tally.needing_a_person:
             await ledger.write_problems(self.run.problems_path)
+            await self.wrote_csv(self.run.problems_path)
         return Summary(
             tally=finished.tally,
             elapsed_seconds=elapsed_seconds,
@@ -250,7 +251,7 @@ class MigrationJob(Job):
             if self.options.json_output:
                 self.terminal.document({"version": __version__, "exit_code": 0, "status": status_json(status)})
         if self.options.technical_status:
-            self.terminal.result(tech_status(status))
+            self.terminal.result(tech_status(status), is_verbatim=True)
 
     def _description(self) -> dict[str, str]:
         return description(self.settings, "migrate") | {"dry_run": str(self.options.dry_run).lower()}

@@ -13,7 +13,6 @@ from sketch_migrate.migration.trial import certain_refusals, try_flips
 from sketch_migrate.reconcile.estimate import ASSUMED_ROWS_PER_SECOND, estimate
 from sketch_migrate.reconcile.plan import measured_rate, plan
 from sketch_migrate.reconcile.plan_report import plan_json, plan_text
-from sketch_migrate.reconcile.problems import write_problems
 from sketch_migrate.s3.probe import probe
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class PlanJob(InspectionJob):
                 trial=await self._trial(),
                 deep_percent=deep,
             )
-            lists = await write_problems(evidence, self.run.path)
+            lists = await self.write_problems(evidence)
         needs = estimate(
             rows=found.to_migrate,
             rows_in_place=found.in_place,

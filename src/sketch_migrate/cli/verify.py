@@ -13,7 +13,6 @@ from sketch_migrate.errors import RunDirectoryError
 from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketch_migrate.reconcile.certificate import Certificate, problems_text
 from sketch_migrate.reconcile.evidence import HINT, digest
-from sketch_migrate.reconcile.problems import write_problems
 from sketch_migrate.reconcile.repair import read_recopied
 from sketch_migrate.reconcile.verify import verify
 
@@ -62,7 +61,7 @@ async def certify(job: InspectionJob, deep_percent: float | None) -> tuple[Certi
             ledgers = list(job.past_runs(opened))
             await read_recopied(evidence, job.past_repairs())
             found = await verify(evidence, job.looker(evidence), ledgers, deep_percent=deep_percent)
-            lists = await write_problems(evidence, job.run.path)
+            lists = await job.write_problems(evidence)
     # the file is as it will stay: nothing opens it for writing any more
     certificate = Certificate(job.evidence_site(), found, str(evidence.path), digest(evidence.path))
     problems_files = [str(path) for path in lists]

@@ -10,6 +10,7 @@ from sketch_migrate.errors import RunDirectoryError
 from sketch_migrate.ledger.attempts import FolderPlace, RunLedger
 from sketch_migrate.ledger.database import DatabaseLedger, DatabasePlace
 from sketch_migrate.ledger.reading import LEDGER_NAME, POINTER_NAME
+from sketch_migrate.ledger.server import LedgerServer
 
 if TYPE_CHECKING:
     import asyncio
@@ -49,6 +50,15 @@ async def _in_the_database(
             hint = "Set RUN_DIR (or --run-dir) to a folder that you may write to."
             raise RunDirectoryError(f"{pointer} cannot be written: {error.strerror or error}", hint=hint) from error
         yield ledger
+
+
+async def check_place(settings: Settings, stopping: asyncio.Event, *, for_writing: bool) -> None:
+    """Check that the database of LEDGER_URL, if any, is there and has the tables; with ``for_writing``, takes writes.
+
+    Before a run begins nothing is waited for. Raises ``DatabaseError``.
+    """
+    if settings.ledger_url:
+        await LedgerServer(settings, stopping=stopping).check_at_once(for_writing=for_writing)
 
 
 def place_of(directory: Path, settings: Settings) -> LedgerPlace:

@@ -202,7 +202,7 @@ async def check_writing(store: S3Client, settings: Settings) -> None:
 
 def store_name(settings: Settings) -> str:
     """Name the store in a message."""
-    return settings.s3_endpoint_url or f"AWS in {settings.s3_region}"
+    return settings.s3_endpoint_url or f"AWS in {settings.region}"
 
 
 def _denied(error: S3Refused, what: str, right: str) -> S3Refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,6 +27,7 @@ from sketch_migrate.postgres.database import Database
 from sketch_migrate.postgres.privileges import check_rows_are_shown
 from sketch_migrate.postgres.references import legacy_pages
 from sketch_migrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
+from sketch_migrate.s3.proxy import Proxies
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -121,7 +123,7 @@ async def open_site(
     """
     async with AsyncExitStack() as opened:
         store = await opened.enter_async_context(open_store(settings))
-        database = Database(settings, stopping=stop.event, kept=kept_connections)
+        database = Database(settings, stopping=stop.event, kept=kept_connections, for_writing=for_writing)
         opened.push_async_callback(database.close)
         table = await check_database(database, settings, for_writing=for_writing)
         path = await _first_legacy_path(database, table, settings.legacy_prefix)
@@ -156,11 +158,12 @@ def open_store(settings: Settings) -> S3Client:
     """Return a client of the store, to be used as an async context manager."""
     config = S3Config(
         endpoint_url=settings.s3_endpoint_url,
-        region=settings.s3_region,
+        region=settings.region,
         addressing_style=settings.s3_addressing_style,
         ca_bundle=settings.s3_ca_bundle,
         requester_pays=settings.s3_requester_pays,
         caps=caps_of(settings),
+        proxies=Proxies.from_environment(os.environ),
         timeout_seconds=settings.s3_timeout_seconds,
         retry_seconds=settings.s3_retry_seconds,
     )

@@ -184,6 +184,8 @@ class Session:
                     trouble = trouble or _Trouble(doing, is_flip, attempts)
                     await self._get_over(error, trouble)
                 else:
+                    if database.outage.since is not None:
+                        await self._say_back()
                     database.worked()
                     if self._causes:
                         database.waits.over(self._causes)
@@ -307,6 +309,12 @@ class Session:
             raise TableLocked(text, hint=hint, sqlstate=error.sqlstate or "") from error
         await self._pause_for(random.uniform(0.2, TABLE_LOCK_PAUSE_SECONDS))  # noqa: S311 - jitter
         return True
+
+    async def _say_back(self) -> None:
+        """Say that the database is back, unless it is to be written and takes no writes: a read may do without."""
+        database, connection = self._database, self._connection
+        if not database.for_writing or (connection and await self._asked(is_read_only(connection)) is False):
+            database.outage.end(time.monotonic())
 
     async def _asked(self, question: Awaitable[T]) -> T | None:
         """Return the answer to a question on our own connection; None, and no connection, where it broke."""

@@ -125,7 +125,7 @@ def statements(settings: Settings, needs: Needs) -> list[tuple[str, list[str], s
         "legacy": (settings.legacy_bucket, settings.legacy_prefix, needs.legacy),
         "production": (settings.production_bucket, settings.production_prefix, needs.production),
     }
-    arn = f"arn:{_partition(settings.s3_region)}:s3:::"
+    arn = f"arn:{_partition(settings.region)}:s3:::"
     allowed: list[tuple[str, list[str], str]] = []
     for side, (bucket, prefix, actions) in sides.items():
         if side in needs.listed and (bucket, [LIST], arn + bucket) not in allowed:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from sketch_migrate.s3.caps import Caps
+from sketch_migrate.s3.proxy import Proxies
 
 AddressingStyle: TypeAlias = Literal["auto", "path", "virtual"]
 
@@ -18,7 +19,7 @@ class S3Config:
     connection, and the silence on one while a reply is due. ``caps`` bound what the congestion control finds.
     ``retry_seconds`` is for how long a request may keep failing before it is given up. ``copy_limit_bytes`` is the size
     above which CopyObject is refused and a copy is made of parts of ``part_size_bytes``; its default is the limit in
-    the S3 User Guide ("Copying objects").
+    the S3 User Guide ("Copying objects"). ``proxies`` are those of this machine's environment.
     """
 
     endpoint_url: str = ""
@@ -27,6 +28,7 @@ class S3Config:
     ca_bundle: str = ""
     requester_pays: bool = False
     caps: Caps = field(default_factory=Caps)
+    proxies: Proxies = field(default_factory=Proxies)
     timeout_seconds: float = 60
     retry_seconds: float = 300
     copy_limit_bytes: int = 5 * 2**30

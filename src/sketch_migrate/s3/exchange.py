@@ -17,6 +17,7 @@ from sketch_migrate.s3 import faults
 from sketch_migrate.s3.addressing import Address, address_of, encode_key
 from sketch_migrate.s3.limiter import Limiter
 from sketch_migrate.s3.messages import Reply, Request, wire
+from sketch_migrate.s3.proxy import ProxyFailed
 from sketch_migrate.s3.retry import Failure, Kind, Patience
 from sketch_migrate.s3.sigv4 import Credentials, Signer
 from sketch_migrate.s3.transport import Connection, Pool
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sketch_migrate.s3.caps import Caps
     from sketch_migrate.s3.config import S3Config
     from sketch_migrate.s3.credentials import CredentialSource
+    from sketch_migrate.s3.proxy import Proxy
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -38,6 +40,13 @@ class Route:
 
     address: Address
     signer: Signer
+    proxy: Proxy | None
+
+    @property
+    def where(self) -> str:
+        """What a request is sent to, for messages."""
+        origin = self.address.origin
+        return str(origin) if self.proxy is None else f"{origin} behind the proxy {self.proxy}"
 
 
 class Exchange:
@@ -68,7 +77,8 @@ class Exchange:
         except (OSError, ssl.SSLError) as error:
             raise SettingsError(
                 f"S3_CA_BUNDLE {self.config.ca_bundle!r} cannot be read: {error.strerror or error}",
-                hint="It is the path of a file with certificates in PEM form; leave it empty for the system's own.",
+                hint="It (or AWS_CA_BUNDLE, or the profile's ca_bundle) is the path of a file with certificates in PEM"
+                " form; without any, the system's own are taken.",
             ) from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
@@ -132,14 +142,14 @@ class Exchange:
         try:
             connection = None if fresh else pool.take(address.origin)
             if connection is None:
-                connection = await pool.connect(address.origin)
+                connection = await pool.connect(address.origin, route.proxy)
             data = self._signed(request, route)
             request.attempts += 1
             self.requests_sent[request.operation] += 1
             began = time.monotonic()
             reply = await connection.send(data, head=request.method == "HEAD")
-        except (OSError, UnicodeError, faults.ConnectionDropped, faults.ReplySilent, faults.NotHttp) as error:
-            raise faults.connection_failure(request, address.origin, error) from error
+        except (OSError, UnicodeError, ProxyFailed, *faults.NO_REPLY) as error:
+            raise faults.connection_failure(request, route.where, error) from error
         except asyncio.CancelledError:
             if connection is not None:
                 connection.close()  # its reply would be taken for the next request's
@@ -206,6 +216,9 @@ class Exchange:
         now = int(time.time()) + self._clock_offset_seconds
         lines = route.signer.sign(now, request.method, path, request.query, headers, payload_sha256=request.body_sha256)
         target = f"{path}?{request.query}" if request.query else path
+        if route.proxy is not None and not address.origin.tls:
+            target = f"http://{address.host_header}{target}"  # RFC 9112, section 3.2.2
+            lines += route.proxy.header_line
         return wire(request.method, target, lines, request.body)
 
     # -- routes
@@ -226,7 +239,8 @@ class Exchange:
                 style=self.config.addressing_style,
                 authority=self._authorities.get(bucket, ""),
             )
-            route = self._routes[bucket] = Route(address, self._signer(credentials, region))
+            proxy = self.config.proxies.leading_to(address.origin)
+            route = self._routes[bucket] = Route(address, self._signer(credentials, region), proxy)
         return route
 
     def _signer(self, credentials: Credentials, region: str) -> Signer:

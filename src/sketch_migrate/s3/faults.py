@@ -20,10 +20,10 @@ from sketch_migrate.errors import (
     S3Unreachable,
 )
 from sketch_migrate.s3 import xml
+from sketch_migrate.s3.proxy import ProxyFailed
 from sketch_migrate.s3.retry import Failure, Kind, http_date, kind_of, retry_after_seconds
 
 if TYPE_CHECKING:
-    from sketch_migrate.s3.addressing import Origin
     from sketch_migrate.s3.messages import Reply, Request
 
 ENDPOINT_HINT = "Is S3_ENDPOINT_URL right? What answers there does not speak S3."
@@ -63,6 +63,7 @@ _BY_STATUS: dict[int, tuple[type[S3Error], str]] = {
     401: (S3Refused, _DENIED_HINT),
     403: (S3Refused, _DENIED_HINT),
     412: (PreconditionFailed, ""),
+    407: (S3Unreachable, "A proxy wants a user and a password: HTTP_PROXY=http://USER:PASSWORD@HOST:PORT"),
 }
 
 
@@ -89,6 +90,10 @@ class NotHttp(Exception):
     def __init__(self, beginning: bytes) -> None:
         super().__init__("not HTTP")
         self.beginning = beginning
+
+
+NO_REPLY = (ConnectionDropped, ReplySilent, NotHttp)
+"""What a connection brings instead of a reply."""
 
 
 def reply_failure(request: Request, reply: Reply) -> Failure:
@@ -177,33 +182,36 @@ _NO_CONNECTION: tuple[tuple[type[BaseException], str, str], ...] = (
 )
 
 
-def connection_failure(request: Request, origin: Origin, error: BaseException) -> Failure:
+def connection_failure(request: Request, where: str, error: BaseException) -> Failure:
     """Say what it means that a connection could not be made, or broke, or brought something strange."""
     kind = Kind.TRANSIENT
     hint = _SERVER_HINT
+    if isinstance(error, ProxyFailed):
+        kind = Kind.FATAL if error.is_final else Kind.TRANSIENT
+        return Failure(kind, S3Unreachable(str(error), hint=error.hint))
     if isinstance(error, NotHttp):
-        return Failure(kind, _not_http(request, origin, error.beginning))
+        return Failure(kind, _not_http(request, where, error.beginning))
     if isinstance(error, ConnectionDropped):
         moment = "within the reply" if error.reply_begun else "before the reply"
         because = f" ({_reason(error.cause)})" if error.cause else ""
-        message = f"{request}: {origin} closed the connection {moment}{because}"
+        message = f"{request}: {where} closed the connection {moment}{because}"
         if error.reused and not error.reply_begun:
             kind = Kind.STALE
     elif isinstance(error, ReplySilent):
-        message = f"{request}: {origin} did not answer in time"
+        message = f"{request}: {where} did not answer in time"
         hint = f"{_SERVER_HINT} If copies of large objects take that long, raise S3_TIMEOUT_SECONDS."
     else:
         words, hint = next((words, hint) for kind_, words, hint in _NO_CONNECTION if isinstance(error, kind_))
-        message = f"{origin}: {words} ({_reason(error)})"
+        message = f"{where}: {words} ({_reason(error)})"
         if isinstance(error, ssl.SSLCertVerificationError):
             kind = Kind.FATAL
     return Failure(kind, S3Unreachable(message, hint=hint))
 
 
-def _not_http(request: Request, origin: Origin, beginning: bytes) -> S3Malformed:
+def _not_http(request: Request, where: str, beginning: bytes) -> S3Malformed:
     tls_alert = b"\x15\x03"  # record type 21, protocol version 3.x: RFC 8446, section 5.1
     hint = _HTTPS_HINT if beginning.startswith(tls_alert) else ENDPOINT_HINT
-    return S3Malformed(f"{request}: {origin} does not speak HTTP; it said {beginning[:40]!r}", hint=hint)
+    return S3Malformed(f"{request}: {where} does not speak HTTP; it said {beginning[:40]!r}", hint=hint)
 
 
 def _reason(error: BaseException) -> str:

@@ -14,12 +14,14 @@ import httptools
 
 from sketch_migrate.s3.faults import ConnectionDropped, NotHttp, ReplySilent
 from sketch_migrate.s3.messages import Reply, fields_of
+from sketch_migrate.s3.proxy import connect_through
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
     from sketch_migrate.s3.addressing import Origin
+    from sketch_migrate.s3.proxy import Proxy
 
 # Servers close idle connections after 5 s and more; a request on a connection that is being closed is a wasted one.
 IDLE_SECONDS = 4.0
@@ -240,20 +242,20 @@ class Pool:
         for connection, request in unwritten:
             connection.write(request)
 
-    async def connect(self, origin: Origin) -> Connection:
+    async def connect(self, origin: Origin, proxy: Proxy | None = None) -> Connection:
         """Open a connection. The name is resolved anew each time: a store moves its addresses.
 
-        Raises ``OSError`` (with ``TimeoutError``, ``socket.gaierror`` and ``ssl.SSLError`` among its kinds).
+        Raises ``OSError`` (with ``TimeoutError``, ``socket.gaierror`` and ``ssl.SSLError`` among its kinds), and
+        ``ProxyFailed``.
         """
         connection = Connection(self, origin)
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                await self.loop.create_connection(
-                    lambda: connection,
-                    origin.host,
-                    origin.port,
-                    ssl=self._tls_context() if origin.tls else None,
-                )
+                tls_context = self._tls_context() if origin.tls or (proxy is not None and proxy.tls) else None
+                if proxy is None:
+                    await self.loop.create_connection(lambda: connection, origin.host, origin.port, ssl=tls_context)
+                else:
+                    await connect_through(proxy, origin, connection, tls_context)
         except BaseException:
             self.lost(connection)  # uvloop tells a connection that was made, and then cancelled, of no loss
             raise
