@@ -6,13 +6,13 @@ import socket
 import ssl
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from sketch_migrate.errors import (
     BucketMissing,
     CredentialsError,
     ObjectMissing,
     PreconditionFailed,
+    RedirectRefused,
     S3Busy,
     S3Error,
     S3Malformed,
@@ -20,11 +20,13 @@ from sketch_migrate.errors import (
     S3Unreachable,
 )
 from sketch_migrate.s3 import xml
+from sketch_migrate.s3.redirect import is_region, target_of
 from sketch_migrate.s3.retry import Failure, Kind, http_date, kind_of, retry_after_seconds
 
 if TYPE_CHECKING:
     from sketch_migrate.s3.addressing import Origin
     from sketch_migrate.s3.messages import Reply, Request
+    from sketch_migrate.s3.redirect import Target
 
 ENDPOINT_HINT = "Is S3_ENDPOINT_URL right? What answers there does not speak S3."
 NOT_FOUND = 404
@@ -97,22 +99,30 @@ def reply_failure(request: Request, reply: Reply) -> Failure:
     code = document.code if document else ""
     kind = kind_of(reply.status, code, bodiless=reply.bodiless)
     named = document or xml.ErrorDocument("")
-    error = _error(request, reply, named, kind)
     region = named.region or reply.header(b"x-amz-bucket-region")
-    authority = named.endpoint
-    if kind is Kind.MOVED and not authority:
-        authority = urlsplit(reply.header(b"location")).netloc
+    target = target_of(named.endpoint or reply.header(b"location")) if kind is Kind.MOVED else None
     wait_seconds = retry_after_seconds(
         reply.header(b"retry-after"), reply.header(b"x-amz-retry-after"), datetime.now(UTC)
     )
     return Failure(
         kind,
-        error,
+        _error(request, reply, named, kind, wait_seconds),
         retry_after_seconds=wait_seconds,
-        region=region,
-        authority=authority,
+        region=region if is_region(region) else "",
+        target=target,
         store_time=http_date(reply.header(b"date")),
     )
+
+
+def stranger(request: Request, origin: Origin, target: Target, told: S3Error) -> RedirectRefused:
+    """Say that a redirect leads to a host that is not the store's own, or to one of its own without TLS."""
+    there = f"{target.scheme}://{target.authority}" if target.scheme else target.authority
+    here = f"{'https' if origin.tls else 'http'}://{origin}"
+    hint = "If the bucket is there, and you trust that host: set S3_ENDPOINT_URL to it, and S3_REGION to its region."
+    message = f"{request}: {here} redirects to {there}, which is not its own host: not followed"
+    if origin.tls and target.scheme == "http":
+        message = f"{request}: {here} redirects to {there}, which is without TLS: not followed"
+    return RedirectRefused(message, hint=hint, status=told.status, code=told.code or "Redirect")
 
 
 def malformed(request: Request, reply: Reply, reason: str) -> Failure:
@@ -125,7 +135,7 @@ def malformed(request: Request, reply: Reply, reason: str) -> Failure:
     return Failure(Kind.TRANSIENT, error)
 
 
-def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Kind) -> S3Error:
+def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Kind, wait_seconds: float) -> S3Error:
     code, status = document.code, reply.status
     if kind in _BY_KIND:
         error, hint = _BY_KIND[kind]
@@ -138,7 +148,12 @@ def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Ki
     else:
         return S3Malformed(f"{request}: status {status}{_said(reply)}", hint=_not_s3_hint(reply.body), status=status)
     request_id = document.request_id or reply.header(b"x-amz-request-id")
-    told = ", ".join(part for part in (_printable(document.message), request_id and f"request id {request_id}") if part)
+    parts = (
+        _printable(document.message),
+        request_id and f"request id {_printable(request_id)}",
+        wait_seconds and f"it asks to wait {wait_seconds:,.0f} s",
+    )
+    told = ", ".join(part for part in parts if part)
     message = f"{request}: {code or f'status {status}'}" + (f" ({told})" if told else "")
     return error(message, hint=hint, status=status, code=code)
 
