@@ -25,14 +25,15 @@ from sketch_migrate.errors import (
     ObjectMissing,
     PreconditionFailed,
     S3Error,
-    S3Malformed,
 )
 from sketch_migrate.model import Location, ObjectInfo
 from sketch_migrate.s3 import multipart, replies, xml
 from sketch_migrate.s3.addressing import copy_source, encode_query
+from sketch_migrate.s3.bounds import LISTING_BYTES
 from sketch_migrate.s3.conditions import for_completing, if_source_is, only_if_absent
 from sketch_migrate.s3.exchange import Exchange
 from sketch_migrate.s3.messages import Request
+from sketch_migrate.s3.paging import Paging
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -151,7 +152,7 @@ class S3Client:
         ``ObjectMissing`` is about the source.
         """
         headers = [("x-amz-copy-source", copy_source(source)), *conditions]
-        request = Request("CopyObject", "PUT", target, headers=headers, source=source)
+        request = Request("CopyObject", "PUT", target, headers=headers, source=source, kept_alive=True)
         try:
             etag = await self._exchange.perform(request, replies.copied, self._retry_seconds)
         except PreconditionFailed as error:
@@ -239,39 +240,28 @@ class S3Client:
         elif start_after:
             parameters["start-after"] = start_after
         request = Request("ListObjectsV2", "GET", Location(bucket, ""), query=encode_query(parameters))
+        request.document_bytes = LISTING_BYTES
         return await self._exchange.perform(request, replies.listing, self._retry_seconds)
 
     async def list_pages(
         self, bucket: str, prefix: str, *, start_after: str = "", max_keys: int = 1000
     ) -> AsyncGenerator[ListPage, None]:
-        """Yield all pages of a listing, or all after a key. It is complete or it raises.
-
-        A token that repeats would go on for ever. That is found as Brent does (BIT 20, 1980), against one earlier token
-        that is replaced ever more rarely, so that a listing of any length takes no memory.
-        """
-        token = earlier = ""
-        pages, replace_after = 0, 1
-        while True:
+        """Yield all pages of a listing, or all after a key. It is complete or it raises, as one without an end does."""
+        token: str | None = ""
+        paging = Paging(f"ListObjectsV2 s3://{bucket}/{prefix}")
+        while token is not None:
             page = await self.list_page(
                 bucket, prefix, start_after=start_after, continuation_token=token, max_keys=max_keys
             )
+            paging.take(page)
             yield page
-            if page.next_token is None:
-                return
             token = page.next_token
-            if token == earlier:
-                raise S3Malformed(
-                    f"ListObjectsV2 s3://{bucket}/{prefix}: the store repeats a continuation token",
-                    hint="The listing would never end. This is a fault of the store.",
-                )
-            pages += 1
-            if pages == replace_after:
-                earlier, pages, replace_after = token, 0, 2 * replace_after
 
     async def versions(self, bucket: str, prefix: str) -> list[ListedVersion]:
         """Return up to 1 000 versions and delete markers under a prefix, those of one key newest first."""
         query = encode_query({"versions": "", "encoding-type": "url", "prefix": prefix})
         request = Request("ListObjectVersions", "GET", Location(bucket, ""), query=query)
+        request.document_bytes = LISTING_BYTES
         return await self._exchange.perform(request, replies.versions, self._retry_seconds)
 
     # -- multipart uploads
@@ -300,7 +290,7 @@ class S3Client:
         headers = [("x-amz-copy-source", copy_source(source)), if_source_is(if_match)]
         if byte_range is not None:
             headers.append(("x-amz-copy-source-range", f"bytes={byte_range[0]}-{byte_range[1]}"))
-        request = Request("UploadPartCopy", "PUT", target, query=query, headers=headers, source=source)
+        request = Request("UploadPartCopy", "PUT", target, query=query, headers=headers, source=source, kept_alive=True)
         return await self._exchange.perform(request, replies.part_copied, self._retry_seconds)
 
     async def upload_part(self, location: Location, upload_id: str, part_number: int, body: bytes) -> str:
@@ -324,6 +314,7 @@ class S3Client:
         query = encode_query({"uploadId": upload_id})
         headers = list(conditions)
         request = Request("CompleteMultipartUpload", "POST", location, query=query, body=body, headers=headers)
+        request.kept_alive = True
         request.body_sha256 = sha256(body).hexdigest()
         try:
             return await self._exchange.perform(request, replies.completed, self._retry_seconds)

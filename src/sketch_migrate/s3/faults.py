@@ -85,12 +85,29 @@ class ReplySilent(Exception):
     """Nothing came, and nothing could be sent, for the whole of the time-out."""
 
 
+class ReplySlow(ReplySilent):
+    """A reply came so slowly that it is over its deadline (``bounds``), though never silent for the time-out."""
+
+    def __init__(self, seconds: float, body_bytes: int, *, head_is_there: bool) -> None:
+        super().__init__("too slow")
+        told = f"{body_bytes:,} bytes of a reply" if head_is_there else "no whole head of a reply"
+        self.words = f"sent {told} in {seconds:,.0f} s"
+
+
 class NotHttp(Exception):
     """What came is not an HTTP reply. ``beginning`` is its first bytes."""
 
     def __init__(self, beginning: bytes) -> None:
         super().__init__("not HTTP")
         self.beginning = beginning
+
+
+class Endless(NotHttp):
+    """A reply has more of something than any of S3 has. ``words`` say of what."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(b"")
+        self.words = words
 
 
 def reply_failure(request: Request, reply: Reply) -> Failure:
@@ -147,10 +164,10 @@ def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Ki
         error, hint = S3Error, ""
     else:
         return S3Malformed(f"{request}: status {status}{_said(reply)}", hint=_not_s3_hint(reply.body), status=status)
-    request_id = document.request_id or reply.header(b"x-amz-request-id")
+    request_id = document.request_id or xml.plain(reply.header(b"x-amz-request-id"))
     parts = (
-        _printable(document.message),
-        request_id and f"request id {_printable(request_id)}",
+        document.message,
+        request_id and f"request id {request_id}",
         wait_seconds and f"it asks to wait {wait_seconds:,.0f} s",
     )
     told = ", ".join(part for part in parts if part)
@@ -159,12 +176,7 @@ def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Ki
 
 
 def _said(reply: Reply) -> str:
-    return f"; it said {_printable(reply.body[:80].decode('utf-8', 'replace'))!r}" if reply.body else ""
-
-
-def _printable(text: str) -> str:
-    """One short line: a server's words go to a terminal and a log."""
-    return "".join(letter if letter.isprintable() else " " for letter in text[:300]).strip()
+    return f"; it said {xml.plain(reply.body[:80].decode('utf-8', 'replace'))!r}" if reply.body else ""
 
 
 def _not_s3_hint(body: bytes) -> str:
@@ -196,6 +208,9 @@ def connection_failure(request: Request, origin: Origin, error: BaseException) -
     """Say what it means that a connection could not be made, or broke, or brought something strange."""
     kind = Kind.TRANSIENT
     hint = _SERVER_HINT
+    if isinstance(error, Endless):
+        message = f"{request}: {origin} answers without end: {error.words}"
+        return Failure(kind, S3Malformed(message, hint=ENDPOINT_HINT))
     if isinstance(error, NotHttp):
         return Failure(kind, _not_http(request, origin, error.beginning))
     if isinstance(error, ConnectionDropped):
@@ -204,6 +219,9 @@ def connection_failure(request: Request, origin: Origin, error: BaseException) -
         message = f"{request}: {origin} closed the connection {moment}{because}"
         if error.reused and not error.reply_begun:
             kind = Kind.STALE
+    elif isinstance(error, ReplySlow):
+        message = f"{request}: {origin} {error.words}"
+        hint = f"{_SERVER_HINT} If its line is that slow, or its copies of large objects are, raise S3_TIMEOUT_SECONDS."
     elif isinstance(error, ReplySilent):
         message = f"{request}: {origin} did not answer in time"
         hint = f"{_SERVER_HINT} If copies of large objects take that long, raise S3_TIMEOUT_SECONDS."

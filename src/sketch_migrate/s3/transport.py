@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
-from sketch_migrate.s3.faults import ConnectionDropped, NotHttp, ReplySilent
+from sketch_migrate.s3 import bounds
+from sketch_migrate.s3.faults import ConnectionDropped, Endless, NotHttp, ReplySilent, ReplySlow
 from sketch_migrate.s3.messages import Reply, fields_of
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 # Servers close idle connections after 5 s and more; a request on a connection that is being closed is a wasted one.
 IDLE_SECONDS = 4.0
 SWEEP_SECONDS = 1.0
-# The largest sensible reply is a range that a caller asked for, or a page of 1 000 keys (3 MB): more is not S3.
-MAX_REPLY_BYTES = 128 * 2**20
+# A body in so many pieces is put together: a chunk of two bytes costs twenty times as much.
+MANY_PIECES = 65_536
 
 
 class Connection(asyncio.Protocol):
@@ -44,6 +45,10 @@ class Connection(asyncio.Protocol):
         self._bodiless = False
         self._unasked = b""
         self._unsent_bytes = 0
+        self._request_bytes = 0
+        self._limit_bytes = bounds.DOCUMENT_BYTES
+        self._kept_alive = False
+        self._sent_at = self._asked_at = 0.0
         self._expect_reply()
 
     def _expect_reply(self) -> None:
@@ -52,12 +57,18 @@ class Connection(asyncio.Protocol):
         self._chunks: list[bytes] = []
         self._body_bytes = 0
         self._status = 0
+        self._interim_replies = 0
         self._ends_at_close = False
 
     # -- used by the pool and the exchange
 
-    def send(self, request: bytes, *, head: bool) -> asyncio.Future[Reply]:
-        """Send a request; the future brings the reply, ``ConnectionDropped``, ``ReplySilent`` or ``NotHttp``."""
+    def send(
+        self, request: bytes, *, head: bool, limit_bytes: int = bounds.DOCUMENT_BYTES, kept_alive: bool = False
+    ) -> asyncio.Future[Reply]:
+        """Send a request; the future brings the reply, ``ConnectionDropped``, ``ReplySilent`` or ``NotHttp``.
+
+        A body of over ``limit_bytes`` is not taken. ``kept_alive``: the server may send white space while it works.
+        """
         self._awaited = future = self._loop.create_future()
         if self._transport is None or self._transport.is_closing():
             unasked = self._unasked  # what speaks first, and before it is asked, speaks another protocol
@@ -67,7 +78,10 @@ class Connection(asyncio.Protocol):
         self._expect_reply()
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
-        self.since = self._loop.time()
+        self._limit_bytes = limit_bytes
+        self._kept_alive = kept_alive
+        self._request_bytes = len(request)
+        self.since = self._sent_at = self._asked_at = self._loop.time()
         self._pool.write_soon(self, request)
         return future
 
@@ -83,7 +97,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def sweep(self, now: float, timeout_seconds: float) -> None:
-        """Close what has been idle, fail what has been silent for too long."""
+        """Close what has been idle, fail what has been silent for too long, or too slow as a whole (``bounds``)."""
         if self._awaited is None:
             if self.usable and now - self.since > IDLE_SECONDS:
                 self.close()
@@ -94,6 +108,18 @@ class Connection(asyncio.Protocol):
             self.since = now
         elif now - self.since > timeout_seconds:
             self._fail(ReplySilent())
+            self.close()
+            return
+        if unsent_bytes:
+            self._asked_at = now
+            seconds = now - self._sent_at
+            late = seconds > bounds.sending_seconds(timeout_seconds, self._request_bytes - unsent_bytes)
+        else:
+            seconds = now - self._asked_at
+            working = self._kept_alive and bool(self._head)
+            late = seconds > bounds.reply_seconds(timeout_seconds, self._body_bytes, working=working)
+        if late:
+            self._fail(ReplySlow(seconds, self._body_bytes, head_is_there=bool(self._head)))
             self.close()
 
     # -- called by the event loop
@@ -123,6 +149,8 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._fail(NotHttp(data))
             self.close()
+        if len(self._received) > bounds.HEAD_BYTES:
+            self._refuse_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the request that was on it, unless its reply was to end this way."""
@@ -150,6 +178,9 @@ class Connection(asyncio.Protocol):
             return
         self._head = self._received[: self._received.find(b"\r\n\r\n")]
         self._received = b""  # it holds a piece of the body as well, which an idle connection would keep
+        if len(self._head) > bounds.HEAD_BYTES:
+            self._refuse_head()
+            return
         self.usable = parser.should_keep_alive()
         if self._bodiless:
             # The parser cannot know that no body follows: it takes a 404 without a length (rclone's) for one that ends
@@ -166,16 +197,24 @@ class Connection(asyncio.Protocol):
         if self._awaited is None:
             self.close()  # a body after HEAD: what follows cannot be told apart
             return
-        self._chunks.append(data)
+        chunks = self._chunks
+        chunks.append(data)
         self._body_bytes += len(data)
-        if self._body_bytes > MAX_REPLY_BYTES:
-            self._fail(NotHttp(self._chunks[0]))
+        if self._body_bytes > self._limit_bytes:
+            self._fail(Endless(f"its body has over {self._limit_bytes:,} bytes"))
             self.close()
+        elif len(chunks) > MANY_PIECES:
+            self._chunks = [b"".join(chunks)]
 
     def on_message_complete(self) -> None:
         """Hand the reply over; an interim one is dropped."""
         if self._status < 200:  # noqa: PLR2004 - see on_headers_complete
             self._received = self._received[self._received.find(b"\r\n\r\n") + 4 :]
+            self._interim_replies += 1
+            if self._interim_replies > bounds.INTERIM_REPLIES:
+                self._received = b""
+                self._fail(Endless(f"over {bounds.INTERIM_REPLIES} interim replies (status {self._status})"))
+                self.close()
         elif self._awaited is not None:
             self._finish()
 
@@ -187,6 +226,10 @@ class Connection(asyncio.Protocol):
             future.set_result(Reply(self._status, self._head, body, self._bodiless))
         if not self.usable:
             self.close()
+
+    def _refuse_head(self) -> None:
+        self._fail(Endless(f"its head has over {bounds.HEAD_BYTES:,} bytes"))
+        self.close()
 
     def _fail(self, error: Exception) -> None:
         future, self._awaited = self._awaited, None
