@@ -84,8 +84,10 @@ def test_build_a_copy(benchmark: BenchmarkFixture, signer: Signer) -> None:
 
 
 def test_parse_a_copy(benchmark: BenchmarkFixture, connection: Connection) -> None:
+    request = Request("CopyObject", "PUT", TARGET)
+
     def parsed() -> str:
-        reply = connection.send(b"", head=False)
+        reply = connection.send(b"", request)
         connection.data_received(REPLY)
         return read_copy_result(reply.result().body)
 

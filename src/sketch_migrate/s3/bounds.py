@@ -28,14 +28,24 @@ LISTING_BYTES = 8 * 2**20
 """A page of 1 000 keys has 300 kB, and 4 MB where each key has 1 024 bytes and all of them are percent-encoded."""
 
 
+_KEPT_ALIVE = frozenset({"CopyObject", "UploadPartCopy", "CompleteMultipartUpload"})
+_LISTINGS = frozenset({"ListObjectsV2", "ListObjectVersions"})
+
+
+def body_bytes(operation: str, payload_bytes: int) -> int:
+    """Return how large the body of a reply may be: a document, and the content that was asked for."""
+    return (LISTING_BYTES if operation in _LISTINGS else DOCUMENT_BYTES) + payload_bytes
+
+
 def sending_seconds(timeout_seconds: float, sent_bytes: int) -> float:
     """Return how long it may have taken to send so much of a request."""
     return timeout_seconds + sent_bytes / LEAST_BYTES_PER_SECOND
 
 
-def reply_seconds(timeout_seconds: float, body_bytes: int, *, working: bool) -> float:
-    """Return how long a reply may have taken since the request was sent, when so much of its body is there.
+def reply_seconds(timeout_seconds: float, operation: str, body_bytes: int | None) -> float:
+    """Return how long a reply may have taken since the request was sent.
 
-    ``working``: its head is there, and it may be kept alive while the server works.
+    ``body_bytes`` of its body are there; None where its head is not.
     """
-    return timeout_seconds * (WORKING_TIMES if working else 1) + body_bytes / LEAST_BYTES_PER_SECOND
+    works = body_bytes is not None and operation in _KEPT_ALIVE
+    return timeout_seconds * (WORKING_TIMES if works else 1) + (body_bytes or 0) / LEAST_BYTES_PER_SECOND

@@ -29,7 +29,6 @@ from sketch_migrate.errors import (
 from sketch_migrate.model import Location, ObjectInfo
 from sketch_migrate.s3 import multipart, replies, xml
 from sketch_migrate.s3.addressing import copy_source, encode_query
-from sketch_migrate.s3.bounds import LISTING_BYTES
 from sketch_migrate.s3.conditions import for_completing, if_source_is, only_if_absent
 from sketch_migrate.s3.exchange import Exchange
 from sketch_migrate.s3.messages import Request
@@ -152,7 +151,7 @@ class S3Client:
         ``ObjectMissing`` is about the source.
         """
         headers = [("x-amz-copy-source", copy_source(source)), *conditions]
-        request = Request("CopyObject", "PUT", target, headers=headers, source=source, kept_alive=True)
+        request = Request("CopyObject", "PUT", target, headers=headers, source=source)
         try:
             etag = await self._exchange.perform(request, replies.copied, self._retry_seconds)
         except PreconditionFailed as error:
@@ -240,7 +239,6 @@ class S3Client:
         elif start_after:
             parameters["start-after"] = start_after
         request = Request("ListObjectsV2", "GET", Location(bucket, ""), query=encode_query(parameters))
-        request.document_bytes = LISTING_BYTES
         return await self._exchange.perform(request, replies.listing, self._retry_seconds)
 
     async def list_pages(
@@ -261,7 +259,6 @@ class S3Client:
         """Return up to 1 000 versions and delete markers under a prefix, those of one key newest first."""
         query = encode_query({"versions": "", "encoding-type": "url", "prefix": prefix})
         request = Request("ListObjectVersions", "GET", Location(bucket, ""), query=query)
-        request.document_bytes = LISTING_BYTES
         return await self._exchange.perform(request, replies.versions, self._retry_seconds)
 
     # -- multipart uploads
@@ -290,7 +287,7 @@ class S3Client:
         headers = [("x-amz-copy-source", copy_source(source)), if_source_is(if_match)]
         if byte_range is not None:
             headers.append(("x-amz-copy-source-range", f"bytes={byte_range[0]}-{byte_range[1]}"))
-        request = Request("UploadPartCopy", "PUT", target, query=query, headers=headers, source=source, kept_alive=True)
+        request = Request("UploadPartCopy", "PUT", target, query=query, headers=headers, source=source)
         return await self._exchange.perform(request, replies.part_copied, self._retry_seconds)
 
     async def upload_part(self, location: Location, upload_id: str, part_number: int, body: bytes) -> str:
@@ -314,7 +311,6 @@ class S3Client:
         query = encode_query({"uploadId": upload_id})
         headers = list(conditions)
         request = Request("CompleteMultipartUpload", "POST", location, query=query, body=body, headers=headers)
-        request.kept_alive = True
         request.body_sha256 = sha256(body).hexdigest()
         try:
             return await self._exchange.perform(request, replies.completed, self._retry_seconds)

@@ -139,12 +139,7 @@ class Exchange:
             request.attempts += 1
             self.requests_sent[request.operation] += 1
             began = time.monotonic()
-            reply = await connection.send(
-                data,
-                head=request.method == "HEAD",
-                limit_bytes=request.document_bytes + request.payload_bytes,
-                kept_alive=request.kept_alive,
-            )
+            reply = await connection.send(data, request)
         except (OSError, UnicodeError, faults.ConnectionDropped, faults.ReplySilent, faults.NotHttp) as error:
             raise faults.connection_failure(request, address.origin, error) from error
         except asyncio.CancelledError:

@@ -88,9 +88,9 @@ class ReplySilent(Exception):
 class ReplySlow(ReplySilent):
     """A reply came so slowly that it is over its deadline (``bounds``), though never silent for the time-out."""
 
-    def __init__(self, seconds: float, body_bytes: int, *, head_is_there: bool) -> None:
+    def __init__(self, seconds: float, body_bytes: int | None) -> None:
         super().__init__("too slow")
-        told = f"{body_bytes:,} bytes of a reply" if head_is_there else "no whole head of a reply"
+        told = "no whole head of a reply" if body_bytes is None else f"{body_bytes:,} bytes of a reply"
         self.words = f"sent {told} in {seconds:,.0f} s"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sketch_migrate.s3.bounds import DOCUMENT_BYTES
 from sketch_migrate.s3.sigv4 import EMPTY_SHA256
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ class Request:
 
     ``query`` is encoded and in canonical order; ``headers`` have lower-case names and are all signed. ``attempts``
     counts how often it was sent. ``payload_bytes`` is the content that it carries or asks for, as far as it is known.
-    ``document_bytes`` bounds the document that answers it; ``kept_alive`` is one whose reply may be white space while
-    the server works.
     """
 
     operation: str
@@ -32,8 +29,6 @@ class Request:
     source: Location | None = None
     attempts: int = 0
     payload_bytes: int = 0
-    document_bytes: int = DOCUMENT_BYTES
-    kept_alive: bool = False
 
     def __str__(self) -> str:
         if self.source:

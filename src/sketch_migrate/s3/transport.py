@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sketch_migrate.s3.addressing import Origin
+    from sketch_migrate.s3.messages import Request
 
 # Servers close idle connections after 5 s and more; a request on a connection that is being closed is a wasted one.
 IDLE_SECONDS = 4.0
@@ -43,12 +44,12 @@ class Connection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._awaited: asyncio.Future[Reply] | None = None
         self._bodiless = False
+        self._request: Request | None = None
         self._unasked = b""
         self._unsent_bytes = 0
-        self._request_bytes = 0
-        self._limit_bytes = bounds.DOCUMENT_BYTES
-        self._kept_alive = False
-        self._sent_at = self._asked_at = 0.0
+        self._sent_at = 0.0
+        self._all_sent_at = 0.0  # at the earliest, as far as the sweep has seen
+        self._interim: tuple[object, int] = (None, 0)
         self._expect_reply()
 
     def _expect_reply(self) -> None:
@@ -57,32 +58,27 @@ class Connection(asyncio.Protocol):
         self._chunks: list[bytes] = []
         self._body_bytes = 0
         self._status = 0
-        self._interim_replies = 0
         self._ends_at_close = False
 
     # -- used by the pool and the exchange
 
-    def send(
-        self, request: bytes, *, head: bool, limit_bytes: int = bounds.DOCUMENT_BYTES, kept_alive: bool = False
-    ) -> asyncio.Future[Reply]:
+    def send(self, data: bytes, request: Request) -> asyncio.Future[Reply]:
         """Send a request; the future brings the reply, ``ConnectionDropped``, ``ReplySilent`` or ``NotHttp``.
 
-        A body of over ``limit_bytes`` is not taken. ``kept_alive``: the server may send white space while it works.
+        ``data`` is what is sent; from the request follows what its reply may be (``bounds``).
         """
         self._awaited = future = self._loop.create_future()
         if self._transport is None or self._transport.is_closing():
             unasked = self._unasked  # what speaks first, and before it is asked, speaks another protocol
             self._fail(NotHttp(unasked) if unasked else ConnectionDropped(reused=self.reused, reply_begun=False))
             return future
-        self._bodiless = head
+        self._request = request
+        self._bodiless = request.method == "HEAD"
         self._expect_reply()
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
-        self._limit_bytes = limit_bytes
-        self._kept_alive = kept_alive
-        self._request_bytes = len(request)
-        self.since = self._sent_at = self._asked_at = self._loop.time()
-        self._pool.write_soon(self, request)
+        self.since = self._sent_at = self._loop.time()
+        self._pool.write_soon(self, data)
         return future
 
     def write(self, request: bytes) -> None:
@@ -110,17 +106,22 @@ class Connection(asyncio.Protocol):
             self._fail(ReplySilent())
             self.close()
             return
-        if unsent_bytes:
-            self._asked_at = now
-            seconds = now - self._sent_at
-            late = seconds > bounds.sending_seconds(timeout_seconds, self._request_bytes - unsent_bytes)
-        else:
-            seconds = now - self._asked_at
-            working = self._kept_alive and bool(self._head)
-            late = seconds > bounds.reply_seconds(timeout_seconds, self._body_bytes, working=working)
-        if late:
-            self._fail(ReplySlow(seconds, self._body_bytes, head_is_there=bool(self._head)))
+        request = self._request
+        if request is not None and (slow := self._slow(request, now, timeout_seconds, unsent_bytes)):
+            self._fail(slow)
             self.close()
+
+    def _slow(self, request: Request, now: float, timeout_seconds: float, unsent_bytes: int) -> ReplySlow | None:
+        """Say so where the request is sent, or the reply comes, too slowly as a whole."""
+        body_bytes = self._body_bytes if self._head else None
+        if unsent_bytes:
+            self._all_sent_at = now
+            seconds = now - self._sent_at
+            allowed = bounds.sending_seconds(timeout_seconds, max(0, len(request.body) - unsent_bytes))
+        else:
+            seconds = now - max(self._sent_at, self._all_sent_at)
+            allowed = bounds.reply_seconds(timeout_seconds, request.operation, body_bytes)
+        return ReplySlow(seconds, body_bytes) if seconds > allowed else None
 
     # -- called by the event loop
 
@@ -140,7 +141,13 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         if not self._head:
-            self._received = self._received + data if self._received else data
+            if not self._received:
+                self._received = data
+            elif len(self._received) <= bounds.HEAD_BYTES:
+                self._received += data
+            else:
+                self._refuse_head()
+                return
         try:
             parser.feed_data(data)
         except httptools.HttpParserError:
@@ -149,8 +156,6 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._fail(NotHttp(data))
             self.close()
-        if len(self._received) > bounds.HEAD_BYTES:
-            self._refuse_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the request that was on it, unless its reply was to end this way."""
@@ -176,9 +181,10 @@ class Connection(asyncio.Protocol):
         self._status = parser.get_status_code()
         if self._status < 200:  # noqa: PLR2004 - an interim reply (RFC 9110, section 15.2); the real one follows
             return
-        self._head = self._received[: self._received.find(b"\r\n\r\n")]
+        end = self._received.find(b"\r\n\r\n")
+        self._head = self._received[:end]
         self._received = b""  # it holds a piece of the body as well, which an idle connection would keep
-        if len(self._head) > bounds.HEAD_BYTES:
+        if end > bounds.HEAD_BYTES:
             self._refuse_head()
             return
         self.usable = parser.should_keep_alive()
@@ -197,21 +203,18 @@ class Connection(asyncio.Protocol):
         if self._awaited is None:
             self.close()  # a body after HEAD: what follows cannot be told apart
             return
-        chunks = self._chunks
-        chunks.append(data)
+        self._chunks.append(data)
         self._body_bytes += len(data)
-        if self._body_bytes > self._limit_bytes:
-            self._fail(Endless(f"its body has over {self._limit_bytes:,} bytes"))
-            self.close()
-        elif len(chunks) > MANY_PIECES:
-            self._chunks = [b"".join(chunks)]
+        if self._body_bytes > MANY_PIECES:
+            self._bound_body()
 
     def on_message_complete(self) -> None:
         """Hand the reply over; an interim one is dropped."""
         if self._status < 200:  # noqa: PLR2004 - see on_headers_complete
             self._received = self._received[self._received.find(b"\r\n\r\n") + 4 :]
-            self._interim_replies += 1
-            if self._interim_replies > bounds.INTERIM_REPLIES:
+            awaited, before = self._interim
+            self._interim = self._awaited, before + 1 if awaited is self._awaited else 1
+            if self._interim[1] > bounds.INTERIM_REPLIES:
                 self._received = b""
                 self._fail(Endless(f"over {bounds.INTERIM_REPLIES} interim replies (status {self._status})"))
                 self.close()
@@ -226,6 +229,15 @@ class Connection(asyncio.Protocol):
             future.set_result(Reply(self._status, self._head, body, self._bodiless))
         if not self.usable:
             self.close()
+
+    def _bound_body(self) -> None:
+        request = self._request
+        limit_bytes = bounds.body_bytes(request.operation, request.payload_bytes) if request is not None else 0
+        if self._body_bytes > limit_bytes:
+            self._fail(Endless(f"its body has over {limit_bytes:,} bytes"))
+            self.close()
+        elif len(self._chunks) > MANY_PIECES:
+            self._chunks = [b"".join(self._chunks)]
 
     def _refuse_head(self) -> None:
         self._fail(Endless(f"its head has over {bounds.HEAD_BYTES:,} bytes"))

@@ -30,7 +30,7 @@ MAX_ETAG_CHARACTERS = 1024
 MAX_SIZE_DIGITS = 18
 """An object of 10^18 bytes is 20 000 times as large as the largest of S3, and no database counts much further."""
 
-_USUAL_BYTES = 1024
+_USUAL_BYTES = 1024  # what was seen around an ETag is kept, and so it is small
 _DATE_BYTES = b"0123456789-:.TZ"
 
 
@@ -100,8 +100,12 @@ def read_copy_result(body: bytes) -> str:
     head, _, rest = (before + after).partition(b"<ETag>")
     etag, _, tail = rest.partition(b"</ETag>")
     etag = etag.replace(b"&quot;", b'"').replace(b"&#34;", b'"').strip(b'"')
-    usual = len(body) < _USUAL_BYTES  # and so is the memory of what was seen around an ETag
-    if usual and etag.replace(b"-", b"").isalnum() and not date.strip(_DATE_BYTES) and _is_around_etag(head, tail):
+    if (
+        etag.replace(b"-", b"").isalnum()
+        and not date.strip(_DATE_BYTES)
+        and len(body) < _USUAL_BYTES
+        and _is_around_etag(head, tail)
+    ):
         return etag.decode()
     return _etag(root_of(body, "CopyObjectResult"))
 

@@ -130,8 +130,13 @@ def test_after_a_reply_without_end_the_next_attempt_has_its_own_bounds() -> None
     assert asyncio.run(copy_against(endless, copied())) == (ETAG, 2)
 
 
-@pytest.mark.parametrize(("body_bytes", "seconds"), [(0, 60), (1024, 61), (8 * 2**20, 60 + 8192)])
-def test_every_byte_earns_time(body_bytes: int, seconds: float) -> None:
-    assert bounds.reply_seconds(60, body_bytes, working=False) == seconds
-    assert bounds.reply_seconds(60, body_bytes, working=True) == seconds + 14 * 60
-    assert bounds.sending_seconds(60, body_bytes) == seconds
+@pytest.mark.parametrize(("size_bytes", "seconds"), [(0, 60), (1024, 61), (8 * 2**20, 60 + 8192)])
+def test_every_byte_earns_time(size_bytes: int, seconds: float) -> None:
+    assert bounds.reply_seconds(60, "GetObject", size_bytes) == seconds
+    assert bounds.sending_seconds(60, size_bytes) == seconds
+
+
+@pytest.mark.parametrize("operation", ["CopyObject", "UploadPartCopy", "CompleteMultipartUpload"])
+def test_a_server_at_work_has_longer_once_its_head_is_there(operation: str) -> None:
+    assert bounds.reply_seconds(60, operation, None) == 60
+    assert bounds.reply_seconds(60, operation, 2048) == 15 * 60 + 2

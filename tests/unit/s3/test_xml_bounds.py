@@ -31,7 +31,7 @@ RIGHT = (
 )
 
 
-@pytest.mark.parametrize(("read", "root"), READERS)
+@pytest.mark.parametrize(("read", "root"), READERS, ids=[root.decode() for _, root in READERS])
 @pytest.mark.parametrize(
     ("more", "told"),
     [
@@ -40,6 +40,7 @@ RIGHT = (
         (b"<a/>" * 300_000, "more elements"),
         (b"<a %b/>" % b" ".join(b'a%d=""' % number for number in range(100_001)), "more elements"),
     ],
+    ids=["deep", "very deep", "wide", "attributes"],
 )
 def test_a_document_is_bounded(read: Callable[[bytes], object], root: bytes, more: bytes, told: str) -> None:
     read(b"<%b>%b</%b>" % (root, RIGHT, root))
@@ -59,7 +60,7 @@ def test_a_document_type_does_not_hide_in_another_encoding(encoding: str) -> Non
         xml.read_copy_result(text.encode(encoding))
 
 
-@pytest.mark.parametrize("size", ["9" * 19, "9" * 5000])
+@pytest.mark.parametrize("size", ["9" * 19, "9" * 5000], ids=len)
 def test_a_size_that_no_object_has_is_none(size: str) -> None:
     for extra in ("", "<Unusual>&#233;</Unusual>"):  # on both ways that a page is read
         entry = (
@@ -81,7 +82,7 @@ def test_a_range_that_no_object_has_is_an_error() -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("count", ["many", "9" * 5000, "\u00b2"])
+@pytest.mark.parametrize("count", ["many", "9" * 5000, "\u00b2"], ids=len)
 def test_a_count_of_tags_that_is_none_is_an_error(count: str) -> None:
     async def scenario() -> None:
         tags = reply(200, b"<Tagging><TagSet></TagSet></Tagging>")
@@ -93,7 +94,9 @@ def test_a_count_of_tags_that_is_none_is_an_error(count: str) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("etag", ["a&#13;&#10;x-evil: 1", "&#27;[2J", "e" * 2000])
+@pytest.mark.parametrize(
+    "etag", ["a&#13;&#10;x-evil: 1", "&#27;[2J", "e" * 2000], ids=["line break", "terminal", "long"]
+)
 def test_an_etag_that_no_header_can_carry_is_none(etag: str) -> None:
     body = f"<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>".encode()
     if "&" in etag:
