@@ -10,7 +10,7 @@ import pytest
 
 from sketch_migrate.model import Location
 from sketch_migrate.s3.addressing import Origin, copy_source, encode_key
-from sketch_migrate.s3.messages import wire
+from sketch_migrate.s3.messages import Request, wire
 from sketch_migrate.s3.sigv4 import Credentials, Signer
 from sketch_migrate.s3.transport import Connection, Pool
 from sketch_migrate.s3.xml import read_copy_result

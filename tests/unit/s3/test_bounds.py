@@ -102,6 +102,7 @@ def test_a_large_body_of_a_slow_line_passes() -> None:
         (Drip(CHUNKED, chunk(b"  ") * 10_000), "its body has over 1,048,576 bytes"),
         (Drip(b"HTTP/1.1 403 No\r\ncontent-length: 99999999999\r\n\r\n", b" " * 50_000), "its body has over"),
     ],
+    ids=["headers", "header", "head at once", "interim", "body", "chunks", "length that lies"],
 )
 def test_what_is_larger_than_anything_of_s3_is_given_up(endless: Step, told: str) -> None:
     with pytest.raises(S3Malformed, match=told) as caught:

@@ -15,7 +15,7 @@ from tests.unit.s3.scripted import ETAG, SOURCE, client_of, copy_against, found,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DEEP = b"<a>" * 20 + b"</a>" * 20
+DEEP = b"<a>" * 20 + b"x" * xml.SMALL_BYTES + b"</a>" * 20
 READERS: list[tuple[Callable[[bytes], object], bytes]] = [
     (xml.read_copy_result, b"CopyObjectResult"),
     (xml.read_part_copy_result, b"CopyPartResult"),
