@@ -223,6 +223,7 @@ class Connection(asyncio.Protocol):
 
     def _finish(self) -> None:
         future, self._awaited = self._awaited, None
+        self._request = None  # it may hold a large body, which an idle connection would keep
         if future is not None and not future.done():
             chunks = self._chunks
             body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
