@@ -104,7 +104,8 @@ RANGE_ROWS = 50_000
 # True agrees to pay for the requests where a bucket's owner asks for that ("requester pays").
 S3_REQUESTER_PAYS = False
 
-# A request without any sign of life for so long, in seconds, is tried again on another connection.
+# A request without any sign of life for so long, in seconds, is tried again on another connection; so is one whose
+# reply as a whole is too slow (docs/safety.md).
 S3_TIMEOUT_SECONDS = 60.0
 
 # How long, in seconds, a store that only fails is waited for before entries are given up.

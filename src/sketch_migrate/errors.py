@@ -19,6 +19,7 @@
     │   │   └── ObjectExists         4  … and it was that no object should be there yet
     │   ├── BucketMissing            3
     │   ├── S3Refused                3  access denied, unknown key, wrong signature
+    │   │   └── RedirectRefused      3  … or sent to a host that is not the store's own
     │   ├── CredentialsError         3  none found, or expired and not renewable
     │   ├── S3Unreachable            3  no connection, or no answer in time
     │   ├── S3Busy                   4  throttled or failing for longer than the retry time
@@ -155,6 +156,10 @@ class S3Refused(S3Error):
     """Not allowed: access denied, an unknown access key, or a signature that the store does not accept."""
 
     exit_code = 3
+
+
+class RedirectRefused(S3Refused):
+    """The store sends requests to a host that is not its own: they are not sent there."""
 
 
 class CredentialsError(S3Error):

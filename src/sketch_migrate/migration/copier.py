@@ -18,6 +18,7 @@ from sketch_migrate.errors import (
     BucketMissing,
     CredentialsError,
     ObjectMissing,
+    RedirectRefused,
     RunDirectoryError,
     S3Error,
     UsageError,
@@ -50,7 +51,7 @@ PROOF_SECONDS = 0.2
 """So long a success proves that the store can be used. An object that failed for a while may have been begun before
 the last success and still fail because the store has gone since."""
 
-HOPELESS = (CredentialsError, BucketMissing, UsageError, RunDirectoryError)
+HOPELESS = (CredentialsError, BucketMissing, RedirectRefused, UsageError, RunDirectoryError)
 """Errors that no other object of the run can escape."""
 
 

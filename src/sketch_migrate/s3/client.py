@@ -25,7 +25,6 @@ from sketch_migrate.errors import (
     ObjectMissing,
     PreconditionFailed,
     S3Error,
-    S3Malformed,
 )
 from sketch_migrate.model import Location, ObjectInfo
 from sketch_migrate.s3 import multipart, replies, xml
@@ -33,6 +32,7 @@ from sketch_migrate.s3.addressing import copy_source, encode_query
 from sketch_migrate.s3.conditions import for_completing, if_source_is, only_if_absent
 from sketch_migrate.s3.exchange import Exchange
 from sketch_migrate.s3.messages import Request
+from sketch_migrate.s3.paging import Paging
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -244,29 +244,16 @@ class S3Client:
     async def list_pages(
         self, bucket: str, prefix: str, *, start_after: str = "", max_keys: int = 1000
     ) -> AsyncGenerator[ListPage, None]:
-        """Yield all pages of a listing, or all after a key. It is complete or it raises.
-
-        A token that repeats would go on for ever. That is found as Brent does (BIT 20, 1980), against one earlier token
-        that is replaced ever more rarely, so that a listing of any length takes no memory.
-        """
-        token = earlier = ""
-        pages, replace_after = 0, 1
-        while True:
+        """Yield all pages of a listing, or all after a key. It is complete or it raises, as one without an end does."""
+        token: str | None = ""
+        paging = Paging(f"ListObjectsV2 s3://{bucket}/{prefix}")
+        while token is not None:
             page = await self.list_page(
                 bucket, prefix, start_after=start_after, continuation_token=token, max_keys=max_keys
             )
+            paging.take(page)
             yield page
-            if page.next_token is None:
-                return
             token = page.next_token
-            if token == earlier:
-                raise S3Malformed(
-                    f"ListObjectsV2 s3://{bucket}/{prefix}: the store repeats a continuation token",
-                    hint="The listing would never end. This is a fault of the store.",
-                )
-            pages += 1
-            if pages == replace_after:
-                earlier, pages, replace_after = token, 0, 2 * replace_after
 
     async def versions(self, bucket: str, prefix: str) -> list[ListedVersion]:
         """Return up to 1 000 versions and delete markers under a prefix, those of one key newest first."""

@@ -16,10 +16,11 @@ class S3Config:
     """Where the store is and how patiently to talk to it.
 
     ``endpoint_url`` is ``http(s)://host[:port][/path]``, or empty for AWS. ``timeout_seconds`` bounds the making of a
-    connection, and the silence on one while a reply is due. ``caps`` bound what the congestion control finds.
-    ``retry_seconds`` is for how long a request may keep failing before it is given up. ``copy_limit_bytes`` is the size
-    above which CopyObject is refused and a copy is made of parts of ``part_size_bytes``; its default is the limit in
-    the S3 User Guide ("Copying objects"). ``proxies`` are those of this machine's environment.
+    connection, and the silence on one while a reply is due; ``bounds`` says what follows for the whole of a reply.
+    ``caps`` bound what the congestion control finds. ``retry_seconds`` is for how long a request may keep failing
+    before it is given up. ``copy_limit_bytes`` is the size above which CopyObject is refused and a copy is made of
+    parts of ``part_size_bytes``; its default is the limit in the S3 User Guide ("Copying objects"). ``proxies`` are
+    those of this machine's environment.
     """
 
     endpoint_url: str = ""

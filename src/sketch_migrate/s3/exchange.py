@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sketch_migrate.errors import SettingsError
 from sketch_migrate.s3 import faults
-from sketch_migrate.s3.addressing import Address, address_of, encode_key
+from sketch_migrate.s3.addressing import Address, address_of, encode_key, endpoint_of
 from sketch_migrate.s3.limiter import Limiter
 from sketch_migrate.s3.messages import Reply, Request, wire
 from sketch_migrate.s3.proxy import ProxyFailed
-from sketch_migrate.s3.retry import Failure, Kind, Patience
+from sketch_migrate.s3.redirect import is_own
+from sketch_migrate.s3.retry import SAID_SECONDS, Failure, Kind, Patience
 from sketch_migrate.s3.sigv4 import Credentials, Signer
 from sketch_migrate.s3.transport import Connection, Pool
 
@@ -63,6 +64,7 @@ class Exchange:
         self._authorities: dict[str, str] = {}
         self._clock_offset_seconds = 0
         self._progress_at = 0.0
+        self._said_until = 0.0
         self._stopping = asyncio.Event()
         self._wake: asyncio.TimerHandle | None = None
 
@@ -147,7 +149,7 @@ class Exchange:
             request.attempts += 1
             self.requests_sent[request.operation] += 1
             began = time.monotonic()
-            reply = await connection.send(data, head=request.method == "HEAD")
+            reply = await connection.send(data, request)
         except (OSError, UnicodeError, ProxyFailed, *faults.NO_REPLY) as error:
             raise faults.connection_failure(request, route.where, error) from error
         except asyncio.CancelledError:
@@ -256,6 +258,8 @@ class Exchange:
         """Do what the failure calls for, so that another attempt makes sense; else raise its error."""
         if self._stopping.is_set():
             raise failure.error from failure
+        if failure.kind is Kind.MOVED:
+            self._refuse_strangers(request, failure, route)
         match failure.kind:
             case Kind.STALE if patience.first(Kind.STALE):
                 return
@@ -270,11 +274,20 @@ class Exchange:
                 now = self._pool.loop.time()
                 pause_seconds = patience.pause_seconds(failure, now, self._progress_at, random.random)
                 if pause_seconds >= 0:
-                    logger.debug("%s; trying again in %.1f s", failure.error, pause_seconds)
+                    self._say(failure, pause_seconds)
                     await self._pause(pause_seconds)
                     if not self._stopping.is_set():
                         return
         raise failure.error from failure
+
+    def _say(self, failure: Failure, pause_seconds: float) -> None:
+        """Log why a request waits; a long pause that the store asks for is a warning, once for all who pause."""
+        now = self._pool.loop.time()
+        asked_for = failure.retry_after_seconds >= SAID_SECONDS and now >= self._said_until
+        if asked_for:
+            self._said_until = now + pause_seconds
+        level = logging.WARNING if asked_for else logging.DEBUG
+        logger.log(level, "%s; trying again in %.1f s", failure.error, pause_seconds)
 
     async def _pause(self, seconds: float) -> None:
         self.pausing += 1
@@ -304,12 +317,24 @@ class Exchange:
             return failure
         return faults.reply_failure(request, reply)
 
+    def _refuse_strangers(self, request: Request, failure: Failure, route: Route | None) -> None:
+        """Raise ``RedirectRefused`` where a redirect leads away from the endpoint that a person has set."""
+        if failure.target is None or route is None:
+            return
+        endpoint = endpoint_of(self.config.endpoint_url, self.config.region)
+        here = endpoint._replace(tls=endpoint.tls or route.address.origin.tls)
+        if not is_own(here, failure.target, self.config.region):
+            raise faults.stranger(request, here, failure.target, failure.error) from failure
+
     def _follow(self, request: Request, failure: Failure, route: Route | None) -> bool:
         """Remember the region or host that a redirect named for the bucket. False if it named neither, or no news."""
         bucket = request.location.bucket
         if route is not self._routes.get(bucket):
             return True  # another request has followed meanwhile
-        region, authority = failure.region, failure.authority
+        region, authority = failure.region, ""
+        if failure.target is not None and route is not None:
+            scheme = failure.target.scheme or ("https" if route.address.origin.tls else "http")
+            authority = f"{scheme}://{failure.target.authority}"
         known = self._regions.get(bucket, self.config.region)
         if region and region != known:
             self._regions[bucket] = region

@@ -6,13 +6,13 @@ import socket
 import ssl
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from sketch_migrate.errors import (
     BucketMissing,
     CredentialsError,
     ObjectMissing,
     PreconditionFailed,
+    RedirectRefused,
     S3Busy,
     S3Error,
     S3Malformed,
@@ -21,10 +21,13 @@ from sketch_migrate.errors import (
 )
 from sketch_migrate.s3 import xml
 from sketch_migrate.s3.proxy import ProxyFailed
+from sketch_migrate.s3.redirect import is_region, target_of
 from sketch_migrate.s3.retry import Failure, Kind, http_date, kind_of, retry_after_seconds
 
 if TYPE_CHECKING:
+    from sketch_migrate.s3.addressing import Origin
     from sketch_migrate.s3.messages import Reply, Request
+    from sketch_migrate.s3.redirect import Target
 
 ENDPOINT_HINT = "Is S3_ENDPOINT_URL right? What answers there does not speak S3."
 NOT_FOUND = 404
@@ -84,12 +87,29 @@ class ReplySilent(Exception):
     """Nothing came, and nothing could be sent, for the whole of the time-out."""
 
 
+class ReplySlow(ReplySilent):
+    """A reply came so slowly that it is over its deadline (``bounds``), though never silent for the time-out."""
+
+    def __init__(self, seconds: float, body_bytes: int | None) -> None:
+        super().__init__("too slow")
+        told = "no whole head of a reply" if body_bytes is None else f"{body_bytes:,} bytes of a reply"
+        self.words = f"sent {told} in {seconds:,.0f} s"
+
+
 class NotHttp(Exception):
     """What came is not an HTTP reply. ``beginning`` is its first bytes."""
 
     def __init__(self, beginning: bytes) -> None:
         super().__init__("not HTTP")
         self.beginning = beginning
+
+
+class Endless(NotHttp):
+    """A reply has more of something than any of S3 has. ``words`` say of what."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(b"")
+        self.words = words
 
 
 NO_REPLY = (ConnectionDropped, ReplySilent, NotHttp)
@@ -102,22 +122,30 @@ def reply_failure(request: Request, reply: Reply) -> Failure:
     code = document.code if document else ""
     kind = kind_of(reply.status, code, bodiless=reply.bodiless)
     named = document or xml.ErrorDocument("")
-    error = _error(request, reply, named, kind)
     region = named.region or reply.header(b"x-amz-bucket-region")
-    authority = named.endpoint
-    if kind is Kind.MOVED and not authority:
-        authority = urlsplit(reply.header(b"location")).netloc
+    target = target_of(named.endpoint or reply.header(b"location")) if kind is Kind.MOVED else None
     wait_seconds = retry_after_seconds(
         reply.header(b"retry-after"), reply.header(b"x-amz-retry-after"), datetime.now(UTC)
     )
     return Failure(
         kind,
-        error,
+        _error(request, reply, named, kind, wait_seconds),
         retry_after_seconds=wait_seconds,
-        region=region,
-        authority=authority,
+        region=region if is_region(region) else "",
+        target=target,
         store_time=http_date(reply.header(b"date")),
     )
+
+
+def stranger(request: Request, origin: Origin, target: Target, told: S3Error) -> RedirectRefused:
+    """Say that a redirect leads to a host that is not the store's own, or to one of its own without TLS."""
+    there = f"{target.scheme}://{target.authority}" if target.scheme else target.authority
+    here = f"{'https' if origin.tls else 'http'}://{origin}"
+    hint = "If the bucket is there, and you trust that host: set S3_ENDPOINT_URL to it, and S3_REGION to its region."
+    message = f"{request}: {here} redirects to {there}, which is not its own host: not followed"
+    if origin.tls and target.scheme == "http":
+        message = f"{request}: {here} redirects to {there}, which is without TLS: not followed"
+    return RedirectRefused(message, hint=hint, status=told.status, code=told.code or "Redirect")
 
 
 def malformed(request: Request, reply: Reply, reason: str) -> Failure:
@@ -130,7 +158,7 @@ def malformed(request: Request, reply: Reply, reason: str) -> Failure:
     return Failure(Kind.TRANSIENT, error)
 
 
-def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Kind) -> S3Error:
+def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Kind, wait_seconds: float) -> S3Error:
     code, status = document.code, reply.status
     if kind in _BY_KIND:
         error, hint = _BY_KIND[kind]
@@ -142,19 +170,19 @@ def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Ki
         error, hint = S3Error, ""
     else:
         return S3Malformed(f"{request}: status {status}{_said(reply)}", hint=_not_s3_hint(reply.body), status=status)
-    request_id = document.request_id or reply.header(b"x-amz-request-id")
-    told = ", ".join(part for part in (_printable(document.message), request_id and f"request id {request_id}") if part)
+    request_id = document.request_id or xml.plain(reply.header(b"x-amz-request-id"))
+    parts = (
+        document.message,
+        request_id and f"request id {request_id}",
+        wait_seconds and f"it asks to wait {wait_seconds:,.0f} s",
+    )
+    told = ", ".join(part for part in parts if part)
     message = f"{request}: {code or f'status {status}'}" + (f" ({told})" if told else "")
     return error(message, hint=hint, status=status, code=code)
 
 
 def _said(reply: Reply) -> str:
-    return f"; it said {_printable(reply.body[:80].decode('utf-8', 'replace'))!r}" if reply.body else ""
-
-
-def _printable(text: str) -> str:
-    """One short line: a server's words go to a terminal and a log."""
-    return "".join(letter if letter.isprintable() else " " for letter in text[:300]).strip()
+    return f"; it said {xml.plain(reply.body[:80].decode('utf-8', 'replace'))!r}" if reply.body else ""
 
 
 def _not_s3_hint(body: bytes) -> str:
@@ -189,6 +217,9 @@ def connection_failure(request: Request, where: str, error: BaseException) -> Fa
     if isinstance(error, ProxyFailed):
         kind = Kind.FATAL if error.is_final else Kind.TRANSIENT
         return Failure(kind, S3Unreachable(str(error), hint=error.hint))
+    if isinstance(error, Endless):
+        message = f"{request}: {where} answers without end: {error.words}"
+        return Failure(kind, S3Malformed(message, hint=ENDPOINT_HINT))
     if isinstance(error, NotHttp):
         return Failure(kind, _not_http(request, where, error.beginning))
     if isinstance(error, ConnectionDropped):
@@ -197,6 +228,9 @@ def connection_failure(request: Request, where: str, error: BaseException) -> Fa
         message = f"{request}: {where} closed the connection {moment}{because}"
         if error.reused and not error.reply_begun:
             kind = Kind.STALE
+    elif isinstance(error, ReplySlow):
+        message = f"{request}: {where} {error.words}"
+        hint = f"{_SERVER_HINT} If its line is that slow, or its copies of large objects are, raise S3_TIMEOUT_SECONDS."
     elif isinstance(error, ReplySilent):
         message = f"{request}: {where} did not answer in time"
         hint = f"{_SERVER_HINT} If copies of large objects take that long, raise S3_TIMEOUT_SECONDS."

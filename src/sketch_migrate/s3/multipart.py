@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 MAX_PARTS = 10_000  # S3 User Guide, "Amazon S3 multipart upload limits"
 # One large object must not take all slots from the many small ones.
 PARTS_IN_FLIGHT = 8
+# S3 has 10 tags for an object; of a count that is no number nothing is known, and so not that all tags were read.
+MAX_TAG_COUNT_DIGITS = 6
 _MIB = 2**20
 # What CopyObject keeps besides user metadata and tags (S3 API reference, CopyObject).
 _CONTENT_HEADERS = (
@@ -74,7 +76,8 @@ def expected_etag(part_etags: Sequence[str]) -> str:
 async def tags_of(client: S3Client, location: Location, info: ObjectInfo) -> list[tuple[str, str]]:
     """Return all tags of an object of which ``info`` was seen. Raises ``S3Error`` where some cannot be read."""
     tags = await client.tags(location)
-    if len(tags) < int(info.headers.get("x-amz-tagging-count", "0")):
+    count = info.headers.get("x-amz-tagging-count", "0")
+    if not count.isdecimal() or len(count) > MAX_TAG_COUNT_DIGITS or len(tags) < int(count):
         raise S3Error(f"{location}: not all of its tags could be read", hint="Is s3:GetObjectTagging allowed?")
     return tags
 

@@ -21,7 +21,7 @@ _OK = 200
 _NO_CONTENT = 204
 _PARTIAL_CONTENT = 206
 RANGE_NOT_SATISFIABLE = 416
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)").fullmatch
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII).fullmatch
 # A store without tags says so in one of these ways; an object without tags is NoSuchTagSet on some.
 _NO_TAGS_CODES = frozenset({"NoSuchTagSet", "NotImplemented", "MethodNotAllowed"})
 
@@ -101,7 +101,7 @@ def object_info(request: Request, reply: Reply) -> ObjectInfo:
         raise reply_failure(request, reply)
     headers = reply.headers()
     size, etag = headers.get("content-length", ""), xml.unquoted(headers.get("etag", ""))
-    if not size.isdecimal() or not etag:
+    if not size.isdecimal() or len(size) > xml.MAX_SIZE_DIGITS or not etag:
         raise malformed(request, reply, "it has no Content-Length or no ETag")
     return ObjectInfo(int(size), etag, headers)
 

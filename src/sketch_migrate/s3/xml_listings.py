@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-from sketch_migrate.s3.xml import NotS3, name_of, root_of, unquoted
+from sketch_migrate.s3.xml import MAX_SIZE_DIGITS, NotS3, etag_of, name_of, root_of
 
 
 class ListedObject(NamedTuple):
@@ -66,7 +66,7 @@ _ENTRY = re.compile(
     rf"<Contents>{_SPACE}<Key>({_TEXT}+)</Key>{_SPACE}<LastModified>({_TEXT}*)</LastModified>{_SPACE}"
     rf"<ETag>{_QUOTE}([!#-%'-;=?-~]*){_QUOTE}</ETag>{_SPACE}"
     + _elements("ChecksumAlgorithm", "ChecksumType")
-    + rf"<Size>([0-9]{{1,19}})</Size>{_SPACE}"
+    + rf"<Size>([0-9]{{1,{MAX_SIZE_DIGITS}}})</Size>{_SPACE}"
     + _elements("StorageClass", "Type")
     + rf"</Contents>{_SPACE}"
 ).split
@@ -124,13 +124,13 @@ def _read(body: bytes) -> tuple[ListPage, bool]:
     objects = []
     for item in root.iterfind(f"{namespace}Contents"):
         key, size_bytes = item.findtext(key_tag), item.findtext(size_tag)
-        if not key or size_bytes is None or not size_bytes.isdecimal():
+        if not key or size_bytes is None or not size_bytes.isdecimal() or len(size_bytes) > MAX_SIZE_DIGITS:
             raise NotS3("the listing has an entry without a key or a size")
         objects.append(
             ListedObject(
                 key=unquote_plus(key, errors="surrogateescape") if encoded else key,
                 size_bytes=int(size_bytes),
-                etag=unquoted(item.findtext(etag_tag) or ""),
+                etag=etag_of(item.findtext(etag_tag) or ""),
                 last_modified=item.findtext(modified_tag) or "",
             )
         )
@@ -155,7 +155,7 @@ def read_versions(body: bytes) -> list[ListedVersion]:
         version = ListedVersion(
             key=unquote_plus(key, errors="surrogateescape") if encoded else key,
             version_id=texts.get("VersionId", ""),
-            etag=unquoted(texts.get("ETag", "")),
+            etag=etag_of(texts.get("ETag", "")),
             is_delete_marker=kind == "DeleteMarker",
         )
         found.append((texts.get("LastModified", ""), version))
