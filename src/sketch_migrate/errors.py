@@ -23,6 +23,7 @@
     │   ├── S3Unreachable            3  no connection, or no answer in time
     │   ├── S3Busy                   4  throttled or failing for longer than the retry time
     │   └── S3Malformed              3  what answered does not speak S3
+    ├── NothingRecognised            1  rows have paths, and none is on either side
     ├── TooManyFailed                1  the database took too few flips for a run to make sense
     ├── ClusterError                4  the workers that should share the work cannot be used
     │   ├── ClusterUnreachable      3  there is no scheduler, or it is gone
@@ -177,6 +178,12 @@ class S3Malformed(S3Error):
     """The answer is not what S3 sends: the endpoint is something else, or the reply was damaged."""
 
     exit_code = 3
+
+
+class NothingRecognised(MigrateError):
+    """Rows have paths and legacy has objects, and no path is on either side: the settings are not of this table."""
+
+    exit_code = 1
 
 
 class TooManyFailed(MigrateError):

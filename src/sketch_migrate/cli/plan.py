@@ -50,7 +50,7 @@ class PlanJob(InspectionJob):
         """Gather, judge, reckon, report."""
         self.end_at_signals()
         async with self.evidence() as evidence:
-            await self.gather(evidence)
+            recognition = await self.gather(evidence)
             deep = self._arguments.deep
             found = await plan(
                 evidence,
@@ -60,6 +60,7 @@ class PlanJob(InspectionJob):
                 refusals=await certain_refusals(self.site.database, self.site.table, self.site.mapping),
                 trial=await self._trial(),
                 deep_percent=deep,
+                recognition=recognition,
             )
             lists = await write_problems(evidence, self.run.path)
         needs = estimate(
