@@ -4,7 +4,8 @@
 
     MigrateError                     4  what failed, and what to do about it
     ├── UsageError                   2  the command line is wrong
-    │   └── SettingsError            2  a setting is unknown, mistyped or contradicts another
+    │   ├── SettingsError            2  a setting is unknown, mistyped or contradicts another
+    │   └── RunGoesOn                2  the run that is to be undone is not over
     ├── RunDirectoryError            4  the run's own files cannot be written
     ├── DatabaseError                4  PostgreSQL answered with an error
     │   ├── DatabaseUnreachable      3  no connection, or it was lost and did not come back
@@ -72,6 +73,10 @@ class UsageError(MigrateError):
 
 class SettingsError(UsageError):
     """A setting is unknown, has the wrong type, or contradicts another one."""
+
+
+class RunGoesOn(UsageError):
+    """A run cannot be undone before it is over: it would set again what is set back."""
 
 
 class RunDirectoryError(MigrateError):

@@ -13,7 +13,7 @@ from sketch_migrate.errors import UsageError
 from sketch_migrate.ledger import find_ledgers, new_ledger, past_run
 from sketch_migrate.migration.durable import make_durable
 from sketch_migrate.migration.preflight import check_reading
-from sketch_migrate.migration.record import check_ledger, description, is_rollback, key_of
+from sketch_migrate.migration.record import check_ledger, check_over, description, is_rollback, key_of
 from sketch_migrate.migration.rollback import (
     LegacyFinder,
     Selection,
@@ -49,6 +49,8 @@ def _past_runs(arguments: RollbackArguments, settings: Settings, opened: ExitSta
     else:
         directories = find_ledgers(arguments.below)
     runs = [opened.enter_context(past_run(directory, settings)) for directory in directories]
+    for run in runs:
+        check_over(run, settings)
     if arguments.below is not None:
         runs = [run for run in runs if run.flips and not is_rollback(run)]
     for run in runs:
