@@ -111,7 +111,7 @@ class RollbackJob(Job):
         about |= {f"undoes {number}": str(run.directory) for number, run in enumerate(self._runs, start=1)}
         async with new_ledger(self.run.path, self.settings, about, self.stop.event) as ledger:
             with self.terminal.progress(sum(run.flips for run in self._runs)) as progress:
-                observer = Observer(self.site, self.options, self.terminal, progress)
+                observer = Observer(self.site, self.options, self.terminal, progress, is_back=True)
                 finished = await self._roll_back(ledger, observer)
             hidden = await self.are_rows_hidden()
             result = await self._summarise(ledger, finished, time.monotonic() - began)
