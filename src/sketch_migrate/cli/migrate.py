@@ -70,7 +70,7 @@ class MigrationJob(Job):
             return
         store = self.site.store.retrying(PATIENCE_SECONDS)
         await check_read(store, self.site.specimens.production)
-        await check_recognised(self.site)
+        await check_recognised(self.site, self.terminal.message)
         if not self._for_writing:
             return
         await check_writing(store, self.settings)

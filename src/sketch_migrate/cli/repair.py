@@ -55,7 +55,7 @@ class RepairJob(InspectionJob):
         await super().prepare()
         store = self.site.store.retrying(PATIENCE_SECONDS)
         await check_read(store, self.site.specimens.production)
-        await check_recognised(self.site)
+        await check_recognised(self.site, self.terminal.message)
         await check_writing(store, self.settings)
 
     def question(self) -> str:

@@ -20,6 +20,8 @@ from sketch_migrate.postgres.references import counted_pages, in_range, of_both_
 from sketch_migrate.postgres.texts import columns, decode, read_either
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sketch_migrate.postgres.references import CountedPage
     from sketch_migrate.postgres.session import Connection, Session
     from sketch_migrate.postgres.table import Table
@@ -91,11 +93,12 @@ class Others:
         self.rows += (await session.run(read, doing="looking at the rows on neither side"))[:most]
 
 
-async def is_any_on_a_side(session: Session, table: Table, prefixes: tuple[str, str], others: Others) -> bool:
-    """Whether a row begins with either prefix; if none does, all of the table was read.
+async def is_any_on_a_side(session: Session, others: Others, say: Callable[[str], None]) -> bool:
+    """Whether a row begins with either prefix; if none does, all of the table was read, which is said beforehand.
 
     ``others`` collects from what was read on the way. Raises what ``Session.run`` raises.
     """
+    table, prefixes = others.table, others.prefixes
     after, looked_at, sampled = KeyRange(), 0, False
     async for page in counted_pages(session, table, KeyRange(), prefixes):
         if page.legacy or page.production:
@@ -107,6 +110,7 @@ async def is_any_on_a_side(session: Session, table: Table, prefixes: tuple[str, 
             sampled = True
             if await _is_any_sampled(session, table, prefixes):
                 return True
+            say("No path is recognised so far: reading through the table for one that begins with either prefix.")
     return False
 
 

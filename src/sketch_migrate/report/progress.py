@@ -117,7 +117,11 @@ class Progress:
         self._on_update()
 
     def reach(self, done: int, total: int | None) -> None:
-        """Take over how much was read, listed or counted so far, which has no outcomes; ``total`` None is unknown."""
+        """Take over how much was read, listed or counted so far, which has no outcomes; ``total`` None is unknown.
+
+        What is done never gets less: a listing that is made again has to come up to what was listed before.
+        """
+        done = max(done, self._figures.rows_done)
         self._pace.add(self._clock(), done)
         self._figures = replace(self._figures, rows_done=done, total_rows=total)
         self._on_update()
