@@ -4,7 +4,8 @@
 
     MigrateError                     4  what failed, and what to do about it
     ├── UsageError                   2  the command line is wrong
-    │   └── SettingsError            2  a setting is unknown, mistyped or contradicts another
+    │   ├── SettingsError            2  a setting is unknown, mistyped or contradicts another
+    │   └── RunGoesOn                2  the run that is to be undone is not over
     ├── RunDirectoryError            4  the run's own files cannot be written
     ├── DatabaseError                4  PostgreSQL answered with an error
     │   ├── DatabaseUnreachable      3  no connection, or it was lost and did not come back
@@ -24,6 +25,7 @@
     │   ├── S3Unreachable            3  no connection, or no answer in time
     │   ├── S3Busy                   4  throttled or failing for longer than the retry time
     │   └── S3Malformed              3  what answered does not speak S3
+    ├── NothingRecognised            1  rows have paths, and none is on either side
     ├── TooManyFailed                1  the database took too few flips for a run to make sense
     ├── ClusterError                4  the workers that should share the work cannot be used
     │   ├── ClusterUnreachable      3  there is no scheduler, or it is gone
@@ -72,6 +74,10 @@ class UsageError(MigrateError):
 
 class SettingsError(UsageError):
     """A setting is unknown, has the wrong type, or contradicts another one."""
+
+
+class RunGoesOn(UsageError):
+    """A run cannot be undone before it is over: it would set again what is set back."""
 
 
 class RunDirectoryError(MigrateError):
@@ -182,6 +188,12 @@ class S3Malformed(S3Error):
     """The answer is not what S3 sends: the endpoint is something else, or the reply was damaged."""
 
     exit_code = 3
+
+
+class NothingRecognised(MigrateError):
+    """Rows have paths and legacy has objects, and no path is on either side: the settings are not of this table."""
+
+    exit_code = 1
 
 
 class TooManyFailed(MigrateError):

@@ -178,7 +178,7 @@ def test_the_runs_files_are_its_owners_alone(filled: Site) -> None:
     (directory,) = run_directories(filled.folder)
     assert re.fullmatch(r"\d{8}T\d{6}Z-[\w.-]+-[0-9a-f]{6}", directory.name)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [directory, *directory.iterdir()]}
-    assert modes == {directory.name: 0o700, "migrate.log": 0o600, "ledger.sqlite": 0o600}
+    assert modes == {directory.name: 0o700, "migrate.log": 0o600, "ledger.sqlite": 0o600, "run.lock": 0o600}
 
 
 def test_run_dir_is_a_setting_and_a_flag(filled: Site) -> None:
@@ -277,7 +277,7 @@ def test_secrets_are_nowhere(filled: Site) -> None:
         user.password, site.store.secret_key, "a-very-secret-token", "not-the-secret-at-all", "not-the-password-at-all"
     )  # fmt: skip
     written = [path.read_bytes().decode(errors="replace") for path in site.folder.rglob("*") if path.is_file()]
-    assert len(written) == 5  # a log for each, and a ledger
+    assert len(written) == 6  # a log for each, and a ledger with its lock
     printed = [text for done in runs for text in (done.out, done.err)]
     assert [secret for secret in secrets for text in (*written, *printed) if secret in text] == []
 

@@ -19,6 +19,7 @@ from sketch_migrate.migration.record import is_of
 from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
 from sketch_migrate.reconcile.gathering import gather_objects, gather_references
 from sketch_migrate.reconcile.problems import write_problems
+from sketch_migrate.reconcile.recognition import look_at_neither
 from sketch_migrate.reconcile.repair import RECOPIED_NAME
 from sketch_migrate.reconcile.second_look import Looker
 from sketch_migrate.report.progress import EverySoOften
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from sketch_migrate.ledger import PastRun
+    from sketch_migrate.reconcile.recognition import Recognition
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
@@ -85,8 +87,8 @@ class InspectionJob(Job):
         """Return new evidence in the run's directory."""
         return Evidence(self.run.path / name, self.evidence_site())
 
-    async def gather(self, evidence: Evidence) -> None:
-        """Read all references and both listings."""
+    async def gather(self, evidence: Evidence) -> Recognition:
+        """Read all references and both listings; return whether they were recognised."""
         site, terminal = self.site, self.terminal
         with terminal.progress(site.table.estimated_rows) as progress:
             await gather_references(
@@ -94,6 +96,7 @@ class InspectionJob(Job):
             )
         with terminal.progress(None, unit="objects") as progress:
             await gather_objects(evidence, site.store, Parts(progress).tell)
+        return await look_at_neither(evidence)
 
     async def write_problems(self, evidence: Evidence) -> list[Path]:
         """Write all problems into the run's directory, and return the files."""

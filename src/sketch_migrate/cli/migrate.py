@@ -27,6 +27,7 @@ from sketch_migrate.migration.preflight import (
     check_writing,
     store_name,
 )
+from sketch_migrate.migration.recognition import check_recognised
 from sketch_migrate.migration.record import description, runs_of
 from sketch_migrate.migration.trial import certain_refusals, try_flips
 from sketch_migrate.model import Summary
@@ -69,6 +70,7 @@ class MigrationJob(Job):
             return
         store = self.site.store.retrying(PATIENCE_SECONDS)
         await check_read(store, self.site.specimens.production)
+        await check_recognised(self.site, self.terminal.message)
         if not self._for_writing:
             return
         await check_writing(store, self.settings)

@@ -49,7 +49,7 @@ class PlanJob(InspectionJob):
         """Gather, judge, reckon, report."""
         self.end_at_signals()
         async with self.evidence() as evidence:
-            await self.gather(evidence)
+            recognition = await self.gather(evidence)
             deep = self._arguments.deep
             found = await plan(
                 evidence,
@@ -59,6 +59,7 @@ class PlanJob(InspectionJob):
                 refusals=await certain_refusals(self.site.database, self.site.table, self.site.mapping),
                 trial=await self._trial(),
                 deep_percent=deep,
+                recognition=recognition,
             )
             lists = await self.write_problems(evidence)
         needs = estimate(

@@ -14,8 +14,10 @@ from sketch_migrate.cli.job import run_job
 from sketch_migrate.cli.migrate import MigrationJob
 from sketch_migrate.cli.verify import certify
 from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read, check_writing
+from sketch_migrate.migration.recognition import check_recognised
 from sketch_migrate.reconcile.guard import find_guard
 from sketch_migrate.reconcile.repair import RECOPIED_NAME, copy_stale, count_stale, read_recopied
+from sketch_migrate.reconcile.standing import Standing
 from sketch_migrate.reconcile.verify import verify
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class RepairJob(InspectionJob):
         await super().prepare()
         store = self.site.store.retrying(PATIENCE_SECONDS)
         await check_read(store, self.site.specimens.production)
+        await check_recognised(self.site, self.terminal.message)
         await check_writing(store, self.settings)
 
     def question(self) -> str:
@@ -80,7 +83,7 @@ class RepairJob(InspectionJob):
         if others:
             text = f"{others:,} stale objects are not in our ledgers: whose they are is not known, so they were left."
             self.terminal.message(text)
-        if found.headlines["unmigrated"]:
+        if found.standings[Standing.UNMIGRATED] or found.standings[Standing.CONFLICT]:
             exit_code, error = await self._migrate()
             if exit_code not in FINISHED or error is not None:
                 why = error_json(error) if error is not None else {}  # it has been shown already

@@ -13,7 +13,7 @@ from sketch_migrate.errors import UsageError
 from sketch_migrate.ledger import name_foreign, new_ledger, past_run, runs_below
 from sketch_migrate.migration.durable import make_durable
 from sketch_migrate.migration.preflight import check_reading
-from sketch_migrate.migration.record import check_ledger, description, is_rollback, key_of
+from sketch_migrate.migration.record import check_ledger, check_over, description, is_rollback, key_of
 from sketch_migrate.migration.rollback import (
     LegacyFinder,
     Selection,
@@ -55,6 +55,8 @@ def _past_runs(
     else:
         found, left = runs_below(arguments.below, settings)
     runs = [opened.enter_context(run) for run in found]
+    for run in runs:
+        check_over(run, settings)
     if arguments.below is not None:
         runs = [run for run in runs if run.flips and not is_rollback(run)]
     for run in runs:
@@ -116,7 +118,7 @@ class RollbackJob(Job):
         about |= {f"undoes {number}": str(run.directory) for number, run in enumerate(self._runs, start=1)}
         async with new_ledger(self.run.path, self.settings, about, self.stop.event) as ledger:
             with self.terminal.progress(sum(run.flips for run in self._runs)) as progress:
-                observer = Observer(self.site, self.options, self.terminal, progress)
+                observer = Observer(self.site, self.options, self.terminal, progress, is_back=True)
                 finished = await self._roll_back(ledger, observer)
             hidden = await self.are_rows_hidden()
             result = await self._summarise(ledger, finished, time.monotonic() - began)

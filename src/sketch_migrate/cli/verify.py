@@ -11,6 +11,7 @@ from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
 from sketch_migrate.errors import RunDirectoryError
 from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
+from sketch_migrate.migration.recognition import refusal
 from sketch_migrate.reconcile.certificate import Certificate, problems_text
 from sketch_migrate.reconcile.evidence import HINT, digest
 from sketch_migrate.reconcile.repair import read_recopied
@@ -54,10 +55,15 @@ class VerifyJob(InspectionJob):
 
 
 async def certify(job: InspectionJob, deep_percent: float | None) -> tuple[Certificate, dict[str, object]]:
-    """Verify a site and show the certificate; return it, and as what the JSON document says."""
+    """Verify a site and show the certificate; return it, and as what the JSON document says.
+
+    Raises ``NothingRecognised``, and then there is no certificate.
+    """
     with ExitStack() as opened:
         async with job.evidence() as evidence:
-            await job.gather(evidence)
+            recognition = await job.gather(evidence)
+            if recognition.is_nothing:
+                raise refusal(job.settings, recognition.others)
             ledgers = list(job.past_runs(opened))
             await read_recopied(evidence, job.past_repairs())
             found = await verify(evidence, job.looker(evidence), ledgers, deep_percent=deep_percent)

@@ -11,6 +11,7 @@ import psycopg
 
 from sketch_migrate.errors import DatabaseError, DatabaseRefused, UsageError
 from sketch_migrate.ledger.contract import PAGE_FLIPS, STORED_OTHERWISE, PastFlip, RecordedFlip, UnsettledCopy
+from sketch_migrate.ledger.heartbeat import STALE_SECONDS
 from sketch_migrate.ledger.merging import newest_first
 from sketch_migrate.ledger.reading import PastFiles, Pointer, find_ledgers, pointer_in
 from sketch_migrate.ledger.server import NAME, ledger_parameters, of_the_ledger, refusal
@@ -36,6 +37,11 @@ _SAID: set[str] = set()
 
 _RUNS: LiteralString = "SELECT id, began_at, about FROM sketch_ledger.run ORDER BY number"
 _RUN: LiteralString = "SELECT number, about FROM sketch_ledger.run WHERE id = %s"
+# Earlier editions of the tables have no column alive_at.
+_SILENT_SECONDS: LiteralString = """
+SELECT extract(epoch FROM clock_timestamp() - (to_jsonb(r) ->> 'alive_at')::timestamptz)::float8
+FROM sketch_ledger.run AS r WHERE number = %s
+"""
 _LAST_FLIPS: LiteralString = """
 SELECT a.number, f.number, f.unix_time FROM sketch_ledger.attempt AS a, LATERAL (
     SELECT number, unix_time FROM sketch_ledger.flip WHERE attempt = a.number ORDER BY number DESC LIMIT 1
@@ -232,6 +238,15 @@ class PastDatabase:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._opened.close()
+
+    def goes_on(self) -> str:
+        """Return what tells that the run is not over; empty where it is, as far as can be told."""
+        ((silent,),) = self._reading.rows(_SILENT_SECONDS, [self._run])
+        if silent is None or silent > STALE_SECONDS:
+            return ""
+        return (
+            f"the ledger heard of it {silent:.0f} s ago, and it counts as over after {STALE_SECONDS:.0f} s of silence"
+        )
 
     async def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
         """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""

@@ -11,6 +11,7 @@ from sketch_migrate.errors import UsageError
 from sketch_migrate.ledger.attempts import WORKER_FILES
 from sketch_migrate.ledger.contract import PAGE_FLIPS
 from sketch_migrate.ledger.file import LedgerFile
+from sketch_migrate.ledger.lock import LOCK_NAME, is_held
 from sketch_migrate.ledger.merging import newest_first
 from sketch_migrate.settings.values import without_password
 
@@ -105,6 +106,10 @@ class PastFiles:
     def last_flip_at(self) -> float:
         """The Unix time of the last, or 0."""
         return max(file.last_flip_at for file in self._files)
+
+    def goes_on(self) -> str:
+        """Return what tells that the run is not over; empty where it is, as far as can be told."""
+        return f"it holds the lock of {self.directory / LOCK_NAME}" if is_held(self.directory) else ""
 
     async def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
         """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""

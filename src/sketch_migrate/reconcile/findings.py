@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from sketch_migrate.appearance import LOOKED_AT
+
 if TYPE_CHECKING:
     from sketch_migrate.migration.trial import Trial
     from sketch_migrate.postgres.catalog import TableFacts
@@ -33,7 +35,17 @@ class Finding:
 
 LOOK, NOTE = Severity.LOOK, Severity.NOTE
 
+NOTHING = "nothing recognised"
+
 KINDS: dict[str, tuple[Severity, str]] = {
+    NOTHING: (
+        LOOK,
+        "No path begins with either prefix: look at DB_TABLE, DB_PATH_COLUMN, LEGACY_PREFIX and PRODUCTION_PREFIX.",
+    ),
+    "unrecognised": (
+        LOOK,
+        f"Of at most {LOOKED_AT:,} that were looked at: each names a legacy object, but not by its key. Mend the row.",
+    ),
     "missing object": (LOOK, "Put the object in its place in legacy, or mend the row: it will be reported, not moved."),
     "taken": (LOOK, "Production holds something else there. Compare both; -w would let the legacy object replace it."),
     "two rows, one key": (LOOK, "Afterwards both rows would name one object, which is that of the row of production."),

@@ -127,10 +127,10 @@ def test_update_keeps_the_newest_figures_and_a_better_total() -> None:
     progress = Progress(100, clock, on_update=lambda: updates.append(1))
     clock.now += 2.0
     progress.update(10, Tally(migrated=10))
-    assert progress.figures == Figures(10, 100, Tally(migrated=10), "", 5.0)
+    assert progress.figures == Figures(10, 100, Tally(migrated=10), "", 5.0, taken=10)
     progress.update(20, Tally(migrated=20), total_rows=50)
     progress.update(30, Tally(migrated=30))
-    assert progress.figures == Figures(30, 50, Tally(migrated=30), "", 15.0)
+    assert progress.figures == Figures(30, 50, Tally(migrated=30), "", 15.0, taken=30)
     assert len(updates) == 3
 
 
