@@ -254,7 +254,10 @@ class Exchange:
                 return
             case Kind.TRANSIENT | Kind.THROTTLED | Kind.STALE:
                 now = self._pool.loop.time()
-                pause_seconds = patience.pause_seconds(failure, now, self._progress_at, random.random)
+                by_habit = self.limiter.congestion.refuses_by_habit
+                pause_seconds = patience.pause_seconds(
+                    failure, now, self._progress_at, random.random, by_habit=by_habit
+                )
                 if pause_seconds >= 0:
                     logger.debug("%s; trying again in %.1f s", failure.error, pause_seconds)
                     await self._pause(pause_seconds)

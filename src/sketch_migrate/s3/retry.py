@@ -120,13 +120,20 @@ class Patience:
         return True
 
     def pause_seconds(
-        self, failure: Failure, now: float, client_progress_at: float, chance: Callable[[], float]
+        self,
+        failure: Failure,
+        now: float,
+        client_progress_at: float,
+        chance: Callable[[], float],
+        *,
+        by_habit: bool = False,
     ) -> float:
         """Return how long to wait before the next attempt, or -1 to give up.
 
         ``now`` and ``client_progress_at`` (when any request of the client last succeeded) are of one clock; ``chance``
         is uniform on [0, 1). The back-off has full jitter: see "Exponential Backoff And Jitter" in the AWS
         Architecture Blog. A server's Retry-After is a minimum, jitter comes on top so that not all return at once.
+        ``by_habit``: the store refuses a share of whatever it gets, so that to wait for long gains nothing.
         """
         if self.failures == 0:
             self.failing_since = now
@@ -139,7 +146,7 @@ class Patience:
                 failing_seconds = stalled_seconds
         if failing_seconds >= self.retry_seconds:
             return -1.0
-        ceiling_seconds = (0.5 if throttled else 0.1) * 2.0 ** min(self.failures - 1, 10)
+        ceiling_seconds = (0.5 if throttled and not by_habit else 0.1) * 2.0 ** min(self.failures - 1, 10)
         pause_seconds = chance() * min(MAX_PAUSE_SECONDS, ceiling_seconds)
         if failure.retry_after_seconds:
             return min(failure.retry_after_seconds, MAX_RETRY_AFTER_SECONDS) + min(pause_seconds, 1.0)
