@@ -115,3 +115,28 @@ def test_one_object_that_always_fails_stops_no_other(
     assert world.check_promises() == ROWS - 1
     s3_proxy.clear()
     world.check_resumed()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.status(507, "XMinioStorageFull"),
+        faults.status(403, "QuotaExceeded"),
+        faults.status(413, "EntityTooLarge", message="Upload exceeds quota."),
+    ],
+    ids=["MinIO", "Ceph", "Swift"],
+)
+def test_a_store_that_is_full_ends_the_run_at_once_with_its_own_words(
+    world: World, s3_proxy: S3FaultProxy, fault: faults.Answer
+) -> None:
+    s3_proxy.on(fault, operation="copy", when=lambda _: s3_proxy.count("copy") > 30)
+    run = world.migrate(store=world.store.via(s3_proxy.endpoint_url))
+    assert s3_proxy.hits[fault.name] > 0
+    assert run.code == 4, run.err
+    assert s3_proxy.count("copy") < 30 + ROWS, "each row was tried again and again"
+    assert s3_proxy.struck[0][1].key in run.document["error"]["message"]
+    assert "quota" in run.document["error"]["hint"]
+    assert "failed" not in run.outcomes
+    world.check_promises()
+    s3_proxy.clear()
+    world.check_resumed()

@@ -20,6 +20,7 @@ from sketch_migrate.errors import (
     ObjectMissing,
     RunDirectoryError,
     S3Error,
+    StoreFull,
     UsageError,
 )
 from sketch_migrate.migration.placing import CheckFirst, Placed, Replacing, Taken, look
@@ -50,7 +51,7 @@ PROOF_SECONDS = 0.2
 """So long a success proves that the store can be used. An object that failed for a while may have been begun before
 the last success and still fail because the store has gone since."""
 
-HOPELESS = (CredentialsError, BucketMissing, UsageError, RunDirectoryError)
+HOPELESS = (CredentialsError, BucketMissing, StoreFull, UsageError, RunDirectoryError)
 """Errors that no other object of the run can escape."""
 
 

@@ -94,6 +94,21 @@ class S3Client:
         """What keeps more requests from being sent at this moment."""
         return self._exchange.limiter.pressure(time.monotonic())
 
+    @property
+    def asked(self) -> int:
+        """Requests that are under way, or have failed and wait for their next attempt."""
+        return self._exchange.limiter.in_flight + self._exchange.pausing
+
+    @property
+    def awaits_retries(self) -> bool:
+        """Whether more of them wait for their next attempt than are under way."""
+        return self._exchange.pausing > self._exchange.limiter.in_flight
+
+    @property
+    def answered_at(self) -> float:
+        """When the last reply came, whatever it said, on the monotonic clock; 0 for never."""
+        return self._exchange.answered_at
+
     def limit(self, caps: Caps) -> None:
         """Take other caps from now on."""
         self._exchange.limit(caps)

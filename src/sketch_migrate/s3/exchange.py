@@ -49,6 +49,7 @@ class Exchange:
         self._credentials = credentials
         self.limiter: Limiter[asyncio.Future[None]] = Limiter(config.caps, time.monotonic())
         self.pausing = 0
+        self.answered_at = 0.0  # when the last reply came, whatever it said
         self._routes: dict[str, Route] = {}
         self._regions: dict[str, str] = {}
         self._authorities: dict[str, str] = {}
@@ -145,7 +146,7 @@ class Exchange:
                 connection.close()  # its reply would be taken for the next request's
             raise
         else:
-            now = time.monotonic()
+            self.answered_at = now = time.monotonic()
             limiter.replied(now, now - began)
             if request.payload_bytes and not request.body:
                 limiter.correct(now, len(reply.body) - request.payload_bytes)

@@ -291,7 +291,7 @@ def test_caps_change_at_run_time_and_can_be_shared_out() -> None:
         (Distant(0.05), Caps(), Pressure.CEILING),
         (FixedCapacity(20, 0.02), Caps(), Pressure.WINDOW),
         (Throttling(200, 0.02), Caps(), Pressure.REFUSALS),
-        (Throttling(200, 0.02), Caps(requests_per_second=50), Pressure.CAP),
+        (Throttling(200, 0.02), Caps(requests_per_second=50), Pressure.RATE_CAP),
     ],
 )
 def test_what_holds_back_is_told(server: Server, caps: Caps, pressure: Pressure) -> None:
