@@ -46,6 +46,11 @@ def says_full(status: int, code: str, said: str) -> bool:
     return status in _CLIENT_ERRORS and _FULL_TEXT(said) is not None
 
 
+def may_be_about_size(code: str) -> bool:
+    """Whether a code is one that stores use for what is too large, among others."""
+    return code in _TOO_LARGE_CODE or code in _PERHAPS_TOO_LARGE_CODES
+
+
 def says_too_large(code: str, said: str) -> bool:
     """Whether it may be the object's size for which a copy was refused."""
     return code in _TOO_LARGE_CODE or (code in _PERHAPS_TOO_LARGE_CODES and _SIZE_TEXT(said) is not None)

@@ -6,6 +6,15 @@ No secret is among them. The database's user and password (``SKETCH_DB_USER``, `
 
 from sketch_migrate.settings.loading import load_settings
 from sketch_migrate.settings.schema import NO_CLOBBER, Options, SettingField, Settings, setting_fields
-from sketch_migrate.settings.values import table_name
+from sketch_migrate.settings.values import headers_of, table_name
 
-__all__ = ["NO_CLOBBER", "Options", "SettingField", "Settings", "load_settings", "setting_fields", "table_name"]
+__all__ = [
+    "NO_CLOBBER",
+    "Options",
+    "SettingField",
+    "Settings",
+    "headers_of",
+    "load_settings",
+    "setting_fields",
+    "table_name",
+]
