@@ -77,6 +77,7 @@ class SilenceWatch:
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        look(self._silence, self._store, time.monotonic())  # it may just have come back
 
     def _look(self) -> None:
         look(self._silence, self._store, time.monotonic())

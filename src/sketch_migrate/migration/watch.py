@@ -53,6 +53,7 @@ class Watch:
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        look(self._silence, self._site.store, time.monotonic())  # it may just have come back
 
     def _begin_sample(self) -> None:
         self._at = time.monotonic()

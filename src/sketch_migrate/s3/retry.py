@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sketch_migrate.errors import S3Error
 
 MAX_PAUSE_SECONDS = 20.0
+MAX_HABIT_PAUSE_SECONDS = 1.0  # where a share is refused whatever is sent, the next attempt is as good as a later one
 MAX_RETRY_AFTER_SECONDS = 300.0
 # A throttled request waits as long as others get through, but an object that is refused twelve times the retry time
 # (an hour by default) while all others pass is not being paced: something is wrong with it.
@@ -147,7 +148,8 @@ class Patience:
         if failing_seconds >= self.retry_seconds:
             return -1.0
         ceiling_seconds = (0.5 if throttled and not by_habit else 0.1) * 2.0 ** min(self.failures - 1, 10)
-        pause_seconds = chance() * min(MAX_PAUSE_SECONDS, ceiling_seconds)
+        longest_seconds = MAX_HABIT_PAUSE_SECONDS if by_habit else MAX_PAUSE_SECONDS
+        pause_seconds = chance() * min(longest_seconds, ceiling_seconds)
         if failure.retry_after_seconds:
             return min(failure.retry_after_seconds, MAX_RETRY_AFTER_SECONDS) + min(pause_seconds, 1.0)
         # The last attempt falls on the end of the retry time, not before it.
