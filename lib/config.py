@@ -57,6 +57,11 @@ S3_ADDRESSING_STYLE = "auto"
 # File of certificates to trust, in PEM, for a store with an authority of its own; empty is the system's.
 S3_CA_BUNDLE = ""
 
+# Headers that every new object is made with, because a policy of the production bucket demands them, with semicolons
+# between them: "x-amz-acl: bucket-owner-full-control; x-amz-server-side-encryption: aws:kms". An ACL, grants,
+# encryption (not with a customer's key), a storage class, a lock.
+NEW_OBJECT_HEADERS = ""
+
 # --- The two sides ---------------------------------------------------------------------------------------------------
 # legacy:      sketch-legacy-s3/image/avatar-XXX.png        its row says image/avatar-XXX.png
 # production:  sketch-production-s3/avatar/avatar-XXX.png   its row says avatar/avatar-XXX.png

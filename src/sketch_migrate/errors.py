@@ -19,6 +19,7 @@
     │   ├── PreconditionFailed       4  a condition sent with the request did not hold
     │   │   └── ObjectExists         4  … and it was that no object should be there yet
     │   ├── BucketMissing            3
+    │   ├── StoreFull                4  no room for any more, or a quota is used up
     │   ├── S3Refused                3  access denied, unknown key, wrong signature
     │   │   └── RedirectRefused      3  … or sent to a host that is not the store's own
     │   ├── CredentialsError         3  none found, or expired and not renewable
@@ -125,13 +126,15 @@ class ReferenceRefused(DatabaseError):
 class S3Error(MigrateError):
     """The store answered with an error.
 
-    ``status`` is the HTTP status (0 if there was no reply), ``code`` the S3 error code or empty.
+    ``status`` is the HTTP status (0 if there was no reply), ``code`` the S3 error code or empty, ``said`` the store's
+    own words or empty.
     """
 
-    def __init__(self, message: str, *, hint: str = "", status: int = 0, code: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", status: int = 0, code: str = "", said: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.code = code
+        self.said = said
 
 
 class ObjectMissing(S3Error):
@@ -156,6 +159,10 @@ class BucketMissing(S3Error):
     """The bucket does not exist."""
 
     exit_code = 3
+
+
+class StoreFull(S3Error):
+    """The store has no room for any more, or a quota of the bucket or its owner is used up."""
 
 
 class S3Refused(S3Error):

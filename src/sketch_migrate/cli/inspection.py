@@ -16,6 +16,7 @@ from sketch_migrate.cli.job import Job
 from sketch_migrate.cli.observer import Parts
 from sketch_migrate.ledger import past_runs
 from sketch_migrate.migration.record import is_of
+from sketch_migrate.migration.silence import SilenceWatch
 from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
 from sketch_migrate.reconcile.gathering import gather_objects, gather_references
 from sketch_migrate.reconcile.problems import write_problems
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sketch_migrate.ledger import PastRun
     from sketch_migrate.reconcile.recognition import Recognition
     from sketch_migrate.report.logs import RunDirectory
+    from sketch_migrate.report.progress import Progress
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
 
@@ -47,6 +49,16 @@ class InspectionJob(Job):
         super().__init__(settings, options, terminal, run, for_writing=for_writing)
         self._writes_ledger = for_writing
         self._pulse = EverySoOften(SAY_SECONDS, time.monotonic())
+        self._progress: Progress | None = None
+
+    async def prepare(self) -> None:
+        """Open and check, as every job does, and watch from then on whether the store answers."""
+        await super().prepare()
+        await self._opened.enter_async_context(SilenceWatch(self.site.store, self._tell_silence))
+
+    def _tell_silence(self, note: str) -> None:
+        if self._progress is not None:
+            self._progress.wait(note)
 
     async def close(self) -> None:
         """Close what ``prepare`` opened, and let Python collect all that is left at its end, which takes 50 ms."""
@@ -95,7 +107,11 @@ class InspectionJob(Job):
                 evidence, site.database, site.table, lambda rows: progress.reach(rows, site.table.estimated_rows)
             )
         with terminal.progress(None, unit="objects") as progress:
-            await gather_objects(evidence, site.store, Parts(progress).tell)
+            self._progress = progress
+            try:
+                await gather_objects(evidence, site.store, Parts(progress).tell)
+            finally:
+                self._progress = None
         return await look_at_neither(evidence)
 
     async def write_problems(self, evidence: Evidence) -> list[Path]:

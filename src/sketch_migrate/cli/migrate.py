@@ -29,6 +29,7 @@ from sketch_migrate.migration.preflight import (
 )
 from sketch_migrate.migration.recognition import check_recognised
 from sketch_migrate.migration.record import description, runs_of
+from sketch_migrate.migration.silence import SilenceWatch
 from sketch_migrate.migration.trial import certain_refusals, try_flips
 from sketch_migrate.model import Summary
 from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
@@ -245,7 +246,8 @@ class MigrationJob(Job):
 
         site = self.site
         with self.terminal.progress(None, unit="objects and rows") as progress:
-            return await read_status(site.store, site.database, site.table, self.settings, Parts(progress).tell)
+            async with SilenceWatch(site.store, progress.wait):
+                return await read_status(site.store, site.database, site.table, self.settings, Parts(progress).tell)
 
     def _print_status(self, status: Status, *, as_document: bool) -> None:
         if as_document:

@@ -21,6 +21,7 @@ from sketch_migrate.errors import (
     RedirectRefused,
     RunDirectoryError,
     S3Error,
+    StoreFull,
     UsageError,
 )
 from sketch_migrate.migration.placing import CheckFirst, Placed, Replacing, Taken, look
@@ -51,7 +52,7 @@ PROOF_SECONDS = 0.2
 """So long a success proves that the store can be used. An object that failed for a while may have been begun before
 the last success and still fail because the store has gone since."""
 
-HOPELESS = (CredentialsError, BucketMissing, RedirectRefused, UsageError, RunDirectoryError)
+HOPELESS = (CredentialsError, BucketMissing, RedirectRefused, StoreFull, UsageError, RunDirectoryError)
 """Errors that no other object of the run can escape."""
 
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from psycopg.sql import Identifier
 
 from sketch_migrate.errors import BucketMissing, DatabaseUnreachable, ObjectMissing, S3Error, S3Refused
+from sketch_migrate.migration.specimens import readable
 from sketch_migrate.model import Location
 from sketch_migrate.postgres.privileges import inspect_table
 from sketch_migrate.postgres.vigil import hung_up_after
+from sketch_migrate.s3.wording import is_denied_explicitly
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -102,7 +104,10 @@ async def _is_specimen(store: S3Client, likely: Location) -> bool:
 
 
 async def find_specimen(store: S3Client, settings: Settings, side: Literal["LEGACY", "PRODUCTION"]) -> Location:
-    """Try to list one side, and return an object to try a right on, or a key of none. Raises ``S3Error``."""
+    """Try to list one side, and return an object to try a right on, or a key of none. Raises ``S3Error``.
+
+    It is one that can be read, if any of those that are looked at can.
+    """
     bucket, prefix = (
         (settings.legacy_bucket, settings.legacy_prefix)
         if side == "LEGACY"
@@ -118,8 +123,10 @@ async def find_specimen(store: S3Client, settings: Settings, side: Literal["LEGA
         if error.code in _DENIED:
             raise _denied(error, f"list s3://{bucket}/{prefix}", "s3:ListBucket") from error
         raise
+    if not page.objects:
+        return Location(bucket, prefix + PROBE_NAME)
     # the first may be a folder marker: the prefix itself
-    return Location(bucket, page.objects[-1].key if page.objects else prefix + PROBE_NAME)
+    return await readable(store, Location(bucket, page.objects[-1].key), prefix)
 
 
 async def check_read(store: S3Client, location: Location) -> None:
@@ -207,9 +214,14 @@ def store_name(settings: Settings) -> str:
 
 def _denied(error: S3Refused, what: str, right: str) -> S3Refused:
     """Say in the words of the job what is not allowed."""
+    hint = f"Give the S3 user the right {right} there. {RIGHTS}"
+    if right == "s3:PutObject":
+        hint += " Where a policy demands an ACL or encryption of new objects, set NEW_OBJECT_HEADERS."
+    if is_denied_explicitly(error.code, error.said):
+        hint = error.hint
     return S3Refused(
         f"not allowed to {what}: {error}",
-        hint=f"Give the S3 user the right {right} there. {RIGHTS}",
+        hint=hint,
         status=error.status,
         code=error.code,
     )

@@ -28,6 +28,7 @@ from sketch_migrate.postgres.privileges import check_rows_are_shown
 from sketch_migrate.postgres.references import legacy_pages
 from sketch_migrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
 from sketch_migrate.s3.proxy import Proxies
+from sketch_migrate.settings import headers_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -166,6 +167,7 @@ def open_store(settings: Settings) -> S3Client:
         proxies=Proxies.from_environment(os.environ),
         timeout_seconds=settings.s3_timeout_seconds,
         retry_seconds=settings.s3_retry_seconds,
+        new_object_headers=headers_of(settings.new_object_headers),
     )
     return S3Client(config, CredentialSource.from_environment())
 

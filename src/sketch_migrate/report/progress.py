@@ -127,16 +127,19 @@ class Progress:
         self._on_update()
 
     def limit(self, word: str) -> None:
-        """Take over what limits the run now; an empty word says nothing."""
+        """Take over what limits the run now; an empty word says nothing.
+
+        It comes in regularly, also while nothing is done: so a line is due in time.
+        """
         if word != self._figures.limited_by:
             self._figures = replace(self._figures, limited_by=word)
+        self._on_update()
 
     def wait(self, text: str) -> None:
         """Show what the run is waiting for, which was said already; an empty text clears it."""
         if text or self._figures.note:
             self._figures = replace(self._figures, note=printable(text))
-        if text:
-            self._on_update()
+        self._on_update()
 
     @property
     def figures(self) -> Figures:
@@ -196,7 +199,7 @@ class Words(NamedTuple):
 
 def words(figures: Figures) -> Words:
     """Put figures into words. Nobody knows the time that is left while something is waited for."""
-    unit, fraction, rate, left = figures.unit, figures.fraction, figures.rows_per_second, figures.seconds_left
+    unit, fraction, rate = figures.unit, figures.fraction, figures.rows_per_second
     of_total = f" of {figures.total_rows:,}" if figures.knows_total else ""
     of_limit = f", {figures.taken:,} of at most {figures.limit:,} taken up" if figures.limit else ""
     counts = [(word, getattr(figures.tally, word)) for word in _TROUBLE]
@@ -204,12 +207,19 @@ def words(figures: Figures) -> Words:
         done=f"{figures.rows_done:,}{of_total} {unit}{of_limit}",
         percent="" if fraction is None else f"{int(100 * fraction)} %",
         rate="" if rate is None else f"{rate:,.0f} {unit}/s",
-        time_left="" if figures.note or left is None or left > _MOST_HOURS_SHOWN * 3600 else f"{duration(left)} left",
+        time_left="" if figures.note else _left(figures.seconds_left),
         again="" if figures.again is None else f"looking again: {figures.again:,} {unit}",
         trouble=", ".join(f"{word} {count:,}" for word, count in counts if count),
         note=figures.note,
         limit=f"limit: {figures.limited_by}" if figures.limited_by and not figures.note else "",
     )
+
+
+def _left(seconds: float | None) -> str:
+    """Say how long it will take; never that it takes no time, as long as there is something left."""
+    if not seconds or seconds > _MOST_HOURS_SHOWN * 3600:
+        return ""
+    return f"{duration(max(1.0, seconds))} left"
 
 
 def line(figures: Figures) -> str:

@@ -18,9 +18,10 @@ class S3Config:
     ``endpoint_url`` is ``http(s)://host[:port][/path]``, or empty for AWS. ``timeout_seconds`` bounds the making of a
     connection, and the silence on one while a reply is due; ``bounds`` says what follows for the whole of a reply.
     ``caps`` bound what the congestion control finds. ``retry_seconds`` is for how long a request may keep failing
-    before it is given up. ``copy_limit_bytes`` is the size above which CopyObject is refused and a copy is made of
-    parts of ``part_size_bytes``; its default is the limit in the S3 User Guide ("Copying objects"). ``proxies`` are
-    those of this machine's environment.
+    before it is given up. ``copy_limit_bytes`` is the size above which a refused CopyObject is one of size, whatever is
+    said, and made of parts of ``part_size_bytes``; its default is the limit in the S3 User Guide ("Copying objects").
+    ``new_object_headers``, their names in lower case, are sent with all that makes an object. ``proxies`` are those of
+    this machine's environment.
     """
 
     endpoint_url: str = ""
@@ -34,3 +35,4 @@ class S3Config:
     retry_seconds: float = 300
     copy_limit_bytes: int = 5 * 2**30
     part_size_bytes: int = 256 * 2**20
+    new_object_headers: tuple[tuple[str, str], ...] = ()

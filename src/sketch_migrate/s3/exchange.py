@@ -59,6 +59,7 @@ class Exchange:
         self._credentials = credentials
         self.limiter: Limiter[asyncio.Future[None]] = Limiter(config.caps, time.monotonic())
         self.pausing = 0
+        self.answered_at = 0.0  # when the last reply came, whatever it said
         self._routes: dict[str, Route] = {}
         self._regions: dict[str, str] = {}
         self._authorities: dict[str, str] = {}
@@ -157,7 +158,7 @@ class Exchange:
                 connection.close()  # its reply would be taken for the next request's
             raise
         else:
-            now = time.monotonic()
+            self.answered_at = now = time.monotonic()
             limiter.replied(now, now - began)
             if request.payload_bytes and not request.body:
                 limiter.correct(now, len(reply.body) - request.payload_bytes)
@@ -272,7 +273,10 @@ class Exchange:
                 return
             case Kind.TRANSIENT | Kind.THROTTLED | Kind.STALE:
                 now = self._pool.loop.time()
-                pause_seconds = patience.pause_seconds(failure, now, self._progress_at, random.random)
+                by_habit = self.limiter.congestion.refuses_by_habit
+                pause_seconds = patience.pause_seconds(
+                    failure, now, self._progress_at, random.random, by_habit=by_habit
+                )
                 if pause_seconds >= 0:
                     self._say(failure, pause_seconds)
                     await self._pause(pause_seconds)

@@ -18,8 +18,9 @@ from sketch_migrate.errors import (
     S3Malformed,
     S3Refused,
     S3Unreachable,
+    StoreFull,
 )
-from sketch_migrate.s3 import xml
+from sketch_migrate.s3 import wording, xml
 from sketch_migrate.s3.proxy import ProxyFailed
 from sketch_migrate.s3.redirect import is_region, target_of
 from sketch_migrate.s3.retry import Failure, Kind, http_date, kind_of, retry_after_seconds
@@ -34,6 +35,8 @@ NOT_FOUND = 404
 _SERVER_HINT = "Is the server up, and are S3_ENDPOINT_URL and the network right? Then run the command again."
 _BUSY_HINT = "The store fails or throttles. Run the command again later; it goes on where it stopped."
 _DENIED_HINT = "The access key lacks a permission for this: see the S3 policy in README.md."
+_POLICY_HINT = "A policy denies it. If it demands an ACL or encryption of new objects, set NEW_OBJECT_HEADERS."
+_FULL_HINT = "Make room in the store, or raise the quota. Then run the command again; it goes on where it stopped."
 _HTTPS_HINT = "The server speaks TLS there: S3_ENDPOINT_URL must begin with https://."
 
 _BY_KIND: dict[Kind, tuple[type[S3Error], str]] = {
@@ -120,8 +123,9 @@ def reply_failure(request: Request, reply: Reply) -> Failure:
     """Say what a reply that is not the expected success means."""
     document = xml.read_error(reply.body)
     code = document.code if document else ""
-    kind = kind_of(reply.status, code, bodiless=reply.bodiless)
     named = document or xml.ErrorDocument("")
+    is_full = wording.says_full(reply.status, code, named.message)
+    kind = Kind.FATAL if is_full else kind_of(reply.status, code, bodiless=reply.bodiless)
     region = named.region or reply.header(b"x-amz-bucket-region")
     target = target_of(named.endpoint or reply.header(b"location")) if kind is Kind.MOVED else None
     wait_seconds = retry_after_seconds(
@@ -160,10 +164,15 @@ def malformed(request: Request, reply: Reply, reason: str) -> Failure:
 
 def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Kind, wait_seconds: float) -> S3Error:
     code, status = document.code, reply.status
-    if kind in _BY_KIND:
+    error: type[S3Error]
+    if wording.says_full(status, code, document.message):
+        error, hint = StoreFull, _FULL_HINT
+    elif kind in _BY_KIND:
         error, hint = _BY_KIND[kind]
     elif code in _BY_CODE or status in _BY_STATUS:
         error, hint = _BY_CODE.get(code) or _BY_STATUS[status]
+        if wording.is_denied_explicitly(code, document.message):
+            hint = _POLICY_HINT
     elif reply.bodiless and status == NOT_FOUND:
         error, hint = ObjectMissing, ""
     elif code or reply.bodiless:
@@ -178,7 +187,7 @@ def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Ki
     )
     told = ", ".join(part for part in parts if part)
     message = f"{request}: {code or f'status {status}'}" + (f" ({told})" if told else "")
-    return error(message, hint=hint, status=status, code=code)
+    return error(message, hint=hint, status=status, code=code, said=document.message)
 
 
 def _said(reply: Reply) -> str:

@@ -100,6 +100,28 @@ async def copy_in_parts(
     """
     tags = await tags_of(client, source, info)
     headers = kept_headers(info.headers, tags, storage_class=storage_class)
+    while True:
+        part_bytes = client.part_size_bytes
+        try:
+            etag = await _upload(client, source, target, info, headers, *conditions)
+        except S3Error as error:
+            if not client.may_cut_smaller(error, min(part_bytes, info.size_bytes)):
+                raise
+        else:
+            break
+    if tags and sorted(await client.tags(target)) != sorted(tags) and (await client.head(target)).etag == etag:
+        await client.put_tags(target, tags)  # Ceph 16 ignores the tags that an upload begins with
+    return etag
+
+
+async def _upload(
+    client: S3Client,
+    source: Location,
+    target: Location,
+    info: ObjectInfo,
+    headers: Mapping[str, str],
+    *conditions: Condition,
+) -> str:
     upload_id = await client.create_multipart_upload(target, headers)
     try:
         part_etags = await _copy_parts(client, source, target, upload_id, info)
@@ -108,8 +130,6 @@ async def copy_in_parts(
     except BaseException:
         await _abort(client, target, upload_id)
         raise
-    if tags and sorted(await client.tags(target)) != sorted(tags) and (await client.head(target)).etag == etag:
-        await client.put_tags(target, tags)  # Ceph 16 ignores the tags that an upload begins with
     return etag
 
 
@@ -122,7 +142,7 @@ async def _see_unchanged(client: S3Client, source: Location, info: ObjectInfo) -
 async def _copy_parts(
     client: S3Client, source: Location, target: Location, upload_id: str, info: ObjectInfo
 ) -> list[str]:
-    ranges = part_ranges(info.size_bytes, client.config.part_size_bytes)
+    ranges = part_ranges(info.size_bytes, client.part_size_bytes)
     if not ranges:
         return [await client.upload_part(target, upload_id, 1, b"")]  # nothing cannot be copied as a part, but sent
     if len(ranges) == 1:

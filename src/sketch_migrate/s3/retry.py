@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sketch_migrate.s3.redirect import Target
 
 MAX_PAUSE_SECONDS = 20.0
+MAX_HABIT_PAUSE_SECONDS = 1.0  # where a share is refused whatever is sent, the next attempt is as good as a later one
 MAX_RETRY_AFTER_SECONDS = 300.0
 """A store's Retry-After is obeyed up to here; then it is asked again."""
 
@@ -126,7 +127,13 @@ class Patience:
         return True
 
     def pause_seconds(
-        self, failure: Failure, now: float, client_progress_at: float, chance: Callable[[], float]
+        self,
+        failure: Failure,
+        now: float,
+        client_progress_at: float,
+        chance: Callable[[], float],
+        *,
+        by_habit: bool = False,
     ) -> float:
         """Return how long to wait before the next attempt, or -1 to give up.
 
@@ -134,6 +141,7 @@ class Patience:
         is uniform on [0, 1). The back-off has full jitter: see "Exponential Backoff And Jitter" in the AWS
         Architecture Blog. A server's Retry-After is a minimum, up to ``MAX_RETRY_AFTER_SECONDS``; jitter comes on top
         so that not all return at once. Where it is longer than the whole of the patience, nothing is waited for.
+        ``by_habit``: the store refuses a share of whatever it gets, so that to wait for long gains nothing.
         """
         if self.failures == 0:
             self.failing_since = now
@@ -147,8 +155,9 @@ class Patience:
         least_seconds = min(failure.retry_after_seconds, MAX_RETRY_AFTER_SECONDS)
         if failing_seconds >= self.retry_seconds or least_seconds > self.retry_seconds:
             return -1.0
-        ceiling_seconds = (0.5 if throttled else 0.1) * 2.0 ** min(self.failures - 1, 10)
-        pause_seconds = chance() * min(MAX_PAUSE_SECONDS, ceiling_seconds)
+        ceiling_seconds = (0.5 if throttled and not by_habit else 0.1) * 2.0 ** min(self.failures - 1, 10)
+        longest_seconds = MAX_HABIT_PAUSE_SECONDS if by_habit else MAX_PAUSE_SECONDS
+        pause_seconds = chance() * min(longest_seconds, ceiling_seconds)
         if least_seconds:
             return least_seconds + min(pause_seconds, 1.0)
         # The last attempt falls on the end of the retry time, not before it.

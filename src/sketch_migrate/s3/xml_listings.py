@@ -24,10 +24,14 @@ class ListedObject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """Up to 1 000 objects in the order of their keys' UTF-8 bytes. ``next_token`` is None on the last page only."""
+    """Up to 1 000 objects in the order of their keys' UTF-8 bytes. ``next_token`` is None on the last page only.
+
+    ``is_version_1``: it is the answer of ListObjects, whose token is the last key.
+    """
 
     objects: list[ListedObject]
     next_token: str | None
+    is_version_1: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,14 @@ def read_list_page(body: bytes) -> ListPage:
 
     Keys are decoded if the reply says that they are encoded (``EncodingType``): S3 writes a space as ``+`` there.
     """
-    return _read_usual(body) or _read_any(body)
+    page = _read_usual(body) or _read_any(body)
+    if page.is_version_1 and page.next_token is not None:
+        # without a delimiter the next page begins after the last key, and few stores name another marker
+        token = page.objects[-1].key if page.objects else page.next_token
+        if not token:
+            raise NotS3("the listing has more pages but names no marker")
+        return ListPage(page.objects, token, is_version_1=True)
+    return page
 
 
 # The usual page, 1.3 µs a key instead of 4: its entries, one behind the other and each of these elements in this order,
@@ -97,7 +108,7 @@ def _read_usual(body: bytes) -> ListPage | None:
         keys = [key.replace("%2F", "/") if "%" in key else key for key in keys]
         keys = [unquote_plus(key, errors="surrogateescape") if "%" in key or "+" in key else key for key in keys]
     fields = zip(keys, map(int, parts[4::_FIELDS]), parts[3::_FIELDS], parts[2::_FIELDS], strict=True)
-    return ListPage(list(map(ListedObject._make, fields)), around.next_token)
+    return ListPage(list(map(ListedObject._make, fields)), around.next_token, around.is_version_1)
 
 
 def _read_any(body: bytes) -> ListPage:
@@ -116,7 +127,9 @@ def _read(body: bytes) -> tuple[ListPage, bool]:
     if truncated not in {"true", "false"}:
         raise NotS3("the listing does not say whether it is complete (IsTruncated)")
     token = texts.get("NextContinuationToken") or None
-    if truncated == "true" and token is None:
+    # ListObjects repeats the marker, an empty one too (S3 API reference); ListObjectsV2 counts the keys instead
+    is_version_1 = token is None and "KeyCount" not in texts and bool(texts.keys() & {"Marker", "NextMarker"})
+    if truncated == "true" and token is None and not is_version_1:
         raise NotS3("the listing has more pages but names no NextContinuationToken")
     encoded = texts.get("EncodingType") == "url"
     key_tag, size_tag = f"{namespace}Key", f"{namespace}Size"
@@ -135,7 +148,10 @@ def _read(body: bytes) -> tuple[ListPage, bool]:
             )
         )
     next_token = token.translate(_FROM_STAND_IN) if token and truncated == "true" else None
-    return ListPage(objects, next_token), encoded
+    if is_version_1 and truncated == "true":
+        marker = texts.get("NextMarker", "")
+        next_token = unquote_plus(marker, errors="surrogateescape") if encoded else marker
+    return ListPage(objects, next_token, is_version_1), encoded
 
 
 def read_versions(body: bytes) -> list[ListedVersion]:

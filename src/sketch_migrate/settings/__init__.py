@@ -7,7 +7,7 @@ No secret is among them. The database's user and password (``SKETCH_DB_USER``, `
 from sketch_migrate.settings.loading import Loaded, load, load_settings
 from sketch_migrate.settings.origin import Origin
 from sketch_migrate.settings.schema import NO_CLOBBER, Options, SettingField, Settings, setting_fields
-from sketch_migrate.settings.values import table_name
+from sketch_migrate.settings.values import headers_of, table_name
 
 __all__ = [
     "NO_CLOBBER",
@@ -16,6 +16,7 @@ __all__ = [
     "Origin",
     "SettingField",
     "Settings",
+    "headers_of",
     "load",
     "load_settings",
     "setting_fields",

@@ -77,6 +77,12 @@ class Settings(BaseSettings):
         default="", description="file of certificates to trust", examples=["/etc/ssl/own-ca.pem"]
     )
 
+    new_object_headers: values.NewObjectHeaders = Field(
+        default="",
+        description="headers that a policy demands of new objects (ACL, encryption, class), semicolons between them",
+        examples=["x-amz-acl: bucket-owner-full-control"],
+    )
+
     legacy_bucket: values.Bucket = Field(default="sketch-legacy-s3", description="bucket to move from")
     legacy_prefix: values.Prefix = Field(default="image/", description="how its keys, and legacy rows, begin")
     production_bucket: values.Bucket = Field(default="sketch-production-s3", description="bucket to move to")

@@ -44,6 +44,12 @@ def test_the_back_off_has_full_jitter_and_a_cap(failures: int, chance: float, ki
     assert pause == pytest.approx(chance * min(MAX_PAUSE_SECONDS, base * 2 ** (failures - 1)))
 
 
+def test_where_a_share_is_refused_whatever_is_sent_no_pause_grows() -> None:
+    patience = Patience(retry_seconds=1e9)
+    pauses = [patience.pause_seconds(failure(Kind.THROTTLED), 0.0, 0.0, lambda: 0.9, by_habit=True) for _ in range(9)]
+    assert pauses == pytest.approx([0.09, 0.18, 0.36, 0.72, *[0.9] * 5])
+
+
 def test_the_cap_is_20_seconds() -> None:
     assert MAX_PAUSE_SECONDS == 20
 
