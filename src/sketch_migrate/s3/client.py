@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from sketch_migrate.s3.config import S3Config
     from sketch_migrate.s3.credentials import CredentialSource
     from sketch_migrate.s3.limiter import Pressure
+    from sketch_migrate.s3.xml_buckets import ListedUpload, ObjectLock
     from sketch_migrate.s3.xml_listings import ListedVersion, ListPage
 
 # What S3 and its relatives say to a copy of an object that is too large for CopyObject.
@@ -274,7 +275,18 @@ class S3Client:
         request = Request("ListObjectVersions", "GET", Location(bucket, ""), query=query)
         return await self._exchange.perform(request, replies.versions, self._retry_seconds)
 
+    async def object_lock(self, bucket: str) -> ObjectLock:
+        """Return what Object Lock does in a bucket; nothing, where the store knows none. Raises ``S3Refused``."""
+        request = Request("GetObjectLockConfiguration", "GET", Location(bucket, ""), query="object-lock=")
+        return await self._exchange.perform(request, replies.object_lock, self._retry_seconds)
+
     # -- multipart uploads
+
+    async def uploads(self, bucket: str, prefix: str) -> list[ListedUpload]:
+        """Return up to 1 000 multipart uploads under a prefix that are neither completed nor called off."""
+        query = encode_query({"uploads": "", "encoding-type": "url", "prefix": prefix})
+        request = Request("ListMultipartUploads", "GET", Location(bucket, ""), query=query)
+        return await self._exchange.perform(request, replies.uploads, self._retry_seconds)
 
     async def create_multipart_upload(self, location: Location, headers: Mapping[str, str]) -> str:
         """Begin an upload with the headers that the object shall have, and return its id."""
