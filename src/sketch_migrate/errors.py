@@ -7,6 +7,7 @@
     │   ├── SettingsError            2  a setting is unknown, mistyped or contradicts another
     │   └── RunGoesOn                2  the run that is to be undone is not over
     ├── RunDirectoryError            4  the run's own files cannot be written
+    ├── ConditionNotProved           3  what was asked to protect production is not proved to do so on this store
     ├── DatabaseError                4  PostgreSQL answered with an error
     │   ├── DatabaseUnreachable      3  no connection, or it was lost and did not come back
     │   ├── DatabaseRefused          3  wrong password, no such database, missing privilege
@@ -83,6 +84,12 @@ class RunGoesOn(UsageError):
 
 class RunDirectoryError(MigrateError):
     """The run's directory, log, ledger or problem list cannot be written."""
+
+
+class ConditionNotProved(MigrateError):
+    """A conditional write that was asked for, or that nobody may do without, is not proved to hold on this store."""
+
+    exit_code = 3
 
 
 class DatabaseError(MigrateError):

@@ -127,6 +127,7 @@ def test_the_question(filled: Site, typed: str, agreed: bool) -> None:
         filled.store.endpoint_url,
         "avatars.path",
         f"{filled.database.host}:{filled.database.port}/{filled.database.name}",
+        "check-first is used",
     ):
         assert part in asked
     assert filled.facts() == before
@@ -134,6 +135,10 @@ def test_the_question(filled: Site, typed: str, agreed: bool) -> None:
         terminal.send(line)
         if line == "maybe\r":
             terminal.expect("Please answer yes or no")
+    if agreed:  # this store keeps no condition
+        terminal.expect("Go on all the same")
+        assert filled.facts() == before
+        terminal.send("y\r")
     terminal.expect("All migrated" if agreed else "Nothing was changed")
     terminal.wait()
     assert terminal.exitstatus == (0 if agreed else 1)

@@ -167,8 +167,8 @@ def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
     add("-w", "--overwrite", action="store_true", help="allow replacing a different object in production")
     add("--no-clobber", choices=NO_CLOBBER, default=NO_CLOBBER[0], metavar="HOW",
         help="without -w: how to make sure that nothing different is replaced, also not what is stored at that"
-        f" moment. One of {', '.join(NO_CLOBBER)} (default %(default)s: the first that the store is seen to"
-        " honour)")  # fmt: skip
+        f" moment. One of {', '.join(NO_CLOBBER)} (default %(default)s: the first that the store is proved"
+        " to honour, else check-first)")  # fmt: skip
     add_trial_flag(parser)
     add_say_yes_flag(parser)
     add_config_flag(parser)

@@ -81,7 +81,9 @@ class ManifestArguments(NamedTuple):
 
 
 class ProbeArguments(NamedTuple):
-    """What ``probe`` was asked to do: nothing but its options."""
+    """What ``probe`` was asked to do: with ``race`` it races its writes also where objects have versions."""
+
+    race: bool
 
 
 class GrantsArguments(NamedTuple):
@@ -151,6 +153,8 @@ def _declare_rollback(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> 
 
 
 def _declare_probe(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
+    parser.add_argument("--race", action="store_true", help="race conditional writes against others also where the"
+        " bucket keeps versions, of which that makes and removes some thousands")  # fmt: skip
     add_output_flags(parser)
 
 

@@ -19,7 +19,7 @@ from sketch_migrate.migration.record import is_of
 from sketch_migrate.migration.silence import SilenceWatch
 from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
 from sketch_migrate.reconcile.gathering import gather_objects, gather_references
-from sketch_migrate.reconcile.problems import write_problems
+from sketch_migrate.reconcile.problems import PROBLEMS_NAME, write_problems
 from sketch_migrate.reconcile.recognition import look_at_neither
 from sketch_migrate.reconcile.repair import RECOPIED_NAME
 from sketch_migrate.reconcile.second_look import Looker
@@ -114,13 +114,13 @@ class InspectionJob(Job):
                 self._progress = None
         return await look_at_neither(evidence)
 
-    async def write_problems(self, evidence: Evidence) -> list[Path]:
-        """Write all problems into the run's directory, and return the files."""
-        lists = await write_problems(evidence, self.run.path)
-        for path in lists:
+    async def write_problems(self, evidence: Evidence, lists: str = PROBLEMS_NAME) -> list[Path]:
+        """Write all problems into the run's directory, as lists of that name, and return the files."""
+        written = await write_problems(evidence, self.run.path, lists)
+        for path in written:
             if path.suffix == ".csv":
                 await self.wrote_csv(path)
-        return lists
+        return written
 
     def looker(self, evidence: Evidence) -> Looker:
         """Return what looks at single rows and objects."""

@@ -26,6 +26,7 @@ from sketch_migrate.postgres.waits import Held, merged
 from sketch_migrate.report.csv_safe import make_harmless
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sketch_migrate.cli.observer import Observer
@@ -61,6 +62,13 @@ class Job(ABC):
 
     def question(self) -> str:
         """Say what is about to be changed, and where. Nobody is asked where it is empty."""
+        return ""
+
+    async def settle(self) -> None:  # noqa: B027 - most commands have nothing to find out
+        """Find out what takes writing to find out: after the question, and not in a dry run."""
+
+    def second_question(self) -> str:
+        """Say what ``settle`` has found that a person may not want. Nobody is asked where it is empty."""
         return ""
 
     @abstractmethod
@@ -138,12 +146,12 @@ def run_job(job: Job) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(job.prepare())
-            question = "" if job.options.say_yes or job.options.dry_run else job.question()
-            if question:
-                runner.run(job.site.database.close())  # a firewall may cut what is kept while a person thinks
-                if not job.terminal.confirm(question):
-                    job.terminal.message("Nothing was changed.")
-                    return job.conclude({"declined": True}, 1)
+            if not _agreed(job, runner, job.question):
+                return job.conclude({"declined": True}, 1)
+            if not job.options.dry_run:
+                runner.run(job.settle())
+            if not _agreed(job, runner, job.second_question):
+                return job.conclude({"declined": True}, 1)
             return runner.run(job.carry_out())
         except KeyboardInterrupt as pressed:
             raise Interrupted("interrupted before anything was changed", signal_number=signal.SIGINT) from pressed
@@ -155,3 +163,15 @@ def run_job(job: Job) -> int:
             ) from cancelled
         finally:
             runner.run(job.close())
+
+
+def _agreed(job: Job, runner: asyncio.Runner, question: Callable[[], str]) -> bool:
+    """Ask, unless there is nothing to ask or the answer was given beforehand."""
+    text = "" if job.options.say_yes or job.options.dry_run else question()
+    if not text:
+        return True
+    runner.run(job.site.database.close())  # a firewall may cut what is kept while a person thinks
+    if job.terminal.confirm(text):
+        return True
+    job.terminal.message("Nothing was changed.")
+    return False

@@ -108,10 +108,10 @@ def _on_the_site(invocation: Invocation, settings: Settings, terminal: Terminal,
             from sketch_migrate.cli.rollback import rollback_command  # noqa: PLC0415
 
             exit_code = rollback_command(arguments, settings, options, terminal, run)
-        case ProbeArguments():
+        case ProbeArguments() as arguments:
             from sketch_migrate.cli.probe import probe_command  # noqa: PLC0415
 
-            exit_code = probe_command(settings, options, terminal, run)
+            exit_code = probe_command(arguments, settings, options, terminal, run)
         case PlanArguments() as arguments:
             from sketch_migrate.cli.plan import plan_command  # noqa: PLC0415
 

@@ -10,10 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
+from sketch_migrate.cli.agreement import check_first_question, migration_question
 from sketch_migrate.cli.engines import check_ledger_for, engine_for, is_shared
 from sketch_migrate.cli.job import Job, run_job
 from sketch_migrate.cli.observer import Observer, Parts
-from sketch_migrate.cli.probe import settle_no_clobber
+from sketch_migrate.cli.probe import settle_no_clobber, try_rights
+from sketch_migrate.errors import ConditionNotProved
 from sketch_migrate.ledger import new_ledger, place_of
 from sketch_migrate.migration.breaker import Breaker
 from sketch_migrate.migration.growth import outgrown
@@ -23,9 +25,6 @@ from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
     check_read,
-    check_tagging,
-    check_writing,
-    store_name,
 )
 from sketch_migrate.migration.recognition import check_recognised
 from sketch_migrate.migration.record import description, runs_of
@@ -56,15 +55,22 @@ def migrate_command(settings: Settings, options: Options, terminal: Terminal, ru
 class MigrationJob(Job):
     """A migration, a dry run of one, or the status report."""
 
-    def __init__(self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        options: Options,
+        terminal: Terminal,
+        run: RunDirectory,
+        strategy: Strategy | None = None,
+    ) -> None:
         writes = not (options.dry_run or options.status_only)
         super().__init__(settings, options, terminal, run, for_writing=writes)
-        self._strategy: Strategy | None = None
+        self._strategy = strategy  # None: it is settled when the first object is to be copied
         self._trial: Trial | None = None
         self._breaker = Breaker(settings.max_failed_percent)
 
     async def prepare(self) -> None:
-        """Open the site, try the right to write, and settle how nothing is replaced, by a probe of the store."""
+        """Open the site, and try the rights to read. Writes nothing."""
         check_ledger_for(self.options.cluster, self.settings)
         await super().prepare()
         if self.options.status_only:
@@ -72,15 +78,21 @@ class MigrationJob(Job):
         store = self.site.store.retrying(PATIENCE_SECONDS)
         await check_read(store, self.site.specimens.production)
         await check_recognised(self.site, self.terminal.message)
+
+    def question(self) -> str:
+        """Say what is about to be changed, and where."""
+        if self.options.status_only:
+            return ""
+        return migration_question(self.site, self.options)
+
+    async def settle(self) -> None:
+        """Try the rights to write, and settle how nothing is replaced, by a trial of the store."""
         if not self._for_writing:
             return
-        await check_writing(store, self.settings)
-        if self.site.first_legacy_path is None:
-            return  # nothing to do, as far as can be seen: then nothing is written
-        for note in await check_tagging(store, self.settings, self.site.specimens):
-            self.terminal.message(f"Note: {note}", logging.WARNING)
-        if not self.options.overwrite:
+        await try_rights(self.site, self.terminal, with_tags=self.site.first_legacy_path is not None)
+        if self.site.first_legacy_path is not None and not self.options.overwrite:
             await self._settle()
+        # else nothing is to do, as far as can be seen: then nothing is written
 
     async def _settle(self) -> Strategy:
         if self._strategy is None:
@@ -88,19 +100,9 @@ class MigrationJob(Job):
             self._strategy = await settle_no_clobber(self.site.store, self.settings, wanted, self.terminal)
         return self._strategy
 
-    def question(self) -> str:
-        """Say what is about to be changed, and where."""
-        if self.options.status_only:
-            return ""
-        s = self.settings
-        change = "replacing what differs there" if self.options.overwrite else "replacing nothing that differs there"
-        return (
-            f"This copies s3://{s.legacy_bucket}/{s.legacy_prefix}… to s3://{s.production_bucket}/{s.production_prefix}…\n"
-            f"at {store_name(s)}, {change},\n"
-            f"and sets {s.db_table}.{s.db_path_column} from {s.legacy_prefix}… to {s.production_prefix}…\n"
-            f"in the database {self.site.database.where}. Nothing is deleted.\n"
-            "Go on?"
-        )
+    def second_question(self) -> str:
+        """Ask once more where it comes to check-first, and that was not asked for."""
+        return check_first_question(self._strategy, self.options)
 
     async def carry_out(self) -> int:
         """Migrate, or play it through for a dry run, then report, also on what an error cut short."""
@@ -220,7 +222,13 @@ class MigrationJob(Job):
         return await coordinator.migrate()
 
     async def _settle_for(self, ledger: WholeLedger) -> Strategy:
+        is_late = self._strategy is None
         strategy = await self._settle()
+        if is_late and not self.options.say_yes and check_first_question(strategy, self.options):
+            raise ConditionNotProved(  # nobody can be asked in the middle
+                f"the rows that were found meanwhile were not begun: to replace nothing, {strategy.reason}",
+                hint="Migrate them with --no-clobber check-first, which agrees to a look before each copy.",
+            )
         await ledger.describe(self._no_clobber())
         return strategy
 

@@ -9,11 +9,12 @@ from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
 from sketch_migrate.migration.no_clobber import choose
 from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
+from sketch_migrate.migration.store_trial import try_store
 from sketch_migrate.migration.trial import certain_refusals, try_flips
 from sketch_migrate.reconcile.estimate import ASSUMED_ROWS_PER_SECOND, estimate
 from sketch_migrate.reconcile.plan import measured_rate, plan
 from sketch_migrate.reconcile.plan_report import plan_json, plan_text
-from sketch_migrate.s3.probe import probe
+from sketch_migrate.s3.probe_folder import told
 
 if TYPE_CHECKING:
     from sketch_migrate.cli.commands import PlanArguments
@@ -96,8 +97,7 @@ class PlanJob(InspectionJob):
     async def _strategy(self) -> str:
         if not self._arguments.probe:
             return "found out by trying when a migration begins; --probe tries it now"
-        settings = self.settings
-        report = await probe(self.site.store, settings.production_bucket, settings.production_prefix)
+        report = await try_store(self.site.store, self.settings)
         chosen = choose(report)
-        left = "".join(f"; left behind: {name}" for name in report.left_behind)
+        left = f"; left behind: {told(report.left_behind)}" if report.left_behind else ""
         return f"{chosen.means}, as {chosen.reason}{left}"

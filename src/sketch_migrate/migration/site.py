@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sketch_migrate.errors import RunDirectoryError
 from sketch_migrate.mapping import Mapping
 from sketch_migrate.migration.breaker import Breaker
 from sketch_migrate.migration.copier import Copier
@@ -21,6 +22,7 @@ from sketch_migrate.migration.preflight import (
     check_reading,
     check_writing,
 )
+from sketch_migrate.migration.probe_record import recorded_folder
 from sketch_migrate.migration.runner import Migration
 from sketch_migrate.model import KeyRange
 from sketch_migrate.postgres.database import Database
@@ -70,7 +72,10 @@ class Site:
             specimens = await check_reading(self.store, self.settings, self.first_legacy_path)
             await check_read(self.store, specimens.production)
             if not options.dry_run:
-                await check_writing(self.store, self.settings)
+                # on a worker's machine there may be no such folder: what cannot be put on record is not tried
+                with suppress(RunDirectoryError):
+                    async with recorded_folder(self.store, self.settings) as folder:
+                        await check_writing(folder, self.settings)
 
         return Copier(
             self.store,

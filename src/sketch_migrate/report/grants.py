@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.sql import Identifier
 
-from sketch_migrate.s3.probe import PROBE_FOLDER
+from sketch_migrate.s3.probe_folder import PROBE_FOLDER
 from sketch_migrate.settings import table_name
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LIST = "s3:ListBucket"
 LIST_VERSIONS = "s3:ListBucketVersions"
+GET_LOCK = "s3:GetBucketObjectLockConfiguration"
+LIST_UPLOADS = "s3:ListBucketMultipartUploads"
 GET = "s3:GetObject"
 PUT = "s3:PutObject"
 ABORT = "s3:AbortMultipartUpload"
@@ -135,7 +137,8 @@ def statements(settings: Settings, needs: Needs) -> list[tuple[str, list[str], s
     bucket, prefix, _ = sides["production"]
     if needs.versions:
         allowed.append((bucket, [LIST_VERSIONS], arn + bucket))
-    if needs.probe:
+    if needs.probe:  # read first whether what it stores could be removed again, and find what a killed one left
+        allowed.append((bucket, [GET_LOCK, LIST_UPLOADS], arn + bucket))
         allowed.append((bucket, list(needs.probe), f"{arn}{bucket}/{prefix}{PROBE_FOLDER}*"))
     return allowed
 

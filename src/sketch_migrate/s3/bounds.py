@@ -29,7 +29,7 @@ LISTING_BYTES = 8 * 2**20
 
 
 _KEPT_ALIVE = frozenset({"CopyObject", "UploadPartCopy", "CompleteMultipartUpload"})
-_LISTINGS = frozenset({"ListObjectsV2", "ListObjects", "ListObjectVersions"})
+_LISTINGS = frozenset({"ListObjectsV2", "ListObjects", "ListObjectVersions", "ListMultipartUploads"})
 
 
 def body_bytes(operation: str, payload_bytes: int) -> int:

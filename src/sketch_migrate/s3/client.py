@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sketch_migrate.s3.config import S3Config
     from sketch_migrate.s3.credentials import CredentialSource
     from sketch_migrate.s3.limiter import Pressure
+    from sketch_migrate.s3.xml_buckets import ListedUpload, ObjectLock
     from sketch_migrate.s3.xml_listings import ListedVersion, ListPage
 
 
@@ -326,6 +327,11 @@ class S3Client:
         request = Request("ListObjectVersions", "GET", Location(bucket, ""), query=query)
         return await self._exchange.perform(request, replies.versions, self._retry_seconds)
 
+    async def object_lock(self, bucket: str) -> ObjectLock:
+        """Return what Object Lock does in a bucket; nothing, where the store knows none. Raises ``S3Refused``."""
+        request = Request("GetObjectLockConfiguration", "GET", Location(bucket, ""), query="object-lock=")
+        return await self._exchange.perform(request, replies.object_lock, self._retry_seconds)
+
     # -- multipart uploads
 
     @property
@@ -336,6 +342,12 @@ class S3Client:
     def may_cut_smaller(self, error: S3Error, part_bytes: int) -> bool:
         """Whether a part of this size was refused for it; then ``part_size_bytes`` is less now."""
         return self._learned.is_part_too_large(error, part_bytes)
+
+    async def uploads(self, bucket: str, prefix: str) -> list[ListedUpload]:
+        """Return up to 1 000 multipart uploads under a prefix that are neither completed nor called off."""
+        query = encode_query({"uploads": "", "encoding-type": "url", "prefix": prefix})
+        request = Request("ListMultipartUploads", "GET", Location(bucket, ""), query=query)
+        return await self._exchange.perform(request, replies.uploads, self._retry_seconds)
 
     async def create_multipart_upload(self, location: Location, headers: Mapping[str, str]) -> str:
         """Begin an upload with the headers that the object shall have, and return its id."""
