@@ -30,11 +30,13 @@ log = logging.getLogger(__name__)
 class Outage:
     """Says once that the database (``name``, in messages) is away, and once that it is back.
 
-    However many sessions notice.
+    However many sessions notice, and whenever: ``ended`` counts the outages that are over, and a session that did its
+    last work before the end of one learns of no other by a connection that broke then.
     """
 
     def __init__(self, name: str = "database") -> None:
         self.since: float | None = None
+        self.ended = 0
         self._name = name
 
     def begin(self, reason: str, now: float, patience_seconds: float) -> None:
@@ -48,6 +50,7 @@ class Outage:
         if self.since is not None:
             log.warning("The %s is back after %.0f s.", self._name, now - self.since)
             self.since = None
+            self.ended += 1
 
 
 class Database:

@@ -134,6 +134,7 @@ class Session:
         self._vigil: Vigil | None = None  # over the last attempt
         self._is_at_work = False
         self._causes: set[object] = set()  # of the waits of this unit
+        self._outages_before = database.outage.ended  # its last work
 
     @property
     def limits(self) -> Limits:
@@ -186,6 +187,7 @@ class Session:
                 else:
                     if database.outage.since is not None:
                         await self._say_back()
+                    self._outages_before = database.outage.ended
                     database.worked()
                     if self._causes:
                         database.waits.over(self._causes)
@@ -286,7 +288,8 @@ class Session:
         trouble.lost_at = now if trouble.lost_at is None else trouble.lost_at
         trouble.away += 1
         patience = database.settings.db_retry_seconds
-        database.outage.begin(reason, now, patience)
+        if trouble.away > 1 or self._outages_before == database.outage.ended:
+            database.outage.begin(reason, now, patience)
         if now - trouble.lost_at > patience or database.stopping.is_set():
             raise _gave_up(trouble.doing, reason) from error
         await self._pause(trouble.away)
