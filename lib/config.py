@@ -1,4 +1,4 @@
-"""Settings of this site, to be edited by hand.
+"""Settings of this site, to be edited by hand. This file is run as code, and so is another one given with --config.
 
 Each value below is also the built-in default, so a line may be deleted. An environment variable SKETCH_<NAME>
 overrides a line, and a flag overrides both: SKETCH_DB_HOST, --db-host. The same names work in a TOML file.
@@ -40,11 +40,15 @@ DB_PATH_COLUMN = "path"
 
 # --- S3 --------------------------------------------------------------------------------------------------------------
 
-# Where S3 is, with http:// or https://; empty is AWS. Example: "https://s3.example.com:9000"
+# What is left empty of the next two and of S3_CA_BUNDLE is looked up as AWS's own tools do: AWS_ENDPOINT_URL_S3,
+# AWS_ENDPOINT_URL, AWS_REGION, AWS_DEFAULT_REGION, AWS_CA_BUNDLE, then the profile (endpoint_url, region, ca_bundle).
+# The start of a run says each value and whence it came.
+
+# Where S3 is, with http:// or https://; empty, and nothing found so, is AWS. Example: "https://s3.example.com:9000"
 S3_ENDPOINT_URL = ""
 
-# Region of both buckets. Stores other than AWS mostly accept any.
-S3_REGION = "us-east-1"
+# Region of both buckets; empty, and nothing found so, is us-east-1. Stores other than AWS mostly accept any.
+S3_REGION = ""
 
 # How a bucket is named to the server: "path" (https://server/bucket/key), "virtual" (https://bucket.server/key), or
 # "auto": virtual on AWS, path elsewhere.
@@ -52,6 +56,11 @@ S3_ADDRESSING_STYLE = "auto"
 
 # File of certificates to trust, in PEM, for a store with an authority of its own; empty is the system's.
 S3_CA_BUNDLE = ""
+
+# Headers that every new object is made with, because a policy of the production bucket demands them, with semicolons
+# between them: "x-amz-acl: bucket-owner-full-control; x-amz-server-side-encryption: aws:kms". An ACL, grants,
+# encryption (not with a customer's key), a storage class, a lock.
+NEW_OBJECT_HEADERS = ""
 
 # --- The two sides ---------------------------------------------------------------------------------------------------
 # legacy:      sketch-legacy-s3/image/avatar-XXX.png        its row says image/avatar-XXX.png
@@ -100,7 +109,8 @@ RANGE_ROWS = 50_000
 # True agrees to pay for the requests where a bucket's owner asks for that ("requester pays").
 S3_REQUESTER_PAYS = False
 
-# A request without any sign of life for so long, in seconds, is tried again on another connection.
+# A request without any sign of life for so long, in seconds, is tried again on another connection; so is one whose
+# reply as a whole is too slow (docs/safety.md).
 S3_TIMEOUT_SECONDS = 60.0
 
 # How long, in seconds, a store that only fails is waited for before entries are given up.

@@ -46,7 +46,7 @@ def _settings_of_the_machine_do_not_count(monkeypatch: pytest.MonkeyPatch) -> No
     import os  # noqa: PLC0415 # only here
 
     for name in os.environ:
-        if name.startswith(("AWS_", "PG", "SKETCH_", "RCLONE_")):
+        if name.startswith(("AWS_", "PG", "SKETCH_", "RCLONE_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")

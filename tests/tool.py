@@ -120,4 +120,5 @@ def on_a_terminal(*args: str, environ: Mapping[str, str], cwd: Path) -> pexpect.
 
 def run_directories(cwd: Path) -> list[Path]:
     """Return the directories of the runs that were started in ``cwd``, the oldest first."""
-    return sorted((cwd / "runs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    found = [path for path in (cwd / "runs").iterdir() if path.is_dir()]
+    return sorted(found, key=lambda path: path.stat().st_mtime_ns)

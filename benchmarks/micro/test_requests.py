@@ -10,7 +10,7 @@ import pytest
 
 from sketch_migrate.model import Location
 from sketch_migrate.s3.addressing import Origin, copy_source, encode_key
-from sketch_migrate.s3.messages import wire
+from sketch_migrate.s3.messages import Request, wire
 from sketch_migrate.s3.sigv4 import Credentials, Signer
 from sketch_migrate.s3.transport import Connection, Pool
 from sketch_migrate.s3.xml import read_copy_result
@@ -84,8 +84,10 @@ def test_build_a_copy(benchmark: BenchmarkFixture, signer: Signer) -> None:
 
 
 def test_parse_a_copy(benchmark: BenchmarkFixture, connection: Connection) -> None:
+    request = Request("CopyObject", "PUT", TARGET)
+
     def parsed() -> str:
-        reply = connection.send(b"", head=False)
+        reply = connection.send(b"", request)
         connection.data_received(REPLY)
         return read_copy_result(reply.result().body)
 

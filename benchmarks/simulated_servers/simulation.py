@@ -169,7 +169,9 @@ class Client:
             self._pausing -= 1
             self._ask(number)
 
-        self._at(self.now + max(0.0, patience.pause_seconds(failure, self.now, self.now, self._chance.random)), again)
+        by_habit = self.limiter.congestion.refuses_by_habit
+        pause_seconds = patience.pause_seconds(failure, self.now, self.now, self._chance.random, by_habit=by_habit)
+        self._at(self.now + max(0.0, pause_seconds), again)
 
     def _sample(self) -> None:
         latency_seconds = self._latency_seconds / self._accepted if self._accepted else 0.0

@@ -4,8 +4,10 @@
 
     MigrateError                     4  what failed, and what to do about it
     ├── UsageError                   2  the command line is wrong
-    │   └── SettingsError            2  a setting is unknown, mistyped or contradicts another
+    │   ├── SettingsError            2  a setting is unknown, mistyped or contradicts another
+    │   └── RunGoesOn                2  the run that is to be undone is not over
     ├── RunDirectoryError            4  the run's own files cannot be written
+    ├── ConditionNotProved           3  what was asked to protect production is not proved to do so on this store
     ├── DatabaseError                4  PostgreSQL answered with an error
     │   ├── DatabaseUnreachable      3  no connection, or it was lost and did not come back
     │   ├── DatabaseRefused          3  wrong password, no such database, missing privilege
@@ -18,11 +20,14 @@
     │   ├── PreconditionFailed       4  a condition sent with the request did not hold
     │   │   └── ObjectExists         4  … and it was that no object should be there yet
     │   ├── BucketMissing            3
+    │   ├── StoreFull                4  no room for any more, or a quota is used up
     │   ├── S3Refused                3  access denied, unknown key, wrong signature
+    │   │   └── RedirectRefused      3  … or sent to a host that is not the store's own
     │   ├── CredentialsError         3  none found, or expired and not renewable
     │   ├── S3Unreachable            3  no connection, or no answer in time
     │   ├── S3Busy                   4  throttled or failing for longer than the retry time
     │   └── S3Malformed              3  what answered does not speak S3
+    ├── NothingRecognised            1  rows have paths, and none is on either side
     ├── TooManyFailed                1  the database took too few flips for a run to make sense
     ├── ClusterError                4  the workers that should share the work cannot be used
     │   ├── ClusterUnreachable      3  there is no scheduler, or it is gone
@@ -73,8 +78,18 @@ class SettingsError(UsageError):
     """A setting is unknown, has the wrong type, or contradicts another one."""
 
 
+class RunGoesOn(UsageError):
+    """A run cannot be undone before it is over: it would set again what is set back."""
+
+
 class RunDirectoryError(MigrateError):
     """The run's directory, log, ledger or problem list cannot be written."""
+
+
+class ConditionNotProved(MigrateError):
+    """A conditional write that was asked for, or that nobody may do without, is not proved to hold on this store."""
+
+    exit_code = 3
 
 
 class DatabaseError(MigrateError):
@@ -118,13 +133,15 @@ class ReferenceRefused(DatabaseError):
 class S3Error(MigrateError):
     """The store answered with an error.
 
-    ``status`` is the HTTP status (0 if there was no reply), ``code`` the S3 error code or empty.
+    ``status`` is the HTTP status (0 if there was no reply), ``code`` the S3 error code or empty, ``said`` the store's
+    own words or empty.
     """
 
-    def __init__(self, message: str, *, hint: str = "", status: int = 0, code: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", status: int = 0, code: str = "", said: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.code = code
+        self.said = said
 
 
 class ObjectMissing(S3Error):
@@ -151,10 +168,18 @@ class BucketMissing(S3Error):
     exit_code = 3
 
 
+class StoreFull(S3Error):
+    """The store has no room for any more, or a quota of the bucket or its owner is used up."""
+
+
 class S3Refused(S3Error):
     """Not allowed: access denied, an unknown access key, or a signature that the store does not accept."""
 
     exit_code = 3
+
+
+class RedirectRefused(S3Refused):
+    """The store sends requests to a host that is not its own: they are not sent there."""
 
 
 class CredentialsError(S3Error):
@@ -177,6 +202,12 @@ class S3Malformed(S3Error):
     """The answer is not what S3 sends: the endpoint is something else, or the reply was damaged."""
 
     exit_code = 3
+
+
+class NothingRecognised(MigrateError):
+    """Rows have paths and legacy has objects, and no path is on either side: the settings are not of this table."""
+
+    exit_code = 1
 
 
 class TooManyFailed(MigrateError):

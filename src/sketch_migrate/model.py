@@ -185,8 +185,24 @@ class ObjectInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherRow:
+    """A row on neither side, and what its path ``seems`` to be.
+
+    ``legacy_key`` is that of an object for which it stands, and which is there; or empty.
+    """
+
+    key: str
+    path: str
+    seems: str
+    legacy_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
-    """How far the migration is: complete listings of both sides, and one count over the table."""
+    """How far the migration is: complete listings of both sides, and one count over the table.
+
+    ``paths`` counts the rows whose path is neither NULL nor empty; ``others`` are some of those on neither side.
+    """
 
     legacy_objects: int
     legacy_bytes: int
@@ -195,6 +211,13 @@ class Status:
     legacy_rows: int
     production_rows: int
     total_rows: int
+    paths: int = 0
+    others: tuple[OtherRow, ...] = ()
+
+    @property
+    def is_nothing_recognised(self) -> bool:
+        """Whether there are paths and legacy objects, and no path is on either side."""
+        return bool(self.paths and self.legacy_objects and not self.legacy_rows and not self.production_rows)
 
     @property
     def other_rows(self) -> int:
@@ -203,7 +226,12 @@ class Status:
 
     @property
     def percent_done(self) -> float:
-        """Share of the rows of both sides that are in production; 100 where there is nothing to move."""
+        """Share of the rows of both sides that are in production; 100 where there is nothing to move.
+
+        0 where nothing is recognised: a table that is not understood is not done.
+        """
+        if self.is_nothing_recognised:
+            return 0.0
         rows = self.legacy_rows + self.production_rows
         return 100.0 * self.production_rows / rows if rows else 100.0
 

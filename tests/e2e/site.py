@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from tests.proved import keep_races
 from tests.tool import on_a_terminal, run, run_directories, start
 
 if TYPE_CHECKING:
@@ -48,12 +49,17 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """``environ`` is what is set on top of database and store; ``with_environ`` and the like give variants."""
+    """``environ`` is what is set on top of database and store; ``with_environ`` and the like give variants.
+
+    With ``races`` the tool races the store's conditions, which takes up to 10 s; else it finds it on record that none
+    was lost.
+    """
 
     database: Database
     store: Store
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
+    races: bool = False
 
     def with_environ(self, **environ: str) -> Site:
         """Return the same site with more settings."""
@@ -70,15 +76,22 @@ class Site:
 
     def run(self, flags: str, *more: str) -> Finished:
         """Run the tool with flags, given as in a shell, and perhaps more of them that are not to be parted."""
+        self._keep_races()
         return run(*flags.split(), *more, environ=self.settings, cwd=self.folder)
 
     def start(self, flags: str) -> subprocess.Popen[str]:
         """Start the tool; ``finish`` awaits it."""
+        self._keep_races()
         return start(*flags.split(), environ=self.settings, cwd=self.folder)
 
     def on_a_terminal(self, flags: str) -> pexpect.spawn[str]:
         """Start the tool on a terminal."""
+        self._keep_races()
         return on_a_terminal(*flags.split(), environ=self.settings, cwd=self.folder)
+
+    def _keep_races(self) -> None:
+        if not self.races:
+            keep_races(self.folder / "runs", self.store)
 
     def last_run(self) -> Path:
         """Return the directory of the newest run."""

@@ -66,8 +66,8 @@ def test_flags_in_every_form_have_their_effect(filled: Site, words: list[str]) -
         assert (done.code, done.tech_status) == (0, "tech_status 9,9,0,9,9"), done
         assert len([text for text in postgres.statements if text.lstrip().startswith("WITH free")]) == 3  # -b
         assert s3.count("copy") == 9
-        # -w copies blindly: two looks in preflight, and one to measure
-        assert s3.count("head") == 3
+        # -w copies blindly: two looks in preflight, nine at what copies do not keep, and one to measure
+        assert s3.count("head") == 12
     assert filled.database.paths() == FLIPPED
 
 
@@ -127,6 +127,7 @@ def test_the_question(filled: Site, typed: str, agreed: bool) -> None:
         filled.store.endpoint_url,
         "avatars.path",
         f"{filled.database.host}:{filled.database.port}/{filled.database.name}",
+        "check-first is used",
     ):
         assert part in asked
     assert filled.facts() == before
@@ -134,6 +135,10 @@ def test_the_question(filled: Site, typed: str, agreed: bool) -> None:
         terminal.send(line)
         if line == "maybe\r":
             terminal.expect("Please answer yes or no")
+    if agreed:  # this store keeps no condition
+        terminal.expect("Go on all the same")
+        assert filled.facts() == before
+        terminal.send("y\r")
     terminal.expect("All migrated" if agreed else "Nothing was changed")
     terminal.wait()
     assert terminal.exitstatus == (0 if agreed else 1)
@@ -164,9 +169,10 @@ def test_stdout_has_the_result_and_stderr_the_messages(filled: Site) -> None:
     assert "All migrated." in out
     log = f"runs/{filled.last_run().name}/migrate.log"
     messages = done.err.splitlines()
-    assert messages[:2] == [f"Log: {log}", "To replace nothing: check-first, because it was asked for."]
-    assert messages[2].startswith("Note: what could be replaced all the same is")
-    assert len(messages) == 3
+    assert messages[0].startswith(f"S3: {filled.store.endpoint_url} (SKETCH_S3_ENDPOINT_URL), region us-east-1 (")
+    assert messages[1:3] == [f"Log: {log}", "To replace nothing: check-first, because it was asked for."]
+    assert messages[3].startswith("Note: what could be replaced all the same is")
+    assert len(messages) == 4
     assert f"Log:       {log}" in out
     # and the log has it all
     assert [line for line in logged(filled) if line] == [*messages, *filter(None, out)]
@@ -177,7 +183,7 @@ def test_the_runs_files_are_its_owners_alone(filled: Site) -> None:
     (directory,) = run_directories(filled.folder)
     assert re.fullmatch(r"\d{8}T\d{6}Z-[\w.-]+-[0-9a-f]{6}", directory.name)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [directory, *directory.iterdir()]}
-    assert modes == {directory.name: 0o700, "migrate.log": 0o600, "ledger.sqlite": 0o600}
+    assert modes == {directory.name: 0o700, "migrate.log": 0o600, "ledger.sqlite": 0o600, "run.lock": 0o600}
 
 
 def test_run_dir_is_a_setting_and_a_flag(filled: Site) -> None:
@@ -276,7 +282,7 @@ def test_secrets_are_nowhere(filled: Site) -> None:
         user.password, site.store.secret_key, "a-very-secret-token", "not-the-secret-at-all", "not-the-password-at-all"
     )  # fmt: skip
     written = [path.read_bytes().decode(errors="replace") for path in site.folder.rglob("*") if path.is_file()]
-    assert len(written) == 5  # a log for each, and a ledger
+    assert len(written) == 6  # a log for each, and a ledger with its lock
     printed = [text for done in runs for text in (done.out, done.err)]
     assert [secret for secret in secrets for text in (*written, *printed) if secret in text] == []
 

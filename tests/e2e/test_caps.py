@@ -33,9 +33,9 @@ def test_a_rate_is_kept_to_and_named_as_what_limits(site: Site) -> None:
     site.fill([f"image/{number}.png" for number in range(280)])
     done = site.with_environ(SKETCH_MAX_REQUESTS_PER_SECOND="40").run("-yw -b 20")
     assert (done.code, done.counts) == (0, counts(migrated=280, copied=280)), done
-    assert "limit: your cap" in done.err
+    assert "limit: MAX_REQUESTS_PER_SECOND" in done.err
     log = (site.last_run() / "migrate.log").read_text()
-    assert "limit: your cap" in log
+    assert "limit: MAX_REQUESTS_PER_SECOND" in log
 
 
 def test_a_rate_is_kept_to_by_all_processes_together(site: Site) -> None:

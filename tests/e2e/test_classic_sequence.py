@@ -93,7 +93,8 @@ def test_a_second_run_writes_nothing(full_site: Site) -> None:
     first = site.run("-y -b 7 -p 3")
     assert (first.code, first.counts) == (0, counts(migrated=120, copied=120)), first
     after = check_migrated(site, before)
-    with S3FaultProxy(site.store.endpoint_url) as s3, PostgresFaultProxy(site.database.port) as postgres:
+    s3_proxy = S3FaultProxy(site.store.endpoint_url, sees_probes=True)
+    with s3_proxy as s3, PostgresFaultProxy(site.database.port) as postgres:
         watched = site.at(database=site.database.via(postgres.port), store=site.store.via(s3.endpoint_url))
         for flags in ("-y -b 7 -p 3", "-yw"):
             again = watched.run(flags)

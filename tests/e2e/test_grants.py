@@ -24,8 +24,15 @@ if TYPE_CHECKING:
 COMMANDS = ["migrate", "status", "rollback", "probe", "plan", "verify", "repair"]
 OTHER = {"access_key": "otherkey", "secret_key": "othersecret"}
 OTHER_ARN = "arn:aws:iam:::user/other"
-NOTED = ("s3:DeleteObject", "s3:GetObjectTagging", "s3:PutObjectTagging", "s3:ListBucketVersions")
-"""Rights that not every run needs: without them it goes on, and says so."""
+NOTED = (
+    "s3:DeleteObject",
+    "s3:GetObjectTagging",
+    "s3:PutObjectTagging",
+    "s3:ListBucketVersions",
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:ListBucketMultipartUploads",
+)
+"""Rights that not every run needs: without them it goes on, and says so where it makes a difference."""
 
 NEEDED = {"migrate": 10, "status": 6, "rollback": 7, "probe": 4, "plan": 6, "verify": 7, "repair": 10}
 """How many rights a command does not run without."""
@@ -151,7 +158,7 @@ def test_the_right_to_set_tags_is_tried_where_a_store_asks_for_it(moto_site: Sit
     """Ceph does not ask whoever wrote the object, which is always us; AWS does, as this proxy."""
     site = moto_site
     site.fill(["image/avatar-1.png"])
-    with S3FaultProxy(site.store.endpoint_url) as proxy:
+    with S3FaultProxy(site.store.endpoint_url, sees_probes=True) as proxy:
         denied = faults.status(403, "AccessDenied")
         proxy.on(denied, when=lambda request: request.method == "PUT" and "tagging" in request.query)
         ran = site.at(store=site.store.via(proxy.endpoint_url)).run("-y")

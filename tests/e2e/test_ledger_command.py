@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from sketch_migrate.demo.process import free_port
 from tests.e2e.site import check_refused, counts
+from tests.servers.proxy_thread import ProxyThread
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterator
 
     from tests.e2e.site import Site
@@ -112,3 +115,74 @@ def test_a_local_cluster_does_with_files(site: Site) -> None:
     assert {"ledger.sqlite", "ledger-worker-0.sqlite"} <= {file.name for file in site.last_run().iterdir()}
     back = site.run(f"rollback runs/{site.last_run().name} -y")
     assert back.counts["restored"] == 7
+
+
+class Listener(ProxyThread):
+    """What a foreign ``ledger.json`` names: it takes note of whoever connects."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take note, and say nothing."""
+        self._record("connection")
+        await reader.read()
+        writer.close()
+
+
+@pytest.mark.parametrize("is_set", [False, True], ids=["no LEDGER_URL", "LEDGER_URL"])
+def test_no_file_below_run_dir_makes_a_command_connect_anywhere(site: Site, ledger: Database, is_set: bool) -> None:
+    """Neither one that somebody put there, nor one that is stale or broken; and none of them blocks a command."""
+    site.fill(["image/1.png", "image/2.png"])
+    if is_set:
+        url = f"postgresql://{ledger.user}:{ledger.password}@{ledger.host}:{ledger.port}/{ledger.name}"
+        site = site.with_environ(SKETCH_LEDGER_URL=url)
+        assert site.run("ledger init").code == 0
+    else:
+        site = site.with_environ(SKETCH_LEDGER_PASS="hidden-secret")
+    assert site.run("-yl 1").code == 1
+    with Listener() as listener:
+        foreign = site.folder / "runs" / "20260101T000000Z-them-000000"
+        broken = site.folder / "runs" / "20260102T000000Z-them-000000"
+        for directory, text in (
+            (foreign, json.dumps({"url": f"postgresql://u:hidden@127.0.0.1:{listener.port}/x", "run": foreign.name})),
+            (broken, "{"),
+        ):
+            directory.mkdir()
+            (directory / "ledger.json").write_text(text)
+        named = (
+            f"{foreign.relative_to(site.folder)}/ledger.json names the ledger of run {foreign.name} at postgresql://"
+        )
+        for command, code in (("plan", 0), ("-y", 0), ("verify", 0), ("repair -y", 0), ("rollback -y --all runs", 1)):
+            done = site.run(command)
+            assert done.code == code, done
+            assert named in done.err, done
+            assert done.err.count("it is left alone") == 2, done
+            assert "hidden" not in done.err + done.out
+        assert set(site.facts().rows.values()) == {"image/1.png", "image/2.png"}
+        check_refused(site.run("rollback -y", str(foreign)), 2, foreign.name, "there is no run" if is_set else named)
+        assert not listener.hits
+
+
+def test_a_ledger_that_is_not_there_ends_each_command_at_once_and_is_named(kept: Site) -> None:
+    assert kept.run("ledger init").code == 0
+    kept.run("-yl 1")
+    run = str(kept.last_run())
+    url = f"postgresql://127.0.0.1:{free_port()}/ledgers"
+    gone = kept.with_environ(SKETCH_LEDGER_URL=url, SKETCH_S3_ENDPOINT_URL=f"http://127.0.0.1:{free_port()}")
+    before = kept.facts()
+    for command in ("-y", "-d", "plan", "verify", "repair -y", f"rollback -y {run}", "ledger init", "ledger list"):
+        done = gone.run(command)
+        check_refused(done, 3, "nothing listens where the ledger's database should be")
+        assert done.err.count("ledger's database") == 1, "the store was not asked, and no word is said twice"
+        assert "waiting up to" not in done.err
+    assert kept.with_environ(SKETCH_LEDGER_URL=url).run("-s").code == 0, "the status needs no ledger"
+    assert kept.facts() == before
+
+
+def test_a_ledger_that_refuses_us_or_takes_no_writes_is_told_at_once_and_once(kept: Site, ledger: Database) -> None:
+    assert kept.run("ledger init").code == 0
+    stranger = kept.with_environ(SKETCH_LEDGER_USER="nobody_here", SKETCH_LEDGER_PASS="wrong")
+    refused = stranger.run("-y")
+    check_refused(refused, 3, f"({ledger.host}:{ledger.port}/{ledger.name})")
+    assert refused.err.split("error: ")[1].splitlines()[0].count("ledger") == 1
+    ledger.execute(f'ALTER DATABASE "{ledger.name}" SET default_transaction_read_only = on')
+    check_refused(kept.run("-y"), 3, "the ledger's database takes no writes")
+    assert kept.run("plan").code == 1, "which only reads it"

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
-from sketch_migrate.s3.probe import PROBE_FOLDER
+from sketch_migrate.s3.probe_folder import PROBE_FOLDER
 from tests import tool
+from tests.proved import keep_races
 
 if TYPE_CHECKING:
     import subprocess
@@ -192,6 +193,7 @@ class World:
         ``database`` and ``store`` are ways to reach ours by a proxy; ``settings`` are named as in ``lib/config.py``, in
         lower case. Nothing is tried first, so that the first update is that of an iteration.
         """
+        keep_races(self.runs, store or self.store)
         trial = () if command and command[0] != "repair" else ("--no-trial",)
         environment = {
             **(database or self.database).environ(),

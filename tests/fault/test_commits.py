@@ -166,6 +166,23 @@ async def test_what_was_committed_is_on_disk_before_the_word_is_given(any_databa
         assert any_database.execute("SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn", lsn) == [(True,)]
 
 
+async def test_locks_of_others_at_the_end_of_the_log_are_not_taken_for_a_disk_that_is_late(
+    private_postgres: PostgresServer,
+) -> None:
+    """Nothing but the next commit brings them to the disk, and nobody else commits."""
+    with fresh_database(private_postgres) as database:
+        database.create_avatars(["image/a", "image/b"])
+        limited = database.make_user("SELECT ON avatars", "UPDATE ON avatars")
+        async with shared(limited, db_retry_seconds=3) as ours, ours.session() as session, asyncio.timeout(20):
+            await session.run(doing(FLIP.format(1)), doing="one row", is_flip=True)
+            with database.connect() as holder, holder.transaction():
+                holder.execute("SELECT FROM avatars WHERE id = 2 FOR UPDATE")
+                await asyncio.sleep(0.5)  # two rounds of the server's writer
+                late = "SELECT pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn()"
+                assert database.execute(late) == [(True,)]
+                await until_flushed(ours)
+
+
 def test_a_crash_right_after_exit_0_loses_nothing(
     private_postgres: PostgresServer, rclone_store: Store, tmp_path: Path
 ) -> None:

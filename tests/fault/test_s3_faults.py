@@ -115,3 +115,43 @@ def test_one_object_that_always_fails_stops_no_other(
     assert world.check_promises() == ROWS - 1
     s3_proxy.clear()
     world.check_resumed()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.status(507, "XMinioStorageFull"),
+        faults.status(403, "QuotaExceeded"),
+        faults.status(413, "EntityTooLarge", message="Upload exceeds quota."),
+    ],
+    ids=["MinIO", "Ceph", "Swift"],
+)
+def test_a_store_that_is_full_ends_the_run_at_once_with_its_own_words(
+    world: World, s3_proxy: S3FaultProxy, fault: faults.Answer
+) -> None:
+    s3_proxy.on(fault, operation="copy", when=lambda _: s3_proxy.count("copy") > 30)
+    run = world.migrate(store=world.store.via(s3_proxy.endpoint_url))
+    assert s3_proxy.hits[fault.name] > 0
+    assert run.code == 4, run.err
+    assert s3_proxy.count("copy") < 30 + ROWS, "each row was tried again and again"
+    assert s3_proxy.struck[0][1].key in run.document["error"]["message"]
+    assert "quota" in run.document["error"]["hint"]
+    assert "failed" not in run.outcomes
+    world.check_promises()
+    s3_proxy.clear()
+    world.check_resumed()
+
+
+def test_a_store_that_refuses_30_percent_of_whatever_it_gets_is_not_asked_once_a_second(
+    database: Database, rclone_store: Store, s3_proxy: S3FaultProxy, tmp_path: Path
+) -> None:
+    """With 5 % of resets. At one request a second it would not end within the minute that is waited for it."""
+    world = make_world(database, rclone_store, tmp_path, legacy_rows=400)
+    s3_proxy.on(faults.status(503), probability=0.3, when=in_the_run(world))
+    s3_proxy.on(faults.reset_before(), probability=0.05 / 0.7, when=in_the_run(world))
+    run = world.migrate(store=rclone_store.via(s3_proxy.endpoint_url))
+    assert s3_proxy.hits["status_503"] > 100
+    assert s3_proxy.hits["reset_before"] > 10
+    assert run.code == 0, run.err
+    assert run.outcomes == {"migrated": 400}
+    world.check_finished()

@@ -16,6 +16,7 @@ import pytest
 from tests.fault.promises import PRODUCTION, ROWS, Run, World, check_ledgers, check_promises, digests, make_world
 from tests.servers import s3_faults
 from tests.servers.s3_fault_proxy import S3FaultProxy
+from tests.tool import run_directories
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,7 +135,7 @@ def test_two_rollbacks_of_the_same_run(whole: World, rows: range) -> None:
 def test_a_migration_and_a_rollback_of_an_earlier_one(whole: World, rows: range) -> None:
     """What the rollback sets back the migration may take up again, if it comes by afterwards."""
     assert whole.migrate("-l", str(FIRST_HALF)).code == 1
-    (earlier,) = whole.runs.iterdir()
+    (earlier,) = run_directories(whole.cwd)
     world, forth, back = side_by_side(whole, MIGRATE, ("rollback", str(earlier)), rows)
     flipped = check_promises(world.database, world.store, world.before)
     assert forth.outcomes.keys() <= {"migrated", "already", "superseded"}

@@ -12,7 +12,17 @@ from uuid import UUID
 import pytest
 
 from sketch_migrate.errors import DatabaseRefused, DatabaseUnreachable, TableLocked, UsageError
-from sketch_migrate.ledger import Flip, LedgerPlace, PastRun, WholeLedger, new_ledger, past_run, past_runs, place_of
+from sketch_migrate.ledger import (
+    Flip,
+    LedgerPlace,
+    PastRun,
+    WholeLedger,
+    heartbeat,
+    new_ledger,
+    past_run,
+    past_runs,
+    place_of,
+)
 from sketch_migrate.ledger.server import LedgerServer, ledger_parameters
 from sketch_migrate.model import Key, KeyRange, Location, Move, Outcome, Reference, Result, Tally
 from sketch_migrate.settings import Settings
@@ -115,6 +125,39 @@ async def test_the_past_is_read_newest_first_whoever_wrote_it(
             assert await _keys(run) == [newest_first], "also while it is written"
             assert await _keys(run, page_flips=5) == [newest_first[:5], newest_first[5:10], newest_first[10:]]
     assert [run.directory for run in past_runs(directory.parent, settings)] == [directory]
+
+
+async def test_a_run_goes_on_until_its_ledger_is_closed(settings: Settings, directory: Path) -> None:
+    async with new_ledger(directory, settings, {"command": "migrate"}, asyncio.Event()):
+        with past_run(directory, settings) as run:
+            assert run.goes_on()
+    with past_run(directory, settings) as run:
+        assert run.goes_on() == ""
+    with pytest.raises(UsageError):  # however it ends
+        async with new_ledger(directory, settings, {}, asyncio.Event()):
+            raise UsageError("that was all")
+    with past_run(directory, settings) as run:
+        assert run.goes_on() == ""
+
+
+async def test_a_run_that_was_killed_counts_as_going_on_until_its_last_sign_is_old(
+    database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path
+) -> None:
+    settings = settings_for(database, monkeypatch)
+    await make_tables(settings)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.01)
+    ago = "UPDATE sketch_ledger.run SET alive_at = clock_timestamp() - make_interval(secs => %s)"
+    async with new_ledger(directory, settings, {"command": "migrate"}, asyncio.Event()):
+        with past_run(directory, settings) as run:
+            database.execute(ago, 61)
+            while not (sign := run.goes_on()):  # noqa: ASYNC110 - the beat tells the database, and nobody here
+                await asyncio.sleep(0)
+            assert sign.startswith("the ledger heard of it 0 s ago")
+    with past_run(directory, settings) as run:
+        database.execute(ago, 59)
+        assert run.goes_on().startswith("the ledger heard of it 59 s ago")
+        database.execute(ago, 61)
+        assert run.goes_on() == ""
 
 
 async def test_flips_hold_all_that_undoes_them(settings: Settings, directory: Path, ledger: WholeLedger) -> None:
@@ -304,11 +347,11 @@ async def test_tables_of_a_later_edition_are_refused(
 ) -> None:
     settings = settings_for(database, monkeypatch)
     await make_tables(settings)
-    database.execute("UPDATE sketch_ledger.edition SET number = 3")
-    with pytest.raises(DatabaseRefused, match="edition 3, and this version has 2"):
+    database.execute("UPDATE sketch_ledger.edition SET number = 4")
+    with pytest.raises(DatabaseRefused, match="edition 4, and this version has 3"):
         async with new_ledger(directory, settings, {}, asyncio.Event()):
             pass
-    with pytest.raises(DatabaseRefused, match="edition 3, and this version has 2"):
+    with pytest.raises(DatabaseRefused, match="edition 4, and this version has 3"):
         await make_tables(settings)
 
 
@@ -322,8 +365,10 @@ async def test_tables_of_the_first_edition_are_read_and_upgraded(
         await ledger.record_flips([_flip(1), _flip(2)], unix_time=1.0)
     database.execute("UPDATE sketch_ledger.edition SET number = 1")
     database.execute("ALTER TABLE sketch_ledger.unsettled DROP COLUMN xid")
+    database.execute("ALTER TABLE sketch_ledger.run DROP COLUMN alive_at")
     database.execute("DROP TABLE sketch_ledger.locked")
     with past_run(directory, settings) as run:
+        assert run.goes_on() == "", "runs of older versions give no sign"
         assert [each.xid for each in run.unsettled(None, 9)] == [None]
         assert [(each.flip.key, each.was_made([])) for each in run.flips_of([1, 2])] == [(1, False), (2, True)]
     with pytest.raises(DatabaseRefused, match="edition 1") as caught:

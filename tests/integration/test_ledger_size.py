@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
-from tests.integration.test_database_ledger import directory, ledger, settings  # noqa: F401 - fixtures
+import pytest
 
-from sketch_migrate.ledger import Flip, WholeLedger
+from sketch_migrate.ledger import Flip, new_ledger
+from sketch_migrate.ledger.size import ledger_bytes
+from sketch_migrate.settings import Settings
+from tests.integration.test_database_ledger import make_tables, settings_for
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from sketch_migrate.settings import Settings
 
-FLIPS = 40_000
+    from tests.servers.databases import Database
+
+FLIPS = 20_000
 
 
+@pytest.mark.parametrize("in_database", [False, True], ids=["file", "database"])
 async def test_a_flip_takes_what_is_reckoned(
-    ledger: WholeLedger, directory: Path, settings: Settings, database
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_database: bool
 ) -> None:
+    settings = settings_for(database, monkeypatch) if in_database else Settings.model_validate({})
+    if in_database:
+        await make_tables(settings)
     flips = [
         Flip(n, f"image/avatar-{n:07}.png", f"avatar/avatar-{n:07}.png", 20_000 + n, f"{n:032x}", copied=True)
         for n in range(1_000_000, 1_000_000 + FLIPS)
     ]
-    for first in range(0, FLIPS, 1000):
-        await ledger.record_flips(flips[first : first + 1000], unix_time=1_800_000_000.123)
-    if settings.ledger_url:
-        ((size,),) = database.execute("SELECT pg_total_relation_size('sketch_ledger.flip')")
-    else:
-        size = sum(p.stat().st_size for p in directory.iterdir())
-    print(settings.ledger_url, size / FLIPS, [(p.name, p.stat().st_size) for p in directory.iterdir()])
+    async with new_ledger(tmp_path, settings, {}, asyncio.Event()) as ledger:
+        for first in range(0, FLIPS, 1000):
+            await ledger.record_flips(flips[first : first + 1000], unix_time=1_800_000_000.123)
+        reckoned = ledger_bytes(FLIPS, len(flips[0].old_path) + len(flips[0].new_path), in_database=in_database)
+        if in_database:
+            ((size,),) = database.execute("SELECT pg_total_relation_size('sketch_ledger.flip')")
+        else:
+            size = sum(path.stat().st_size for path in tmp_path.glob("ledger.sqlite*"))  # noqa: ASYNC240 - nobody waits
+    assert 0.5 * reckoned < size < 1.15 * reckoned

@@ -49,7 +49,9 @@ def move_of(store: Store) -> Move:
 
 
 def place(store: Store, means: Means, *, asks_for_tags: bool = False, guards_parts: bool = True) -> Placed | Taken:
-    strategy = Strategy(means, "for a test", guards_parts=guards_parts, asks_for_tags=asks_for_tags)
+    strategy = Strategy(
+        means, "for a test", sends_parts=guards_parts, guards_parts=guards_parts, asks_for_tags=asks_for_tags
+    )
     return run(store, lambda client: placing_of(client, strategy).place(move_of(store)))
 
 

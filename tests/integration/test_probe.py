@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 import pytest
 import uvloop
 
 from sketch_migrate.errors import S3Refused
+from sketch_migrate.model import Location
 from sketch_migrate.s3 import CredentialSource, S3Client, S3Config
 from sketch_migrate.s3.findings import Answer, Question
-from sketch_migrate.s3.probe import PROBE_FOLDER, probe
+from sketch_migrate.s3.probe import probe
+from sketch_migrate.s3.probe_folder import PROBE_FOLDER, ProbeFolder
 from tests.servers import s3_faults as faults
 from tests.servers.condition_proxy import CONDITIONS, ConditionProxy
 from tests.servers.s3_fault_proxy import S3FaultProxy
@@ -43,7 +47,12 @@ def run_probe(store: Store) -> ProbeReport:
     async def scenario() -> ProbeReport:
         source = CredentialSource.static(store.access_key, store.secret_key)
         async with S3Client(S3Config(endpoint_url=store.endpoint_url), source) as client:
-            return await probe(client, store.production_bucket, "avatar/")
+            folder = ProbeFolder(client, Location(store.production_bucket, f"avatar/{PROBE_FOLDER}{token_hex(6)}/"))
+            try:
+                report = await probe(folder)
+            finally:
+                await folder.clear()
+            return replace(report, left_behind=tuple(folder.left_behind))
 
     return uvloop.run(scenario())
 
@@ -73,8 +82,8 @@ def test_each_store_does_what_other_clients_saw_it_do(store: Store) -> None:
 @pytest.mark.parametrize("question", sorted(CONDITIONS))
 @pytest.mark.parametrize("answer", [HONOURED, IGNORED, REJECTED])
 def test_each_condition_is_told_apart(moto_store: Store, question: Question, answer: Answer) -> None:
-    mode = {HONOURED: {"honours": {question}}, REJECTED: {"rejects": {question}}, IGNORED: {}}[answer]
-    with ConditionProxy(moto_store, **mode) as proxy:
+    honours, rejects = ({question} if answer is each else set() for each in (HONOURED, REJECTED))
+    with ConditionProxy(moto_store, honours=honours, rejects=rejects) as proxy:
         found = answers(run_probe(moto_store.via(proxy.endpoint_url)))
     assert {each: found[each] for each in CONDITIONS} == dict.fromkeys(CONDITIONS, IGNORED) | {question: answer}
     check_nothing_is_left(moto_store)

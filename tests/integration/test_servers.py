@@ -62,6 +62,18 @@ def test_a_wrong_password_is_refused(database: Database) -> None:
         psycopg.connect(database.conninfo, password="wrong")
 
 
+def test_tests_that_a_shell_has_started_in_the_background_take_ctrl_c_all_the_same() -> None:
+    """It lets its background ignore SIGINT, and every child inherits that: those of the tests must not."""
+    ask = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {ask!r}])"
+    for first, ignores in ("", "True"), ("import tests.conftest; ", "False"):
+        command = [sys.executable, "-c", first + child]
+        done = subprocess.run(
+            ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *command], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == ignores
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
 def test_postgres_restarts_on_its_port_with_its_data(private_postgres: PostgresServer, how: signal.Signals) -> None:
     with private_postgres.connect() as connection:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from sketch_migrate.s3.findings import Question
-from tests.servers.s3_fault_proxy import S3FaultProxy
+from tests.servers.s3_fault_proxy import S3FaultProxy, call
 from tests.servers.s3_faults import Answer, status
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from tests.servers.http1 import S3Request
+    from tests.servers.s3_fault_proxy import Hook, Upstream
     from tests.servers.s3_faults import Fault
     from tests.servers.stores import Store
 
@@ -32,14 +34,33 @@ CONDITIONS = frozenset(_HEADERS.values())
 class ConditionProxy(S3FaultProxy):
     """In front of moto, which does not mind that a header is missing from what was signed.
 
-    What is neither honoured nor rejected is ignored: the server never sees the condition.
+    What is neither honoured nor rejected is ignored: the server never sees the condition. Between the look and the
+    write others may write, as on stores that check first; ``atomic`` keeps that out for the keys of the probe's races.
     """
 
-    def __init__(self, store: Store, *, honours: Collection[Question] = (), rejects: Collection[Question] = ()) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        honours: Collection[Question] = (),
+        rejects: Collection[Question] = (),
+        atomic: bool = False,
+    ) -> None:
         super().__init__(store.endpoint_url, sees_probes=True)
+        self._atomic = atomic
+        self.in_between: Hook | None = None  # between the look of a condition that holds and the write
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._client = store.client
         self._honours = honours
         self._rejects = rejects
+
+    async def _handle(
+        self, request: S3Request, fault: Fault | None, server: Upstream, writer: asyncio.StreamWriter
+    ) -> bool:
+        if not self._atomic or "/race-" not in request.key:
+            return await super()._handle(request, fault, server, writer)
+        async with self._locks[request.key]:
+            return await super()._handle(request, fault, server, writer)
 
     async def _considered(self, request: S3Request, fault: Fault | None) -> tuple[S3Request, Fault | None]:
         """Judge the condition at this moment, and pass the request on without it."""
@@ -50,6 +71,8 @@ class ConditionProxy(S3FaultProxy):
                 return request, status(501, "NotImplemented")
             if question in self._honours and await asyncio.to_thread(self._fails, request, header):
                 return request, _failed()
+            if question in self._honours:
+                await call(self.in_between, request)
             request = _without(request, header)
         return request, fault
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from sketch_migrate.s3.probe import PROBE_FOLDER
+from sketch_migrate.s3.probe_folder import PROBE_FOLDER
 from tests.servers.http1 import Message, S3Request, read_reply, read_request
 from tests.servers.proxy_thread import ProxyThread, reset
 from tests.servers.s3_faults import Answer, Cut, Fault, Hold
@@ -118,7 +118,7 @@ class S3FaultProxy(ProxyThread):
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass requests on until one side leaves or a fault ends the connection."""
-        server = _Upstream(*self._upstream)
+        server = Upstream(*self._upstream)
         try:
             while (message := await self._next_request(reader, writer)) is not None:
                 request = S3Request(len(self.requests) + 1, message)
@@ -148,17 +148,17 @@ class S3FaultProxy(ProxyThread):
             writer.close()
 
     async def _handle(
-        self, request: S3Request, fault: Fault | None, server: _Upstream, writer: asyncio.StreamWriter
+        self, request: S3Request, fault: Fault | None, server: Upstream, writer: asyncio.StreamWriter
     ) -> bool:
         """Carry one request out, with its fault; say whether the connection goes on."""
-        await _call(self.before_request, request)
+        await call(self.before_request, request)
         request, fault = await self._considered(request, fault)
         if isinstance(fault, Hold) and not fault.after_server:
             await self._hold(fault, request)
         reply: Message | None = None
         if fault is None or isinstance(fault, Hold) or fault.forwarded:
             reply = await server.ask(request)
-            await _call(self.after_reply, request)
+            await call(self.after_reply, request)
         if isinstance(fault, Hold) and fault.after_server:
             await self._hold(fault, request)
         if isinstance(fault, Answer):
@@ -194,7 +194,7 @@ class S3FaultProxy(ProxyThread):
         self._record(name)
 
 
-class _Upstream:
+class Upstream:
     """A connection to the server, opened when needed and again when the server has closed it while idle."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -223,7 +223,8 @@ class _Upstream:
             self._streams = None
 
 
-async def _call(hook: Hook | None, request: S3Request) -> None:
+async def call(hook: Hook | None, request: S3Request) -> None:
+    """Call a hook, if there is one."""
     if hook is None:
         return
     if inspect.iscoroutinefunction(hook):

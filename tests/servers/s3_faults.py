@@ -54,11 +54,18 @@ class Hold:
 Fault: TypeAlias = Answer | Cut | Hold
 
 
-def status(code: int, s3_code: str = "", *, retry_after: str = "", forwarded: bool = False) -> Answer:
+def status(
+    code: int,
+    s3_code: str = "",
+    *,
+    retry_after: str = "",
+    forwarded: bool = False,
+    message: str = "made by the fault proxy",
+) -> Answer:
     """An error status with S3's error document: ``status_503`` in the hits. 503 is SlowDown unless told otherwise."""
     s3_code = s3_code or {503: "SlowDown", 500: "InternalError"}.get(code, HTTPStatus(code).phrase.replace(" ", ""))
     headers = {"Retry-After": retry_after} if retry_after else {}
-    return Answer(f"status_{code}", code, _error_document(s3_code), headers, forwarded)
+    return Answer(f"status_{code}", code, _error_document(s3_code, message), headers, forwarded)
 
 
 def error_inside_200(s3_code: str = "InternalError", *, forwarded: bool = False) -> Answer:
@@ -107,9 +114,9 @@ def delay(seconds: float) -> Hold:
     return Hold("delay", seconds)
 
 
-def _error_document(code: str) -> bytes:
+def _error_document(code: str, message: str = "made by the fault proxy") -> bytes:
     return (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>made by the fault proxy</Message>'
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message>'
         f"<RequestId>fault</RequestId></Error>"
     ).encode()
 

@@ -277,9 +277,14 @@ class SimulatedCursor:
         await self._connection.arrive(text)
 
     async def _one(self, text: str, _values: object) -> None:
-        """What a backend's number is, or how far the log is written, does not matter."""
+        """What a backend's number is does not matter."""
         await self._connection.arrive(text)
         self._answer = [(1,)]
+
+    async def _log_end(self, text: str, _values: object) -> None:
+        """Return where the log ends, which is on disk."""
+        await self._connection.arrive(text)
+        self._answer = [("0/1", True)]
 
     async def _nothing(self, _: str, _values: object) -> None:
         """Who is in the way is not known, and no standby is waited for."""
@@ -311,7 +316,7 @@ _STATEMENTS: dict[str, Callable[[SimulatedCursor, str, Any], Awaitable[None]]] =
     'SELECT "id", "path"::text FROM': SimulatedCursor._look_up,  # noqa: SLF001 - its own
     "SELECT key, path FROM (": SimulatedCursor._look_up,  # noqa: SLF001 - its own
     "SELECT pg_backend_pid()": SimulatedCursor._one,  # noqa: SLF001 - its own
-    "SELECT pg_current_wal_": SimulatedCursor._one,  # noqa: SLF001 - its own
+    "SELECT wal_end": SimulatedCursor._log_end,  # noqa: SLF001 - its own
     "SELECT b.pid, a.usename": SimulatedCursor._nothing,  # noqa: SLF001 - its own
     "SELECT current_setting('synchronous_standby_names')": SimulatedCursor._nothing,  # noqa: SLF001 - its own
     "SET CONSTRAINTS ALL IMMEDIATE": SimulatedCursor._triggers,  # noqa: SLF001 - its own

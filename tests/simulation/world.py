@@ -89,7 +89,8 @@ class Scenario:
             Means.CHECK_FIRST: set(),
         }[means]
         condition = R2_IF_ABSENT if r2 else IF_ABSENT
-        strategy = Strategy(means, "", condition, guards_parts="complete" in honoured, asks_for_tags=False)
+        parts = "complete" in honoured
+        strategy = Strategy(means, "", condition, sends_parts=parts, guards_parts=parts)
         return cls(
             strategy,
             frozenset(honoured),

@@ -104,6 +104,9 @@ class _Command:
         self.live.makes_legacy_rows = self.name != "rollback"  # nobody sets back what was never migrated
         if self.name == "repair":
             self.live.replace_legacy_objects()
+        with self._paused() as scene:
+            if self.name == "rollback" and (ledger := scene.world.ledger_database) is not None:
+                ledger.execute("UPDATE sketch_ledger.run SET alive_at = NULL")  # those that were killed are long silent
         for _ in range(kills):
             with self._paused() as scene:
                 work = len(scene.before.legacy_paths) - scene.check_promises()

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from sketch_migrate.errors import UsageError
+from sketch_migrate.errors import ConditionNotProved
 from sketch_migrate.migration.no_clobber import Means, choose
+from sketch_migrate.migration.proofs import Proofs
+from sketch_migrate.migration.store_trial import is_aws
 from sketch_migrate.migration.versions import replaced
 from sketch_migrate.model import Location, Outcome, Reference, Result, Tally
 from sketch_migrate.s3 import IF_ABSENT, R2_IF_ABSENT, ListedVersion
-from sketch_migrate.s3.findings import Answer, Finding, ProbeReport, Question
+from sketch_migrate.s3.findings import Answer, Finding, ProbeReport, Proof, Question
+from sketch_migrate.s3.probe_race import Race
 from sketch_migrate.settings import NO_CLOBBER
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
 
 COPY, R2 = Question.COPY_IF_ABSENT, Question.COPY_IF_ABSENT_R2
 PUT, COMPLETE = Question.PUT_IF_ABSENT, Question.COMPLETE_IF_ABSENT
 
 
-def report(*honoured: Question, otherwise: Answer = Answer.IGNORED) -> ProbeReport:
+def report(
+    *honoured: Question, otherwise: Answer = Answer.IGNORED, lost: Collection[Question] = (), raced: bool = True
+) -> ProbeReport:
+    """A store that honours these; each was raced, unless it was not, and those that ``lost`` lost a race."""
     return ProbeReport(
         tuple(
             Finding(question, Answer.HONOURED if question in honoured else otherwise, f"seen of {question.name}")
             for question in Question
         ),
         Location("production", "avatar/probe/"),
+        proofs={each: Proof(each not in lost, f"raced: {each.name}") for each in honoured if raced},
     )
 
 
@@ -34,19 +47,20 @@ def report(*honoured: Question, otherwise: Answer = Answer.IGNORED) -> ProbeRepo
         ((R2, PUT), Means.CONDITIONAL_COPY),
         ((PUT, COMPLETE), Means.CONDITIONAL_PUT),
         ((PUT,), Means.CONDITIONAL_PUT),
-        ((COMPLETE,), Means.CONDITIONAL_COMPLETE),
+        ((COMPLETE,), Means.CHECK_FIRST),
         ((), Means.CHECK_FIRST),
         ((Question.COPY_IF_SOURCE, Question.METADATA), Means.CHECK_FIRST),
     ],
 )
 @pytest.mark.parametrize("otherwise", [Answer.IGNORED, Answer.REJECTED, Answer.UNKNOWN])
-def test_the_strongest_means_that_is_honoured_is_taken(
+def test_the_strongest_means_that_is_proved_and_cheap_is_taken(
     honoured: tuple[Question, ...], means: Means, otherwise: Answer
 ) -> None:
     chosen = choose(report(*honoured, otherwise=otherwise))
     assert chosen.means is means
-    assert chosen.guards_parts == (COMPLETE in honoured)
+    assert (chosen.sends_parts, chosen.guards_parts) == (COMPLETE in honoured, COMPLETE in honoured)
     assert chosen.reason
+    assert chosen.sends is None
     if means is not Means.CHECK_FIRST:
         assert any(question in chosen.reason for question in honoured)
 
@@ -57,20 +71,119 @@ def test_a_copy_gets_the_condition_that_the_store_knows() -> None:
     assert choose(report(R2), "conditional-copy").copy_condition == R2_IF_ABSENT
 
 
-@pytest.mark.parametrize("means", [Means.CONDITIONAL_COPY, Means.CONDITIONAL_PUT, Means.CONDITIONAL_COMPLETE])
-@pytest.mark.parametrize("answer", [Answer.IGNORED, Answer.REJECTED])
-def test_what_the_probe_disproved_cannot_be_asked_for(means: Means, answer: Answer) -> None:
-    with pytest.raises(UsageError, match=means) as refusal:
+def test_why_auto_leaves_a_proved_complete_alone_is_said() -> None:
+    """It costs five requests for two and makes ETags that do not compare; for large ones it is cheaper than a put."""
+    assert "five requests an object for two" in choose(report(COMPLETE)).reason
+    assert "five requests" not in choose(report(PUT, COMPLETE)).reason
+    assert choose(report(PUT, COMPLETE)).guards_parts
+    assert choose(report(COMPLETE), "conditional-complete").means is Means.CONDITIONAL_COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("honoured", "lost", "means", "sends"),
+    [
+        ({COPY}, {COPY}, Means.CHECK_FIRST, Means.CONDITIONAL_COPY),
+        ({R2}, {R2}, Means.CHECK_FIRST, Means.CONDITIONAL_COPY),
+        ({PUT, COMPLETE}, {PUT}, Means.CHECK_FIRST, Means.CONDITIONAL_PUT),
+        ({COPY, PUT}, {COPY}, Means.CONDITIONAL_PUT, None),
+        ({COMPLETE}, {COMPLETE}, Means.CHECK_FIRST, None),
+    ],
+)
+def test_a_condition_that_lost_a_race_is_no_guarantee_but_is_sent(
+    honoured: set[Question], lost: set[Question], means: Means, sends: Means | None
+) -> None:
+    chosen = choose(report(*honoured, lost=lost))
+    assert (chosen.means, chosen.sends) == (means, sends)
+    assert bool(chosen.window) == (means is Means.CHECK_FIRST or COMPLETE not in honoured)
+    if sends:
+        assert "not proved for writes of the same moment: raced: " in chosen.reason
+        assert "sent all the same" in chosen.reason
+
+
+def test_parts_whose_condition_is_not_proved_have_it_and_are_not_guarded() -> None:
+    chosen = choose(report(PUT, COMPLETE, lost={COMPLETE}))
+    assert (chosen.means, chosen.sends_parts, chosen.guards_parts) == (Means.CONDITIONAL_PUT, True, False)
+    assert "8 MiB" in chosen.window
+
+
+CONDITIONAL = [Means.CONDITIONAL_COPY, Means.CONDITIONAL_PUT, Means.CONDITIONAL_COMPLETE]
+of_each_means = pytest.mark.parametrize("means", CONDITIONAL)
+
+
+@of_each_means
+@pytest.mark.parametrize("answer", [Answer.IGNORED, Answer.REJECTED, Answer.UNKNOWN])
+def test_what_the_probe_did_not_prove_cannot_be_asked_for(means: Means, answer: Answer) -> None:
+    with pytest.raises(ConditionNotProved, match=means) as refusal:
         choose(report(otherwise=answer), means)
     assert answer in refusal.value.message
     assert "check-first" in refusal.value.hint
+    assert refusal.value.exit_code == 3
 
 
-@pytest.mark.parametrize("means", list(Means))
-def test_what_could_not_be_tried_is_taken_only_if_it_is_asked_for(means: Means) -> None:
-    unknown = report(otherwise=Answer.UNKNOWN)
-    assert choose(unknown).means is Means.CHECK_FIRST
-    assert choose(unknown, means).means is means
+@of_each_means
+@pytest.mark.parametrize("raced", [True, False])
+def test_nor_what_lost_a_race_or_was_not_raced(means: Means, raced: bool) -> None:
+    every = {COPY, R2, PUT, COMPLETE}
+    with pytest.raises(ConditionNotProved, match="honoured one after the other"):
+        choose(report(*every, lost=every, raced=raced), means)
+
+
+def test_what_could_not_be_tried_is_told() -> None:
+    unknown = choose(report(otherwise=Answer.UNKNOWN))
+    assert unknown.means is Means.CHECK_FIRST
+    assert "not known: seen of COPY_IF_ABSENT" in unknown.reason
+
+
+@pytest.mark.parametrize(
+    ("race", "is_proved"),
+    [
+        (Race(1000, 0, 500), True),
+        (Race(1000, 1, 500), False),
+        (Race(99, 0, 50), False),
+        (Race(1000, 0, 0), False),
+        (Race(1000, 0, 1000), False),
+    ],
+    ids=["none lost", "one lost", "too few", "ours was always first", "theirs was always first"],
+)
+def test_what_a_race_proves(race: Race, is_proved: bool) -> None:
+    assert race.is_proved is is_proved
+    assert ("none of" in race.told()) is is_proved
+
+
+DAY = 86_400.0
+
+
+def test_a_race_is_kept_for_thirty_days_by_store_bucket_and_condition(tmp_path: Path) -> None:
+    here = Proofs(tmp_path, "http://a", "bucket", with_versions=False)
+    here.keep({PUT: Race(1000, 0, 480), COPY: Race(7, 1, 3)}, 0.0)
+    here.keep({COPY: Race(900, 0, 3)}, DAY)
+    assert here.kept(PUT, 29 * DAY) == (Race(1000, 0, 480), 0.0)
+    assert here.kept(COPY, 29 * DAY) == (Race(900, 0, 3), DAY)  # the newer one
+    assert here.kept(PUT, 31 * DAY) is None
+    assert here.kept(COMPLETE, DAY) is None
+    for other in (
+        Proofs(tmp_path, "http://b", "bucket", with_versions=False),
+        Proofs(tmp_path, "http://a", "another", with_versions=False),
+        Proofs(tmp_path, "http://a", "bucket", with_versions=True),
+    ):
+        assert other.kept(PUT, DAY) is None
+    (tmp_path / "proofs.json").write_text("[{}, 7, ")
+    assert here.kept(PUT, DAY) is None
+
+
+@pytest.mark.parametrize(
+    ("endpoint_url", "is_it"),
+    [
+        ("", True),
+        ("https://s3.eu-west-1.amazonaws.com", True),
+        ("https://bucket.vpce-1a2b-x.s3.us-east-1.vpce.amazonaws.com", True),
+        ("https://s3.dualstack.cn-north-1.amazonaws.com.cn", True),
+        ("https://amazonaws.com.example.org", False),
+        ("http://127.0.0.1:9000", False),
+    ],
+)
+def test_which_endpoints_are_aws(endpoint_url: str, is_it: bool) -> None:
+    assert is_aws(endpoint_url) is is_it
 
 
 def test_a_weaker_means_may_be_asked_for() -> None:
@@ -81,7 +194,7 @@ def test_a_weaker_means_may_be_asked_for() -> None:
 def test_a_window_is_said_aloud_wherever_there_is_one() -> None:
     assert choose(report(COPY, COMPLETE)).window == ""
     assert choose(report(PUT, COMPLETE)).window == ""
-    assert choose(report(COMPLETE)).window == ""
+    assert choose(report(COMPLETE), "conditional-complete").window == ""
     assert "5 GB" in choose(report(R2)).window
     assert "8 MiB" in choose(report(PUT)).window
     assert choose(report()).window

@@ -16,6 +16,7 @@ from sketch_migrate.errors import SettingsError
 from sketch_migrate.settings import Options, SettingField, Settings, load_settings, setting_fields, table_name
 
 CONFIG = Path(__file__).parents[2] / "lib" / "config.py"
+NO_PROFILE = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
 
 
 def load(
@@ -31,7 +32,10 @@ def load(
     if text is not None:
         path.write_text(text)
     return load_settings(
-        config_file=path if text is not None else None, search=[], environ=environ or {}, flags=flags or {}
+        config_file=path if text is not None else None,
+        search=[],
+        environ=NO_PROFILE | (environ or {}),
+        flags=flags or {},
     )
 
 

@@ -17,6 +17,7 @@ from sketch_migrate.cli.flags import (
     SETTING,
     add_cluster_flag,
     add_config_flag,
+    add_csv_flag,
     add_dry_run_flag,
     add_output_flags,
     add_pace_flags,
@@ -144,7 +145,7 @@ def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
         f"{indent}[-l LIMIT] [-v] [-d] [-s] [-t] [-w] [-y]\n"
         f"{indent}[--processes N] [--cluster WHERE] [--no-clobber HOW]\n"
         f"{indent}[--trial | --no-trial] [--config FILE] [--json]\n"
-        f"{indent}[--no-progress]\n"
+        f"{indent}[--no-progress] [--csv-safe]\n"
         f"{indent}[--version] [--SETTING VALUE ...]\n"
         f"       {program} COMMAND [-h] ...",
         description="Copy objects from the legacy to the production bucket, and rewrite the\n"
@@ -166,12 +167,13 @@ def _migration_parser(program: str, environ: Mapping[str, str]) -> _Parser:
     add("-w", "--overwrite", action="store_true", help="allow replacing a different object in production")
     add("--no-clobber", choices=NO_CLOBBER, default=NO_CLOBBER[0], metavar="HOW",
         help="without -w: how to make sure that nothing different is replaced, also not what is stored at that"
-        f" moment. One of {', '.join(NO_CLOBBER)} (default %(default)s: the first that the store is seen to"
-        " honour)")  # fmt: skip
+        f" moment. One of {', '.join(NO_CLOBBER)} (default %(default)s: the first that the store is proved"
+        " to honour, else check-first)")  # fmt: skip
     add_trial_flag(parser)
     add_say_yes_flag(parser)
     add_config_flag(parser)
     add_output_flags(parser)
+    add_csv_flag(parser)
     add("--version", action="version", version=f"sketch-migrate {__version__}", help="print the version")
     add_setting_flags(parser)
     return parser

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sketch_migrate.cli.flags import (
     add_cluster_flag,
+    add_csv_flag,
     add_deep_flag,
     add_dry_run_flag,
     add_output_flags,
@@ -80,7 +81,9 @@ class ManifestArguments(NamedTuple):
 
 
 class ProbeArguments(NamedTuple):
-    """What ``probe`` was asked to do: nothing but its options."""
+    """What ``probe`` was asked to do: with ``race`` it races its writes also where objects have versions."""
+
+    race: bool
 
 
 class GrantsArguments(NamedTuple):
@@ -146,9 +149,12 @@ def _declare_rollback(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> 
     add_dry_run_flag(parser)
     add_say_yes_flag(parser)
     add_output_flags(parser)
+    add_csv_flag(parser)
 
 
 def _declare_probe(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
+    parser.add_argument("--race", action="store_true", help="race conditional writes against others also where the"
+        " bucket keeps versions, of which that makes and removes some thousands")  # fmt: skip
     add_output_flags(parser)
 
 
@@ -173,11 +179,13 @@ def _declare_plan(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None
     add("--price-read", type=positive, default=0.0004, metavar="USD",
         help="price of 1000 looks at an object (default %(default)s)")  # fmt: skip
     add_output_flags(parser)
+    add_csv_flag(parser)
 
 
 def _declare_verify(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
     _add_deep_flags(parser, "migrated rows")
     add_output_flags(parser)
+    add_csv_flag(parser)
 
 
 def _declare_repair(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
@@ -190,6 +198,7 @@ def _declare_repair(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> No
     add_verbose_flag(parser)
     add_say_yes_flag(parser)
     add_output_flags(parser)
+    add_csv_flag(parser)
 
 
 def _declare_manifest(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:

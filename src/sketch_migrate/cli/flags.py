@@ -139,11 +139,17 @@ def add_trial_flag(parser: argparse.ArgumentParser) -> None:
         " not undone (default: yes, but with -d no)")  # fmt: skip
 
 
+def add_csv_flag(parser: argparse.ArgumentParser) -> None:
+    """Declare --csv-safe, for what lists problems."""
+    parser.add_argument("--csv-safe", action="store_true",
+        help="in problems.csv, put an apostrophe before what a spreadsheet would take for a formula")  # fmt: skip
+
+
 def add_config_flag(parser: argparse.ArgumentParser) -> None:
     """Declare --config, which goes with the settings' own flags."""
     parser.add_argument("--config", type=Path, metavar="FILE",
         help="settings file, .py or .toml (default: lib/config.py beside the script,"
-        " then ./sketch-migrate.toml)")  # fmt: skip
+        " then ./sketch-migrate.toml); a .py file is run as code, with all your rights")  # fmt: skip
 
 
 def add_output_flags(parser: argparse.ArgumentParser) -> None:

@@ -36,7 +36,7 @@ def grants_command(arguments: GrantsArguments, settings: Settings, options: Opti
             about_trial = ["-- for --trial besides:", *trial] if trial else []
             policy = json.dumps(next(iter(policies.values())), indent=2)
             lines = [f"-- {command}: {needs.purpose}", *sql, *about_trial, *about_ledger, policy, ""]
-            terminal.result("\n".join(lines))
+            terminal.result("\n".join(lines), is_verbatim=True)
     if options.json_output:
         terminal.document({"version": __version__, "commands": document, "exit_code": 0})
     return 0

@@ -16,8 +16,11 @@ from sketch_migrate.cli.job import Job
 from sketch_migrate.cli.observer import Parts
 from sketch_migrate.ledger import past_runs
 from sketch_migrate.migration.record import is_of
+from sketch_migrate.migration.silence import SilenceWatch
 from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
 from sketch_migrate.reconcile.gathering import gather_objects, gather_references
+from sketch_migrate.reconcile.problems import PROBLEMS_NAME, write_problems
+from sketch_migrate.reconcile.recognition import look_at_neither
 from sketch_migrate.reconcile.repair import RECOPIED_NAME
 from sketch_migrate.reconcile.second_look import Looker
 from sketch_migrate.report.progress import EverySoOften
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from sketch_migrate.ledger import PastRun
+    from sketch_migrate.reconcile.recognition import Recognition
     from sketch_migrate.report.logs import RunDirectory
+    from sketch_migrate.report.progress import Progress
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
 
@@ -44,7 +49,18 @@ class InspectionJob(Job):
         self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory, *, for_writing: bool = False
     ) -> None:
         super().__init__(settings, options, terminal, run, for_writing=for_writing)
+        self._writes_ledger = for_writing
         self._pulse = EverySoOften(SAY_SECONDS, time.monotonic())
+        self._progress: Progress | None = None
+
+    async def prepare(self) -> None:
+        """Open and check, as every job does, and watch from then on whether the store answers."""
+        await super().prepare()
+        await self._opened.enter_async_context(SilenceWatch(self.site.store, self._tell_silence))
+
+    def _tell_silence(self, note: str) -> None:
+        if self._progress is not None:
+            self._progress.wait(note)
 
     async def close(self) -> None:
         """Close what ``prepare`` opened, and let Python collect all that is left at its end, which takes 50 ms."""
@@ -85,15 +101,28 @@ class InspectionJob(Job):
         """Return new evidence in the run's directory."""
         return Evidence(self.run.path / name, self.evidence_site())
 
-    async def gather(self, evidence: Evidence) -> None:
-        """Read all references and both listings."""
+    async def gather(self, evidence: Evidence) -> Recognition:
+        """Read all references and both listings; return whether they were recognised."""
         site, terminal = self.site, self.terminal
         with terminal.progress(site.table.estimated_rows) as progress:
             await gather_references(
                 evidence, site.database, site.table, lambda rows: progress.reach(rows, site.table.estimated_rows)
             )
         with terminal.progress(None, unit="objects") as progress:
-            await gather_objects(evidence, site.store, Parts(progress).tell)
+            self._progress = progress
+            try:
+                await gather_objects(evidence, site.store, Parts(progress).tell)
+            finally:
+                self._progress = None
+        return await look_at_neither(evidence)
+
+    async def write_problems(self, evidence: Evidence, lists: str = PROBLEMS_NAME) -> list[Path]:
+        """Write all problems into the run's directory, as lists of that name, and return the files."""
+        written = await write_problems(evidence, self.run.path, lists)
+        for path in written:
+            if path.suffix == ".csv":
+                await self.wrote_csv(path)
+        return written
 
     def looker(self, evidence: Evidence) -> Looker:
         """Return what looks at single rows and objects."""

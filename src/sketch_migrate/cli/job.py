@@ -15,6 +15,7 @@ import uvloop
 from sketch_migrate import __version__
 from sketch_migrate.cli.failure import error_json, show_failure
 from sketch_migrate.errors import Interrupted, MigrateError
+from sketch_migrate.ledger import check_place
 from sketch_migrate.migration.collector import collect_garbage_seldom
 from sketch_migrate.migration.site import Site, open_site
 from sketch_migrate.migration.stop import Stop
@@ -22,8 +23,12 @@ from sketch_migrate.migration.watch import Watch
 from sketch_migrate.postgres.privileges import hidden_meanwhile
 from sketch_migrate.postgres.structure import hides_rows
 from sketch_migrate.postgres.waits import Held, merged
+from sketch_migrate.report.csv_safe import make_harmless
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from sketch_migrate.cli.observer import Observer
     from sketch_migrate.migration.copier import Copier
     from sketch_migrate.report.logs import RunDirectory
@@ -42,11 +47,14 @@ class Job(ABC):
         self.site: Site
         self.held_up: list[Held] = []  # what held other processes up
         self._for_writing = for_writing
+        self._writes_ledger = True
         self._opened = AsyncExitStack()
 
     async def prepare(self) -> None:
         """Open the store and the database, and check all that can be checked without writing."""
         self.terminal.message(f"Log: {self.run.log_path}")
+        if not self.options.status_only:  # which needs no ledger
+            await check_place(self.settings, self.stop.event, for_writing=self._writes_ledger)
         site = open_site(self.settings, self.stop, for_writing=self._for_writing)
         self.site = await self._opened.enter_async_context(site)
         for notice in self.site.notices:
@@ -60,6 +68,13 @@ class Job(ABC):
 
     def question(self) -> str:
         """Say what is about to be changed, and where. Nobody is asked where it is empty."""
+        return ""
+
+    async def settle(self) -> None:  # noqa: B027 - most commands have nothing to find out
+        """Find out what takes writing to find out: after the question, and not in a dry run."""
+
+    def second_question(self) -> str:
+        """Say what ``settle`` has found that a person may not want. Nobody is asked where it is empty."""
         return ""
 
     @abstractmethod
@@ -110,6 +125,11 @@ class Job(ABC):
             self.stop.by_error(hidden_meanwhile(self.settings))
         return hidden
 
+    async def wrote_csv(self, path: Path) -> None:
+        """Make a list harmless for spreadsheets, where that is wanted. Raises ``RunDirectoryError``."""
+        if self.options.csv_safe:
+            await asyncio.to_thread(make_harmless, path)
+
     def conclude(self, document: dict[str, object], exit_code: int) -> int:
         """Show the error that ended the work, if one did, and the JSON document. Returns the exit code."""
         if self.stop.error is not None:
@@ -132,12 +152,12 @@ def run_job(job: Job) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(job.prepare())
-            question = "" if job.options.say_yes or job.options.dry_run else job.question()
-            if question:
-                runner.run(job.site.database.close())  # a firewall may cut what is kept while a person thinks
-                if not job.terminal.confirm(question, instead=job.instead_of_asking):
-                    job.terminal.message("Nothing was changed.")
-                    return job.conclude({"declined": True}, 1)
+            if not _agreed(job, runner, job.question):
+                return job.conclude({"declined": True}, 1)
+            if not job.options.dry_run:
+                runner.run(job.settle())
+            if not _agreed(job, runner, job.second_question):
+                return job.conclude({"declined": True}, 1)
             return runner.run(job.carry_out())
         except KeyboardInterrupt as pressed:
             raise Interrupted("interrupted before anything was changed", signal_number=signal.SIGINT) from pressed
@@ -149,3 +169,15 @@ def run_job(job: Job) -> int:
             ) from cancelled
         finally:
             runner.run(job.close())
+
+
+def _agreed(job: Job, runner: asyncio.Runner, question: Callable[[], str]) -> bool:
+    """Ask, unless there is nothing to ask or the answer was given beforehand."""
+    text = "" if job.options.say_yes or job.options.dry_run else question()
+    if not text:
+        return True
+    runner.run(job.site.database.close())  # a firewall may cut what is kept while a person thinks
+    if job.terminal.confirm(text, instead=job.instead_of_asking):
+        return True
+    job.terminal.message("Nothing was changed.")
+    return False

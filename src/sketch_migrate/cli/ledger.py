@@ -30,7 +30,7 @@ def ledger_command(arguments: LedgerArguments, settings: Settings, options: Opti
     if arguments.only_print:
         grants = ledger_grants(arguments.role, ledger_database(settings.ledger_url), writes=True)
         statements = [*(f"{each};" for each in TABLES), *grants]
-        terminal.result("\n".join(statements))
+        terminal.result("\n".join(statements), is_verbatim=True)
         return _concluded({"sql": statements}, options, terminal)
     where = asyncio.run(_make_tables(settings))
     terminal.result(f"The ledger at {where} is ready.")
@@ -39,6 +39,7 @@ def ledger_command(arguments: LedgerArguments, settings: Settings, options: Opti
 
 async def _make_tables(settings: Settings) -> str:
     server = LedgerServer(settings, stopping=asyncio.Event())
+    await server.leave(await server.connect())  # what is not there is said at once: nothing is under way
     async with server.session() as session:
         await server.make_tables(session)
     return server.where

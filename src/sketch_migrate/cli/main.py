@@ -28,7 +28,7 @@ from sketch_migrate.cli.early_signals import MESSAGE, end_at_ctrl_c, raise_at_ct
 from sketch_migrate.cli.failure import error_json, show_failure
 from sketch_migrate.errors import Interrupted, MigrateError
 from sketch_migrate.report.terminal import Terminal
-from sketch_migrate.settings import Options, load_settings
+from sketch_migrate.settings import Options, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,9 +98,8 @@ def _command(
     search = [Path("sketch-migrate.toml")]
     if config_folder is not None:
         search.insert(0, config_folder / "config.py")
-    settings = load_settings(
-        config_file=invocation.config_file, search=search, environ=os.environ, flags=invocation.setting_flags
-    )
+    loaded = load(config_file=invocation.config_file, search=search, environ=os.environ, flags=invocation.setting_flags)
+    settings = loaded.settings
     if isinstance(invocation.arguments, GrantsArguments):
         from sketch_migrate.cli.grants import grants_command  # noqa: PLC0415
 
@@ -111,6 +110,10 @@ def _command(
         return partial(ledger_command, invocation.arguments, settings, invocation.options, terminal)
     run = create_run_directory(settings.run_dir, datetime.now(UTC), _user())
     log.enter_context(run.logging(terminal.show))
+    if not isinstance(invocation.arguments, ManifestArguments):  # it asks no store
+        from sketch_migrate.cli.surroundings import surroundings  # noqa: PLC0415 - for the same reason
+
+        terminal.message(surroundings(loaded, os.environ))
     return _on_the_site(invocation, settings, terminal, run)
 
 
@@ -125,10 +128,10 @@ def _on_the_site(
             from sketch_migrate.cli.rollback import rollback_command  # noqa: PLC0415
 
             command = partial(rollback_command, arguments, settings, options, terminal, run)
-        case ProbeArguments():
+        case ProbeArguments() as arguments:
             from sketch_migrate.cli.probe import probe_command  # noqa: PLC0415
 
-            command = partial(probe_command, settings, options, terminal, run)
+            command = partial(probe_command, arguments, settings, options, terminal, run)
         case PlanArguments() as arguments:
             from sketch_migrate.cli.plan import plan_command  # noqa: PLC0415
 

@@ -10,10 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sketch_migrate import __version__
+from sketch_migrate.cli.agreement import check_first_question, migration_question
 from sketch_migrate.cli.engines import check_ledger_for, engine_for, is_shared
 from sketch_migrate.cli.job import Job, run_job
 from sketch_migrate.cli.observer import Observer, Parts
-from sketch_migrate.cli.probe import settle_no_clobber
+from sketch_migrate.cli.probe import settle_no_clobber, try_rights
+from sketch_migrate.errors import ConditionNotProved
 from sketch_migrate.ledger import new_ledger, place_of
 from sketch_migrate.migration.breaker import Breaker
 from sketch_migrate.migration.bucket_rules import REQUESTS, read_bucket_rules
@@ -26,12 +28,11 @@ from sketch_migrate.migration.placing import OnceSettled
 from sketch_migrate.migration.preflight import (
     PATIENCE_SECONDS,
     check_read,
-    check_tagging,
-    check_writing,
-    store_name,
 )
+from sketch_migrate.migration.recognition import check_recognised
 from sketch_migrate.migration.record import description, runs_of
 from sketch_migrate.migration.room import check_room
+from sketch_migrate.migration.silence import SilenceWatch
 from sketch_migrate.migration.trial import certain_refusals, try_flips
 from sketch_migrate.model import Location, Summary
 from sketch_migrate.reconcile.rate import LIMITED_BY, caps_noted
@@ -59,33 +60,48 @@ def migrate_command(settings: Settings, options: Options, terminal: Terminal, ru
 class MigrationJob(Job):
     """A migration, a dry run of one, or the status report."""
 
-    def __init__(self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        options: Options,
+        terminal: Terminal,
+        run: RunDirectory,
+        strategy: Strategy | None = None,
+    ) -> None:
         writes = not (options.dry_run or options.status_only)
         super().__init__(settings, options, terminal, run, for_writing=writes)
-        self._strategy: Strategy | None = None
+        self._strategy = strategy  # None: it is settled when the first object is to be copied
         self._trial: Trial | None = None
         self._breaker = Breaker(settings.max_failed_percent)
         self._dropped: list[str] = []
 
     async def prepare(self) -> None:
-        """Open the site, try the right to write, and settle how nothing is replaced, by a probe of the store."""
+        """Open the site, and try the rights to read. Writes nothing."""
         check_ledger_for(self.options.cluster, self.settings)
         await super().prepare()
         if self.options.status_only:
             return
         store = self.site.store.retrying(PATIENCE_SECONDS)
         await check_read(store, self.site.specimens.production)
+        await check_recognised(self.site, self.terminal.message)
         await self._look_ahead()
+        if self._for_writing:
+            await check_room(self.site, self.run.path, self.options.limit or None)
+
+    def question(self) -> str:
+        """Say what is about to be changed, and where."""
+        if self.options.status_only:
+            return ""
+        return migration_question(self.site, self.options, self._dropped)
+
+    async def settle(self) -> None:
+        """Try the rights to write, and settle how nothing is replaced, by a trial of the store."""
         if not self._for_writing:
             return
-        await check_room(self.site, self.run.path, self.options.limit or None)
-        await check_writing(store, self.settings)
-        if self.site.first_legacy_path is None:
-            return  # nothing to do, as far as can be seen: then nothing is written
-        for note in await check_tagging(store, self.settings, self.site.specimens):
-            self.terminal.message(f"Note: {note}", logging.WARNING)
-        if not self.options.overwrite:
+        await try_rights(self.site, self.terminal, with_tags=self.site.first_legacy_path is not None)
+        if self.site.first_legacy_path is not None and not self.options.overwrite:
             await self._settle()
+        # else nothing is to do, as far as can be seen: then nothing is written
 
     async def _look_ahead(self) -> None:
         """Say what the production bucket does to new objects, and what a sample shows: before anything is stored."""
@@ -110,20 +126,9 @@ class MigrationJob(Job):
             self._strategy = await settle_no_clobber(self.site.store, self.settings, wanted, self.terminal)
         return self._strategy
 
-    def question(self) -> str:
-        """Say what is about to be changed, and where."""
-        if self.options.status_only:
-            return ""
-        s = self.settings
-        change = "replacing what differs there" if self.options.overwrite else "replacing nothing that differs there"
-        return (
-            f"This copies s3://{s.legacy_bucket}/{s.legacy_prefix}… to s3://{s.production_bucket}/{s.production_prefix}…\n"
-            f"at {store_name(s)}, {change},\n"
-            f"and sets {s.db_table}.{s.db_path_column} from {s.legacy_prefix}… to {s.production_prefix}…\n"
-            f"in the database {self.site.database.where}. Nothing is deleted.\n"
-            + "".join(f"{line}\n" for line in self._dropped)
-            + "Go on?"
-        )
+    def second_question(self) -> str:
+        """Ask once more where it comes to check-first, and that was not asked for."""
+        return check_first_question(self._strategy, self.options)
 
     async def carry_out(self) -> int:
         """Migrate, or play it through for a dry run, then report, also on what an error cut short."""
@@ -245,13 +250,20 @@ class MigrationJob(Job):
         return await coordinator.migrate()
 
     async def _settle_for(self, ledger: WholeLedger) -> Strategy:
+        is_late = self._strategy is None
         strategy = await self._settle()
+        if is_late and not self.options.say_yes and check_first_question(strategy, self.options):
+            raise ConditionNotProved(  # nobody can be asked in the middle
+                f"the rows that were found meanwhile were not begun: to replace nothing, {strategy.reason}",
+                hint="Migrate them with --no-clobber check-first, which agrees to a look before each copy.",
+            )
         await ledger.describe(self._no_clobber())
         return strategy
 
     async def _summarise(self, ledger: WholeLedger, finished: Finished, elapsed_seconds: float) -> Summary:
         if finished.tally.needing_a_person:
             await ledger.write_problems(self.run.problems_path)
+            await self.wrote_csv(self.run.problems_path)
         return Summary(
             tally=finished.tally,
             elapsed_seconds=elapsed_seconds,
@@ -270,7 +282,8 @@ class MigrationJob(Job):
 
         site = self.site
         with self.terminal.progress(None, unit="objects and rows") as progress:
-            return await read_status(site.store, site.database, site.table, self.settings, Parts(progress).tell)
+            async with SilenceWatch(site.store, progress.wait):
+                return await read_status(site.store, site.database, site.table, self.settings, Parts(progress).tell)
 
     def _print_status(self, status: Status, *, as_document: bool) -> None:
         if as_document:
@@ -278,7 +291,7 @@ class MigrationJob(Job):
             if self.options.json_output:
                 self.terminal.document({"version": __version__, "exit_code": 0, "status": status_json(status)})
         if self.options.technical_status:
-            self.terminal.result(tech_status(status))
+            self.terminal.result(tech_status(status), is_verbatim=True)
 
     def _description(self) -> dict[str, str]:
         about = description(self.settings, "migrate") | caps_noted(self.settings)

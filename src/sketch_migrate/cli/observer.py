@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Observer:
-    """Turns what the iterations report into progress and, with ``-v``, a line for each entry."""
+    """Turns what the iterations report into progress and, with ``-v``, a line for each entry.
+
+    ``is_back``: they are of a rollback, in which rows that hold something else than the ledger do not count for the
+    limit.
+    """
 
     site: Site
     options: Options
@@ -39,9 +43,16 @@ class Observer:
         """What limited the run most of the time, in a word; empty where nothing was seen to."""
         return self.limits.most_common(1)[0][0] if self.limits else ""
 
+    is_back: bool = False
+    passed: int = 0
+
+    def __post_init__(self) -> None:
+        self.progress.bound(self.options.limit or None)
+
     def new_pass(self, number: int) -> None:
-        """Begin the bar anew for a further pass: it will pass about as many rows as the last one did."""
-        self.total_rows = self.rows or self.total_rows
+        """Begin a pass. A further one looks at the rows again, and what was done stays done."""
+        self.passed = max(self.passed, self.rows)
+        self.total_rows = self.passed or self.total_rows
         self.rows = 0
         if number > 1:
             self.terminal.message(f"Pass {number}: looking for rows that were added meanwhile.", logging.DEBUG)
@@ -52,8 +63,8 @@ class Observer:
 
     def progress_of_all(self, rows: int, tally: Tally) -> None:
         """Take over the sum of what several workers report of this pass, and of the whole run."""
-        self.rows, self.tally = rows, tally
-        self.progress.update(rows, tally, self.total_rows)
+        self.rows, self.tally = max(rows, self.rows), tally
+        self._show()
 
     def limited_by(self, word: str) -> None:
         """Take over what limits most of the workers."""
@@ -81,7 +92,13 @@ class Observer:
         self.tally += tally
         if self.options.verbose:
             self.entries("", results)
-        self.progress.update(self.rows, self.tally, self.total_rows)
+        self._show()
+
+    def _show(self) -> None:
+        tally = self.tally
+        taken = tally.scanned - tally.already - tally.superseded if self.is_back else tally.scanned
+        again = self.rows if self.passed else None
+        self.progress.update(max(self.rows, self.passed), tally, self.total_rows, taken=taken, again=again)
 
 
 @dataclass(slots=True)

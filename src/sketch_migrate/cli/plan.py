@@ -14,15 +14,15 @@ from sketch_migrate.migration.keeping import look_at, way_of
 from sketch_migrate.migration.keeping_text import dropped_lines, keeping_json, untold_line
 from sketch_migrate.migration.no_clobber import choose
 from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
+from sketch_migrate.migration.store_trial import try_store
 from sketch_migrate.migration.trial import certain_refusals, try_flips
 from sketch_migrate.model import Location
 from sketch_migrate.reconcile.estimate import estimate
 from sketch_migrate.reconcile.findings import room_finding, rules_findings, sample_findings
 from sketch_migrate.reconcile.plan import plan
 from sketch_migrate.reconcile.plan_report import plan_json, plan_text
-from sketch_migrate.reconcile.problems import write_problems
 from sketch_migrate.reconcile.rate import ASSUMED_ROWS_PER_SECOND, Rate, bound, is_aws, measured_rate
-from sketch_migrate.s3.probe import probe
+from sketch_migrate.s3.probe_folder import told
 
 if TYPE_CHECKING:
     from sketch_migrate.cli.commands import PlanArguments
@@ -63,7 +63,7 @@ class PlanJob(InspectionJob):
         self.end_at_signals()
         rules = await read_bucket_rules(self.site.store, self.settings.production_bucket)
         async with self.evidence() as evidence:
-            await self.gather(evidence)
+            recognition = await self.gather(evidence)
             deep = self._arguments.deep
             found = await plan(
                 evidence,
@@ -73,8 +73,9 @@ class PlanJob(InspectionJob):
                 refusals=await certain_refusals(self.site.database, self.site.table, self.site.mapping),
                 trial=await self._trial(),
                 deep_percent=deep,
+                recognition=recognition,
             )
-            lists = await write_problems(evidence, self.run.path)
+            lists = await self.write_problems(evidence)
         strategy, way = await self._strategy()
         sample = await self._sample(found, rules)
         in_database = bool(self.settings.ledger_url)
@@ -127,8 +128,7 @@ class PlanJob(InspectionJob):
     async def _strategy(self) -> tuple[str, Way | None]:
         if not self._arguments.probe:
             return "found out by trying when a migration begins; --probe tries it now", None
-        settings = self.settings
-        report = await probe(self.site.store, settings.production_bucket, settings.production_prefix)
+        report = await try_store(self.site.store, self.settings)
         chosen = choose(report)
-        left = "".join(f"; left behind: {name}" for name in report.left_behind)
+        left = f"; left behind: {told(report.left_behind)}" if report.left_behind else ""
         return f"{chosen.means}, as {chosen.reason}{left}", way_of(chosen.means)

@@ -7,20 +7,28 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sketch_migrate.cli.agreement import check_first_question, listed, transfer
 from sketch_migrate.cli.engines import check_ledger_for
 from sketch_migrate.cli.failure import error_json
 from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
 from sketch_migrate.cli.migrate import MigrationJob
+from sketch_migrate.cli.probe import settle_no_clobber, try_rights
 from sketch_migrate.cli.verify import certify
-from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read, check_writing
-from sketch_migrate.reconcile.guard import find_guard
+from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
+from sketch_migrate.migration.probe_record import recorded_folder
+from sketch_migrate.migration.recognition import check_recognised
+from sketch_migrate.migration.store_trial import why_not_tried
+from sketch_migrate.reconcile.guard import Guard, find_guard
 from sketch_migrate.reconcile.repair import RECOPIED_NAME, copy_stale, count_stale, read_recopied
+from sketch_migrate.reconcile.standing import Standing
 from sketch_migrate.reconcile.verify import verify
+from sketch_migrate.s3.probe_folder import told
 
 if TYPE_CHECKING:
     from sketch_migrate.cli.commands import RepairArguments
     from sketch_migrate.errors import MigrateError
+    from sketch_migrate.migration.no_clobber import Strategy
     from sketch_migrate.reconcile.evidence import Evidence
     from sketch_migrate.reconcile.repair import Again
     from sketch_migrate.report.logs import RunDirectory
@@ -49,14 +57,14 @@ class RepairJob(InspectionJob):
     ) -> None:
         super().__init__(settings, options, terminal, run, for_writing=True)
         self._deep_percent = arguments.deep
+        self._strategy: Strategy | None = None
 
     async def prepare(self) -> None:
-        """Open the site, and try the rights to read and to write in production."""
+        """Open the site, and try the right to read in production. Writes nothing."""
         check_ledger_for(self.options.cluster, self.settings)
         await super().prepare()
-        store = self.site.store.retrying(PATIENCE_SECONDS)
-        await check_read(store, self.site.specimens.production)
-        await check_writing(store, self.settings)
+        await check_read(self.site.store.retrying(PATIENCE_SECONDS), self.site.specimens.production)
+        await check_recognised(self.site, self.terminal.message)
 
     def question(self) -> str:
         """Say what is about to be changed, and where."""
@@ -65,8 +73,20 @@ class RepairJob(InspectionJob):
             f"This looks at all of {s.db_table} and both buckets, copies legacy objects that were changed after they\n"
             f"were migrated once more to s3://{s.production_bucket}/{s.production_prefix}…,\n"
             "where that still holds what we wrote, and migrates the rows that are left. Nothing is deleted.\n"
+            f"{listed(transfer(s, self.options))}\n"
             "Go on?"
         )
+
+    async def settle(self) -> None:
+        """Try the right to write and, where rows are left to migrate, how nothing is replaced."""
+        await try_rights(self.site, self.terminal, with_tags=False)
+        if self.site.first_legacy_path is not None:
+            wanted = self.options.no_clobber
+            self._strategy = await settle_no_clobber(self.site.store, self.settings, wanted, self.terminal)
+
+    def second_question(self) -> str:
+        """Ask once more where it comes to check-first for the rows that are left."""
+        return check_first_question(self._strategy, self.options)
 
     async def carry_out(self) -> int:
         """Look, copy again, migrate, verify."""
@@ -83,22 +103,27 @@ class RepairJob(InspectionJob):
         if others:
             text = f"{others:,} stale objects are not in our ledgers: whose they are is not known, so they were left."
             self.terminal.message(text)
-        if found.headlines["unmigrated"]:
+        if found.standings[Standing.UNMIGRATED] or found.standings[Standing.CONFLICT]:
             exit_code, error = await self._migrate()
             if exit_code not in FINISHED or error is not None:
                 why = error_json(error) if error is not None else {}  # it has been shown already
                 return self.conclude({"kind": "repair", "repaired": repaired, **why}, exit_code)
             self.end_at_signals()
-        certificate, document = await certify(self, self._deep_percent)
+        certificate, document = await certify(self, self._deep_percent, lists="verify-problems")
         exit_code = 0 if certificate.verification.passed else 1
         return self.conclude({**document, "kind": "repair", "repaired": repaired, "stale_not_ours": others}, exit_code)
 
     async def _copy_again(self, evidence: Evidence) -> dict[Again, int]:
-        settings, store = self.settings, self.site.store
-        guard, left_behind = await find_guard(store, settings.production_bucket, settings.production_prefix)
+        store = self.site.store
+        if why_not := await why_not_tried(store, self.settings):
+            guard = Guard.LOOK
+            self.terminal.message(f"Conditions were {why_not}.")
+        else:
+            async with recorded_folder(store, self.settings) as folder:
+                guard = await find_guard(folder)
+            if folder.left_behind:
+                self.terminal.message(f"Left behind by trying that: {told(folder.left_behind)}", logging.WARNING)
         self.terminal.message(f"Copying again with {guard}.")
-        for name in left_behind:
-            self.terminal.message(f"Left behind by trying that: {name}", logging.WARNING)
         counts = await copy_stale(evidence, self.evidence_site(), store, guard, self.run.path / RECOPIED_NAME)
         for outcome, count in counts.items():
             if count:
@@ -111,9 +136,10 @@ class RepairJob(InspectionJob):
         The one JSON document is ours.
         """
         options = replace(self.options, json_output=False)
-        migration = MigrationJob(self.settings, options, self.terminal, self.run)
+        migration = MigrationJob(self.settings, options, self.terminal, self.run, self._strategy)
         try:
             await migration.prepare()
+            await migration.settle()
             return await migration.carry_out(), migration.stop.error
         finally:
             await migration.close()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from sketch_migrate.cli.job import Job, run_job
 from sketch_migrate.cli.observer import Observer
 from sketch_migrate.errors import UsageError
-from sketch_migrate.ledger import find_ledgers, new_ledger, past_run
+from sketch_migrate.ledger import name_foreign, new_ledger, past_run, runs_below
 from sketch_migrate.migration.durable import make_durable
 from sketch_migrate.migration.preflight import check_reading
-from sketch_migrate.migration.record import check_ledger, description, is_rollback, key_of
+from sketch_migrate.migration.record import check_ledger, check_over, description, is_rollback, key_of
 from sketch_migrate.migration.rollback import (
     LegacyFinder,
     Selection,
@@ -23,8 +23,10 @@ from sketch_migrate.model import Summary
 from sketch_migrate.report.rollback import LISTED, listed, rollback_json, rollback_summary
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sketch_migrate.cli.commands import RollbackArguments
-    from sketch_migrate.ledger import PastRun, WholeLedger
+    from sketch_migrate.ledger import PastRun, Pointer, WholeLedger
     from sketch_migrate.migration.runner import Finished
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
@@ -38,26 +40,32 @@ def rollback_command(
 ) -> int:
     """Carry out a rollback, and return the exit code. Raises ``MigrateError``."""
     with ExitStack() as opened:
-        runs = _past_runs(arguments, settings, opened)
-        return run_job(RollbackJob(arguments, runs, settings, options, terminal, run=run))
+        runs, left = _past_runs(arguments, settings, opened)
+        name_foreign(left)
+        return run_job(RollbackJob(arguments, runs, settings, options, terminal, run=run, left=left))
 
 
-def _past_runs(arguments: RollbackArguments, settings: Settings, opened: ExitStack) -> list[PastRun]:
-    """Open the ledgers, the newest first."""
+def _past_runs(
+    arguments: RollbackArguments, settings: Settings, opened: ExitStack
+) -> tuple[list[PastRun], list[Pointer]]:
+    """Open the ledgers, the newest first; return them, and pointers to what is not in the database of LEDGER_URL."""
+    left: list[Pointer] = []
     if arguments.below is None:
-        directories = [arguments.run] if arguments.run is not None else []
+        found = [past_run(arguments.run, settings)] if arguments.run is not None else []
     else:
-        directories = find_ledgers(arguments.below)
-    runs = [opened.enter_context(past_run(directory, settings)) for directory in directories]
+        found, left = runs_below(arguments.below, settings)
+    runs = [opened.enter_context(run) for run in found]
+    for run in runs:
+        check_over(run, settings)
     if arguments.below is not None:
         runs = [run for run in runs if run.flips and not is_rollback(run)]
     for run in runs:
         check_ledger(run, settings)
-    return sorted(runs, key=lambda run: run.last_flip_at, reverse=True)
+    return sorted(runs, key=lambda run: run.last_flip_at, reverse=True), left
 
 
 class RollbackJob(Job):
-    """A rollback, or a dry run of one."""
+    """A rollback, or a dry run of one. ``left`` points at runs that were meant, and whose ledgers are not at hand."""
 
     def __init__(
         self,
@@ -68,9 +76,10 @@ class RollbackJob(Job):
         terminal: Terminal,
         *,
         run: RunDirectory,
+        left: Sequence[Pointer] = (),
     ) -> None:
         super().__init__(settings, options, terminal, run, for_writing=not options.dry_run)
-        self._arguments, self._runs = arguments, runs
+        self._arguments, self._runs, self._left = arguments, runs, left
         self._selection = Selection()
 
     async def prepare(self) -> None:
@@ -109,13 +118,13 @@ class RollbackJob(Job):
         about |= {f"undoes {number}": str(run.directory) for number, run in enumerate(self._runs, start=1)}
         async with new_ledger(self.run.path, self.settings, about, self.stop.event) as ledger:
             with self.terminal.progress(sum(run.flips for run in self._runs)) as progress:
-                observer = Observer(self.site, self.options, self.terminal, progress)
+                observer = Observer(self.site, self.options, self.terminal, progress, is_back=True)
                 finished = await self._roll_back(ledger, observer)
             hidden = await self.are_rows_hidden()
             result = await self._summarise(ledger, finished, time.monotonic() - began)
             result = replace(result, rows_hidden=hidden)
         self.terminal.result(rollback_summary(result))
-        return self.conclude(rollback_json(result), result.exit_code)
+        return self.conclude(rollback_json(result), result.exit_code or int(bool(self._left)))
 
     async def _roll_back(self, ledger: WholeLedger, observer: Observer) -> Finished:
         finder = LegacyFinder(
@@ -151,4 +160,5 @@ class RollbackJob(Job):
         if not listed(result):
             return result
         await ledger.write_problems(self.run.problems_path, LISTED)
+        await self.wrote_csv(self.run.problems_path)
         return replace(result, problems_file=str(self.run.problems_path))

@@ -12,9 +12,10 @@ from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
 from sketch_migrate.errors import RunDirectoryError
 from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
+from sketch_migrate.migration.recognition import refusal
 from sketch_migrate.reconcile.certificate import Certificate, problems_text
 from sketch_migrate.reconcile.evidence import HINT, digest
-from sketch_migrate.reconcile.problems import write_problems
+from sketch_migrate.reconcile.problems import PROBLEMS_NAME
 from sketch_migrate.reconcile.repair import read_recopied
 from sketch_migrate.reconcile.verify import verify
 
@@ -56,18 +57,26 @@ class VerifyJob(InspectionJob):
         return self.conclude(document, 0 if certificate.verification.passed else 1)
 
 
-async def certify(job: InspectionJob, deep_percent: float | None) -> tuple[Certificate, dict[str, object]]:
-    """Verify a site and show the certificate; return it, and as what the JSON document says."""
+async def certify(
+    job: InspectionJob, deep_percent: float | None, *, lists: str = PROBLEMS_NAME
+) -> tuple[Certificate, dict[str, object]]:
+    """Verify a site and show the certificate; return it, and as what the JSON document says.
+
+    ``lists`` is how the lists of problems are called: those of one run keep their names apart. Raises
+    ``NothingRecognised``, and then there is no certificate.
+    """
     with ExitStack() as opened:
         async with job.evidence() as evidence:
-            await job.gather(evidence)
+            recognition = await job.gather(evidence)
+            if recognition.is_nothing:
+                raise refusal(job.settings, recognition.others)
             ledgers = list(job.past_runs(opened))
             await read_recopied(evidence, job.past_repairs())
             found = await verify(evidence, job.looker(evidence), ledgers, deep_percent=deep_percent)
-            lists = await write_problems(evidence, job.run.path)
+            written = await job.write_problems(evidence, lists)
     # the file is as it will stay: nothing opens it for writing any more
     certificate = Certificate(job.evidence_site(), found, str(evidence.path), digest(evidence.path))
-    problems_files = [str(path) for path in lists]
+    problems_files = [str(path) for path in written]
     document = {**certificate.json(), "problems_files": problems_files, "log_file": str(job.run.log_path)}
     text = certificate.text()
     write(job.run.path / "certificate.txt", text + "\n")

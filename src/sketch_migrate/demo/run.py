@@ -57,7 +57,7 @@ def run_demo(request: DemoRequest, terminal: Terminal) -> int:
             ("Migrate: copy the objects, then let the rows point at the copies", ("-y",)),
             ("How things are now", ("-s",)),
         ):
-            terminal.result(f"\n== {title}\n$ {_TOOL} {' '.join(flags)}\n")
+            terminal.result(f"\n== {title}\n$ {_TOOL} {' '.join(flags)}\n", is_verbatim=True)
             if exit_code := _run_tool(flags, world, folder):
                 return exit_code
         if broken := world.broken_rows():
@@ -66,8 +66,8 @@ def run_demo(request: DemoRequest, terminal: Terminal) -> int:
         terminal.result(f"\n== Checked\nEach of the {request.avatars} rows points at its own picture in production.")
         stays = request.wait and sys.stdin.isatty()
         if stays:
-            terminal.result(_around(world, folder))
-        terminal.result(_on_your_own_data())
+            terminal.result(_around(world, folder), is_verbatim=True)
+        terminal.result(_on_your_own_data(), is_verbatim=True)
         if stays:
             _wait_for_enter(terminal)
         else:

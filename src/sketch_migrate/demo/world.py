@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 
 from sketch_migrate.demo.avatars import avatar_name, avatar_png
+from sketch_migrate.demo.process import LOOPBACK
 from sketch_migrate.demo.servers import rclone_program
 from sketch_migrate.model import Location
 from sketch_migrate.s3 import CredentialSource, S3Client, S3Config
@@ -68,6 +69,7 @@ class World:
             "SKETCH_PRODUCTION_PREFIX": PRODUCTION_PREFIX,
             "AWS_ACCESS_KEY_ID": self.store.access_key,
             "AWS_SECRET_ACCESS_KEY": self.store.secret_key,
+            "no_proxy": LOOPBACK,
         }
 
     def write_environment(self, path: Path) -> None:

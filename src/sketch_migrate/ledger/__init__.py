@@ -15,9 +15,9 @@ from sketch_migrate.ledger.contract import (
     Word,
     WorkerLedger,
 )
-from sketch_migrate.ledger.past import past_run, past_runs
-from sketch_migrate.ledger.place import new_ledger, place_of
-from sketch_migrate.ledger.reading import PastFiles, find_ledgers
+from sketch_migrate.ledger.past import name_foreign, past_run, past_runs, runs_below
+from sketch_migrate.ledger.place import check_place, new_ledger, place_of
+from sketch_migrate.ledger.reading import PastFiles, Pointer, find_ledgers
 from sketch_migrate.ledger.record import SqliteLedger
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "PastFiles",
     "PastFlip",
     "PastRun",
+    "Pointer",
     "RecordedFlip",
     "RunLedger",
     "SqliteLedger",
@@ -37,9 +38,12 @@ __all__ = [
     "WholeLedger",
     "Word",
     "WorkerLedger",
+    "check_place",
     "find_ledgers",
+    "name_foreign",
     "new_ledger",
     "past_run",
     "past_runs",
     "place_of",
+    "runs_below",
 ]

@@ -235,6 +235,9 @@ class PastRun(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+    def goes_on(self) -> str:
+        """Return what tells that the run is not over; empty where it is, as far as can be told."""
+
     def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
         """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""
 

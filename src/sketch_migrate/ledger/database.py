@@ -153,7 +153,7 @@ class DatabaseLedger:
         worker: str = "",
         description: Mapping[str, str] | None = None,
     ) -> None:
-        self._server = LedgerServer(settings, stopping=stopping)
+        self.server = LedgerServer(settings, stopping=stopping)
         self._run_id, self._worker, self._description = run_id, worker, description
         self._writing = asyncio.Lock()
         self._opened = AsyncExitStack()
@@ -166,8 +166,8 @@ class DatabaseLedger:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opened:
-            self._session = await opened.enter_async_context(self._server.session())
-            await self._server.check(self._session)
+            self._session = await opened.enter_async_context(self.server.session())
+            await self.server.check(self._session)
             await self._do(self._open, "opening the ledger")
             if self._description:
                 await self.describe(self._description)
@@ -375,8 +375,8 @@ class DatabaseLedger:
 
     async def _do(self, work: Callable[[Connection], Awaitable[T]], doing: str, *, is_long: bool = False) -> T:
         async with self._writing:
-            limits = Limits.of_a_long_statement(self._server.settings) if is_long else None
-            return await self._server.run(self._session, work, doing=doing, limits=limits)
+            limits = Limits.of_a_long_statement(self.server.settings) if is_long else None
+            return await self.server.run(self._session, work, doing=doing, limits=limits)
 
 
 async def _number(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, LiteralString, Self
 
 import psycopg
 
-from sketch_migrate.errors import DatabaseError, DatabaseRefused, RunDirectoryError, UsageError
+from sketch_migrate.errors import DatabaseError, DatabaseRefused, UsageError
 from sketch_migrate.ledger.contract import PAGE_FLIPS, STORED_OTHERWISE, PastFlip, RecordedFlip, UnsettledCopy
+from sketch_migrate.ledger.heartbeat import STALE_SECONDS
 from sketch_migrate.ledger.merging import newest_first
-from sketch_migrate.ledger.reading import POINTER_NAME, PastFiles, find_ledgers
-from sketch_migrate.ledger.server import ledger_parameters, of_the_ledger, refusal
+from sketch_migrate.ledger.reading import PastFiles, Pointer, find_ledgers, pointer_in
+from sketch_migrate.ledger.server import NAME, ledger_parameters, of_the_ledger, refusal
 from sketch_migrate.model import POSSIBLY_OVERWRITTEN
 from sketch_migrate.postgres.faults import connect_failure, translate
 from sketch_migrate.postgres.parameters import place_named
@@ -25,8 +27,21 @@ if TYPE_CHECKING:
     from sketch_migrate.ledger.contract import PastRun
     from sketch_migrate.settings import Settings
 
+log = logging.getLogger(__name__)
+
+SAID_FIRST = 3
+"""So many pointers to elsewhere are named."""
+
+_SAID: set[str] = set()
+"""What was said by this process of pointers that are left alone: a run looks at past ones more than once."""
+
 _RUNS: LiteralString = "SELECT id, began_at, about FROM sketch_ledger.run ORDER BY number"
 _RUN: LiteralString = "SELECT number, about FROM sketch_ledger.run WHERE id = %s"
+# Earlier editions of the tables have no column alive_at.
+_SILENT_SECONDS: LiteralString = """
+SELECT extract(epoch FROM clock_timestamp() - (to_jsonb(r) ->> 'alive_at')::timestamptz)::float8
+FROM sketch_ledger.run AS r WHERE number = %s
+"""
 _LAST_FLIPS: LiteralString = """
 SELECT a.number, f.number, f.unix_time FROM sketch_ledger.attempt AS a, LATERAL (
     SELECT number, unix_time FROM sketch_ledger.flip WHERE attempt = a.number ORDER BY number DESC LIMIT 1
@@ -80,16 +95,14 @@ def past_run(directory: Path, settings: Settings) -> PastRun:
     """Return the run with this directory, to be entered.
 
     Where the directory is gone, as that of a container may be, LEDGER_URL and its name still find it. Raises
-    ``RunDirectoryError``.
+    ``UsageError`` where its ledger is in a database, and LEDGER_URL names none.
     """
-    pointer = directory / POINTER_NAME
-    if pointer.is_file():
-        try:
-            told: dict[str, str] = json.loads(pointer.read_text())
-            return PastDatabase(told["url"], told["run"], directory)
-        except (OSError, ValueError, KeyError) as error:
-            hint = "Give LEDGER_URL and the name of the run alone: then the pointer is not needed."
-            raise RunDirectoryError(f"{pointer} cannot be read: {error}", hint=hint) from error
+    pointer = pointer_in(directory)
+    if pointer is not None:
+        if settings.ledger_url:
+            return PastDatabase(settings.ledger_url, pointer.run_id or directory.name, directory)
+        hint = "Only LEDGER_URL says which database has ledgers: if that one is yours, set it to that."
+        raise UsageError(f"{pointer}, and LEDGER_URL names no database", hint=hint)
     if settings.ledger_url and not directory.exists():
         return PastDatabase(settings.ledger_url, directory.name, directory)
     return PastFiles(directory)
@@ -100,12 +113,50 @@ def past_runs(folder: Path, settings: Settings) -> list[PastRun]:
 
     Raises ``UsageError`` where there is no such folder, and ``DatabaseError``.
     """
-    runs = [past_run(directory, settings) for directory in find_ledgers(folder)]
-    if settings.ledger_url:
-        known = {run.directory.name for run in runs}
-        others = [run_id for run_id, *_ in list_runs(settings.ledger_url) if run_id not in known]
-        runs += [PastDatabase(settings.ledger_url, run_id, folder / run_id) for run_id in others]
+    in_database = _runs_in_the_database(settings)
+    runs, left = _below(folder, settings, in_database)
+    runs += [PastDatabase(settings.ledger_url, run_id, folder / run_id) for run_id in in_database]
+    name_foreign(left)
     return sorted(runs, key=lambda run: run.directory.name)
+
+
+def runs_below(folder: Path, settings: Settings) -> tuple[list[PastRun], list[Pointer]]:
+    """Return the runs whose directories are below a folder, and pointers to what is not in the database of LEDGER_URL.
+
+    Raises ``UsageError`` where there is no such folder, and ``DatabaseError``.
+    """
+    return _below(folder, settings, _runs_in_the_database(settings))
+
+
+def name_foreign(left: list[Pointer]) -> None:
+    """Say once of the first pointers that what they name is left alone, and how many more there are."""
+    said = [f"{each}, which the database of LEDGER_URL does not have: it is left alone." for each in left[:SAID_FIRST]]
+    if len(left) > SAID_FIRST:
+        said.append(f"So are {len(left) - SAID_FIRST:,} more.")
+    for text in said:
+        if text not in _SAID:
+            _SAID.add(text)
+            log.warning("%s", text)
+
+
+def _runs_in_the_database(settings: Settings) -> set[str]:
+    return {run_id for run_id, *_ in list_runs(settings.ledger_url)} if settings.ledger_url else set()
+
+
+def _below(folder: Path, settings: Settings, in_database: set[str]) -> tuple[list[PastRun], list[Pointer]]:
+    """Take what is found below a folder out of what is in the database."""
+    runs: list[PastRun] = []
+    left: list[Pointer] = []
+    for directory in find_ledgers(folder):
+        pointer = pointer_in(directory)
+        if pointer is None:
+            runs.append(PastFiles(directory))
+        elif pointer.run_id in in_database:
+            in_database.remove(pointer.run_id)
+            runs.append(PastDatabase(settings.ledger_url, pointer.run_id, directory))
+        else:
+            left.append(pointer)
+    return runs, left
 
 
 def list_runs(url: str) -> list[tuple[str, float, dict[str, str]]]:
@@ -126,7 +177,7 @@ class _Reading:
         try:
             self._connection = psycopg.connect(autocommit=True, prepare_threshold=None, **self._parameters)
         except psycopg.Error as error:
-            raise of_the_ledger(connect_failure(error, self.where)) from error
+            raise of_the_ledger(connect_failure(error, self.where, NAME)) from error
         return self
 
     def __exit__(
@@ -187,6 +238,15 @@ class PastDatabase:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._opened.close()
+
+    def goes_on(self) -> str:
+        """Return what tells that the run is not over; empty where it is, as far as can be told."""
+        ((silent,),) = self._reading.rows(_SILENT_SECONDS, [self._run])
+        if silent is None or silent > STALE_SECONDS:
+            return ""
+        return (
+            f"the ledger heard of it {silent:.0f} s ago, and it counts as over after {STALE_SECONDS:.0f} s of silence"
+        )
 
     async def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
         """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 from sketch_migrate.errors import RunDirectoryError
 from sketch_migrate.ledger.attempts import FolderPlace, RunLedger
 from sketch_migrate.ledger.database import DatabaseLedger, DatabasePlace
+from sketch_migrate.ledger.heartbeat import beating
+from sketch_migrate.ledger.lock import hold_run
 from sketch_migrate.ledger.reading import LEDGER_NAME, POINTER_NAME
+from sketch_migrate.ledger.server import LedgerServer
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,11 +29,20 @@ def new_ledger(
 ) -> AbstractAsyncContextManager[RunLedger | DatabaseLedger]:
     """Return the ledger of the run with this directory, to be entered, which raises ``RunDirectoryError``.
 
-    One in a database leaves a pointer in the directory, without any secret.
+    One in a database leaves a pointer in the directory, without any secret. While it is open the run counts as going
+    on: see ``lock`` and ``heartbeat``.
     """
     if not settings.ledger_url:
-        return RunLedger(directory / LEDGER_NAME, description=description)
+        return _in_the_directory(directory, description)
     return _in_the_database(directory, settings, description, stopping)
+
+
+@asynccontextmanager
+async def _in_the_directory(directory: Path, description: dict[str, str]) -> AsyncIterator[RunLedger]:
+    """Enter a ledger in the directory. The lock comes before it: whoever finds the ledger finds it held."""
+    with hold_run(directory):
+        async with RunLedger(directory / LEDGER_NAME, description=description) as ledger:
+            yield ledger
 
 
 @asynccontextmanager
@@ -48,7 +60,17 @@ async def _in_the_database(
         except OSError as error:
             hint = "Set RUN_DIR (or --run-dir) to a folder that you may write to."
             raise RunDirectoryError(f"{pointer} cannot be written: {error.strerror or error}", hint=hint) from error
-        yield ledger
+        async with beating(ledger.server, directory.name):
+            yield ledger
+
+
+async def check_place(settings: Settings, stopping: asyncio.Event, *, for_writing: bool) -> None:
+    """Check that the database of LEDGER_URL, if any, is there and has the tables; with ``for_writing``, takes writes.
+
+    Before a run begins nothing is waited for. Raises ``DatabaseError``.
+    """
+    if settings.ledger_url:
+        await LedgerServer(settings, stopping=stopping).check_at_once(for_writing=for_writing)
 
 
 def place_of(directory: Path, settings: Settings) -> LedgerPlace:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from sketch_migrate.errors import UsageError
 from sketch_migrate.ledger.attempts import WORKER_FILES
 from sketch_migrate.ledger.contract import PAGE_FLIPS
 from sketch_migrate.ledger.file import LedgerFile
+from sketch_migrate.ledger.lock import LOCK_NAME, is_held
 from sketch_migrate.ledger.merging import newest_first
+from sketch_migrate.settings.values import without_password
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -30,6 +34,34 @@ def find_ledgers(folder: Path) -> list[Path]:
             f"there is no folder {folder}", hint="Give the directory of a run, or with --all their parent."
         )
     return sorted({found.parent for name in (LEDGER_NAME, POINTER_NAME) for found in folder.rglob(name)})
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What a ``ledger.json`` says: the run that it stands for, and where its ledger was. Empty where it cannot be read.
+
+    Whoever may write below RUN_DIR may have written it. So it is never a reason to connect anywhere.
+    """
+
+    directory: Path
+    run_id: str = ""
+    url: str = ""
+
+    def __str__(self) -> str:
+        said = f"names the ledger of run {self.run_id} at {self.url}" if self.run_id else "cannot be read"
+        return f"{self.directory / POINTER_NAME} {said}"
+
+
+def pointer_in(directory: Path) -> Pointer | None:
+    """Return the pointer in a run's directory; None where there is none, or the ledger itself is beside it."""
+    path = directory / POINTER_NAME
+    if not path.is_file() or (directory / LEDGER_NAME).is_file():
+        return None
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return Pointer(directory, str(told["run"]), without_password(str(told["url"])))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Pointer(directory)
 
 
 class PastFiles:
@@ -74,6 +106,10 @@ class PastFiles:
     def last_flip_at(self) -> float:
         """The Unix time of the last, or 0."""
         return max(file.last_flip_at for file in self._files)
+
+    def goes_on(self) -> str:
+        """Return what tells that the run is not over; empty where it is, as far as can be told."""
+        return f"it holds the lock of {self.directory / LOCK_NAME}" if is_held(self.directory) else ""
 
     async def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
         """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from psycopg import ProgrammingError, sql
+from psycopg import Error, ProgrammingError, sql
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import LockNotAvailable
 
 from sketch_migrate.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable, SettingsError
 from sketch_migrate.ledger.tables import EDITION, SCHEMA_NAME, TABLE_NAMES, TABLES
 from sketch_migrate.postgres.database import Database
+from sketch_migrate.postgres.faults import translate
+from sketch_migrate.postgres.lookout import is_read_only
 from sketch_migrate.postgres.parameters import ALWAYS, CONNECT_TIMEOUT_SECONDS, KEPT_ALIVE
+from sketch_migrate.postgres.vigil import hung_up_after
 from sketch_migrate.settings.values import LEDGER_URL, without_password
 
 if TYPE_CHECKING:
@@ -23,6 +27,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+NAME = "ledger's database"
+"""What messages call it."""
+
+_LOOKING = "looking at the ledger"
 _NO_TABLES = {"42P01", "3F000"}
 _NO_RIGHT = "42501"
 
@@ -62,7 +70,8 @@ class LedgerServer(Database):
             settings,
             stopping=stopping,
             reached_by=reached_by,
-            name="ledger's database",
+            name=NAME,
+            for_writing=True,
             watched=TABLE_NAMES,
             tables=f"the ledger's tables ({SCHEMA_NAME})",
         )
@@ -95,12 +104,36 @@ class LedgerServer(Database):
 
     async def check(self, session: Session) -> None:
         """Check that the tables are there, and are those of this version. Raises ``DatabaseError``."""
+        self._check_edition(await self.run(session, _read_edition, doing=_LOOKING))
 
-        async def read(connection: Connection) -> int:
-            row: Any = await (await connection.execute("SELECT number FROM sketch_ledger.edition")).fetchone()
-            return int(row[0]) if row else 0
+    async def check_at_once(self, *, for_writing: bool) -> None:
+        """Connect once and check the same, and with ``for_writing`` that it takes writes. Raises ``DatabaseError``.
 
-        found = await self.run(session, read, doing="looking at the ledger")
+        Tables that somebody has locked are left to ``check``, which waits for them.
+        """
+        connection = await self.connect()
+        try:
+            with hung_up_after(CONNECT_TIMEOUT_SECONDS, connection):
+                read_only = for_writing and await is_read_only(connection)
+                async with connection.transaction():
+                    await connection.execute(f"SET LOCAL lock_timeout = {self.settings.lock_timeout_ms}")
+                    edition = await _read_edition(connection)
+        except LockNotAvailable:
+            edition = EDITION
+        except TimeoutError as error:
+            hint = "Look whether it, or a pooler in front of it, hangs."
+            raise DatabaseUnreachable(f"the {NAME} does not answer ({self.where})", hint=hint) from error
+        except Error as error:
+            failure = translate(error, _LOOKING)
+            raise refusal(failure, self.where) if isinstance(failure, DatabaseRefused) else failure from error
+        finally:
+            await self.leave(connection)
+        self._check_edition(edition)
+        if read_only:
+            hint = "Is it a standby, or is default_transaction_read_only on? LEDGER_URL has to name the primary."
+            raise DatabaseUnreachable(f"the {NAME} takes no writes ({self.where})", hint=hint)
+
+    def _check_edition(self, found: int) -> None:
         if found != EDITION:
             hint = "Use the version of sketch-migrate that made them, or another database for the ledger."
             if found < EDITION:
@@ -127,6 +160,11 @@ class LedgerServer(Database):
         await self.check(session)
 
 
+async def _read_edition(connection: Connection) -> int:
+    row: Any = await (await connection.execute("SELECT number FROM sketch_ledger.edition")).fetchone()
+    return int(row[0]) if row else 0
+
+
 def refusal(error: DatabaseRefused, where: str) -> DatabaseRefused:
     """Return what a refusal means for a ledger at that place."""
     if error.sqlstate in _NO_TABLES:
@@ -135,14 +173,16 @@ def refusal(error: DatabaseRefused, where: str) -> DatabaseRefused:
     hint = error.hint
     if error.sqlstate == _NO_RIGHT:
         hint = "An administrator can give the rights: sketch-migrate ledger init --print shows the statements."
-    return DatabaseRefused(f"the ledger at {where}: {error.message}", hint=hint, sqlstate=error.sqlstate)
+    # that a connection was refused says where already
+    text = error.message if where in error.message else f"{error.message} ({where})"
+    return DatabaseRefused(text, hint=hint, sqlstate=error.sqlstate)
 
 
 def of_the_ledger(error: DatabaseError) -> DatabaseError:
     """Return what to tell of a connection that could not be made."""
     kind = DatabaseUnreachable if isinstance(error, DatabaseUnreachable) else DatabaseRefused
     hint = "Look at LEDGER_URL, and at SKETCH_LEDGER_USER and SKETCH_LEDGER_PASS (or PGUSER, PGPASSWORD, ~/.pgpass)."
-    return kind(f"the ledger: {error.message}", hint=hint, sqlstate=error.sqlstate)
+    return kind(error.message, hint=hint, sqlstate=error.sqlstate)
 
 
 # Where the server is told to wait for a standby as well, that stays.

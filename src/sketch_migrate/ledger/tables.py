@@ -2,7 +2,8 @@
 
 One set of tables holds the runs of any number of sites. All is in a schema of its own.
 
-``run``          what each run was about, by the name of its directory. No secret.
+``run``          what each run was about, by the name of its directory, and when it was last heard of, NULL once it has
+                 ended. No secret.
 ``attempt``      each attempt of a worker at a key range, with its tally once it has ended. A run's own word on its
                  references is an attempt too: that with no worker.
 ``flip``         everything that undoes a flip; it may list a flip that the database then refused.
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SCHEMA_NAME = "sketch_ledger"
-EDITION = 2
+EDITION = 3
 """Of the tables: another version of the tool may want others."""
 
 # A flip's reference to its attempt is not declared: checking it would cost more than the row.
@@ -37,6 +38,7 @@ TABLES: tuple[str, ...] = (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text NOT NULL UNIQUE, began_at double precision NOT NULL,
     about jsonb NOT NULL
 )""",
+    "ALTER TABLE sketch_ledger.run ADD COLUMN IF NOT EXISTS alive_at timestamptz",
     """CREATE TABLE IF NOT EXISTS sketch_ledger.attempt (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, run bigint NOT NULL REFERENCES sketch_ledger.run,
     worker text NOT NULL, pass integer NOT NULL, range integer NOT NULL, after jsonb, until jsonb,

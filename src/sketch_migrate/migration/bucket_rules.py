@@ -11,55 +11,48 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sketch_migrate.errors import S3Error
 from sketch_migrate.model import Location
-from sketch_migrate.s3 import xml_subresources
 from sketch_migrate.s3.xml import NotS3
+from sketch_migrate.s3.xml_subresources import read_encryption
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable
 
     from sketch_migrate.s3 import S3Client
-    from sketch_migrate.s3.xml_subresources import Retention
+    from sketch_migrate.s3.xml_buckets import ObjectLock
 
 T = TypeVar("T")
 
 REQUESTS = 2
 
-_HAS_NONE = frozenset(
-    {
-        "ObjectLockConfigurationNotFoundError",
-        "ServerSideEncryptionConfigurationNotFoundError",
-        "InvalidRequest",  # Ceph's word for a bucket without Object Lock
-    }
-)
-"""How a store says that a bucket has no such rule."""
+_HAS_NO_ENCRYPTION = "ServerSideEncryptionConfigurationNotFoundError"
+"""How a store says that a bucket has no default."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketRules:
-    """``lock`` is None where new objects can be deleted; ``encryption`` is the default's algorithm and key, or empty.
+    """``lock`` is None where the store does not tell; ``encryption`` is the default's algorithm and key, or empty.
 
     ``untold`` has what the store did not tell, each with why.
     """
 
-    lock: Retention | None = None
+    lock: ObjectLock | None = None
     encryption: str = ""
     untold: tuple[str, ...] = ()
 
     @property
     def keeps_objects(self) -> bool:
         """Whether no new object can be deleted for a while."""
-        return self.lock is not None and bool(self.lock.mode)
+        return self.lock is not None and bool(self.lock.default_retention)
 
     def about_lock(self) -> str:
         """Say what Object Lock means for a migration; empty without it."""
-        if self.lock is None:
+        if self.lock is None or not self.lock.is_enabled:
             return ""
-        if not self.lock.mode:
+        if not self.lock.default_retention:
             return "Object Lock is on, without a default retention: copies are not locked."
-        kept = f"Object Lock keeps each new object for {self.lock.period} ({self.lock.mode})"
         return (
-            f"{kept}: neither a copy nor what trying the store makes can be deleted before that, and the store may"
-            " demand a checksum with each write."
+            f"Object Lock keeps each new object ({self.lock.default_retention}): neither a copy nor what trying the"
+            " store makes can be deleted before that, and the store may demand a checksum with each write."
         )
 
     def about_encryption(self) -> str:
@@ -76,8 +69,7 @@ async def read_bucket_rules(store: S3Client, bucket: str) -> BucketRules:
     """Ask for the rules of a bucket, with ``REQUESTS`` requests. Raises nothing of the store's."""
     at_once = store.retrying(0)
     (lock, no_lock), (encryption, no_encryption) = await asyncio.gather(
-        _told(at_once, bucket, "object-lock", "GetObjectLockConfiguration", xml_subresources.read_object_lock),
-        _told(at_once, bucket, "encryption", "GetBucketEncryption", xml_subresources.read_encryption),
+        _told(at_once.object_lock(bucket)), _told(_encryption(at_once, bucket))
     )
     untold = [
         f"{what} of s3://{bucket} ({why})"
@@ -87,13 +79,15 @@ async def read_bucket_rules(store: S3Client, bucket: str) -> BucketRules:
     return BucketRules(lock, encryption or "", tuple(untold))
 
 
-async def _told(
-    store: S3Client, bucket: str, name: str, operation: str, read: Callable[[bytes], T]
-) -> tuple[T | None, str]:
+async def _encryption(store: S3Client, bucket: str) -> str:
+    return read_encryption(await store.subresource("GetBucketEncryption", Location(bucket, ""), "encryption"))
+
+
+async def _told(question: Awaitable[T]) -> tuple[T | None, str]:
     """Return what a store tells of a bucket, None for nothing, and why it does not tell it."""
     try:
-        return read(await store.subresource(operation, Location(bucket, ""), name)), ""
+        return await question, ""
     except NotS3:
         return None, "the store does not know it"
     except S3Error as error:
-        return None, "" if error.code in _HAS_NONE else error.code or str(error)
+        return None, "" if error.code == _HAS_NO_ENCRYPTION else error.code or str(error)

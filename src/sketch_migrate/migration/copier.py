@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sketch_migrate.errors import (
     BucketMissing,
+    ConditionNotProved,
     CredentialsError,
     ObjectMissing,
+    RedirectRefused,
     RunDirectoryError,
     S3Error,
+    StoreFull,
     UsageError,
 )
 from sketch_migrate.migration.placing import CheckFirst, Placed, Replacing, Taken, look
@@ -52,7 +55,15 @@ PROOF_SECONDS = 0.2
 """So long a success proves that the store can be used. An object that failed for a while may have been begun before
 the last success and still fail because the store has gone since."""
 
-HOPELESS = (CredentialsError, BucketMissing, UsageError, RunDirectoryError)
+HOPELESS = (
+    CredentialsError,
+    BucketMissing,
+    RedirectRefused,
+    StoreFull,
+    UsageError,
+    RunDirectoryError,
+    ConditionNotProved,
+)
 """Errors that no other object of the run can escape."""
 
 
@@ -265,7 +276,7 @@ class Copier:
         began_at = time.monotonic()
         try:
             verdict = await self._bring(move, look_first=look_first)
-        except (S3Error, UsageError, RunDirectoryError) as error:
+        except (S3Error, UsageError, RunDirectoryError, ConditionNotProved) as error:
             await self._note_failure(error, began_at)
             return _UNTOUCHED if self._stop.requested else Copied(Verdict.FAILED, str(error))
         self._usable_at = time.monotonic()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from sketch_migrate.migration.keeping import Way
@@ -54,7 +53,7 @@ def archived_line(sample: Sample) -> str:
 def keeping_json(rules: BucketRules, sample: Sample, way: Way | None) -> dict[str, object]:
     """Return the same for ``--json``."""
     return {
-        "object_lock": None if rules.lock is None else asdict(rules.lock),
+        "object_lock": None if rules.lock is None else rules.lock._asdict(),
         "default_encryption": rules.encryption,
         "sampled_objects": sample.objects,
         "requests": sample.requests,

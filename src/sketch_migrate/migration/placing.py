@@ -77,7 +77,21 @@ def placing_of(store: S3Client, strategy: Strategy) -> Placing:
         case Means.CONDITIONAL_COMPLETE:
             return ConditionalComplete(store)
         case Means.CHECK_FIRST:
-            return CheckFirst(store)
+            return CheckFirst(store, sent_all_the_same(store, strategy))
+
+
+def sent_all_the_same(store: S3Client, strategy: Strategy) -> Placing:
+    """Return what writes for check-first after its look: with a condition where the store honours one, though unproved.
+
+    It does not hold against every write of the same moment, but against most.
+    """
+    match strategy.sends:
+        case Means.CONDITIONAL_COPY:
+            return ConditionalCopy(store, strategy)
+        case Means.CONDITIONAL_PUT:
+            return ConditionalPut(store, strategy)
+        case _:
+            return Replacing(store)
 
 
 class OnceSettled:
@@ -142,17 +156,23 @@ class ConditionalCopy:
 
 
 class CheckFirst:
-    """A look, then a copy: what is stored in between is replaced. Where the bucket keeps versions, those tell what."""
+    """A look, then a copy: what is stored in between is replaced. Where the bucket keeps versions, those tell what.
 
-    def __init__(self, store: S3Client) -> None:
+    ``writing`` is what copies: without a condition, or with one that is not proved.
+    """
+
+    def __init__(self, store: S3Client, writing: Placing | None = None) -> None:
         self._store = store
+        self._writing = writing or Replacing(store)
         self._versions_kept: bool | None = None  # nobody has looked
 
     async def place(self, move: Move) -> Placed | Taken:
         """Copy where a look shows nothing."""
         if production := await look(self._store, move.target):
             return Taken(production)
-        done = await self._store.copy(move.source, move.target)
+        done = await self._writing.place(move)
+        if isinstance(done, Taken):
+            return done  # the condition has held
         if self._versions_kept is None:
             copied = await look(self._store, move.target)
             self._versions_kept = copied is not None and keeps_versions(copied)
@@ -170,10 +190,14 @@ class CheckFirst:
 
 
 class InParts:
-    """Part copies, and a Complete with the condition, after a look that spares most of them in vain."""
+    """Part copies, and a Complete with the condition, after a look that spares most of them in vain.
 
-    def __init__(self, store: S3Client) -> None:
+    ``guarded`` says that the condition is proved.
+    """
+
+    def __init__(self, store: S3Client, *, guarded: bool = True) -> None:
         self._store = store
+        self._guarded = guarded
 
     async def place(self, move: Move, info: ObjectInfo) -> Placed | Taken:
         """Copy an object of which ``info`` was seen."""
@@ -183,7 +207,7 @@ class InParts:
             etag = await copy_in_parts(self._store, move.source, move.target, info, IF_ABSENT, storage_class=True)
         except ObjectExists as error:
             return Taken(perhaps_ours=error.attempts > 1)
-        return Placed(etag, info.size_bytes, guarded=True)
+        return Placed(etag, info.size_bytes, guarded=self._guarded)
 
 
 class ConditionalComplete:
@@ -205,14 +229,14 @@ class ConditionalComplete:
 class ConditionalPut:
     """The object is read, and put with the condition; a large one is copied in parts.
 
-    Where the store does not honour the condition on Complete, parts gain nothing over a look and a copy; and Ceph 16
-    decodes the source of a part copy twice, so that it finds no key with a percent sign.
+    Where the store does not honour the condition on Complete at all, parts gain nothing over a look and a copy; and
+    Ceph 16 decodes the source of a part copy twice, so that it finds no key with a percent sign.
     """
 
     def __init__(self, store: S3Client, strategy: Strategy) -> None:
         self._store = store
         self._asks_for_tags = strategy.asks_for_tags
-        self._in_parts = InParts(store) if strategy.guards_parts else None
+        self._in_parts = InParts(store, guarded=strategy.guards_parts) if strategy.sends_parts else None
         self._check_first = CheckFirst(store)
         self._large_puts = asyncio.Semaphore(LARGE_PUTS)
         self._looks_first = False

@@ -1,7 +1,8 @@
 """What is checked before anything is changed: that the table can be flipped and both buckets used as the job needs.
 
 Every failure names the thing and the setting or right to mend. Nothing is written that an application could see: the
-right to write into production is tried by a multipart upload that is begun and called off at once.
+right to write into production is tried by a multipart upload that is begun and called off at once, the right to tags on
+an object that is not there. Both are under a random name of the tool's own (``probe_record``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from psycopg.sql import Identifier
 
 from sketch_migrate.errors import BucketMissing, DatabaseUnreachable, ObjectMissing, S3Error, S3Refused
+from sketch_migrate.migration.specimens import readable
 from sketch_migrate.model import Location
 from sketch_migrate.postgres.privileges import inspect_table
 from sketch_migrate.postgres.vigil import hung_up_after
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from sketch_migrate.postgres.database import Database
     from sketch_migrate.postgres.table import Table
     from sketch_migrate.s3 import S3Client
+    from sketch_migrate.s3.probe_folder import ProbeFolder
     from sketch_migrate.settings import Settings
 
 PATIENCE_SECONDS = 3.0
@@ -30,7 +33,8 @@ PATIENCE_SECONDS = 3.0
 CATALOGUE_SECONDS = 30.0
 """For a database that falls silent while its catalogue is looked at."""
 
-PROBE_NAME = ".sketch-migrate-write-check"
+ABSENT_NAME = ".sketch-migrate-absent"
+"""What is read where there is no object to try that on. Nothing is ever written or deleted under this name."""
 
 _DENIED = {"AccessDenied", "Forbidden", ""}
 """What a lacking right is called. Wrong credentials are called otherwise, and keep their own words."""
@@ -67,7 +71,7 @@ class Specimens(NamedTuple):
     @property
     def untried(self) -> tuple[str, ...]:
         """What could not be tried, for lack of an object."""
-        place = str(self.legacy).removesuffix(PROBE_NAME)
+        place = str(self.legacy).removesuffix(ABSENT_NAME)
         return () if place == str(self.legacy) else (f"No object is under {place}: reading was not tried.",)
 
 
@@ -102,7 +106,10 @@ async def _is_specimen(store: S3Client, likely: Location) -> bool:
 
 
 async def find_specimen(store: S3Client, settings: Settings, side: Literal["LEGACY", "PRODUCTION"]) -> Location:
-    """Try to list one side, and return an object to try a right on, or a key of none. Raises ``S3Error``."""
+    """Try to list one side, and return an object to try a right on, or a key of none. Raises ``S3Error``.
+
+    It is one that can be read, if any of those that are looked at can.
+    """
     bucket, prefix = (
         (settings.legacy_bucket, settings.legacy_prefix)
         if side == "LEGACY"
@@ -118,8 +125,10 @@ async def find_specimen(store: S3Client, settings: Settings, side: Literal["LEGA
         if error.code in _DENIED:
             raise _denied(error, f"list s3://{bucket}/{prefix}", "s3:ListBucket") from error
         raise
+    if not page.objects:
+        return Location(bucket, prefix + ABSENT_NAME)
     # the first may be a folder marker: the prefix itself
-    return Location(bucket, page.objects[-1].key if page.objects else prefix + PROBE_NAME)
+    return await readable(store, Location(bucket, page.objects[-1].key), prefix)
 
 
 async def check_read(store: S3Client, location: Location) -> None:
@@ -134,22 +143,21 @@ async def check_read(store: S3Client, location: Location) -> None:
         raise
 
 
-async def check_tagging(store: S3Client, settings: Settings, specimens: Specimens) -> list[str]:
+async def check_tagging(folder: ProbeFolder, settings: Settings, specimens: Specimens) -> list[str]:
     """Try the rights to tags, and return what is not allowed.
 
     Only objects that have tags need them, so that lacking one is worth a note, and no reason to refuse.
     """
     source, target = specimens.legacy, specimens.production
-    at_once = store.retrying(0)  # a store without tags fails in strange ways, and no wait mends that
+    at_once = folder.at_once  # a store without tags fails in strange ways, and no wait mends that
     readings = await asyncio.gather(_refusal(at_once.tags(source)), _refusal(at_once.tags(target)))
     refusals = [
         (readings[0], "s3:GetObjectTagging", f"s3://{source.bucket}/{settings.legacy_prefix}"),
         (readings[1], "s3:GetObjectTagging", f"s3://{target.bucket}/{settings.production_prefix}"),
     ]
     if not any(isinstance(reading, S3Error) and reading.code != "AccessDenied" for reading in readings):
-        absent = Location(settings.production_bucket, settings.production_prefix + PROBE_NAME)
-        writing = await _refusal(_tag(at_once, absent))
-        refusals.append((writing, "s3:PutObjectTagging", f"s3://{absent.bucket}/{settings.production_prefix}"))
+        writing = await _refusal(_tag(folder))
+        refusals.append((writing, "s3:PutObjectTagging", f"s3://{target.bucket}/{settings.production_prefix}"))
     return [
         f"The store denies {right} on {place}*: objects with tags may not be migrated. {RIGHTS}"
         for refusal, right, place in refusals
@@ -159,7 +167,7 @@ async def check_tagging(store: S3Client, settings: Settings, specimens: Specimen
 
 async def check_versions(store: S3Client, settings: Settings) -> list[str]:
     """Try the right to list versions, which tell what a copy without a condition replaced; return what is lacking."""
-    absent = settings.production_prefix + PROBE_NAME
+    absent = settings.production_prefix + ABSENT_NAME
     refusal = await _refusal(store.retrying(0).versions(settings.production_bucket, absent))
     if not isinstance(refusal, S3Refused) or refusal.code != "AccessDenied":
         return []  # a store without versions fails in strange ways, and has none to list
@@ -177,24 +185,28 @@ async def _refusal(attempt: Awaitable[object]) -> S3Error | None:
     return None
 
 
-async def _tag(store: S3Client, absent: Location) -> None:
-    """Tag an object that is not there. rclone's server takes the tags for the object: then it is deleted again."""
-    await store.put_tags(absent, [])
-    await store.delete(absent)
-
-
-async def check_writing(store: S3Client, settings: Settings) -> None:
-    """Try the right to write into production. Raises ``S3Error``."""
-    location = Location(settings.production_bucket, settings.production_prefix + PROBE_NAME)
+async def _tag(folder: ProbeFolder) -> None:
+    """Tag an object that is not there. rclone's server takes the tags for the object: then the folder deletes it."""
+    absent = folder.taken(folder.alone)
     try:
-        upload_id = await store.create_multipart_upload(location, {})
+        await folder.at_once.put_tags(absent, [])
+    except S3Error as error:
+        folder.refused(absent, error)
+        raise
+
+
+async def check_writing(folder: ProbeFolder, settings: Settings) -> None:
+    """Try the right to write into production. Raises ``S3Error``."""
+    location = folder.alone
+    try:
+        upload_id = await folder.begin_upload(location)
     except S3Refused as error:
         if error.code in _DENIED:
             place = f"s3://{location.bucket}/{settings.production_prefix}"
             raise _denied(error, f"write into {place}", "s3:PutObject") from error
         raise
     try:
-        await store.abort_multipart_upload(location, upload_id)
+        await folder.call_off(location, upload_id)
     except S3Error as error:
         upload = f"the upload {upload_id} to {location}, begun to try the right to write"
         message = f"{upload}, was not called off (which takes s3:AbortMultipartUpload): {error}"
@@ -203,7 +215,7 @@ async def check_writing(store: S3Client, settings: Settings) -> None:
 
 def store_name(settings: Settings) -> str:
     """Name the store in a message."""
-    return settings.s3_endpoint_url or f"AWS in {settings.s3_region}"
+    return settings.s3_endpoint_url or f"AWS in {settings.region}"
 
 
 def _denied(error: S3Refused, what: str, right: str) -> S3Refused:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sketch_migrate import __version__
-from sketch_migrate.errors import UsageError
+from sketch_migrate.errors import RunGoesOn, UsageError
 from sketch_migrate.ledger import past_runs
 
 if TYPE_CHECKING:
@@ -61,6 +61,15 @@ def check_ledger(run: PastRun, settings: Settings) -> None:
                 f"and the settings say {present[name]!r}",
                 hint=f"Give the settings of that run ({where}), or another directory.",
             )
+
+
+def check_over(run: PastRun, settings: Settings) -> None:
+    """Check that a run of this site is over, if it may flip rows. Raises ``RunGoesOn``."""
+    about = run.description  # empty in the moment in which a run begins
+    flips = not about or (not is_rollback(run) and about.get("dry_run") != "true" and is_of(run, settings))
+    if flips and (sign := run.goes_on()):
+        hint = "Stop it, or wait for its end: what it has flipped until then can be set back afterwards."
+        raise RunGoesOn(f"the run {run.directory} is still going on: {sign}", hint=hint)
 
 
 def is_rollback(run: PastRun) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from contextlib import AsyncExitStack, asynccontextmanager
+import os
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sketch_migrate.errors import RunDirectoryError
 from sketch_migrate.mapping import Mapping
 from sketch_migrate.migration.breaker import Breaker
 from sketch_migrate.migration.copier import Copier
@@ -21,12 +23,15 @@ from sketch_migrate.migration.preflight import (
     check_reading,
     check_writing,
 )
+from sketch_migrate.migration.probe_record import recorded_folder
 from sketch_migrate.migration.runner import Migration
 from sketch_migrate.model import KeyRange
 from sketch_migrate.postgres.database import Database
 from sketch_migrate.postgres.privileges import check_rows_are_shown
 from sketch_migrate.postgres.references import legacy_pages
 from sketch_migrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
+from sketch_migrate.s3.proxy import Proxies
+from sketch_migrate.settings import headers_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -73,7 +78,10 @@ class Site:
             specimens = await check_reading(self.store, self.settings, self.first_legacy_path)
             await check_read(self.store, specimens.production)
             if not options.dry_run:
-                await check_writing(self.store, self.settings)
+                # on a worker's machine there may be no such folder: what cannot be put on record is not tried
+                with suppress(RunDirectoryError):
+                    async with recorded_folder(self.store, self.settings) as folder:
+                        await check_writing(folder, self.settings)
 
         return Copier(
             self.store,
@@ -127,7 +135,7 @@ async def open_site(
     """
     async with AsyncExitStack() as opened:
         store = await opened.enter_async_context(open_store(settings))
-        database = Database(settings, stopping=stop.event, kept=kept_connections)
+        database = Database(settings, stopping=stop.event, kept=kept_connections, for_writing=for_writing)
         opened.push_async_callback(database.close)
         table = await check_database(database, settings, for_writing=for_writing)
         paths = await _legacy_paths(database, table, settings.legacy_prefix)
@@ -167,13 +175,15 @@ def open_store(settings: Settings) -> S3Client:
     """Return a client of the store, to be used as an async context manager."""
     config = S3Config(
         endpoint_url=settings.s3_endpoint_url,
-        region=settings.s3_region,
+        region=settings.region,
         addressing_style=settings.s3_addressing_style,
         ca_bundle=settings.s3_ca_bundle,
         requester_pays=settings.s3_requester_pays,
         caps=caps_of(settings),
+        proxies=Proxies.from_environment(os.environ),
         timeout_seconds=settings.s3_timeout_seconds,
         retry_seconds=settings.s3_retry_seconds,
+        new_object_headers=headers_of(settings.new_object_headers),
     )
     return S3Client(config, CredentialSource.from_environment())
 

@@ -1,4 +1,4 @@
-"""Looks at a run a few times a second, and so knows what limits it, and what holds it up in the database."""
+"""Looks at a run a few times a second, and so knows what limits it, and what holds it up in database or store."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol, Self
 
+from sketch_migrate.migration.silence import Silence, look
 from sketch_migrate.report.limits import Sample, limited_by
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Listener(Protocol):
         """Take over what limits the run, in a word; empty for nothing known."""
 
     def waits_for(self, text: str) -> None:
-        """Take over what holds it up in the database; empty for nothing."""
+        """Take over what holds it up in the database or the store; empty for nothing."""
 
 
 class Watch:
@@ -37,6 +38,7 @@ class Watch:
         self._site, self._copier = site, copier
         self._iterations = iterations
         self._audience = audience
+        self._silence = Silence()
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
         self._loop = asyncio.get_running_loop()
         self._due = self._at = self._cpu_seconds = 0.0
@@ -51,6 +53,7 @@ class Watch:
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        look(self._silence, self._site.store, time.monotonic())  # it may just have come back
 
     def _begin_sample(self) -> None:
         self._at = time.monotonic()
@@ -62,8 +65,13 @@ class Watch:
         now = time.monotonic()
         busy_share = (time.thread_time() - self._cpu_seconds) / (now - self._at)
         all_copying = self._copier.batches >= self._iterations
-        sample = Sample(self._site.store.pressure, self._copier.has_work, all_copying, busy_share, now - self._due)
+        store = self._site.store
+        late_seconds = now - self._due
+        sample = Sample(
+            store.pressure, self._copier.has_work, all_copying, store.awaits_retries, busy_share, late_seconds
+        )
         self._samples.append(sample)
+        look(self._silence, store, now)
         self._audience.limited_by(limited_by(self._samples))
-        self._audience.waits_for(self._site.database.waits.present(now))
+        self._audience.waits_for(self._site.database.waits.present(now) or self._silence.note)
         self._begin_sample()

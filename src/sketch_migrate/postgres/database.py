@@ -30,11 +30,13 @@ log = logging.getLogger(__name__)
 class Outage:
     """Says once that the database (``name``, in messages) is away, and once that it is back.
 
-    However many sessions notice.
+    However many sessions notice, and whenever: ``ended`` counts the outages that are over, and a session that did its
+    last work before the end of one learns of no other by a connection that broke then.
     """
 
     def __init__(self, name: str = "database") -> None:
         self.since: float | None = None
+        self.ended = 0
         self._name = name
 
     def begin(self, reason: str, now: float, patience_seconds: float) -> None:
@@ -48,11 +50,13 @@ class Outage:
         if self.since is not None:
             log.warning("The %s is back after %.0f s.", self._name, now - self.since)
             self.since = None
+            self.ended += 1
 
 
 class Database:
     """How to reach the database, and what its sessions share. ``stopping`` ends every wait for it.
 
+    ``for_writing`` says that it is away for as long as it takes no writes.
     ``reached_by`` are libpq's parameters, and ``name`` what messages call it, where it is not that of the references.
     ``kept`` connections of sessions that are over serve the next ones, until ``close``: one costs 5 ms of CPU.
 
@@ -69,6 +73,7 @@ class Database:
         stopping: asyncio.Event,
         reached_by: Mapping[str, Any] | None = None,
         name: str = "database",
+        for_writing: bool = False,
         kept: int = 0,
         watched: Sequence[str] = (),
         tables: str = "",
@@ -76,7 +81,9 @@ class Database:
         self.settings = settings
         self.tables = tables or settings.db_table
         self.limits = Limits.usual(settings)
+        self.for_writing = for_writing
         self.outage = Outage(name)
+        self._name = name
         self.stopping = stopping
         self.watched = tuple(watched)
         self.demand = "A connection for each session is wanted"
@@ -102,12 +109,12 @@ class Database:
             # prepared statements are session state, which a transaction pooler does not keep
             connection = await PatientConnection.connect(autocommit=True, prepare_threshold=None, **self._parameters)
         except psycopg.Error as error:
-            raise connect_failure(error, self.where) from error
+            raise connect_failure(error, self.where, self._name) from error
         except OSError as error:  # psycopg resolves host names itself
             raise DatabaseUnreachable(
-                f"no connection to the database at {self.where}: {error}", hint="Look at DB_HOST and DB_PORT."
+                f"no connection to the {self._name} at {self.where}: {error}", hint="Look at DB_HOST and DB_PORT."
             ) from error
-        if (refusal := too_old(connection.info.server_version, self.where)) is not None:
+        if (refusal := too_old(connection.info.server_version, self.where, self._name)) is not None:
             await connection.close()
             raise refusal
         try:
@@ -115,11 +122,11 @@ class Database:
                 row: Any = await (await connection.execute(_DEADLOCK_TIMEOUT)).fetchone()
         except psycopg.Error as error:
             await connection.close()
-            raise connect_failure(error, self.where) from error
+            raise connect_failure(error, self.where, self._name) from error
         except TimeoutError as error:
             await connection.close()
             raise DatabaseUnreachable(
-                f"the database does not answer ({self.where})", hint="Look whether a pooler in front of it is full."
+                f"the {self._name} does not answer ({self.where})", hint="Look whether a pooler in front of it is full."
             ) from error
         except BaseException:
             await connection.close()
@@ -143,8 +150,6 @@ class Database:
     def worked(self) -> None:
         """Take note that a session did a unit of work."""
         self.units += 1
-        if self.outage.since is not None:
-            self.outage.end(time.monotonic())
         if self.connections.is_short:
             self.connections.worked()
 

@@ -147,8 +147,8 @@ def _refusal_hint(error: psycopg.Error) -> str:
     return _REFUSAL_HINTS.get(error.sqlstate or "", "")
 
 
-def connect_failure(error: psycopg.Error, where: str) -> DatabaseError:
-    """Return our error for a connection that could not be made. ``where`` is host:port/database.
+def connect_failure(error: psycopg.Error, where: str, name: str = "database") -> DatabaseError:
+    """Return our error for a connection that could not be made. ``where`` is host:port/database, ``name`` what it is.
 
     libpq reports most of these without a code, so its (never translated) text decides.
     """
@@ -156,8 +156,8 @@ def connect_failure(error: psycopg.Error, where: str) -> DatabaseError:
     code = error.sqlstate or ""
     for needles, kind, problem, hint in _CONNECT_FAILURES:
         if any(needle in text for needle in needles):
-            return kind(f"{problem} ({where})", hint=hint, sqlstate=code)
-    return DatabaseUnreachable(f"no connection to the database at {where}: {text}", sqlstate=code)
+            return kind(f"{problem.format(name=name)} ({where})", hint=hint, sqlstate=code)
+    return DatabaseUnreachable(f"no connection to the {name} at {where}: {text}", sqlstate=code)
 
 
 _CONNECT_FAILURES: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], ...] = (
@@ -170,31 +170,31 @@ _CONNECT_FAILURES: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], 
     (
         ("password authentication failed", "no password supplied", "Ident authentication", "Peer authentication"),
         DatabaseRefused,
-        "the database does not accept this user and password",
+        "the {name} does not accept this user and password",
         "Set SKETCH_DB_USER and SKETCH_DB_PASS (or PGUSER and PGPASSWORD, or ~/.pgpass).",
     ),
     (
         ("SSL off", "no encryption", "SSL required", "requires SSL", "server requires encryption"),
         DatabaseRefused,
-        "the database wants an encrypted connection, or does not let this user in from here",
+        "the {name} wants an encrypted connection, or does not let this user in from here",
         "Set DB_SSLMODE to require or verify-full, and look at the server's pg_hba.conf.",
     ),
     (
         ("no pg_hba.conf entry", "pg_hba.conf rejects"),
         DatabaseRefused,
-        "the database does not let this user in from here",
+        "the {name} does not let this user in from here",
         "Look at the server's pg_hba.conf, and at DB_SSLMODE.",
     ),
     (
         ("server does not support SSL", "certificate verify failed", "root certificate file", "SSL error"),
         DatabaseRefused,
-        "the encrypted connection to the database could not be set up",
+        "the encrypted connection to the {name} could not be set up",
         "Look at DB_SSLMODE and PGSSLROOTCERT: the server's certificate must be one that they allow.",
     ),
     (  # in front of the next, whose words it contains
         ("permission denied for database",),
         DatabaseRefused,
-        "the user lacks the privilege CONNECT on the database",
+        "the user lacks the privilege CONNECT on the {name}",
         "GRANT CONNECT ON DATABASE … TO the user; the command grants prints all that is needed.",
     ),
     (
@@ -205,43 +205,43 @@ _CONNECT_FAILURES: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str], 
             "no more connections allowed",
         ),
         DatabaseUnreachable,
-        "the database, or a pooler, has no connection left",
+        "the {name}, or a pooler, has no connection left",
         "Wait for others to end, raise the limit (of the role, the database, the server, the pooler), or lower -p.",
     ),
     (
         ("is not permitted to log in",),
         DatabaseRefused,
-        "the role may not log in to the database",
+        "the role may not log in to the {name}",
         "ALTER ROLE … LOGIN, or set SKETCH_DB_USER (or PGUSER) to one that may.",
     ),
     (
         ("is not currently accepting connections",),
         DatabaseRefused,
-        "the database takes no connections",
+        "the {name} takes no connections",
         "ALTER DATABASE … ALLOW_CONNECTIONS true, or look at DB_NAME.",
     ),
     (
         ("does not exist",),
         DatabaseRefused,
-        "there is no such database or role",
+        "there is no such {name} or role",
         "Look at DB_NAME and SKETCH_DB_USER.",
     ),
     (
         ("could not translate host name", "failed to resolve host", "Name or service not known", "nodename nor"),
         DatabaseUnreachable,
-        "the database's host name cannot be resolved",
+        "the host name of the {name} cannot be resolved",
         "Look at DB_HOST.",
     ),
     (
         ("Connection refused", "No such file or directory"),
         DatabaseUnreachable,
-        "nothing listens where the database should be",
+        "nothing listens where the {name} should be",
         "Look at DB_HOST and DB_PORT, and whether the database runs.",
     ),
     (
         ("timeout expired", "timed out", "No route to host", "Network is unreachable"),
         DatabaseUnreachable,
-        "the database does not answer",
+        "the {name} does not answer",
         "Look at DB_HOST and DB_PORT: is it PostgreSQL that listens there, and does a firewall let you through?",
     ),
 )

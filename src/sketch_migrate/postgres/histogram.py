@@ -50,8 +50,8 @@ class _Sample(NamedTuple):
 async def spread_paths(session: Session, table: Table, *, fresh: bool = False) -> list[str]:
     """Return some paths, spread about as all of them are, in no order that means anything here.
 
-    They are the planner's statistics, where the table was analysed, else, or with ``fresh``, a sample of its rows. Reads
-    bounded work of any table. There are none where one of them is not UTF-8. Raises what ``Session.run`` raises.
+    They are the planner's statistics, where the table was analysed, else, or with ``fresh``, a sample of its rows.
+    Bounded work for any table. There are none where one of them is not UTF-8. Raises what ``Session.run`` raises.
     """
 
     async def look(connection: Connection) -> list[str]:

@@ -52,13 +52,13 @@ def parameters(settings: Settings, environ: Mapping[str, str] = os.environ) -> d
     return {name: value for name, value in chosen.items() if value} | KEPT_ALIVE | ALWAYS
 
 
-def too_old(server_version: int, where: str) -> DatabaseRefused | None:
+def too_old(server_version: int, where: str, name: str = "database") -> DatabaseRefused | None:
     """Return the refusal of a server that is older than the oldest one which is known to do."""
     if server_version >= OLDEST_VERSION:
         return None
     major, minor = divmod(server_version, 10000)
     message = (
-        f"the database at {where} is PostgreSQL {major}.{minor}; {OLDEST_VERSION // 10000} is the oldest that will do"
+        f"the {name} at {where} is PostgreSQL {major}.{minor}; {OLDEST_VERSION // 10000} is the oldest that will do"
     )
     return DatabaseRefused(
         message, hint="Upgrade the server: its own maintainers support none as old as that any more."

@@ -32,8 +32,9 @@ FROM page
 # The order of a sorted subquery is that of the array (PostgreSQL manual, "Aggregate Functions"). There is no max(uuid)
 # before version 18. Without the CTE of a page this takes a quarter less time, and a third less than with starts_with.
 _COUNT: LiteralString = """
-SELECT count(*), (array_agg(key))[count(*)],
-       count(*) FILTER (WHERE path LIKE %(legacy)s), count(*) FILTER (WHERE path LIKE %(production)s)
+SELECT count(*), (array_agg({found_key}))[count(*)],
+       count(*) FILTER (WHERE path LIKE %(legacy)s), count(*) FILTER (WHERE path LIKE %(production)s),
+       count(*) FILTER (WHERE path <> '')
 FROM (
     SELECT {key} AS key, {path}::text COLLATE "C" AS path FROM {table} WHERE {range} ORDER BY {key} LIMIT {rows}
 ) AS page
@@ -95,12 +96,13 @@ def in_range(table: Table, key_range: KeyRange) -> tuple[sql.Composed, dict[str,
 
 @dataclass(frozen=True, slots=True)
 class CountedPage:
-    """``rows`` rows up to ``last_key``, and how many of them are on each side."""
+    """``rows`` rows up to ``last_key``, how many are on each side, and ``paths``: how many have one, not empty."""
 
     rows: int
     last_key: Key | None
     legacy: int
     production: int
+    paths: int
 
 
 async def count_page(
@@ -108,17 +110,22 @@ async def count_page(
 ) -> CountedPage:
     """Count the next ``rows`` rows of a key range by the prefixes of legacy and production."""
     condition, values = in_range(table, key_range)
-    statement = table.compose(_COUNT, range=condition, rows=sql.Literal(rows))
-    production = _beginning(prefixes[1]) if table.holds_production else None
     cursor = connection.cursor(binary=True)
-    await cursor.execute(statement, {**values, "legacy": _beginning(prefixes[0]), "production": production})
-    answer: Any = await cursor.fetchone()
-    return CountedPage(*answer)
+
+    async def count(*, stored: bool) -> CountedPage:
+        found_key = columns(table, stored=stored)["found_key"]
+        statement = table.compose(_COUNT, range=condition, rows=sql.Literal(rows), found_key=found_key)
+        await cursor.execute(statement, {**values, **of_both_sides(table, prefixes)})
+        answer: Any = await cursor.fetchone()
+        return CountedPage(answer[0], decode_key(table, answer[1]) if stored else answer[1], *answer[2:])
+
+    return await read_either(connection, table, count)
 
 
-def _beginning(prefix: str) -> str:
-    """Return the pattern of LIKE for what begins with a text."""
-    return re.sub(r"([\\%_])", r"\\\1", prefix) + "%"
+def of_both_sides(table: Table, prefixes: tuple[str, str]) -> dict[str, str | None]:
+    """Return the patterns of LIKE for the paths of ``legacy`` and ``production``, None where no path can be there."""
+    legacy, production = (re.sub(r"([\\%_])", r"\\\1", prefix) + "%" for prefix in prefixes)
+    return {"legacy": legacy, "production": production if table.holds_production else None}
 
 
 async def counted_pages(

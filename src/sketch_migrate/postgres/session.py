@@ -134,6 +134,7 @@ class Session:
         self._vigil: Vigil | None = None  # over the last attempt
         self._is_at_work = False
         self._causes: set[object] = set()  # of the waits of this unit
+        self._outages_before = database.outage.ended  # its last work
 
     @property
     def limits(self) -> Limits:
@@ -184,6 +185,9 @@ class Session:
                     trouble = trouble or _Trouble(doing, is_flip, attempts)
                     await self._get_over(error, trouble)
                 else:
+                    if database.outage.since is not None:
+                        await self._say_back()
+                    self._outages_before = database.outage.ended
                     database.worked()
                     if self._causes:
                         database.waits.over(self._causes)
@@ -284,7 +288,8 @@ class Session:
         trouble.lost_at = now if trouble.lost_at is None else trouble.lost_at
         trouble.away += 1
         patience = database.settings.db_retry_seconds
-        database.outage.begin(reason, now, patience)
+        if trouble.away > 1 or self._outages_before == database.outage.ended:
+            database.outage.begin(reason, now, patience)
         if now - trouble.lost_at > patience or database.stopping.is_set():
             raise _gave_up(trouble.doing, reason) from error
         await self._pause(trouble.away)
@@ -307,6 +312,12 @@ class Session:
             raise TableLocked(text, hint=hint, sqlstate=error.sqlstate or "") from error
         await self._pause_for(random.uniform(0.2, TABLE_LOCK_PAUSE_SECONDS))  # noqa: S311 - jitter
         return True
+
+    async def _say_back(self) -> None:
+        """Say that the database is back, unless it is to be written and takes no writes: a read may do without."""
+        database, connection = self._database, self._connection
+        if not database.for_writing or (connection and await self._asked(is_read_only(connection)) is False):
+            database.outage.end(time.monotonic())
 
     async def _asked(self, question: Awaitable[T]) -> T | None:
         """Return the answer to a question on our own connection; None, and no connection, where it broke."""

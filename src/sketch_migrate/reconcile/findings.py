@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
+from sketch_migrate.appearance import LOOKED_AT
+
 if TYPE_CHECKING:
     from sketch_migrate.migration.bucket_rules import BucketRules
     from sketch_migrate.migration.keeping import Sample
@@ -37,7 +39,17 @@ class Finding:
 
 LOOK, NOTE = Severity.LOOK, Severity.NOTE
 
+NOTHING = "nothing recognised"
+
 KINDS: dict[str, tuple[Severity, str]] = {
+    NOTHING: (
+        LOOK,
+        "No path begins with either prefix: look at DB_TABLE, DB_PATH_COLUMN, LEGACY_PREFIX and PRODUCTION_PREFIX.",
+    ),
+    "unrecognised": (
+        LOOK,
+        f"Of at most {LOOKED_AT:,} that were looked at: each names a legacy object, but not by its key. Mend the row.",
+    ),
     "missing object": (LOOK, "Put the object in its place in legacy, or mend the row: it will be reported, not moved."),
     "taken": (LOOK, "Production holds something else there. Compare both; -w would let the legacy object replace it."),
     "archived": (LOOK, "Restore these objects first: until then the migration fails these rows."),

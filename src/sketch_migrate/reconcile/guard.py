@@ -5,19 +5,17 @@ Stores differ in which one they honour, and some accept the condition and overwr
 
 from __future__ import annotations
 
-import secrets
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sketch_migrate.errors import S3Error
 from sketch_migrate.s3 import if_target_is
-from sketch_migrate.s3.probe import PROBE_FOLDER
-from sketch_migrate.s3.probe_folder import ProbeFolder
+from sketch_migrate.s3.probe_folder import OCCUPANT_BODY, SOURCE_BODY, ProbeFolder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sketch_migrate.s3 import Condition, S3Client
+    from sketch_migrate.s3 import Condition
 
 WRONG_ETAG = "0" * 32
 
@@ -43,32 +41,25 @@ class Guard(StrEnum):
         return ("if-match", etag) if self is Guard.PUT_BARE else if_target_is(etag)
 
 
-async def find_guard(store: S3Client, bucket: str, prefix: str) -> tuple[Guard, list[str]]:
-    """Try both conditions on objects of our own below the prefix, and remove these.
+async def find_guard(folder: ProbeFolder) -> Guard:
+    """Try both conditions on objects of our own in a folder, and return the strongest guard that works.
 
-    Returns the strongest guard that works, and what could not be removed. Raises ``S3Error`` where nothing can be
-    written.
+    Raises ``S3Error`` where nothing can be written.
     """
-    folder = ProbeFolder(store, bucket, f"{prefix}{PROBE_FOLDER}{secrets.token_hex(6)}/")
     target = folder.at("target")
 
     async def copy(condition: Condition) -> None:
         await folder.at_once.copy(folder.source, target, condition)
 
     async def put(condition: Condition) -> None:
-        await folder.at_once.put(target, b"replaced", None, condition)
+        await folder.at_once.put(target, SOURCE_BODY, None, condition)
 
-    found = Guard.LOOK
-    try:
-        await folder.put(folder.source, b"source")
-        for guard, write in ((Guard.COPY, copy), (Guard.PUT, put), (Guard.PUT_BARE, put)):
-            await folder.put(target, b"to be replaced")
-            if await _honoured(folder, guard, write):
-                found = guard
-                break
-    finally:
-        await folder.clear()
-    return found, folder.left_behind
+    await folder.put(folder.source, SOURCE_BODY)
+    for guard, write in ((Guard.COPY, copy), (Guard.PUT, put), (Guard.PUT_BARE, put)):
+        await folder.put(target, OCCUPANT_BODY)
+        if await _honoured(folder, guard, write):
+            return guard
+    return Guard.LOOK
 
 
 async def _honoured(folder: ProbeFolder, guard: Guard, write: Callable[[Condition], Awaitable[None]]) -> bool:

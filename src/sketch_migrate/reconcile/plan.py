@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sketch_migrate.appearance import examples as examples_of
 from sketch_migrate.migration.keeping import SAMPLE_OBJECTS
 from sketch_migrate.postgres.catalog import read_facts
 from sketch_migrate.postgres.sizes import read_sizes
-from sketch_migrate.reconcile.findings import KINDS, Finding, Severity, table_findings
-from sketch_migrate.reconcile.problems import count_problems, first_problems
+from sketch_migrate.reconcile.findings import KINDS, NOTHING, Finding, Severity, table_findings
+from sketch_migrate.reconcile.problems import Example, count_problems, first_problems
+from sketch_migrate.report.recognition import told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from sketch_migrate.postgres.sizes import Sizes
     from sketch_migrate.postgres.table import Table
     from sketch_migrate.reconcile.evidence import Evidence
+    from sketch_migrate.reconcile.recognition import Recognition
     from sketch_migrate.reconcile.second_look import Looker
 
 _FIGURES = """
@@ -103,10 +106,12 @@ async def plan(
     refusals: Refusals,
     trial: Trial | None,
     deep_percent: float | None,
+    recognition: Recognition,
 ) -> Plan:
     """Judge gathered evidence. Where ETags do not compare, ``deep_percent`` of the objects are read; None: none.
 
-    ``trial`` is what came of a flip that was tried, None where none was to be. Raises ``RunDirectoryError``,
+    ``trial`` is what came of a flip that was tried, None where none was to be; ``recognition`` what the rows on neither
+    side look like. Raises ``RunDirectoryError``,
     ``DatabaseError`` or ``S3Error``.
     """
     async with database.session() as session:
@@ -131,6 +136,10 @@ async def plan(
         for kind, (severity, what_to_do) in KINDS.items()
         if kind in counts
     ]
+    if recognition.is_nothing:
+        severity, what_to_do = KINDS[NOTHING]
+        shown = tuple(Example(row.key, row.path, told(row)) for row in examples_of(recognition.others))
+        rows.insert(0, Finding(NOTHING, severity, recognition.paths, what_to_do, shown))
     findings = [*rows, *table_findings(facts, refusals, trial)]
     return Plan(
         legacy_rows=legacy,

@@ -64,7 +64,7 @@ def _about_prefix(needs: Estimate) -> list[str]:
         return []
     return [
         f"              at most {needs.prefix_rows_per_second:,.0f} rows/s in its first hours: S3 takes no more of one",
-        f"              prefix until it has parted it, which is reckoned to take {FIRST_HOURS_SECONDS / 3600:.0f} hours",
+        f"              prefix until it has parted it, reckoned to take {FIRST_HOURS_SECONDS / 3600:.0f} hours",
     ]
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 EXAMPLES = 5
 """So many of each kind are shown; the files have them all."""
 
+PROBLEMS_NAME = "problems"
+
 _FIRST = """
 SELECT kind, key, path, detail FROM problem
 QUALIFY row_number() OVER (PARTITION BY kind ORDER BY path, key) <= ?
@@ -42,12 +44,12 @@ async def first_problems(evidence: Evidence) -> dict[str, tuple[Example, ...]]:
     return examples
 
 
-async def write_problems(evidence: Evidence, directory: Path) -> list[Path]:
+async def write_problems(evidence: Evidence, directory: Path, name: str = PROBLEMS_NAME) -> list[Path]:
     """Write all problems into the run's directory, as Parquet and as CSV; nothing where there are none."""
     ((count,),) = await evidence.ask("SELECT count(*) FROM problem")
     if not count:
         return []
-    paths = [directory / "problems.parquet", directory / "problems.csv"]
+    paths = [directory / f"{name}.parquet", directory / f"{name}.csv"]
     for path in paths:
         await evidence.export("SELECT kind, key, path, detail FROM problem ORDER BY kind, path, key", path)
     return paths

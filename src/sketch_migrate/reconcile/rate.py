@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from sketch_migrate.report.limits import CAP, REFUSALS
+from sketch_migrate.report.limits import BANDWIDTH, CONCURRENCY, RATE, REFUSALS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ REQUESTS_A_ROW = 2
 LIMITED_BY = "limited_by"
 """Noted by a migration at its end: what held it back most of the time, in a word of ``report.limits``."""
 
-THROTTLED = frozenset({REFUSALS, CAP})
+THROTTLED = frozenset({REFUSALS, RATE, BANDWIDTH, CONCURRENCY})
 """The words for a run that was kept from going as fast as it could."""
 
 _CAPS = {"max_requests_per_second": "MAX_REQUESTS_PER_SECOND", "max_bandwidth": "MAX_BANDWIDTH"}

@@ -23,6 +23,7 @@ class Standing(StrEnum):
     DANGLING = "dangling"
     MISSING = "missing"
     UNMIGRATED = "unmigrated"
+    UNRECOGNISED = "unrecognised"
     CONFLICT = "conflict"
     DIFFERENT = "different"
     STALE = "stale"
@@ -43,6 +44,7 @@ _MEANINGS = {
     Standing.DANGLING: "in production, but its object does not exist",
     Standing.MISSING: "legacy, and its object does not exist",
     Standing.UNMIGRATED: "legacy, still to be migrated",
+    Standing.UNRECOGNISED: "on neither side, but names a legacy object in another way",
     Standing.CONFLICT: "legacy, and production holds something else under the new key",
     Standing.DIFFERENT: "in production, and not what legacy holds",
     Standing.STALE: "migrated, but the legacy object was changed afterwards",
@@ -50,7 +52,7 @@ _MEANINGS = {
 
 HEADLINES = {
     "dangling": (Standing.DANGLING, Standing.MISSING),
-    "unmigrated": (Standing.UNMIGRATED, Standing.CONFLICT),
+    "unmigrated": (Standing.UNMIGRATED, Standing.CONFLICT, Standing.UNRECOGNISED),
     "different": (Standing.DIFFERENT, Standing.STALE),
 }
 """What verify must find none of, and the standings that count for it."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sketch_migrate.model import Status
+from sketch_migrate.appearance import LOOKED_AT, Legacy, other_row, readings
+from sketch_migrate.errors import S3Error
+from sketch_migrate.model import KeyRange, Location, Status
 from sketch_migrate.postgres.cuts import parts
 from sketch_migrate.postgres.histogram import spread_paths
+from sketch_migrate.postgres.neither import Others
 from sketch_migrate.postgres.references import counted_pages
 from sketch_migrate.reconcile.keyspace import tails_of
 from sketch_migrate.reconcile.listing import Extent, list_all
@@ -16,11 +19,15 @@ from sketch_migrate.task_group import all_of, task_group
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sketch_migrate.model import KeyRange
+    from sketch_migrate.model import OtherRow
     from sketch_migrate.postgres.database import Database
     from sketch_migrate.postgres.table import Table
     from sketch_migrate.s3 import S3Client
     from sketch_migrate.settings import Settings
+
+LOOKS_AT_ONCE = 500
+REFUSALS = range(400, 500)
+"""That an object is not there, or may not be read, or has a key that no object can have."""
 
 COUNTED_AT_ONCE = 2
 """Parts of the table that are counted side by side, each by a process of the server, as one statement would have."""
@@ -40,11 +47,12 @@ async def read_status(
     prefixes = settings.legacy_prefix, settings.production_prefix
 
     legacy, production = Extent(), Extent()
+    others = Others(table, prefixes, LOOKED_AT)
     async with database.session() as session:
         tails = tails_of(await spread_paths(session, table), prefixes)
         counted = await parts(session, table, COUNTED_AT_ONCE)
     async with task_group() as group:
-        counting = group.create_task(_count_rows(database, table, counted, prefixes, partial(told, "rows")))
+        counting = group.create_task(_count_rows(database, table, counted, others, partial(told, "rows")))
         for side, bucket, prefix, extent in (
             ("legacy", settings.legacy_bucket, prefixes[0], legacy),
             ("production", settings.production_bucket, prefixes[1], production),
@@ -52,7 +60,7 @@ async def read_status(
             cuts = [prefix + tail for tail in tails]
             rows, hear = table.estimated_rows, partial(told, side)
             group.create_task(list_all(store, bucket, prefix, extent, cuts=cuts, expected=rows, told=hear))
-    legacy_rows, production_rows, total_rows = counting.result()
+    legacy_rows, production_rows, total_rows, paths = counting.result()
     return Status(
         legacy_objects=legacy.objects,
         legacy_bytes=legacy.size_bytes,
@@ -61,25 +69,50 @@ async def read_status(
         legacy_rows=legacy_rows,
         production_rows=production_rows,
         total_rows=total_rows,
+        paths=paths,
+        others=await _looked_at(store, Legacy(settings.legacy_bucket, prefixes[0]), others),
     )
+
+
+async def _looked_at(store: S3Client, legacy: Legacy, others: Others) -> tuple[OtherRow, ...]:
+    """Say what rows on neither side seem to be, and ask whether the legacy objects are there that they may mean."""
+    wanted = {each.legacy_key for row in others.rows for each in readings(row.path, legacy) if each.legacy_key}
+    there: set[str] = set()
+
+    async def look(key: str) -> None:
+        try:
+            await store.head(Location(legacy.bucket, key))
+        except S3Error as error:
+            if error.status not in REFUSALS:
+                raise
+        else:
+            there.add(key)
+
+    keys = sorted(wanted)
+    for first in range(0, len(keys), LOOKS_AT_ONCE):
+        await all_of([look(key) for key in keys[first : first + LOOKS_AT_ONCE]])
+    return tuple(other_row(str(row.key), row.path, legacy, there) for row in others.rows)
 
 
 async def _count_rows(
     database: Database,
     table: Table,
     ranges: list[KeyRange],
-    prefixes: tuple[str, str],
+    others: Others,
     told: Callable[[int, int | None], None],
-) -> tuple[int, int, int]:
-    """Count the rows of the legacy side, of the production side, and all of them."""
-    legacy = production = total = 0
+) -> tuple[int, int, int, int]:
+    """Count the rows of the legacy side, of the production side, all of them, and those with a path."""
+    legacy = production = total = paths = 0
 
     async def count(key_range: KeyRange) -> None:
-        nonlocal legacy, production, total
+        nonlocal legacy, production, total, paths
         async with database.session() as session:
-            async for page in counted_pages(session, table, key_range, prefixes):
+            async for page in counted_pages(session, table, key_range, others.prefixes):
                 legacy, production, total = legacy + page.legacy, production + page.production, total + page.rows
+                paths += page.paths
                 told(total, table.estimated_rows)
+                await others.take(session, page, key_range)
+                key_range = KeyRange(page.last_key, key_range.until)
 
     await all_of([count(each) for each in ranges])
-    return legacy, production, total
+    return legacy, production, total, paths

@@ -66,7 +66,7 @@ def drawn(figures: Figures) -> RenderableType:
         Text(said.rate, style="cyan"),
         said.time_left,
     )
-    styled = ((said.trouble, "red"), (said.note, "yellow"), (said.limit, "dim"))
+    styled = ((said.again, ""), (said.trouble, "red"), (said.note, "yellow"), (said.limit, "dim"))
     parts = [Text(text, style) for text, style in styled if text]
     if not parts:
         return top

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.sql import Identifier
 
-from sketch_migrate.s3.probe import PROBE_FOLDER
+from sketch_migrate.s3.probe_folder import PROBE_FOLDER
 from sketch_migrate.settings import table_name
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LIST = "s3:ListBucket"
 LIST_VERSIONS = "s3:ListBucketVersions"
+GET_LOCK = "s3:GetBucketObjectLockConfiguration"
+LIST_UPLOADS = "s3:ListBucketMultipartUploads"
 GET = "s3:GetObject"
 PUT = "s3:PutObject"
 ABORT = "s3:AbortMultipartUpload"
@@ -125,7 +127,7 @@ def statements(settings: Settings, needs: Needs) -> list[tuple[str, list[str], s
         "legacy": (settings.legacy_bucket, settings.legacy_prefix, needs.legacy),
         "production": (settings.production_bucket, settings.production_prefix, needs.production),
     }
-    arn = f"arn:{_partition(settings.s3_region)}:s3:::"
+    arn = f"arn:{_partition(settings.region)}:s3:::"
     allowed: list[tuple[str, list[str], str]] = []
     for side, (bucket, prefix, actions) in sides.items():
         if side in needs.listed and (bucket, [LIST], arn + bucket) not in allowed:
@@ -135,7 +137,8 @@ def statements(settings: Settings, needs: Needs) -> list[tuple[str, list[str], s
     bucket, prefix, _ = sides["production"]
     if needs.versions:
         allowed.append((bucket, [LIST_VERSIONS], arn + bucket))
-    if needs.probe:
+    if needs.probe:  # read first whether what it stores could be removed again, and find what a killed one left
+        allowed.append((bucket, [GET_LOCK, LIST_UPLOADS], arn + bucket))
         allowed.append((bucket, list(needs.probe), f"{arn}{bucket}/{prefix}{PROBE_FOLDER}*"))
     return allowed
 

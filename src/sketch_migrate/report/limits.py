@@ -14,7 +14,19 @@ REFUSALS = "s3 (503)"
 LATENCY = "s3 (latency)"
 DATABASE = "database"
 MACHINE = "this machine"
-CAP = "your cap"
+ERRORS = "s3 (errors)"
+CONCURRENCY = "MAX_CONCURRENCY"
+RATE = "MAX_REQUESTS_PER_SECOND"
+BANDWIDTH = "MAX_BANDWIDTH"
+BATCHES = "-p and -b"
+
+_WORDS = {
+    Pressure.REFUSALS: REFUSALS,
+    Pressure.RATE_CAP: RATE,
+    Pressure.BANDWIDTH_CAP: BANDWIDTH,
+    Pressure.CEILING: CONCURRENCY,
+    Pressure.WINDOW: LATENCY,
+}
 
 BUSY_SHARE = 0.85
 """An event loop that computes for this part of the time is full: what is left goes by in waiting for the system."""
@@ -28,13 +40,15 @@ FEWEST_SAMPLES = 4
 class Sample(NamedTuple):
     """One moment: what holds requests back, and how the work stands.
 
-    ``objects_wait`` for a worker; ``all_copying`` says that every iteration waits for its objects. ``busy_share`` is
-    the part of one core that the event loop used since the last sample, and ``late_seconds`` how late this one came.
+    ``objects_wait`` for a worker; ``all_copying`` says that every iteration waits for its objects, ``retrying`` that
+    most of these have failed and wait for their next attempt. ``busy_share`` is the part of one core that the event
+    loop used since the last sample, and ``late_seconds`` how late this one came.
     """
 
     pressure: Pressure
     objects_wait: bool
     all_copying: bool
+    retrying: bool
     busy_share: float
     late_seconds: float
 
@@ -52,16 +66,11 @@ def limited_by(samples: Sequence[Sample]) -> str:
 
 def _held_by(sample: Sample, machine: str) -> str:
     """Say what held back at one moment. Rates hold back a machine with time to spare, slots also a busy one."""
-    match sample.pressure:
-        case Pressure.REFUSALS:
-            return REFUSALS
-        case Pressure.CAP:
-            return CAP
-        case Pressure.CEILING:
-            return machine or CAP
-        case Pressure.WINDOW:
-            return machine or LATENCY
-        case Pressure.NOTHING:
-            if machine or sample.objects_wait:
-                return MACHINE
-            return CAP if sample.all_copying else DATABASE  # -p and -b hold no more objects than these
+    if sample.pressure is not Pressure.NOTHING:
+        slots_only = sample.pressure in (Pressure.CEILING, Pressure.WINDOW)
+        return (slots_only and machine) or _WORDS[sample.pressure]
+    if machine or sample.objects_wait:
+        return MACHINE
+    if not sample.all_copying:
+        return DATABASE
+    return ERRORS if sample.retrying else BATCHES  # no more objects than -p times -b are held

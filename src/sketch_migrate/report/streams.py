@@ -42,6 +42,11 @@ class Streams:
         """Stderr if it is a terminal, else None."""
         return self._stderr if self._stderr is not None and self._stderr.isatty() else None
 
+    @property
+    def stdout_terminal(self) -> TextIO | None:
+        """Stdout if it is a terminal, else None."""
+        return self._stdout if self._stdout is not None and self._stdout.isatty() else None
+
     def out(self, text: str, *, flush: bool) -> None:
         """Write whole lines to stdout. Without ``flush``, they may wait for the next drawing or a full buffer."""
         with self._lock:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import signal
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
+from sketch_migrate.appearance import examples
 from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Outcome
 from sketch_migrate.report.printable import printable
 from sketch_migrate.report.progress import duration
+from sketch_migrate.report.recognition import nothing_recognised, other_rows
 
 if TYPE_CHECKING:
     from sketch_migrate.model import Result, Status, Summary
@@ -62,6 +65,12 @@ def status_report(status: Status, settings: Settings) -> str:
     lines += ["", printable(f"Rows of {settings.db_table}, by their {settings.db_path_column}")]
     lines += [f"  {side:<12}{count:>{width},}  {printable(meaning)}".rstrip() for side, count, meaning in rows]
     lines += ["", f"Done          {_percent(status.percent_done):>{width}}"]
+    named = [row for row in status.others if row.legacy_key]
+    if status.is_nothing_recognised:
+        lines += ["", f"Nothing recognised: {nothing_recognised(settings, status.others)}"]
+    elif named:
+        of_those = f"{len(named):,} of {len(status.others):,} rows on neither side that were looked at"
+        lines += ["", f"{of_those} name a legacy object in another way:", other_rows(named)]
     return "\n".join(lines)
 
 
@@ -176,6 +185,12 @@ def status_json(status: Status) -> dict[str, object]:
         "other_rows": status.other_rows,
         "total_rows": status.total_rows,
         "percent_done": status.percent_done,
+        "recognition": {
+            "nothing_recognised": status.is_nothing_recognised,
+            "looked_at": len(status.others),
+            "naming_a_legacy_object": sum(bool(row.legacy_key) for row in status.others),
+            "examples": [asdict(row) for row in examples(status.others)],
+        },
     }
 
 

@@ -19,6 +19,7 @@ from sketch_migrate.report.logs import LOGGER
 from sketch_migrate.report.printable import printable, printable_lines
 from sketch_migrate.report.progress import EverySoOften, Progress, line
 from sketch_migrate.report.streams import Streams
+from sketch_migrate.report.wrapping import columns_of, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -74,10 +75,14 @@ class Terminal:
         """Whether something of the result could not be written, other than because its reader had enough."""
         return self._streams.stdout_failed
 
-    def result(self, text: str) -> None:
-        """Show (a part of) the result, of one or more lines, on stdout."""
+    def result(self, text: str, *, is_verbatim: bool = False) -> None:
+        """Show (a part of) the result, of one or more lines, on stdout. ``is_verbatim``: no line is broken."""
         _PRINTED.info("%s", text)
-        self._show_result(printable_lines(text) + "\n", flush=True)
+        shown = printable_lines(text)
+        if not is_verbatim:
+            streams = self._streams
+            shown = self._wrapped(shown, streams.stderr_terminal if self._json_output else streams.stdout_terminal)
+        self._show_result(shown + "\n", flush=True)
 
     def entry(self, text: str, *, by: str = "") -> None:
         """Show one line of ``-v``, about one entry. Cheap: the screen gets many at a time. The log says ``by`` whom."""
@@ -99,7 +104,7 @@ class Terminal:
 
     def show(self, text: str) -> None:
         """Show a text on stderr alone, and not in the log (which may be what it is about)."""
-        self._streams.err(printable_lines(text) + "\n")
+        self._streams.err(self._wrapped(printable_lines(text), self._streams.stderr_terminal) + "\n")
 
     def confirm(self, question: str, *, instead: str = "Give -y to agree beforehand.") -> bool:
         """Ask on stderr and read yes or no from stdin; the end of the input is a no.
@@ -113,7 +118,7 @@ class Terminal:
             )
         while True:
             prompt = f"{printable_lines(question)} [yes/no] "
-            self._streams.err(prompt)
+            self._streams.err(self._wrapped(prompt.rstrip(), self._streams.stderr_terminal) + " ")
             try:
                 answer = self._stdin.readline()
             except KeyboardInterrupt:
@@ -158,6 +163,9 @@ class Terminal:
         no_color = bool(self._environ.get("NO_COLOR"))
         with self._streams.above(Bar(screen, lambda: progress.figures, no_color=no_color)):
             yield progress
+
+    def _wrapped(self, text: str, terminal: TextIO | None) -> str:
+        return wrapped(text, columns_of(terminal, self._environ)) if terminal is not None else text
 
     def _show_result(self, text: str, *, flush: bool) -> None:
         if self._json_output:

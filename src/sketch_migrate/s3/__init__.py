@@ -1,12 +1,13 @@
 """The project's own S3 client: pure protocol rules, a transport of few microseconds, and the operations on top."""
 
 from sketch_migrate.s3.caps import Caps, room_for_connections
-from sketch_migrate.s3.client import CopyResult, S3Client
+from sketch_migrate.s3.client import S3Client
 from sketch_migrate.s3.comparison import same_content
 from sketch_migrate.s3.conditions import IF_ABSENT, R2_IF_ABSENT, Condition, if_source_is, if_target_is
 from sketch_migrate.s3.config import AddressingStyle, S3Config
 from sketch_migrate.s3.credentials import CredentialSource
 from sketch_migrate.s3.limiter import Pressure
+from sketch_migrate.s3.messages import CopyResult
 from sketch_migrate.s3.xml_listings import ListedObject, ListedVersion, ListPage
 
 __all__ = [

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NEEDS_NO_ENCODING = re.compile(r"[A-Za-z0-9._~/-]*").fullmatch
 # A bucket name that is one DNS label: only such a name is covered by the wildcard of AWS's certificate.
 _IS_ONE_LABEL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]").fullmatch
-_DEFAULT_PORT = {"http": 80, "https": 443}
+DEFAULT_PORT = {"http": 80, "https": 443}
 
 
 class Origin(NamedTuple):
@@ -77,12 +77,12 @@ def address_of(bucket: str, *, endpoint_url: str, region: str, style: Addressing
     """Say how to address a bucket.
 
     ``auto`` is path style for an endpoint of one's own, and virtual-host style for AWS unless the bucket's name is not
-    a single DNS label. ``authority`` is a ``host[:port]`` that a redirect named for this bucket; it replaces the
-    endpoint's. Raises ``SettingsError`` for an endpoint that is not a URL of a server.
+    a single DNS label. ``authority`` is a ``host[:port]``, perhaps with its scheme, that a redirect named for this
+    bucket; it replaces the endpoint's. Raises ``SettingsError`` for an endpoint that is not a URL of a server.
     """
     scheme, host, port, base_path = _split(endpoint_url or f"https://{aws_host(region)}")
     if authority:
-        _, host, port, _ = _split(f"{scheme}://{authority}")
+        scheme, host, port, _ = _split(authority if "://" in authority else f"{scheme}://{authority}")
         if host.startswith(f"{bucket}."):
             return Address(Origin(host, port, scheme == "https"), _host_header(scheme, host, port), f"{base_path}/")
     virtual = style == "virtual" or (style == "auto" and not endpoint_url and _IS_ONE_LABEL(bucket) is not None)
@@ -93,9 +93,15 @@ def address_of(bucket: str, *, endpoint_url: str, region: str, style: Addressing
     return Address(Origin(host, port, scheme == "https"), _host_header(scheme, host, port), prefix)
 
 
+def endpoint_of(endpoint_url: str, region: str) -> Origin:
+    """Return what a person has set to be the store, whatever the bucket. Raises ``SettingsError`` as ``address_of``."""
+    scheme, host, port, _ = _split(endpoint_url or f"https://{aws_host(region)}")
+    return Origin(host, port, scheme == "https")
+
+
 def _host_header(scheme: str, host: str, port: int) -> str:
     name = f"[{host}]" if ":" in host else host
-    return name if port == _DEFAULT_PORT[scheme] else f"{name}:{port}"
+    return name if port == DEFAULT_PORT[scheme] else f"{name}:{port}"
 
 
 def _split(url: str) -> tuple[str, str, int, str]:
@@ -106,9 +112,9 @@ def _split(url: str) -> tuple[str, str, int, str]:
         port = parts.port
     except ValueError as error:
         raise SettingsError(f"S3_ENDPOINT_URL is not a URL: {error}", hint=hint) from error
-    if parts.scheme not in _DEFAULT_PORT or not parts.hostname:
+    if parts.scheme not in DEFAULT_PORT or not parts.hostname:
         raise SettingsError(f"S3_ENDPOINT_URL {url!r} does not begin with http:// or https:// and a host", hint=hint)
     if parts.username is not None or parts.query or parts.fragment:
         # The URL is not repeated here: what stands before an @ may be a secret.
         raise SettingsError("S3_ENDPOINT_URL carries a user, a query or a fragment, which it must not", hint=hint)
-    return parts.scheme, parts.hostname, port or _DEFAULT_PORT[parts.scheme], parts.path.rstrip("/")
+    return parts.scheme, parts.hostname, port or DEFAULT_PORT[parts.scheme], parts.path.rstrip("/")

@@ -14,10 +14,9 @@ be repeated without harm.
 from __future__ import annotations
 
 import time
-from base64 import b64encode
 from copy import copy as shallow_copy
-from hashlib import md5, sha256
-from typing import TYPE_CHECKING, NamedTuple
+from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from sketch_migrate.errors import (
     BucketMissing,
@@ -25,14 +24,17 @@ from sketch_migrate.errors import (
     ObjectMissing,
     PreconditionFailed,
     S3Error,
-    S3Malformed,
+    StoreFull,
 )
 from sketch_migrate.model import Location, ObjectInfo
-from sketch_migrate.s3 import multipart, replies, xml
+from sketch_migrate.s3 import listing, multipart, replies, wording, xml
 from sketch_migrate.s3.addressing import copy_source, encode_query
 from sketch_migrate.s3.conditions import for_completing, if_source_is, only_if_absent
 from sketch_migrate.s3.exchange import Exchange
-from sketch_migrate.s3.messages import Request
+from sketch_migrate.s3.learned import Learned, content_md5
+from sketch_migrate.s3.messages import CopyResult, Request
+from sketch_migrate.s3.paging import Paging
+from sketch_migrate.s3.xml_subresources import SUBRESOURCE_BYTES
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -45,22 +47,11 @@ if TYPE_CHECKING:
     from sketch_migrate.s3.config import S3Config
     from sketch_migrate.s3.credentials import CredentialSource
     from sketch_migrate.s3.limiter import Pressure
+    from sketch_migrate.s3.xml_buckets import ListedUpload, ObjectLock
     from sketch_migrate.s3.xml_listings import ListedVersion, ListPage
 
-# What S3 and its relatives say to a copy of an object that is too large for CopyObject.
-_TOO_LARGE_CODES = frozenset({"InvalidRequest", "EntityTooLarge", "InvalidArgument"})
 
-
-SUBRESOURCE_BYTES = 64 * 2**10
-"""More than a configuration or a list of grants takes: S3 has at most 100 grants."""
-
-
-class CopyResult(NamedTuple):
-    """A copy that S3 confirmed. ``size_bytes`` is None where it was not told; ``attempts`` counts requests sent."""
-
-    etag: str
-    attempts: int
-    size_bytes: int | None = None
+_PRECONDITION_FAILED = 412
 
 
 class S3Client:
@@ -73,6 +64,8 @@ class S3Client:
         self.config = config
         self._exchange = Exchange(config, credentials)
         self._retry_seconds = config.retry_seconds
+        self._learned = Learned(config.copy_limit_bytes, config.part_size_bytes)
+        self._new_object_headers = list(config.new_object_headers)
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,6 +90,21 @@ class S3Client:
     def pressure(self) -> Pressure:
         """What keeps more requests from being sent at this moment."""
         return self._exchange.limiter.pressure(time.monotonic())
+
+    @property
+    def asked(self) -> int:
+        """Requests that are under way, or have failed and wait for their next attempt."""
+        return self._exchange.limiter.in_flight + self._exchange.pausing
+
+    @property
+    def awaits_retries(self) -> bool:
+        """Whether more of them wait for their next attempt than are under way."""
+        return self._exchange.pausing > self._exchange.limiter.in_flight
+
+    @property
+    def answered_at(self) -> float:
+        """When the last reply came, whatever it said, on the monotonic clock; 0 for never."""
+        return self._exchange.answered_at
 
     def limit(self, caps: Caps) -> None:
         """Take other caps from now on."""
@@ -154,11 +162,19 @@ class S3Client:
     async def copy(self, source: Location, target: Location, *conditions: Condition) -> CopyResult:
         """Copy an object within the store, with its content headers, user metadata and tags.
 
-        An object over ``copy_limit_bytes`` is copied in parts when the store refuses to copy it whole. An
+        An object that the store refuses to copy whole for its size is copied in parts; what its limit is, it says. An
         ``ObjectMissing`` is about the source.
         """
-        headers = [("x-amz-copy-source", copy_source(source)), *conditions]
+        learned = self._learned
+        if learned.source_was_too_large:
+            info = await self.head(source)
+            if info.size_bytes > learned.copy_limit_bytes:
+                return await self._copy_large(source, target, info, *conditions)
+            learned.source_was_too_large = False
+        headers = [("x-amz-copy-source", copy_source(source)), *conditions, *self._new_object_headers]
         request = Request("CopyObject", "PUT", target, headers=headers, source=source)
+        if learned.wants_checksums:
+            learned.add_checksum(request)
         try:
             etag = await self._exchange.perform(request, replies.copied, self._retry_seconds)
         except PreconditionFailed as error:
@@ -166,14 +182,35 @@ class S3Client:
                 raise _exists(error, request) from error
             raise
         except S3Error as error:
-            if error.code not in _TOO_LARGE_CODES:
-                raise
-            info = await self.head(source)
-            if info.size_bytes <= self.config.copy_limit_bytes:
-                raise
-            etag = await multipart.copy_in_parts(self, source, target, info, *for_completing(conditions))
-            return CopyResult(etag, request.attempts, info.size_bytes)
+            if learned.wants_checksum_of(request, error):
+                return await self.copy(source, target, *conditions)
+            return await self._copy_otherwise(error, source, target, *conditions)
         return CopyResult(etag, request.attempts)
+
+    async def _copy_otherwise(
+        self, error: S3Error, source: Location, target: Location, *conditions: Condition
+    ) -> CopyResult:
+        """Copy in parts what was refused for its size. Raises the refusal where it was for something else."""
+        if not wording.may_be_about_size(error.code) or isinstance(error, StoreFull):
+            raise error
+        info = await self.head(source)
+        if not self._learned.is_too_large(error, info.size_bytes):
+            raise error
+        return await self._copy_large(source, target, info, *conditions)
+
+    async def _copy_large(
+        self, source: Location, target: Location, info: ObjectInfo, *conditions: Condition
+    ) -> CopyResult:
+        """Copy in parts. What should be absent is looked for before: not every store minds a condition at the end."""
+        if only_if_absent(conditions):
+            try:
+                await self.head(target)
+            except ObjectMissing:
+                pass
+            else:
+                raise ObjectExists(f"{target} exists already", status=_PRECONDITION_FAILED)
+        etag = await multipart.copy_in_parts(self, source, target, info, *for_completing(conditions))
+        return CopyResult(etag, 1, info.size_bytes)
 
     async def put(
         self, location: Location, body: bytes, headers: Mapping[str, str] | None = None, *conditions: Condition
@@ -187,19 +224,35 @@ class S3Client:
             "PutObject",
             "PUT",
             location,
-            headers=[*_header_list(headers or {}), *conditions],
+            headers=[*self._headers_of_new(headers or {}), *conditions],
             body=body,
             body_sha256=sha256(body).hexdigest(),
             payload_bytes=len(body),
         )
         try:
-            return await self._exchange.perform(request, replies.stored, self._retry_seconds)
+            return await self._store(request)
         except PreconditionFailed as error:
             if request.attempts > 1 and (etag := await self._holds(location, body)):
                 return etag
             if only_if_absent(conditions):
                 raise _exists(error, request) from error
             raise
+
+    async def _store(self, request: Request) -> str:
+        """Send a body, with its checksum where the store wants one, and return its ETag."""
+        self._learned.add_checksum(request)
+        try:
+            return await self._exchange.perform(request, replies.stored, self._retry_seconds)
+        except S3Error as error:
+            if not self._learned.wants_checksum_of(request, error):
+                raise
+        return await self._exchange.perform(request, replies.stored, self._retry_seconds)
+
+    def _headers_of_new(self, headers: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Return the headers to make an object with; those that the settings demand of every new one win."""
+        demanded = self._new_object_headers
+        names = {name for name, _ in demanded}
+        return [*(header for header in _header_list(headers) if header[0] not in names), *demanded]
 
     async def _holds(self, location: Location, body: bytes) -> str:
         """Return the ETag of an object if its content is ``body``, else an empty string."""
@@ -230,8 +283,7 @@ class S3Client:
         request = Request("PutObjectTagging", "PUT", location, query="tagging=", body=body)
         request.body_sha256 = sha256(body).hexdigest()
         # S3 wants a second checksum here (S3 API reference, PutObjectTagging: Content-MD5).
-        checksum = b64encode(md5(body, usedforsecurity=False).digest()).decode()
-        request.headers.append(("content-md5", checksum))
+        request.headers.append(("content-md5", content_md5(body)))
         await self._exchange.perform(request, replies.done, self._retry_seconds)
 
     async def subresource(self, operation: str, location: Location, name: str) -> bytes:
@@ -249,40 +301,30 @@ class S3Client:
         self, bucket: str, prefix: str, *, start_after: str = "", continuation_token: str = "", max_keys: int = 1000
     ) -> ListPage:
         """Return up to ``max_keys`` objects under a prefix, after the key ``start_after`` or from a page's token on."""
-        parameters = {"list-type": "2", "encoding-type": "url", "prefix": prefix, "max-keys": str(max_keys)}
-        if continuation_token:
-            parameters["continuation-token"] = continuation_token
-        elif start_after:
-            parameters["start-after"] = start_after
-        request = Request("ListObjectsV2", "GET", Location(bucket, ""), query=encode_query(parameters))
-        return await self._exchange.perform(request, replies.listing, self._retry_seconds)
+        return await listing.list_page(
+            self._exchange,
+            self._learned,
+            bucket,
+            prefix,
+            start_after=start_after,
+            continuation_token=continuation_token,
+            max_keys=max_keys,
+            retry_seconds=self._retry_seconds,
+        )
 
     async def list_pages(
         self, bucket: str, prefix: str, *, start_after: str = "", max_keys: int = 1000
     ) -> AsyncGenerator[ListPage, None]:
-        """Yield all pages of a listing, or all after a key. It is complete or it raises.
-
-        A token that repeats would go on for ever. That is found as Brent does (BIT 20, 1980), against one earlier token
-        that is replaced ever more rarely, so that a listing of any length takes no memory.
-        """
-        token = earlier = ""
-        pages, replace_after = 0, 1
-        while True:
+        """Yield all pages of a listing, or all after a key. It is complete or it raises, as one without an end does."""
+        token: str | None = ""
+        paging = Paging(f"ListObjectsV2 s3://{bucket}/{prefix}")
+        while token is not None:
             page = await self.list_page(
                 bucket, prefix, start_after=start_after, continuation_token=token, max_keys=max_keys
             )
+            paging.take(page)
             yield page
-            if page.next_token is None:
-                return
             token = page.next_token
-            if token == earlier:
-                raise S3Malformed(
-                    f"ListObjectsV2 s3://{bucket}/{prefix}: the store repeats a continuation token",
-                    hint="The listing would never end. This is a fault of the store.",
-                )
-            pages += 1
-            if pages == replace_after:
-                earlier, pages, replace_after = token, 0, 2 * replace_after
 
     async def versions(self, bucket: str, prefix: str) -> list[ListedVersion]:
         """Return up to 1 000 versions and delete markers under a prefix, those of one key newest first."""
@@ -290,11 +332,33 @@ class S3Client:
         request = Request("ListObjectVersions", "GET", Location(bucket, ""), query=query)
         return await self._exchange.perform(request, replies.versions, self._retry_seconds)
 
+    async def object_lock(self, bucket: str) -> ObjectLock:
+        """Return what Object Lock does in a bucket; nothing, where the store knows none. Raises ``S3Refused``."""
+        request = Request("GetObjectLockConfiguration", "GET", Location(bucket, ""), query="object-lock=")
+        return await self._exchange.perform(request, replies.object_lock, self._retry_seconds)
+
     # -- multipart uploads
+
+    @property
+    def part_size_bytes(self) -> int:
+        """How large the parts of a copy are, unless there would be too many."""
+        return min(self.config.part_size_bytes, self._learned.part_limit_bytes)
+
+    def may_cut_smaller(self, error: S3Error, part_bytes: int) -> bool:
+        """Whether a part of this size was refused for it; then ``part_size_bytes`` is less now."""
+        return self._learned.is_part_too_large(error, part_bytes)
+
+    async def uploads(self, bucket: str, prefix: str) -> list[ListedUpload]:
+        """Return up to 1 000 multipart uploads under a prefix that are neither completed nor called off."""
+        query = encode_query({"uploads": "", "encoding-type": "url", "prefix": prefix})
+        request = Request("ListMultipartUploads", "GET", Location(bucket, ""), query=query)
+        return await self._exchange.perform(request, replies.uploads, self._retry_seconds)
 
     async def create_multipart_upload(self, location: Location, headers: Mapping[str, str]) -> str:
         """Begin an upload with the headers that the object shall have, and return its id."""
-        request = Request("CreateMultipartUpload", "POST", location, query="uploads=", headers=_header_list(headers))
+        request = Request(
+            "CreateMultipartUpload", "POST", location, query="uploads=", headers=self._headers_of_new(headers)
+        )
         return await self._exchange.perform(request, replies.upload_id, self._retry_seconds)
 
     async def upload_part_copy(
@@ -326,7 +390,7 @@ class S3Client:
         request = Request(
             "UploadPart", "PUT", location, query=query, body=body, body_sha256=checksum, payload_bytes=len(body)
         )
-        return await self._exchange.perform(request, replies.stored, self._retry_seconds)
+        return await self._store(request)
 
     async def complete_multipart_upload(
         self, location: Location, upload_id: str, part_etags: Sequence[str], *conditions: Condition

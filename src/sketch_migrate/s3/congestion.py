@@ -22,6 +22,11 @@ PACED_SPAN_SECONDS = 1.0
 FEWEST_REPLIES = 10
 """Fewer do not make a mean: the span goes on."""
 
+FIRST_ACCEPTED = 32
+LONGEST_FIRST_SECONDS = 3.0
+"""So long the first refusals are waited with until so many replies have come that are none. A refusal comes at once,
+and what is accepted takes its time: of 32 requests to a store far away, the first ten replies are refusals."""
+
 SUDDEN_REFUSALS = 8
 SUDDEN_SECONDS = 0.25
 """With so many, and a tenth of all, a span ends early, but not before this time."""
@@ -53,6 +58,11 @@ class Congestion:
         """Whether more in flight would only wait longer."""
         return self._window.frozen
 
+    @property
+    def refuses_by_habit(self) -> bool:
+        """Whether the store refuses a share of whatever it gets, and no rate is known to be too much."""
+        return self.pace == math.inf and self._pace.habit > 0
+
     def replied(self, now: float, latency_seconds: float) -> bool:
         """Note a reply, whatever it says. Returns whether ``window`` or ``pace`` may be other ones now."""
         self._replies += 1
@@ -67,7 +77,14 @@ class Congestion:
         if self._settling:
             return False  # it was sent before the last decision
         sudden = self._refused >= SUDDEN_REFUSALS and self._refused >= STORM_SHARE * self._replies
-        return sudden and now >= self._began_at + SUDDEN_SECONDS and self._decide(now)
+        # what comes after a cut is its answer, and that is heard to its end
+        sudden = sudden and not self._storm and now >= self._began_at + SUDDEN_SECONDS
+        return sudden and not self._is_too_early(now) and self._decide(now)
+
+    def _is_too_early(self, now: float) -> bool:
+        """Whether the first refusals have outrun what was accepted."""
+        few = self._replies - self._refused < FIRST_ACCEPTED
+        return self._refused > 0 and few and self.pace == math.inf and now < self._began_at + LONGEST_FIRST_SECONDS
 
     def faulted(self, now: float) -> bool:
         """Note a request that brought no reply, or an error of the server. Returns what ``replied`` does."""
@@ -84,7 +101,7 @@ class Congestion:
                 length_seconds = PACED_SPAN_SECONDS
             self._begin(now, max(length_seconds, min(self._window.latency_seconds, LONGEST_SETTLING_SECONDS)))
             return self._storm
-        if self._replies + self._faults < FEWEST_REPLIES or now <= self._began_at:
+        if self._replies + self._faults < FEWEST_REPLIES or now <= self._began_at or self._is_too_early(now):
             return False
         return self._decide(now)
 

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sketch_migrate.errors import SettingsError
 from sketch_migrate.s3 import faults
-from sketch_migrate.s3.addressing import Address, address_of, encode_key
+from sketch_migrate.s3.addressing import Address, address_of, encode_key, endpoint_of
 from sketch_migrate.s3.limiter import Limiter
 from sketch_migrate.s3.messages import Reply, Request, wire
-from sketch_migrate.s3.retry import Failure, Kind, Patience
+from sketch_migrate.s3.proxy import ProxyFailed
+from sketch_migrate.s3.redirect import is_own
+from sketch_migrate.s3.retry import SAID_SECONDS, Failure, Kind, Patience
 from sketch_migrate.s3.sigv4 import Credentials, Signer
 from sketch_migrate.s3.transport import Connection, Pool
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from sketch_migrate.s3.caps import Caps
     from sketch_migrate.s3.config import S3Config
     from sketch_migrate.s3.credentials import CredentialSource
+    from sketch_migrate.s3.proxy import Proxy
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -38,6 +41,13 @@ class Route:
 
     address: Address
     signer: Signer
+    proxy: Proxy | None
+
+    @property
+    def where(self) -> str:
+        """What a request is sent to, for messages."""
+        origin = self.address.origin
+        return str(origin) if self.proxy is None else f"{origin} behind the proxy {self.proxy}"
 
 
 class Exchange:
@@ -49,11 +59,13 @@ class Exchange:
         self._credentials = credentials
         self.limiter: Limiter[asyncio.Future[None]] = Limiter(config.caps, time.monotonic())
         self.pausing = 0
+        self.answered_at = 0.0  # when the last reply came, whatever it said
         self._routes: dict[str, Route] = {}
         self._regions: dict[str, str] = {}
         self._authorities: dict[str, str] = {}
         self._clock_offset_seconds = 0
         self._progress_at = 0.0
+        self._said_until = 0.0
         self._stopping = asyncio.Event()
         self._wake: asyncio.TimerHandle | None = None
 
@@ -68,7 +80,8 @@ class Exchange:
         except (OSError, ssl.SSLError) as error:
             raise SettingsError(
                 f"S3_CA_BUNDLE {self.config.ca_bundle!r} cannot be read: {error.strerror or error}",
-                hint="It is the path of a file with certificates in PEM form; leave it empty for the system's own.",
+                hint="It (or AWS_CA_BUNDLE, or the profile's ca_bundle) is the path of a file with certificates in PEM"
+                " form; without any, the system's own are taken.",
             ) from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
@@ -132,20 +145,20 @@ class Exchange:
         try:
             connection = None if fresh else pool.take(address.origin)
             if connection is None:
-                connection = await pool.connect(address.origin)
+                connection = await pool.connect(address.origin, route.proxy)
             data = self._signed(request, route)
             request.attempts += 1
             self.requests_sent[request.operation] += 1
             began = time.monotonic()
-            reply = await connection.send(data, head=request.method == "HEAD")
-        except (OSError, UnicodeError, faults.ConnectionDropped, faults.ReplySilent, faults.NotHttp) as error:
-            raise faults.connection_failure(request, address.origin, error) from error
+            reply = await connection.send(data, request)
+        except (OSError, UnicodeError, ProxyFailed, *faults.NO_REPLY) as error:
+            raise faults.connection_failure(request, route.where, error) from error
         except asyncio.CancelledError:
             if connection is not None:
                 connection.close()  # its reply would be taken for the next request's
             raise
         else:
-            now = time.monotonic()
+            self.answered_at = now = time.monotonic()
             limiter.replied(now, now - began)
             if request.payload_bytes and not request.body:
                 limiter.correct(now, len(reply.body) - request.payload_bytes)
@@ -206,6 +219,9 @@ class Exchange:
         now = int(time.time()) + self._clock_offset_seconds
         lines = route.signer.sign(now, request.method, path, request.query, headers, payload_sha256=request.body_sha256)
         target = f"{path}?{request.query}" if request.query else path
+        if route.proxy is not None and not address.origin.tls:
+            target = f"http://{address.host_header}{target}"  # RFC 9112, section 3.2.2
+            lines += route.proxy.header_line
         return wire(request.method, target, lines, request.body)
 
     # -- routes
@@ -226,7 +242,8 @@ class Exchange:
                 style=self.config.addressing_style,
                 authority=self._authorities.get(bucket, ""),
             )
-            route = self._routes[bucket] = Route(address, self._signer(credentials, region))
+            proxy = self.config.proxies.leading_to(address.origin)
+            route = self._routes[bucket] = Route(address, self._signer(credentials, region), proxy)
         return route
 
     def _signer(self, credentials: Credentials, region: str) -> Signer:
@@ -242,6 +259,8 @@ class Exchange:
         """Do what the failure calls for, so that another attempt makes sense; else raise its error."""
         if self._stopping.is_set():
             raise failure.error from failure
+        if failure.kind is Kind.MOVED:
+            self._refuse_strangers(request, failure, route)
         match failure.kind:
             case Kind.STALE if patience.first(Kind.STALE):
                 return
@@ -254,13 +273,25 @@ class Exchange:
                 return
             case Kind.TRANSIENT | Kind.THROTTLED | Kind.STALE:
                 now = self._pool.loop.time()
-                pause_seconds = patience.pause_seconds(failure, now, self._progress_at, random.random)
+                by_habit = self.limiter.congestion.refuses_by_habit
+                pause_seconds = patience.pause_seconds(
+                    failure, now, self._progress_at, random.random, by_habit=by_habit
+                )
                 if pause_seconds >= 0:
-                    logger.debug("%s; trying again in %.1f s", failure.error, pause_seconds)
+                    self._say(failure, pause_seconds)
                     await self._pause(pause_seconds)
                     if not self._stopping.is_set():
                         return
         raise failure.error from failure
+
+    def _say(self, failure: Failure, pause_seconds: float) -> None:
+        """Log why a request waits; a long pause that the store asks for is a warning, once for all who pause."""
+        now = self._pool.loop.time()
+        asked_for = failure.retry_after_seconds >= SAID_SECONDS and now >= self._said_until
+        if asked_for:
+            self._said_until = now + pause_seconds
+        level = logging.WARNING if asked_for else logging.DEBUG
+        logger.log(level, "%s; trying again in %.1f s", failure.error, pause_seconds)
 
     async def _pause(self, seconds: float) -> None:
         self.pausing += 1
@@ -290,12 +321,24 @@ class Exchange:
             return failure
         return faults.reply_failure(request, reply)
 
+    def _refuse_strangers(self, request: Request, failure: Failure, route: Route | None) -> None:
+        """Raise ``RedirectRefused`` where a redirect leads away from the endpoint that a person has set."""
+        if failure.target is None or route is None:
+            return
+        endpoint = endpoint_of(self.config.endpoint_url, self.config.region)
+        here = endpoint._replace(tls=endpoint.tls or route.address.origin.tls)
+        if not is_own(here, failure.target, self.config.region):
+            raise faults.stranger(request, here, failure.target, failure.error) from failure
+
     def _follow(self, request: Request, failure: Failure, route: Route | None) -> bool:
         """Remember the region or host that a redirect named for the bucket. False if it named neither, or no news."""
         bucket = request.location.bucket
         if route is not self._routes.get(bucket):
             return True  # another request has followed meanwhile
-        region, authority = failure.region, failure.authority
+        region, authority = failure.region, ""
+        if failure.target is not None and route is not None:
+            scheme = failure.target.scheme or ("https" if route.address.origin.tls else "http")
+            authority = f"{scheme}://{failure.target.authority}"
         known = self._regions.get(bucket, self.config.region)
         if region and region != known:
             self._regions[bucket] = region

@@ -7,31 +7,37 @@ import socket
 import ssl
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from sketch_migrate.errors import (
     BucketMissing,
     CredentialsError,
     ObjectMissing,
     PreconditionFailed,
+    RedirectRefused,
     S3Busy,
     S3Error,
     S3Malformed,
     S3Refused,
     S3Unreachable,
+    StoreFull,
 )
-from sketch_migrate.s3 import xml
+from sketch_migrate.s3 import wording, xml
+from sketch_migrate.s3.proxy import ProxyFailed
+from sketch_migrate.s3.redirect import is_region, target_of
 from sketch_migrate.s3.retry import Failure, Kind, http_date, kind_of, retry_after_seconds
 
 if TYPE_CHECKING:
     from sketch_migrate.s3.addressing import Origin
     from sketch_migrate.s3.messages import Reply, Request
+    from sketch_migrate.s3.redirect import Target
 
 ENDPOINT_HINT = "S3 does not answer so. Is S3_ENDPOINT_URL right, or does a proxy answer in the store's place?"
 NOT_FOUND = 404
 _SERVER_HINT = "Is the server up, and are S3_ENDPOINT_URL and the network right? Then run the command again."
 _BUSY_HINT = "The store fails or throttles. Run the command again later."
 _ARCHIVED_HINT = "The object is archived. Restore it first, then run the command again."
+_IF_DEMANDED = "If it demands an ACL or encryption of new objects, set NEW_OBJECT_HEADERS; else mend it."
+_FULL_HINT = "Make room in the store, or raise the quota. Then run the command again; it goes on where it stopped."
 _HTTPS_HINT = "The server speaks TLS there: S3_ENDPOINT_URL must begin with https://."
 
 _BY_KIND: dict[Kind, tuple[type[S3Error], str]] = {
@@ -65,6 +71,7 @@ _BY_STATUS: dict[int, tuple[type[S3Error], str]] = {
     401: (S3Refused, ""),
     403: (S3Refused, ""),
     412: (PreconditionFailed, ""),
+    407: (S3Unreachable, "A proxy wants a user and a password: HTTP_PROXY=http://USER:PASSWORD@HOST:PORT"),
 }
 
 
@@ -85,6 +92,15 @@ class ReplySilent(Exception):
     """Nothing came, and nothing could be sent, for the whole of the time-out."""
 
 
+class ReplySlow(ReplySilent):
+    """A reply came so slowly that it is over its deadline (``bounds``), though never silent for the time-out."""
+
+    def __init__(self, seconds: float, body_bytes: int | None) -> None:
+        super().__init__("too slow")
+        told = "no whole head of a reply" if body_bytes is None else f"{body_bytes:,} bytes of a reply"
+        self.words = f"sent {told} in {seconds:,.0f} s"
+
+
 class NotHttp(Exception):
     """What came is not an HTTP reply. ``beginning`` is its first bytes."""
 
@@ -93,28 +109,49 @@ class NotHttp(Exception):
         self.beginning = beginning
 
 
+class Endless(NotHttp):
+    """A reply has more of something than any of S3 has. ``words`` say of what."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(b"")
+        self.words = words
+
+
+NO_REPLY = (ConnectionDropped, ReplySilent, NotHttp)
+"""What a connection brings instead of a reply."""
+
+
 def reply_failure(request: Request, reply: Reply) -> Failure:
     """Say what a reply that is not the expected success means."""
     document = xml.read_error(reply.body)
     code = document.code if document else ""
-    kind = kind_of(reply.status, code, bodiless=reply.bodiless)
     named = document or xml.ErrorDocument("")
-    error = _error(request, reply, named, kind)
+    is_full = wording.says_full(reply.status, code, named.message)
+    kind = Kind.FATAL if is_full else kind_of(reply.status, code, bodiless=reply.bodiless)
     region = named.region or reply.header(b"x-amz-bucket-region")
-    authority = named.endpoint
-    if kind is Kind.MOVED and not authority:
-        authority = urlsplit(reply.header(b"location")).netloc
+    target = target_of(named.endpoint or reply.header(b"location")) if kind is Kind.MOVED else None
     wait_seconds = retry_after_seconds(
         reply.header(b"retry-after"), reply.header(b"x-amz-retry-after"), datetime.now(UTC)
     )
     return Failure(
         kind,
-        error,
+        _error(request, reply, named, kind, wait_seconds),
         retry_after_seconds=wait_seconds,
-        region=region,
-        authority=authority,
+        region=region if is_region(region) else "",
+        target=target,
         store_time=http_date(reply.header(b"date")),
     )
+
+
+def stranger(request: Request, origin: Origin, target: Target, told: S3Error) -> RedirectRefused:
+    """Say that a redirect leads to a host that is not the store's own, or to one of its own without TLS."""
+    there = f"{target.scheme}://{target.authority}" if target.scheme else target.authority
+    here = f"{'https' if origin.tls else 'http'}://{origin}"
+    hint = "If the bucket is there, and you trust that host: set S3_ENDPOINT_URL to it, and S3_REGION to its region."
+    message = f"{request}: {here} redirects to {there}, which is not its own host: not followed"
+    if origin.tls and target.scheme == "http":
+        message = f"{request}: {here} redirects to {there}, which is without TLS: not followed"
+    return RedirectRefused(message, hint=hint, status=told.status, code=told.code or "Redirect")
 
 
 def malformed(request: Request, reply: Reply, reason: str) -> Failure:
@@ -140,7 +177,9 @@ def understood(document: xml.ErrorDocument, region: str) -> str:
     if lacking := _NOT_ALLOWED(document.message):
         return f"No {lacking[1]} allows {lacking[2]}: sketch-migrate grants prints the rights that each command needs."
     if denying := _DENIED_BY(document.message):
-        return f"A {denying[1]} denies this, whatever else allows it: mend that, or meet its conditions."
+        return f"A {denying[1]} denies this, whatever else allows it. {_IF_DEMANDED}"
+    if wording.is_denied_explicitly(document.code, document.message):
+        return f"A policy denies this. {_IF_DEMANDED}"
     if document.code in _ELSEWHERE and region:
         return (
             f"The store says that the bucket is in {region}. If both buckets are there, set S3_REGION to it;"
@@ -152,9 +191,12 @@ def understood(document: xml.ErrorDocument, region: str) -> str:
 _ELSEWHERE = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 
 
-def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Kind) -> S3Error:
+def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Kind, wait_seconds: float) -> S3Error:
     code, status = document.code, reply.status
-    if kind in _BY_KIND:
+    error: type[S3Error]
+    if wording.says_full(status, code, document.message):
+        error, hint = StoreFull, _FULL_HINT
+    elif kind in _BY_KIND:
         error, hint = _BY_KIND[kind]
     elif code in _BY_CODE or status in _BY_STATUS:
         error, hint = _BY_CODE.get(code) or _BY_STATUS[status]
@@ -164,21 +206,21 @@ def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Ki
         error, hint = S3Error, ""
     else:
         return S3Malformed(f"{request}: status {status}{_said(reply)}", hint=_not_s3_hint(reply.body), status=status)
-    hint = hint or understood(document, document.region or reply.header(b"x-amz-bucket-region"))
-    request_id = document.request_id or reply.header(b"x-amz-request-id")
-    told = ", ".join(part for part in (_printable(document.message), request_id and f"request id {request_id}") if part)
+    hint = hint or understood(document, document.region or xml.plain(reply.header(b"x-amz-bucket-region")))
+    request_id = document.request_id or xml.plain(reply.header(b"x-amz-request-id"))
+    parts = (
+        document.message,
+        request_id and f"request id {request_id}",
+        wait_seconds and f"it asks to wait {wait_seconds:,.0f} s",
+    )
+    told = ", ".join(part for part in parts if part)
     message = f"{request}: {code or f'status {status}'}" + (f" ({told})" if told else "")
     message += "" if code or reply.bodiless else _said(reply)
-    return error(message, hint=hint, status=status, code=code)
+    return error(message, hint=hint, status=status, code=code, said=document.message)
 
 
 def _said(reply: Reply) -> str:
-    return f"; it said {_printable(reply.body[:80].decode('utf-8', 'replace'))!r}" if reply.body else ""
-
-
-def _printable(text: str) -> str:
-    """One short line: a server's words go to a terminal and a log."""
-    return "".join(letter if letter.isprintable() else " " for letter in text[:300]).strip()
+    return f"; it said {xml.plain(reply.body[:80].decode('utf-8', 'replace'))!r}" if reply.body else ""
 
 
 def _not_s3_hint(body: bytes) -> str:
@@ -206,33 +248,42 @@ _NO_CONNECTION: tuple[tuple[type[BaseException], str, str], ...] = (
 )
 
 
-def connection_failure(request: Request, origin: Origin, error: BaseException) -> Failure:
+def connection_failure(request: Request, where: str, error: BaseException) -> Failure:
     """Say what it means that a connection could not be made, or broke, or brought something strange."""
     kind = Kind.TRANSIENT
     hint = _SERVER_HINT
+    if isinstance(error, ProxyFailed):
+        kind = Kind.FATAL if error.is_final else Kind.TRANSIENT
+        return Failure(kind, S3Unreachable(str(error), hint=error.hint))
+    if isinstance(error, Endless):
+        message = f"{request}: {where} answers without end: {error.words}"
+        return Failure(kind, S3Malformed(message, hint=ENDPOINT_HINT))
     if isinstance(error, NotHttp):
-        return Failure(kind, _not_http(request, origin, error.beginning))
+        return Failure(kind, _not_http(request, where, error.beginning))
     if isinstance(error, ConnectionDropped):
         moment = "within the reply" if error.reply_begun else "before the reply"
         because = f" ({_reason(error.cause)})" if error.cause else ""
-        message = f"{request}: {origin} closed the connection {moment}{because}"
+        message = f"{request}: {where} closed the connection {moment}{because}"
         if error.reused and not error.reply_begun:
             kind = Kind.STALE
+    elif isinstance(error, ReplySlow):
+        message = f"{request}: {where} {error.words}"
+        hint = f"{_SERVER_HINT} If its line is that slow, or its copies of large objects are, raise S3_TIMEOUT_SECONDS."
     elif isinstance(error, ReplySilent):
-        message = f"{request}: {origin} did not answer in time"
+        message = f"{request}: {where} did not answer in time"
         hint = f"{_SERVER_HINT} If copies of large objects take that long, raise S3_TIMEOUT_SECONDS."
     else:
         words, hint = next((words, hint) for kind_, words, hint in _NO_CONNECTION if isinstance(error, kind_))
-        message = f"{origin}: {words} ({_reason(error)})"
+        message = f"{where}: {words} ({_reason(error)})"
         if isinstance(error, ssl.SSLCertVerificationError):
             kind = Kind.FATAL
     return Failure(kind, S3Unreachable(message, hint=hint))
 
 
-def _not_http(request: Request, origin: Origin, beginning: bytes) -> S3Malformed:
+def _not_http(request: Request, where: str, beginning: bytes) -> S3Malformed:
     tls_alert = b"\x15\x03"  # record type 21, protocol version 3.x: RFC 8446, section 5.1
     hint = _HTTPS_HINT if beginning.startswith(tls_alert) else ENDPOINT_HINT
-    return S3Malformed(f"{request}: {origin} does not speak HTTP; it said {beginning[:40]!r}", hint=hint)
+    return S3Malformed(f"{request}: {where} does not speak HTTP; it said {beginning[:40]!r}", hint=hint)
 
 
 def _reason(error: BaseException) -> str:

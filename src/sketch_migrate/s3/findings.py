@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from sketch_migrate.model import Location  # noqa: TC001 - a dataclass's field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Question(StrEnum):
@@ -43,15 +47,34 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """Whether a condition that is honoured holds against a write of the same moment as well, and how that is known."""
+
+    is_proved: bool
+    evidence: str
+
+
+IF_ABSENT_QUESTIONS = (
+    Question.COPY_IF_ABSENT,
+    Question.COPY_IF_ABSENT_R2,
+    Question.PUT_IF_ABSENT,
+    Question.COMPLETE_IF_ABSENT,
+)
+"""Those about the conditions that are to keep an object from being replaced."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeReport:
     """All findings, in the order of ``Question``.
 
-    ``folder`` is where it was tried; ``left_behind`` names what could not be removed from there, and why.
+    ``folder`` is where it was tried; ``left_behind`` names what could not be removed from there, and why. ``proofs``
+    are about conditions that are honoured where one write comes after the other.
     """
 
     findings: tuple[Finding, ...]
     folder: Location
     left_behind: tuple[str, ...] = ()
+    proofs: Mapping[Question, Proof] = field(default_factory=dict)
 
     def on(self, question: Question) -> Finding:
         """Return the finding for a question; unknown if it was not asked."""
@@ -63,3 +86,11 @@ class ProbeReport:
     def honours(self, question: Question) -> bool:
         """Whether the store was seen to do it."""
         return self.on(question).answer is Answer.HONOURED
+
+    def proof(self, question: Question) -> Proof:
+        """Return whether a condition is proved; not, if nobody has raced it."""
+        return self.proofs.get(question, Proof(is_proved=False, evidence="it was not raced"))
+
+    def proves(self, question: Question) -> bool:
+        """Whether a condition is honoured, and holds against a write of the same moment as well."""
+        return self.honours(question) and self.proof(question).is_proved

@@ -26,7 +26,8 @@ class Pressure(Enum):
     NOTHING = auto()  # nobody asks for more
     WINDOW = auto()  # as many are in flight as the store is thought to bear
     CEILING = auto()  # as many are in flight as a person allows
-    CAP = auto()  # a person's cap on the rate
+    RATE_CAP = auto()  # a person's cap on requests a second
+    BANDWIDTH_CAP = auto()  # a person's cap on bytes a second
     REFUSALS = auto()  # the rate at which the store refuses
 
 
@@ -125,6 +126,7 @@ class Limiter(Generic[Waiter]):
             return Pressure.CEILING if self.congestion.window >= self.caps.concurrency else Pressure.WINDOW
         if not self.waiting:
             return Pressure.NOTHING
-        bytes_wait = self.waiting[0][1] and self._bytes.ready_at() > now
+        if self.waiting[0][1] and self._bytes.ready_at() > now:
+            return Pressure.BANDWIDTH_CAP
         paced = self.congestion.pace < self.caps.requests_per_second
-        return Pressure.REFUSALS if paced and not bytes_wait else Pressure.CAP
+        return Pressure.REFUSALS if paced else Pressure.RATE_CAP

@@ -1,9 +1,9 @@
-"""A request before it is signed, a reply before it is understood."""
+"""A request before it is signed, a reply before it is understood, and what a copy comes to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sketch_migrate.s3.sigv4 import EMPTY_SHA256
 
@@ -79,3 +79,11 @@ def wire(method: str, target: str, header_lines: str, body: bytes) -> bytes:
     length = f"content-length: {len(body)}\r\n" if body or method in {"PUT", "POST"} else ""
     head = f"{method} {target} HTTP/1.1\r\n{header_lines}{length}\r\n".encode("utf-8", "surrogateescape")
     return head + body if body else head
+
+
+class CopyResult(NamedTuple):
+    """A copy that S3 confirmed. ``size_bytes`` is None where it was not told; ``attempts`` counts requests sent."""
+
+    etag: str
+    attempts: int
+    size_bytes: int | None = None

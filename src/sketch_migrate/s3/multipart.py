@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 MAX_PARTS = 10_000  # S3 User Guide, "Amazon S3 multipart upload limits"
 # One large object must not take all slots from the many small ones.
 PARTS_IN_FLIGHT = 8
+# S3 has 10 tags for an object; of a count that is no number nothing is known, and so not that all tags were read.
+MAX_TAG_COUNT_DIGITS = 6
 _MIB = 2**20
 # What CopyObject keeps besides user metadata and tags (S3 API reference, CopyObject).
 _CONTENT_HEADERS = (
@@ -73,8 +75,9 @@ def expected_etag(part_etags: Sequence[str]) -> str:
 async def tags_of(client: S3Client, location: Location, info: ObjectInfo) -> list[tuple[str, str]]:
     """Return all tags of an object of which ``info`` was seen. Raises ``S3Error`` where some cannot be read."""
     tags = await client.tags(location)
-    if len(tags) < int(info.headers.get("x-amz-tagging-count", "0")):
-        raise S3Error(f"{location}: not all of its tags could be read")
+    count = info.headers.get("x-amz-tagging-count", "0")
+    if not count.isdecimal() or len(count) > MAX_TAG_COUNT_DIGITS or len(tags) < int(count):
+        raise S3Error(f"{location}: not all of its tags could be read", hint="Is s3:GetObjectTagging allowed?")
     return tags
 
 
@@ -96,6 +99,28 @@ async def copy_in_parts(
     """
     tags = await tags_of(client, source, info)
     headers = kept_headers(info.headers, tags, storage_class=storage_class)
+    while True:
+        part_bytes = client.part_size_bytes
+        try:
+            etag = await _upload(client, source, target, info, headers, *conditions)
+        except S3Error as error:
+            if not client.may_cut_smaller(error, min(part_bytes, info.size_bytes)):
+                raise
+        else:
+            break
+    if tags and sorted(await client.tags(target)) != sorted(tags) and (await client.head(target)).etag == etag:
+        await client.put_tags(target, tags)  # Ceph 16 ignores the tags that an upload begins with
+    return etag
+
+
+async def _upload(
+    client: S3Client,
+    source: Location,
+    target: Location,
+    info: ObjectInfo,
+    headers: Mapping[str, str],
+    *conditions: Condition,
+) -> str:
     upload_id = await client.create_multipart_upload(target, headers)
     try:
         part_etags = await _copy_parts(client, source, target, upload_id, info)
@@ -104,8 +129,6 @@ async def copy_in_parts(
     except BaseException:
         await _abort(client, target, upload_id)
         raise
-    if tags and sorted(await client.tags(target)) != sorted(tags) and (await client.head(target)).etag == etag:
-        await client.put_tags(target, tags)  # Ceph 16 ignores the tags that an upload begins with
     return etag
 
 
@@ -118,7 +141,7 @@ async def _see_unchanged(client: S3Client, source: Location, info: ObjectInfo) -
 async def _copy_parts(
     client: S3Client, source: Location, target: Location, upload_id: str, info: ObjectInfo
 ) -> list[str]:
-    ranges = part_ranges(info.size_bytes, client.config.part_size_bytes)
+    ranges = part_ranges(info.size_bytes, client.part_size_bytes)
     if not ranges:
         return [await client.upload_part(target, upload_id, 1, b"")]  # nothing cannot be copied as a part, but sent
     if len(ranges) == 1:

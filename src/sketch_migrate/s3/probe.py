@@ -1,17 +1,17 @@
 """Finds out by trying what a store really does with conditions, keys, listings, metadata and tags.
 
 Documentation does not settle it: several stores accept ``If-None-Match: *`` on CopyObject, answer 200, and overwrite.
-Everything happens in a folder of a random name below the production prefix, whose objects are deleted at the end. All
-questions are asked at once: the whole takes about six round trips.
+Everything happens in a folder of a random name below the production prefix, whose objects whoever made the folder
+deletes at the end. All questions are asked at once: the whole takes about six round trips. Whether a condition also
+holds against a write of the same moment, ``probe_race`` tells.
 
 Where deleting is not allowed, only the conditions are tried, one after the other and on the same two objects, which
-stay behind.
+stay behind. Where the store keeps each new object for a while (Object Lock), nothing more is tried.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from typing import TYPE_CHECKING
 
 from sketch_migrate.errors import S3Error
@@ -21,39 +21,37 @@ from sketch_migrate.s3.probe_fidelity import Fidelity
 from sketch_migrate.s3.probe_folder import SOURCE_BODY, SOURCE_HEADERS, ProbeFolder
 
 if TYPE_CHECKING:
-    from sketch_migrate.s3.client import S3Client
+    from sketch_migrate.model import Location
 
-PROBE_FOLDER = ".sketch-migrate-probe-"
-"""How the names of all probe objects begin, after the production prefix: a policy may allow to delete just these."""
-
-PATIENCE_SECONDS = 3.0
+NOT_DELETED = "not tried, as its objects could not be deleted again (s3:DeleteObject)"
 
 
-async def probe(store: S3Client, bucket: str, prefix: str) -> ProbeReport:
-    """Try everything below a prefix, and remove what was made for it.
+async def probe(folder: ProbeFolder, *, may_be_locked: bool = False) -> ProbeReport:
+    """Try everything below a folder of the probe's own.
 
-    What cannot be told is ``unknown``, what cannot be removed is in the report: only a store in which nothing at all
-    can be written raises, an ``S3Error``.
+    ``may_be_locked``: whether new objects are locked could not be read, so that the first one has to tell. What cannot
+    be told is ``unknown``: only a store in which nothing at all can be written raises, an ``S3Error``.
     """
-    folder = ProbeFolder(store.retrying(PATIENCE_SECONDS), bucket, f"{prefix}{PROBE_FOLDER}{secrets.token_hex(6)}/")
-    try:
-        (_, may_delete) = await asyncio.gather(
-            folder.put(folder.source, SOURCE_BODY, SOURCE_HEADERS), _may_delete(folder)
-        )
-        if may_delete:
-            groups = await asyncio.gather(Conditions(folder, frugal=False).ask(), Fidelity(folder).ask())
-            findings = [finding for group in groups for finding in group]
-        else:
-            findings = await Conditions(folder, frugal=True).ask()
-    finally:
-        await folder.clear()
-    untried = Answer.UNKNOWN, "not tried, as its objects could not be deleted again (s3:DeleteObject)"
-    found = {finding.question: finding for finding in findings}
-    return ProbeReport(
-        findings=tuple(found.get(question, Finding(question, *untried)) for question in Question),
-        folder=folder.place,
-        left_behind=tuple(folder.left_behind),
+    (_, folder.may_delete) = await asyncio.gather(
+        folder.put(folder.source, SOURCE_BODY, SOURCE_HEADERS), _may_delete(folder)
     )
+    if may_be_locked and (until := await _locked_until(folder)):
+        return untried(folder.place, f"not tried, as the bucket locks each new object until {until}")
+    if not folder.may_delete:
+        return _report(await Conditions(folder, frugal=True).ask(), folder.place, NOT_DELETED)
+    groups = await asyncio.gather(Conditions(folder, frugal=False).ask(), Fidelity(folder).ask())
+    return _report([finding for group in groups for finding in group], folder.place, "")
+
+
+def untried(place: Location, why: str) -> ProbeReport:
+    """Return the report of a store in which nothing was tried."""
+    return _report([], place, why)
+
+
+def _report(findings: list[Finding], place: Location, why_not: str) -> ProbeReport:
+    found = {finding.question: finding for finding in findings}
+    every = tuple(found.get(question, Finding(question, Answer.UNKNOWN, why_not)) for question in Question)
+    return ProbeReport(every, place)
 
 
 async def _may_delete(folder: ProbeFolder) -> bool:
@@ -63,3 +61,8 @@ async def _may_delete(folder: ProbeFolder) -> bool:
     except S3Error:
         return False
     return True
+
+
+async def _locked_until(folder: ProbeFolder) -> str:
+    info = await folder.look(folder.source)
+    return info.headers.get("x-amz-object-lock-retain-until-date", "")

@@ -8,14 +8,10 @@ from urllib.parse import quote
 
 from sketch_migrate.errors import S3Error
 from sketch_migrate.s3.findings import Answer, Finding, Question
-from sketch_migrate.s3.probe_folder import SOURCE_BODY, SOURCE_HEADERS, ProbeFolder
+from sketch_migrate.s3.probe_folder import ODD_NAMES, SOURCE_BODY, SOURCE_HEADERS, ProbeFolder
 
 if TYPE_CHECKING:
     from sketch_migrate.s3.xml_listings import ListedObject
-
-ODD_NAMES = ("a//b", "/x", "a/../b", "b", "%41", "A", "a+b", "a b", "\u00fc", "u\u0308", "\uff5a", "\U0001f600")
-"""Keys that software has normalised, decoded or sorted wrongly; some only show beside a second one. The last two are in
-another order by UTF-16 than by bytes."""
 
 _TAG = ("probe", "kept + more")
 

@@ -6,13 +6,14 @@ import re
 from typing import TYPE_CHECKING, TypeVar
 
 from sketch_migrate.model import ObjectInfo
-from sketch_migrate.s3 import xml, xml_listings
+from sketch_migrate.s3 import xml, xml_buckets, xml_listings
 from sketch_migrate.s3.faults import malformed, reply_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sketch_migrate.s3.messages import Reply, Request
+    from sketch_migrate.s3.xml_buckets import ListedUpload, ObjectLock
     from sketch_migrate.s3.xml_listings import ListedVersion, ListPage
 
 T = TypeVar("T")
@@ -21,7 +22,9 @@ _OK = 200
 _NO_CONTENT = 204
 _PARTIAL_CONTENT = 206
 RANGE_NOT_SATISFIABLE = 416
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)").fullmatch
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII).fullmatch
+_NO_LOCK_STATUSES = frozenset({404, 405, 501})
+_NO_LOCK_CODES = frozenset({"InvalidArgument", "InvalidRequest", "NotImplemented"})
 # A store without tags says so in one of these ways; an object without tags is NoSuchTagSet on some.
 _NO_TAGS_CODES = frozenset({"NoSuchTagSet", "NotImplemented", "MethodNotAllowed"})
 
@@ -68,6 +71,25 @@ def versions(request: Request, reply: Reply) -> list[ListedVersion]:
     return _document(request, reply, xml_listings.read_versions)
 
 
+def uploads(request: Request, reply: Reply) -> list[ListedUpload]:
+    """ListMultipartUploads: the first page; rclone's server says NoSuchUpload where there is none."""
+    if reply.status != _OK and (error := xml.read_error(reply.body)) and error.code == "NoSuchUpload":
+        return []
+    return _document(request, reply, xml_buckets.read_uploads)
+
+
+def object_lock(request: Request, reply: Reply) -> ObjectLock:
+    """GetObjectLockConfiguration: nothing where a store says in one of several ways that it has none.
+
+    One that does not know the question takes it for another (rclone's server sends a listing).
+    """
+    error = xml.read_error(reply.body)
+    code = error.code if error else ""
+    if (reply.status in _NO_LOCK_STATUSES and code != "NoSuchBucket") or code in _NO_LOCK_CODES:
+        return xml_buckets.NO_LOCK
+    return _document(request, reply, xml_buckets.read_object_lock)
+
+
 def tags(request: Request, reply: Reply) -> list[tuple[str, str]]:
     """GetObjectTagging: the tags, none where there can be none."""
     if reply.status != _OK and (error := xml.read_error(reply.body)) and error.code in _NO_TAGS_CODES:
@@ -108,7 +130,7 @@ def object_info(request: Request, reply: Reply) -> ObjectInfo:
         raise reply_failure(request, reply)
     headers = reply.headers()
     size, etag = headers.get("content-length", ""), xml.unquoted(headers.get("etag", ""))
-    if not size.isdecimal() or not etag:
+    if not size.isdecimal() or len(size) > xml.MAX_SIZE_DIGITS or not etag:
         raise malformed(request, reply, "it has no Content-Length or no ETag")
     return ObjectInfo(int(size), etag, headers)
 

@@ -12,9 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sketch_migrate.errors import S3Error
+    from sketch_migrate.s3.redirect import Target
 
 MAX_PAUSE_SECONDS = 20.0
+MAX_HABIT_PAUSE_SECONDS = 1.0  # where a share is refused whatever is sent, the next attempt is as good as a later one
 MAX_RETRY_AFTER_SECONDS = 300.0
+"""A store's Retry-After is obeyed up to here; then it is asked again."""
+
+SAID_SECONDS = 10.0
+"""A pause that a store asks for is said from here on: a run that stands still says why."""
+
 # A throttled request waits as long as others get through, but an object that is refused twelve times the retry time
 # (an hour by default) while all others pass is not being paced: something is wrong with it.
 PACED_LIMIT = 12
@@ -81,7 +88,7 @@ def kind_of(status: int, code: str, *, bodiless: bool = False) -> Kind:
 class Failure(Exception):
     """One attempt failed. ``error`` is what the caller gets if there is no further attempt.
 
-    ``region`` and ``authority`` (``host[:port]``) are where the store says the bucket is, ``store_time`` is its clock.
+    ``region`` and ``target`` are where the store says the bucket is, ``store_time`` is its clock.
     """
 
     def __init__(
@@ -91,7 +98,7 @@ class Failure(Exception):
         *,
         retry_after_seconds: float = 0.0,
         region: str = "",
-        authority: str = "",
+        target: Target | None = None,
         store_time: datetime | None = None,
     ) -> None:
         super().__init__(error.message)
@@ -99,7 +106,7 @@ class Failure(Exception):
         self.error = error
         self.retry_after_seconds = retry_after_seconds
         self.region = region
-        self.authority = authority
+        self.target = target
         self.store_time = store_time
 
 
@@ -120,13 +127,21 @@ class Patience:
         return True
 
     def pause_seconds(
-        self, failure: Failure, now: float, client_progress_at: float, chance: Callable[[], float]
+        self,
+        failure: Failure,
+        now: float,
+        client_progress_at: float,
+        chance: Callable[[], float],
+        *,
+        by_habit: bool = False,
     ) -> float:
         """Return how long to wait before the next attempt, or -1 to give up.
 
         ``now`` and ``client_progress_at`` (when any request of the client last succeeded) are of one clock; ``chance``
         is uniform on [0, 1). The back-off has full jitter: see "Exponential Backoff And Jitter" in the AWS
-        Architecture Blog. A server's Retry-After is a minimum, jitter comes on top so that not all return at once.
+        Architecture Blog. A server's Retry-After is a minimum, up to ``MAX_RETRY_AFTER_SECONDS``; jitter comes on top
+        so that not all return at once. Where it is longer than the whole of the patience, nothing is waited for.
+        ``by_habit``: the store refuses a share of whatever it gets, so that to wait for long gains nothing.
         """
         if self.failures == 0:
             self.failing_since = now
@@ -137,12 +152,14 @@ class Patience:
             stalled_seconds = now - max(self.failing_since, client_progress_at)
             if failing_seconds < PACED_LIMIT * self.retry_seconds:
                 failing_seconds = stalled_seconds
-        if failing_seconds >= self.retry_seconds:
+        least_seconds = min(failure.retry_after_seconds, MAX_RETRY_AFTER_SECONDS)
+        if failing_seconds >= self.retry_seconds or least_seconds > self.retry_seconds:
             return -1.0
-        ceiling_seconds = (0.5 if throttled else 0.1) * 2.0 ** min(self.failures - 1, 10)
-        pause_seconds = chance() * min(MAX_PAUSE_SECONDS, ceiling_seconds)
-        if failure.retry_after_seconds:
-            return min(failure.retry_after_seconds, MAX_RETRY_AFTER_SECONDS) + min(pause_seconds, 1.0)
+        ceiling_seconds = (0.5 if throttled and not by_habit else 0.1) * 2.0 ** min(self.failures - 1, 10)
+        longest_seconds = MAX_HABIT_PAUSE_SECONDS if by_habit else MAX_PAUSE_SECONDS
+        pause_seconds = chance() * min(longest_seconds, ceiling_seconds)
+        if least_seconds:
+            return least_seconds + min(pause_seconds, 1.0)
         # The last attempt falls on the end of the retry time, not before it.
         return min(pause_seconds, self.retry_seconds - failing_seconds)
 
@@ -164,6 +181,6 @@ def http_date(text: str) -> datetime | None:
     """Read an HTTP date; None if it is not one."""
     try:
         moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last two for numbers that no date has
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

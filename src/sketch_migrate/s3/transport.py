@@ -12,20 +12,24 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
-from sketch_migrate.s3.faults import ConnectionDropped, NotHttp, ReplySilent
+from sketch_migrate.s3 import bounds
+from sketch_migrate.s3.faults import ConnectionDropped, Endless, NotHttp, ReplySilent, ReplySlow
 from sketch_migrate.s3.messages import Reply, fields_of
+from sketch_migrate.s3.proxy import connect_through
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
     from sketch_migrate.s3.addressing import Origin
+    from sketch_migrate.s3.messages import Request
+    from sketch_migrate.s3.proxy import Proxy
 
 # Servers close idle connections after 5 s and more; a request on a connection that is being closed is a wasted one.
 IDLE_SECONDS = 4.0
 SWEEP_SECONDS = 1.0
-# The largest sensible reply is a range that a caller asked for, or a page of 1 000 keys (3 MB): more is not S3.
-MAX_REPLY_BYTES = 128 * 2**20
+# A body in so many pieces is put together: a chunk of two bytes costs twenty times as much.
+MANY_PIECES = 65_536
 
 
 class Connection(asyncio.Protocol):
@@ -42,8 +46,12 @@ class Connection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._awaited: asyncio.Future[Reply] | None = None
         self._bodiless = False
+        self._request: Request | None = None
         self._unasked = b""
         self._unsent_bytes = 0
+        self._sent_at = 0.0
+        self._all_sent_at = 0.0  # at the earliest, as far as the sweep has seen
+        self._interim: tuple[object, int] = (None, 0)
         self._expect_reply()
 
     def _expect_reply(self) -> None:
@@ -56,19 +64,23 @@ class Connection(asyncio.Protocol):
 
     # -- used by the pool and the exchange
 
-    def send(self, request: bytes, *, head: bool) -> asyncio.Future[Reply]:
-        """Send a request; the future brings the reply, ``ConnectionDropped``, ``ReplySilent`` or ``NotHttp``."""
+    def send(self, data: bytes, request: Request) -> asyncio.Future[Reply]:
+        """Send a request; the future brings the reply, ``ConnectionDropped``, ``ReplySilent`` or ``NotHttp``.
+
+        ``data`` is what is sent; from the request follows what its reply may be (``bounds``).
+        """
         self._awaited = future = self._loop.create_future()
         if self._transport is None or self._transport.is_closing():
             unasked = self._unasked  # what speaks first, and before it is asked, speaks another protocol
             self._fail(NotHttp(unasked) if unasked else ConnectionDropped(reused=self.reused, reply_begun=False))
             return future
-        self._bodiless = head
+        self._request = request
+        self._bodiless = request.method == "HEAD"
         self._expect_reply()
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
-        self.since = self._loop.time()
-        self._pool.write_soon(self, request)
+        self.since = self._sent_at = self._loop.time()
+        self._pool.write_soon(self, data)
         return future
 
     def write(self, request: bytes) -> None:
@@ -83,7 +95,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def sweep(self, now: float, timeout_seconds: float) -> None:
-        """Close what has been idle, fail what has been silent for too long."""
+        """Close what has been idle, fail what has been silent for too long, or too slow as a whole (``bounds``)."""
         if self._awaited is None:
             if self.usable and now - self.since > IDLE_SECONDS:
                 self.close()
@@ -95,6 +107,23 @@ class Connection(asyncio.Protocol):
         elif now - self.since > timeout_seconds:
             self._fail(ReplySilent())
             self.close()
+            return
+        request = self._request
+        if request is not None and (slow := self._slow(request, now, timeout_seconds, unsent_bytes)):
+            self._fail(slow)
+            self.close()
+
+    def _slow(self, request: Request, now: float, timeout_seconds: float, unsent_bytes: int) -> ReplySlow | None:
+        """Say so where the request is sent, or the reply comes, too slowly as a whole."""
+        body_bytes = self._body_bytes if self._head else None
+        if unsent_bytes:
+            self._all_sent_at = now
+            seconds = now - self._sent_at
+            allowed = bounds.sending_seconds(timeout_seconds, max(0, len(request.body) - unsent_bytes))
+        else:
+            seconds = now - max(self._sent_at, self._all_sent_at)
+            allowed = bounds.reply_seconds(timeout_seconds, request.operation, body_bytes)
+        return ReplySlow(seconds, body_bytes) if seconds > allowed else None
 
     # -- called by the event loop
 
@@ -114,7 +143,13 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         if not self._head:
-            self._received = self._received + data if self._received else data
+            if not self._received:
+                self._received = data
+            elif len(self._received) <= bounds.HEAD_BYTES:
+                self._received += data
+            else:
+                self._refuse_head()
+                return
         try:
             parser.feed_data(data)
         except httptools.HttpParserError:
@@ -148,8 +183,12 @@ class Connection(asyncio.Protocol):
         self._status = parser.get_status_code()
         if self._status < 200:  # noqa: PLR2004 - an interim reply (RFC 9110, section 15.2); the real one follows
             return
-        self._head = self._received[: self._received.find(b"\r\n\r\n")]
+        end = self._received.find(b"\r\n\r\n")
+        self._head = self._received[:end]
         self._received = b""  # it holds a piece of the body as well, which an idle connection would keep
+        if end > bounds.HEAD_BYTES:
+            self._refuse_head()
+            return
         self.usable = parser.should_keep_alive()
         if self._bodiless:
             # The parser cannot know that no body follows: it takes a 404 without a length (rclone's) for one that ends
@@ -168,25 +207,44 @@ class Connection(asyncio.Protocol):
             return
         self._chunks.append(data)
         self._body_bytes += len(data)
-        if self._body_bytes > MAX_REPLY_BYTES:
-            self._fail(NotHttp(self._chunks[0]))
-            self.close()
+        if self._body_bytes > MANY_PIECES:
+            self._bound_body()
 
     def on_message_complete(self) -> None:
         """Hand the reply over; an interim one is dropped."""
         if self._status < 200:  # noqa: PLR2004 - see on_headers_complete
             self._received = self._received[self._received.find(b"\r\n\r\n") + 4 :]
+            awaited, before = self._interim
+            self._interim = self._awaited, before + 1 if awaited is self._awaited else 1
+            if self._interim[1] > bounds.INTERIM_REPLIES:
+                self._received = b""
+                self._fail(Endless(f"over {bounds.INTERIM_REPLIES} interim replies (status {self._status})"))
+                self.close()
         elif self._awaited is not None:
             self._finish()
 
     def _finish(self) -> None:
         future, self._awaited = self._awaited, None
+        self._request = None  # it may hold a large body, which an idle connection would keep
         if future is not None and not future.done():
             chunks = self._chunks
             body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             future.set_result(Reply(self._status, self._head, body, self._bodiless))
         if not self.usable:
             self.close()
+
+    def _bound_body(self) -> None:
+        request = self._request
+        limit_bytes = bounds.body_bytes(request.operation, request.payload_bytes) if request is not None else 0
+        if self._body_bytes > limit_bytes:
+            self._fail(Endless(f"its body has over {limit_bytes:,} bytes"))
+            self.close()
+        elif len(self._chunks) > MANY_PIECES:
+            self._chunks = [b"".join(self._chunks)]
+
+    def _refuse_head(self) -> None:
+        self._fail(Endless(f"its head has over {bounds.HEAD_BYTES:,} bytes"))
+        self.close()
 
     def _fail(self, error: Exception) -> None:
         future, self._awaited = self._awaited, None
@@ -240,20 +298,20 @@ class Pool:
         for connection, request in unwritten:
             connection.write(request)
 
-    async def connect(self, origin: Origin) -> Connection:
+    async def connect(self, origin: Origin, proxy: Proxy | None = None) -> Connection:
         """Open a connection. The name is resolved anew each time: a store moves its addresses.
 
-        Raises ``OSError`` (with ``TimeoutError``, ``socket.gaierror`` and ``ssl.SSLError`` among its kinds).
+        Raises ``OSError`` (with ``TimeoutError``, ``socket.gaierror`` and ``ssl.SSLError`` among its kinds), and
+        ``ProxyFailed``.
         """
         connection = Connection(self, origin)
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                await self.loop.create_connection(
-                    lambda: connection,
-                    origin.host,
-                    origin.port,
-                    ssl=self._tls_context() if origin.tls else None,
-                )
+                tls_context = self._tls_context() if origin.tls or (proxy is not None and proxy.tls) else None
+                if proxy is None:
+                    await self.loop.create_connection(lambda: connection, origin.host, origin.port, ssl=tls_context)
+                else:
+                    await connect_through(proxy, origin, connection, tls_context)
         except BaseException:
             self.lost(connection)  # uvloop tells a connection that was made, and then cancelled, of no loss
             raise

@@ -57,6 +57,12 @@ MANY_FAULTS = 3
 FAULTS_SHARE = 0.25
 """Faults that are fewer than these tell of a connection or an object, not of the load."""
 
+CUTS_IN_VAIN = 3
+"""After so many cuts, to a third, a share of faults that is as large as before does not come from the load."""
+
+SAME_SHARE = 0.2
+"""Shares that differ by less than this part, and what chance may add, are the same."""
+
 
 class Window:
     """``size`` is the number that may be in flight, at most ``ceiling``; ``frozen`` says that more would only wait."""
@@ -74,6 +80,9 @@ class Window:
         self._rate = 0.0
         self._frozen_spans = 0
         self._unused_spans = 0
+        self._cuts = 0  # for faults, one after the other
+        self._uncut_size, self._share_before_cuts = 0, 0.0
+        self._share_by_habit = 0.0
         self._probed_at = -math.inf
         self._probed_size = 0  # the size that a running probe has halved
 
@@ -93,13 +102,28 @@ class Window:
         self._end_doubling()
 
     def faulted(self, span: Measured) -> bool:
-        """Cut where faults are many; they are one storm and one cut. Return whether they are."""
-        many = span.faults >= MANY_FAULTS and span.faults >= FAULTS_SHARE * (span.replies + span.faults)
-        if many:
-            self._end_probe()
-            self._end_doubling()
-            self.size = max(1, int(CUT * self.size))
-        return many
+        """Cut where faults are many; they are one storm and one cut. Return whether they are.
+
+        Where cuts do not help, they are undone: the store fails a share of whatever is sent.
+        """
+        share = span.faults / (span.replies + span.faults)
+        chance = CHANCE * math.sqrt(share * (1 - share) / (span.replies + span.faults))
+        usual = self._share_by_habit + chance if self._share_by_habit else 0.0
+        if span.faults < MANY_FAULTS or share < max(FAULTS_SHARE, usual):
+            self._cuts = 0
+            return False
+        before = self._share_before_cuts
+        if not self._cuts or abs(share - before) > SAME_SHARE * before + chance:
+            self._cuts, self._uncut_size, self._share_before_cuts = 0, self.size, share
+        if self._cuts == CUTS_IN_VAIN:
+            self._cuts, self._share_by_habit = 0, share
+            self.size = self._uncut_size
+            return False
+        self._cuts += 1
+        self._end_probe()
+        self._end_doubling()
+        self.size = max(1, int(CUT * self.size))
+        return True
 
     def measured(self, span: Measured) -> None:
         """Learn from a span in which nothing was refused: grow, stay, or look for the floor."""

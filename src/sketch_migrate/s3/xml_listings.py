@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-from sketch_migrate.s3.xml import NotS3, name_of, root_of, unquoted
+from sketch_migrate.s3.xml import MAX_SIZE_DIGITS, NotS3, etag_of, name_of, root_of
 
 
 class ListedObject(NamedTuple):
@@ -27,10 +27,14 @@ class ListedObject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """Up to 1 000 objects in the order of their keys' UTF-8 bytes. ``next_token`` is None on the last page only."""
+    """Up to 1 000 objects in the order of their keys' UTF-8 bytes. ``next_token`` is None on the last page only.
+
+    ``is_version_1``: it is the answer of ListObjects, whose token is the last key.
+    """
 
     objects: list[ListedObject]
     next_token: str | None
+    is_version_1: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,14 @@ def read_list_page(body: bytes) -> ListPage:
 
     Keys are decoded if the reply says that they are encoded (``EncodingType``): S3 writes a space as ``+`` there.
     """
-    return _read_usual(body) or _read_any(body)
+    page = _read_usual(body) or _read_any(body)
+    if page.is_version_1 and page.next_token is not None:
+        # without a delimiter the next page begins after the last key, and few stores name another marker
+        token = page.objects[-1].key if page.objects else page.next_token
+        if not token:
+            raise NotS3("the listing has more pages but names no marker")
+        return ListPage(page.objects, token, is_version_1=True)
+    return page
 
 
 # The usual page, 1.3 µs a key instead of 4: its entries, one behind the other and each of these elements in this order,
@@ -69,7 +80,7 @@ _ENTRY = re.compile(
     rf"<Contents>{_SPACE}<Key>({_TEXT}+)</Key>{_SPACE}<LastModified>({_TEXT}*)</LastModified>{_SPACE}"
     rf"<ETag>{_QUOTE}([!#-%'-;=?-~]*){_QUOTE}</ETag>{_SPACE}"
     + _elements("ChecksumAlgorithm", "ChecksumType")
-    + rf"<Size>([0-9]{{1,19}})</Size>{_SPACE}"
+    + rf"<Size>([0-9]{{1,{MAX_SIZE_DIGITS}}})</Size>{_SPACE}"
     + rf"(?:<StorageClass>({_TEXT}*)</StorageClass>{_SPACE})?"
     + _elements("Type")
     + rf"</Contents>{_SPACE}"
@@ -102,7 +113,7 @@ def _read_usual(body: bytes) -> ListPage | None:
         keys = [unquote_plus(key, errors="surrogateescape") if "%" in key or "+" in key else key for key in keys]
     classes = [storage_class or "" for storage_class in parts[5::_FIELDS]]
     fields = zip(keys, map(int, parts[4::_FIELDS]), parts[3::_FIELDS], parts[2::_FIELDS], classes, strict=True)
-    return ListPage(list(map(ListedObject._make, fields)), around.next_token)
+    return ListPage(list(map(ListedObject._make, fields)), around.next_token, around.is_version_1)
 
 
 def _read_any(body: bytes) -> ListPage:
@@ -121,7 +132,9 @@ def _read(body: bytes) -> tuple[ListPage, bool]:
     if truncated not in {"true", "false"}:
         raise NotS3("the listing does not say whether it is complete (IsTruncated)")
     token = texts.get("NextContinuationToken") or None
-    if truncated == "true" and token is None:
+    # ListObjects repeats the marker, an empty one too (S3 API reference); ListObjectsV2 counts the keys instead
+    is_version_1 = token is None and "KeyCount" not in texts and bool(texts.keys() & {"Marker", "NextMarker"})
+    if truncated == "true" and token is None and not is_version_1:
         raise NotS3("the listing has more pages but names no NextContinuationToken")
     encoded = texts.get("EncodingType") == "url"
     key_tag, size_tag = f"{namespace}Key", f"{namespace}Size"
@@ -130,19 +143,22 @@ def _read(body: bytes) -> tuple[ListPage, bool]:
     objects = []
     for item in root.iterfind(f"{namespace}Contents"):
         key, size_bytes = item.findtext(key_tag), item.findtext(size_tag)
-        if not key or size_bytes is None or not size_bytes.isdecimal():
+        if not key or size_bytes is None or not size_bytes.isdecimal() or len(size_bytes) > MAX_SIZE_DIGITS:
             raise NotS3("the listing has an entry without a key or a size")
         objects.append(
             ListedObject(
                 key=unquote_plus(key, errors="surrogateescape") if encoded else key,
                 size_bytes=int(size_bytes),
-                etag=unquoted(item.findtext(etag_tag) or ""),
+                etag=etag_of(item.findtext(etag_tag) or ""),
                 last_modified=item.findtext(modified_tag) or "",
                 storage_class=item.findtext(class_tag) or "",
             )
         )
     next_token = token.translate(_FROM_STAND_IN) if token and truncated == "true" else None
-    return ListPage(objects, next_token), encoded
+    if is_version_1 and truncated == "true":
+        marker = texts.get("NextMarker", "")
+        next_token = unquote_plus(marker, errors="surrogateescape") if encoded else marker
+    return ListPage(objects, next_token, is_version_1), encoded
 
 
 def read_versions(body: bytes) -> list[ListedVersion]:
@@ -162,7 +178,7 @@ def read_versions(body: bytes) -> list[ListedVersion]:
         version = ListedVersion(
             key=unquote_plus(key, errors="surrogateescape") if encoded else key,
             version_id=texts.get("VersionId", ""),
-            etag=unquoted(texts.get("ETag", "")),
+            etag=etag_of(texts.get("ETag", "")),
             is_delete_marker=kind == "DeleteMarker",
         )
         found.append((texts.get("LastModified", ""), version))

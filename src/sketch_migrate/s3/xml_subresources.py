@@ -11,12 +11,8 @@ if TYPE_CHECKING:
     from xml.etree import ElementTree as ET
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How long a bucket with Object Lock keeps each new object. ``mode`` is empty where it keeps none by itself."""
-
-    mode: str = ""
-    period: str = ""
+SUBRESOURCE_BYTES = 64 * 2**10
+"""More than a configuration or a list of grants takes: S3 has at most 100 grants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +29,6 @@ class Acl:
 
     owner: str
     grants: tuple[Grant, ...]
-
-
-def read_object_lock(body: bytes) -> Retention | None:
-    """Return the default retention of an ``ObjectLockConfiguration``; None where Object Lock is not on."""
-    root = root_of(body, "ObjectLockConfiguration")
-    if _text(root, "ObjectLockEnabled") != "Enabled":
-        return None
-    days, years = _text(root, "Days"), _text(root, "Years")
-    return Retention(_text(root, "Mode"), f"{years} years" if years else f"{days} days" if days else "")
 
 
 def read_encryption(body: bytes) -> str:

@@ -4,8 +4,21 @@ No secret is among them. The database's user and password (``SKETCH_DB_USER``, `
 (``AWS_ACCESS_KEY_ID`` and so on) are read from the environment by the layers that connect, at the moment they connect.
 """
 
-from sketch_migrate.settings.loading import load_settings
+from sketch_migrate.settings.loading import Loaded, load, load_settings
+from sketch_migrate.settings.origin import Origin
 from sketch_migrate.settings.schema import NO_CLOBBER, Options, SettingField, Settings, setting_fields
-from sketch_migrate.settings.values import table_name
+from sketch_migrate.settings.values import headers_of, table_name
 
-__all__ = ["NO_CLOBBER", "Options", "SettingField", "Settings", "load_settings", "setting_fields", "table_name"]
+__all__ = [
+    "NO_CLOBBER",
+    "Loaded",
+    "Options",
+    "Origin",
+    "SettingField",
+    "Settings",
+    "headers_of",
+    "load",
+    "load_settings",
+    "setting_fields",
+    "table_name",
+]

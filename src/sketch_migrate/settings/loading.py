@@ -1,10 +1,11 @@
-"""Join the sources: flag over environment over settings file over default. Says of every value where it came from."""
+"""Join the sources: flag over environment over settings file over AWS's surroundings over default.
+
+Says of every value where it came from.
+"""
 
 from __future__ import annotations
 
 import difflib
-import json
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource, InitSettingsSource
 
 from sketch_migrate.errors import SettingsError
+from sketch_migrate.settings.aws import FOUND_THERE, aws_surroundings
 from sketch_migrate.settings.files import read_settings_file
+from sketch_migrate.settings.origin import VARIABLE, Origin
 from sketch_migrate.settings.schema import ENVIRONMENT_PREFIX, Contradiction, SettingField, Settings, setting_fields
 from sketch_migrate.settings.values import LEDGER_URL, without_password
 
@@ -30,24 +33,11 @@ _FIELDS = {declared.name: declared for declared in setting_fields()}
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a value was written, and under which name: what a message says of it."""
+class Loaded:
+    """The settings that apply, and where each was written; what is a default is in ``origins`` not."""
 
-    written_as: str
-    place: str
-
-    def __str__(self) -> str:
-        return f"{self.written_as} ({self.place})"
-
-    def example(self, value: object) -> str:
-        """Write ``value`` the way the faulty one was written: as a flag, a variable or a line of a file."""
-        in_shell = shlex.quote(("no", "yes")[value] if isinstance(value, bool) else str(value))
-        if self.place == "flag":
-            return f"{self.written_as} {in_shell}"
-        if self.place == "environment variable":
-            return f"{self.written_as}={in_shell}"
-        in_python = isinstance(value, bool) and ".toml" not in self.place
-        return f"{self.written_as} = {value if in_python else json.dumps(value, ensure_ascii=False)}"
+    settings: Settings
+    origins: Mapping[str, Origin]
 
 
 def load_settings(
@@ -59,14 +49,25 @@ def load_settings(
     ``flags`` has the settings' names in lower case, and only those that were typed.
     Raises ``SettingsError`` naming the setting and the line, variable or flag that gave it.
     """
+    return load(config_file=config_file, search=search, environ=environ, flags=flags).settings
+
+
+def load(
+    *, config_file: Path | None, search: Sequence[Path], environ: Mapping[str, str], flags: Mapping[str, object]
+) -> Loaded:
+    """Return the same, and of each value where it was written; see ``load_settings``."""
     path = config_file or next((candidate for candidate in search if candidate.exists()), None)
     values: dict[str, object] = {}
     origins: dict[str, Origin] = {}
     for source, given in (*([_file(path)] if path is not None else []), _environment(environ), _flags(flags)):
-        values |= source()
-        origins |= given
+        told = source()
+        silent = {name for name in FOUND_THERE if told.get(name) == ""}
+        values |= {name: value for name, value in told.items() if name not in silent}
+        origins |= {name: origin for name, origin in given.items() if name not in silent}
+    found, places = aws_surroundings(environ, [name for name in FOUND_THERE if name not in values])
+    values, origins = found | values, places | origins
     try:
-        return Settings.model_validate(values)
+        return Loaded(Settings.model_validate(values), origins)
     except ValidationError as error:
         raise _explained(error, origins) from error
 
@@ -102,7 +103,7 @@ def _environment(environ: Mapping[str, str]) -> _Layer:
     for variable in environ:
         if not variable.startswith(ENVIRONMENT_PREFIX) or variable in secrets:
             continue
-        origin = Origin(variable, "environment variable")
+        origin = Origin(variable, VARIABLE)
         if variable not in known:
             raise _unknown(origin, [*known, *secrets], f"unset {variable}, if it is not for this tool.")
         origins[known[variable]] = origin

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource as Source
 
 ENVIRONMENT_PREFIX = "SKETCH_"
+DEFAULT_REGION = "us-east-1"
+"""Where nothing names a region: stores other than AWS mostly accept any, and AWS names the right one."""
 
 
 class Contradiction(ValueError):
@@ -31,7 +33,8 @@ class Settings(BaseSettings):
     """What is where, and how patiently to reach it. Frozen, comparable, picklable; holds no secret.
 
     An empty ``db_*`` (or a ``db_port`` of None) is "not set": libpq's own variables, service files and ``.pgpass``
-    apply. An empty ``s3_endpoint_url`` is AWS, an empty ``s3_ca_bundle`` the system's certificates.
+    apply. An empty ``s3_endpoint_url`` is AWS, an empty ``s3_ca_bundle`` the system's certificates; before that,
+    ``load_settings`` looks for them in AWS's own variables and profile.
     Raises pydantic's ``ValidationError``, a ``ValueError``.
     """
 
@@ -60,14 +63,24 @@ class Settings(BaseSettings):
     db_path_column: values.Column = Field(default="path", description="its column that holds the object's key")
 
     s3_endpoint_url: values.Endpoint = Field(
-        default="", description="where S3 is; empty is AWS", examples=["https://s3.example.com"]
+        default="",
+        description="where S3 is; empty: as AWS's surroundings say, else AWS",
+        examples=["https://s3.example.com"],
     )
-    s3_region: values.Filled = Field(default="us-east-1", description="region of both buckets")
+    s3_region: values.Text = Field(
+        default="", description="region of both buckets; empty: as AWS's surroundings say", examples=["us-east-1"]
+    )
     s3_addressing_style: values.AddressingStyle = Field(
         default="auto", description="bucket in the path or in the host name: auto, path, virtual"
     )
     s3_ca_bundle: values.Text = Field(
         default="", description="file of certificates to trust", examples=["/etc/ssl/own-ca.pem"]
+    )
+
+    new_object_headers: values.NewObjectHeaders = Field(
+        default="",
+        description="headers that a policy demands of new objects (ACL, encryption, class), semicolons between them",
+        examples=["x-amz-acl: bucket-owner-full-control"],
     )
 
     legacy_bucket: values.Bucket = Field(default="sketch-legacy-s3", description="bucket to move from")
@@ -127,6 +140,11 @@ class Settings(BaseSettings):
     ) -> tuple[Source, ...]:
         """Take what the caller says and nothing else: only ``load_settings`` looks at files and the environment."""
         return (init_settings,)
+
+    @property
+    def region(self) -> str:
+        """The region that requests are signed for."""
+        return self.s3_region or DEFAULT_REGION
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -192,6 +210,7 @@ class Options:
     processes: int | None = None
     cluster: str = ""
     trial: bool | None = None
+    csv_safe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

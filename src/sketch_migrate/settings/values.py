@@ -190,6 +190,41 @@ def _table(text: str) -> str:
     return text
 
 
+_NEW_OBJECT_HEADER = re.compile(
+    r"x-amz-(?:acl|grant-[a-z-]+|storage-class|server-side-encryption(?!-customer)[a-z-]*"
+    r"|object-lock-[a-z-]+|checksum-algorithm)"
+)
+"""What CopyObject takes for the new object beside what it keeps of the source (S3 API reference, CopyObject). The keys
+of SSE-C are secrets, and content headers, metadata and tags stay those of the source."""
+
+
+def _new_object_headers(text: str) -> str:
+    """Check headers, one behind the other with semicolons or lines between them; return them in one spelling."""
+    return "; ".join(f"{name}: {value}" for name, value in headers_of(text))
+
+
+def headers_of(text: str) -> tuple[tuple[str, str], ...]:
+    """Take ``x-amz-acl: private; x-amz-storage-class: STANDARD`` apart; names come in lower case.
+
+    Raises ``ValueError``.
+    """
+    headers: dict[str, str] = {}
+    for part in filter(None, map(str.strip, re.split(r"[;\n]", text))):
+        name, colon, value = part.partition(":")
+        name, value = name.strip().lower(), value.strip()
+        if not colon or not value or not value.isascii() or not value.isprintable():
+            raise ValueError(f"{part!r} must be a header as in x-amz-acl: bucket-owner-full-control")
+        if not _NEW_OBJECT_HEADER.fullmatch(name):
+            raise ValueError(
+                f"{name!r} must be x-amz-acl, x-amz-grant-…, x-amz-storage-class, x-amz-server-side-encryption (not"
+                " with a customer's key), x-amz-object-lock-… or x-amz-checksum-algorithm"
+            )
+        if name in headers:
+            raise ValueError(f"{name!r} is there twice")
+        headers[name] = value
+    return tuple(headers.items())
+
+
 Text: TypeAlias = Annotated[str, _must_be("text"), AfterValidator(_visible)]
 Filled: TypeAlias = Annotated[Text, AfterValidator(_filled)]
 
@@ -225,6 +260,7 @@ SslMode: TypeAlias = Annotated[
 Table: TypeAlias = Annotated[Filled, AfterValidator(_table)]
 Column: TypeAlias = Annotated[Filled, AfterValidator(_identifier)]
 
+NewObjectHeaders: TypeAlias = Annotated[str, _must_be("text"), AfterValidator(_new_object_headers)]
 LedgerUrl: TypeAlias = Annotated[Text, AfterValidator(_ledger_url)]
 Endpoint: TypeAlias = Annotated[Text, AfterValidator(_endpoint)]
 AddressingStyle: TypeAlias = Annotated[Literal["auto", "path", "virtual"], _must_be("one of: auto, path, virtual")]

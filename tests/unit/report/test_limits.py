@@ -13,10 +13,11 @@ def sample(
     *,
     objects_wait: bool = False,
     all_copying: bool = False,
+    retrying: bool = False,
     busy_share: float = 0.4,
     late_seconds: float = 0.001,
 ) -> Sample:
-    return Sample(pressure, objects_wait, all_copying, busy_share, late_seconds)
+    return Sample(pressure, objects_wait, all_copying, retrying, busy_share, late_seconds)
 
 
 @pytest.mark.parametrize(
@@ -25,16 +26,18 @@ def sample(
         (sample(Pressure.REFUSALS), "s3 (503)"),
         (sample(Pressure.WINDOW), "s3 (latency)"),
         (sample(Pressure.NOTHING), "database"),
-        (sample(Pressure.CAP), "your cap"),
-        (sample(Pressure.CEILING), "your cap"),
-        (sample(Pressure.NOTHING, all_copying=True), "your cap"),  # -p and -b
+        (sample(Pressure.RATE_CAP), "MAX_REQUESTS_PER_SECOND"),
+        (sample(Pressure.BANDWIDTH_CAP), "MAX_BANDWIDTH"),
+        (sample(Pressure.CEILING), "MAX_CONCURRENCY"),
+        (sample(Pressure.NOTHING, all_copying=True), "-p and -b"),
+        (sample(Pressure.NOTHING, all_copying=True, retrying=True), "s3 (errors)"),
         (sample(Pressure.NOTHING, objects_wait=True), "this machine"),
         (sample(Pressure.WINDOW, busy_share=0.95), "this machine"),
         (sample(Pressure.CEILING, busy_share=0.95), "this machine"),
         (sample(Pressure.NOTHING, busy_share=0.95), "this machine"),
         (sample(Pressure.WINDOW, late_seconds=0.08), "this machine"),  # others have the processors
         (sample(Pressure.REFUSALS, busy_share=0.95), "s3 (503)"),  # it waits on purpose
-        (sample(Pressure.CAP, busy_share=0.95), "your cap"),
+        (sample(Pressure.RATE_CAP, busy_share=0.95), "MAX_REQUESTS_PER_SECOND"),
     ],
 )
 def test_the_word(one: Sample, said: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sketch_migrate.model import Location
@@ -38,11 +39,22 @@ class Cut:
     reset: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """Say something, then a piece every so often: as many times, and then the end; else until the client goes away."""
+
+    said: bytes
+    piece: bytes
+    seconds: float = 0.0
+    times: int | None = None
+    end: bytes = b""
+
+
 class Hang:
     """Say nothing until the client goes away."""
 
 
-Step: TypeAlias = "bytes | Cut | Hang | Callable[[Asked], bytes]"
+Step: TypeAlias = "bytes | Cut | Drip | Hang | Callable[[Asked], bytes]"
 
 
 def reply(status: int = 200, body: bytes = b"", **headers: str) -> bytes:
@@ -122,6 +134,14 @@ class ScriptedServer:
             await reader.read()
             self.gone.set()
             return False
+        if isinstance(step, Drip):
+            writer.write(step.said)
+            for _ in repeat(None) if step.times is None else repeat(None, step.times):
+                writer.write(step.piece)
+                await writer.drain()
+                await asyncio.sleep(step.seconds)
+            writer.write(step.end)
+            return True
         if isinstance(step, Cut):
             writer.write(step.said)
             if step.said:

@@ -78,6 +78,7 @@ def test_the_chinese_regions_have_a_domain_of_their_own() -> None:
     [
         ("other:9001", at("other", 9001, "/b-1/", header="other:9001")),
         ("b-1.other", at("b-1.other", 443, "/")),
+        ("http://other", at("other", 80, "/b-1/", tls=False)),
     ],
 )
 def test_the_host_that_a_redirect_names_replaces_the_endpoints(authority: str, expected: Address) -> None:

@@ -94,6 +94,37 @@ def test_a_store_that_refuses_some_whatever_is_sent_is_not_starved() -> None:
     assert trace.accepted_per_second(60) >= 0.7 * 2500
 
 
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.6])
+@pytest.mark.parametrize(
+    "inner",
+    [
+        pytest.param(lambda: FixedCapacity(50, 0.02), id="near by"),
+        pytest.param(lambda: Distant(0.05), id="far away"),
+        pytest.param(lambda: Distant(1.0), id="slow"),
+    ],
+)
+def test_where_a_share_is_refused_whatever_is_sent_it_makes_what_32_at_once_would(
+    inner: Callable[[], Server], share: float
+) -> None:
+    own = Client(Moody(inner(), Random(3), share)).run(15)
+    of_32 = Client(Moody(inner(), Random(3), share), fixed=32).run(15)
+    assert own.accepted_per_second(0) >= 0.6 * of_32.accepted_per_second(0)
+    assert own.accepted_per_second(10) >= 0.9 * of_32.accepted_per_second(10)
+
+
+def test_a_limit_is_found_beside_a_habit() -> None:
+    trace = Client(Moody(Throttling(1000, 0.02), Random(3), 0.3)).run(60)
+    assert trace.accepted_per_second(20) >= 0.8 * 1000
+    assert trace.refused_share(20) <= 0.45
+
+
+def test_a_habit_is_forgotten_where_a_limit_takes_its_place() -> None:
+    changing = Changing(Moody(FixedCapacity(50, 0.02), Random(3), 0.3), Throttling(200, 0.02), 15)
+    trace = Client(changing).run(60)
+    assert trace.accepted_per_second(40) >= 0.9 * 200
+    assert trace.refused_share(40) <= 0.02
+
+
 def test_a_rare_refusal_costs_nothing() -> None:
     trace = Client(Moody(FixedCapacity(50, 0.02), Random(3), 0.001)).run(30)
     assert trace.accepted_per_second(10) >= 0.95 * 2500
@@ -164,6 +195,11 @@ def test_few_time_outs_are_no_vote(congestion: Congestion) -> None:
 def test_many_time_outs_cut_the_window_once_a_span(congestion: Congestion) -> None:
     spans(congestion, 0.06, latency_seconds=0.032, faults_every=2)
     assert congestion.window == 22  # 0.7 of 32
+
+
+def test_faults_that_no_cut_helps_against_do_not_starve_the_window(congestion: Congestion) -> None:
+    spans(congestion, 3.0, latency_seconds=0.032, faults_every=2)  # a third of the requests, whatever the window
+    assert congestion.window >= 32
 
 
 def test_a_gain_counts_once() -> None:
@@ -255,7 +291,7 @@ def test_caps_change_at_run_time_and_can_be_shared_out() -> None:
         (Distant(0.05), Caps(), Pressure.CEILING),
         (FixedCapacity(20, 0.02), Caps(), Pressure.WINDOW),
         (Throttling(200, 0.02), Caps(), Pressure.REFUSALS),
-        (Throttling(200, 0.02), Caps(requests_per_second=50), Pressure.CAP),
+        (Throttling(200, 0.02), Caps(requests_per_second=50), Pressure.RATE_CAP),
     ],
 )
 def test_what_holds_back_is_told(server: Server, caps: Caps, pressure: Pressure) -> None:

@@ -44,12 +44,29 @@ def test_the_back_off_has_full_jitter_and_a_cap(failures: int, chance: float, ki
     assert pause == pytest.approx(chance * min(MAX_PAUSE_SECONDS, base * 2 ** (failures - 1)))
 
 
+def test_where_a_share_is_refused_whatever_is_sent_no_pause_grows() -> None:
+    patience = Patience(retry_seconds=1e9)
+    pauses = [patience.pause_seconds(failure(Kind.THROTTLED), 0.0, 0.0, lambda: 0.9, by_habit=True) for _ in range(9)]
+    assert pauses == pytest.approx([0.09, 0.18, 0.36, 0.72, *[0.9] * 5])
+
+
 def test_the_cap_is_20_seconds() -> None:
     assert MAX_PAUSE_SECONDS == 20
 
 
 def test_retry_after_is_a_minimum() -> None:
     assert Patience(300).pause_seconds(failure(Kind.THROTTLED, 7), 0, 0, lambda: 0.5) == pytest.approx(7.25)
+
+
+@pytest.mark.parametrize(("asked", "pause"), [(300, 300.5), (3600, 300.5), (float("inf"), 300.5)])
+def test_a_long_retry_after_is_bounded(asked: float, pause: float) -> None:
+    assert Patience(300).pause_seconds(failure(Kind.THROTTLED, asked), 0, 0, lambda: 1.0) == pytest.approx(pause)
+
+
+@pytest.mark.parametrize("kind", [Kind.THROTTLED, Kind.TRANSIENT])
+def test_who_has_less_patience_than_the_store_asks_for_waits_for_nothing(kind: Kind) -> None:
+    assert Patience(3).pause_seconds(failure(kind, 300), 0, 0, lambda: 0.0) == -1
+    assert Patience(3).pause_seconds(failure(kind, 3), 0, 0, lambda: 0.0) == 3
 
 
 def give_up_time(kind: Kind, progress_at: float, *, retry_seconds: float = 300) -> float:

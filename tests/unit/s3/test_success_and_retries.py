@@ -175,6 +175,21 @@ def test_retry_after_is_waited_for(name: str, value: str, caplog: pytest.LogCapt
     assert "trying again in 1." in caplog.text
 
 
+def test_a_long_pause_that_the_store_asks_for_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sketch_migrate.s3.exchange.SAID_SECONDS", 0.05)
+
+    async def scenario() -> None:
+        script = [error(503, "SlowDown", x_amz_retry_after="400")] * 3 + [copied()] * 3
+        async with scripted(*script) as server, client_of(server.url) as client:
+            await asyncio.gather(*(client.copy(SOURCE, TARGET) for _ in range(3)))
+
+    asyncio.run(scenario())
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "SlowDown (so it is, request id REQ1, it asks to wait" in said
+
+
 def test_pacing_never_gives_an_object_up_while_others_get_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """One object is throttled for three times the retry time; copies of another one succeed meanwhile."""
     monkeypatch.setattr("random.random", lambda: 0.0)  # each pause is the 50 ms that the store asks for
@@ -235,9 +250,7 @@ def test_to_stop_retrying_ends_the_waits_at_once_with_the_last_error(monkeypatch
             client_of(server.url, retry_seconds=300) as client,
         ):
             began_to_wait = asyncio.Event()
-            monkeypatch.setattr(
-                logging.getLogger("sketch_migrate.s3.exchange"), "debug", lambda *_: began_to_wait.set()
-            )
+            monkeypatch.setattr(logging.getLogger("sketch_migrate.s3.exchange"), "log", lambda *_: began_to_wait.set())
             waiting = asyncio.create_task(client.copy(SOURCE, TARGET))
             await began_to_wait.wait()
             client.stop_retrying()

@@ -38,7 +38,11 @@ FROM verdict, site WHERE side = 'legacy' AND strlen(production_prefix || tail) >
 
 INSERT INTO problem
 SELECT CASE WHEN coalesce(path, '') = '' THEN 'empty path' ELSE 'neither side' END, key, path, ''
-FROM verdict WHERE side = 'neither';
+FROM verdict WHERE standing = 'neither';
+
+INSERT INTO problem
+SELECT 'unrecognised', key, path, seems || ' of the legacy object ' || legacy_key || ', which is there'
+FROM other_row WHERE legacy_key <> '';
 
 -- rows of both sides that mean the same production object
 INSERT INTO problem

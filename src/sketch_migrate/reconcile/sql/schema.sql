@@ -16,6 +16,9 @@ CREATE TABLE strange_key (side VARCHAR, key VARCHAR);                           
 CREATE TABLE flip (key VARCHAR, new_path VARCHAR, etag VARCHAR, unix_time DOUBLE); -- from the ledgers of migrations
 CREATE TABLE stored_otherwise (key VARCHAR);          -- rows in which a past run let the database store another path
 CREATE TABLE archived (tail VARCHAR, reason VARCHAR);             -- legacy objects that cannot be read: see s3/archive.py
+CREATE TABLE other_row (      -- some rows on neither side: what the path seems to be, which legacy object it may stand for
+    key VARCHAR, path VARCHAR, seems VARCHAR, legacy_key VARCHAR
+);
 CREATE TABLE problem (kind VARCHAR, key VARCHAR, path VARCHAR, detail VARCHAR);
 CREATE TABLE look (                                                               -- what a closer look at a row showed
     key VARCHAR, standing VARCHAR, proof VARCHAR, legacy_bytes BIGINT, legacy_etag VARCHAR, production_bytes BIGINT,

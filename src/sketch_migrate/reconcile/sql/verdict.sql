@@ -32,7 +32,7 @@ SELECT *, CASE side
         WHEN legacy_modified_utc > production_modified_utc THEN 'stale'
         ELSE 'different'
     END
-    ELSE 'neither'
+    ELSE CASE WHEN key IN (SELECT key FROM other_row WHERE legacy_key <> '') THEN 'unrecognised' ELSE 'neither' END
 END AS standing,
 CASE WHEN same THEN 'ETag' ELSE '' END AS proof
 FROM compared;

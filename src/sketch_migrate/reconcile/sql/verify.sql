@@ -11,3 +11,7 @@ SELECT standing, key, path, CASE standing
         || ' bytes, ETag ' || production_etag
 END
 FROM verdict WHERE standing IN ('dangling', 'missing', 'unmigrated', 'conflict', 'different', 'stale');
+
+INSERT INTO problem
+SELECT 'unrecognised', key, path, seems || ' of the legacy object ' || legacy_key || ', which is there'
+FROM other_row WHERE legacy_key <> '';

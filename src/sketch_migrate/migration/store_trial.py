@@ -1,0 +1,118 @@
+"""Tries a store before a migration relies on it: what it does, and which conditions hold against a write of the moment.
+
+What would stay for ever is not stored: nothing at all where new objects are locked by default (Object Lock), and no
+races where objects have versions, unless a person asks for them.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from sketch_migrate.errors import S3Refused
+from sketch_migrate.migration.probe_record import recorded_folder
+from sketch_migrate.migration.proofs import Proofs
+from sketch_migrate.model import Location
+from sketch_migrate.s3.findings import IF_ABSENT_QUESTIONS, Proof
+from sketch_migrate.s3.probe import probe, untried
+from sketch_migrate.s3.probe_race import race
+
+if TYPE_CHECKING:
+    from sketch_migrate.s3 import S3Client
+    from sketch_migrate.s3.findings import ProbeReport, Question
+    from sketch_migrate.s3.probe_folder import ProbeFolder
+    from sketch_migrate.s3.xml_buckets import ObjectLock
+    from sketch_migrate.settings import Settings
+
+_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+DOCUMENTED = "AWS documents that it holds (S3 User Guide, “How to prevent object overwrites”)"
+
+
+class Races(Enum):
+    """When to race: only what no race is kept of; anew; anew, and where objects have versions as well."""
+
+    UNLESS_KEPT = 1
+    ANEW = 2
+    WITH_VERSIONS = 3
+
+
+async def try_store(store: S3Client, settings: Settings, races: Races = Races.UNLESS_KEPT) -> ProbeReport:
+    """Probe the production side, and race the conditions that are honoured. Removes what it makes.
+
+    Raises ``S3Error`` where nothing can be written, and ``RunDirectoryError``.
+    """
+    lock = await _object_lock(store, settings.production_bucket)
+    if why := _keeps_for_ever(lock):
+        return untried(Location(settings.production_bucket, settings.production_prefix), why)
+    async with recorded_folder(store, settings) as folder:
+        report = await probe(folder, may_be_locked=lock is None)
+        has_lock = lock is not None and lock.is_enabled
+        proofs = await _proofs(folder, report, settings, races, has_lock=has_lock)
+    return replace(report, proofs=proofs, left_behind=tuple(folder.left_behind))
+
+
+async def why_not_tried(store: S3Client, settings: Settings) -> str:
+    """Return why nothing is stored to find something out, as it could not be removed again; empty if that is done."""
+    return _keeps_for_ever(await _object_lock(store, settings.production_bucket))
+
+
+def _keeps_for_ever(lock: ObjectLock | None) -> str:
+    if lock is None or not lock.default_retention:
+        return ""
+    return f"not tried, as the bucket locks each new object ({lock.default_retention}): it could not be removed again"
+
+
+async def _object_lock(store: S3Client, bucket: str) -> ObjectLock | None:
+    """Read what Object Lock does in a bucket; None where that may not be read."""
+    try:
+        return await store.object_lock(bucket)
+    except S3Refused as error:
+        if error.code not in {"AccessDenied", "Forbidden", ""}:
+            raise
+        return None
+
+
+async def _proofs(
+    folder: ProbeFolder, report: ProbeReport, settings: Settings, races: Races, *, has_lock: bool
+) -> dict[Question, Proof]:
+    honoured = [question for question in IF_ABSENT_QUESTIONS if report.honours(question)]
+    if is_aws(settings.s3_endpoint_url):
+        return dict.fromkeys(honoured, Proof(is_proved=True, evidence=DOCUMENTED))
+    with_versions = folder.keeps_versions or has_lock
+    why_not = _why_not(folder, races, with_versions=with_versions)
+    run_dir = Path(settings.run_dir).expanduser()  # noqa: ASYNC240 - it asks for the home folder, at most
+    bucket = settings.production_bucket
+    kept_by = Proofs(run_dir, settings.s3_endpoint_url, bucket, with_versions=with_versions)
+    now = time.time()
+    proofs: dict[Question, Proof] = {}
+    for question in honoured:
+        kept = kept_by.kept(question, now)
+        if kept is not None and (why_not or races is Races.UNLESS_KEPT):
+            day = datetime.fromtimestamp(kept.unix_time, UTC)
+            proofs[question] = Proof(kept.race.is_proved, f"{kept.race.told()} ({day:%Y-%m-%d})")
+        elif why_not:
+            proofs[question] = Proof(is_proved=False, evidence=f"it was not raced, as {why_not}")
+    raced = await race(folder, [question for question in honoured if question not in proofs])
+    if raced:
+        kept_by.keep(raced, now)
+    return proofs | {question: Proof(each.is_proved, each.told()) for question, each in raced.items()}
+
+
+def _why_not(folder: ProbeFolder, races: Races, *, with_versions: bool) -> str:
+    """Return why nothing may be raced; empty if it may."""
+    if not folder.may_delete:
+        return "its objects could not be deleted again (s3:DeleteObject)"
+    if with_versions and races is not Races.WITH_VERSIONS:
+        return "the bucket keeps versions, of which a race makes thousands (`sketch-migrate probe --race` does it)"
+    return ""
+
+
+def is_aws(endpoint_url: str) -> bool:
+    """Whether requests go to AWS itself. Pure."""
+    host = (urlsplit(endpoint_url).hostname or "").lower()
+    return not endpoint_url or host.endswith(_AWS)

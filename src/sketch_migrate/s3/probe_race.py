@@ -1,0 +1,179 @@
+"""Races conditional writes against writes of the same moment: what holds one after the other need not be atomic.
+
+Seen on stores that check a condition first and store later: OpenStack Swift's conditional Complete replaced 31 of 200
+objects that were stored in the same moment, SeaweedFS's conditional copy 20 of 2 500, Ceph's conditional put none of
+1 000.
+
+A race is a write of an object without a condition, as an application makes it, and one of ours with the condition, to a
+key where nothing is. Whichever comes first, at the end the application's object must be there: it was stored without a
+condition, and ours must not replace it. So a loss is any other end of a race in which its write succeeded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
+
+from sketch_migrate.errors import ObjectMissing, PreconditionFailed, S3Error
+from sketch_migrate.s3.conditions import IF_ABSENT, R2_IF_ABSENT
+from sketch_migrate.s3.findings import Question
+from sketch_migrate.s3.probe_folder import OCCUPANT_BODY, SOURCE_BODY, ProbeFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sketch_migrate.model import Location
+
+RACES = 1_000
+RACE_SECONDS = 10.0
+KEYS = 8
+"""So many keys are raced on at once, by all conditions together."""
+
+LEAST_RACES = 100
+"""Of fewer that were seen to their end nothing follows."""
+
+
+# What a store says instead of 412 while another write is under way (S3 API reference, PutObject, If-None-Match).
+_CONFLICTS = {"ConditionalRequestConflict", "OperationAborted"}
+
+
+class Race(NamedTuple):
+    """How often a condition was raced, the application's object replaced, and ours refused as theirs was first."""
+
+    races: int
+    lost: int
+    refused: int
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether none was lost, of enough in which now the one was first and now the other."""
+        return self.races >= LEAST_RACES and not self.lost and 0 < self.refused < self.races
+
+    def told(self) -> str:
+        """Say how it went, in a few words."""
+        if self.lost:
+            verb = "was" if self.lost == 1 else "were"
+            return f"{self.lost:,} of {self.races:,} objects stored in the same moment {verb} replaced"
+        if self.races < LEAST_RACES:
+            return f"only {self.races:,} races against writes of the same moment came to their end, too few to tell"
+        if not self.is_proved:
+            return f"in all of {self.races:,} races the same write came first, so they never met"
+        return f"none of {self.races:,} objects stored in the same moment was replaced"
+
+
+async def race(
+    folder: ProbeFolder, questions: Collection[Question], *, races: int = RACES, seconds: float = RACE_SECONDS
+) -> dict[Question, Race]:
+    """Race each of these conditions so often, all at once, until one race is lost or the time is over.
+
+    The source of copies is in the folder already, and what is left there is for ``folder.clear``.
+    """
+    if not questions:
+        return {}
+    info = await folder.look(folder.source)
+    until = monotonic() + seconds
+    running = [_Racing(folder, question, info.etag, races, until) for question in questions]
+    lanes = max(1, KEYS // len(running))
+    await asyncio.gather(*(each.run_lane(lane) for each in running for lane in range(lanes)))
+    return {each.question: Race(each.done, each.lost, each.refused) for each in running}
+
+
+@dataclass(slots=True)
+class _Racing:
+    """One condition, raced on several keys at once. ``ours_seconds`` is how long our write takes, about."""
+
+    folder: ProbeFolder
+    question: Question
+    source_etag: str
+    races: int
+    until: float
+    begun: int = 0
+    done: int = 0
+    lost: int = 0
+    refused: int = 0
+    ours_seconds: float = 0.0
+
+    async def run_lane(self, number: int) -> None:
+        """Race on one key, again and again."""
+        target = self.folder.taken(self.folder.at(f"race-{self.question.name.lower()}-{number}"))
+        while self.begun < self.races and not self.lost and monotonic() < self.until:
+            self.begun += 1
+            await self._race(target)
+            try:
+                await self.folder.at_once.delete(target)
+            except S3Error:
+                return  # where it stays, no further race can be run; ``clear`` tries once more
+
+    async def _race(self, target: Location) -> None:
+        """Run one race; one that the store failed does not count."""
+        upload_id = ""
+        try:
+            if self.question is Question.COMPLETE_IF_ABSENT:
+                upload_id = await self.folder.begin_upload(target)
+                source, part = self.folder.source, (target, upload_id, 1, None)
+                part_etag = await self.folder.at_once.upload_part_copy(source, *part, if_match=self.source_etag)
+            else:
+                part_etag = ""
+            # now the one is a little ahead and now the other, by no more than ours takes
+            lead = random.uniform(-1, 1) * self.ours_seconds  # noqa: S311 - no secret
+            ours = self._ours(target, upload_id, part_etag, max(0.0, lead))
+            theirs = self._theirs(target, max(0.0, -lead))
+            ended = await asyncio.gather(ours, theirs, return_exceptions=True)  # both are at their end then
+            if failed := next((each for each in ended if isinstance(each, BaseException)), None):
+                raise failed
+            if ended[0]:
+                self.refused += 1
+            elif await self._is_ours_there(target):
+                self.lost += 1
+            self.done += 1
+        except S3Error:
+            return
+        finally:
+            if upload_id:
+                await self._let_go(target, upload_id)
+
+    async def _ours(self, target: Location, upload_id: str, part_etag: str, delay_seconds: float) -> bool:
+        """Write with the condition; return whether it was refused."""
+        await asyncio.sleep(delay_seconds)
+        store, began = self.folder.at_once, monotonic()
+        try:
+            match self.question:
+                case Question.PUT_IF_ABSENT:
+                    await store.put(target, SOURCE_BODY, None, IF_ABSENT)
+                case Question.COMPLETE_IF_ABSENT:
+                    await store.complete_multipart_upload(target, upload_id, [part_etag], IF_ABSENT)
+                    self.folder.completed(target, upload_id)
+                case Question.COPY_IF_ABSENT_R2:
+                    await store.copy(self.folder.source, target, R2_IF_ABSENT)
+                case _:
+                    await store.copy(self.folder.source, target, IF_ABSENT)
+        except PreconditionFailed:
+            return True
+        except S3Error as error:
+            if error.code not in _CONFLICTS:
+                raise
+            return True
+        finally:
+            self.ours_seconds += (monotonic() - began - self.ours_seconds) / 8
+        return False
+
+    async def _theirs(self, target: Location, delay_seconds: float) -> None:
+        await asyncio.sleep(delay_seconds)
+        await self.folder.at_once.put(target, OCCUPANT_BODY)
+
+    async def _is_ours_there(self, target: Location) -> bool:
+        try:
+            return (await self.folder.look(target)).size_bytes != len(OCCUPANT_BODY)
+        except ObjectMissing:
+            return True  # theirs is not there, though it was stored
+
+    async def _let_go(self, target: Location, upload_id: str) -> None:
+        """Call an upload off that was not completed; ``clear`` does what fails here."""
+        try:
+            if self.folder.is_open(target, upload_id):
+                await self.folder.call_off(target, upload_id)
+        except S3Error:
+            return

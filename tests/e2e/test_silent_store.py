@@ -1,0 +1,32 @@
+"""A store that does not answer: said while it lasts, in every command, without a time that is left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.e2e.site import counts
+from tests.servers import s3_faults as faults
+from tests.servers.s3_fault_proxy import S3FaultProxy
+from tests.tool import finish
+
+if TYPE_CHECKING:
+    from tests.e2e.site import Site
+
+
+def test_a_silent_store_is_named_and_so_is_its_return(site: Site) -> None:
+    site.fill([f"image/{number}.png" for number in range(20)])
+    with S3FaultProxy(site.store.endpoint_url) as proxy:
+        mine = site.at(store=site.store.via(proxy.endpoint_url))
+        proxy.on(faults.stall(16), operation="copy", times=20)
+        # the first listings are those of the checks before
+        proxy.on(faults.stall(16), operation="list", when=lambda request: "max-keys=1000" in request.target, times=2)
+        running, looking = mine.start("-yw"), mine.start("-s")
+        seen = [finish(process) for process in (running, looking)]
+    assert proxy.hits["stall"] == 22
+    assert (seen[0].code, seen[0].counts) == (0, counts(migrated=20, copied=20)), seen[0]
+    assert seen[1].code == 0, seen[1]
+    for done in seen:
+        assert "Warning: The store has not answered for 10 s" in done.err, done
+        assert "; the store has not answered for" in done.err, done
+        assert "Warning: The store answers again, after" in done.err, done
+        assert "0:00 left" not in done.err
