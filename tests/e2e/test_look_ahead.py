@@ -1,0 +1,123 @@
+"""Plan, the dry run and the question say what a migration will meet in the store: before anything is stored."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.servers.s3_fault_proxy import S3FaultProxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.e2e.site import Site
+    from tests.tool import Finished
+
+ARCHIVED = ("image/deep.png", "image/cold.png")
+PATHS = (*ARCHIVED, *(f"image/avatar-{number}.png" for number in range(6)))
+
+
+def document(result: Finished) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(result.out)
+    return found
+
+
+def finding(plan: dict[str, Any], kind: str) -> dict[str, Any]:
+    (found,) = [each for each in plan["findings"] if each["kind"] == kind]
+    return dict(found)
+
+
+@pytest.fixture
+def archive(moto_site: Site) -> Site:
+    """Eight legacy rows, of which two have their object in an archive."""
+    moto_site.fill(PATHS)
+    for path, storage_class in zip(ARCHIVED, ("DEEP_ARCHIVE", "GLACIER"), strict=True):
+        store = moto_site.store
+        store.client.put_object(Bucket=store.legacy_bucket, Key=path, Body=b"cold", StorageClass=storage_class)
+    return moto_site
+
+
+def test_archived_objects_are_findings_of_plan_and_fail_in_the_dry_run_as_in_the_run(archive: Site) -> None:
+    planned = archive.run("plan --json")
+    assert planned.code == 1, planned
+    assert finding(document(planned), "archived")["count"] == 2
+    assert document(planned)["objects_to_copy"] == 6
+    before = archive.facts()
+    tried = archive.run("-d --json")
+    assert archive.facts() == before
+    ran = archive.run("-y --json")
+    for done in (tried, ran):
+        outcomes = {word: count for word, count in document(done)["outcomes"].items() if count}
+        assert (done.code, outcomes) == (1, {"migrated": 6, "failed": 2}), done
+        reasons = {each["path"]: each["reason"] for each in document(done)["problems"]}
+        assert reasons.keys() == set(ARCHIVED)
+        assert all("InvalidObjectState" in reason for reason in reasons.values()), reasons
+    assert "archived (DEEP_ARCHIVE), and not restored" in document(tried)["problems"][0]["reason"]
+
+
+def test_plan_and_the_question_say_what_the_copies_do_not_keep(moto_site: Site) -> None:
+    moto_site.fill(["image/plain.png", "image/public.png"])
+    store = moto_site.store
+    store.client.put_object_acl(Bucket=store.legacy_bucket, Key="image/public.png", ACL="public-read")
+    said = moto_site.run("plan").out
+    assert "ACL" in said
+    assert "1 of 2  READ for everyone" in said
+    terminal = moto_site.on_a_terminal("--no-clobber check-first")
+    terminal.expect_exact("Not kept by the copies, by a sample of 2 legacy objects")
+    terminal.expect_exact("1 of 2  READ for everyone")
+    terminal.expect_exact("Go on?")
+    terminal.sendline("n")
+    terminal.wait()
+    assert terminal.exitstatus == 1
+    assert moto_site.facts().production == {}
+
+
+def test_a_bucket_that_locks_each_new_object_is_named_by_plan(moto_site: Site) -> None:
+    moto_site.fill(["image/one.png"])
+    client, locked = moto_site.store.client, f"{moto_site.store.production_bucket}-locked"
+    client.create_bucket(Bucket=locked, ObjectLockEnabledForBucket=True)
+    rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 3}}
+    client.put_object_lock_configuration(
+        Bucket=locked, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule}
+    )
+    planned = moto_site.with_environ(SKETCH_PRODUCTION_BUCKET=locked).run("plan --json")
+    assert planned.code == 1, planned
+    assert "GOVERNANCE, 3 Days" in finding(document(planned), "object lock")["what_to_do"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of two megabytes, in memory."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if (
+        os.geteuid() != 0
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, check=False
+        ).returncode
+    ):
+        pytest.skip("no small disk can be mounted")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_ledger_that_has_no_room_is_told_before_anything_is_written(site: Site, small_disk: Path) -> None:
+    site.fill([f"image/avatar-{number}.png" for number in range(3)])
+    site.database.execute(
+        "INSERT INTO avatars SELECT n, 'image/avatar-' || n || '.png' FROM generate_series(10, 40000) AS n"
+    )
+    site.database.execute("ANALYZE avatars")
+    with S3FaultProxy(site.store.endpoint_url) as s3:
+        watched = site.at(store=site.store.via(s3.endpoint_url)).with_environ(SKETCH_RUN_DIR=str(small_disk))
+        done = watched.run("-y")
+        assert {request.method for request in s3.requests} <= {"GET", "HEAD"}
+    assert done.code == 4, done
+    assert "free" in done.err
+    assert "Point RUN_DIR to a disk with more room" in done.err
+    few = watched.at(store=site.store).run("-y --json -l 3")
+    assert (few.code, document(few)["outcomes"]["migrated"]) == (1, 3), few
