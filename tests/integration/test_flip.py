@@ -20,7 +20,7 @@ from sketch_migrate.migration.flipping import FlipControl, Flipping, limits_of_m
 from sketch_migrate.migration.stop import Stop
 from sketch_migrate.model import Outcome, Reference
 from sketch_migrate.postgres.database import Database as Reach
-from sketch_migrate.postgres.flip import current_transaction, flip, free_rows, look_at, transaction_status
+from sketch_migrate.postgres.flip import Answer, current_transaction, flip, free_rows, look_at, transaction_status
 from sketch_migrate.postgres.privileges import inspect_table
 from sketch_migrate.settings import Settings
 from tests.servers.databases import fresh_database
@@ -295,3 +295,30 @@ async def test_what_else_a_trigger_makes_of_a_row_is_rolled_back_and_named(
         (2, Outcome.FAILED, reason),
     }
     assert any_database.paths() == {1: "avatar/1", 2: "image/2"}
+
+
+async def test_a_number_that_a_crash_gave_to_another_transaction_is_not_taken_for_ours(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server crashed before anything of ours was on its disk, and the next transaction has the same number."""
+    database.create_avatars(["image/1", "image/2"])
+    moves = list(MAPPING.moves(references(1, 2)))
+    ((of_another,),) = database.execute("SELECT pg_current_xact_id()::text::bigint")
+
+    class Noting:
+        async def note_transaction(self, keys: Iterable[Key], xid: int | None) -> None:
+            noted.append((list(keys), xid))
+
+    noted: list[tuple[list[Key], int | None]] = []
+    async with opened(database, monkeypatch) as (connection, table):
+        ours = Answer(frozenset({1, 2}))
+        work = flipping._Transaction(table, Noting(), moves, [1, 2], waits=False, tried=[(of_another, ours)])  # type: ignore[arg-type] # noqa: SLF001 - all of a ledger that it uses
+        async with connection.transaction():
+            assert await work.work(connection) == ours
+        assert database.paths() == {1: "avatar/1", 2: "avatar/2"}
+        assert [keys for keys, _ in noted] == [[1, 2]]
+        (again,) = work.tried
+        assert again[0] != of_another
+        async with connection.transaction():  # and where the number is ours, the flip is done
+            assert await work.work(connection) == ours
+        assert len(noted) == 1

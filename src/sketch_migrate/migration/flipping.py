@@ -28,6 +28,7 @@ from sketch_migrate.postgres.flip import (
     current_transaction,
     flip,
     look_at,
+    look_up,
     stored_words,
     transaction_status,
 )
@@ -343,10 +344,11 @@ class _Transaction:
         xid = 0
         if self.noted:
             if self.tried:
-                fate = await _decided(connection, self.tried[-1][0])
-                if fate == "committed":
-                    return self.tried[-1][1]
-                if fate == "aborted":
+                number, answer = self.tried[-1]
+                fate = await _decided(connection, number)
+                if fate == "committed" and await self._is_done(connection, answer):
+                    return answer
+                if fate in {"committed", "aborted"}:
                     self.tried.pop()
             xid = await self._note(connection)
         self.sent_at = time.monotonic()
@@ -355,6 +357,15 @@ class _Transaction:
             raise _LeftOut(answer, left_out)
         self.tried.append((xid, answer))
         return answer
+
+    async def _is_done(self, connection: Connection, answer: Answer) -> bool:
+        """Whether the rows of a transaction whose number was committed are set.
+
+        A server that crashed gives numbers out again of which nothing had come to its disk: then it was another's.
+        """
+        paths = await look_up(connection, self.table, list(answer.flipped))
+        old_paths = {move.reference.key: move.reference.path for move in self.moves}
+        return all(paths.get(key) != old_paths[key] for key in answer.flipped)
 
     async def _note(self, connection: Connection) -> int:
         """Put on record that this transaction is about to set these rows. None is locked yet."""
