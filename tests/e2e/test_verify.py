@@ -142,7 +142,9 @@ def test_each_thing_that_is_wrong_is_named(migrated_site: Site) -> None:
     assert five not in site.facts().rows.values()
 
     text = site.run("verify --no-progress")
-    assert text.out.startswith("NOT AS IT SHOULD BE: 2 dangling, 2 unmigrated, 2 different\n")
+    assert text.out.startswith(
+        "NOT AS IT SHOULD BE: 1 dangling, 1 missing, 1 unmigrated, 1 conflict, 1 different, 1 stale\n"
+    )
     assert f"dangling: in production, but its object does not exist\n  1  {at_production(one)}\n" in text.out
 
 

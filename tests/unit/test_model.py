@@ -39,6 +39,10 @@ def test_every_reference_is_counted_exactly_once(batch: list[Result]) -> None:
 def test_bytes_are_a_sum_where_every_size_is_known_and_an_estimate_elsewhere() -> None:
     assert Tally(objects_copied=2, sized_objects=2, sized_bytes=30).bytes_copied == 30
     assert Tally(objects_copied=2, sized_objects=2, sized_bytes=30).bytes_are_exact
+    large = Tally(
+        objects_copied=1002, sized_objects=102, sized_bytes=6_000_000_500, large_objects=2, large_bytes=6_000_000_000
+    )
+    assert large.bytes_copied == 6_000_000_000 + 10 * 500, "large ones are known, and say nothing of the others"
     estimate = Tally(objects_copied=10, sized_objects=2, sized_bytes=30)
     assert (estimate.bytes_copied, estimate.bytes_are_exact) == (150, False)
     assert Tally(objects_copied=3).bytes_copied == 0

@@ -27,7 +27,7 @@ from sketch_migrate.errors import (
 )
 from sketch_migrate.migration.placing import CheckFirst, Placed, Replacing, Taken, look
 from sketch_migrate.migration.versions import replaced_version
-from sketch_migrate.s3 import same_content
+from sketch_migrate.s3 import other_headers, same_content
 from sketch_migrate.s3.archive import archive_of, not_restored
 from sketch_migrate.task_group import task_group
 
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 COMPARE_BYTES = 8 * 2**20
 """Objects whose ETags do not compare are read in pieces of this size, one of each side at a time."""
 
-MEASURE_ONE_IN = 1000
-"""A blind copy does not tell the object's size; a HEAD for one of so many gives the estimate of the bytes copied."""
+MEASURE_FIRST, MEASURE_ONE_IN = 100, 1000
+"""A blind copy does not tell the object's size; HEADs of the first, and then of one in so many, give the estimate."""
 
 VACATED_TIMES = 3
 """How often a key may be taken, and free again when it is looked at, before that is called a failure."""
@@ -118,10 +118,18 @@ def decide(legacy: ObjectInfo | None, production: ObjectInfo | None, *, overwrit
         return Need.COPY
     same = same_content(legacy, production)
     if same:
-        return Need.NOTHING
+        return _same_bytes(legacy, production, overwrite=overwrite)
     if overwrite:
         return Need.COPY
     return Need.COMPARE_BYTES if same is None else _conflict(legacy, production)
+
+
+def _same_bytes(legacy: ObjectInfo, production: ObjectInfo, *, overwrite: bool) -> Copied | Need:
+    """Decide by the headers: what is served with others is another object for whoever looks at it."""
+    other = other_headers(legacy, production)
+    if not other:
+        return Need.NOTHING
+    return Need.COPY if overwrite else Copied(Verdict.CONFLICT, f"production holds the {other}", legacy.size_bytes)
 
 
 def _missing(production: ObjectInfo | None) -> Copied:
@@ -307,12 +315,12 @@ class Copier:
         for _ in range(VACATED_TIMES):
             try:
                 outcome = await self._placing.place(move)
-            except ObjectMissing:
-                return _missing(await self._look(move.target))
+            except ObjectMissing as error:
+                return await self._said_to_be_missing(move, error)
             if isinstance(outcome, Placed):
                 self._copied += 1
                 size_bytes = outcome.size_bytes
-                if size_bytes is None and self._copied % MEASURE_ONE_IN == 1:
+                if size_bytes is None and (self._copied <= MEASURE_FIRST or self._copied % MEASURE_ONE_IN == 1):
                     info = await self._look(move.target)
                     size_bytes = info.size_bytes if info else None
                 reason = replaced_version(move.target, outcome.replaced) if outcome.replaced else ""
@@ -321,6 +329,12 @@ class Copier:
             if isinstance(decision, Copied):
                 return decision
         return Copied(Verdict.FAILED, "production's key is taken and free by turns: someone else is at work there")
+
+    async def _said_to_be_missing(self, move: Move, told: ObjectMissing) -> Copied:
+        """Believe that there is no legacy object only where a look finds none either."""
+        if await self._look(move.source):
+            return Copied(Verdict.FAILED, f"a look finds the legacy object, and yet: {told}")
+        return _missing(await self._look(move.target))
 
     async def _play_through(self, move: Move) -> Copied:
         decision, legacy = await self._look_at_both(move)
@@ -354,9 +368,10 @@ class Copier:
         if legacy is None or production is None:
             return decision
         if decision is Need.COMPARE_BYTES:
-            decision = (
-                Need.NOTHING if await self._same_bytes(move, legacy, production) else _conflict(legacy, production)
-            )
+            if await self._same_bytes(move, legacy, production):
+                decision = _same_bytes(legacy, production, overwrite=overwrite)
+            else:
+                decision = _conflict(legacy, production)
         if decision is Need.NOTHING:
             return Copied(Verdict.IN_PLACE, size_bytes=legacy.size_bytes, etag=legacy.etag)
         return decision

@@ -57,8 +57,8 @@ class Certificate:
         """Return the page for a person."""
         found, site = self.verification, self.site
         head = "VERIFIED" if found.passed else "NOT AS IT SHOULD BE"
-        sums = ", ".join(f"{count:,} {name}" for name, count in found.headlines.items())
-        lines = [f"{head}: {sums}", ""]
+        wrong = {each.value: found.standings[each] for each in WRONG if found.standings[each]}
+        lines = [f"{head}: " + ", ".join(f"{count:,} {name}" for name, count in (wrong or found.headlines).items()), ""]
         lines += [
             printable(f"Table       {site.table_name} ({site.key_column}, {site.path_column})"),
             printable(f"Legacy      s3://{site.legacy_bucket}/{site.legacy_prefix}"),
@@ -67,7 +67,7 @@ class Certificate:
             f"Rows {found.rows:>22,}",
         ]
         shown = [each for each in Standing if found.standings[each] or each in WRONG]
-        lines += [f"  {each:<12}{found.standings[each]:>13,}  {each.meaning}" for each in shown]
+        lines += [f"  {each:<14}{found.standings[each]:>11,}  {each.meaning}" for each in shown]
         lines += ["", "Objects"]
         lines += [
             f"  {side:<12}{objects.count:>13,}  {decimal(objects.size_bytes)}, {_unnamed(objects):,} that no row names"

@@ -12,12 +12,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from sketch_migrate.errors import ObjectMissing, PreconditionFailed
+from sketch_migrate.s3 import other_headers
 from sketch_migrate.task_group import all_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
-    from sketch_migrate.model import Location
+    from sketch_migrate.model import Location, ObjectInfo
     from sketch_migrate.s3 import S3Client
 
 STREAMS = 12
@@ -40,8 +41,20 @@ class Pair(NamedTuple):
 
 Portion: TypeAlias = tuple[Pair, ...]
 
-Answers: TypeAlias = tuple[bool | None, ...]
-"""Whether each pair of a portion is the same, None where one of the two was changed or deleted meanwhile."""
+
+class Answer(NamedTuple):
+    """What was seen of a pair. ``same``: of its bytes; None where there is nothing to compare any more.
+
+    ``detail`` says in what else the two differ, or why their bytes could not be read; it is empty where one of them was
+    changed or deleted meanwhile.
+    """
+
+    same: bool | None
+    detail: str = ""
+
+
+Answers: TypeAlias = tuple[Answer, ...]
+"""One for each pair of a portion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,25 +139,60 @@ async def compare_portion(store: S3Client, portion: Portion, add: Callable[[int,
     """
     free = asyncio.Semaphore(STREAMS)
 
-    async def compare(pair: Pair) -> bool | None:
+    async def compare(pair: Pair) -> Answer:
         async with free:
-            same = await _same(store, pair, add)
+            answer = await _answer(store, pair, add)
         add(1, 0)
-        return same
+        return answer
 
     return tuple(await all_of([compare(pair) for pair in portion]))
 
 
-async def _same(store: S3Client, pair: Pair, add: Callable[[int, int], None]) -> bool | None:
-    async def digest(location: Location, etag: str) -> bytes:
-        hashed = sha256()
-        for first in range(0, pair.size_bytes, PIECE_BYTES):
-            last = min(first + PIECE_BYTES, pair.size_bytes) - 1
-            hashed.update(await store.get(location, first, last, if_match=etag))
-            add(0, last - first + 1)
-        return hashed.digest()
-
+async def _answer(store: S3Client, pair: Pair, add: Callable[[int, int], None]) -> Answer:
+    """Compare the bytes and, where they are the same, what HEADs say of the two."""
     try:
-        return await digest(pair.legacy, pair.legacy_etag) == await digest(pair.production, pair.production_etag)
-    except (ObjectMissing, PreconditionFailed):
+        legacy = await _digest(store, pair.legacy, pair.size_bytes, pair.legacy_etag, add)
+        production = await _digest(store, pair.production, pair.size_bytes, pair.production_etag, add)
+        if legacy is None or production is None:
+            return Answer(None)
+        if legacy != production:
+            return Answer(same=False)
+        other = other_headers(await store.head(pair.legacy), await store.head(pair.production))
+        return Answer(same=True, detail=other)
+    except ObjectMissing:
+        return Answer(None)
+    except PreconditionFailed as error:
+        return Answer(None, str(error))
+
+
+async def _digest(
+    store: S3Client, location: Location, size_bytes: int, etag: str, add: Callable[[int, int], None]
+) -> bytes | None:
+    """Return the hash of an object's bytes; None where it was changed since it was listed, or while it was read.
+
+    A 412 may also mean that the store lists another ETag than it reads by (OpenStack Swift, for large objects), or that
+    something on the way takes no condition: then looks before and after the reading tell whether it was one object.
+    """
+    try:
+        return await _read(store, location, size_bytes, etag, add)
+    except PreconditionFailed:
+        before = await store.head(location)
+    if before.size_bytes != size_bytes:
         return None
+    digest = await _read(store, location, size_bytes, "", add)
+    return digest if _state(await store.head(location)) == _state(before) else None
+
+
+async def _read(
+    store: S3Client, location: Location, size_bytes: int, etag: str, add: Callable[[int, int], None]
+) -> bytes:
+    hashed = sha256()
+    for first in range(0, size_bytes, PIECE_BYTES):
+        last = min(first + PIECE_BYTES, size_bytes) - 1
+        hashed.update(await store.get(location, first, last, if_match=etag))
+        add(0, last - first + 1)
+    return hashed.digest()
+
+
+def _state(info: ObjectInfo) -> tuple[int, str, str]:
+    return info.size_bytes, info.etag, info.headers.get("last-modified", "")

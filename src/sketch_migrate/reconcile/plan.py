@@ -122,6 +122,7 @@ async def plan(
     await evidence.script("verdict")
     await looker.second_look()
     await looker.look_at_archived()
+    await looker.look_at_headers()
     compared = 0 if deep_percent is None else await looker.compare_unmigrated(deep_percent)
     await evidence.script("plan")
     if any(index.unique and index.on_path_alone and not index.partial for index in facts.indexes):

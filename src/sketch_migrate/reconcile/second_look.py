@@ -13,6 +13,7 @@ from sketch_migrate.postgres.extract import current_paths
 from sketch_migrate.postgres.paging import PageSize, look_up_in_time
 from sketch_migrate.reconcile.comparing import Pair, cut
 from sketch_migrate.reconcile.standing import SUSPECTS, Standing, standing_of
+from sketch_migrate.s3 import other_headers
 from sketch_migrate.s3.archive import ARCHIVES, not_restored
 from sketch_migrate.task_group import all_of
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sketch_migrate.postgres.database import Database
     from sketch_migrate.postgres.session import Connection, Session
     from sketch_migrate.postgres.table import Table
-    from sketch_migrate.reconcile.comparing import Answers, Comparer, Portion, PortionSize
+    from sketch_migrate.reconcile.comparing import Answer, Answers, Comparer, Portion, PortionSize
     from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
     from sketch_migrate.s3 import S3Client
 
@@ -122,6 +123,35 @@ class Looker:
         """
         return await self._compare(_MIGRATED, percent, Standing.EQUAL, Standing.DIFFERENT)
 
+    async def look_at_headers(self) -> None:
+        """Compare what HEADs say of legacy rows whose object is in production with the same bytes, up to a number.
+
+        A migration would call those that differ a conflict. Raises ``S3Error``.
+        """
+        question = "SELECT key, tail FROM verdict WHERE standing = 'unmigrated' AND same LIMIT ?"
+        done = 0
+        async for rows in self.evidence.stream(question, [MOST_SECOND_LOOKS]):
+            for first in range(0, len(rows), LOOKS_AT_ONCE):
+                some = rows[first : first + LOOKS_AT_ONCE]
+                found = await all_of([self._other_headers(tail) for _, tail in some])
+                differing = [(key, *each) for (key, _), each in zip(some, found, strict=True) if each is not None]
+                looks = [
+                    (key, Standing.CONFLICT.value, "", *_seen(legacy), *_seen(production))
+                    for key, _, legacy, production in differing
+                ]
+                await self.evidence.insert("look", looks)
+                await self.evidence.insert("detail", [(key, detail) for key, detail, *_ in differing])
+                done += len(some)
+                self.count("objects in place", done)
+        await self.evidence.script("look")
+
+    async def _other_headers(self, tail: str) -> tuple[str, ObjectInfo, ObjectInfo] | None:
+        source, target = self._both(tail)
+        legacy, production = await self._head(source), await self._head(target)
+        if legacy is None or production is None or not (detail := other_headers(legacy, production)):
+            return None
+        return detail, legacy, production
+
     async def compare_unmigrated(self, percent: float) -> int:
         """Do so with legacy references whose object may be in production already, which the listings do not tell."""
         return await self._compare(_TO_COMPARE, percent, Standing.UNMIGRATED, Standing.CONFLICT)
@@ -136,6 +166,8 @@ class Looker:
         async def take(portion: Portion, answers: Answers) -> None:
             looks = [_look(*each, same, other) for each in zip(portion, answers, strict=True)]
             await self.evidence.insert("look", looks)
+            details = [(pair.key, each.detail) for pair, each in zip(portion, answers, strict=True) if each.detail]
+            await self.evidence.insert("detail", details)
 
         def told(compared: int, bytes_read: int) -> None:
             self.count(f"of {pairs:,} references compared by their bytes, {bytes_read >> 20:,} MiB", compared)
@@ -190,8 +222,15 @@ def _seen(info: ObjectInfo | None) -> tuple[int | None, str | None]:
     return (info.size_bytes, info.etag) if info else (None, None)
 
 
-def _look(pair: Pair, answer: bool | None, same: Standing, other: Standing) -> tuple[Any, ...]:
-    if answer is None:
-        return pair.key, Standing.CHANGED.value, "", None, None, None, None
+def _look(pair: Pair, answer: Answer, same: Standing, other: Standing) -> tuple[Any, ...]:
+    """Return how a reference stands by an answer: ``same`` and ``other`` are what its bytes make of it."""
     seen = pair.size_bytes, pair.legacy_etag, pair.size_bytes, pair.production_etag
-    return pair.key, (same if answer else other).value, "bytes" if answer else "", *seen
+    if answer.same and not answer.detail:
+        return pair.key, same.value, "bytes", *seen
+    if answer.same and same is Standing.EQUAL:
+        return pair.key, Standing.OTHER_HEADERS.value, "", *seen
+    if answer.same is not None:
+        return pair.key, other.value, "", *seen
+    if answer.detail and same is Standing.EQUAL:
+        return pair.key, Standing.NOT_READ.value, "", *seen
+    return pair.key, Standing.CHANGED.value, "", None, None, None, None

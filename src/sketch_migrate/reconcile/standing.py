@@ -27,6 +27,8 @@ class Standing(StrEnum):
     CONFLICT = "conflict"
     DIFFERENT = "different"
     STALE = "stale"
+    OTHER_HEADERS = "other headers"
+    NOT_READ = "not read"
 
     @property
     def meaning(self) -> str:
@@ -48,12 +50,14 @@ _MEANINGS = {
     Standing.CONFLICT: "legacy, and production holds something else under the new key",
     Standing.DIFFERENT: "in production, and not what legacy holds",
     Standing.STALE: "migrated, but the legacy object was changed afterwards",
+    Standing.OTHER_HEADERS: "migrated, with the same bytes, but other content headers, metadata or tags",
+    Standing.NOT_READ: "migrated, and its bytes could not be read to be compared",
 }
 
 HEADLINES = {
     "dangling": (Standing.DANGLING, Standing.MISSING),
     "unmigrated": (Standing.UNMIGRATED, Standing.CONFLICT, Standing.UNRECOGNISED),
-    "different": (Standing.DIFFERENT, Standing.STALE),
+    "different": (Standing.DIFFERENT, Standing.STALE, Standing.OTHER_HEADERS, Standing.NOT_READ),
 }
 """What verify must find none of, and the standings that count for it."""
 

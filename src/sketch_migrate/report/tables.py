@@ -113,14 +113,16 @@ def _outcomes(summary: Summary) -> str:
     width = max(len(f"{number:,}") for number in (*counts.values(), tally.objects_copied))
     meanings = {outcome.value: meaning for outcome, meaning in _MEANINGS.items()}
     if summary.dry_run:
-        meanings["migrated"] = "would be migrated: object copied, row changed"
+        meanings["migrated"] = "would be migrated: row set, object copied or there"
     lines = [f"  {word:<12}{number:>{width},}  {meanings[word]}" for word, number in counts.items() if word in meanings]
     passes = counted(summary.passes, "pass", "passes")
     pace = f"{elapsed(summary.elapsed_seconds)}, {summary.rows_per_second:,.0f} rows/s"
     lines += [f"  {'':<12}{'-' * width}", f"  {'scanned':<12}{tally.scanned:>{width},}  in {passes}, {pace}"]
     if tally.possibly_overwritten:
         lines.append(f"  {POSSIBLY_OVERWRITTEN}: {tally.possibly_overwritten:,} of the application's objects")
-    if not summary.dry_run:
+    if summary.dry_run:
+        lines.append(f"  {'to copy':<12}{tally.objects_copied:>{width},}  objects, {decimal(tally.bytes_copied)}")
+    else:
         about = "" if tally.bytes_are_exact else "about "
         lines.append(f"  {'copied':<12}{tally.objects_copied:>{width},}  objects, {about}{decimal(tally.bytes_copied)}")
     return "\n".join(lines)

@@ -1,4 +1,7 @@
-"""When two objects are known to be the same, known to differ, and when only their bytes can tell. Pure."""
+"""When two objects are known to be the same, known to differ, and when only their bytes can tell. Pure.
+
+The bytes are not all that there is to an object: what a browser is told of them (``other_headers``) may differ.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,24 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sketch_migrate.model import ObjectInfo
+
+_CONTENT_HEADERS = (
+    "content-type",
+    "content-encoding",
+    "content-language",
+    "content-disposition",
+    "cache-control",
+    "expires",
+)
+_ALWAYS_ANSWERED = frozenset({"content-type"})
+"""Of these, none where the other side has one is no answer: a store that leaves it out tells nothing by that."""
+
+_METADATA = "x-amz-meta-"
+_OF_THE_STORE = frozenset({"x-amz-meta-mtime"})
+"""rclone's server keeps an object's time there, and so does whoever uploads with rclone: a copy has its own."""
+
+_TAG_COUNT = "x-amz-tagging-count"
+"""Stores leave it out where there are no tags, or where they never tell (S3 API reference, HeadObject)."""
 
 _IS_MD5 = re.compile(r"[0-9a-fA-F]{32}").fullmatch
 
@@ -24,6 +45,43 @@ def same_content(one: ObjectInfo, other: ObjectInfo) -> bool | None:
     if _is_md5_of_content(one) and _is_md5_of_content(other):
         return False
     return None
+
+
+def other_headers(legacy: ObjectInfo, production: ObjectInfo) -> str:
+    """Say in which content headers, user metadata and number of tags two objects of the same bytes differ; or nothing.
+
+    Both are as HEADs showed them.
+    """
+    ours, theirs = _described(legacy), _described(production)
+    names = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    differing = [name for name in names if name not in _ALWAYS_ANSWERED or (name in ours and name in theirs)]
+    if not differing:
+        return ""
+    told = "; ".join(
+        f"{name}: {_said(ours, name)} in legacy, {_said(theirs, name)} in production" for name in differing
+    )
+    return f"same bytes, other {told}"
+
+
+def _described(info: ObjectInfo) -> dict[str, str]:
+    """Return what describes the content, by the name that a person knows."""
+    found = {name: info.headers[name].strip() for name in _CONTENT_HEADERS if info.headers.get(name)}
+    if encodings := _encodings(found.pop("content-encoding", "")):
+        found["content-encoding"] = encodings
+    metadata = {name: value for name, value in info.headers.items() if name.startswith(_METADATA)}
+    found |= {name: value for name, value in metadata.items() if name not in _OF_THE_STORE}
+    if info.headers.get(_TAG_COUNT, "0") != "0":
+        found["number of tags"] = info.headers[_TAG_COUNT]
+    return found
+
+
+def _encodings(told: str) -> str:
+    """Return the encodings but for that of the upload, which some stores keep."""
+    return ", ".join(each.strip() for each in told.split(",") if each.strip() not in {"", "aws-chunked"})
+
+
+def _said(found: dict[str, str], name: str) -> str:
+    return found.get(name, "none")
 
 
 def _is_md5_of_content(info: ObjectInfo) -> bool:

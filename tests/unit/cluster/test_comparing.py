@@ -14,7 +14,7 @@ from sketch_migrate.cluster.comparing import FEWEST_PORTIONS, PORTION_BYTES, Com
 from sketch_migrate.cluster.comparing_worker import ComparingAssignment, PortionDone, PortionTask
 from sketch_migrate.errors import ClusterError, WorkerLost
 from sketch_migrate.model import Location
-from sketch_migrate.reconcile.comparing import PORTION_PAIRS, Pair, cut
+from sketch_migrate.reconcile.comparing import PORTION_PAIRS, Answer, Pair, cut
 from sketch_migrate.settings import Settings
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class ScriptedEngine:
         if self._losses.get(task.number, 0):
             self._losses[task.number] -= 1
             raise WorkerLost("w1", "killed", is_certain=True)
-        return cast("Done", PortionDone("w1", (True,) * len(task.portion), 0, 0))
+        return cast("Done", PortionDone("w1", (Answer(same=True),) * len(task.portion), 0, 0))
 
     def publish(self, orders: Orders) -> None:
         """Nobody hears it."""
@@ -89,7 +89,7 @@ async def compared(engine: ScriptedEngine, portions: list[Portion]) -> list[Port
     told: list[int] = []
 
     async def take(portion: Portion, answers: Answers) -> None:
-        assert answers == (True,) * len(portion)
+        assert answers == (Answer(same=True),) * len(portion)
         taken.append(portion)
 
     async def read() -> AsyncGenerator[Portion, None]:

@@ -3,6 +3,6 @@ UPDATE verdict SET
     standing = look.standing, proof = look.proof, legacy_bytes = look.legacy_bytes, legacy_etag = look.legacy_etag,
     production_bytes = look.production_bytes, production_etag = look.production_etag,
     same = CASE WHEN look.proof <> '' THEN true
-                WHEN look.standing IN ('conflict', 'different', 'stale') THEN false END
+                WHEN look.standing IN ('conflict', 'different', 'stale', 'other headers') THEN false END
 FROM look WHERE look.key = verdict.key;
 DELETE FROM look;

@@ -10,8 +10,8 @@ INSERT INTO problem
 SELECT 'dangling row', key, path, '' FROM verdict WHERE standing = 'dangling';
 
 INSERT INTO problem
-SELECT 'taken', key, path, 'legacy has ' || legacy_bytes || ' bytes, production ' || production_bytes
-FROM verdict WHERE standing = 'conflict';
+SELECT 'taken', key, path, coalesce(words, 'legacy has ' || legacy_bytes || ' bytes, production ' || production_bytes)
+FROM verdict LEFT JOIN detail USING (key) WHERE standing = 'conflict';
 
 INSERT INTO problem
 SELECT 'to compare', key, path, legacy_bytes || ' bytes on both sides'

@@ -20,6 +20,7 @@ CREATE TABLE other_row (      -- some rows on neither side: what the path seems 
     key VARCHAR, path VARCHAR, seems VARCHAR, legacy_key VARCHAR
 );
 CREATE TABLE problem (kind VARCHAR, key VARCHAR, path VARCHAR, detail VARCHAR);
+CREATE TABLE detail (key VARCHAR, words VARCHAR);     -- in what else than bytes two objects differ; why none were read
 CREATE TABLE look (                                                               -- what a closer look at a row showed
     key VARCHAR, standing VARCHAR, proof VARCHAR, legacy_bytes BIGINT, legacy_etag VARCHAR, production_bytes BIGINT,
     production_etag VARCHAR

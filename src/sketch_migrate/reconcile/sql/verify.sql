@@ -7,10 +7,13 @@ SELECT standing, key, path, CASE standing
         WHEN production_bytes IS NULL THEN '' ELSE '; production has one of ' || production_bytes || ' bytes' END
     WHEN 'unmigrated' THEN 'its object has ' || legacy_bytes || ' bytes' || CASE
         WHEN production_bytes IS NULL THEN '' ELSE '; production has one of the same size' END
+    WHEN 'other headers' THEN words
+    WHEN 'not read' THEN words
     ELSE 'legacy ' || legacy_bytes || ' bytes, ETag ' || legacy_etag || '; production ' || production_bytes
         || ' bytes, ETag ' || production_etag
 END
-FROM verdict WHERE standing IN ('dangling', 'missing', 'unmigrated', 'conflict', 'different', 'stale');
+FROM verdict LEFT JOIN detail USING (key)
+WHERE standing IN ('dangling', 'missing', 'unmigrated', 'conflict', 'different', 'stale', 'other headers', 'not read');
 
 INSERT INTO problem
 SELECT 'unrecognised', key, path, seems || ' of the legacy object ' || legacy_key || ', which is there'

@@ -1,0 +1,112 @@
+"""The same bytes with other headers are another object; what could not be read is not certified as read."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tests.e2e.site import body_of
+from tests.servers import s3_faults
+from tests.servers.s3_fault_proxy import S3FaultProxy
+
+if TYPE_CHECKING:
+    from tests.e2e.site import Site
+    from tests.tool import Finished
+
+PATHS = ("image/a.png", "image/b.png", "image/c.png")
+SAID = "same bytes, other content-type: image/png in legacy, text/plain in production"
+
+
+def document(result: Finished) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(result.out)
+    return found
+
+
+def put(site: Site, key: str, body: bytes, *, production: bool = True, **headers: Any) -> None:
+    bucket = site.store.production_bucket if production else site.store.legacy_bucket
+    site.store.client.put_object(Bucket=bucket, Key=key, Body=body, **headers)
+
+
+def test_a_run_and_plan_call_them_taken_and_overwrite_replaces_them(moto_site: Site) -> None:
+    site = moto_site
+    site.fill(PATHS)
+    for path in PATHS:
+        put(site, path, body_of(path), production=False, ContentType="image/png")
+    put(site, "avatar/a.png", body_of("image/a.png"), ContentType="text/plain")
+    put(site, "avatar/b.png", body_of("image/b.png"), ContentType="image/png")
+    planned = site.run("plan --json")
+    (taken,) = [each for each in document(planned)["findings"] if each["kind"] == "taken"]
+    assert (planned.code, taken["count"], taken["examples"][0]["detail"]) == (1, 1, SAID)
+    assert document(planned)["rows"]["in_place"] == 1
+    done = site.run("-y --json")
+    assert done.code == 1, done
+    outcomes = {word: count for word, count in document(done)["outcomes"].items() if count}
+    assert outcomes == {"migrated": 2, "conflict": 1}
+    assert document(done)["problems"][0]["reason"] == f"production holds the {SAID}"
+    assert document(done)["objects_copied"] == 1
+    assert site.run("-yw").code == 0
+    served = site.store.client.head_object(Bucket=site.store.production_bucket, Key="avatar/a.png")
+    assert served["ContentType"] == "image/png"
+
+
+def test_deep_verify_does_not_certify_them(moto_site: Site) -> None:
+    site = moto_site
+    site.fill(PATHS)
+    assert site.run("-y").code == 0
+    put(site, "avatar/a.png", body_of("image/a.png"), Metadata={"owner": "7"}, ContentEncoding="gzip")
+    done = site.run("verify --deep --json")
+    assert done.code == 1, done
+    found = document(done)
+    assert (found["rows"]["other headers"], found["rows"]["equal"], found["different"]) == (1, 2, 1)
+    assert "content-encoding: none in legacy, gzip" in found["examples"]["other headers"][0]["detail"]
+    assert "x-amz-meta-owner: none in legacy, 7" in found["examples"]["other headers"][0]["detail"]
+    told = site.run("verify --deep").out
+    assert told.startswith("NOT AS IT SHOULD BE: 1 other headers\n")
+
+
+def test_what_a_condition_keeps_from_being_read_is_read_without_one(moto_site: Site) -> None:
+    site = moto_site
+    site.fill(PATHS)
+    assert site.run("-y").code == 0
+    with S3FaultProxy(site.store.endpoint_url) as s3:
+        refused = s3_faults.status(412, "PreconditionFailed")
+        s3.on(refused, operation="get", when=lambda request: "if-match" in request.headers)
+        done = site.at(store=site.store.via(s3.endpoint_url)).run("verify --deep --json")
+        assert s3.hits[refused.name] == 6
+    assert done.code == 0, done
+    assert document(done)["equality_proved_by"] == {"bytes": 3}
+
+
+def test_what_cannot_be_read_is_not_certified(moto_site: Site) -> None:
+    site = moto_site
+    site.fill(PATHS)
+    assert site.run("-y").code == 0
+    with S3FaultProxy(site.store.endpoint_url) as s3:
+        s3.on(s3_faults.status(412, "PreconditionFailed"), operation="get", key=r"avatar/a\.png")
+        done = site.at(store=site.store.via(s3.endpoint_url)).run("verify --deep --json")
+    assert done.code == 1, done
+    found = document(done)
+    assert (found["rows"]["not read"], found["rows"]["equal"], found["passed"]) == (1, 2, False)
+    assert "PreconditionFailed" in found["examples"]["not read"][0]["detail"]
+
+
+def test_a_copy_that_finds_no_source_is_not_believed_where_a_look_finds_it(site: Site) -> None:
+    site.fill(PATHS)
+    with S3FaultProxy(site.store.endpoint_url) as s3:
+        lost = s3_faults.status(404, "NoSuchKey")
+        s3.on(lost, operation="copy", key=r"avatar/a\.png")
+        done = site.at(store=site.store.via(s3.endpoint_url)).run("-y --json")
+        assert s3.hits[lost.name] == 1
+    assert done.code == 1, done
+    (problem,) = document(done)["problems"]
+    assert problem["outcome"] == "failed"
+    assert problem["reason"].startswith("a look finds the legacy object, and yet: ")
+    assert "NoSuchKey" in problem["reason"]
+
+
+def test_a_dry_run_counts_only_what_it_would_copy(moto_site: Site) -> None:
+    moto_site.fill(PATHS)
+    put(moto_site, "avatar/a.png", body_of("image/a.png"))
+    done = moto_site.run("-d")
+    assert (done.code, done.counts["migrated"]) == (0, 3), done
+    assert "  to copy     2  objects" in done.out
