@@ -138,8 +138,7 @@ def test_a_wrong_region_that_the_store_does_not_name(site: Site) -> None:
         s3.on(wrong_region(""))
         done = site.at(store=site.store.via(s3.endpoint_url)).run("-y")
         assert s3.hits["wrong_region"] > 0
-    check_refused(done, 3, site.store.legacy_bucket, "AuthorizationHeaderMalformed")
-    assert "S3_REGION" in done.err
+    check_refused(done, 3, site.store.legacy_bucket, "AuthorizationHeaderMalformed", hint=False)
 
 
 def test_a_wrong_region_that_the_store_names_is_followed_and_said(site: Site) -> None:
@@ -149,4 +148,4 @@ def test_a_wrong_region_that_the_store_names_is_followed_and_said(site: Site) ->
         assert s3.hits["wrong_region"] == 2  # once for each bucket
     assert (done.code, done.tech_status) == (0, "tech_status 2,1,2,1,3"), done
     assert f"bucket {site.store.legacy_bucket} is in region eu-north-1" in done.err
-    assert "set S3_REGION=eu-north-1" in done.err
+    assert "set S3_REGION" not in done.err, "the other bucket may be in another region"

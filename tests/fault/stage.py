@@ -51,14 +51,17 @@ class Stage:
         self.process.kill()
         assert self.process.wait() == -signal.SIGKILL
 
-    def check_refused(self, process: subprocess.Popen[str], *words: str) -> Run:
-        """Wait for the command, and check that it ended with a clear sentence, and harmed nothing."""
+    def check_refused(self, process: subprocess.Popen[str], *words: str, hint: bool = True) -> Run:
+        """Wait for the command, and check that it ended with a clear sentence, and harmed nothing.
+
+        There is a ``hint`` where the cause is understood.
+        """
         run = self.scene.finish(process)
         assert run.code == 3, run.err
         error = run.document["error"]
         for word in words:
             assert word in error["message"]
-        assert error["hint"]
+        assert bool(error["hint"]) is hint
         self.scene.check_promises()
         return run
 
