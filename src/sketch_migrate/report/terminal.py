@@ -118,8 +118,8 @@ class Terminal:
             )
         while True:
             prompt = f"{printable_lines(question)} [yes/no] "
-            self._streams.err(self._wrapped(prompt.rstrip(), self._streams.stderr_terminal) + " ")
             try:
+                self._streams.err(self._wrapped(prompt.rstrip(), self._streams.stderr_terminal) + " ")
                 answer = self._stdin.readline()
             except KeyboardInterrupt:
                 self._streams.err("\n")  # the question and the terminal's ^C stay on a line of their own
