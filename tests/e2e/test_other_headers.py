@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.site import body_of
+from tests.e2e.site import body_of, problems
+from tests.e2e.test_deep import put_in_one_part
 from tests.servers import s3_faults
 from tests.servers.s3_fault_proxy import S3FaultProxy
 
 if TYPE_CHECKING:
     from tests.e2e.site import Site
+    from tests.servers.http1 import S3Request
     from tests.tool import Finished
 
 PATHS = ("image/a.png", "image/b.png", "image/c.png")
@@ -87,6 +89,7 @@ def test_what_cannot_be_read_is_not_certified(moto_site: Site) -> None:
     assert done.code == 1, done
     found = document(done)
     assert (found["rows"]["not read"], found["rows"]["equal"], found["passed"]) == (1, 2, False)
+    assert found["deep"]["references_compared"] == 2
     assert "PreconditionFailed" in found["examples"]["not read"][0]["detail"]
 
 
@@ -110,3 +113,62 @@ def test_a_dry_run_counts_only_what_it_would_copy(moto_site: Site) -> None:
     done = moto_site.run("-d")
     assert (done.code, done.counts["migrated"]) == (0, 3), done
     assert "  to copy     2  objects" in done.out
+
+
+def test_the_number_of_tags_is_asked_for_where_one_side_alone_tells_it(moto_site: Site) -> None:
+    site = moto_site
+    site.fill(PATHS)
+    put(site, "image/a.png", body_of("image/a.png"), production=False, Tagging="a=1&b=2")
+    put(site, "avatar/a.png", body_of("image/a.png"))
+    put(site, "avatar/b.png", body_of("image/b.png"))
+    with S3FaultProxy(site.store.endpoint_url) as s3:
+        asked: list[str] = []
+
+        def note(request: S3Request) -> None:
+            if "tagging" in request.query and request.operation != "put":
+                asked.append(request.key)
+
+        s3.before_request = note
+        through = site.at(store=site.store.via(s3.endpoint_url))
+        done = through.run("-d")
+        assert asked == ["avatar/a.png"], "of the others nothing is asked"
+        expected = "production holds the same bytes, other number of tags: 2 in legacy, 0 in production"
+        assert problems(through, done) == {"image/a.png": ("conflict", expected)}
+        refused = s3_faults.status(403, "AccessDenied")
+        s3.on(refused, when=lambda request: "tagging" in request.query)
+        done = through.run("-d")
+        assert s3.hits[refused.name] == 1
+    assert (done.code, done.counts["migrated"]) == (0, 3), "who may not read tags compares none"
+
+
+def test_a_second_look_sees_headers_too(moto_site: Site) -> None:
+    site = moto_site
+    site.fill(PATHS)
+    assert site.run("-y").code == 0
+    put(site, "avatar/a.png", b"another, as long as the listing lasts")
+    anew: list[str] = []
+
+    def between(request: S3Request) -> None:
+        if request.operation == "head" and request.key == "avatar/a.png" and not anew:
+            anew.append(request.key)
+            put(site, "avatar/a.png", body_of("image/a.png"), ContentType="text/plain")
+
+    with S3FaultProxy(site.store.endpoint_url) as s3:
+        s3.before_request = between
+        done = site.at(store=site.store.via(s3.endpoint_url)).run("verify --json")
+    assert anew
+    assert (done.code, document(done)["rows"]["other headers"]) == (1, 1), done
+    assert "other content-type: " in document(done)["examples"]["other headers"][0]["detail"]
+
+
+def test_what_plan_cannot_read_is_still_to_compare(moto_site: Site) -> None:
+    site = moto_site
+    site.fill(PATHS)
+    put_in_one_part(site.store, site.store.production_bucket, "avatar/a.png", body_of("image/a.png"))
+    with S3FaultProxy(site.store.endpoint_url) as s3:
+        s3.on(s3_faults.status(403, "InvalidObjectState"), operation="get", key=r"avatar/a\.png")
+        planned = document(site.at(store=site.store.via(s3.endpoint_url)).run("plan --deep --json"))
+        assert s3.hits["status_403"]
+    (found,) = [each for each in planned["findings"] if each["kind"] == "to compare"]
+    assert (found["count"], planned["deep"]["references_compared"], planned["rows"]["to_migrate"]) == (1, 0, 3)
+    assert "InvalidObjectState" in found["examples"][0]["detail"]

@@ -8,6 +8,7 @@ client allows.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -27,8 +28,9 @@ from sketch_migrate.errors import (
 )
 from sketch_migrate.migration.placing import CheckFirst, Placed, Replacing, Taken, look
 from sketch_migrate.migration.versions import replaced_version
-from sketch_migrate.s3 import other_headers, same_content
+from sketch_migrate.s3 import same_content, tells_tags
 from sketch_migrate.s3.archive import archive_of, not_restored
+from sketch_migrate.s3.fields import differing_headers
 from sketch_migrate.task_group import task_group
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from sketch_migrate.migration.stop import Stop
     from sketch_migrate.model import Location, Move, ObjectInfo
     from sketch_migrate.s3 import S3Client
+
+logger = logging.getLogger(__name__)
 
 COMPARE_BYTES = 8 * 2**20
 """Objects whose ETags do not compare are read in pieces of this size, one of each side at a time."""
@@ -118,18 +122,10 @@ def decide(legacy: ObjectInfo | None, production: ObjectInfo | None, *, overwrit
         return Need.COPY
     same = same_content(legacy, production)
     if same:
-        return _same_bytes(legacy, production, overwrite=overwrite)
+        return Need.NOTHING
     if overwrite:
         return Need.COPY
     return Need.COMPARE_BYTES if same is None else _conflict(legacy, production)
-
-
-def _same_bytes(legacy: ObjectInfo, production: ObjectInfo, *, overwrite: bool) -> Copied | Need:
-    """Decide by the headers: what is served with others is another object for whoever looks at it."""
-    other = other_headers(legacy, production)
-    if not other:
-        return Need.NOTHING
-    return Need.COPY if overwrite else Copied(Verdict.CONFLICT, f"production holds the {other}", legacy.size_bytes)
 
 
 def _missing(production: ObjectInfo | None) -> Copied:
@@ -196,6 +192,7 @@ class Copier:
         self._check = asyncio.Lock()
         self._usable_at = 0.0
         self._copied = 0
+        self._told_of_tags = False
 
     async def __aenter__(self) -> Self:
         self._group = await self._opening.__aenter__()
@@ -368,10 +365,11 @@ class Copier:
         if legacy is None or production is None:
             return decision
         if decision is Need.COMPARE_BYTES:
-            if await self._same_bytes(move, legacy, production):
-                decision = _same_bytes(legacy, production, overwrite=overwrite)
-            else:
-                decision = _conflict(legacy, production)
+            same = await self._same_bytes(move, legacy, production)
+            decision = Need.NOTHING if same else _conflict(legacy, production)
+        if decision is Need.NOTHING and (other := await self._other_headers(move, legacy, production)):
+            taken = Copied(Verdict.CONFLICT, f"production holds the {other}", legacy.size_bytes)
+            decision = Need.COPY if overwrite else taken
         if decision is Need.NOTHING:
             return Copied(Verdict.IN_PLACE, size_bytes=legacy.size_bytes, etag=legacy.etag)
         return decision
@@ -381,9 +379,24 @@ class Copier:
         return not self._dry_run and await self._placing.unguarded()
 
     async def differs(self, move: Move) -> bool:
-        """Whether production holds something else than legacy; not, where one is gone. Raises ``S3Error``."""
-        found = await self._compare(move, Taken())
-        return isinstance(found, Copied) and found.verdict is Verdict.CONFLICT
+        """Whether production holds other bytes than legacy; not, where one is gone. Raises ``S3Error``.
+
+        Headers do not count: a store may drop some as it copies, and then our copy has others, too.
+        """
+        legacy, production = await self._look(move.source), await self._look(move.target)
+        if legacy is None or production is None:
+            return False
+        decision = decide(legacy, production, overwrite=False)
+        if decision is Need.COMPARE_BYTES:
+            return not await self._same_bytes(move, legacy, production)
+        return decision is not Need.NOTHING
+
+    async def _other_headers(self, move: Move, legacy: ObjectInfo, production: ObjectInfo) -> str:
+        """Say in what they differ that a browser is told of: then it is another object for whoever looks at it."""
+        if not self._told_of_tags and not tells_tags(legacy, production):
+            self._told_of_tags = True
+            logger.info("%s: neither side tells a number of tags; they are compared only where both do", move.target)
+        return await differing_headers(self._store, move.source, legacy, move.target, production)
 
     async def _look(self, location: Location) -> ObjectInfo | None:
         return await look(self._store, location)

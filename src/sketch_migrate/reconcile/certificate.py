@@ -39,7 +39,7 @@ class Certificate:
             "second_looks": found.second_looks,
             "deep": None
             if found.deep_percent is None
-            else {"percent": found.deep_percent, "references_compared": found.compared_bytes},
+            else {"percent": found.deep_percent, "references_compared": found.compared.references},
             "readings": [
                 {
                     "what": reading.what,
@@ -103,7 +103,11 @@ def _how(found: Verification) -> list[str]:
     by_etag, by_bytes = found.proofs.get("ETag", 0), found.proofs.get("bytes", 0)
     lines = [f"Equality was proved by ETag for {by_etag:,} rows, by comparing bytes for {by_bytes:,}."]
     if found.deep_percent is not None:
-        lines.append(f"--deep {found.deep_percent:g}% read both objects of {found.compared_bytes:,} rows.")
+        lines.append(f"--deep {found.deep_percent:g}% read both objects of {found.compared.references:,} rows.")
+    else:
+        lines.append("Content headers, user metadata and tags were not compared: --deep compares them.")
+    if found.compared.references and not found.compared.with_tags:
+        lines.append("No object told a number of tags: tags were not compared.")
     if found.standings[Standing.SAME_SIZE]:
         lines.append("ETags that do not compare prove nothing: --deep compares the bytes.")
     if found.second_looks:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
-from sketch_migrate.errors import ObjectMissing, PreconditionFailed
-from sketch_migrate.s3 import other_headers
+from sketch_migrate.errors import ObjectMissing, PreconditionFailed, S3Error
+from sketch_migrate.s3 import tells_tags
+from sketch_migrate.s3.archive import NOT_RESTORED
+from sketch_migrate.s3.fields import differing_headers
 from sketch_migrate.task_group import all_of
 
 if TYPE_CHECKING:
@@ -46,11 +48,12 @@ class Answer(NamedTuple):
     """What was seen of a pair. ``same``: of its bytes; None where there is nothing to compare any more.
 
     ``detail`` says in what else the two differ, or why their bytes could not be read; it is empty where one of them was
-    changed or deleted meanwhile.
+    changed or deleted meanwhile. ``tags_told``: one of the two told a number of tags.
     """
 
     same: bool | None
     detail: str = ""
+    tags_told: bool = False
 
 
 Answers: TypeAlias = tuple[Answer, ...]
@@ -157,11 +160,14 @@ async def _answer(store: S3Client, pair: Pair, add: Callable[[int, int], None]) 
             return Answer(None)
         if legacy != production:
             return Answer(same=False)
-        other = other_headers(await store.head(pair.legacy), await store.head(pair.production))
-        return Answer(same=True, detail=other)
+        heads = await store.head(pair.legacy), await store.head(pair.production)
+        other = await differing_headers(store, pair.legacy, heads[0], pair.production, heads[1])
+        return Answer(same=True, detail=other, tags_told=tells_tags(*heads))
     except ObjectMissing:
         return Answer(None)
-    except PreconditionFailed as error:
+    except S3Error as error:
+        if not isinstance(error, PreconditionFailed) and error.code not in NOT_RESTORED:
+            raise
         return Answer(None, str(error))
 
 

@@ -123,7 +123,7 @@ async def plan(
     await looker.second_look()
     await looker.look_at_archived()
     await looker.look_at_headers()
-    compared = 0 if deep_percent is None else await looker.compare_unmigrated(deep_percent)
+    compared = 0 if deep_percent is None else (await looker.compare_unmigrated(deep_percent)).references
     await evidence.script("plan")
     if any(index.unique and index.on_path_alone and not index.partial for index in facts.indexes):
         await evidence.execute(_UNIQUE)

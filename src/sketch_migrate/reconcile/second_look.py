@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sketch_migrate.errors import ObjectMissing
 from sketch_migrate.mapping import MAX_KEY_BYTES
@@ -13,8 +13,9 @@ from sketch_migrate.postgres.extract import current_paths
 from sketch_migrate.postgres.paging import PageSize, look_up_in_time
 from sketch_migrate.reconcile.comparing import Pair, cut
 from sketch_migrate.reconcile.standing import SUSPECTS, Standing, standing_of
-from sketch_migrate.s3 import other_headers
+from sketch_migrate.s3 import same_content
 from sketch_migrate.s3.archive import ARCHIVES, not_restored
+from sketch_migrate.s3.fields import differing_headers
 from sketch_migrate.task_group import all_of
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ _TO_COMPARE = """
 """
 
 
+class Compared(NamedTuple):
+    """Of how many references both objects were read, and of how many of these a HEAD told a number of tags."""
+
+    references: int = 0
+    with_tags: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Looker:
     """Looks at single rows and objects of a site. ``count`` is told what is looked at and how many so far."""
@@ -63,8 +71,9 @@ class Looker:
                 for first in range(0, len(rows), LOOKS_AT_ONCE):
                     suspects = rows[first : first + LOOKS_AT_ONCE]
                     paths = await self._paths(session, size, [key for key, *_ in suspects])
-                    looks = await all_of([self._judge(suspect, paths.get(suspect[0])) for suspect in suspects])
-                    await self.evidence.insert("look", looks)
+                    judged = await all_of([self._judge(suspect, paths.get(suspect[0])) for suspect in suspects])
+                    await self.evidence.insert("look", [look for look, _ in judged])
+                    await self.evidence.insert("detail", [(look[0], detail) for look, detail in judged if detail])
                     done += len(suspects)
                     self.count("second looks", done)
         await self.evidence.script("look")
@@ -116,8 +125,8 @@ class Looker:
                     await self.evidence.insert("look", looks)
         await self.evidence.script("look")
 
-    async def compare_migrated(self, percent: float) -> int:
-        """Compare the bytes of so many percent of the migrated references, and return how many those were.
+    async def compare_migrated(self, percent: float) -> Compared:
+        """Compare the bytes of so many percent of the migrated references, and return how many could be read.
 
         Which they are depends on the key alone, so that the same ones are taken each time.
         """
@@ -148,35 +157,41 @@ class Looker:
     async def _other_headers(self, tail: str) -> tuple[str, ObjectInfo, ObjectInfo] | None:
         source, target = self._both(tail)
         legacy, production = await self._head(source), await self._head(target)
-        if legacy is None or production is None or not (detail := other_headers(legacy, production)):
+        if legacy is None or production is None:
             return None
-        return detail, legacy, production
+        detail = await differing_headers(self.store, source, legacy, target, production)
+        return (detail, legacy, production) if detail else None
 
-    async def compare_unmigrated(self, percent: float) -> int:
+    async def compare_unmigrated(self, percent: float) -> Compared:
         """Do so with legacy references whose object may be in production already, which the listings do not tell."""
         return await self._compare(_TO_COMPARE, percent, Standing.UNMIGRATED, Standing.CONFLICT)
 
-    async def _compare(self, which: str, percent: float, same: Standing, other: Standing) -> int:
+    async def _compare(self, which: str, percent: float, same: Standing, other: Standing) -> Compared:
         """Compare bytes, and judge anew: ``same`` and ``other`` are how a reference stands then."""
+        compared = Compared()
         chosen, part = f"FROM verdict WHERE {which} AND hash(tail) % 1000000 < ?", [round(percent * 10_000)]
         ((pairs, size_bytes),) = await self.evidence.ask(f"SELECT count(*), sum(legacy_bytes) {chosen}", part)
         if not pairs:
-            return 0
+            return compared
 
         async def take(portion: Portion, answers: Answers) -> None:
+            nonlocal compared
+            read = [each for each in answers if each.same is not None]
+            tagged = sum(each.tags_told for each in read)
+            compared = Compared(compared.references + len(read), compared.with_tags + tagged)
             looks = [_look(*each, same, other) for each in zip(portion, answers, strict=True)]
             await self.evidence.insert("look", looks)
             details = [(pair.key, each.detail) for pair, each in zip(portion, answers, strict=True) if each.detail]
             await self.evidence.insert("detail", details)
 
-        def told(compared: int, bytes_read: int) -> None:
-            self.count(f"of {pairs:,} references compared by their bytes, {bytes_read >> 20:,} MiB", compared)
+        def told(done: int, bytes_read: int) -> None:
+            self.count(f"of {pairs:,} references compared by their bytes, {bytes_read >> 20:,} MiB", done)
 
         size = self.comparer.portion_size(pairs, int(size_bytes))
         async with aclosing(self._portions(chosen, part, size)) as portions:
             await self.comparer.compare(portions, take, told)
         await self.evidence.script("look")
-        return int(pairs)
+        return compared
 
     async def _portions(self, chosen: str, part: list[int], size: PortionSize) -> AsyncGenerator[Portion, None]:
         question = f"SELECT key, tail, legacy_bytes, legacy_etag, production_etag {chosen}"
@@ -191,14 +206,18 @@ class Looker:
 
         return await look_up_in_time(session, size, keys, look, doing="looking at references once more")
 
-    async def _judge(self, suspect: tuple[Any, ...], path_now: str | None) -> tuple[Any, ...]:
+    async def _judge(self, suspect: tuple[Any, ...], path_now: str | None) -> tuple[tuple[Any, ...], str]:
+        """Judge a row by what is there now; return the look, and in what else than bytes its objects differ."""
         key, path, side, tail, standing = suspect
         if path_now != path:
-            return key, Standing.CHANGED.value, "", None, None, None, None
+            return (key, Standing.CHANGED.value, "", None, None, None, None), ""
         source, target = self._both(tail)
         legacy, production = await self._head(source), await self._head(target)
-        now, proof = standing_of(side, legacy, production, was=Standing(standing))
-        return (key, now.value, proof, *_seen(legacy), *_seen(production))
+        other = ""
+        if legacy and production and same_content(legacy, production):
+            other = await differing_headers(self.store, source, legacy, target, production)
+        now, proof = standing_of(side, legacy, production, was=Standing(standing), other=other)
+        return (key, now.value, proof, *_seen(legacy), *_seen(production)), other
 
     async def _head(self, location: Location) -> ObjectInfo | None:
         try:
@@ -231,6 +250,6 @@ def _look(pair: Pair, answer: Answer, same: Standing, other: Standing) -> tuple[
         return pair.key, Standing.OTHER_HEADERS.value, "", *seen
     if answer.same is not None:
         return pair.key, other.value, "", *seen
-    if answer.detail and same is Standing.EQUAL:
-        return pair.key, Standing.NOT_READ.value, "", *seen
+    if answer.detail:  # could not be read: a legacy row is still to be compared, of a migrated one nothing is proved
+        return pair.key, (Standing.NOT_READ if same is Standing.EQUAL else same).value, "", *seen
     return pair.key, Standing.CHANGED.value, "", None, None, None, None

@@ -68,18 +68,21 @@ SUSPECTS = (Standing.DANGLING, Standing.MISSING, Standing.CONFLICT, Standing.DIF
 
 
 def standing_of(
-    side: str, legacy: ObjectInfo | None, production: ObjectInfo | None, *, was: Standing
+    side: str, legacy: ObjectInfo | None, production: ObjectInfo | None, *, was: Standing, other: str = ""
 ) -> tuple[Standing, str]:
     """Judge a reference by a HEAD of both sides (None: no such object): its standing, and what proves equality.
 
-    ``was`` tells stale from different, where the two still differ. The rules are those of ``sql/verdict.sql``.
+    ``was`` tells stale from different, where the two still differ; ``other`` says in what the two differ where their
+    bytes do not. The rules are those of ``sql/verdict.sql``, and of listings, which tell no headers.
     """
     same = same_content(legacy, production) if legacy and production else None
     if side == "legacy":
-        there = Standing.CONFLICT if same is False else Standing.UNMIGRATED
+        there = Standing.CONFLICT if same is False or (same and other) else Standing.UNMIGRATED
         return (Standing.MISSING if legacy is None else there), ""
     if production is None or legacy is None:
         return (Standing.DANGLING if production is None else Standing.ALONE), ""
     if same is False:
         return (was if was in HEADLINES["different"] else Standing.DIFFERENT), ""
+    if same and other:
+        return Standing.OTHER_HEADERS, ""
     return (Standing.EQUAL, "ETag") if same else (Standing.SAME_SIZE, "")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sketch_migrate.ledger import PAGE_FLIPS
 from sketch_migrate.reconcile.problems import Example, first_problems
+from sketch_migrate.reconcile.second_look import Compared
 from sketch_migrate.reconcile.standing import HEADLINES, Standing
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Verification:
     readings: tuple[Reading, ...]
     second_looks: int
     deep_percent: float | None
-    compared_bytes: int
+    compared: Compared
     examples: dict[str, tuple[Example, ...]]
 
     @property
@@ -92,7 +93,7 @@ async def verify(
     second_looks = await looker.second_look()
     if await read_stored_otherwise(evidence, ledgers):
         await looker.look_at_stored_otherwise()
-    compared = 0 if deep_percent is None else await looker.compare_migrated(deep_percent)
+    compared = Compared() if deep_percent is None else await looker.compare_migrated(deep_percent)
     ((differ,),) = await evidence.ask("SELECT count(*) FROM verdict WHERE standing IN ('different', 'stale')")
     if differ:  # only these have two explanations, and a ledger of many flips takes a while to read
         await read_ledgers(evidence, ledgers)
@@ -111,7 +112,7 @@ async def verify(
         readings=tuple(Reading(*reading) for reading in readings),
         second_looks=second_looks,
         deep_percent=deep_percent,
-        compared_bytes=compared,
+        compared=compared,
         examples=await first_problems(evidence),
     )
 

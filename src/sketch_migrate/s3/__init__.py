@@ -2,7 +2,7 @@
 
 from sketch_migrate.s3.caps import Caps, room_for_connections
 from sketch_migrate.s3.client import S3Client
-from sketch_migrate.s3.comparison import other_headers, same_content
+from sketch_migrate.s3.comparison import other_headers, same_content, tells_tags
 from sketch_migrate.s3.conditions import IF_ABSENT, R2_IF_ABSENT, Condition, if_source_is, if_target_is
 from sketch_migrate.s3.config import AddressingStyle, S3Config
 from sketch_migrate.s3.credentials import CredentialSource
@@ -29,4 +29,5 @@ __all__ = [
     "other_headers",
     "room_for_connections",
     "same_content",
+    "tells_tags",
 ]

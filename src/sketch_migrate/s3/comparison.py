@@ -26,8 +26,8 @@ _METADATA = "x-amz-meta-"
 _OF_THE_STORE = frozenset({"x-amz-meta-mtime"})
 """rclone's server keeps an object's time there, and so does whoever uploads with rclone: a copy has its own."""
 
-_TAG_COUNT = "x-amz-tagging-count"
-"""Stores leave it out where there are no tags, or where they never tell (S3 API reference, HeadObject)."""
+TAG_COUNT = "x-amz-tagging-count"
+"""Left out where there are no tags, where they may not be told, and by stores that never tell (S3 API, HeadObject)."""
 
 _IS_MD5 = re.compile(r"[0-9a-fA-F]{32}").fullmatch
 
@@ -50,9 +50,11 @@ def same_content(one: ObjectInfo, other: ObjectInfo) -> bool | None:
 def other_headers(legacy: ObjectInfo, production: ObjectInfo) -> str:
     """Say in which content headers, user metadata and number of tags two objects of the same bytes differ; or nothing.
 
-    Both are as HEADs showed them.
+    Both are as HEADs showed them; tags count where both sides told their number: ``fields`` completes them.
     """
     ours, theirs = _described(legacy), _described(production)
+    if TAG_COUNT in legacy.headers and TAG_COUNT in production.headers:
+        ours["number of tags"], theirs["number of tags"] = legacy.headers[TAG_COUNT], production.headers[TAG_COUNT]
     names = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
     differing = [name for name in names if name not in _ALWAYS_ANSWERED or (name in ours and name in theirs)]
     if not differing:
@@ -63,16 +65,18 @@ def other_headers(legacy: ObjectInfo, production: ObjectInfo) -> str:
     return f"same bytes, other {told}"
 
 
+def tells_tags(*objects: ObjectInfo) -> bool:
+    """Whether a HEAD of one of them told a number of tags: else nothing shows that this store ever does."""
+    return any(TAG_COUNT in info.headers for info in objects)
+
+
 def _described(info: ObjectInfo) -> dict[str, str]:
     """Return what describes the content, by the name that a person knows."""
     found = {name: info.headers[name].strip() for name in _CONTENT_HEADERS if info.headers.get(name)}
     if encodings := _encodings(found.pop("content-encoding", "")):
         found["content-encoding"] = encodings
     metadata = {name: value for name, value in info.headers.items() if name.startswith(_METADATA)}
-    found |= {name: value for name, value in metadata.items() if name not in _OF_THE_STORE}
-    if info.headers.get(_TAG_COUNT, "0") != "0":
-        found["number of tags"] = info.headers[_TAG_COUNT]
-    return found
+    return found | {name: value for name, value in metadata.items() if name not in _OF_THE_STORE}
 
 
 def _encodings(told: str) -> str:

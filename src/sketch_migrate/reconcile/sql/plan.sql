@@ -14,8 +14,9 @@ SELECT 'taken', key, path, coalesce(words, 'legacy has ' || legacy_bytes || ' by
 FROM verdict LEFT JOIN detail USING (key) WHERE standing = 'conflict';
 
 INSERT INTO problem
-SELECT 'to compare', key, path, legacy_bytes || ' bytes on both sides'
-FROM verdict WHERE side = 'legacy' AND production_bytes IS NOT NULL AND legacy_bytes IS NOT NULL AND same IS NULL;
+SELECT 'to compare', key, path, legacy_bytes || ' bytes on both sides' || coalesce('; ' || words, '')
+FROM verdict LEFT JOIN detail USING (key)
+WHERE side = 'legacy' AND production_bytes IS NOT NULL AND legacy_bytes IS NOT NULL AND same IS NULL;
 
 INSERT INTO problem
 SELECT 'different', key, path, 'legacy has ' || legacy_bytes || ' bytes, production ' || production_bytes

@@ -8,6 +8,8 @@ SELECT standing, key, path, CASE standing
     WHEN 'unmigrated' THEN 'its object has ' || legacy_bytes || ' bytes' || CASE
         WHEN production_bytes IS NULL THEN '' ELSE '; production has one of the same size' END
     WHEN 'other headers' THEN words
+    WHEN 'conflict' THEN coalesce(words || '; ', '') || 'legacy ' || legacy_bytes || ' bytes, ETag ' || legacy_etag
+        || '; production ' || production_bytes || ' bytes, ETag ' || production_etag
     WHEN 'not read' THEN words
     ELSE 'legacy ' || legacy_bytes || ' bytes, ETag ' || legacy_etag || '; production ' || production_bytes
         || ' bytes, ETag ' || production_etag
