@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import duckdb
 import pytest
 
-from tests.e2e.site import Site
+from tests.e2e.site import Site, check_refused
 from tests.servers import s3_faults
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.tool import finish
@@ -40,9 +40,9 @@ def standings(found: dict[str, Any]) -> dict[str, int]:
     return {name: count for name, count in found["rows"].items() if count}
 
 
-def migrate(site: Site) -> None:
+def migrate(site: Site, rows: int = len(PATHS)) -> None:
     done = site.run("-y -b 5 -p 2")
-    assert (done.code, done.counts["migrated"]) == (0, len(PATHS)), done
+    assert (done.code, done.counts["migrated"]) == (0, rows), done
 
 
 @pytest.fixture
@@ -237,6 +237,36 @@ def test_a_manifest_rests_on_evidence_as_it_was(site: Site) -> None:
     refused = site.run("manifest", str(verify_run))
     assert refused.code == 2
     assert "is not the evidence that its certificate names" in refused.err
+
+
+def test_what_rows_or_runs_undid_since_the_verify_is_in_no_manifest(site: Site) -> None:
+    site.fill([*PATHS, "image/later.png"])
+    migrate(site, 13)
+    site.database.execute("UPDATE avatars SET path = 'image/later.png' WHERE id = 13")
+    assert site.run("verify").code == 1
+    site.database.execute("UPDATE avatars SET path = 'avatar/later.png' WHERE id = 13")
+    site.database.execute("UPDATE avatars SET path = %s WHERE id = 1", PATHS[0])  # legacy again, by whomever
+    site.database.execute("INSERT INTO avatars VALUES (50, %s)", PATHS[1])  # a new row that names a legacy object
+    site.database.execute("DELETE FROM avatars WHERE id = 3")  # no row names it any more
+    made = site.run("manifest --json")
+    assert made.code == 0, made
+    assert (document(made)["objects"], document(made)["left_out"]) == (len(PATHS) - 3, 3)
+    assert sorted(manifest_keys(site.last_run())) == PATHS[3:]
+
+    elsewhere = site.with_environ(SKETCH_LEGACY_PREFIX="image/a/")
+    refused = elsewhere.run("manifest")
+    check_refused(refused, 2, "verified another site", "legacy_prefix", "'image/a/'")
+
+    assert site.run("rollback --all runs -y").code == 0
+    rolled_back = site.last_run()
+    refused = site.run("manifest --json")
+    assert refused.code == 1
+    assert f"the run runs/{rolled_back.name} set rows at " in refused.err
+    assert not list(site.last_run().glob("manifest*"))
+    migrate(site, len(PATHS) - 1)
+    assert site.run("manifest").code == 1, "a flip counts as a step back does"
+    assert site.run("verify").code == 0
+    assert site.run("manifest").code == 0
 
 
 def put_in_one_part(store: Store, key: str) -> None:

@@ -1,4 +1,4 @@
-"""What plan, verify and repair have in common: evidence, gathered in the run's directory, and how far that is."""
+"""What plan, verify, repair and manifest have in common: evidence, gathered in the run's directory."""
 
 from __future__ import annotations
 
@@ -101,18 +101,22 @@ class InspectionJob(Job):
 
     async def gather(self, evidence: Evidence) -> Recognition:
         """Read all references and both listings; return whether they were recognised."""
-        site, terminal = self.site, self.terminal
-        with terminal.progress(site.table.estimated_rows) as progress:
-            await gather_references(
-                evidence, site.database, site.table, lambda rows: progress.reach(rows, site.table.estimated_rows)
-            )
-        with terminal.progress(None, unit="objects") as progress:
+        await self.gather_references(evidence)
+        with self.terminal.progress(None, unit="objects") as progress:
             self._progress = progress
             try:
-                await gather_objects(evidence, site.store, Parts(progress).tell)
+                await gather_objects(evidence, self.site.store, Parts(progress).tell)
             finally:
                 self._progress = None
         return await look_at_neither(evidence)
+
+    async def gather_references(self, evidence: Evidence) -> None:
+        """Read all references."""
+        site = self.site
+        with self.terminal.progress(site.table.estimated_rows) as progress:
+            await gather_references(
+                evidence, site.database, site.table, lambda rows: progress.reach(rows, site.table.estimated_rows)
+            )
 
     async def write_problems(self, evidence: Evidence, lists: str = PROBLEMS_NAME) -> list[Path]:
         """Write all problems into the run's directory, as lists of that name, and return the files."""
