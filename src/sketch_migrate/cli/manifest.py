@@ -69,7 +69,8 @@ class ManifestJob(InspectionJob):
         )
         self.terminal.result(
             f"{made.objects:,} legacy objects, {decimal(made.size_bytes)}, are safe to delete, as long as nobody\n"
-            f"changes them. Every row was read again just now. Proved by {made.verify_run}\n{left_out}Nothing was deleted.\n\n"
+            f"changes them. Every row was read again just now. Proved by {made.verify_run}\n{left_out}"
+            "Nothing was deleted.\n\n"
             f"For S3 Batch Operations  {made.csv_file}\n"
             f"As a table               {made.parquet_file}\n"
             f"Log                      {self.run.log_path}"
