@@ -7,6 +7,7 @@ import gc
 import logging
 import signal
 import time
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,12 @@ from sketch_migrate.cli.engines import comparer_for
 from sketch_migrate.cli.job import Job
 from sketch_migrate.cli.observer import Parts
 from sketch_migrate.ledger import past_runs
+from sketch_migrate.migration.preflight import check_reading
 from sketch_migrate.migration.record import is_of
 from sketch_migrate.migration.silence import SilenceWatch
 from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
 from sketch_migrate.reconcile.gathering import gather_objects, gather_references
+from sketch_migrate.reconcile.looks import Looks
 from sketch_migrate.reconcile.problems import PROBLEMS_NAME, write_problems
 from sketch_migrate.reconcile.recognition import look_at_neither
 from sketch_migrate.reconcile.repair import RECOPIED_NAME
@@ -132,7 +135,12 @@ class InspectionJob(Job):
         # a name of its own for each comparison: a worker that one has given up must not hear the next one's orders
         run_id = f"{self.run.path.name} {evidence.path.stem}"
         comparer = comparer_for(self.options, site, run_id, self.terminal.message)
-        return Looker(evidence, self.evidence_site(), site.database, site.table, site.store, comparer, self.count)
+        return Looker(evidence, self.evidence_site(), site.database, site.table, self.looks, comparer, self.count)
+
+    @cached_property
+    def looks(self) -> Looks:
+        """What looks at single objects, and tells a refusal of one from a store that cannot be used."""
+        return Looks(self.site.store, partial(check_reading, self.site.store, self.settings))
 
     def past_runs(self, opened: ExitStack) -> Iterator[PastRun]:
         """Open the ledgers of this site's migrations, as far as is known here, the oldest first.

@@ -6,17 +6,17 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sketch_migrate.errors import ObjectMissing
 from sketch_migrate.mapping import MAX_KEY_BYTES
 from sketch_migrate.model import Location
 from sketch_migrate.postgres.extract import current_paths
 from sketch_migrate.postgres.paging import PageSize, look_up_in_time
 from sketch_migrate.reconcile.comparing import Pair, cut
+from sketch_migrate.reconcile.looks import Refused
 from sketch_migrate.reconcile.standing import SUSPECTS, Standing, standing_of
 from sketch_migrate.task_group import all_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
     from sketch_migrate.model import ObjectInfo
     from sketch_migrate.postgres.database import Database
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sketch_migrate.postgres.table import Table
     from sketch_migrate.reconcile.comparing import Answers, Comparer, Portion, PortionSize
     from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
-    from sketch_migrate.s3 import S3Client
+    from sketch_migrate.reconcile.looks import Looks
 
 MOST_SECOND_LOOKS = 100_000
 """Where more than that looks wrong, it is not the application's doing, and a person need not wait for an hour."""
@@ -43,7 +43,7 @@ class Looker:
     site: EvidenceSite
     database: Database
     table: Table
-    store: S3Client
+    looks: Looks
     comparer: Comparer
     count: Callable[[str, int], None]
 
@@ -58,8 +58,9 @@ class Looker:
                 for first in range(0, len(rows), LOOKS_AT_ONCE):
                     suspects = rows[first : first + LOOKS_AT_ONCE]
                     paths = await self._paths(session, size, [key for key, *_ in suspects])
-                    looks = await all_of([self._judge(suspect, paths.get(suspect[0])) for suspect in suspects])
-                    await self.evidence.insert("look", looks)
+                    judged = await all_of([self._judge(suspect, paths.get(suspect[0])) for suspect in suspects])
+                    await self.evidence.insert("look", [look for look in judged if not isinstance(look, Refused)])
+                    await self._remark(zip((key for key, *_ in suspects), judged, strict=True))
                     done += len(suspects)
                     self.count("second looks", done)
         await self.evidence.script("look")
@@ -80,8 +81,11 @@ class Looker:
                     some = rows[first : first + LOOKS_AT_ONCE]
                     now = await self._paths(session, size, [key for key, _ in some])
                     same = [(key, path) for key, path in some if key in now and now[key] == path]
-                    there = await all_of([self._names_an_object(path) for _, path in same])
-                    dangling = [key for (key, _), is_there in zip(same, there, strict=True) if not is_there]
+                    seen = await all_of([self._named(path) for _, path in same])
+                    dangling = [
+                        key for (key, _), one in zip(same, seen, strict=True) if one is None or isinstance(one, Refused)
+                    ]
+                    await self._remark((key, one) for (key, _), one in zip(same, seen, strict=True))
                     looks = [(key, Standing.DANGLING.value, "", None, None, None, None) for key in dangling]
                     await self.evidence.insert("look", looks)
         await self.evidence.script("look")
@@ -130,25 +134,29 @@ class Looker:
 
         return await look_up_in_time(session, size, keys, look, doing="looking at references once more")
 
-    async def _judge(self, suspect: tuple[Any, ...], path_now: str | None) -> tuple[Any, ...]:
+    async def _judge(self, suspect: tuple[Any, ...], path_now: str | None) -> tuple[Any, ...] | Refused:
+        """Judge a suspect anew; where the store refuses a look, it stands as the listings have it."""
         key, path, side, tail, standing = suspect
         if path_now != path:
             return key, Standing.CHANGED.value, "", None, None, None, None
         source, target = self._both(tail)
-        legacy, production = await self._head(source), await self._head(target)
+        legacy, production = await self.looks.at(source), await self.looks.at(target)
+        if isinstance(legacy, Refused):
+            return legacy
+        if isinstance(production, Refused):
+            return production
         now, proof = standing_of(side, legacy, production, was=Standing(standing))
         return (key, now.value, proof, *_seen(legacy), *_seen(production))
 
-    async def _head(self, location: Location) -> ObjectInfo | None:
-        try:
-            return await self.store.head(location)
-        except ObjectMissing:
-            return None
-
-    async def _names_an_object(self, path: str | None) -> bool:
+    async def _named(self, path: str | None) -> ObjectInfo | Refused | None:
         if not path or len(path.encode()) > MAX_KEY_BYTES:
-            return False
-        return await self._head(Location(self.site.production_bucket, path)) is not None
+            return None
+        return await self.looks.at(Location(self.site.production_bucket, path))
+
+    async def _remark(self, judged: Iterable[tuple[str, object]]) -> None:
+        """Put the store's words on record of the rows whose object it refused to show."""
+        remarks = [(key, f"it cannot be looked at: {one.words}") for key, one in judged if isinstance(one, Refused)]
+        await self.evidence.insert("remark", remarks)
 
     def _both(self, tail: str) -> tuple[Location, Location]:
         return (
