@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import duckdb
 import pytest
 
-from tests.e2e.site import Site, check_refused
+from tests.e2e.site import Site, body_of, check_refused
 from tests.servers import s3_faults
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.tool import finish
@@ -120,6 +120,7 @@ def test_what_the_application_stores_in_the_window_survives(
         "copied again": 0,
         "left: production holds another object by now": 1,
         "left: the legacy object is gone": 0,
+        "left: the store refused": 0,
     }
     assert store.body(store.production_bucket, key) == b"the application's own"
 
@@ -183,12 +184,76 @@ def test_nothing_is_replaced_that_no_ledger_knows(site: Site) -> None:
     assert site.facts() == before
 
 
+def test_a_lost_object_is_restored_where_our_ledger_has_the_row(migrated_site: Site) -> None:
+    site, store = migrated_site, migrated_site.store
+    lost, unknown = PATHS[:2], "avatar/theirs.png"
+    site.database.execute(
+        "INSERT INTO avatars VALUES (70, %s)", unknown
+    )  # the application's, with a namesake in legacy
+    store.put_all(store.legacy_bucket, {"image/theirs.png": b"another picture"})
+    store.delete_all(store.production_bucket, [at_production(path) for path in lost])
+    before = site.facts()
+
+    result = site.run("repair --json -y")
+    assert result.code == 1, result
+    found = document(result)
+    assert found["repaired"]["restored"] == 2
+    assert found["dangling_not_ours"] == 1
+    assert standings(found) == {"total": 13, "equal": 12, "dangling": 1}
+    after = site.facts()
+    assert (after.rows, after.versions, after.legacy) == (before.rows, before.versions, before.legacy)
+    assert after.production.keys() - before.production.keys() == {at_production(path) for path in lost}
+    assert all(after.production[key] == before.production[key] for key in before.production)
+    assert site.production_bodies() == {at_production(path): body_of(path) for path in PATHS}
+
+
+def test_what_the_application_stores_under_a_lost_key_survives(moto_site: Site) -> None:
+    """It stores its object after the last look and before our write: the condition keeps it."""
+    site, store = moto_site, moto_site.store
+    site.fill(PATHS)
+    migrate(site)
+    key = at_production(PATHS[0])
+    store.delete_all(store.production_bucket, [key])
+    done: list[str] = []
+
+    def store_in_the_window(request: S3Request) -> None:
+        if request.method in WRITING and request.key == key and not done:
+            done.append(request.operation)
+            store.put_all(store.production_bucket, {key: b"the application's own"})
+
+    with S3FaultProxy(store.endpoint_url) as s3:
+        s3.before_request = store_in_the_window
+        result = site.at(store=store.via(s3.endpoint_url)).run("repair --json -y")
+    assert done, "the window was hit"
+    repaired = document(result)["repaired"]
+    assert (repaired["restored"], repaired["left: production holds another object by now"]) == (0, 1)
+    assert store.body(store.production_bucket, key) == b"the application's own"
+
+
+def test_one_object_that_the_store_refuses_to_write_ends_no_repair(moto_site: Site) -> None:
+    site, store = moto_site, moto_site.store
+    site.fill(PATHS)
+    migrate(site)
+    store.delete_all(store.production_bucket, [at_production(PATHS[0]), at_production(PATHS[1])])
+    store.put_all(store.legacy_bucket, {PATHS[2]: b"changed in legacy", PATHS[3]: b"changed as well"})
+    with S3FaultProxy(store.endpoint_url) as s3:
+        for path in (PATHS[0], PATHS[2]):
+            s3.on(s3_faults.status(400, "InvalidArgument"), operation="put", key=f"^{at_production(path)}$")
+        result = site.at(store=store.via(s3.endpoint_url)).run("repair --json -y")
+        assert s3.hits["status_400"] == 2
+    assert result.code == 1, result
+    repaired = document(result)["repaired"]
+    assert (repaired["restored"], repaired["copied again"], repaired["left: the store refused"]) == (1, 1, 2)
+    assert "InvalidArgument" in result.err
+
+
 def test_it_asks_first(site: Site) -> None:
     site.fill(PATHS)
     before = site.facts()
     refused = site.run("repair")
     assert refused.code == 2
     assert "nobody can answer" in refused.err
+    assert "hint:  Give -y to agree beforehand, or run verify and plan to see what would be done." in refused.err
     assert site.facts() == before
 
 
