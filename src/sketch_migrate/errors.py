@@ -28,6 +28,7 @@
     │   ├── S3Busy                   4  throttled or failing for longer than the retry time
     │   └── S3Malformed              3  what answered does not speak S3
     ├── NothingRecognised            1  rows have paths, and none is on either side
+    ├── EvidenceOutdated             1  rows were set since a verify began to read, or are being set
     ├── TooManyFailed                1  the database took too few flips for a run to make sense
     ├── ClusterError                4  the workers that should share the work cannot be used
     │   ├── ClusterUnreachable      3  there is no scheduler, or it is gone
@@ -206,6 +207,12 @@ class S3Malformed(S3Error):
 
 class NothingRecognised(MigrateError):
     """Rows have paths and legacy has objects, and no path is on either side: the settings are not of this table."""
+
+    exit_code = 1
+
+
+class EvidenceOutdated(MigrateError):
+    """Runs have set rows since the evidence was begun, or one is about to: what it proved may not be true by now."""
 
     exit_code = 1
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import duckdb
 import pytest
 
-from tests.e2e.site import Site
+from tests.e2e.site import Site, body_of, check_refused
 from tests.servers import s3_faults
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.tool import finish
@@ -40,9 +40,9 @@ def standings(found: dict[str, Any]) -> dict[str, int]:
     return {name: count for name, count in found["rows"].items() if count}
 
 
-def migrate(site: Site) -> None:
+def migrate(site: Site, rows: int = len(PATHS)) -> None:
     done = site.run("-y -b 5 -p 2")
-    assert (done.code, done.counts["migrated"]) == (0, len(PATHS)), done
+    assert (done.code, done.counts["migrated"]) == (0, rows), done
 
 
 @pytest.fixture
@@ -120,6 +120,7 @@ def test_what_the_application_stores_in_the_window_survives(
         "copied again": 0,
         "left: production holds another object by now": 1,
         "left: the legacy object is gone": 0,
+        "left: the store refused": 0,
     }
     assert store.body(store.production_bucket, key) == b"the application's own"
 
@@ -183,12 +184,76 @@ def test_nothing_is_replaced_that_no_ledger_knows(site: Site) -> None:
     assert site.facts() == before
 
 
+def test_a_lost_object_is_restored_where_our_ledger_has_the_row(migrated_site: Site) -> None:
+    site, store = migrated_site, migrated_site.store
+    lost, unknown = PATHS[:2], "avatar/theirs.png"
+    site.database.execute(
+        "INSERT INTO avatars VALUES (70, %s)", unknown
+    )  # the application's, with a namesake in legacy
+    store.put_all(store.legacy_bucket, {"image/theirs.png": b"another picture"})
+    store.delete_all(store.production_bucket, [at_production(path) for path in lost])
+    before = site.facts()
+
+    result = site.run("repair --json -y")
+    assert result.code == 1, result
+    found = document(result)
+    assert found["repaired"]["restored"] == 2
+    assert found["dangling_not_ours"] == 1
+    assert standings(found) == {"total": 13, "equal": 12, "dangling": 1}
+    after = site.facts()
+    assert (after.rows, after.versions, after.legacy) == (before.rows, before.versions, before.legacy)
+    assert after.production.keys() - before.production.keys() == {at_production(path) for path in lost}
+    assert all(after.production[key] == before.production[key] for key in before.production)
+    assert site.production_bodies() == {at_production(path): body_of(path) for path in PATHS}
+
+
+def test_what_the_application_stores_under_a_lost_key_survives(moto_site: Site) -> None:
+    """It stores its object after the last look and before our write: the condition keeps it."""
+    site, store = moto_site, moto_site.store
+    site.fill(PATHS)
+    migrate(site)
+    key = at_production(PATHS[0])
+    store.delete_all(store.production_bucket, [key])
+    done: list[str] = []
+
+    def store_in_the_window(request: S3Request) -> None:
+        if request.method in WRITING and request.key == key and not done:
+            done.append(request.operation)
+            store.put_all(store.production_bucket, {key: b"the application's own"})
+
+    with S3FaultProxy(store.endpoint_url) as s3:
+        s3.before_request = store_in_the_window
+        result = site.at(store=store.via(s3.endpoint_url)).run("repair --json -y")
+    assert done, "the window was hit"
+    repaired = document(result)["repaired"]
+    assert (repaired["restored"], repaired["left: production holds another object by now"]) == (0, 1)
+    assert store.body(store.production_bucket, key) == b"the application's own"
+
+
+def test_one_object_that_the_store_refuses_to_write_ends_no_repair(moto_site: Site) -> None:
+    site, store = moto_site, moto_site.store
+    site.fill(PATHS)
+    migrate(site)
+    store.delete_all(store.production_bucket, [at_production(PATHS[0]), at_production(PATHS[1])])
+    store.put_all(store.legacy_bucket, {PATHS[2]: b"changed in legacy", PATHS[3]: b"changed as well"})
+    with S3FaultProxy(store.endpoint_url) as s3:
+        for path in (PATHS[0], PATHS[2]):
+            s3.on(s3_faults.status(400, "InvalidArgument"), operation="put", key=f"^{at_production(path)}$")
+        result = site.at(store=store.via(s3.endpoint_url)).run("repair --json -y")
+        assert s3.hits["status_400"] == 2
+    assert result.code == 1, result
+    repaired = document(result)["repaired"]
+    assert (repaired["restored"], repaired["copied again"], repaired["left: the store refused"]) == (1, 1, 2)
+    assert "InvalidArgument" in result.err
+
+
 def test_it_asks_first(site: Site) -> None:
     site.fill(PATHS)
     before = site.facts()
     refused = site.run("repair")
     assert refused.code == 2
     assert "nobody can answer" in refused.err
+    assert "hint:  Give -y to agree beforehand, or run verify and plan to see what would be done." in refused.err
     assert site.facts() == before
 
 
@@ -237,6 +302,36 @@ def test_a_manifest_rests_on_evidence_as_it_was(site: Site) -> None:
     refused = site.run("manifest", str(verify_run))
     assert refused.code == 2
     assert "is not the evidence that its certificate names" in refused.err
+
+
+def test_what_rows_or_runs_undid_since_the_verify_is_in_no_manifest(site: Site) -> None:
+    site.fill([*PATHS, "image/later.png"])
+    migrate(site, 13)
+    site.database.execute("UPDATE avatars SET path = 'image/later.png' WHERE id = 13")
+    assert site.run("verify").code == 1
+    site.database.execute("UPDATE avatars SET path = 'avatar/later.png' WHERE id = 13")
+    site.database.execute("UPDATE avatars SET path = %s WHERE id = 1", PATHS[0])  # legacy again, by whomever
+    site.database.execute("INSERT INTO avatars VALUES (50, %s)", PATHS[1])  # a new row that names a legacy object
+    site.database.execute("DELETE FROM avatars WHERE id = 3")  # no row names it any more
+    made = site.run("manifest --json")
+    assert made.code == 0, made
+    assert (document(made)["objects"], document(made)["left_out"]) == (len(PATHS) - 3, 3)
+    assert sorted(manifest_keys(site.last_run())) == PATHS[3:]
+
+    elsewhere = site.with_environ(SKETCH_LEGACY_PREFIX="image/a/")
+    refused = elsewhere.run("manifest")
+    check_refused(refused, 2, "verified another site", "legacy_prefix", "'image/a/'")
+
+    assert site.run("rollback --all runs -y").code == 0
+    rolled_back = site.last_run()
+    refused = site.run("manifest --json")
+    assert refused.code == 1
+    assert f"the run runs/{rolled_back.name} set rows at " in refused.err
+    assert not list(site.last_run().glob("manifest*"))
+    migrate(site, len(PATHS) + 1)
+    assert site.run("manifest").code == 1, "a flip counts as a step back does"
+    assert site.run("verify").code == 0
+    assert site.run("manifest").code == 0
 
 
 def put_in_one_part(store: Store, key: str) -> None:

@@ -84,6 +84,14 @@ def test_with_a_ledger_in_a_database_its_last_sign_tells(site: Site, databases: 
     assert not [path for path in run_directories(site.folder) if path != earlier and (path / "run.lock").exists()]
 
 
+def test_no_manifest_is_made_while_it_goes_on(site: Site) -> None:
+    site.fill(PATHS)
+    with going_on(site, FLAGS[0]) as (_, run):
+        assert site.run("verify").code == 1
+        check_refused(site.run("manifest"), 1, f"the run runs/{run.name} is still going on", "run.lock")
+    assert site.run("manifest").code == 0, "what it had flipped when verify read the rows is still so"
+
+
 def test_a_dry_run_that_goes_on_stands_in_nobodys_way(site: Site, earlier: Path) -> None:
     with S3FaultProxy(site.store.endpoint_url) as s3:
         s3.on(stall(), operation="head", key="^avatar/18.png$")

@@ -18,7 +18,7 @@ from sketch_migrate.model import ObjectInfo
 from sketch_migrate.reconcile import gathering
 from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
 from sketch_migrate.reconcile.gathering import Loader, read_references
-from sketch_migrate.reconcile.manifest import write_manifest
+from sketch_migrate.reconcile.manifest import certified_evidence
 from sketch_migrate.reconcile.standing import Standing, standing_of
 from sketch_migrate.s3 import ListedObject
 from tests.unit.shelf import Shelf
@@ -141,7 +141,7 @@ async def test_a_full_disk_or_a_broken_file_is_an_error_of_ours(tmp_path: Path) 
             pass
     (tmp_path / "certificate.json").write_text("[]")
     with pytest.raises(Exception, match="holds no certificate"):
-        await write_manifest(tmp_path, tmp_path)
+        certified_evidence(tmp_path, SITE)
 
 
 SCALE = """

@@ -19,7 +19,7 @@ MAX_LINES = 450
 
 FLOORS = (
     {"errors", "model", "task_group"},
-    {"appearance", "mapping", "settings"},
+    {"appearance", "mapping", "settings", "spelling"},
     {"s3", "postgres", "ledger", "report"},
     {"migration", "reconcile", "demo"},
     {"cluster"},

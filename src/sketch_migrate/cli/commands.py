@@ -220,7 +220,7 @@ def _declare_ledger(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> No
 
 def _declare_grants(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
     add = parser.add_argument
-    words = "migrate", "status", "rollback", "probe", "plan", "verify", "repair"
+    words = "migrate", "status", "rollback", "probe", "plan", "verify", "repair", "manifest"
     add("commands", nargs="*", metavar="COMMAND", type=one_of(*words),
         help=f"for which commands: {', '.join(words)} (default: each)")  # fmt: skip
     add("--role", default="sketch_migrate", metavar="NAME", help="the database role (default %(default)s)")
@@ -254,7 +254,9 @@ COMMANDS: dict[str, Command] = {
         RepairArguments,
     ),
     "manifest": Command(
-        "write the legacy keys that verify proved safe to delete", _declare_manifest, ManifestArguments
+        "write the legacy keys that verify proved safe to delete, as far as the rows still say so",
+        _declare_manifest,
+        ManifestArguments,
     ),
     "ledger": Command(
         "make the tables of the ledgers in the database of LEDGER_URL, or list the runs in it",

@@ -1,4 +1,4 @@
-"""What plan, verify and repair have in common: evidence, gathered in the run's directory, and how far that is."""
+"""What plan, verify, repair and manifest have in common: evidence, gathered in the run's directory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gc
 import logging
 import signal
 import time
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,12 @@ from sketch_migrate.cli.engines import comparer_for
 from sketch_migrate.cli.job import Job
 from sketch_migrate.cli.observer import Parts
 from sketch_migrate.ledger import past_runs
+from sketch_migrate.migration.preflight import check_reading
 from sketch_migrate.migration.record import is_of
 from sketch_migrate.migration.silence import SilenceWatch
 from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
 from sketch_migrate.reconcile.gathering import gather_objects, gather_references
+from sketch_migrate.reconcile.looks import Looks
 from sketch_migrate.reconcile.problems import PROBLEMS_NAME, write_problems
 from sketch_migrate.reconcile.recognition import look_at_neither
 from sketch_migrate.reconcile.repair import RECOPIED_NAME
@@ -103,18 +106,22 @@ class InspectionJob(Job):
 
     async def gather(self, evidence: Evidence) -> Recognition:
         """Read all references and both listings; return whether they were recognised."""
-        site, terminal = self.site, self.terminal
-        with terminal.progress(site.table.estimated_rows) as progress:
-            await gather_references(
-                evidence, site.database, site.table, lambda rows: progress.reach(rows, site.table.estimated_rows)
-            )
-        with terminal.progress(None, unit="objects") as progress:
+        await self.gather_references(evidence)
+        with self.terminal.progress(None, unit="objects") as progress:
             self._progress = progress
             try:
-                await gather_objects(evidence, site.store, Parts(progress).tell)
+                await gather_objects(evidence, self.site.store, Parts(progress).tell)
             finally:
                 self._progress = None
         return await look_at_neither(evidence)
+
+    async def gather_references(self, evidence: Evidence) -> None:
+        """Read all references."""
+        site = self.site
+        with self.terminal.progress(site.table.estimated_rows) as progress:
+            await gather_references(
+                evidence, site.database, site.table, lambda rows: progress.reach(rows, site.table.estimated_rows)
+            )
 
     async def write_problems(self, evidence: Evidence, lists: str = PROBLEMS_NAME) -> list[Path]:
         """Write all problems into the run's directory, as lists of that name, and return the files."""
@@ -130,7 +137,12 @@ class InspectionJob(Job):
         # a name of its own for each comparison: a worker that one has given up must not hear the next one's orders
         run_id = f"{self.run.path.name} {evidence.path.stem}"
         comparer = comparer_for(self.options, site, run_id, self.terminal.message)
-        return Looker(evidence, self.evidence_site(), site.database, site.table, site.store, comparer, self.count)
+        return Looker(evidence, self.evidence_site(), site.database, site.table, self.looks, comparer, self.count)
+
+    @cached_property
+    def looks(self) -> Looks:
+        """What looks at single objects, and tells a refusal of one from a store that cannot be used."""
+        return Looks(self.site.store, partial(check_reading, self.site.store, self.settings))
 
     def past_runs(self, opened: ExitStack) -> Iterator[PastRun]:
         """Open the ledgers of this site's migrations, as far as is known here, the oldest first.

@@ -37,7 +37,12 @@ if TYPE_CHECKING:
 
 
 class Job(ABC):
-    """One invocation on one event loop. ``for_writing`` says that references will be changed."""
+    """One invocation on one event loop. ``for_writing`` says that references will be changed.
+
+    ``preview`` is how to see beforehand what would be done.
+    """
+
+    preview = "-d"
 
     def __init__(
         self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory, *, for_writing: bool

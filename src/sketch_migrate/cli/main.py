@@ -110,10 +110,9 @@ def _command(
         return partial(ledger_command, invocation.arguments, settings, invocation.options, terminal)
     run = create_run_directory(settings.run_dir, datetime.now(UTC), _user())
     log.enter_context(run.logging(terminal.show))
-    if not isinstance(invocation.arguments, ManifestArguments):  # it asks no store
-        from sketch_migrate.cli.surroundings import surroundings  # noqa: PLC0415 - for the same reason
+    from sketch_migrate.cli.surroundings import surroundings  # noqa: PLC0415 - for the same reason
 
-        terminal.message(surroundings(loaded, os.environ))
+    terminal.message(surroundings(loaded, os.environ))
     return _on_the_site(invocation, settings, terminal, run)
 
 

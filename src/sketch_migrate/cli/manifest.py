@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
-from sketch_migrate import __version__
-from sketch_migrate.reconcile.manifest import newest_verify, write_manifest
+from sketch_migrate.cli.inspection import InspectionJob
+from sketch_migrate.cli.job import run_job
+from sketch_migrate.postgres.privileges import hidden_rows
+from sketch_migrate.reconcile.manifest import (
+    PROVED,
+    certified_evidence,
+    check_nothing_since,
+    evidence_began_at,
+    judge,
+    newest_verify,
+    write_manifest,
+)
 
 if TYPE_CHECKING:
     from sketch_migrate.cli.commands import ManifestArguments
@@ -22,17 +32,51 @@ if TYPE_CHECKING:
 def manifest_command(
     arguments: ManifestArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
 ) -> int:
-    """Write the manifest of a verify into the run's directory. Asks neither store nor database."""
+    """Write the manifest of a verify into the run's directory; return 0. Raises ``MigrateError``."""
     verify_run = arguments.verify_run or newest_verify(Path(settings.run_dir).expanduser())
-    made = asyncio.run(write_manifest(verify_run, run.path))
-    terminal.result(
-        f"{made.objects:,} legacy objects, {decimal(made.size_bytes)}, were proved safe to delete, as long as nobody\n"
-        f"changed them or rolled back since. Nothing was deleted. Proved by {made.verify_run}\n\n"
-        f"For S3 Batch Operations  {made.csv_file}\n"
-        f"As a table               {made.parquet_file}\n"
-        f"Log                      {run.log_path}"
-    )
-    if options.json_output:
-        document = {"kind": "manifest", **asdict(made), "log_file": str(run.log_path), "exit_code": 0}
-        terminal.document({"version": __version__, **document})
-    return 0
+    return run_job(ManifestJob(verify_run, settings, options, terminal, run))
+
+
+class ManifestJob(InspectionJob):
+    """One manifest. Its own evidence, ``rows.duckdb``, has the rows as they are by now."""
+
+    def __init__(
+        self, verify_run: Path, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
+    ) -> None:
+        super().__init__(settings, options, terminal, run)
+        self._verify_run = verify_run
+
+    async def carry_out(self) -> int:
+        """Look whether the verify still holds, read the rows again, write what both bear out."""
+        self.end_at_signals()
+        proved = certified_evidence(self._verify_run, self.evidence_site())
+        if self.site.table.hides_rows:
+            raise hidden_rows(self.settings)
+        async with self.evidence("rows.duckdb") as rows:
+            await rows.attach(proved, PROVED)
+            began_at = await evidence_began_at(rows)
+            self._check_nothing_since(began_at)
+            await self.gather_references(rows)
+            if await self.are_rows_hidden():
+                return self.conclude({"kind": "manifest"}, 1)
+            await judge(rows)
+            self._check_nothing_since(began_at)  # a run may have begun while the rows were read
+            made = await write_manifest(rows, self._verify_run, self.run.path)
+        left_out = (
+            f"{made.left_out:,} more were proved by it, but their rows were changed since: they are left out.\n"
+            if made.left_out
+            else ""
+        )
+        self.terminal.result(
+            f"{made.objects:,} legacy objects, {decimal(made.size_bytes)}, are safe to delete, as long as nobody\n"
+            f"changes them. Every row was read again just now. Proved by {made.verify_run}\n{left_out}"
+            "Nothing was deleted.\n\n"
+            f"For S3 Batch Operations  {made.csv_file}\n"
+            f"As a table               {made.parquet_file}\n"
+            f"Log                      {self.run.log_path}"
+        )
+        return self.conclude({"kind": "manifest", **asdict(made), "log_file": str(self.run.log_path)}, 0)
+
+    def _check_nothing_since(self, began_at: float) -> None:
+        with ExitStack() as opened:
+            check_nothing_since(self.past_runs(opened), self._verify_run, began_at)

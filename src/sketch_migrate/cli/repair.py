@@ -1,8 +1,9 @@
-"""``repair``: what is stale is copied again, what was left is migrated, then all is verified."""
+"""``repair``: what is stale or lost is copied again, what was left is migrated, then all is verified."""
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,22 +16,28 @@ from sketch_migrate.cli.job import run_job
 from sketch_migrate.cli.migrate import MigrationJob
 from sketch_migrate.cli.probe import settle_no_clobber, try_rights
 from sketch_migrate.cli.verify import certify
+from sketch_migrate.migration.placing import placing_of
 from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketch_migrate.migration.probe_record import recorded_folder
 from sketch_migrate.migration.recognition import check_recognised
 from sketch_migrate.migration.store_trial import why_not_tried
 from sketch_migrate.reconcile.guard import Guard, find_guard
 from sketch_migrate.reconcile.repair import RECOPIED_NAME, copy_stale, count_stale, read_recopied
+from sketch_migrate.reconcile.restore import count_lost, restore_lost
 from sketch_migrate.reconcile.standing import Standing
-from sketch_migrate.reconcile.verify import verify
+from sketch_migrate.reconcile.verify import read_ledgers, verify
 from sketch_migrate.s3.probe_folder import told
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sketch_migrate.cli.commands import RepairArguments
     from sketch_migrate.errors import MigrateError
+    from sketch_migrate.ledger import PastRun
     from sketch_migrate.migration.no_clobber import Strategy
     from sketch_migrate.reconcile.evidence import Evidence
     from sketch_migrate.reconcile.repair import Again
+    from sketch_migrate.reconcile.verify import Verification
     from sketch_migrate.report.logs import RunDirectory
     from sketch_migrate.report.terminal import Terminal
     from sketch_migrate.settings import Options, Settings
@@ -72,7 +79,8 @@ class RepairJob(InspectionJob):
         return (
             f"This looks at all of {s.db_table} and both buckets, copies legacy objects that were changed after they\n"
             f"were migrated once more to s3://{s.production_bucket}/{s.production_prefix}…,\n"
-            "where that still holds what we wrote, and migrates the rows that are left. Nothing is deleted.\n"
+            "where that still holds what we wrote, or nothing though a row that we set names it, and migrates the\n"
+            "rows that are left. Nothing is deleted.\n"
             f"{listed(transfer(s, self.options))}\n"
             "Go on?"
         )
@@ -98,7 +106,8 @@ class RepairJob(InspectionJob):
                 ledgers = list(self.past_runs(opened))
                 found = await verify(evidence, self.looker(evidence), ledgers, deep_percent=self._deep_percent)
                 ours, others = await count_stale(evidence)
-                again = await self._copy_again(evidence) if ours else {}
+                again = Counter(await self._copy_again(evidence) if ours else {})
+                unknown = await self._restore_lost(evidence, found, ledgers, again)
         repaired: dict[str, object] = {outcome.value: count for outcome, count in again.items()}
         if others:
             text = f"{others:,} stale objects are not in our ledgers: whose they are is not known, so they were left."
@@ -111,7 +120,8 @@ class RepairJob(InspectionJob):
             self.end_at_signals()
         certificate, document = await certify(self, self._deep_percent, lists="verify-problems")
         exit_code = 0 if certificate.verification.passed else 1
-        return self.conclude({**document, "kind": "repair", "repaired": repaired, "stale_not_ours": others}, exit_code)
+        left = {"stale_not_ours": others, "dangling_not_ours": unknown}
+        return self.conclude({**document, "kind": "repair", "repaired": repaired, **left}, exit_code)
 
     async def _copy_again(self, evidence: Evidence) -> dict[Again, int]:
         store = self.site.store
@@ -124,11 +134,48 @@ class RepairJob(InspectionJob):
             if folder.left_behind:
                 self.terminal.message(f"Left behind by trying that: {told(folder.left_behind)}", logging.WARNING)
         self.terminal.message(f"Copying again with {guard}.")
-        counts = await copy_stale(evidence, self.evidence_site(), store, guard, self.run.path / RECOPIED_NAME)
+        record = self.run.path / RECOPIED_NAME
+        counts = await copy_stale(evidence, self.evidence_site(), store, guard, looks=self.looks, record=record)
         for outcome, count in counts.items():
             if count:
                 self.terminal.message(f"{count:,} stale objects {outcome}")
         return counts
+
+    async def _restore_lost(
+        self, evidence: Evidence, found: Verification, ledgers: Sequence[PastRun], again: Counter[Again]
+    ) -> int:
+        """Bring the objects that rows of ours lost, and add to the counts what became of them.
+
+        Return how many dangling rows have a legacy object, and no ledger says that it is theirs.
+        """
+        if not found.standings[Standing.DANGLING]:
+            return 0
+        if not any(found.standings[each] for each in (Standing.DIFFERENT, Standing.STALE, Standing.REWRITTEN)):
+            await read_ledgers(evidence, ledgers)  # else they were read for those
+        ours, unknown = await count_lost(evidence)
+        if unknown:
+            self.terminal.message(
+                f"{unknown:,} dangling rows have a legacy object, and no ledger says that a run of ours set them:"
+                " whether it is the one that they have lost is not known, so they were left."
+            )
+        if not ours:
+            return unknown
+        if self._strategy is None:
+            wanted = self.options.no_clobber
+            self._strategy = await settle_no_clobber(self.site.store, self.settings, wanted, self.terminal)
+            if check_first_question(self._strategy, self.options) and not self.options.say_yes:
+                text = "dangling rows were left: to replace nothing there is only check-first here. -y agrees to that."
+                self.terminal.message(f"{ours:,} {text}", logging.WARNING)
+                self._strategy = None
+                return unknown
+        placing = placing_of(self.site.store, self._strategy)
+        record = self.run.path / RECOPIED_NAME
+        counts = await restore_lost(evidence, self.evidence_site(), placing, self.looks, record)
+        for outcome, count in counts.items():
+            if count:
+                self.terminal.message(f"{count:,} objects of dangling rows {outcome}")
+        again.update(counts)
+        return unknown
 
     async def _migrate(self) -> tuple[int, MigrateError | None]:
         """Migrate what is left, as the main command does; return the exit code and the error that ended it.

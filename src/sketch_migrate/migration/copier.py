@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,9 +29,11 @@ from sketch_migrate.errors import (
 )
 from sketch_migrate.migration.placing import CheckFirst, Placed, Replacing, Taken, look
 from sketch_migrate.migration.versions import replaced_version
+from sketch_migrate.model import Location
 from sketch_migrate.s3 import same_content, tells_tags
 from sketch_migrate.s3.archive import archive_of, not_restored
 from sketch_migrate.s3.fields import differing_headers
+from sketch_migrate.spelling import spellings, spelt_otherwise
 from sketch_migrate.task_group import task_group
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
     from sketch_migrate.errors import MigrateError
     from sketch_migrate.migration.placing import Placing
     from sketch_migrate.migration.stop import Stop
-    from sketch_migrate.model import Location, Move, ObjectInfo
+    from sketch_migrate.model import Move, ObjectInfo
     from sketch_migrate.s3 import S3Client
 
 logger = logging.getLogger(__name__)
@@ -51,6 +54,9 @@ COMPARE_BYTES = 8 * 2**20
 
 MEASURE_FIRST, MEASURE_ONE_IN = 100, 1000
 """A blind copy does not tell the object's size; HEADs of the first, and then of one in so many, give the estimate."""
+
+GUESS_SECONDS = 3.0
+"""The patience for an object that is only guessed to be there."""
 
 VACATED_TIMES = 3
 """How often a key may be taken, and free again when it is looked at, before that is called a failure."""
@@ -164,6 +170,10 @@ class Copier:
     ``placing`` is how an object gets there: None replaces with ``overwrite``, and else looks first. A dry run looks and
     compares. ``batches`` is the number of those on their way.
     """
+
+    missing_looked_for = 20
+    """So many missing objects are looked for in other spellings, with up to ten requests each; a listing finds more
+    (``verify``, ``plan``), and is not affordable here."""
 
     def __init__(
         self,
@@ -285,7 +295,20 @@ class Copier:
             await self._note_failure(error, began_at)
             return _UNTOUCHED if self._stop.requested else Copied(Verdict.FAILED, str(error))
         self._usable_at = time.monotonic()
-        return verdict
+        return await self._probably_meant(move, verdict) if verdict.verdict is Verdict.MISSING else verdict
+
+    async def _probably_meant(self, move: Move, missing: Copied) -> Copied:
+        """Look for the first missing objects in other spellings. What cannot be looked at there is none."""
+        if not self.missing_looked_for:
+            return missing
+        self.missing_looked_for -= 1
+        for key in spellings(move.source.key):
+            if self._stop.requested:
+                break
+            with suppress(S3Error):  # it was a guess
+                if await look(self._store.retrying(GUESS_SECONDS), Location(move.source.bucket, key)):
+                    return missing._replace(reason=f"{missing.reason}; {spelt_otherwise(move.source.key, key)}")
+        return missing
 
     async def _note_failure(self, error: MigrateError, began_at: float) -> None:
         """Request the stop where the store is to blame. One check at a time answers for all that failed until then."""

@@ -67,6 +67,12 @@ async def check_rows_are_shown(connection: Connection, table: Table) -> None:
         raise RowsHidden(message, hint=_SEE_ALL)
 
 
+def hidden_rows(settings: Settings) -> RowsHidden:
+    """Return the error of a command that has to see every row, where row-level security applies to this user."""
+    message = f"row-level security on {settings.db_table} is active for this user: a row that it hides may be legacy"
+    return RowsHidden(message, hint=_SEE_ALL)
+
+
 def hidden_meanwhile(settings: Settings) -> RowsHidden:
     """Return the error of a run during which row-level security became active."""
     message = f"row-level security on {settings.db_table} became active for this user meanwhile: rows may be hidden"

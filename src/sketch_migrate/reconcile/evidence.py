@@ -141,6 +141,11 @@ class Evidence:
         """Drop all objects of one side."""
         await self.execute(f"TRUNCATE {side}_object")
 
+    async def attach(self, path: Path, name: str) -> None:
+        """Open the evidence of another run beside this one, for reading, under a name for SQL."""
+        target = str(path).replace("'", "''")
+        await self.execute(f"ATTACH '{target}' AS {name} (READ_ONLY)")
+
     async def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
         """Insert rows into one of the evidence's own tables, whose columns they have."""
         if rows:

@@ -1,31 +1,52 @@
-"""The legacy keys that verify proved safe to delete, as files for whoever deletes them. This tool deletes nothing."""
+"""The legacy keys that are safe to delete, as files for whoever deletes them. This tool deletes nothing.
+
+Verify proved what the objects are. That says nothing of a later moment: so no run may have set a row since, and every
+row is read again when the manifest is made.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sketch_migrate.errors import UsageError
-from sketch_migrate.reconcile.evidence import Evidence, digest
+from sketch_migrate.errors import EvidenceOutdated, UsageError
+from sketch_migrate.reconcile.evidence import digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
+    from sketch_migrate.ledger import PastRun
+    from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
+
 CERTIFICATE_NAME = "certificate.json"
+EVIDENCE_NAME = "evidence.duckdb"
+PROVED = "proved"
+"""What the evidence of the verify is called in SQL."""
 
 # S3 Batch Operations wants a CSV without a header: the bucket, and the key URL-encoded (S3 User Guide, "Specifying a
 # manifest"). url_encode() leaves the unreserved characters alone; a slash may stay as well.
 _BATCH = "SELECT bucket, replace(url_encode(key), '%2F', '/') AS key FROM safe ORDER BY key"
 _TABLE = "SELECT bucket, key, size_bytes, etag FROM safe ORDER BY key"
 
+_MAY_DIFFER = ("version", "max_path_chars", "max_path_bytes")
+"""What of a site bears on no legacy key."""
+
+_AGAIN = "Run verify again, and make the manifest of that."
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What was written: how many keys of how many bytes, from which verify, and where."""
+    """What was written: how many keys of how many bytes, from which verify, and where.
+
+    ``left_out`` counts keys that the verify had proved, and that the rows do not bear out any more.
+    """
 
     objects: int
     size_bytes: int
+    left_out: int
     verify_run: str
     csv_file: str
     parquet_file: str
@@ -39,26 +60,61 @@ def newest_verify(run_dir: Path) -> Path:
     return found[-1].parent
 
 
-async def write_manifest(verify_run: Path, directory: Path) -> Manifest:
-    """Write the manifest of a verify into a directory.
+def certified_evidence(verify_run: Path, site: EvidenceSite) -> Path:
+    """Return the evidence of a verify of this site.
 
-    Raises ``UsageError`` where there is no certificate, or the evidence is not what it certifies, and
-    ``RunDirectoryError``.
+    Raises ``UsageError`` where there is no certificate, it is of another site or version, or the evidence is not what
+    it certifies, and ``RunDirectoryError``.
     """
-    path = verify_run / CERTIFICATE_NAME
     try:
-        certificate: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        sha256 = certificate["evidence"]["sha256"]
+        certificate: dict[str, Any] = json.loads((verify_run / CERTIFICATE_NAME).read_text(encoding="utf-8"))
+        version, of, sha256 = certificate["version"], dict(certificate["site"]), certificate["evidence"]["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{verify_run} holds no certificate of verify", hint="Give the run of a verify.") from error
-    evidence_path = verify_run / "evidence.duckdb"
-    if digest(evidence_path) != sha256:
-        hint = "Run verify again, and make the manifest of that."
-        raise UsageError(f"{evidence_path} is not the evidence that its certificate names", hint=hint)
+    for name, value in asdict(site).items():
+        if name not in _MAY_DIFFER and of.get(name) != value:
+            text = f"{verify_run} verified another site: its {name} is {of.get(name)!r}, and that of the settings"
+            raise UsageError(f"{text} {value!r}", hint="Give the settings of that verify, or another run of verify.")
+    if version != site.version:
+        raise UsageError(f"{verify_run} was verified by version {version}, and this is {site.version}", hint=_AGAIN)
+    path = verify_run / EVIDENCE_NAME
+    if digest(path) != sha256:
+        raise UsageError(f"{path} is not the evidence that its certificate names", hint=_AGAIN)
+    return path
+
+
+async def evidence_began_at(rows: Evidence) -> float:
+    """Return the Unix time at which the evidence of the verify was begun."""
+    ((began_at_utc,),) = await rows.ask(f"SELECT min(began_at_utc) FROM {PROVED}.reading")  # noqa: S608 - our own words
+    began: datetime = began_at_utc
+    return began.replace(tzinfo=UTC).timestamp()
+
+
+def check_nothing_since(runs: Iterable[PastRun], verify_run: Path, began_at: float) -> None:
+    """Check that no run of this site, nor rollback, has set rows since that Unix time, and that none goes on.
+
+    Raises ``EvidenceOutdated`` and what reading a ledger raises.
+    """
+    for run in runs:
+        if run.last_flip_at >= began_at:
+            at = datetime.fromtimestamp(run.last_flip_at, UTC)
+            text = f"the run {run.directory} set rows at {at:%Y-%m-%d %H:%M:%S} UTC, after {verify_run} began to read"
+            raise EvidenceOutdated(text, hint=_AGAIN)
+        if run.description.get("dry_run") != "true" and (sign := run.goes_on()):
+            text = f"the run {run.directory} is still going on: {sign}"
+            raise EvidenceOutdated(text, hint=f"Stop it, or wait for its end. {_AGAIN}")
+
+
+async def judge(rows: Evidence) -> None:
+    """Find the keys that are safe, from the attached evidence of the verify and the rows as they were read again."""
+    await rows.script("manifest")
+
+
+async def write_manifest(rows: Evidence, verify_run: Path, directory: Path) -> Manifest:
+    """Write what ``judge`` found into a directory. Raises ``RunDirectoryError``."""
     csv_file, parquet_file = directory / "manifest.csv", directory / "manifest.parquet"
-    async with Evidence(evidence_path) as evidence:
-        await evidence.script("manifest")
-        ((objects, size_bytes),) = await evidence.ask("SELECT count(*), coalesce(sum(size_bytes), 0) FROM safe")
-        await evidence.export(_BATCH, csv_file, header=False)
-        await evidence.export(_TABLE, parquet_file)
-    return Manifest(objects, int(size_bytes), str(verify_run), str(csv_file), str(parquet_file))
+    ((objects, size_bytes),) = await rows.ask("SELECT count(*), coalesce(sum(size_bytes), 0) FROM safe")
+    ((proved,),) = await rows.ask("SELECT count(*) FROM proved_key")
+    await rows.export(_BATCH, csv_file, header=False)
+    await rows.export(_TABLE, parquet_file)
+    return Manifest(objects, int(size_bytes), proved - objects, str(verify_run), str(csv_file), str(parquet_file))

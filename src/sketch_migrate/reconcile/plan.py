@@ -11,6 +11,7 @@ from sketch_migrate.postgres.catalog import read_facts
 from sketch_migrate.postgres.sizes import read_sizes
 from sketch_migrate.reconcile.findings import KINDS, NOTHING, Finding, Severity, table_findings
 from sketch_migrate.reconcile.problems import Example, count_problems, first_problems
+from sketch_migrate.reconcile.remarks import remark_spellings
 from sketch_migrate.report.recognition import told
 
 if TYPE_CHECKING:
@@ -124,7 +125,9 @@ async def plan(
     await looker.look_at_archived()
     await looker.look_at_headers()
     compared = 0 if deep_percent is None else (await looker.compare_unmigrated(deep_percent)).references
+    await remark_spellings(evidence)
     await evidence.script("plan")
+    await evidence.script("remarks")
     if any(index.unique and index.on_path_alone and not index.partial for index in facts.indexes):
         await evidence.execute(_UNIQUE)
     await evidence.execute(_MOVED)

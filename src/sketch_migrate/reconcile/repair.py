@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import logging
 import os
 import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sketch_migrate.errors import ObjectMissing, PreconditionFailed, RunDirectoryError
+from sketch_migrate.errors import ObjectMissing, PreconditionFailed, RunDirectoryError, S3Error
 from sketch_migrate.model import Location
 from sketch_migrate.reconcile.evidence import HINT
 from sketch_migrate.reconcile.guard import Guard
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
     from sketch_migrate.model import ObjectInfo
     from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
+    from sketch_migrate.reconcile.looks import Looks
     from sketch_migrate.s3 import Condition, S3Client
+
+log = logging.getLogger(__name__)
 
 RECOPIED_NAME = "recopied.csv"
 PUT_LIMIT_BYTES = 8 * 2**20
@@ -44,11 +48,13 @@ WHERE v.standing = 'stale'
 
 
 class Again(StrEnum):
-    """What became of a stale object."""
+    """What became of a stale object, or of one that a row has lost (``restore``)."""
 
     COPIED = "copied again"
     NOT_OURS = "left: production holds another object by now"
     MISSING = "left: the legacy object is gone"
+    REFUSED = "left: the store refused"
+    RESTORED = "restored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +68,20 @@ class Stale:
 
 
 async def copy_stale(
-    evidence: Evidence, site: EvidenceSite, store: S3Client, guard: Guard, record: Path
+    evidence: Evidence, site: EvidenceSite, store: S3Client, guard: Guard, *, looks: Looks, record: Path
 ) -> dict[Again, int]:
     """Copy again what the evidence calls stale and ours, and count what became of it.
 
-    What was written goes into the file ``record``, for the next verify to know. Raises ``S3Error`` and
-    ``RunDirectoryError``; what was copied until then is in the file.
+    What was written goes into the file ``record``, for the next verify to know. Raises ``S3Error`` where the store is
+    to blame, and ``RunDirectoryError``; what was copied until then is in the file.
     """
-    counts = dict.fromkeys(Again, 0)
+    counts = dict.fromkeys((Again.COPIED, Again.NOT_OURS, Again.MISSING, Again.REFUSED), 0)
     async for rows in evidence.stream(_STALE):
         for first in range(0, len(rows), AT_ONCE):
             group = [Stale(*row) for row in rows[first : first + AT_ONCE]]
-            outcomes = await all_of([_copy_again(stale, site, store, guard) for stale in group])
-            done = [(stale, etag) for stale, (outcome, etag) in zip(group, outcomes, strict=True) if etag]
-            await asyncio.to_thread(_write_down, record, done)
+            outcomes = await all_of([_copy_if_taken(stale, site, store, guard, looks) for stale in group])
+            done = [(one.key, one.path, etag) for one, (_, etag) in zip(group, outcomes, strict=True) if etag]
+            await asyncio.to_thread(write_down, record, done)
             for outcome, _ in outcomes:
                 counts[outcome] += 1
     return counts
@@ -94,6 +100,18 @@ async def read_recopied(evidence: Evidence, records: Sequence[Path]) -> None:
         with record.open(encoding="utf-8", newline="") as file:
             lines = [line for line in csv.reader(file) if len(line) == 4]  # noqa: PLR2004 - its columns
         await evidence.insert("flip", [(key, path, etag, float(at)) for key, path, etag, at in lines])
+
+
+async def _copy_if_taken(
+    stale: Stale, site: EvidenceSite, store: S3Client, guard: Guard, looks: Looks
+) -> tuple[Again, str]:
+    """Do so with one object; that the store refuses this one ends nothing."""
+    began_at = time.monotonic()
+    try:
+        return await _copy_again(stale, site, store, guard)
+    except S3Error as error:
+        log.warning("%s was not copied again: %s", stale.path, (await looks.refused(error, began_at)).words)
+        return Again.REFUSED, ""
 
 
 async def _copy_again(stale: Stale, site: EvidenceSite, store: S3Client, guard: Guard) -> tuple[Again, str]:
@@ -136,10 +154,13 @@ async def _look(store: S3Client, location: Location) -> ObjectInfo | None:
         return None
 
 
-def _write_down(record: Path, done: Sequence[tuple[Stale, str]]) -> None:
+def write_down(record: Path, done: Sequence[tuple[str, str, str]]) -> None:
+    """Add to a record what was written: key, path, ETag. It is on disk then. Raises ``RunDirectoryError``."""
+    if not done:
+        return
     try:
         with record.open("a", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows((stale.key, stale.path, etag, time.time()) for stale, etag in done)
+            csv.writer(file).writerows((*one, time.time()) for one in done)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sketch_migrate.errors import ObjectMissing
+from sketch_migrate.errors import S3Error
 from sketch_migrate.mapping import MAX_KEY_BYTES
 from sketch_migrate.model import Location
 from sketch_migrate.postgres.extract import current_paths
 from sketch_migrate.postgres.paging import PageSize, look_up_in_time
 from sketch_migrate.reconcile.comparing import Pair, cut
+from sketch_migrate.reconcile.looks import Refused
 from sketch_migrate.reconcile.standing import SUSPECTS, Standing, standing_of
 from sketch_migrate.s3 import same_content
 from sketch_migrate.s3.archive import ARCHIVES, not_restored
@@ -19,7 +21,7 @@ from sketch_migrate.s3.fields import differing_headers
 from sketch_migrate.task_group import all_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
     from sketch_migrate.model import ObjectInfo
     from sketch_migrate.postgres.database import Database
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from sketch_migrate.postgres.table import Table
     from sketch_migrate.reconcile.comparing import Answer, Answers, Comparer, Portion, PortionSize
     from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
-    from sketch_migrate.s3 import S3Client
+    from sketch_migrate.reconcile.looks import Looks
 
 MOST_SECOND_LOOKS = 100_000
 """Where more than that looks wrong, it is not the application's doing, and a person need not wait for an hour."""
@@ -56,7 +58,7 @@ class Looker:
     site: EvidenceSite
     database: Database
     table: Table
-    store: S3Client
+    looks: Looks
     comparer: Comparer
     count: Callable[[str, int], None]
 
@@ -72,8 +74,11 @@ class Looker:
                     suspects = rows[first : first + LOOKS_AT_ONCE]
                     paths = await self._paths(session, size, [key for key, *_ in suspects])
                     judged = await all_of([self._judge(suspect, paths.get(suspect[0])) for suspect in suspects])
-                    await self.evidence.insert("look", [look for look, _ in judged])
-                    await self.evidence.insert("detail", [(look[0], detail) for look, detail in judged if detail])
+                    await self.evidence.insert("look", [look for look, _ in judged if not isinstance(look, Refused)])
+                    details = [(key, detail) for (key, *_), (_, detail) in zip(suspects, judged, strict=True) if detail]
+                    await self.evidence.insert("detail", details)
+                    keys = [key for key, *_ in suspects]
+                    await self._remark(zip(keys, (look for look, _ in judged), strict=True))
                     done += len(suspects)
                     self.count("second looks", done)
         await self.evidence.script("look")
@@ -95,14 +100,20 @@ class Looker:
             for first in range(0, len(rows), LOOKS_AT_ONCE):
                 some = rows[first : first + LOOKS_AT_ONCE]
                 if done < MOST_SECOND_LOOKS:
-                    each = [not_restored(self.store, self._both(tail)[0], name) for tail, name in some]
-                    reasons = await all_of(each)
+                    reasons = await all_of([self._not_restored(tail, name) for tail, name in some])
                 else:
                     reasons = [f"archived ({name}), and whether it is restored was not looked at" for _, name in some]
                 found = [(tail, reason) for (tail, _), reason in zip(some, reasons, strict=True) if reason]
                 await self.evidence.insert("archived", found)
                 done += len(some)
                 self.count("archived objects", done)
+
+    async def _not_restored(self, tail: str, archive: str) -> str:
+        began_at = time.monotonic()
+        try:
+            return await not_restored(self.looks.store, self._both(tail)[0], archive)
+        except S3Error as error:
+            return (await self.looks.refused(error, began_at)).words
 
     async def look_at_stored_otherwise(self) -> None:
         """Judge rows on neither side in which a past run let the database store another path, by their object.
@@ -119,8 +130,11 @@ class Looker:
                     some = rows[first : first + LOOKS_AT_ONCE]
                     now = await self._paths(session, size, [key for key, _ in some])
                     same = [(key, path) for key, path in some if key in now and now[key] == path]
-                    there = await all_of([self._names_an_object(path) for _, path in same])
-                    dangling = [key for (key, _), is_there in zip(same, there, strict=True) if not is_there]
+                    seen = await all_of([self._named(path) for _, path in same])
+                    dangling = [
+                        key for (key, _), one in zip(same, seen, strict=True) if one is None or isinstance(one, Refused)
+                    ]
+                    await self._remark((key, one) for (key, _), one in zip(same, seen, strict=True))
                     looks = [(key, Standing.DANGLING.value, "", None, None, None, None) for key in dangling]
                     await self.evidence.insert("look", looks)
         await self.evidence.script("look")
@@ -156,10 +170,10 @@ class Looker:
 
     async def _other_headers(self, tail: str) -> tuple[str, ObjectInfo, ObjectInfo] | None:
         source, target = self._both(tail)
-        legacy, production = await self._head(source), await self._head(target)
-        if legacy is None or production is None:
+        legacy, production = await self.looks.at(source), await self.looks.at(target)
+        if legacy is None or production is None or isinstance(legacy, Refused) or isinstance(production, Refused):
             return None
-        detail = await differing_headers(self.store, source, legacy, target, production)
+        detail = await differing_headers(self.looks.store, source, legacy, target, production)
         return (detail, legacy, production) if detail else None
 
     async def compare_unmigrated(self, percent: float) -> Compared:
@@ -206,29 +220,35 @@ class Looker:
 
         return await look_up_in_time(session, size, keys, look, doing="looking at references once more")
 
-    async def _judge(self, suspect: tuple[Any, ...], path_now: str | None) -> tuple[tuple[Any, ...], str]:
-        """Judge a row by what is there now; return the look, and in what else than bytes its objects differ."""
+    async def _judge(self, suspect: tuple[Any, ...], path_now: str | None) -> tuple[tuple[Any, ...] | Refused, str]:
+        """Judge a suspect anew; return the look, and in what else than bytes its objects differ.
+
+        Where the store refuses a look, it stands as the listings have it.
+        """
         key, path, side, tail, standing = suspect
         if path_now != path:
             return (key, Standing.CHANGED.value, "", None, None, None, None), ""
         source, target = self._both(tail)
-        legacy, production = await self._head(source), await self._head(target)
+        legacy, production = await self.looks.at(source), await self.looks.at(target)
+        if isinstance(legacy, Refused):
+            return legacy, ""
+        if isinstance(production, Refused):
+            return production, ""
         other = ""
         if legacy and production and same_content(legacy, production):
-            other = await differing_headers(self.store, source, legacy, target, production)
+            other = await differing_headers(self.looks.store, source, legacy, target, production)
         now, proof = standing_of(side, legacy, production, was=Standing(standing), other=other)
         return (key, now.value, proof, *_seen(legacy), *_seen(production)), other
 
-    async def _head(self, location: Location) -> ObjectInfo | None:
-        try:
-            return await self.store.head(location)
-        except ObjectMissing:
-            return None
-
-    async def _names_an_object(self, path: str | None) -> bool:
+    async def _named(self, path: str | None) -> ObjectInfo | Refused | None:
         if not path or len(path.encode()) > MAX_KEY_BYTES:
-            return False
-        return await self._head(Location(self.site.production_bucket, path)) is not None
+            return None
+        return await self.looks.at(Location(self.site.production_bucket, path))
+
+    async def _remark(self, judged: Iterable[tuple[str, object]]) -> None:
+        """Put the store's words on record of the rows whose object it refused to show."""
+        remarks = [(key, f"it cannot be looked at: {one.words}") for key, one in judged if isinstance(one, Refused)]
+        await self.evidence.insert("remark", remarks)
 
     def _both(self, tail: str) -> tuple[Location, Location]:
         return (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sketch_migrate.ledger import PAGE_FLIPS
 from sketch_migrate.reconcile.problems import Example, first_problems
+from sketch_migrate.reconcile.remarks import remark_spellings
 from sketch_migrate.reconcile.second_look import Compared
 from sketch_migrate.reconcile.standing import HEADLINES, Standing
 
@@ -98,7 +99,9 @@ async def verify(
     if differ:  # only these have two explanations, and a ledger of many flips takes a while to read
         await read_ledgers(evidence, ledgers)
         await evidence.script("ledgers")
+    await remark_spellings(evidence)
     await evidence.script("verify")
+    await evidence.script("remarks")
     ((rows,),) = await evidence.ask("SELECT count(*) FROM reference")
     counts = dict(await evidence.ask("SELECT standing, count(*) FROM verdict GROUP BY standing"))
     proofs = dict(await evidence.ask("SELECT proof, count(*) FROM verdict WHERE standing = 'equal' GROUP BY proof"))

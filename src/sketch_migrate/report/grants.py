@@ -88,8 +88,9 @@ NEEDS: dict[str, Needs] = {
         probe=_MIGRATING.probe,
         versions=_MIGRATING.versions,
     ),
+    "manifest": Needs("reads the rows again before it names what is safe to delete"),
 }
-"""By command; ``manifest`` and ``grants`` themselves need none."""
+"""By command; ``grants`` itself needs none."""
 
 
 def sql_grants(settings: Settings, needs: Needs, role: str) -> list[str]:

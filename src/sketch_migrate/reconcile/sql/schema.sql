@@ -21,6 +21,7 @@ CREATE TABLE other_row (      -- some rows on neither side: what the path seems 
 );
 CREATE TABLE problem (kind VARCHAR, key VARCHAR, path VARCHAR, detail VARCHAR);
 CREATE TABLE detail (key VARCHAR, words VARCHAR);     -- in what else than bytes two objects differ; why none were read
+CREATE TABLE remark (key VARCHAR, words VARCHAR);              -- what is to be said of a row besides its problem
 CREATE TABLE look (                                                               -- what a closer look at a row showed
     key VARCHAR, standing VARCHAR, proof VARCHAR, legacy_bytes BIGINT, legacy_etag VARCHAR, production_bytes BIGINT,
     production_etag VARCHAR
