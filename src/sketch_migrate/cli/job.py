@@ -37,12 +37,7 @@ if TYPE_CHECKING:
 
 
 class Job(ABC):
-    """One invocation on one event loop. ``for_writing`` says that references will be changed.
-
-    ``preview`` is how to see beforehand what would be done.
-    """
-
-    preview = "-d"
+    """One invocation on one event loop. ``for_writing`` says that references will be changed."""
 
     def __init__(
         self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory, *, for_writing: bool
@@ -176,7 +171,7 @@ def _agreed(job: Job, runner: asyncio.Runner, question: Callable[[], str]) -> bo
     if not text:
         return True
     runner.run(job.site.database.close())  # a firewall may cut what is kept while a person thinks
-    if job.terminal.confirm(text, preview=job.preview):
+    if job.terminal.confirm(text):
         return True
     job.terminal.message("Nothing was changed.")
     return False

@@ -56,8 +56,6 @@ def repair_command(
 class RepairJob(InspectionJob):
     """One repair. Its first evidence is ``before.duckdb``, the certificate rests on that of the end."""
 
-    preview = "run verify and plan"
-
     def __init__(
         self, arguments: RepairArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
     ) -> None:

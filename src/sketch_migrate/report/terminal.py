@@ -106,17 +106,15 @@ class Terminal:
         """Show a text on stderr alone, and not in the log (which may be what it is about)."""
         self._streams.err(self._wrapped(printable_lines(text), self._streams.stderr_terminal) + "\n")
 
-    def confirm(self, question: str, *, preview: str = "-d") -> bool:
+    def confirm(self, question: str) -> bool:
         """Ask on stderr and read yes or no from stdin; the end of the input is a no.
-
-        ``preview`` is how to see beforehand what would be done.
 
         Raises ``UsageError`` where stdin is no terminal: nobody could answer.
         """
         if self._stdin is None or not self._stdin.isatty():
             raise UsageError(
                 "This asks before it changes anything, and nobody can answer: standard input is no terminal",
-                hint=f"Give -y to agree beforehand, or {preview} to see what would be done.",
+                hint="Give -y to agree beforehand, or -d to see what would be done.",
             )
         while True:
             prompt = f"{printable_lines(question)} [yes/no] "
