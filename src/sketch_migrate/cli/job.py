@@ -37,12 +37,7 @@ if TYPE_CHECKING:
 
 
 class Job(ABC):
-    """One invocation on one event loop. ``for_writing`` says that references will be changed.
-
-    ``preview`` is how to see beforehand what would be done.
-    """
-
-    preview = "-d"
+    """One invocation on one event loop. ``for_writing`` says that references will be changed."""
 
     def __init__(
         self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory, *, for_writing: bool
