@@ -316,6 +316,14 @@ def test_what_rows_or_runs_undid_since_the_verify_is_in_no_manifest(site: Site) 
     assert made.code == 0, made
     assert (document(made)["objects"], document(made)["left_out"]) == (len(PATHS) - 3, 3)
     assert sorted(manifest_keys(site.last_run())) == PATHS[3:]
+    store = site.store
+    store.client.delete_object(Bucket=store.production_bucket, Key=at_production(PATHS[3]))
+    store.put_all(store.legacy_bucket, {PATHS[4]: b"stored by the application meanwhile"})
+    made = site.run("manifest --json")
+    assert (document(made)["objects"], document(made)["left_out"]) == (len(PATHS) - 5, 5)
+    assert sorted(manifest_keys(site.last_run())) == PATHS[5:]
+    store.put_all(store.production_bucket, {at_production(PATHS[3]): body_of(PATHS[3])})
+    store.put_all(store.legacy_bucket, {PATHS[4]: body_of(PATHS[4])})
 
     elsewhere = site.with_environ(SKETCH_LEGACY_PREFIX="image/a/")
     refused = elsewhere.run("manifest")

@@ -38,7 +38,7 @@ def manifest_command(
 
 
 class ManifestJob(InspectionJob):
-    """One manifest. Its own evidence, ``rows.duckdb``, has the rows as they are by now."""
+    """One manifest. Its own evidence, ``now.duckdb``, has the rows and both listings as they are by now."""
 
     def __init__(
         self, verify_run: Path, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
@@ -47,29 +47,29 @@ class ManifestJob(InspectionJob):
         self._verify_run = verify_run
 
     async def carry_out(self) -> int:
-        """Look whether the verify still holds, read the rows again, write what both bear out."""
+        """Look whether the verify still holds, read rows and listings again, write what all bear out."""
         self.end_at_signals()
         proved = certified_evidence(self._verify_run, self.evidence_site())
         if self.site.table.hides_rows:
             raise hidden_rows(self.settings)
-        async with self.evidence("rows.duckdb") as rows:
-            await rows.attach(proved, PROVED)
-            began_at = await evidence_began_at(rows)
+        async with self.evidence("now.duckdb") as now:
+            await now.attach(proved, PROVED)
+            began_at = await evidence_began_at(now)
             self._check_nothing_since(began_at)
-            await self.gather_references(rows)
+            await self.gather(now)
             if await self.are_rows_hidden():
                 return self.conclude({"kind": "manifest"}, 1)
-            await judge(rows)
-            self._check_nothing_since(began_at)  # a run may have begun while the rows were read
-            made = await write_manifest(rows, self._verify_run, self.run.path)
+            await judge(now)
+            self._check_nothing_since(began_at)  # a run may have begun meanwhile
+            made = await write_manifest(now, self._verify_run, self.run.path)
         left_out = (
-            f"{made.left_out:,} more were proved by it, but their rows were changed since: they are left out.\n"
+            f"{made.left_out:,} more were proved by it, but a row or an object was changed since: they are left out.\n"
             if made.left_out
             else ""
         )
         self.terminal.result(
             f"{made.objects:,} legacy objects, {decimal(made.size_bytes)}, are safe to delete, as long as nobody\n"
-            f"changes them. Every row was read again just now. Proved by {made.verify_run}\n{left_out}"
+            f"changes them. All rows and objects were read and listed again. Proved by {made.verify_run}\n{left_out}"
             "Nothing was deleted.\n\n"
             f"For S3 Batch Operations  {made.csv_file}\n"
             f"As a table               {made.parquet_file}\n"

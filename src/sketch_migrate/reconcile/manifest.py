@@ -1,7 +1,7 @@
 """The legacy keys that are safe to delete, as files for whoever deletes them. This tool deletes nothing.
 
-Verify proved what the objects are. That says nothing of a later moment: so no run may have set a row since, and every
-row is read again when the manifest is made.
+Verify proved what the objects are. That says nothing of a later moment: so no run may have set a row since, and all rows
+are read, and both sides listed, again when the manifest is made.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _AGAIN = "Run verify again, and make the manifest of that."
 class Manifest:
     """What was written: how many keys of how many bytes, from which verify, and where.
 
-    ``left_out`` counts keys that the verify had proved, and that the rows do not bear out any more.
+    ``left_out`` counts keys that the verify had proved, and that rows and listings do not bear out any more.
     """
 
     objects: int
@@ -83,9 +83,9 @@ def certified_evidence(verify_run: Path, site: EvidenceSite) -> Path:
     return path
 
 
-async def evidence_began_at(rows: Evidence) -> float:
+async def evidence_began_at(now: Evidence) -> float:
     """Return the Unix time at which the evidence of the verify was begun."""
-    ((began_at_utc,),) = await rows.ask(f"SELECT min(began_at_utc) FROM {PROVED}.reading")  # noqa: S608 - our own words
+    ((began_at_utc,),) = await now.ask(f"SELECT min(began_at_utc) FROM {PROVED}.reading")  # noqa: S608 - our own words
     began: datetime = began_at_utc
     return began.replace(tzinfo=UTC).timestamp()
 
@@ -105,16 +105,16 @@ def check_nothing_since(runs: Iterable[PastRun], verify_run: Path, began_at: flo
             raise EvidenceOutdated(text, hint=f"Stop it, or wait for its end. {_AGAIN}")
 
 
-async def judge(rows: Evidence) -> None:
-    """Find the keys that are safe, from the attached evidence of the verify and the rows as they were read again."""
-    await rows.script("manifest")
+async def judge(now: Evidence) -> None:
+    """Find the keys that are safe, from the attached evidence of the verify and what was read and listed again."""
+    await now.script("manifest")
 
 
-async def write_manifest(rows: Evidence, verify_run: Path, directory: Path) -> Manifest:
+async def write_manifest(now: Evidence, verify_run: Path, directory: Path) -> Manifest:
     """Write what ``judge`` found into a directory. Raises ``RunDirectoryError``."""
     csv_file, parquet_file = directory / "manifest.csv", directory / "manifest.parquet"
-    ((objects, size_bytes),) = await rows.ask("SELECT count(*), coalesce(sum(size_bytes), 0) FROM safe")
-    ((proved,),) = await rows.ask("SELECT count(*) FROM proved_key")
-    await rows.export(_BATCH, csv_file, header=False)
-    await rows.export(_TABLE, parquet_file)
+    ((objects, size_bytes),) = await now.ask("SELECT count(*), coalesce(sum(size_bytes), 0) FROM safe")
+    ((proved,),) = await now.ask("SELECT count(*) FROM proved_key")
+    await now.export(_BATCH, csv_file, header=False)
+    await now.export(_TABLE, parquet_file)
     return Manifest(objects, int(size_bytes), proved - objects, str(verify_run), str(csv_file), str(parquet_file))

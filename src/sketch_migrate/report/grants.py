@@ -88,7 +88,7 @@ NEEDS: dict[str, Needs] = {
         probe=_MIGRATING.probe,
         versions=_MIGRATING.versions,
     ),
-    "manifest": Needs("reads the rows again before it names what is safe to delete"),
+    "manifest": Needs("reads the rows and lists both sides again before it names what is safe to delete"),
 }
 """By command; ``grants`` itself needs none."""
 
