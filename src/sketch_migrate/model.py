@@ -86,18 +86,18 @@ class Outcome(StrEnum):
         return self in {Outcome.MISSING, Outcome.CONFLICT, Outcome.FAILED}
 
 
-LARGE_BYTES = 5 * 2**30
-"""Above this CopyObject takes no object (S3 User Guide, "Copying objects")."""
-
-
 class Result(NamedTuple):
-    """One reference's outcome, the reason where it needs a person, and whether an object was copied for it."""
+    """One reference's outcome, the reason where it needs a person, and whether an object was copied for it.
+
+    ``sampled``: its size was looked up, as that of one copy of many; else the copy itself told it, or it is None.
+    """
 
     reference: Reference
     outcome: Outcome
     reason: str = ""
     copied: bool = False
     size_bytes: int | None = None
+    sampled: bool = False
 
     @property
     def possibly_overwritten(self) -> bool:
@@ -118,8 +118,8 @@ class Tally:
     """Counts of one iteration, one range or one whole run. Adding two gives the tally of both.
 
     ``sized_objects`` and ``sized_bytes`` are the copied objects whose size is known; a blind copy does not tell it,
-    so a part of them is measured (see ``migration.copier``) and ``bytes_copied`` scales that up. Large ones are copied
-    in parts, which tells the size of each: ``large_objects`` and ``large_bytes`` are those among them.
+    so a sample of them is measured (see ``migration.copier``), and ``bytes_copied`` scales that up. The others among
+    them, such as large ones that are copied in parts, are each known, and say nothing of the rest.
     ``possibly_overwritten`` counts objects, each of a reference that has its outcome besides.
     """
 
@@ -133,23 +133,23 @@ class Tally:
     sized_objects: int = 0
     sized_bytes: int = 0
     possibly_overwritten: int = 0
-    large_objects: int = 0
-    large_bytes: int = 0
+    sampled_objects: int = 0
+    sampled_bytes: int = 0
 
     @classmethod
     def of(cls, results: Sequence[Result]) -> Tally:
         """Count results."""
         outcomes = [result.outcome for result in results]
         sizes = [result.size_bytes for result in results if result.copied and result.size_bytes is not None]
-        large = [size_bytes for size_bytes in sizes if size_bytes > LARGE_BYTES]
+        sampled = [result.size_bytes or 0 for result in results if result.sampled]
         return cls(
             **{outcome.value: outcomes.count(outcome) for outcome in Outcome},
             objects_copied=sum([result.copied for result in results]),
             sized_objects=len(sizes),
             sized_bytes=sum(sizes),
             possibly_overwritten=sum([result.possibly_overwritten for result in results if result.reason]),
-            large_objects=len(large),
-            large_bytes=sum(large),
+            sampled_objects=len(sampled),
+            sampled_bytes=sum(sampled),
         )
 
     def __add__(self, other: Tally) -> Tally:
@@ -167,11 +167,11 @@ class Tally:
 
     @property
     def bytes_copied(self) -> int:
-        """Bytes of the copied objects: exact where every size is known, else scaled up from those that are."""
-        measured, others = self.sized_objects - self.large_objects, self.objects_copied - self.large_objects
-        if measured in (0, others):
+        """Bytes of the copied objects: exact where every size is known; the sample stands for those that are not."""
+        if not self.sampled_objects:
             return self.sized_bytes
-        return self.large_bytes + round((self.sized_bytes - self.large_bytes) * others / measured)
+        unsized = self.objects_copied - self.sized_objects
+        return self.sized_bytes + round(self.sampled_bytes * unsized / self.sampled_objects)
 
     @property
     def bytes_are_exact(self) -> bool:

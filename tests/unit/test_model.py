@@ -39,13 +39,22 @@ def test_every_reference_is_counted_exactly_once(batch: list[Result]) -> None:
 def test_bytes_are_a_sum_where_every_size_is_known_and_an_estimate_elsewhere() -> None:
     assert Tally(objects_copied=2, sized_objects=2, sized_bytes=30).bytes_copied == 30
     assert Tally(objects_copied=2, sized_objects=2, sized_bytes=30).bytes_are_exact
-    large = Tally(
-        objects_copied=1002, sized_objects=102, sized_bytes=6_000_000_500, large_objects=2, large_bytes=6_000_000_000
+    parts = Tally(
+        objects_copied=1002, sized_objects=102, sized_bytes=6_000_000_500, sampled_objects=100, sampled_bytes=500
     )
-    assert large.bytes_copied == 6_000_000_000 + 10 * 500, "large ones are known, and say nothing of the others"
-    estimate = Tally(objects_copied=10, sized_objects=2, sized_bytes=30)
+    assert parts.bytes_copied == 6_000_000_000 + 10 * 500, "those copied in parts are known, and no sample of the rest"
+    estimate = Tally(objects_copied=10, sized_objects=2, sized_bytes=30, sampled_objects=2, sampled_bytes=30)
     assert (estimate.bytes_copied, estimate.bytes_are_exact) == (150, False)
     assert Tally(objects_copied=3).bytes_copied == 0
+
+
+def test_a_sample_stands_for_the_sizes_that_nobody_knows() -> None:
+    told, sampled, unknown = (
+        Result(Reference(number, "image/a"), Outcome.MIGRATED, copied=True, size_bytes=size_bytes, sampled=sampled)
+        for number, (size_bytes, sampled) in enumerate([(20_000_000, False), (7, True), (None, False)])
+    )
+    tally = Tally.of([told, sampled, *[unknown] * 9])
+    assert (tally.bytes_copied, tally.bytes_are_exact) == (20_000_000 + 10 * 7, False)
 
 
 def _summary(tally: Tally, *, rows_left: bool = False, dry_run: bool = False, signal: int | None = None) -> Summary:

@@ -91,7 +91,8 @@ class Verdict(Enum):
 class Copied(NamedTuple):
     """The verdict on one object, the reason where it needs a person, and what is known of the object.
 
-    ``guarded``: the store made sure that nothing was replaced, or told what was, or replacing was allowed.
+    ``guarded``: the store made sure that nothing was replaced, or told what was, or replacing was allowed. ``sampled``:
+    the copy did not tell the size, so that of this one was looked up.
     """
 
     verdict: Verdict
@@ -99,6 +100,7 @@ class Copied(NamedTuple):
     size_bytes: int | None = None
     etag: str = ""
     guarded: bool = True
+    sampled: bool = False
 
     @property
     def may_flip(self) -> bool:
@@ -339,12 +341,12 @@ class Copier:
                 return await self._said_to_be_missing(move, error)
             if isinstance(outcome, Placed):
                 self._copied += 1
-                size_bytes = outcome.size_bytes
+                size_bytes, sampled = outcome.size_bytes, False
                 if size_bytes is None and (self._copied <= MEASURE_FIRST or self._copied % MEASURE_ONE_IN == 1):
                     info = await self._look(move.target)
-                    size_bytes = info.size_bytes if info else None
+                    size_bytes, sampled = (info.size_bytes, True) if info else (None, False)
                 reason = replaced_version(move.target, outcome.replaced) if outcome.replaced else ""
-                return Copied(_COPIED, reason, size_bytes, outcome.etag, outcome.guarded)
+                return Copied(_COPIED, reason, size_bytes, outcome.etag, outcome.guarded, sampled)
             decision = await self._compare(move, outcome)
             if isinstance(decision, Copied):
                 return decision

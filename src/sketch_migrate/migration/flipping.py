@@ -409,11 +409,11 @@ async def _decided(connection: Connection, xid: int) -> str | None:
 def migrated(all_flipped: Sequence[Brought]) -> list[Result]:
     """Return the results of references that were flipped, or in a dry run would be."""
     results = [
-        (move.reference, _MIGRATED, copied.reason, copied.verdict is _COPIED, copied.size_bytes)
+        (move.reference, _MIGRATED, copied.reason, copied.verdict is _COPIED, copied.size_bytes, copied.sampled)
         for move, copied in all_flipped
     ]
     return make_all(Result, results)
 
 
 def _result(move: Move, copied: Copied, outcome: Outcome, reason: str) -> Result:
-    return Result(move.reference, outcome, reason, copied=copied.verdict is _COPIED, size_bytes=copied.size_bytes)
+    return Result(move.reference, outcome, reason, copied.verdict is _COPIED, copied.size_bytes, copied.sampled)

@@ -92,7 +92,8 @@ def test_the_summary_of_a_run_that_went_well() -> None:
 
 
 def test_the_summary_of_a_run_that_needs_a_person() -> None:
-    tally = Tally(migrated=10, missing=41, conflict=1, failed=1, objects_copied=10, sized_objects=1, sized_bytes=500)
+    sizes = {"sized_objects": 1, "sized_bytes": 500, "sampled_objects": 1, "sampled_bytes": 500}
+    tally = Tally(migrated=10, missing=41, conflict=1, failed=1, objects_copied=10, **sizes)
     text = summary(replace(FINE, tally=tally, problems=PROBLEMS))
     assert text.startswith("Finished, but 43 entries need a person.\n")
     assert "  copied      10  objects, about 5.0 kB\n" in text
