@@ -66,8 +66,8 @@ def test_flags_in_every_form_have_their_effect(filled: Site, words: list[str]) -
         assert (done.code, done.tech_status) == (0, "tech_status 9,9,0,9,9"), done
         assert len([text for text in postgres.statements if text.lstrip().startswith("WITH free")]) == 3  # -b
         assert s3.count("copy") == 9
-        # -w copies blindly: two looks in preflight, nine at what copies do not keep, and one to measure
-        assert s3.count("head") == 12
+        # -w copies blindly: two looks in preflight, nine at what copies do not keep, and nine to measure
+        assert s3.count("head") == 20
     assert filled.database.paths() == FLIPPED
 
 

@@ -92,7 +92,7 @@ class FlipControl:
         """Return that of a process that begins."""
         return cls(FlipSize(settings.target_flip_ms / 1000))
 
-    def note_words(self, key: Key, error: DatabaseBusy) -> None:
+    def note_words(self, key: Key, error: DatabaseBusy | ReferenceRefused) -> None:
         """Keep what the database said last of a row that was tried alone, if it may be no matter of a lock."""
         self.words.pop(key, None)
         if error.sqlstate != LOCK_NOT_AVAILABLE and len(self.words) < MOST_WORDS:
@@ -172,8 +172,8 @@ class Flipping:
                 self.control.size.refused(len(some))
                 if len(some) > 1:
                     parts += await self._halved(some, error)
-                elif isinstance(error, DatabaseBusy):
-                    left += some
+                elif isinstance(error, DatabaseBusy) or moves[0].reference.key in self.control.unanswered:
+                    left += some  # a COMMIT that broke the connection may be done, or be done yet
                     busy.add(moves[0].reference.key)
                     self.control.note_words(moves[0].reference.key, error)
                 else:

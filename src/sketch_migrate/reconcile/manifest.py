@@ -1,7 +1,7 @@
 """The legacy keys that are safe to delete, as files for whoever deletes them. This tool deletes nothing.
 
-Verify proved what the objects are. That says nothing of a later moment: so no run may have set a row since, and all rows
-are read, and both sides listed, again when the manifest is made.
+Verify proved what the objects are. That says nothing of a later moment: so no run may have set a row since, and all
+rows are read, and both sides listed, again when the manifest is made.
 """
 
 from __future__ import annotations
