@@ -262,6 +262,7 @@ class Coordinator:
             logging.DEBUG,
         )
         self._note_flips(part, done.flips)
+        self._audience.held_up(done.held_up)
         this.rows_done += done.rows
         this.tally_done += done.tally
         this.done.append((part, done))

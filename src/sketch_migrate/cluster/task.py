@@ -70,7 +70,8 @@ class RangeDone:
 
     ``is_whole`` says that the range was seen to its end. ``error`` is what the worker could not get past. ``seconds``
     is how long it took, ``peak_bytes`` the most memory that the process had until then, ``losses`` how many connections
-    to the database broke meanwhile, ``flips`` those of the attempt.
+    to the database broke meanwhile, ``flips`` those of the attempt. ``held_up`` is what has held the worker up so far:
+    the last message of its progress may come too late to be heard.
     """
 
     worker: str
@@ -83,6 +84,7 @@ class RangeDone:
     error: MigrateError | None = None
     losses: int = 0
     flips: FlipCounts = field(default_factory=FlipCounts)
+    held_up: tuple[Held, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

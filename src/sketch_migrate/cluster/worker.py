@@ -94,6 +94,7 @@ class RangeWorkplace(Workplace[RangeTask, RangeDone]):
             error=self._stop.error,
             losses=site.database.losses - losses,
             flips=breaker.counts,
+            held_up=tuple(site.database.waits.held()),
         )
 
 
