@@ -63,7 +63,7 @@ class ManifestJob(InspectionJob):
             self._check_nothing_since(began_at)  # a run may have begun while the rows were read
             made = await write_manifest(rows, self._verify_run, self.run.path)
         left_out = (
-            f"{made.left_out:,} more were proved by it, but their rows were changed since: they are left out.\n"
+            f"{made.left_out:,} more were proved by it, but the rows do not bear that out by now: they are left out.\n"
             if made.left_out
             else ""
         )
