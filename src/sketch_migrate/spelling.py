@@ -13,16 +13,17 @@ from urllib.parse import quote, unquote, unquote_plus
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOST_SPELLINGS = 10
+MOST_SPELLINGS = 12
 """Of one key: as many looks at the store are made at most."""
 
 
-def spellings(key: str) -> tuple[str, ...]:
-    """Return other keys that ``key`` may be meant for, the likeliest first.
+def spellings(key: str, prefix: str = "") -> tuple[str, ...]:
+    """Return other keys that ``key`` may be meant for, the likeliest first. All begin with ``prefix``, as it does.
 
-    Of other cases there are only all in small letters, and the ending alone: a listing finds all of them.
+    Of other cases there are only all in small letters, all in capitals, and the ending alone: a listing finds the rest.
     """
-    found = dict.fromkeys(each for each in _spellings(key) if each and "\ufffd" not in each)
+    tail = key.removeprefix(prefix)
+    found = dict.fromkeys(prefix + each for each in _spellings(tail) if each and "\ufffd" not in each)
     found.pop(key, None)
     return tuple(found)[:MOST_SPELLINGS]
 
@@ -54,8 +55,10 @@ def _spellings(key: str) -> Iterator[str]:
     yield key.rstrip()
     yield unquote_plus(key)
     yield quote(key, safe="/")
+    yield key.replace(" ", "+")
     stem, dot, ending = key.rpartition(".")
     if dot:
         yield f"{stem}.{ending.lower() if ending != ending.lower() else ending.upper()}"
     yield key.lower()
+    yield key.upper()
     yield f"{key} "

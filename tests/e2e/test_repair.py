@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -18,7 +19,7 @@ from tests.tool import finish
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.servers.databases import Database
+    from tests.servers.databases import Database, Databases
     from tests.servers.http1 import S3Request
     from tests.servers.stores import Store
     from tests.tool import Finished
@@ -325,6 +326,17 @@ def test_what_rows_or_runs_undid_since_the_verify_is_in_no_manifest(site: Site) 
     store.put_all(store.production_bucket, {at_production(PATHS[3]): body_of(PATHS[3])})
     store.put_all(store.legacy_bucket, {PATHS[4]: body_of(PATHS[4])})
 
+    # one row more for each of two keys, in words that are on neither side: both may still be read by them
+    other_names = [f"https://cdn.example.org/{PATHS[3]}", PATHS[4].removeprefix("image/"), "https://example.org/else"]
+    for row, path in enumerate(other_names, 60):
+        site.database.execute("INSERT INTO avatars VALUES (%s, %s)", row, path)
+    made = site.run("manifest --json")
+    assert (made.code, document(made)["left_out"]) == (0, 5), made
+    assert sorted(manifest_keys(site.last_run())) == PATHS[5:]
+    site.database.execute("DELETE FROM avatars WHERE id >= 60")
+    # two more objects were stored anew
+    assert document(site.run("manifest --json"))["left_out"] == 3 + 2, "what no row says any more holds no longer"
+
     elsewhere = site.with_environ(SKETCH_LEGACY_PREFIX="image/a/")
     refused = elsewhere.run("manifest")
     check_refused(refused, 2, "verified another site", "legacy_prefix", "'image/a/'")
@@ -339,6 +351,20 @@ def test_what_rows_or_runs_undid_since_the_verify_is_in_no_manifest(site: Site) 
     assert site.run("manifest").code == 1, "a flip counts as a step back does"
     assert site.run("verify").code == 0
     assert site.run("manifest").code == 0
+
+
+def test_a_step_back_that_only_the_database_knows_refuses_the_manifest(site: Site, databases: Databases) -> None:
+    site.fill(PATHS)
+    with databases.fresh() as ledger:
+        url = f"postgresql://{ledger.user}:{ledger.password}@{ledger.host}:{ledger.port}/{ledger.name}"
+        kept = site.with_environ(SKETCH_LEDGER_URL=url)
+        assert kept.run("ledger init").code == 0
+        migrate(kept)
+        assert kept.run("verify").code == 0
+        assert kept.run("rollback --all runs -y").code == 0
+        rolled_back = site.last_run()
+        shutil.rmtree(rolled_back)  # as the folder of a container
+        check_refused(kept.run("manifest"), 1, f"the run runs/{rolled_back.name} set rows at ")
 
 
 def put_in_one_part(store: Store, key: str) -> None:

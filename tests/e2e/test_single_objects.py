@@ -81,6 +81,8 @@ MISSING = {  # what the row says, and how its object is spelt
     "image/caf\u00e9.png": ("image/cafe\u0301.png", "in Unicode normal form"),
     "image/a%20b.png": ("image/a b.png", "in percent-encoding"),
     "image/BIG.JPG": ("image/BIG.jpg", "in case"),
+    "image/img_1.jpg": ("image/IMG_1.JPG", "in case"),
+    "image/two words.png": ("image/two+words.png", "in percent-encoding"),
     "image/end.png ": ("image/end.png", "in white space at the end"),
 }
 

@@ -170,11 +170,12 @@ class Copier:
     object can succeed any more the stop is requested; once that is requested, nothing new is begun.
 
     ``placing`` is how an object gets there: None replaces with ``overwrite``, and else looks first. A dry run looks and
-    compares. ``batches`` is the number of those on their way.
+    compares. ``batches`` is the number of those on their way. Other spellings of a missing object keep the
+    ``legacy_prefix``.
     """
 
     missing_looked_for = 20
-    """So many missing objects are looked for in other spellings, with up to ten requests each; a listing finds more
+    """So many missing objects are looked for in other spellings, with up to twelve requests each; a listing finds more
     (``verify``, ``plan``), and is not affordable here."""
 
     def __init__(
@@ -187,8 +188,10 @@ class Copier:
         dry_run: bool,
         stop: Stop,
         placing: Placing | None = None,
+        legacy_prefix: str = "",
     ) -> None:
         self._store = store
+        self._legacy_prefix = legacy_prefix
         self._check_access = check_access
         self._workers = workers
         self._overwrite = overwrite
@@ -304,7 +307,7 @@ class Copier:
         if not self.missing_looked_for:
             return missing
         self.missing_looked_for -= 1
-        for key in spellings(move.source.key):
+        for key in spellings(move.source.key, self._legacy_prefix):
             if self._stop.requested:
                 break
             with suppress(S3Error):  # it was a guess

@@ -91,6 +91,7 @@ class Site:
             dry_run=options.dry_run,
             stop=stop,
             placing=None if options.overwrite else placing,
+            legacy_prefix=self.settings.legacy_prefix,
         )
 
     def migration(

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from sketch_migrate.appearance import Legacy, readings
 from sketch_migrate.errors import EvidenceOutdated, UsageError
 from sketch_migrate.reconcile.evidence import digest
 
@@ -30,6 +31,9 @@ PROVED = "proved"
 # manifest"). url_encode() leaves the unreserved characters alone; a slash may stay as well.
 _BATCH = "SELECT bucket, replace(url_encode(key), '%2F', '/') AS key FROM safe ORDER BY key"
 _TABLE = "SELECT bucket, key, size_bytes, etag FROM safe ORDER BY key"
+
+_NEITHER = "SELECT DISTINCT path FROM reference WHERE side = 'neither' AND path <> ''"
+_PROVED_AMONG = "SELECT tail FROM proved_key SEMI JOIN (SELECT unnest(?) AS tail) AS named USING (tail)"
 
 _MAY_DIFFER = ("version", "max_path_chars", "max_path_bytes")
 """What of a site bears on no legacy key."""
@@ -107,7 +111,19 @@ def check_nothing_since(runs: Iterable[PastRun], verify_run: Path, began_at: flo
 
 async def judge(now: Evidence) -> None:
     """Find the keys that are safe, from the attached evidence of the verify and what was read and listed again."""
+    await now.script("proved")
+    await _note_other_names(now)
     await now.script("manifest")
+
+
+async def _note_other_names(now: Evidence) -> None:
+    """Take note of the proved keys that rows on neither side may mean: of all such rows, as they are by now."""
+    ((bucket, prefix),) = await now.ask("SELECT legacy_bucket, legacy_prefix FROM site")
+    legacy = Legacy(bucket, prefix)
+    async for paths in now.stream(_NEITHER):
+        keys = {each.legacy_key for (path,) in paths for each in readings(path, legacy)}
+        tails = [key.removeprefix(prefix) for key in keys if key]
+        await now.insert("named_otherwise", await now.ask(_PROVED_AMONG, [tails]) if tails else [])
 
 
 async def write_manifest(now: Evidence, verify_run: Path, directory: Path) -> Manifest:

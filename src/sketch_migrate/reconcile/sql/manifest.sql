@@ -1,14 +1,6 @@
--- Legacy keys that are safe to delete. "proved" is the evidence of the verify: every row that named the object was in
--- production, and each was proved to have an equal object there. Objects that no row named, that are equal in size alone,
--- or that a row on neither side names in another way, are not among them.
-CREATE TABLE proved_key AS
-SELECT tail, any_value(legacy_bytes) AS size_bytes, any_value(legacy_etag) AS etag
-FROM proved.verdict WHERE side <> 'neither'
-GROUP BY tail
-HAVING bool_and(standing = 'equal' AND proof <> '');
-
--- "reference" and the objects are as they were read and listed again: the rows that name the object by now must all be
--- in production, and neither object may have been stored anew.
+-- Legacy keys that are safe to delete. "reference" and the objects are as they were read and listed again: the rows that
+-- name the object by now must all be in production, none on neither side may mean it, and neither of the two objects may
+-- have been stored anew.
 CREATE TABLE unchanged AS
 SELECT l.tail FROM legacy_object AS l
 JOIN proved.legacy_object AS l_then USING (tail)
@@ -23,4 +15,4 @@ FROM site, proved_key SEMI JOIN (
     SELECT tail FROM reference WHERE side <> 'neither' GROUP BY tail HAVING bool_and(side = 'production')
 ) AS named USING (tail)
 SEMI JOIN unchanged USING (tail)
-WHERE legacy_prefix || tail NOT IN (SELECT legacy_key FROM proved.other_row);
+WHERE tail NOT IN (SELECT tail FROM named_otherwise);
