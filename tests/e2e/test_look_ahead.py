@@ -60,6 +60,28 @@ def test_archived_objects_are_findings_of_plan_and_fail_in_the_dry_run_as_in_the
     assert "archived (DEEP_ARCHIVE), and not restored" in document(tried)["problems"][0]["reason"]
 
 
+def test_what_was_restored_is_no_finding(archive: Site) -> None:
+    for path in ARCHIVED:
+        archive.store.client.restore_object(Bucket=archive.store.legacy_bucket, Key=path, RestoreRequest={"Days": 1})
+    planned = archive.run("plan --json")
+    assert planned.code == 0, planned
+    assert document(planned)["objects_to_copy"] == 8
+    assert archive.run("-d").counts["failed"] == 0
+    assert archive.run("-y").counts["migrated"] == 8
+
+
+def test_a_throttled_run_is_not_taken_for_what_the_store_bears(site: Site) -> None:
+    site.fill([f"image/{number}.png" for number in range(60)])
+    assert site.run("-yl 50 -b 5 --no-clobber check-first --max-requests-per-second 60").code == 1
+    past = site.last_run().name
+    estimate = document(site.run("plan --json"))["estimate"]
+    assert f"measured by run {past}, which was " in estimate["rate_from"]
+    assert "MAX_REQUESTS_PER_SECOND=60" in estimate["rate_from"]
+    assert estimate["free_bytes"] > estimate["ledger_bytes"] > 0
+    bounded = document(site.run("plan --json --max-requests-per-second 30"))["estimate"]
+    assert bounded["rows_per_second"] == 15
+
+
 def test_plan_and_the_question_say_what_the_copies_do_not_keep(moto_site: Site) -> None:
     moto_site.fill(["image/plain.png", "image/public.png"])
     store = moto_site.store
@@ -121,3 +143,6 @@ def test_a_ledger_that_has_no_room_is_told_before_anything_is_written(site: Site
     assert "Point RUN_DIR to a disk with more room" in done.err
     few = watched.at(store=site.store).run("-y --json -l 3")
     assert (few.code, document(few)["outcomes"]["migrated"]) == (1, 3), few
+    # statistics that are older than what was migrated since refuse nothing that fits
+    site.database.execute("UPDATE avatars SET path = 'avatar/' || id WHERE id > 20")
+    assert "would not fit" not in watched.at(store=site.store).run("-y").err

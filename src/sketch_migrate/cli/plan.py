@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from sketch_migrate.cli.engines import check_dask_for
 from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
-from sketch_migrate.ledger.size import free_bytes, ledger_bytes
+from sketch_migrate.ledger.disk import free_bytes
+from sketch_migrate.ledger.size import ledger_bytes
 from sketch_migrate.migration.bucket_rules import REQUESTS, read_bucket_rules
 from sketch_migrate.migration.keeping import look_at, way_of
 from sketch_migrate.migration.keeping_text import dropped_lines, keeping_json, untold_line

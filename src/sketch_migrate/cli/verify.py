@@ -11,10 +11,11 @@ from sketch_migrate.cli.engines import check_dask_for
 from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
 from sketch_migrate.errors import RunDirectoryError
+from sketch_migrate.ledger.disk import disk_hint
 from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketch_migrate.migration.recognition import refusal
 from sketch_migrate.reconcile.certificate import Certificate, problems_text
-from sketch_migrate.reconcile.evidence import HINT, digest
+from sketch_migrate.reconcile.evidence import digest
 from sketch_migrate.reconcile.problems import PROBLEMS_NAME
 from sketch_migrate.reconcile.repair import read_recopied
 from sketch_migrate.reconcile.verify import verify
@@ -93,4 +94,5 @@ def write(path: Path, text: str) -> None:
         path.touch(mode=0o600)
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise RunDirectoryError(f"{path} cannot be written: {error.strerror or error}", hint=HINT) from error
+        text = f"{path} cannot be written: {error.strerror or error}"
+        raise RunDirectoryError(text, hint=disk_hint(error)) from error

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, LiteralString, Self, TypeVar
 
 from sketch_migrate.errors import RunDirectoryError
 from sketch_migrate.ledger.contract import NEEDING_A_PERSON, Attempt, Word
-from sketch_migrate.ledger.record import HINT, REASONS, storable
+from sketch_migrate.ledger.disk import disk_hint
+from sketch_migrate.ledger.record import REASONS, storable
 from sketch_migrate.ledger.server import LedgerServer
 from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Outcome, Reference, Result, Tally, make_all
 from sketch_migrate.postgres.session import Limits
@@ -314,7 +315,8 @@ class DatabaseLedger:
         try:
             await self._do(write, "reading problems from the ledger", is_long=True)
         except OSError as error:
-            raise RunDirectoryError(f"{path} cannot be written: {error.strerror or error}", hint=HINT) from error
+            text = f"{path} cannot be written: {error.strerror or error}"
+            raise RunDirectoryError(text, hint=disk_hint(error)) from error
 
     async def attempts(self, pass_number: int) -> list[Attempt]:
         """Return the attempts that workers began in a pass, the oldest first."""

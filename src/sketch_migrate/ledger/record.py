@@ -32,6 +32,7 @@ from uuid import UUID
 
 from sketch_migrate.errors import RunDirectoryError
 from sketch_migrate.ledger.contract import NEEDING_A_PERSON, Flip
+from sketch_migrate.ledger.disk import disk_hint
 from sketch_migrate.model import POSSIBLY_OVERWRITTEN, Key, Outcome, Reference, Result, make_all
 
 if TYPE_CHECKING:
@@ -86,8 +87,6 @@ REASONS = {
 sqlite3.register_adapter(bool, int)
 sqlite3.register_adapter(NoneType, lambda none: none)
 sqlite3.register_adapter(UUID, str)
-
-HINT = "Free space on the disk of RUN_DIR or point RUN_DIR elsewhere, then run again: nothing is lost."
 
 
 class SqliteLedger:
@@ -256,7 +255,8 @@ class SqliteLedger:
             try:
                 return work()
             except (sqlite3.Error, OSError) as error:
-                raise RunDirectoryError(f"the run's record {self._path} cannot be used: {error}", hint=HINT) from error
+                text = f"the run's record {self._path} cannot be used: {error}"
+                raise RunDirectoryError(text, hint=disk_hint(error)) from error
 
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, guarded))
 

@@ -182,7 +182,8 @@ def of_the_ledger(error: DatabaseError) -> DatabaseError:
     """Return what to tell of a connection that could not be made."""
     kind = DatabaseUnreachable if isinstance(error, DatabaseUnreachable) else DatabaseRefused
     hint = "Look at LEDGER_URL, and at SKETCH_LEDGER_USER and SKETCH_LEDGER_PASS (or PGUSER, PGPASSWORD, ~/.pgpass)."
-    return kind(error.message, hint=hint, sqlstate=error.sqlstate)
+    # where the cause is known there is a hint, which names the settings of the table's database
+    return kind(error.message, hint=hint if error.hint else "", sqlstate=error.sqlstate)
 
 
 # Where the server is told to wait for a standby as well, that stays.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from rich.filesize import decimal
 
 from sketch_migrate.errors import RunDirectoryError
-from sketch_migrate.ledger.size import free_bytes, ledger_bytes
+from sketch_migrate.ledger.disk import free_bytes
+from sketch_migrate.ledger.size import ledger_bytes
 from sketch_migrate.postgres.histogram import spread_paths
 
 if TYPE_CHECKING:

@@ -125,9 +125,7 @@ class Database:
             raise connect_failure(error, self.where, self._name) from error
         except TimeoutError as error:
             await connection.close()
-            raise DatabaseUnreachable(
-                f"the {self._name} does not answer ({self.where})", hint="Look whether a pooler in front of it is full."
-            ) from error
+            raise DatabaseUnreachable(f"the {self._name} does not answer ({self.where})") from error
         except BaseException:
             await connection.close()
             raise

@@ -90,6 +90,8 @@ async def _inspect(connection: Connection, settings: Settings, *, for_writing: b
     path = _check_path(columns, settings, relation.user, for_writing=for_writing)
     if for_writing and (relation.is_standby or relation.is_read_only):
         hint = "Point DB_HOST at the primary."
+        if not relation.is_standby:
+            hint = "See where default_transaction_read_only is set (server, database, role), and set it to off there."
         raise DatabaseRefused("the database is read-only (a standby, or default_transaction_read_only)", hint=hint)
     if not await _holds(connection, relation, settings.legacy_prefix):
         message = f"the database's encoding {relation.encoding} has not all of LEGACY_PREFIX {settings.legacy_prefix!r}"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import duckdb
 
 from sketch_migrate.errors import RunDirectoryError
+from sketch_migrate.ledger.disk import disk_hint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -63,8 +64,6 @@ _OBJECTS = f"""
 SELECT tail, size_bytes, etag, try_cast(concat(modified) AS TIMESTAMP), storage_class
 FROM {_read_csv(tail="VARCHAR", size_bytes="BIGINT", etag="VARCHAR", modified="VARCHAR", storage_class="VARCHAR")}
 """  # noqa: S608 - made of our own words alone
-
-HINT = "Free space on the disk of RUN_DIR or point RUN_DIR elsewhere, then run the command again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +216,8 @@ class Evidence:
                 return work()
             except (duckdb.Error, OSError) as error:
                 reason = str(error).split("\n", 1)[0]
-                raise RunDirectoryError(f"the evidence {self.path} cannot be used: {reason}", hint=HINT) from error
+                text = f"the evidence {self.path} cannot be used: {reason}"
+                raise RunDirectoryError(text, hint=disk_hint(error)) from error
 
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, guarded))
 
@@ -230,5 +230,6 @@ def digest(path: Path) -> str:
             while piece := file.read(2**20):
                 hashed.update(piece)
     except OSError as error:
-        raise RunDirectoryError(f"{path} cannot be read: {error.strerror or error}", hint=HINT) from error
+        text = f"{path} cannot be read: {error.strerror or error}"
+        raise RunDirectoryError(text, hint=disk_hint(error)) from error
     return hashed.hexdigest()

@@ -15,8 +15,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sketch_migrate.errors import ObjectMissing, PreconditionFailed, RunDirectoryError, S3Error
+from sketch_migrate.ledger.disk import disk_hint
 from sketch_migrate.model import Location
-from sketch_migrate.reconcile.evidence import HINT
 from sketch_migrate.reconcile.guard import Guard
 from sketch_migrate.s3 import same_content
 from sketch_migrate.s3.multipart import kept_headers, tags_of
@@ -164,4 +164,5 @@ def write_down(record: Path, done: Sequence[tuple[str, str, str]]) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise RunDirectoryError(f"{record} cannot be written: {error.strerror or error}", hint=HINT) from error
+        text = f"{record} cannot be written: {error.strerror or error}"
+        raise RunDirectoryError(text, hint=disk_hint(error)) from error
