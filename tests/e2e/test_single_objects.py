@@ -104,3 +104,15 @@ def test_a_missing_row_names_the_object_that_it_probably_means(moto_site: Site) 
         assert ("mIxEd" in said[listed_only]) is (command in ("verify", "plan"))
         assert "probably" not in said["image/gone.png"]
     assert site.production_bodies() == {}
+
+
+def test_so_does_a_dangling_one(moto_site: Site) -> None:
+    site = moto_site
+    site.fill(["avatar/a%20b.png", "avatar/gone.png"], without_object=["avatar/a%20b.png", "avatar/gone.png"])
+    site.store.put_all(site.store.production_bucket, {"avatar/a b.png": b"a picture"})
+    site.store.put_all(site.store.legacy_bucket, {"image/GONE.png": b"of the other side, and no help"})
+    for command, kind in (("verify", "dangling"), ("plan", "dangling row")):
+        assert site.run(command).code == 1
+        found = details(site.last_run())
+        assert "probably 'avatar/a b.png' is meant" in found[kind, "avatar/a%20b.png"]
+        assert "probably" not in found[kind, "avatar/gone.png"]
