@@ -128,7 +128,12 @@ class TableLocked(DatabaseBusy):
 
 
 class ReferenceRefused(DatabaseError):
-    """The database will not take this flip (a constraint, a trigger, row-level security): others may pass."""
+    """The database will not take this flip (a constraint, a trigger, row-level security): others may pass.
+
+    ``broke``: it did not say so, but its connection broke, each time.
+    """
+
+    broke: bool = False
 
 
 class S3Error(MigrateError):

@@ -172,7 +172,9 @@ class Flipping:
                 self.control.size.refused(len(some))
                 if len(some) > 1:
                     parts += await self._halved(some, error)
-                elif isinstance(error, DatabaseBusy) or moves[0].reference.key in self.control.unanswered:
+                elif isinstance(error, DatabaseBusy) or (
+                    error.broke and moves[0].reference.key in self.control.unanswered
+                ):
                     left += some  # a COMMIT that broke the connection may be done, or be done yet
                     busy.add(moves[0].reference.key)
                     self.control.note_words(moves[0].reference.key, error)

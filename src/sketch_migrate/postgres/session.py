@@ -283,7 +283,9 @@ class Session:
                 await self._drop()
                 text = f"{trouble.doing}: the connection broke three times, while the database worked for others"
                 hint = "Look into the server's log: what does it say of the end of its process?"
-                raise ReferenceRefused(f"{text}: {reason}", hint=hint, sqlstate=error.sqlstate or "") from error
+                refused = ReferenceRefused(f"{text}: {reason}", hint=hint, sqlstate=error.sqlstate or "")
+                refused.broke = True
+                raise refused from error
         await self._drop()
         trouble.lost_at = now if trouble.lost_at is None else trouble.lost_at
         trouble.away += 1
