@@ -151,16 +151,17 @@ class S3FaultProxy(ProxyThread):
         self, request: S3Request, fault: Fault | None, server: Upstream, writer: asyncio.StreamWriter
     ) -> bool:
         """Carry one request out, with its fault; say whether the connection goes on."""
+        released = self._released  # a release while the server is asked counts for this one, too
         await call(self.before_request, request)
         request, fault = await self._considered(request, fault)
         if isinstance(fault, Hold) and not fault.after_server:
-            await self._hold(fault, request)
+            await self._hold(fault, request, released)
         reply: Message | None = None
         if fault is None or isinstance(fault, Hold) or fault.forwarded:
             reply = await server.ask(request)
             await call(self.after_reply, request)
         if isinstance(fault, Hold) and fault.after_server:
-            await self._hold(fault, request)
+            await self._hold(fault, request, released)
         if isinstance(fault, Answer):
             self._strike(fault.name, request)  # before the client can know: a test that saw the fault finds it here
             writer.write(fault.render(request.method, reply.content if reply else b""))
@@ -180,8 +181,7 @@ class S3FaultProxy(ProxyThread):
         """Return what is to be passed on, and the fault that befalls it: for proxies that play another server."""
         return request, fault
 
-    async def _hold(self, fault: Hold, request: S3Request) -> None:
-        released = self._released
+    async def _hold(self, fault: Hold, request: S3Request, released: asyncio.Event) -> None:
         self._strike(fault.name, request)
         try:
             async with asyncio.timeout(fault.seconds):
