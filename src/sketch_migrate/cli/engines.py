@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sketch_migrate.cluster.engine import Engine
     from sketch_migrate.migration.site import Site
     from sketch_migrate.reconcile.comparing import Comparer
+    from sketch_migrate.reconcile.looks import Looks
     from sketch_migrate.settings import Options, Settings
 
 
@@ -53,12 +54,12 @@ def check_ledger_for(cluster: str, settings: Settings) -> None:
         raise UsageError(text, hint=hint)
 
 
-def comparer_for(options: Options, site: Site, run_id: str, say: Callable[[str, int], None]) -> Comparer:
+def comparer_for(options: Options, site: Site, looks: Looks, run_id: str, say: Callable[[str, int], None]) -> Comparer:
     """Return what compares objects by their bytes: this process, or those that share it. ``say`` tells of these."""
     if not is_shared(options):
         from sketch_migrate.reconcile.comparing import ComparerHere  # noqa: PLC0415 - a migration compares nothing
 
-        return ComparerHere(site.store)
+        return ComparerHere(looks)
     from sketch_migrate.cluster.comparing import ComparerOnWorkers  # noqa: PLC0415 - as above
     from sketch_migrate.cluster.comparing_worker import ComparingAssignment  # noqa: PLC0415 - as above
 

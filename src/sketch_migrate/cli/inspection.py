@@ -136,7 +136,7 @@ class InspectionJob(Job):
         site = self.site
         # a name of its own for each comparison: a worker that one has given up must not hear the next one's orders
         run_id = f"{self.run.path.name} {evidence.path.stem}"
-        comparer = comparer_for(self.options, site, run_id, self.terminal.message)
+        comparer = comparer_for(self.options, site, self.looks, run_id, self.terminal.message)
         return Looker(evidence, self.evidence_site(), site.database, site.table, self.looks, comparer, self.count)
 
     @cached_property

@@ -14,6 +14,7 @@ from sketch_migrate.cluster.workplace import Workplace
 from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketch_migrate.migration.site import open_store
 from sketch_migrate.reconcile.comparing import Counted, compare_portion
+from sketch_migrate.reconcile.looks import Looks
 
 if TYPE_CHECKING:
     from sketch_migrate.cluster.engine import Channel
@@ -63,15 +64,20 @@ class ComparingWorkplace(Workplace[PortionTask, PortionDone]):
 
     async def _open(self) -> S3Client:
         store = await self._opened.enter_async_context(open_store(self._assignment.settings))
-        for specimen in self._assignment.specimens:
-            await check_read(store.retrying(PATIENCE_SECONDS), specimen)
+
+        async def check_access() -> None:
+            for specimen in self._assignment.specimens:
+                await check_read(store.retrying(PATIENCE_SECONDS), specimen)
+
+        await check_access()
+        self._looks = Looks(store, check_access)
         return store
 
     async def _work(self, task: PortionTask) -> PortionDone:
         began = time.monotonic()
         counted = Counted(lambda _pairs, _bytes_read: None)
         with self._following(task):
-            comparing = asyncio.create_task(compare_portion(self._store, task.portion, counted.add))
+            comparing = asyncio.create_task(compare_portion(self._looks, task.portion, counted.add))
             stopping = asyncio.create_task(self._stop.event.wait())
             pulse = asyncio.create_task(self._report(task, counted))
             try:

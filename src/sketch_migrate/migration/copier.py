@@ -346,14 +346,22 @@ class Copier:
                 self._copied += 1
                 size_bytes, sampled = outcome.size_bytes, False
                 if size_bytes is None and (self._copied <= MEASURE_FIRST or self._copied % MEASURE_ONE_IN == 1):
-                    info = await self._look(move.target)
-                    size_bytes, sampled = (info.size_bytes, True) if info else (None, False)
+                    size_bytes, sampled = await self._measured(move.target)
                 reason = replaced_version(move.target, outcome.replaced) if outcome.replaced else ""
                 return Copied(_COPIED, reason, size_bytes, outcome.etag, outcome.guarded, sampled)
             decision = await self._compare(move, outcome)
             if isinstance(decision, Copied):
                 return decision
         return Copied(Verdict.FAILED, "production's key is taken and free by turns: someone else is at work there")
+
+    async def _measured(self, location: Location) -> tuple[int | None, bool]:
+        """Look up a size for the estimate, and say whether that worked. It is no reason to call a copy failed."""
+        try:
+            info = await self._look(location)
+        except S3Error as error:
+            logger.info("%s was copied, and its size cannot be looked up: %s", location, error)
+            return None, False
+        return (info.size_bytes, True) if info else (None, False)
 
     async def _said_to_be_missing(self, move: Move, told: ObjectMissing) -> Copied:
         """Believe that there is no legacy object only where a look finds none either."""

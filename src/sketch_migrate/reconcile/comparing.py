@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from sketch_migrate.errors import ObjectMissing, PreconditionFailed, S3Error
+from sketch_migrate.reconcile.looks import Refused
 from sketch_migrate.s3 import tells_tags
-from sketch_migrate.s3.archive import NOT_RESTORED
 from sketch_migrate.s3.fields import differing_headers
 from sketch_migrate.task_group import all_of
 
@@ -21,11 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
     from sketch_migrate.model import Location, ObjectInfo
+    from sketch_migrate.reconcile.looks import Looks
     from sketch_migrate.s3 import S3Client
 
 STREAMS = 12
 PIECE_BYTES = 4 * 2**20
 """Objects are hashed in pieces of this size, one for each stream at a time."""
+
+READ_TIMES = 3
+"""How often a pair is read that is changed while it is read, before it is called one that could not be."""
 
 PORTION_PAIRS = 500
 
@@ -43,17 +49,22 @@ class Pair(NamedTuple):
 
 Portion: TypeAlias = tuple[Pair, ...]
 
+Seen: TypeAlias = tuple[int, str]
+
 
 class Answer(NamedTuple):
-    """What was seen of a pair. ``same``: of its bytes; None where there is nothing to compare any more.
+    """What was seen of a pair. ``same``: of its bytes; None where they were not compared.
 
-    ``detail`` says in what else the two differ, or why their bytes could not be read; it is empty where one of them was
-    changed or deleted meanwhile. ``tags_told``: one of the two told a number of tags.
+    ``detail`` says in what else the two differ, or why their bytes could not be read; it is empty where one of them is
+    not there any more. ``legacy`` and ``production`` are size in bytes and ETag of what was read. ``tags_told``: one of
+    the two told a number of tags.
     """
 
     same: bool | None
     detail: str = ""
     tags_told: bool = False
+    legacy: Seen = (0, "")
+    production: Seen = (0, "")
 
 
 Answers: TypeAlias = tuple[Answer, ...]
@@ -89,8 +100,8 @@ class Comparer(Protocol):
 class ComparerHere:
     """Compares one portion after the other in this process."""
 
-    def __init__(self, store: S3Client) -> None:
-        self._store = store
+    def __init__(self, looks: Looks) -> None:
+        self._looks = looks
 
     def portion_size(self, pairs: int, size_bytes: int) -> PortionSize:  # noqa: ARG002 - of the protocol
         """Return the usual number of pairs: nothing is redone, so that bytes do not matter."""
@@ -105,7 +116,7 @@ class ComparerHere:
         """Compare all portions; see ``Comparer``."""
         counted = Counted(told)
         async for portion in portions:
-            await take(portion, await compare_portion(self._store, portion, counted.add))
+            await take(portion, await compare_portion(self._looks, portion, counted.add))
 
 
 class Counted:
@@ -135,58 +146,77 @@ def cut(pairs: Iterable[Pair], size: PortionSize) -> Iterator[Portion]:
         yield tuple(portion)
 
 
-async def compare_portion(store: S3Client, portion: Portion, add: Callable[[int, int], None]) -> Answers:
+async def compare_portion(looks: Looks, portion: Portion, add: Callable[[int, int], None]) -> Answers:
     """Read both objects of each pair, some side by side; ``add`` hears of each pair, and of each piece's bytes.
 
-    Raises ``S3Error``.
+    Raises ``S3Error`` where the store as a whole cannot be used.
     """
     free = asyncio.Semaphore(STREAMS)
 
     async def compare(pair: Pair) -> Answer:
         async with free:
-            answer = await _answer(store, pair, add)
+            answer = await _answer(looks, pair, add)
         add(1, 0)
         return answer
 
     return tuple(await all_of([compare(pair) for pair in portion]))
 
 
-async def _answer(store: S3Client, pair: Pair, add: Callable[[int, int], None]) -> Answer:
-    """Compare the bytes and, where they are the same, what HEADs say of the two."""
-    try:
-        legacy = await _digest(store, pair.legacy, pair.size_bytes, pair.legacy_etag, add)
-        production = await _digest(store, pair.production, pair.size_bytes, pair.production_etag, add)
+async def _answer(looks: Looks, pair: Pair, add: Callable[[int, int], None]) -> Answer:
+    """Compare a pair as it is now, whatever was listed: what is refused, or never stays the same, was not read."""
+    for _ in range(READ_TIMES):
+        began_at = time.monotonic()
+        legacy, production = await looks.at(pair.legacy), await looks.at(pair.production)
         if legacy is None or production is None:
             return Answer(None)
-        if legacy != production:
-            return Answer(same=False)
-        heads = await store.head(pair.legacy), await store.head(pair.production)
-        other = await differing_headers(store, pair.legacy, heads[0], pair.production, heads[1])
-        return Answer(same=True, detail=other, tags_told=tells_tags(*heads))
-    except ObjectMissing:
-        return Answer(None)
-    except S3Error as error:
-        if not isinstance(error, PreconditionFailed) and error.code not in NOT_RESTORED:
-            raise
-        return Answer(None, str(error))
+        if isinstance(legacy, Refused):
+            return Answer(None, legacy.words)
+        if isinstance(production, Refused):
+            return Answer(None, production.words)
+        try:
+            answer = await _compared(looks.store, pair, legacy, production, add)
+        except ObjectMissing:
+            answer = None  # gone since the look, or the store contradicts itself: looked at once more
+        except S3Error as error:
+            return Answer(None, (await looks.refused(error, began_at)).words)
+        if answer is not None:
+            return answer
+    return Answer(None, f"it was another object after each of the {READ_TIMES} times that it was read")
+
+
+async def _compared(
+    store: S3Client, pair: Pair, legacy: ObjectInfo, production: ObjectInfo, add: Callable[[int, int], None]
+) -> Answer | None:
+    """Compare the bytes of two objects as HEADs showed them and, where they are the same, what the HEADs say besides.
+
+    Return None where one was changed meanwhile. Raises ``S3Error``.
+    """
+    seen = (legacy.size_bytes, legacy.etag), (production.size_bytes, production.etag)
+    if legacy.size_bytes != production.size_bytes:
+        return Answer(same=False, legacy=seen[0], production=seen[1])
+    ours = await _digest(store, pair.legacy, legacy, add)
+    theirs = None if ours is None else await _digest(store, pair.production, production, add)
+    if ours is None or theirs is None:
+        return None
+    if ours != theirs:
+        return Answer(same=False, legacy=seen[0], production=seen[1])
+    other = await differing_headers(store, pair.legacy, legacy, pair.production, production)
+    return Answer(True, other, tells_tags(legacy, production), *seen)  # noqa: FBT003 - the fields in their order
 
 
 async def _digest(
-    store: S3Client, location: Location, size_bytes: int, etag: str, add: Callable[[int, int], None]
+    store: S3Client, location: Location, seen: ObjectInfo, add: Callable[[int, int], None]
 ) -> bytes | None:
-    """Return the hash of an object's bytes; None where it was changed since it was listed, or while it was read.
+    """Return the hash of the bytes of the object that a HEAD showed; None where it was changed since.
 
-    A 412 may also mean that the store lists another ETag than it reads by (OpenStack Swift, for large objects), or that
-    something on the way takes no condition: then looks before and after the reading tell whether it was one object.
+    It is read by the ETag of the HEAD: a listing may show another one (OpenStack Swift, for large objects). A 412 may
+    also mean that something on the way takes no condition: then a look after the reading tells whether it was that one.
     """
-    try:
-        return await _read(store, location, size_bytes, etag, add)
-    except PreconditionFailed:
-        before = await store.head(location)
-    if before.size_bytes != size_bytes:
-        return None
-    digest = await _read(store, location, size_bytes, "", add)
-    return digest if _state(await store.head(location)) == _state(before) else None
+    if seen.etag:
+        with suppress(PreconditionFailed):
+            return await _read(store, location, seen.size_bytes, seen.etag, add)
+    digest = await _read(store, location, seen.size_bytes, "", add)
+    return digest if _state(await store.head(location)) == _state(seen) else None
 
 
 async def _read(

@@ -12,6 +12,7 @@ from sketch_migrate.postgres.sizes import read_sizes
 from sketch_migrate.reconcile.findings import KINDS, NOTHING, Finding, Severity, table_findings
 from sketch_migrate.reconcile.problems import Example, count_problems, first_problems
 from sketch_migrate.reconcile.remarks import remark_spellings
+from sketch_migrate.reconcile.standing import Standing
 from sketch_migrate.report.recognition import told
 
 if TYPE_CHECKING:
@@ -124,7 +125,10 @@ async def plan(
     await looker.second_look()
     await looker.look_at_archived()
     await looker.look_at_headers()
-    compared = 0 if deep_percent is None else (await looker.compare_unmigrated(deep_percent)).references
+    compared = 0
+    if deep_percent is not None:
+        compared = (await looker.compare_unmigrated(deep_percent)).references
+        await looker.second_look([Standing.CHANGED], most=None)  # one of both was gone when it was to be read
     await remark_spellings(evidence)
     await evidence.script("plan")
     await evidence.script("remarks")

@@ -21,7 +21,7 @@ from sketch_migrate.s3.fields import differing_headers
 from sketch_migrate.task_group import all_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 
     from sketch_migrate.model import ObjectInfo
     from sketch_migrate.postgres.database import Database
@@ -62,24 +62,22 @@ class Looker:
     comparer: Comparer
     count: Callable[[str, int], None]
 
-    async def second_look(self) -> int:
-        """Judge the suspects anew by their rows and objects as they are now; return how many were looked at."""
+    async def second_look(self, suspects: Collection[Standing] = SUSPECTS, most: int | None = MOST_SECOND_LOOKS) -> int:
+        """Judge suspects anew by their rows and objects as they are now; return how many were looked at."""
         question = "SELECT key, path, side, tail, standing FROM verdict WHERE list_contains(?, standing) LIMIT ?"
         done, size = 0, PageSize()
         async with self.database.session() as session:
-            async for rows in self.evidence.stream(
-                question, [[suspect.value for suspect in SUSPECTS], MOST_SECOND_LOOKS]
-            ):
+            async for rows in self.evidence.stream(question, [[each.value for each in suspects], most]):
                 for first in range(0, len(rows), LOOKS_AT_ONCE):
-                    suspects = rows[first : first + LOOKS_AT_ONCE]
-                    paths = await self._paths(session, size, [key for key, *_ in suspects])
-                    judged = await all_of([self._judge(suspect, paths.get(suspect[0])) for suspect in suspects])
+                    some = rows[first : first + LOOKS_AT_ONCE]
+                    paths = await self._paths(session, size, [key for key, *_ in some])
+                    judged = await all_of([self._judge(suspect, paths.get(suspect[0])) for suspect in some])
                     await self.evidence.insert("look", [look for look, _ in judged if not isinstance(look, Refused)])
-                    details = [(key, detail) for (key, *_), (_, detail) in zip(suspects, judged, strict=True) if detail]
+                    details = [(key, detail) for (key, *_), (_, detail) in zip(some, judged, strict=True) if detail]
                     await self.evidence.insert("detail", details)
-                    keys = [key for key, *_ in suspects]
+                    keys = [key for key, *_ in some]
                     await self._remark(zip(keys, (look for look, _ in judged), strict=True))
-                    done += len(suspects)
+                    done += len(some)
                     self.count("second looks", done)
         await self.evidence.script("look")
         return done
@@ -221,7 +219,7 @@ class Looker:
         return await look_up_in_time(session, size, keys, look, doing="looking at references once more")
 
     async def _judge(self, suspect: tuple[Any, ...], path_now: str | None) -> tuple[tuple[Any, ...] | Refused, str]:
-        """Judge a suspect anew; return the look, and in what else than bytes its objects differ.
+        """Judge a suspect anew; return the look, and in what else than bytes its objects differ, or why none was read.
 
         Where the store refuses a look, it stands as the listings have it.
         """
@@ -231,9 +229,9 @@ class Looker:
         source, target = self._both(tail)
         legacy, production = await self.looks.at(source), await self.looks.at(target)
         if isinstance(legacy, Refused):
-            return legacy, ""
+            return _refused(key, standing, legacy)
         if isinstance(production, Refused):
-            return production, ""
+            return _refused(key, standing, production)
         other = ""
         if legacy and production and same_content(legacy, production):
             other = await differing_headers(self.looks.store, source, legacy, target, production)
@@ -261,9 +259,16 @@ def _seen(info: ObjectInfo | None) -> tuple[int | None, str | None]:
     return (info.size_bytes, info.etag) if info else (None, None)
 
 
+def _refused(key: str, was: str, refused: Refused) -> tuple[tuple[Any, ...] | Refused, str]:
+    """Leave a suspect as it stands; but of one that was gone when it was to be read, nothing is proved."""
+    if was == Standing.CHANGED:
+        return (key, Standing.NOT_READ.value, "", None, None, None, None), refused.words
+    return refused, ""
+
+
 def _look(pair: Pair, answer: Answer, same: Standing, other: Standing) -> tuple[Any, ...]:
     """Return how a reference stands by an answer: ``same`` and ``other`` are what its bytes make of it."""
-    seen = pair.size_bytes, pair.legacy_etag, pair.size_bytes, pair.production_etag
+    seen = *answer.legacy, *answer.production
     if answer.same and not answer.detail:
         return pair.key, same.value, "bytes", *seen
     if answer.same and same is Standing.EQUAL:
@@ -271,5 +276,6 @@ def _look(pair: Pair, answer: Answer, same: Standing, other: Standing) -> tuple[
     if answer.same is not None:
         return pair.key, other.value, "", *seen
     if answer.detail:  # could not be read: a legacy row is still to be compared, of a migrated one nothing is proved
-        return pair.key, (Standing.NOT_READ if same is Standing.EQUAL else same).value, "", *seen
+        listed = pair.size_bytes, pair.legacy_etag, pair.size_bytes, pair.production_etag
+        return pair.key, (Standing.NOT_READ if same is Standing.EQUAL else same).value, "", *listed
     return pair.key, Standing.CHANGED.value, "", None, None, None, None

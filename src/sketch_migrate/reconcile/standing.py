@@ -42,7 +42,7 @@ _MEANINGS = {
     Standing.ALONE: "in production, and there is no legacy object of that name",
     Standing.REWRITTEN: "migrated, then the application stored another object there",
     Standing.NEITHER: "on neither side: not ours",
-    Standing.CHANGED: "changed by the application while this looked",
+    Standing.CHANGED: "its row was changed by the application while this looked",
     Standing.DANGLING: "in production, but its object does not exist",
     Standing.MISSING: "legacy, and its object does not exist",
     Standing.UNMIGRATED: "legacy, still to be migrated",

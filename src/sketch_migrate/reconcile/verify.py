@@ -94,7 +94,12 @@ async def verify(
     second_looks = await looker.second_look()
     if await read_stored_otherwise(evidence, ledgers):
         await looker.look_at_stored_otherwise()
-    compared = Compared() if deep_percent is None else await looker.compare_migrated(deep_percent)
+    compared = Compared()
+    if deep_percent is not None:
+        compared = await looker.compare_migrated(deep_percent)
+        second_looks += await looker.second_look(
+            [Standing.CHANGED], most=None
+        )  # one of both was gone when it was to be read
     ((differ,),) = await evidence.ask("SELECT count(*) FROM verdict WHERE standing IN ('different', 'stale')")
     if differ:  # only these have two explanations, and a ledger of many flips takes a while to read
         await read_ledgers(evidence, ledgers)

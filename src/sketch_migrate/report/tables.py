@@ -123,7 +123,7 @@ def _outcomes(summary: Summary) -> str:
     if summary.dry_run:
         lines.append(f"  {'to copy':<12}{tally.objects_copied:>{width},}  objects, {decimal(tally.bytes_copied)}")
     else:
-        about = "" if tally.bytes_are_exact else "about "
+        about = "" if tally.bytes_are_exact else "about " if tally.sampled_objects else "at least "
         lines.append(f"  {'copied':<12}{tally.objects_copied:>{width},}  objects, {about}{decimal(tally.bytes_copied)}")
     return "\n".join(lines)
 

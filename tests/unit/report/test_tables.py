@@ -97,6 +97,8 @@ def test_the_summary_of_a_run_that_needs_a_person() -> None:
     text = summary(replace(FINE, tally=tally, problems=PROBLEMS))
     assert text.startswith("Finished, but 43 entries need a person.\n")
     assert "  copied      10  objects, about 5.0 kB\n" in text
+    unsampled = replace(tally, sampled_objects=0, sampled_bytes=0)
+    assert "objects, at least 500 bytes\n" in summary(replace(FINE, tally=unsampled)), "no sample, no estimate"
     assert (
         "These need a person (the first 2 of 43):\n"
         "  missing   123  image/a\\x1b[31m.png\n"
