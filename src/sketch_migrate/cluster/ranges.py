@@ -136,7 +136,9 @@ def grown(bounds: Sequence[int], last: int) -> list[int]:
     """Go on at the mean distance of the bounds to where the keys end by now: those newer than the statistics."""
     if last <= bounds[-1]:
         return list(bounds)
-    step = max(1, (bounds[-1] - bounds[0]) // (len(bounds) - 1), (last - bounds[-1]) // (MOST_GROWTH * len(bounds)))
+    mean = (bounds[-1] - bounds[0]) // (len(bounds) - 1)
+    least = -(-(last - bounds[-1]) // (MOST_GROWTH * len(bounds)))  # rounded up: else there are up to twice as many
+    step = max(mean, least)
     return [*bounds, *range(bounds[-1] + step, last, step), last]
 
 

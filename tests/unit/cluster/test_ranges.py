@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sketch_migrate.cluster.ranges import FEWEST_ROWS, grown, merged, ranges_between, sizes, spread
@@ -51,6 +51,7 @@ def test_cuts_are_evenly_deep() -> None:
     assert spread(["a"], [1] * 5) == spread([], [1] * 5) == []
 
 
+@example([0, 1], 4_000)
 @given(st.lists(INTEGERS, min_size=2, unique=True).map(sorted), INTEGERS)
 def test_bounds_grow_to_the_last_key_and_stay_few(bounds: list[int], last: int) -> None:
     further = grown(bounds, last)
