@@ -9,7 +9,6 @@ import pytest
 from sketch_migrate.errors import ConditionNotProved
 from sketch_migrate.migration.no_clobber import Means, choose
 from sketch_migrate.migration.proofs import Proofs
-from sketch_migrate.migration.store_trial import is_aws
 from sketch_migrate.migration.versions import replaced
 from sketch_migrate.model import Location, Outcome, Reference, Result, Tally
 from sketch_migrate.s3 import IF_ABSENT, R2_IF_ABSENT, ListedVersion
@@ -169,21 +168,6 @@ def test_a_race_is_kept_for_thirty_days_by_store_bucket_and_condition(tmp_path: 
         assert other.kept(PUT, DAY) is None
     (tmp_path / "proofs.json").write_text("[{}, 7, ")
     assert here.kept(PUT, DAY) is None
-
-
-@pytest.mark.parametrize(
-    ("endpoint_url", "is_it"),
-    [
-        ("", True),
-        ("https://s3.eu-west-1.amazonaws.com", True),
-        ("https://bucket.vpce-1a2b-x.s3.us-east-1.vpce.amazonaws.com", True),
-        ("https://s3.dualstack.cn-north-1.amazonaws.com.cn", True),
-        ("https://amazonaws.com.example.org", False),
-        ("http://127.0.0.1:9000", False),
-    ],
-)
-def test_which_endpoints_are_aws(endpoint_url: str, is_it: bool) -> None:
-    assert is_aws(endpoint_url) is is_it
 
 
 def test_a_weaker_means_may_be_asked_for() -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from sketch_migrate.migration.room import path_bytes, too_little_room
-from sketch_migrate.reconcile.rate import bound, caps_noted, is_aws, limit_of, prefix_limit, seconds_on_aws
+from sketch_migrate.reconcile.rate import bound, caps_noted, limit_of, prefix_limit, seconds_on_aws
 from sketch_migrate.report.limits import RATE
 from sketch_migrate.settings import Settings
 
@@ -36,20 +36,6 @@ def test_a_cap_bounds_the_rate_and_is_noted() -> None:
     assert caps_noted(capped) == {"max_requests_per_second": "5"}
     assert bound(Settings())[0] == math.inf
     assert caps_noted(Settings()) == {}
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("", True),
-        ("https://s3.eu-west-1.amazonaws.com", True),
-        ("https://s3.cn-north-1.amazonaws.com.cn", True),
-        ("https://amazonaws.com.example.org", False),
-        ("http://127.0.0.1:9000", False),
-    ],
-)
-def test_aws_is_told_from_others(url: str, expected: bool) -> None:
-    assert is_aws(url) is expected
 
 
 def test_one_prefix_bears_so_much_in_the_first_hours() -> None:

@@ -22,8 +22,9 @@ from sketch_migrate.reconcile.estimate import estimate
 from sketch_migrate.reconcile.findings import room_finding, rules_findings, sample_findings
 from sketch_migrate.reconcile.plan import plan
 from sketch_migrate.reconcile.plan_report import plan_json, plan_text
-from sketch_migrate.reconcile.rate import ASSUMED_ROWS_PER_SECOND, Rate, bound, is_aws, measured_rate
+from sketch_migrate.reconcile.rate import ASSUMED_ROWS_PER_SECOND, Rate, bound, measured_rate
 from sketch_migrate.s3.probe_folder import told
+from sketch_migrate.s3.redirect import is_aws
 
 if TYPE_CHECKING:
     from sketch_migrate.cli.commands import PlanArguments

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from sketch_migrate.errors import S3Refused
 from sketch_migrate.migration.probe_record import recorded_folder
@@ -21,6 +20,7 @@ from sketch_migrate.model import Location
 from sketch_migrate.s3.findings import IF_ABSENT_QUESTIONS, Proof
 from sketch_migrate.s3.probe import probe, untried
 from sketch_migrate.s3.probe_race import race
+from sketch_migrate.s3.redirect import is_aws
 
 if TYPE_CHECKING:
     from sketch_migrate.s3 import S3Client
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from sketch_migrate.s3.xml_buckets import ObjectLock
     from sketch_migrate.settings import Settings
 
-_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 DOCUMENTED = "AWS documents that it holds (S3 User Guide, “How to prevent object overwrites”)"
 
 
@@ -110,9 +109,3 @@ def _why_not(folder: ProbeFolder, races: Races, *, with_versions: bool) -> str:
     if with_versions and races is not Races.WITH_VERSIONS:
         return "the bucket keeps versions, of which a race makes thousands (`sketch-migrate probe --race` does it)"
     return ""
-
-
-def is_aws(endpoint_url: str) -> bool:
-    """Whether requests go to AWS itself. Pure."""
-    host = (urlsplit(endpoint_url).hostname or "").lower()
-    return not endpoint_url or host.endswith(_AWS)

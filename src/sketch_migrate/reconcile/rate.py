@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from sketch_migrate.report.limits import BANDWIDTH, CONCURRENCY, RATE, REFUSALS
 
@@ -101,12 +100,6 @@ def bound(settings: Settings) -> tuple[float, str]:
     if not cap:
         return math.inf, ""
     return cap / REQUESTS_A_ROW, f"MAX_REQUESTS_PER_SECOND ({cap:g}) allows no more"
-
-
-def is_aws(endpoint_url: str) -> bool:
-    """Whether an endpoint, empty for the usual one, is that of AWS."""
-    host = urlsplit(endpoint_url).hostname or ""
-    return not endpoint_url or host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
 def prefix_limit(copies: int, rows: int) -> float:

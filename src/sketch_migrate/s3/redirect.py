@@ -77,6 +77,12 @@ def is_own(origin: Origin, target: Target, region: str) -> bool:
     return _is_below(there, domain_of(here, region))
 
 
+def is_aws(endpoint_url: str) -> bool:
+    """Whether an endpoint, empty for the usual one, is that of AWS, in any partition."""
+    host = _plain(urlsplit(endpoint_url).hostname or "")
+    return not endpoint_url or any(_is_below(host, domain) for partition in AWS_PARTITIONS for domain in partition)
+
+
 def domain_of(host: str, region: str) -> str:
     """Return the domain of an endpoint: its host, or what is behind the labels that S3 hosts begin with.
 

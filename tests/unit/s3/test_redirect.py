@@ -12,7 +12,7 @@ import pytest
 
 from sketch_migrate.errors import RedirectRefused, S3Refused
 from sketch_migrate.s3.addressing import endpoint_of
-from sketch_migrate.s3.redirect import AWS_PARTITIONS, Target, domain_of, is_own, is_region, target_of
+from sketch_migrate.s3.redirect import AWS_PARTITIONS, Target, domain_of, is_aws, is_own, is_region, target_of
 from tests.unit.s3.scripted import ETAG, SOURCE, TARGET, client_of, copied, error, reply, scripted
 
 if TYPE_CHECKING:
@@ -23,6 +23,25 @@ def test_the_partitions_are_those_that_botocore_knows() -> None:
     known = json.loads((Path(botocore.__file__).parent / "data" / "partitions.json").read_bytes())["partitions"]
     outputs = [partition["outputs"] for partition in known]
     assert {(each["dnsSuffix"], each["dualStackDnsSuffix"]) for each in outputs} == set(AWS_PARTITIONS)
+
+
+@pytest.mark.parametrize(
+    ("endpoint_url", "expected"),
+    [
+        ("", True),
+        ("https://s3.eu-west-1.amazonaws.com", True),
+        ("https://S3.EU-WEST-1.amazonaws.com", True),
+        ("https://bucket.vpce-1a2b-x.s3.us-east-1.vpce.amazonaws.com", True),
+        ("https://s3.dualstack.cn-north-1.amazonaws.com.cn", True),
+        ("https://s3.dualstack.eu-west-1.api.aws", True),
+        ("https://s3.eusc-de-east-1.amazonaws.eu", True),
+        ("https://amazonaws.com.example.org", False),
+        ("https://s3.evilamazonaws.com", False),
+        ("http://127.0.0.1:9000", False),
+    ],
+)
+def test_which_endpoints_are_of_aws(endpoint_url: str, expected: bool) -> None:
+    assert is_aws(endpoint_url) is expected
 
 
 @pytest.mark.parametrize(
