@@ -254,7 +254,7 @@ COMMANDS: dict[str, Command] = {
         RepairArguments,
     ),
     "manifest": Command(
-        "write the legacy keys that verify proved safe to delete, as far as the rows still say so",
+        "write the legacy keys that verify proved safe to delete, as far as rows and objects still say so",
         _declare_manifest,
         ManifestArguments,
     ),

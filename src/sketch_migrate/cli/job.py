@@ -39,6 +39,12 @@ if TYPE_CHECKING:
 class Job(ABC):
     """One invocation on one event loop. ``for_writing`` says that references will be changed."""
 
+    stopped_hint = "Nothing is lost: run it again, and it goes on where it stopped."
+    """What is told after a second signal, or of what a first one ends at once."""
+
+    instead_of_asking = "Give -y to agree beforehand, or -d to see what would be done."
+    """What is told where nobody can answer the question."""
+
     def __init__(
         self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory, *, for_writing: bool
     ) -> None:
@@ -59,12 +65,6 @@ class Job(ABC):
         self.site = await self._opened.enter_async_context(site)
         for notice in self.site.notices:
             self.terminal.message(f"Note: {notice}")
-
-    stopped_hint = "Nothing is lost: run it again, and it goes on where it stopped."
-    """What is told after a second signal, or of what a first one ends at once."""
-
-    instead_of_asking = "Give -y to agree beforehand, or -d to see what would be done."
-    """What is told where nobody can answer the question."""
 
     def question(self) -> str:
         """Say what is about to be changed, and where. Nobody is asked where it is empty."""

@@ -25,10 +25,7 @@ from sketch_migrate.migration.keeping_text import archived_line, dropped_lines, 
 from sketch_migrate.migration.overwritten import settle
 from sketch_migrate.migration.passes import migrate
 from sketch_migrate.migration.placing import OnceSettled
-from sketch_migrate.migration.preflight import (
-    PATIENCE_SECONDS,
-    check_read,
-)
+from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketch_migrate.migration.recognition import check_recognised
 from sketch_migrate.migration.record import description, runs_of
 from sketch_migrate.migration.room import check_room

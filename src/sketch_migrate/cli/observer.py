@@ -37,14 +37,13 @@ class Observer:
     tally: Tally = field(default_factory=Tally)
     held: list[Held] = field(default_factory=list)
     limits: Counter[str] = field(default_factory=Counter)
+    is_back: bool = False
+    passed: int = 0
 
     @property
     def limit(self) -> str:
         """What limited the run most of the time, in a word; empty where nothing was seen to."""
         return self.limits.most_common(1)[0][0] if self.limits else ""
-
-    is_back: bool = False
-    passed: int = 0
 
     def __post_init__(self) -> None:
         self.progress.bound(self.options.limit or None)

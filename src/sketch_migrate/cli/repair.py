@@ -150,8 +150,8 @@ class RepairJob(InspectionJob):
         """
         if not found.standings[Standing.DANGLING]:
             return 0
-        if not any(found.standings[each] for each in (Standing.DIFFERENT, Standing.STALE, Standing.REWRITTEN)):
-            await read_ledgers(evidence, ledgers)  # else they were read for those
+        if not found.ledgers_read:
+            await read_ledgers(evidence, ledgers)
         ours, unknown = await count_lost(evidence)
         if unknown:
             self.terminal.message(

@@ -55,7 +55,10 @@ class Strategy:
         if not self.guards_parts and self.means is Means.CONDITIONAL_PUT:
             return "an object of over 8 MiB that the application stores between our look and our copy"
         if not self.guards_parts and self.means is Means.CONDITIONAL_COPY:
-            return "an object of over 5 GB that the application stores between our look and our copy"
+            return (
+                "an object too large for one copy (over 5 GB, on some stores less) that the application stores between"
+                " our look and our copy"
+            )
         return ""
 
 

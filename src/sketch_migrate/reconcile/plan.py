@@ -113,8 +113,7 @@ async def plan(
     """Judge gathered evidence. Where ETags do not compare, ``deep_percent`` of the objects are read; None: none.
 
     ``trial`` is what came of a flip that was tried, None where none was to be; ``recognition`` what the rows on neither
-    side look like. Raises ``RunDirectoryError``,
-    ``DatabaseError`` or ``S3Error``.
+    side look like. Raises ``RunDirectoryError``, ``DatabaseError`` or ``S3Error``.
     """
     async with database.session() as session:
         facts = await session.run(

@@ -49,7 +49,10 @@ class Objects:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found of all references. ``proofs`` counts what showed the equal ones to be equal: ETag or bytes."""
+    """What was found of all references. ``proofs`` counts what showed the equal ones to be equal: ETag or bytes.
+
+    ``ledgers_read``: what past runs wrote down of what they stored is in the evidence.
+    """
 
     rows: int
     standings: dict[Standing, int]
@@ -61,6 +64,7 @@ class Verification:
     deep_percent: float | None
     compared: Compared
     examples: dict[str, tuple[Example, ...]]
+    ledgers_read: bool
 
     @property
     def headlines(self) -> dict[str, int]:
@@ -122,6 +126,7 @@ async def verify(
         deep_percent=deep_percent,
         compared=compared,
         examples=await first_problems(evidence),
+        ledgers_read=bool(differ),
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sketch_migrate.model import ObjectInfo
 
-_CONTENT_HEADERS = (
+CONTENT_HEADERS = (
     "content-type",
     "content-encoding",
     "content-language",
@@ -19,6 +19,7 @@ _CONTENT_HEADERS = (
     "cache-control",
     "expires",
 )
+"""What a browser is told, and CopyObject keeps besides user metadata and tags (S3 API reference, CopyObject)."""
 _ALWAYS_ANSWERED = frozenset({"content-type"})
 """Of these, none where the other side has one is no answer: a store that leaves it out tells nothing by that."""
 
@@ -72,7 +73,7 @@ def tells_tags(*objects: ObjectInfo) -> bool:
 
 def _described(info: ObjectInfo) -> dict[str, str]:
     """Return what describes the content, by the name that a person knows."""
-    found = {name: info.headers[name].strip() for name in _CONTENT_HEADERS if info.headers.get(name)}
+    found = {name: info.headers[name].strip() for name in CONTENT_HEADERS if info.headers.get(name)}
     if encodings := _encodings(found.pop("content-encoding", "")):
         found["content-encoding"] = encodings
     metadata = {name: value for name, value in info.headers.items() if name.startswith(_METADATA)}

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 from sketch_migrate.errors import PreconditionFailed, S3Error
 from sketch_migrate.s3.archive import ARCHIVES
+from sketch_migrate.s3.comparison import CONTENT_HEADERS
 from sketch_migrate.task_group import task_group
 
 if TYPE_CHECKING:
@@ -27,15 +28,6 @@ PARTS_IN_FLIGHT = 8
 # S3 has 10 tags for an object; of a count that is no number nothing is known, and so not that all tags were read.
 MAX_TAG_COUNT_DIGITS = 6
 _MIB = 2**20
-# What CopyObject keeps besides user metadata and tags (S3 API reference, CopyObject).
-_CONTENT_HEADERS = (
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-type",
-    "expires",
-)
 
 
 def kept_headers(
@@ -46,7 +38,7 @@ def kept_headers(
     With ``storage_class`` also in the class of its source, which CopyObject drops; but an object that was restored from
     an archive is not archived anew.
     """
-    kept = {name: headers[name] for name in _CONTENT_HEADERS if headers.get(name)}
+    kept = {name: headers[name] for name in CONTENT_HEADERS if headers.get(name)}
     kept.update((name, value) for name, value in headers.items() if name.startswith("x-amz-meta-"))
     kept_class = headers.get("x-amz-storage-class", "") if storage_class else ""
     if kept_class and kept_class not in ARCHIVES:
