@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,13 +26,12 @@ from sketch_migrate.errors import (
     StoreFull,
     UsageError,
 )
+from sketch_migrate.migration.other_spellings import OtherSpellings
 from sketch_migrate.migration.placing import CheckFirst, Placed, Replacing, Taken, look
 from sketch_migrate.migration.versions import replaced_version
-from sketch_migrate.model import Location
 from sketch_migrate.s3 import same_content, tells_tags
 from sketch_migrate.s3.archive import archive_of, not_restored
 from sketch_migrate.s3.fields import differing_headers
-from sketch_migrate.spelling import spellings, spelt_otherwise
 from sketch_migrate.task_group import task_group
 
 if TYPE_CHECKING:
@@ -44,7 +42,7 @@ if TYPE_CHECKING:
     from sketch_migrate.errors import MigrateError
     from sketch_migrate.migration.placing import Placing
     from sketch_migrate.migration.stop import Stop
-    from sketch_migrate.model import Move, ObjectInfo
+    from sketch_migrate.model import Location, Move, ObjectInfo
     from sketch_migrate.s3 import S3Client
 
 logger = logging.getLogger(__name__)
@@ -54,9 +52,6 @@ COMPARE_BYTES = 8 * 2**20
 
 MEASURE_FIRST, MEASURE_ONE_IN = 100, 1000
 """A blind copy does not tell the object's size; HEADs of the first, and then of one in so many, give the estimate."""
-
-GUESS_SECONDS = 3.0
-"""The patience for an object that is only guessed to be there."""
 
 VACATED_TIMES = 3
 """How often a key may be taken, and free again when it is looked at, before that is called a failure."""
@@ -174,10 +169,6 @@ class Copier:
     ``legacy_prefix``.
     """
 
-    missing_looked_for = 20
-    """So many missing objects are looked for in other spellings, with up to twelve requests each; a listing finds more
-    (``verify``, ``plan``), and is not affordable here."""
-
     def __init__(
         self,
         store: S3Client,
@@ -191,7 +182,7 @@ class Copier:
         legacy_prefix: str = "",
     ) -> None:
         self._store = store
-        self._legacy_prefix = legacy_prefix
+        self._other_spellings = OtherSpellings(store, stop, legacy_prefix)
         self._check_access = check_access
         self._workers = workers
         self._overwrite = overwrite
@@ -300,20 +291,7 @@ class Copier:
             await self._note_failure(error, began_at)
             return _UNTOUCHED if self._stop.requested else Copied(Verdict.FAILED, str(error))
         self._usable_at = time.monotonic()
-        return await self._probably_meant(move, verdict) if verdict.verdict is Verdict.MISSING else verdict
-
-    async def _probably_meant(self, move: Move, missing: Copied) -> Copied:
-        """Look for the first missing objects in other spellings. What cannot be looked at there is none."""
-        if not self.missing_looked_for:
-            return missing
-        self.missing_looked_for -= 1
-        for key in spellings(move.source.key, self._legacy_prefix):
-            if self._stop.requested:
-                break
-            with suppress(S3Error):  # it was a guess
-                if await look(self._store.retrying(GUESS_SECONDS), Location(move.source.bucket, key)):
-                    return missing._replace(reason=f"{missing.reason}; {spelt_otherwise(move.source.key, key)}")
-        return missing
+        return verdict
 
     async def _note_failure(self, error: MigrateError, began_at: float) -> None:
         """Request the stop where the store is to blame. One check at a time answers for all that failed until then."""
@@ -367,7 +345,12 @@ class Copier:
         """Believe that there is no legacy object only where a look finds none either."""
         if await self._look(move.source):
             return Copied(Verdict.FAILED, f"a look finds the legacy object, and yet: {told}")
-        return _missing(await self._look(move.target))
+        return await self._missing(move, await self._look(move.target))
+
+    async def _missing(self, move: Move, production: ObjectInfo | None) -> Copied:
+        """Say that there is no legacy object, and which one is probably meant."""
+        missing, meant = _missing(production), await self._other_spellings.probably_meant(move.source)
+        return missing._replace(reason=f"{missing.reason}; {meant}") if meant else missing
 
     async def _play_through(self, move: Move) -> Copied:
         decision, legacy = await self._look_at_both(move)
@@ -397,8 +380,10 @@ class Copier:
         self, move: Move, legacy: ObjectInfo | None, production: ObjectInfo | None, *, overwrite: bool
     ) -> Copied | Need:
         """Decide by a look at both sides, and by their bytes where that is needed: then ``COPY`` is left, or is not."""
+        if legacy is None:
+            return await self._missing(move, production)
         decision = decide(legacy, production, overwrite=overwrite)
-        if legacy is None or production is None:
+        if production is None:
             return decision
         if decision is Need.COMPARE_BYTES:
             same = await self._same_bytes(move, legacy, production)

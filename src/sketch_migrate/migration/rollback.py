@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 class LegacyFinder(Copier):
     """Looks whether the object that a row shall point at again is there. It copies nothing."""
 
-    missing_looked_for = 0  # a ledger has its paths from rows whose objects were there
-
     async def _bring(self, move: Move, *, look_first: bool) -> Copied:  # noqa: ARG002 - it only ever looks
         if await self._look(move.target) is None:
             return Copied(Verdict.MISSING, f"there is no legacy object {move.target} to go back to")
