@@ -183,6 +183,11 @@ class S3Refused(S3Error):
 
     exit_code = 3
 
+    @property
+    def is_denial(self) -> bool:
+        """Whether a right is lacking. Wrong credentials are called otherwise, and keep their own words."""
+        return self.code in {"AccessDenied", "Forbidden", ""}
+
 
 class RedirectRefused(S3Refused):
     """The store sends requests to a host that is not its own: they are not sent there."""

@@ -7,6 +7,7 @@ import logging
 import signal
 from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from sketch_migrate.cli.failure import error_json, show_failure
 from sketch_migrate.errors import Interrupted, MigrateError
 from sketch_migrate.ledger import check_place
 from sketch_migrate.migration.collector import collect_garbage_seldom
+from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketch_migrate.migration.site import Site, open_site
 from sketch_migrate.migration.stop import Stop
 from sketch_migrate.migration.watch import Watch
@@ -65,6 +67,12 @@ class Job(ABC):
         self.site = await self._opened.enter_async_context(site)
         for notice in self.site.notices:
             self.terminal.message(f"Note: {notice}")
+
+    async def check_production_reading(self) -> None:
+        """Try the right to read in production. Raises ``S3Error``."""
+        store, specimens = self.site.store.retrying(PATIENCE_SECONDS), self.site.specimens
+        production = await check_read(store, specimens.production, self.settings.production_prefix)
+        self.site = replace(self.site, specimens=specimens._replace(production=production))
 
     def question(self) -> str:
         """Say what is about to be changed, and where. Nobody is asked where it is empty."""

@@ -25,7 +25,6 @@ from sketch_migrate.migration.keeping_text import archived_line, dropped_lines, 
 from sketch_migrate.migration.overwritten import settle
 from sketch_migrate.migration.passes import migrate
 from sketch_migrate.migration.placing import OnceSettled
-from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketch_migrate.migration.recognition import check_recognised
 from sketch_migrate.migration.record import description, runs_of
 from sketch_migrate.migration.room import check_room
@@ -78,8 +77,7 @@ class MigrationJob(Job):
         await super().prepare()
         if self.options.status_only:
             return
-        store = self.site.store.retrying(PATIENCE_SECONDS)
-        await check_read(store, self.site.specimens.production)
+        await self.check_production_reading()
         await check_recognised(self.site, self.terminal.message)
         await self._look_ahead()
         if self._for_writing:

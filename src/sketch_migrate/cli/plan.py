@@ -14,7 +14,6 @@ from sketch_migrate.migration.bucket_rules import REQUESTS, read_bucket_rules
 from sketch_migrate.migration.keeping import look_at, way_of
 from sketch_migrate.migration.keeping_text import dropped_lines, keeping_json, untold_line
 from sketch_migrate.migration.no_clobber import choose
-from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketch_migrate.migration.store_trial import try_store
 from sketch_migrate.migration.trial import certain_refusals, try_flips
 from sketch_migrate.model import Location
@@ -58,7 +57,7 @@ class PlanJob(InspectionJob):
         check_dask_for(self.options.cluster)
         await super().prepare()
         if self._arguments.deep is not None:
-            await check_read(self.site.store.retrying(PATIENCE_SECONDS), self.site.specimens.production)
+            await self.check_production_reading()
 
     async def carry_out(self) -> int:
         """Gather, judge, reckon, report."""

@@ -113,7 +113,8 @@ async def _probe(settings: Settings, races: Races) -> tuple[ProbeReport, list[st
     """Try the store; return what was found, and what earlier runs left that could not be removed."""
     async with open_store(settings) as store:
         patient = store.retrying(PATIENCE_SECONDS)
-        await check_read(patient, await find_specimen(patient, settings, "PRODUCTION"))
+        specimen = await find_specimen(patient, settings, "PRODUCTION")
+        await check_read(patient, specimen, settings.production_prefix)
         left = await remove_left_behind(patient, settings)
         async with recorded_folder(patient, settings) as folder:
             await check_writing(folder, settings)

@@ -17,7 +17,6 @@ from sketch_migrate.cli.migrate import MigrationJob
 from sketch_migrate.cli.probe import settle_no_clobber, try_rights
 from sketch_migrate.cli.verify import certify
 from sketch_migrate.migration.placing import placing_of
-from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketch_migrate.migration.probe_record import recorded_folder
 from sketch_migrate.migration.recognition import check_recognised
 from sketch_migrate.migration.store_trial import why_not_tried
@@ -70,7 +69,7 @@ class RepairJob(InspectionJob):
         """Open the site, and try the right to read in production. Writes nothing."""
         check_ledger_for(self.options.cluster, self.settings)
         await super().prepare()
-        await check_read(self.site.store.retrying(PATIENCE_SECONDS), self.site.specimens.production)
+        await self.check_production_reading()
         await check_recognised(self.site, self.terminal.message)
 
     def question(self) -> str:

@@ -12,7 +12,6 @@ from sketch_migrate.cli.inspection import InspectionJob
 from sketch_migrate.cli.job import run_job
 from sketch_migrate.errors import RunDirectoryError
 from sketch_migrate.ledger.disk import disk_hint
-from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketch_migrate.migration.recognition import refusal
 from sketch_migrate.reconcile.certificate import Certificate, problems_text
 from sketch_migrate.reconcile.evidence import digest
@@ -49,7 +48,7 @@ class VerifyJob(InspectionJob):
         """Open the site, and try the right to read in production, which comparing takes."""
         check_dask_for(self.options.cluster)
         await super().prepare()
-        await check_read(self.site.store.retrying(PATIENCE_SECONDS), self.site.specimens.production)
+        await self.check_production_reading()
 
     async def carry_out(self) -> int:
         """Gather, judge, certify."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from psycopg.sql import Identifier
 
 from sketch_migrate.errors import BucketMissing, DatabaseUnreachable, ObjectMissing, S3Error, S3Refused
-from sketch_migrate.migration.specimens import readable
+from sketch_migrate.migration.specimens import other_readable
 from sketch_migrate.model import Location
 from sketch_migrate.postgres.privileges import inspect_table
 from sketch_migrate.postgres.vigil import hung_up_after
@@ -35,9 +35,6 @@ CATALOGUE_SECONDS = 30.0
 
 ABSENT_NAME = ".sketch-migrate-absent"
 """What is read where there is no object to try that on. Nothing is ever written or deleted under this name."""
-
-_DENIED = {"AccessDenied", "Forbidden", ""}
-"""What a lacking right is called. Wrong credentials are called otherwise, and keep their own words."""
 
 _REFUSALS = range(400, 500)
 
@@ -85,9 +82,9 @@ async def check_reading(store: S3Client, settings: Settings, likely_key: str | N
         return Specimens(likely, await find_specimen(store, settings, "PRODUCTION"))
     legacy = await find_specimen(store, settings, "LEGACY")
     specimens = Specimens(legacy, await find_specimen(store, settings, "PRODUCTION"))
-    if not specimens.untried:
-        await check_read(store, legacy)
-    return specimens
+    if specimens.untried:
+        return specimens
+    return specimens._replace(legacy=await check_read(store, legacy, settings.legacy_prefix))
 
 
 async def _is_specimen(store: S3Client, likely: Location) -> bool:
@@ -106,10 +103,7 @@ async def _is_specimen(store: S3Client, likely: Location) -> bool:
 
 
 async def find_specimen(store: S3Client, settings: Settings, side: Literal["LEGACY", "PRODUCTION"]) -> Location:
-    """Try to list one side, and return an object to try a right on, or a key of none. Raises ``S3Error``.
-
-    It is one that can be read, if any of those that are looked at can.
-    """
+    """Try to list one side, and return an object to try a right on, or a key of none. Raises ``S3Error``."""
     bucket, prefix = (
         (settings.legacy_bucket, settings.legacy_prefix)
         if side == "LEGACY"
@@ -122,25 +116,32 @@ async def find_specimen(store: S3Client, settings: Settings, side: Literal["LEGA
             f"there is no bucket {bucket} at {store_name(settings)}", hint=f"Set {side}_BUCKET, or make the bucket."
         ) from error
     except S3Refused as error:
-        if error.code in _DENIED:
+        if error.is_denial:
             raise _denied(error, f"list s3://{bucket}/{prefix}", "s3:ListBucket") from error
         raise
     if not page.objects:
         return Location(bucket, prefix + ABSENT_NAME)
     # the first may be a folder marker: the prefix itself
-    return await readable(store, Location(bucket, page.objects[-1].key), prefix)
+    return Location(bucket, page.objects[-1].key)
 
 
-async def check_read(store: S3Client, location: Location) -> None:
-    """Try to read an object; that it is not there is an answer as well. Raises ``S3Error``."""
+async def check_read(store: S3Client, location: Location, prefix: str | None = None) -> Location:
+    """Try to read an object, and return it; that it is not there is an answer as well. Raises ``S3Error``.
+
+    Where it is refused, others below the prefix are tried, if one is given: the first that can be read is returned.
+    """
     try:
         await store.head(location)
     except ObjectMissing:
-        return
+        return location
     except S3Refused as error:
-        if error.code in _DENIED:
+        if not error.is_denial:
+            raise
+        other = None if prefix is None else await other_readable(store, location, prefix)
+        if other is None:
             raise _denied(error, f"read {location}", "s3:GetObject") from error
-        raise
+        return other
+    return location
 
 
 async def check_tagging(folder: ProbeFolder, settings: Settings, specimens: Specimens) -> list[str]:
@@ -201,7 +202,7 @@ async def check_writing(folder: ProbeFolder, settings: Settings) -> None:
     try:
         upload_id = await folder.begin_upload(location)
     except S3Refused as error:
-        if error.code in _DENIED:
+        if error.is_denial:
             place = f"s3://{location.bucket}/{settings.production_prefix}"
             raise _denied(error, f"write into {place}", "s3:PutObject") from error
         raise

@@ -76,7 +76,7 @@ class Site:
 
         async def check_access() -> None:
             specimens = await check_reading(self.store, self.settings, self.first_legacy_path)
-            await check_read(self.store, specimens.production)
+            await check_read(self.store, specimens.production, self.settings.production_prefix)
             if not options.dry_run:
                 # on a worker's machine there may be no such folder: what cannot be put on record is not tried
                 with suppress(RunDirectoryError):

@@ -1,4 +1,4 @@
-"""An object to try the right to read on: one that can be read, where any can.
+"""Another object to try the right to read on, where the store refuses the first.
 
 A refusal of one object says nothing of the others: it may belong to another account, or be encrypted with a key of its
 own. So others are tried before it is said that reading is not allowed.
@@ -17,32 +17,20 @@ if TYPE_CHECKING:
 OTHERS_TRIED = 20
 """Spread over the first page of the listing."""
 
-_DENIED = {"AccessDenied", "Forbidden", ""}
 
-
-async def readable(store: S3Client, first: Location, prefix: str) -> Location:
-    """Return ``first`` if it can be read or is not there, else another object below the prefix that can be.
-
-    Where none can, ``first`` is returned: to read it tells why. Raises ``S3Error`` for all but a refusal of an object.
-    """
-    if await _can_be_read(store, first):
-        return first
-    page = await store.list_page(first.bucket, prefix)
-    others = [each.key for each in page.objects if each.key not in (first.key, prefix)]
+async def other_readable(store: S3Client, refused: Location, prefix: str) -> Location | None:
+    """Return an object below the prefix that can be read, or None. Raises ``S3Error`` for all but refusals."""
+    page = await store.list_page(refused.bucket, prefix)
+    others = [each.key for each in page.objects if each.key not in (refused.key, prefix)]
     for key in others[:: max(1, len(others) // OTHERS_TRIED)][:OTHERS_TRIED]:
-        other = Location(first.bucket, key)
-        if await _can_be_read(store, other):
+        other = Location(refused.bucket, key)
+        try:
+            await store.head(other)
+        except ObjectMissing:
+            continue
+        except S3Refused as error:
+            if not error.is_denial:
+                raise
+        else:
             return other
-    return first
-
-
-async def _can_be_read(store: S3Client, location: Location) -> bool:
-    try:
-        await store.head(location)
-    except ObjectMissing:
-        return True
-    except S3Refused as error:
-        if error.code in _DENIED:
-            return False
-        raise
-    return True
+    return None

@@ -71,7 +71,7 @@ async def _object_lock(store: S3Client, bucket: str) -> ObjectLock | None:
     try:
         return await store.object_lock(bucket)
     except S3Refused as error:
-        if error.code not in {"AccessDenied", "Forbidden", ""}:
+        if not error.is_denial:
             raise
         return None
 
