@@ -149,6 +149,11 @@ class S3Error(MigrateError):
         self.code = code
         self.said = said
 
+    @property
+    def is_client_error(self) -> bool:
+        """Whether the store faults what it is asked (RFC 9110, section 15.5): it did nothing, and it is not broken."""
+        return 400 <= self.status < 500  # noqa: PLR2004 - the class of the status
+
 
 class ObjectMissing(S3Error):
     """There is no object under that key."""

@@ -36,7 +36,6 @@ CATALOGUE_SECONDS = 30.0
 ABSENT_NAME = ".sketch-migrate-absent"
 """What is read where there is no object to try that on. Nothing is ever written or deleted under this name."""
 
-_REFUSALS = range(400, 500)
 
 RIGHTS = "README.md lists the rights that are needed under “Privileges”."
 
@@ -96,7 +95,7 @@ async def _is_specimen(store: S3Client, likely: Location) -> bool:
         await store.list_page(likely.bucket, likely.key + "/", max_keys=1)
         await store.head(likely)
     except S3Error as error:
-        if error.status not in _REFUSALS:
+        if not error.is_client_error:
             raise
         return False  # the listing of the whole side, and reading what it has, tell whether that was about this key
     return True

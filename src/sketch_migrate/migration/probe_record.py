@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _FILES = "probe-*.json"
 _FOLDER = re.compile(rf"{re.escape(PROBE_FOLDER)}[0-9a-f]{{12}}/")
 _MOST_BYTES = 2**16
-_REFUSALS = range(400, 500)
 
 
 @dataclass(slots=True)
@@ -64,7 +63,7 @@ async def recorded_folder(store: S3Client, settings: Settings) -> AsyncIterator[
         try:
             yield folder
         except S3Error as error:
-            folder.is_certain = folder.is_certain and error.status in _REFUSALS
+            folder.is_certain = folder.is_certain and error.is_client_error
             raise
         except BaseException:
             folder.is_certain = False  # a request that was cut short may arrive yet

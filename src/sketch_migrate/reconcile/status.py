@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from sketch_migrate.settings import Settings
 
 LOOKS_AT_ONCE = 500
-REFUSALS = range(400, 500)
-"""That an object is not there, or may not be read, or has a key that no object can have."""
 
 COUNTED_AT_ONCE = 2
 """Parts of the table that are counted side by side, each by a process of the server, as one statement would have."""
@@ -83,8 +81,8 @@ async def _looked_at(store: S3Client, legacy: Legacy, others: Others) -> tuple[O
         try:
             await store.head(Location(legacy.bucket, key))
         except S3Error as error:
-            if error.status not in REFUSALS:
-                raise
+            if not error.is_client_error:
+                raise  # else it is not there, or may not be read, or has a key that no object can have
         else:
             there.add(key)
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from sketch_migrate.model import Location, ObjectInfo
     from sketch_migrate.s3.client import S3Client
 
-_REFUSALS = range(400, 500)
-
 
 async def differing_headers(
     store: S3Client, source: Location, legacy: ObjectInfo, target: Location, production: ObjectInfo
@@ -38,7 +36,7 @@ async def _with_tag_count(store: S3Client, location: Location, info: ObjectInfo)
     except (CredentialsError, ObjectMissing):
         raise
     except S3Error as error:
-        if error.status not in _REFUSALS:
+        if not error.is_client_error:
             raise
         return info  # who may not read tags compares none
     return replace(info, headers={**info.headers, TAG_COUNT: str(len(tags))})

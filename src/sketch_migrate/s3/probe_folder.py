@@ -38,7 +38,6 @@ another order by UTF-16 than by bytes."""
 # The last one is what rclone's server stores for the tags of an object that is not there.
 _BODIES = {SOURCE_BODY, OCCUPANT_BODY, tagging_document([]), *(b"x" * size for size in range(1, len(ODD_NAMES) + 1))}
 _MOST_BYTES = max(map(len, _BODIES)) + 1
-_REFUSALS = range(400, 500)
 _MOST_ROUNDS = 1_000
 
 
@@ -82,7 +81,7 @@ class ProbeFolder:
 
     def refused(self, location: Location, error: S3Error) -> None:
         """Note that nothing can be there, if the store has refused it: to delete nothing may make a delete marker."""
-        if error.status in _REFUSALS:
+        if error.is_client_error:
             self._written.pop(location.key)
 
     async def look(self, location: Location) -> ObjectInfo:
@@ -96,7 +95,7 @@ class ProbeFolder:
         try:
             upload_id = await self.store.create_multipart_upload(location, {})
         except S3Error as error:
-            self.is_certain = self.is_certain and error.status in _REFUSALS  # else it may have been begun
+            self.is_certain = self.is_certain and error.is_client_error  # else it may have been begun
             raise
         self._uploads.add((location, upload_id))
         return upload_id
