@@ -141,6 +141,26 @@ def test_the_number_of_tags_is_asked_for_where_one_side_alone_tells_it(moto_site
     assert (done.code, done.counts["migrated"]) == (0, 3), "who may not read tags compares none"
 
 
+def test_an_object_that_goes_while_its_tags_are_asked_for_ends_nothing(moto_site: Site) -> None:
+    site = moto_site
+    site.fill(PATHS)
+    put(site, "image/a.png", body_of("image/a.png"), production=False, Tagging="a=1&b=2")
+    put(site, "avatar/a.png", body_of("image/a.png"))
+    gone: list[str] = []
+
+    def delete(request: S3Request) -> None:
+        if "tagging" in request.query and request.operation != "put" and not gone:
+            gone.append(request.key)
+            site.store.client.delete_object(Bucket=site.store.production_bucket, Key=request.key)
+
+    with S3FaultProxy(site.store.endpoint_url) as s3:
+        s3.before_request = delete
+        done = site.at(store=site.store.via(s3.endpoint_url)).run("plan --json")
+    assert gone == ["avatar/a.png"]
+    assert "error" not in document(done), done
+    assert document(done)["rows"]["legacy"] == 3
+
+
 def test_a_second_look_sees_headers_too(moto_site: Site) -> None:
     site = moto_site
     site.fill(PATHS)

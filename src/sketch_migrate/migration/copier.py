@@ -16,16 +16,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from sketch_migrate.errors import (
-    BucketMissing,
     ConditionNotProved,
-    CredentialsError,
+    MigrateError,
     ObjectMissing,
-    RedirectRefused,
     RunDirectoryError,
     S3Error,
-    StoreFull,
     UsageError,
 )
+from sketch_migrate.migration.access import HOPELESS, Access
 from sketch_migrate.migration.other_spellings import OtherSpellings
 from sketch_migrate.migration.placing import CheckFirst, Placed, Replacing, Taken, look
 from sketch_migrate.migration.versions import replaced_version
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from sketch_migrate.errors import MigrateError
     from sketch_migrate.migration.placing import Placing
     from sketch_migrate.migration.stop import Stop
     from sketch_migrate.model import Location, Move, ObjectInfo
@@ -55,21 +52,6 @@ MEASURE_FIRST, MEASURE_ONE_IN = 100, 1000
 
 VACATED_TIMES = 3
 """How often a key may be taken, and free again when it is looked at, before that is called a failure."""
-
-PROOF_SECONDS = 0.2
-"""So long a success proves that the store can be used. An object that failed for a while may have been begun before
-the last success and still fail because the store has gone since."""
-
-HOPELESS = (
-    CredentialsError,
-    BucketMissing,
-    RedirectRefused,
-    StoreFull,
-    UsageError,
-    RunDirectoryError,
-    ConditionNotProved,
-)
-"""Errors that no other object of the run can escape."""
 
 
 class Verdict(Enum):
@@ -183,7 +165,7 @@ class Copier:
     ) -> None:
         self._store = store
         self._other_spellings = OtherSpellings(store, stop, legacy_prefix)
-        self._check_access = check_access
+        self._access = Access(check_access)
         self._workers = workers
         self._overwrite = overwrite
         self._dry_run = dry_run
@@ -195,8 +177,6 @@ class Copier:
         self._working = 0
         self.batches = 0
         self._on_the_way: dict[str, asyncio.Future[Copied] | None] = {}  # by target key; None: nobody else waits for it
-        self._check = asyncio.Lock()
-        self._usable_at = 0.0
         self._copied = 0
         self._told_of_tags = False
 
@@ -288,25 +268,14 @@ class Copier:
         try:
             verdict = await self._bring(move, look_first=look_first)
         except (S3Error, UsageError, RunDirectoryError, ConditionNotProved) as error:
-            await self._note_failure(error, began_at)
+            if isinstance(error, HOPELESS) or not self._stop.requested:
+                try:
+                    await self._access.check(error, began_at)
+                except MigrateError as reason:
+                    self._stop.by_error(reason)
             return _UNTOUCHED if self._stop.requested else Copied(Verdict.FAILED, str(error))
-        self._usable_at = time.monotonic()
+        self._access.usable_at = time.monotonic()
         return verdict
-
-    async def _note_failure(self, error: MigrateError, began_at: float) -> None:
-        """Request the stop where the store is to blame. One check at a time answers for all that failed until then."""
-        if isinstance(error, HOPELESS):
-            self._stop.by_error(error)
-        async with self._check:
-            proved = began_at < self._usable_at and time.monotonic() - self._usable_at < PROOF_SECONDS
-            if self._stop.requested or proved:
-                return
-            try:
-                await self._check_access()
-            except S3Error as reason:
-                self._stop.by_error(reason)
-            else:
-                self._usable_at = time.monotonic()
 
     async def _bring(self, move: Move, *, look_first: bool) -> Copied:
         if self._dry_run:

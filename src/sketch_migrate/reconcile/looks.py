@@ -6,12 +6,12 @@ holds for this one, if the store as a whole can be used; that is asked where no 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from sketch_migrate.errors import ObjectMissing, S3Error
-from sketch_migrate.migration.copier import HOPELESS, PROOF_SECONDS
+from sketch_migrate.migration.access import Access
+from sketch_migrate.s3.fields import differing_headers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,9 +31,7 @@ class Looks:
 
     def __init__(self, store: S3Client, check_access: Callable[[], Awaitable[object]]) -> None:
         self.store = store
-        self._check_access = check_access
-        self._checking = asyncio.Lock()
-        self._usable_at = 0.0
+        self._access = Access(check_access)
 
     async def at(self, location: Location) -> ObjectInfo | Refused | None:
         """Return what a HEAD tells, None where there is no object. Raises ``S3Error`` where the store is to blame."""
@@ -44,18 +42,23 @@ class Looks:
             found = None
         except S3Error as error:
             return await self.refused(error, began_at)
-        self._usable_at = time.monotonic()
+        self._access.usable_at = time.monotonic()
         return found
+
+    async def other_headers(
+        self, source: Location, legacy: ObjectInfo, target: Location, production: ObjectInfo
+    ) -> str | Refused:
+        """Say in what else than bytes two objects differ (``differing_headers``). Raises as ``at`` does."""
+        began_at = time.monotonic()
+        try:
+            return await differing_headers(self.store, source, legacy, target, production)
+        except S3Error as error:
+            return await self.refused(error, began_at)
 
     async def refused(self, error: S3Error, began_at: float) -> Refused:
         """Return an error as a finding about one object, or raise it where the store is to blame.
 
         ``began_at`` is when the request was begun, on the monotonic clock.
         """
-        if isinstance(error, HOPELESS):
-            raise error
-        async with self._checking:  # one check answers for all that failed until then
-            if not (began_at < self._usable_at and time.monotonic() - self._usable_at < PROOF_SECONDS):
-                await self._check_access()
-                self._usable_at = time.monotonic()
+        await self._access.check(error, began_at)
         return Refused(str(error))

@@ -17,7 +17,6 @@ from sketch_migrate.reconcile.looks import Refused
 from sketch_migrate.reconcile.standing import SUSPECTS, Standing, standing_of
 from sketch_migrate.s3 import same_content
 from sketch_migrate.s3.archive import ARCHIVES, not_restored
-from sketch_migrate.s3.fields import differing_headers
 from sketch_migrate.task_group import all_of
 
 if TYPE_CHECKING:
@@ -171,8 +170,8 @@ class Looker:
         legacy, production = await self.looks.at(source), await self.looks.at(target)
         if legacy is None or production is None or isinstance(legacy, Refused) or isinstance(production, Refused):
             return None
-        detail = await differing_headers(self.looks.store, source, legacy, target, production)
-        return (detail, legacy, production) if detail else None
+        detail = await self.looks.other_headers(source, legacy, target, production)
+        return (detail, legacy, production) if detail and not isinstance(detail, Refused) else None
 
     async def compare_unmigrated(self, percent: float) -> Compared:
         """Do so with legacy references whose object may be in production already, which the listings do not tell."""
@@ -232,9 +231,11 @@ class Looker:
             return _refused(key, standing, legacy)
         if isinstance(production, Refused):
             return _refused(key, standing, production)
-        other = ""
+        other: str | Refused = ""
         if legacy and production and same_content(legacy, production):
-            other = await differing_headers(self.looks.store, source, legacy, target, production)
+            other = await self.looks.other_headers(source, legacy, target, production)
+        if isinstance(other, Refused):
+            return _refused(key, standing, other)
         now, proof = standing_of(side, legacy, production, was=Standing(standing), other=other)
         return (key, now.value, proof, *_seen(legacy), *_seen(production)), other
 
