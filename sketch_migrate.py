@@ -9,9 +9,11 @@ sys.modules.pop("sketch_migrate", None)  # this file has the package's name: the
 
 try:
     from sketch_migrate.cli.early_signals import end_at_ctrl_c
+    from sketch_migrate.garbage import collect_garbage_seldom
 
     if __name__ == "__main__":
         end_at_ctrl_c()
+        collect_garbage_seldom()
     from sketch_migrate.cli.main import main
 except ModuleNotFoundError as missing:
     if (missing.name or "").startswith("sketch_migrate"):

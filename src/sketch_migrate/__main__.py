@@ -3,11 +3,13 @@
 import sys
 
 from sketch_migrate.cli.early_signals import end_at_ctrl_c
+from sketch_migrate.garbage import collect_garbage_seldom
 
 
 def main() -> int:
     """Carry out the command line, and return the exit code; Ctrl-C while all is imported is met here."""
     end_at_ctrl_c()
+    collect_garbage_seldom()
     from sketch_migrate.cli.main import main as carry_out  # noqa: PLC0415 - takes a while, in which Ctrl-C may come
 
     return carry_out()

@@ -16,8 +16,8 @@ import uvloop
 from sketch_migrate import __version__
 from sketch_migrate.cli.failure import error_json, show_failure
 from sketch_migrate.errors import Interrupted, MigrateError
+from sketch_migrate.garbage import collect_garbage_seldom
 from sketch_migrate.ledger import check_place
-from sketch_migrate.migration.collector import collect_garbage_seldom
 from sketch_migrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketch_migrate.migration.site import Site, open_site
 from sketch_migrate.migration.stop import Stop

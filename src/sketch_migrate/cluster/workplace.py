@@ -21,7 +21,7 @@ from sketch_migrate import __version__
 from sketch_migrate.cluster.orders import Orders, StopLevel
 from sketch_migrate.cluster.task import Assignment, Joined, LogLine, Task
 from sketch_migrate.errors import ClusterError, Interrupted
-from sketch_migrate.migration.collector import collect_garbage_seldom
+from sketch_migrate.garbage import collect_garbage_seldom
 from sketch_migrate.migration.site import caps_of
 from sketch_migrate.migration.stop import Stop
 from sketch_migrate.report.logs import LOGGER
