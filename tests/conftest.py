@@ -16,6 +16,7 @@ import pytest
 from sketch_migrate.demo.servers import PostgresServer, postgres_server
 from tests.servers import ceph
 from tests.servers.databases import DEBIAN_PROGRAMS, FAST_AND_LOOSE, Database, Databases, postgres_for_tests
+from tests.servers.seaweed import seaweed_server
 from tests.servers.stores import Store, StoreServer, fresh_buckets, moto_server, rclone_server
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 # Whoever starts the tests in the background hands an ignored SIGINT down to all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-STORES = ["rclone", "moto", pytest.param("ceph", marks=pytest.mark.ceph)]
+STORES = ["rclone", "moto", "seaweed", pytest.param("ceph", marks=pytest.mark.ceph)]
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -119,6 +120,13 @@ def moto() -> Iterator[StoreServer]:
 
 
 @pytest.fixture(scope="session")
+def seaweed() -> Iterator[StoreServer]:
+    """The session's SeaweedFS."""
+    with seaweed_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def ceph_gateway() -> Iterator[StoreServer]:
     """The session's Ceph. A test that asks for it by name carries the marker ``ceph``."""
     if reason := ceph.why_not():
@@ -138,6 +146,13 @@ def rclone_store(rclone: StoreServer) -> Iterator[Store]:
 def moto_store(moto: StoreServer) -> Iterator[Store]:
     """Two fresh buckets on moto: tags, versions, checksums, conditional puts."""
     with fresh_buckets(moto) as store:
+        yield store
+
+
+@pytest.fixture
+def seaweed_store(seaweed: StoreServer) -> Iterator[Store]:
+    """Two fresh buckets on SeaweedFS: conditions on copies, Object Lock, an order of its own in listings."""
+    with fresh_buckets(seaweed) as store:
         yield store
 
 

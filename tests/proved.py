@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sketch_migrate.migration.proofs import Proofs
+from sketch_migrate.reconcile.guard import Guard
 from sketch_migrate.s3.findings import IF_ABSENT_QUESTIONS
 from sketch_migrate.s3.probe_race import Race
 
@@ -21,4 +22,4 @@ def keep_races(run_dir: Path, store: Store) -> None:
     """Put on record that no condition of the store has lost a race in a bucket without versions."""
     if store.name != "rclone":  # which honours none
         proofs = Proofs(run_dir, store.endpoint_url, store.production_bucket, with_versions=False)
-        proofs.keep(dict.fromkeys(IF_ABSENT_QUESTIONS, NONE_LOST), time.time())
+        proofs.keep(dict.fromkeys((*IF_ABSENT_QUESTIONS, *Guard), NONE_LOST), time.time())

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.e2e.site import Site
 from tests.servers.s3_fault_proxy import S3FaultProxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.e2e.site import Site
+    from tests.servers.databases import Database
+    from tests.servers.stores import Store
     from tests.tool import Finished
 
 ARCHIVED = ("image/deep.png", "image/cold.png")
@@ -99,17 +101,27 @@ def test_plan_and_the_question_say_what_the_copies_do_not_keep(moto_site: Site) 
     assert moto_site.facts().production == {}
 
 
-def test_a_bucket_that_locks_each_new_object_is_named_by_plan(moto_site: Site) -> None:
-    moto_site.fill(["image/one.png"])
-    client, locked = moto_site.store.client, f"{moto_site.store.production_bucket}-locked"
+@pytest.mark.parametrize("server", ["moto", "seaweed"])
+def test_a_bucket_that_locks_each_new_object_is_named_by_plan_and_nothing_is_tried_there(
+    request: pytest.FixtureRequest, database: Database, tmp_path: Path, server: str
+) -> None:
+    store: Store = request.getfixturevalue(f"{server}_store")
+    site = Site(database, store, tmp_path)
+    site.fill(["image/one.png"])
+    client, locked = store.client, f"{store.production_bucket}-locked"
     client.create_bucket(Bucket=locked, ObjectLockEnabledForBucket=True)
     rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 3}}
     client.put_object_lock_configuration(
         Bucket=locked, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule}
     )
-    planned = moto_site.with_environ(SKETCH_PRODUCTION_BUCKET=locked).run("plan --json")
+    site = site.with_environ(SKETCH_PRODUCTION_BUCKET=locked)
+    planned = site.run("plan --json")
     assert planned.code == 1, planned
     assert "GOVERNANCE, 3 Days" in finding(document(planned), "object lock")["what_to_do"]
+    done = site.run("-y")
+    assert (done.code, done.counts["migrated"]) == (0, 1), done
+    stored = client.list_object_versions(Bucket=locked)["Versions"]
+    assert [each["Key"] for each in stored] == ["avatar/one.png"]
 
 
 @pytest.fixture

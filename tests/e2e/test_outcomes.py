@@ -138,7 +138,9 @@ STRANGE = {
 def test_strange_keys_arrive_byte_for_byte(any_site: Site, kind: str) -> None:
     site = any_site
     if kind in {"slashes", "long"} and not site.store.takes_any_key:
-        pytest.skip("rclone refuses such keys")
+        pytest.skip(f"{site.store.name} refuses such keys")
+    if kind == "quotes" and site.store.name == "seaweed":
+        pytest.skip("a backslash is a slash to SeaweedFS")
     paths = [f"image/{name}" for name in STRANGE[kind]]
     site.fill(paths)
     before = site.facts()

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from tests.servers.stores import Store
 
 LONG = "k" * 1100
-REFUSED = {"rclone": ("a//b.png", "unsupported characters"), "ceph": (LONG, "InvalidObjectName")}
+REFUSED = {
+    "rclone": ("a//b.png", "unsupported characters"),
+    "ceph": (LONG, "InvalidObjectName"),
+    "seaweed": ("../up.png", "InvalidRequest"),
+}
 
 
 def details(run: Path) -> dict[tuple[str, str], str]:
@@ -31,7 +35,7 @@ def details(run: Path) -> dict[tuple[str, str], str]:
     return {(row[names[0]], row["path"]): row[names[1]] for row in found}
 
 
-@pytest.mark.parametrize("store_name", ["rclone", pytest.param("ceph", marks=pytest.mark.ceph)])
+@pytest.mark.parametrize("store_name", ["rclone", "seaweed", pytest.param("ceph", marks=pytest.mark.ceph)])
 def test_a_key_that_the_store_refuses_is_the_finding_of_its_rows(
     request: pytest.FixtureRequest, database: Database, tmp_path: Path, store_name: str
 ) -> None:

@@ -72,12 +72,16 @@ def test_a_condition_that_lost_a_race_is_sent_and_its_losses_are_reported(moto_s
         assert raced(proxy) == 0, "the race is on record"
 
 
-@pytest.mark.ceph
-def test_what_is_atomic_is_raced_once_and_then_relied_on(database: Database, ceph_store: Store, tmp_path: Path) -> None:
-    site = Site(database, ceph_store, tmp_path, races=True)
+@pytest.mark.parametrize("server", ["seaweed", pytest.param("ceph", marks=pytest.mark.ceph)])
+def test_what_is_atomic_is_raced_once_and_then_relied_on(
+    request: pytest.FixtureRequest, database: Database, tmp_path: Path, server: str
+) -> None:
+    """SeaweedFS honours the condition on a copy as well, and on Complete, which lose races."""
+    store: Store = request.getfixturevalue(f"{server}_store")
+    site = Site(database, store, tmp_path, races=True)
     site.fill(PATHS)
-    with S3FaultProxy(ceph_store.endpoint_url, sees_probes=True) as proxy:
-        through = site.at(store=ceph_store.via(proxy.endpoint_url))
+    with S3FaultProxy(store.endpoint_url, sees_probes=True) as proxy:
+        through = site.at(store=store.via(proxy.endpoint_url))
         first = document_of(through.run("-y -l 2 --json"))
         assert raced(proxy) > 0
         proxy.requests.clear()

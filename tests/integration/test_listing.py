@@ -60,7 +60,10 @@ def test_each_key_is_listed_exactly_once(store: Store, page_keys: int, monkeypat
         [key + "~" for key in keys[::9]],
         ["image/a", "elsewhere", "image/\U0010ffff", "image/"],
     ):
-        assert listed(store, cuts, page_keys=page_keys) == (keys, 0)
+        found, times_forgotten = listed(store, cuts, page_keys=page_keys)
+        assert found == keys
+        if store.lists_in_order:
+            assert times_forgotten == 0
 
 
 def test_a_bucket_that_is_not_there_is_not_an_empty_one(store: Store) -> None:

@@ -39,6 +39,8 @@ SEEN_WITH_OTHER_CLIENTS = {
     },
     "moto": dict.fromkeys(Question, HONOURED)
     | dict.fromkeys((Question.COPY_IF_ABSENT, Question.COPY_IF_ABSENT_R2, Question.COPY_IF_SOURCE), IGNORED),
+    "seaweed": dict.fromkeys(Question, HONOURED)
+    | dict.fromkeys((Question.COPY_IF_ABSENT_R2, Question.ODD_KEYS, Question.LISTING_ORDER), IGNORED),
     "ceph": dict.fromkeys(Question, HONOURED) | dict.fromkeys(CONDITIONS - {Question.PUT_IF_ABSENT}, IGNORED),
 }
 

@@ -12,7 +12,7 @@ from sketch_migrate.model import Location
 from sketch_migrate.s3 import CredentialSource, S3Client, S3Config
 from sketch_migrate.s3.findings import IF_ABSENT_QUESTIONS, Question
 from sketch_migrate.s3.probe_folder import PROBE_FOLDER, SOURCE_BODY, ProbeFolder
-from sketch_migrate.s3.probe_race import KEYS, RACES, race
+from sketch_migrate.s3.probe_race import KEYS, RACES, contests_for_absence, race
 from tests.servers import s3_faults as faults
 from tests.servers.condition_proxy import ConditionProxy
 from tests.servers.s3_fault_proxy import S3FaultProxy
@@ -32,7 +32,7 @@ def run_race(store: Store, *questions: Question, races: int = ENOUGH) -> dict[Qu
             folder = ProbeFolder(client, Location(store.production_bucket, f"avatar/{PROBE_FOLDER}{token_hex(6)}/"))
             try:
                 await folder.put(folder.source, SOURCE_BODY)
-                return await race(folder, questions, races=races)
+                return await race(folder, await contests_for_absence(folder, questions), races=races)
             finally:
                 await folder.clear()
                 assert folder.left_behind == []
@@ -66,6 +66,15 @@ def test_what_is_atomic_is_proved(moto_store: Store) -> None:
 @pytest.mark.ceph
 def test_a_conditional_put_of_ceph_is_proved(ceph_store: Store) -> None:
     assert run_race(ceph_store, PUT)[PUT].is_proved
+
+
+@pytest.mark.parametrize("question", [COPY, Question.COMPLETE_IF_ABSENT])
+def test_a_condition_that_seaweed_honours_loses_a_race_all_the_same(seaweed_store: Store, question: Question) -> None:
+    assert run_race(seaweed_store, question, races=RACES)[question].lost
+
+
+def test_a_conditional_put_of_seaweed_is_proved(seaweed_store: Store) -> None:
+    assert run_race(seaweed_store, PUT)[PUT].is_proved
 
 
 def test_a_race_that_the_store_fails_does_not_count(moto_store: Store) -> None:

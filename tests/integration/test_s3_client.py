@@ -94,7 +94,9 @@ def test_a_listing_of_many_pages_is_complete_and_in_the_order_of_bytes(store: St
             token = page.next_token
         return listed
 
-    assert run(store, scenario) == sorted(keys, key=str.encode)
+    listed = run(store, scenario)
+    assert sorted(listed, key=str.encode) == sorted(keys, key=str.encode)
+    assert (listed == sorted(keys, key=str.encode)) is store.lists_in_order
 
 
 def test_a_listing_can_start_after_a_key(store: Store) -> None:
@@ -115,15 +117,15 @@ def test_what_is_missing_is_named_by_its_kind(store: Store) -> None:
         for attempt in (client.head(source), client.copy(source, target), client.get(source, 0, 9)):
             with pytest.raises(ObjectMissing, match="nothing/here"):
                 await attempt
-        for missing in (
-            client.list_page("no-such-bucket-here", ""),
-            client.copy(Location(source.bucket, "there"), Location("no-such-bucket-here", "x")),
-            client.put(Location("no-such-bucket-here", "x"), b""),
-        ):
+        elsewhere = Location("no-such-bucket-here", "x")
+        missing_buckets = [client.list_page(elsewhere.bucket, ""), client.put(elsewhere, b"")]
+        if store.name != "seaweed":  # a copy there is an InternalError to it
+            missing_buckets.append(client.copy(Location(source.bucket, "there"), elsewhere))
+        for missing in missing_buckets:
             with pytest.raises(BucketMissing, match="no-such-bucket-here"):
                 await missing
         with pytest.raises(ObjectMissing):  # HEAD cannot tell the difference
-            await client.head(Location("no-such-bucket-here", "x"))
+            await client.head(elsewhere)
 
     run(store, scenario)
 

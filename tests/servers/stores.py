@@ -70,7 +70,7 @@ class Store:
 
     @property
     def name(self) -> str:
-        """Which server it is: rclone, moto or ceph."""
+        """Which server it is: rclone, moto, seaweed or ceph."""
         return self.server.name
 
     @property
@@ -90,8 +90,13 @@ class Store:
 
     @property
     def takes_any_key(self) -> bool:
-        """Whether keys such as ``a//b`` and ``a/../b`` are keys here as on AWS; rclone refuses them."""
-        return self.name != "rclone"
+        """Whether ``a//b``, ``a/../b`` and names of 1 000 bytes are keys here as on AWS; others refuse some."""
+        return self.name not in {"rclone", "seaweed"}
+
+    @property
+    def lists_in_order(self) -> bool:
+        """Whether listings are in the order of the keys' bytes; SeaweedFS has a folder's where its name would be."""
+        return self.name != "seaweed"
 
     def via(self, endpoint_url: str) -> Store:
         """Return the same store by way of a proxy. The ``client`` stays direct."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from sketch_migrate.demo.servers import postgres_server
 from tests.servers import ceph
 from tests.servers.databases import DEBIAN_PROGRAMS, FAST_AND_LOOSE, Databases, postgres_for_tests
+from tests.servers.seaweed import seaweed_server
 from tests.servers.stores import rclone_server
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _STORES: dict[str, Callable[[], AbstractContextManager[StoreServer]]] = {
     "rclone": rclone_server,
+    "seaweed": seaweed_server,
     "ceph": ceph.ceph_server,
 }
 _DATABASES: dict[str, Callable[[], AbstractContextManager[PostgresServer]]] = {
@@ -31,7 +33,7 @@ class Servers:
     """Use as a context manager. ``stores`` and ``databases`` are, unless given, all that this machine can run."""
 
     def __init__(self, stores: Sequence[str] = (), databases: Sequence[str] = ()) -> None:
-        self.stores = stores or (tuple(_STORES) if not ceph.why_not() else ("rclone",))
+        self.stores = stores or tuple(name for name in _STORES if name != "ceph" or not ceph.why_not())
         self.databases = databases or (tuple(_DATABASES) if DEBIAN_PROGRAMS.exists() else ("newest",))
         self._running = contextlib.ExitStack()
         self._stores: dict[str, StoreServer] = {}

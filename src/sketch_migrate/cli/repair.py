@@ -17,10 +17,8 @@ from sketch_migrate.cli.migrate import MigrationJob
 from sketch_migrate.cli.probe import settle_no_clobber, try_rights
 from sketch_migrate.cli.verify import certify
 from sketch_migrate.migration.placing import placing_of
-from sketch_migrate.migration.probe_record import recorded_folder
 from sketch_migrate.migration.recognition import check_recognised
-from sketch_migrate.migration.store_trial import why_not_tried
-from sketch_migrate.reconcile.guard import Guard, find_guard
+from sketch_migrate.reconcile.guard import settle_guard
 from sketch_migrate.reconcile.repair import RECOPIED_NAME, copy_stale, count_stale, read_recopied
 from sketch_migrate.reconcile.restore import count_lost, restore_lost
 from sketch_migrate.reconcile.standing import Standing
@@ -124,17 +122,12 @@ class RepairJob(InspectionJob):
 
     async def _copy_again(self, evidence: Evidence) -> dict[Again, int]:
         store = self.site.store
-        if why_not := await why_not_tried(store, self.settings):
-            guard = Guard.LOOK
-            self.terminal.message(f"Conditions were {why_not}.")
-        else:
-            async with recorded_folder(store, self.settings) as folder:
-                guard = await find_guard(folder)
-            if folder.left_behind:
-                self.terminal.message(f"Left behind by trying that: {told(folder.left_behind)}", logging.WARNING)
-        self.terminal.message(f"Copying again with {guard}.")
+        settled = await settle_guard(store, self.settings)
+        if settled.left_behind:
+            self.terminal.message(f"Left behind by trying that: {told(settled.left_behind)}", logging.WARNING)
+        self.terminal.message(f"Copying again with {settled.words}.")
         record = self.run.path / RECOPIED_NAME
-        counts = await copy_stale(evidence, self.evidence_site(), store, guard, looks=self.looks, record=record)
+        counts = await copy_stale(evidence, self.evidence_site(), store, settled.guard, looks=self.looks, record=record)
         for outcome, count in counts.items():
             if count:
                 self.terminal.message(f"{count:,} stale objects {outcome}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sketch_migrate.errors import RunDirectoryError
 from sketch_migrate.s3.probe_race import Race
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from sketch_migrate.s3.findings import Question
+K = TypeVar("K", bound=str)
 
 FILE_NAME = "proofs.json"
 KEPT_SECONDS = 30 * 86_400.0
@@ -37,21 +37,21 @@ class Proofs:
         self._path = run_dir / FILE_NAME
         self._about = {"endpoint_url": endpoint_url, "bucket": bucket, "with_versions": with_versions}
 
-    def kept(self, question: Question, unix_time: float) -> Raced | None:
+    def kept(self, condition: str, unix_time: float) -> Raced | None:
         """Return the race of a condition, if it was run in the 30 days before ``unix_time``."""
         for entry in self._read():
-            if self._is_about(entry, question):
+            if self._is_about(entry, condition):
                 raced = _raced(entry)
                 if raced is not None and 0 <= unix_time - raced.unix_time < KEPT_SECONDS:
                     return raced
         return None
 
-    def keep(self, races: Mapping[Question, Race], unix_time: float) -> None:
+    def keep(self, races: Mapping[K, Race], unix_time: float) -> None:
         """Keep races that were run just now, in place of earlier ones. Raises ``RunDirectoryError``."""
-        entries = [each for each in self._read() if not any(self._is_about(each, question) for question in races)]
+        entries = [each for each in self._read() if not any(self._is_about(each, condition) for condition in races)]
         entries += [
-            {**self._about, "condition": str(question), "unix_time": unix_time, **race._asdict()}
-            for question, race in races.items()
+            {**self._about, "condition": str(condition), "unix_time": unix_time, **race._asdict()}
+            for condition, race in races.items()
         ]
         new = self._path.with_name(f".{FILE_NAME}-{secrets.token_hex(3)}")
         try:
@@ -72,8 +72,8 @@ class Proofs:
             return []
         return [each for each in entries if isinstance(each, dict)] if isinstance(entries, list) else []
 
-    def _is_about(self, entry: dict[str, object], question: Question) -> bool:
-        about = {**self._about, "condition": str(question)}
+    def _is_about(self, entry: dict[str, object], condition: str) -> bool:
+        about = {**self._about, "condition": str(condition)}
         return all(entry.get(name) == value for name, value in about.items())
 
 

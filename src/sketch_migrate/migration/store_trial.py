@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sketch_migrate.errors import S3Refused
 from sketch_migrate.migration.probe_record import recorded_folder
@@ -19,15 +19,20 @@ from sketch_migrate.migration.proofs import Proofs
 from sketch_migrate.model import Location
 from sketch_migrate.s3.findings import IF_ABSENT_QUESTIONS, Proof
 from sketch_migrate.s3.probe import probe, untried
-from sketch_migrate.s3.probe_race import race
+from sketch_migrate.s3.probe_race import contests_for_absence, race
 from sketch_migrate.s3.redirect import is_aws
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sketch_migrate.s3 import S3Client
     from sketch_migrate.s3.findings import ProbeReport, Question
     from sketch_migrate.s3.probe_folder import ProbeFolder
+    from sketch_migrate.s3.probe_race import Contest
     from sketch_migrate.s3.xml_buckets import ObjectLock
     from sketch_migrate.settings import Settings
+
+K = TypeVar("K", bound=str)
 
 DOCUMENTED = "AWS documents that it holds (S3 User Guide, “How to prevent object overwrites”)"
 
@@ -50,14 +55,22 @@ async def try_store(store: S3Client, settings: Settings, races: Races = Races.UN
         return untried(Location(settings.production_bucket, settings.production_prefix), why)
     async with recorded_folder(store, settings) as folder:
         report = await probe(folder, may_be_locked=lock is None)
-        has_lock = lock is not None and lock.is_enabled
-        proofs = await _proofs(folder, report, settings, races, has_lock=has_lock)
+        proofs = await _proofs(folder, report, settings, races, has_lock=_is_enabled(lock))
     return replace(report, proofs=proofs, left_behind=tuple(folder.left_behind))
 
 
 async def why_not_tried(store: S3Client, settings: Settings) -> str:
     """Return why nothing is stored to find something out, as it could not be removed again; empty if that is done."""
     return _keeps_for_ever(await _object_lock(store, settings.production_bucket))
+
+
+async def has_object_lock(store: S3Client, bucket: str) -> bool:
+    """Whether Object Lock, and with it versions, is on in a bucket; no, where that may not be read."""
+    return _is_enabled(await _object_lock(store, bucket))
+
+
+def _is_enabled(lock: ObjectLock | None) -> bool:
+    return lock is not None and lock.is_enabled
 
 
 def _keeps_for_ever(lock: ObjectLock | None) -> str:
@@ -80,26 +93,42 @@ async def _proofs(
     folder: ProbeFolder, report: ProbeReport, settings: Settings, races: Races, *, has_lock: bool
 ) -> dict[Question, Proof]:
     honoured = [question for question in IF_ABSENT_QUESTIONS if report.honours(question)]
+    contests = await contests_for_absence(folder, honoured) if honoured else {}
+    return await prove(folder, contests, settings, races, has_lock=has_lock)
+
+
+async def prove(
+    folder: ProbeFolder,
+    contests: Mapping[K, Contest],
+    settings: Settings,
+    races: Races = Races.UNLESS_KEPT,
+    *,
+    has_lock: bool,
+) -> dict[K, Proof]:
+    """Say of each condition whether it is proved: by the documents, by races of the last 30 days, or by some now.
+
+    Raises ``RunDirectoryError``.
+    """
     if is_aws(settings.s3_endpoint_url):
-        return dict.fromkeys(honoured, Proof(is_proved=True, evidence=DOCUMENTED))
+        return dict.fromkeys(contests, Proof(is_proved=True, evidence=DOCUMENTED))
     with_versions = folder.keeps_versions or has_lock
     why_not = _why_not(folder, races, with_versions=with_versions)
     run_dir = Path(settings.run_dir).expanduser()  # noqa: ASYNC240 - it asks for the home folder, at most
     bucket = settings.production_bucket
     kept_by = Proofs(run_dir, settings.s3_endpoint_url, bucket, with_versions=with_versions)
     now = time.time()
-    proofs: dict[Question, Proof] = {}
-    for question in honoured:
-        kept = kept_by.kept(question, now)
+    proofs: dict[K, Proof] = {}
+    for condition in contests:
+        kept = kept_by.kept(condition, now)
         if kept is not None and (why_not or races is Races.UNLESS_KEPT):
             day = datetime.fromtimestamp(kept.unix_time, UTC)
-            proofs[question] = Proof(kept.race.is_proved, f"{kept.race.told()} ({day:%Y-%m-%d})")
+            proofs[condition] = Proof(kept.race.is_proved, f"{kept.race.told()} ({day:%Y-%m-%d})")
         elif why_not:
-            proofs[question] = Proof(is_proved=False, evidence=f"it was not raced, as {why_not}")
-    raced = await race(folder, [question for question in honoured if question not in proofs])
+            proofs[condition] = Proof(is_proved=False, evidence=f"it was not raced, as {why_not}")
+    raced = await race(folder, {each: contest for each, contest in contests.items() if each not in proofs})
     if raced:
         kept_by.keep(raced, now)
-    return proofs | {question: Proof(each.is_proved, each.told()) for question, each in raced.items()}
+    return proofs | {condition: Proof(each.is_proved, each.told()) for condition, each in raced.items()}
 
 
 def _why_not(folder: ProbeFolder, races: Races, *, with_versions: bool) -> str:

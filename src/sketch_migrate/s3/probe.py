@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from sketch_migrate.errors import S3Error
 from sketch_migrate.s3.findings import Answer, Finding, ProbeReport, Question
 from sketch_migrate.s3.probe_conditions import Conditions
 from sketch_migrate.s3.probe_fidelity import Fidelity
@@ -32,9 +31,7 @@ async def probe(folder: ProbeFolder, *, may_be_locked: bool = False) -> ProbeRep
     ``may_be_locked``: whether new objects are locked could not be read, so that the first one has to tell. What cannot
     be told is ``unknown``: only a store in which nothing at all can be written raises, an ``S3Error``.
     """
-    (_, folder.may_delete) = await asyncio.gather(
-        folder.put(folder.source, SOURCE_BODY, SOURCE_HEADERS), _may_delete(folder)
-    )
+    await asyncio.gather(folder.put(folder.source, SOURCE_BODY, SOURCE_HEADERS), folder.try_deleting())
     if may_be_locked and (until := await _locked_until(folder)):
         return untried(folder.place, f"not tried, as the bucket locks each new object until {until}")
     if not folder.may_delete:
@@ -52,15 +49,6 @@ def _report(findings: list[Finding], place: Location, why_not: str) -> ProbeRepo
     found = {finding.question: finding for finding in findings}
     every = tuple(found.get(question, Finding(question, Answer.UNKNOWN, why_not)) for question in Question)
     return ProbeReport(every, place)
-
-
-async def _may_delete(folder: ProbeFolder) -> bool:
-    """Try it on a key that is not there, which S3 grants to whoever may delete."""
-    try:
-        await folder.store.delete(folder.at("absent"))
-    except S3Error:
-        return False
-    return True
 
 
 async def _locked_until(folder: ProbeFolder) -> str:

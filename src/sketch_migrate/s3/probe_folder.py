@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sketch_migrate.errors import ObjectMissing, S3Error, S3Refused
@@ -22,6 +23,7 @@ PATIENCE_SECONDS = 3.0
 
 SOURCE_BODY = b"what is copied"
 OCCUPANT_BODY = b"what is in the way"
+OLD_BODY = b"what may be replaced"
 """Of different lengths, which tell them apart where ETags do not."""
 
 SOURCE_HEADERS = {
@@ -36,7 +38,13 @@ ODD_NAMES = ("a//b", "/x", "a/../b", "b", "%41", "A", "a+b", "a b", "\u00fc", "u
 another order by UTF-16 than by bytes."""
 
 # The last one is what rclone's server stores for the tags of an object that is not there.
-_BODIES = {SOURCE_BODY, OCCUPANT_BODY, tagging_document([]), *(b"x" * size for size in range(1, len(ODD_NAMES) + 1))}
+_BODIES = {
+    SOURCE_BODY,
+    OCCUPANT_BODY,
+    OLD_BODY,
+    tagging_document([]),
+    *(b"x" * size for size in range(1, len(ODD_NAMES) + 1)),
+}
 _MOST_BYTES = max(map(len, _BODIES)) + 1
 _MOST_ROUNDS = 1_000
 
@@ -46,7 +54,7 @@ class ProbeFolder:
 
     ``alone`` is a key of that name which is in no folder: rclone's server keeps the folder of an upload that is called
     off on its disk. Listings by it have both.
-    ``may_delete`` is found out by the probe. ``is_certain`` says that nothing is there but what was noted.
+    ``may_delete`` is what ``try_deleting`` has found. ``is_certain`` says that nothing is there but what was noted.
     """
 
     def __init__(self, store: S3Client, place: Location) -> None:
@@ -70,6 +78,13 @@ class ProbeFolder:
         """Note that something may be there from now on."""
         self._written[location.key] = None
         return location
+
+    async def try_deleting(self) -> None:
+        """Try it on a key that is not there, which S3 grants to whoever may delete."""
+        try:
+            await self.store.delete(self.at("absent"))
+        except S3Error:
+            self.may_delete = False
 
     async def put(self, location: Location, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         """Store an object."""
@@ -104,14 +119,16 @@ class ProbeFolder:
         """Note that an upload needs no calling off."""
         self._uploads.discard((location, upload_id))
 
-    def is_open(self, location: Location, upload_id: str) -> bool:
-        """Whether an upload was neither completed nor called off."""
-        return (location, upload_id) in self._uploads
-
     async def call_off(self, location: Location, upload_id: str) -> None:
         """Call an upload off. Raises ``S3Error``: then ``clear`` tries it again."""
         await self.store.abort_multipart_upload(location, upload_id)
         self.completed(location, upload_id)
+
+    async def call_off_all(self, location: Location) -> None:
+        """Call off what was begun for a key and not completed; ``clear`` does what fails here."""
+        for upload in [each for each in self._uploads if each[0] == location]:
+            with suppress(S3Error):
+                await self.call_off(*upload)
 
     async def clear(self) -> None:
         """Remove everything; ``left_behind`` tells what could not be. Raises nothing of the store's."""

@@ -4,18 +4,20 @@ Seen on stores that check a condition first and store later: OpenStack Swift's c
 objects that were stored in the same moment, SeaweedFS's conditional copy 20 of 2 500, Ceph's conditional put none of
 1 000.
 
-A race is a write of an object without a condition, as an application makes it, and one of ours with the condition, to a
-key where nothing is. Whichever comes first, at the end the application's object must be there: it was stored without a
-condition, and ours must not replace it. So a loss is any other end of a race in which its write succeeded.
+A race is a write of an object without a condition, as an application makes it, and one of ours with the condition: to a
+key where nothing is, or where the object is that ours may replace. Whichever comes first, at the end the application's
+object must be there: it was stored without a condition, and ours must not replace it. So a loss is any other end of a
+race in which its write succeeded.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from sketch_migrate.errors import ObjectMissing, PreconditionFailed, S3Error
 from sketch_migrate.s3.conditions import IF_ABSENT, R2_IF_ABSENT
@@ -23,9 +25,11 @@ from sketch_migrate.s3.findings import Question
 from sketch_migrate.s3.probe_folder import OCCUPANT_BODY, SOURCE_BODY, ProbeFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Iterable, Mapping
 
     from sketch_migrate.model import Location
+
+K = TypeVar("K")
 
 RACES = 1_000
 RACE_SECONDS = 10.0
@@ -64,21 +68,62 @@ class Race(NamedTuple):
         return f"none of {self.races:,} objects stored in the same moment was replaced"
 
 
+Write: TypeAlias = Callable[[], Awaitable[object]]
+"""Our write with its condition. Raises ``PreconditionFailed``, or another ``S3Error``."""
+
+Contest: TypeAlias = Callable[["Location"], Awaitable[Write]]
+"""Prepares a race on a key where nothing is, and returns our write. Raises ``S3Error``: such a race does not count."""
+
+
 async def race(
-    folder: ProbeFolder, questions: Collection[Question], *, races: int = RACES, seconds: float = RACE_SECONDS
-) -> dict[Question, Race]:
+    folder: ProbeFolder, contests: Mapping[K, Contest], *, races: int = RACES, seconds: float = RACE_SECONDS
+) -> dict[K, Race]:
     """Race each of these conditions so often, all at once, until one race is lost or the time is over.
 
     The source of copies is in the folder already, and what is left there is for ``folder.clear``.
     """
-    if not questions:
+    if not contests:
         return {}
-    info = await folder.look(folder.source)
     until = monotonic() + seconds
-    running = [_Racing(folder, question, info.etag, races, until) for question in questions]
+    running = {key: _Racing(folder, contest, races, until) for key, contest in contests.items()}
     lanes = max(1, KEYS // len(running))
-    await asyncio.gather(*(each.run_lane(lane) for each in running for lane in range(lanes)))
-    return {each.question: Race(each.done, each.lost, each.refused) for each in running}
+    targets = [folder.at(f"race-{number}") for number in range(lanes * len(running))]
+    runners = [each for each in running.values() for _ in range(lanes)]
+    await asyncio.gather(*(each.run_lane(target) for each, target in zip(runners, targets, strict=True)))
+    return {key: Race(each.done, each.lost, each.refused) for key, each in running.items()}
+
+
+async def contests_for_absence(folder: ProbeFolder, questions: Iterable[Question]) -> dict[Question, Contest]:
+    """Return how the conditions are raced that are to keep our write from replacing anything. Raises ``S3Error``."""
+    store, source = folder.at_once, folder.source
+    etag = (await folder.look(source)).etag
+
+    async def put(target: Location) -> Write:
+        return lambda: store.put(target, SOURCE_BODY, None, IF_ABSENT)
+
+    async def copy(target: Location) -> Write:
+        return lambda: store.copy(source, target, IF_ABSENT)
+
+    async def copy_on_r2(target: Location) -> Write:
+        return lambda: store.copy(source, target, R2_IF_ABSENT)
+
+    async def complete(target: Location) -> Write:
+        upload_id = await folder.begin_upload(target)
+        part_etag = await store.upload_part_copy(source, target, upload_id, 1, None, if_match=etag)
+
+        async def write() -> None:
+            await store.complete_multipart_upload(target, upload_id, [part_etag], IF_ABSENT)
+            folder.completed(target, upload_id)
+
+        return write
+
+    contests: dict[Question, Contest] = {
+        Question.PUT_IF_ABSENT: put,
+        Question.COPY_IF_ABSENT: copy,
+        Question.COPY_IF_ABSENT_R2: copy_on_r2,
+        Question.COMPLETE_IF_ABSENT: complete,
+    }
+    return {question: contests[question] for question in questions}
 
 
 @dataclass(slots=True)
@@ -86,8 +131,7 @@ class _Racing:
     """One condition, raced on several keys at once. ``ours_seconds`` is how long our write takes, about."""
 
     folder: ProbeFolder
-    question: Question
-    source_etag: str
+    contest: Contest
     races: int
     until: float
     begun: int = 0
@@ -96,9 +140,9 @@ class _Racing:
     refused: int = 0
     ours_seconds: float = 0.0
 
-    async def run_lane(self, number: int) -> None:
+    async def run_lane(self, target: Location) -> None:
         """Race on one key, again and again."""
-        target = self.folder.taken(self.folder.at(f"race-{self.question.name.lower()}-{number}"))
+        self.folder.taken(target)
         while self.begun < self.races and not self.lost and monotonic() < self.until:
             self.begun += 1
             await self._race(target)
@@ -109,18 +153,11 @@ class _Racing:
 
     async def _race(self, target: Location) -> None:
         """Run one race; one that the store failed does not count."""
-        upload_id = ""
         try:
-            if self.question is Question.COMPLETE_IF_ABSENT:
-                upload_id = await self.folder.begin_upload(target)
-                source, part = self.folder.source, (target, upload_id, 1, None)
-                part_etag = await self.folder.at_once.upload_part_copy(source, *part, if_match=self.source_etag)
-            else:
-                part_etag = ""
+            write = await self.contest(target)
             # now the one is a little ahead and now the other, by no more than ours takes
             lead = random.uniform(-1, 1) * self.ours_seconds  # noqa: S311 - no secret
-            ours = self._ours(target, upload_id, part_etag, max(0.0, lead))
-            theirs = self._theirs(target, max(0.0, -lead))
+            ours, theirs = self._ours(write, max(0.0, lead)), self._theirs(target, max(0.0, -lead))
             ended = await asyncio.gather(ours, theirs, return_exceptions=True)  # both are at their end then
             if failed := next((each for each in ended if isinstance(each, BaseException)), None):
                 raise failed
@@ -132,24 +169,14 @@ class _Racing:
         except S3Error:
             return
         finally:
-            if upload_id:
-                await self._let_go(target, upload_id)
+            await self.folder.call_off_all(target)
 
-    async def _ours(self, target: Location, upload_id: str, part_etag: str, delay_seconds: float) -> bool:
+    async def _ours(self, write: Write, delay_seconds: float) -> bool:
         """Write with the condition; return whether it was refused."""
         await asyncio.sleep(delay_seconds)
-        store, began = self.folder.at_once, monotonic()
+        began = monotonic()
         try:
-            match self.question:
-                case Question.PUT_IF_ABSENT:
-                    await store.put(target, SOURCE_BODY, None, IF_ABSENT)
-                case Question.COMPLETE_IF_ABSENT:
-                    await store.complete_multipart_upload(target, upload_id, [part_etag], IF_ABSENT)
-                    self.folder.completed(target, upload_id)
-                case Question.COPY_IF_ABSENT_R2:
-                    await store.copy(self.folder.source, target, R2_IF_ABSENT)
-                case _:
-                    await store.copy(self.folder.source, target, IF_ABSENT)
+            await write()
         except PreconditionFailed:
             return True
         except S3Error as error:
@@ -169,11 +196,3 @@ class _Racing:
             return (await self.folder.look(target)).size_bytes != len(OCCUPANT_BODY)
         except ObjectMissing:
             return True  # theirs is not there, though it was stored
-
-    async def _let_go(self, target: Location, upload_id: str) -> None:
-        """Call an upload off that was not completed; ``clear`` does what fails here."""
-        try:
-            if self.folder.is_open(target, upload_id):
-                await self.folder.call_off(target, upload_id)
-        except S3Error:
-            return
