@@ -157,6 +157,15 @@ def test_strange_keys_arrive_byte_for_byte(any_site: Site, kind: str) -> None:
     assert site.production_bodies() == {f"avatar/{name}": body_of(f"image/{name}") for name in STRANGE[kind]}
 
 
+def test_a_missing_object_is_missing_whatever_is_in_its_name(any_site: Site) -> None:
+    """The XML in which rclone and moto repeat a control character is none."""
+    paths = ["image/a\x01b.png", "image/\x1b[2Jred.png", "image/new\nline.png", "image/\uffff.png"]
+    any_site.fill(paths, without_object=paths)
+    for flags in ("-y", "-yw"):
+        done = any_site.run(flags)
+        assert (done.code, done.counts) == (1, counts(missing=4)), done
+
+
 def test_a_name_that_would_drive_the_terminal_is_shown_escaped(site: Site) -> None:
     paths = ["image/\x1b[2Jred.png", "image/new\nline.png", "image/\u202egnp.exe"]
     site.fill(paths, without_object=paths)

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from sketch_migrate.errors import (
@@ -21,6 +22,7 @@ from sketch_migrate.errors import (
     ObjectMissing,
     RunDirectoryError,
     S3Error,
+    S3Malformed,
     UsageError,
 )
 from sketch_migrate.migration.access import HOPELESS, Access
@@ -287,7 +289,9 @@ class Copier:
         for _ in range(VACATED_TIMES):
             try:
                 outcome = await self._placing.place(move)
-            except ObjectMissing as error:
+            except (ObjectMissing, S3Malformed) as error:
+                if isinstance(error, S3Malformed) and error.status != HTTPStatus.NOT_FOUND:
+                    raise  # but a 404 that repeats a key with a control character is no XML, and a 404
                 return await self._said_to_be_missing(move, error)
             if isinstance(outcome, Placed):
                 self._copied += 1
@@ -310,7 +314,7 @@ class Copier:
             return None, False
         return (info.size_bytes, True) if info else (None, False)
 
-    async def _said_to_be_missing(self, move: Move, told: ObjectMissing) -> Copied:
+    async def _said_to_be_missing(self, move: Move, told: S3Error) -> Copied:
         """Believe that there is no legacy object only where a look finds none either."""
         if await self._look(move.source):
             return Copied(Verdict.FAILED, f"a look finds the legacy object, and yet: {told}")
