@@ -5,18 +5,17 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
-sys.modules.pop("sketch_migrate", None)  # this file has the package's name: the package is meant from here on
 
 try:
-    from sketch_migrate.cli.early_signals import end_at_ctrl_c
-    from sketch_migrate.garbage import collect_garbage_seldom
+    from sketchmigrate.cli.early_signals import end_at_ctrl_c
+    from sketchmigrate.garbage import collect_garbage_seldom
 
     if __name__ == "__main__":
         end_at_ctrl_c()
         collect_garbage_seldom()
-    from sketch_migrate.cli.main import main
+    from sketchmigrate.cli.main import main
 except ModuleNotFoundError as missing:
-    if (missing.name or "").startswith("sketch_migrate"):
+    if (missing.name or "").startswith("sketchmigrate"):
         raise
     sys.exit(
         f"error: the Python package {missing.name} is not installed for {sys.executable}\n"

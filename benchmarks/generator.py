@@ -23,10 +23,10 @@ from urllib.parse import urlsplit
 import uvloop
 
 from benchmarks import objects
-from sketch_migrate.model import Location
-from sketch_migrate.s3.addressing import copy_source
-from sketch_migrate.s3.messages import wire
-from sketch_migrate.s3.sigv4 import EMPTY_SHA256, Credentials, Signer
+from sketchmigrate.model import Location
+from sketchmigrate.s3.addressing import copy_source
+from sketchmigrate.s3.messages import wire
+from sketchmigrate.s3.sigv4 import EMPTY_SHA256, Credentials, Signer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

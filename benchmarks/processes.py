@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketch_migrate.errors import MigrateError
+from sketchmigrate.errors import MigrateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 LAUNCHER = Path(__file__).with_name("launcher.py")
 PYTHON = (sys.executable, "-P")
-"""Without the working directory on its path: the checkout has a script of the package's name."""
+"""Without the working directory on its path, where anything may lie."""
 
 PYTHON_ENVIRON = {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
 _TICKS = os.sysconf("SC_CLK_TCK")

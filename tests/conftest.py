@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.demo.servers import PostgresServer, postgres_server
+from sketchmigrate.demo.servers import PostgresServer, postgres_server
 from tests.servers import ceph
 from tests.servers.databases import DEBIAN_PROGRAMS, FAST_AND_LOOSE, Database, Databases, postgres_for_tests
 from tests.servers.seaweed import seaweed_server

@@ -40,11 +40,11 @@ def import_the_tool() -> None:
     """Import all that a start could, from the checkout as the script does. What is not named here is imported later."""
     sys.path.insert(0, str(ROOT / "src"))
     for module in WITHOUT_DUCKDB:
-        importlib.import_module(f"sketch_migrate.{module}")
+        importlib.import_module(f"sketchmigrate.{module}")
     # None of this is collected at a child's end, which would copy all pages. duckdb is: it looks for what is left.
     gc.freeze()
     for command in WITH_DUCKDB:
-        importlib.import_module(f"sketch_migrate.cli.{command}")
+        importlib.import_module(f"sketchmigrate.cli.{command}")
     del sys.path[0]  # the script does it
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         sys.exit("an import of the tool has started a thread, which a forked process would not have")

@@ -18,8 +18,8 @@ import uvloop
 from botocore.config import Config
 
 from benchmarks import objects
-from sketch_migrate.reconcile.listing import Extent, list_all
-from sketch_migrate.s3 import CredentialSource, S3Client, S3Config
+from sketchmigrate.reconcile.listing import Extent, list_all
+from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

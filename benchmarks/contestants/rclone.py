@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import objects
 from benchmarks.contestants.contest import Turn, copied_then_updated
-from sketch_migrate.demo.servers import rclone_program
+from sketchmigrate.demo.servers import rclone_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

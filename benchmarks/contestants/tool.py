@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from benchmarks import objects
 from benchmarks.contestants.contest import Turn, turn
 from benchmarks.processes import ROOT, measured, succeeded
-from sketch_migrate.migration.proofs import Proofs
-from sketch_migrate.s3.findings import IF_ABSENT_QUESTIONS
-from sketch_migrate.s3.probe_race import RACES, Race
+from sketchmigrate.migration.proofs import Proofs
+from sketchmigrate.s3.findings import IF_ABSENT_QUESTIONS
+from sketchmigrate.s3.probe_race import RACES, Race
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.processes import PYTHON, PYTHON_ENVIRON, CommandFailed, child_environ, measured, succeeded
-from sketch_migrate.demo.process import LOOPBACK, ServerProcess, accepts_connections, free_port
+from sketchmigrate.demo.process import LOOPBACK, ServerProcess, accepts_connections, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

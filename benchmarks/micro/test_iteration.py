@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING, Any, cast
 
 import uvloop
 
-from sketch_migrate.mapping import Mapping
-from sketch_migrate.migration.breaker import Breaker
-from sketch_migrate.migration.copier import Copier
-from sketch_migrate.migration.flip_size import FlipSize
-from sketch_migrate.migration.flipping import FlipControl, Flipping
-from sketch_migrate.migration.iteration import Iteration
-from sketch_migrate.migration.stop import Stop
-from sketch_migrate.model import Outcome, Reference, Result
-from sketch_migrate.postgres.table import Table
-from sketch_migrate.s3 import CopyResult, S3Client
-from sketch_migrate.settings import Settings
+from sketchmigrate.mapping import Mapping
+from sketchmigrate.migration.breaker import Breaker
+from sketchmigrate.migration.copier import Copier
+from sketchmigrate.migration.flip_size import FlipSize
+from sketchmigrate.migration.flipping import FlipControl, Flipping
+from sketchmigrate.migration.iteration import Iteration
+from sketchmigrate.migration.stop import Stop
+from sketchmigrate.model import Outcome, Reference, Result
+from sketchmigrate.postgres.table import Table
+from sketchmigrate.s3 import CopyResult, S3Client
+from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from sketch_migrate.ledger import Flip, Ledger
-    from sketch_migrate.model import Location
-    from sketch_migrate.postgres.session import Session
+    from sketchmigrate.ledger import Flip, Ledger
+    from sketchmigrate.model import Location
+    from sketchmigrate.postgres.session import Session
 
 BATCH = 500
 REFERENCES = [Reference(number, f"image/avatar-{number:07}.png") for number in range(BATCH)]

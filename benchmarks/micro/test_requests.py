@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from sketch_migrate.model import Location
-from sketch_migrate.s3.addressing import Origin, copy_source, encode_key
-from sketch_migrate.s3.messages import Request, wire
-from sketch_migrate.s3.sigv4 import Credentials, Signer
-from sketch_migrate.s3.transport import Connection, Pool
-from sketch_migrate.s3.xml import read_copy_result
-from sketch_migrate.s3.xml_listings import read_list_page
+from sketchmigrate.model import Location
+from sketchmigrate.s3.addressing import Origin, copy_source, encode_key
+from sketchmigrate.s3.messages import Request, wire
+from sketchmigrate.s3.sigv4 import Credentials, Signer
+from sketchmigrate.s3.transport import Connection, Pool
+from sketchmigrate.s3.xml import read_copy_result
+from sketchmigrate.s3.xml_listings import read_list_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

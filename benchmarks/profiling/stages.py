@@ -19,12 +19,12 @@ _WAITS = ("_worker (concurrent/futures/thread.py",)
 STAGES = {
     "sign": ("s3/sigv4.py", "s3/addressing.py"),
     "write, send, receive, parse": ("s3/transport.py", "s3/messages.py", "s3/xml.py", "s3/replies.py"),
-    "slots, routes, retries": ("sketch_migrate/s3/",),
+    "slots, routes, retries": ("sketchmigrate/s3/",),
     "copier": ("migration/copier.py", "migration/placing.py", "migration/overwritten.py"),
-    "ledger": ("sketch_migrate/ledger/",),
-    "pages, mapping, outcomes": ("sketch_migrate/migration/", "sketch_migrate/mapping.py", "sketch_migrate/model.py"),
-    "database": ("sketch_migrate/postgres/", "psycopg/", "psycopg_binary/"),
-    "progress, log": ("sketch_migrate/report/", "cli/observer.py", "rich/", "logging/"),
+    "ledger": ("sketchmigrate/ledger/",),
+    "pages, mapping, outcomes": ("sketchmigrate/migration/", "sketchmigrate/mapping.py", "sketchmigrate/model.py"),
+    "database": ("sketchmigrate/postgres/", "psycopg/", "psycopg_binary/"),
+    "progress, log": ("sketchmigrate/report/", "cli/observer.py", "rich/", "logging/"),
     "event loop": ("asyncio/", "uvloop/"),
     "the rest": ("",),
 }
@@ -81,5 +81,5 @@ def _stage_of(frame: str) -> tuple[str, str]:
     found = _FRAME(frame)
     name, file = (found["name"], found["file"]) if found else (frame, "")
     stage = next(stage for stage, parts in STAGES.items() if any(part in file for part in parts))
-    short = file.rpartition("sketch_migrate/")[2] or file
+    short = file.rpartition("sketchmigrate/")[2] or file
     return stage, f"{name} ({short})" if file else name

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import uvloop
 
 from benchmarks import objects
-from sketch_migrate.demo.process import LOOPBACK
+from sketchmigrate.demo.process import LOOPBACK
 
 _MOST_KEYS = 1000
 _ENTRY = (

@@ -22,7 +22,7 @@ from typing import cast
 import uvloop
 
 from benchmarks.objects import LEGACY_PREFIX, SIZE_BYTES
-from sketch_migrate.demo.process import LOOPBACK
+from sketchmigrate.demo.process import LOOPBACK
 
 BURST_SECONDS = 0.05
 """So much of a second's allowance may be asked for at one moment."""

@@ -18,7 +18,7 @@ from tests.servers.stores import StoreServer
 from benchmarks.processes import PYTHON, PYTHON_ENVIRON, child_environ
 from benchmarks.servers.responder import Conduct
 from benchmarks.servers.stores import BenchStore
-from sketch_migrate.demo.process import LOOPBACK, ServerProcess, accepts_connections, free_port
+from sketchmigrate.demo.process import LOOPBACK, ServerProcess, accepts_connections, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

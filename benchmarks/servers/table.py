@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.servers.databases import Database
 
 from benchmarks import objects
-from sketch_migrate.demo.servers import postgres_server
+from sketchmigrate.demo.servers import postgres_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

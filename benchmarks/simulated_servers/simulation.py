@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-from sketch_migrate.errors import S3Busy
-from sketch_migrate.s3.caps import Caps
-from sketch_migrate.s3.congestion import Congestion
-from sketch_migrate.s3.limiter import Limiter
-from sketch_migrate.s3.retry import Failure, Kind, Patience
+from sketchmigrate.errors import S3Busy
+from sketchmigrate.s3.caps import Caps
+from sketchmigrate.s3.congestion import Congestion
+from sketchmigrate.s3.limiter import Limiter
+from sketchmigrate.s3.retry import Failure, Kind, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable

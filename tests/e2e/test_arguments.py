@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import sketch_migrate
+import sketchmigrate
 from tests.e2e.site import counts
 from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 from tests.servers.s3_fault_proxy import S3FaultProxy
@@ -100,7 +100,7 @@ def test_help_and_version_need_no_setting(tmp_path: Path) -> None:
     described = {flag for line in shown.out.splitlines() for flag in re.findall(r"^  (-\w|--[\w-]+)", line)}
     assert set(flags.split()) <= described
     version = run("--version", environ={}, cwd=tmp_path)
-    assert (version.code, version.out.split()) == (0, ["sketch-migrate", sketch_migrate.__version__])
+    assert (version.code, version.out.split()) == (0, ["sketch-migrate", sketchmigrate.__version__])
     assert list(tmp_path.iterdir()) == []
 
 

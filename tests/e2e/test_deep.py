@@ -20,7 +20,7 @@ from tests.tool import finish
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sketch_migrate.demo.servers import PostgresServer
+    from sketchmigrate.demo.servers import PostgresServer
     from tests.e2e.site import Facts
     from tests.servers.stores import Store, StoreServer
     from tests.tool import Finished

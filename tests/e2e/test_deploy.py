@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import psutil  # type: ignore[import-untyped]  # Dask's, as is the next
 import yaml  # type: ignore[import-untyped]
 
-from sketch_migrate.demo.process import LOOPBACK, ServerProcess, accepts_connections, free_port
+from sketchmigrate.demo.process import LOOPBACK, ServerProcess, accepts_connections, free_port
 from tests.servers.databases import fresh_database
 from tests.tool import run
 
 if TYPE_CHECKING:
-    from sketch_migrate.demo.servers import PostgresServer
+    from sketchmigrate.demo.servers import PostgresServer
     from tests.e2e.site import Site
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from sketch_migrate.demo.process import free_port
+from sketchmigrate.demo.process import free_port
 from tests.e2e.site import check_refused, counts
 from tests.servers.proxy_thread import ProxyThread
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import sketch_migrate
+import sketchmigrate
 
 pytestmark = pytest.mark.xdist_group("package")  # built and installed once
 
@@ -50,14 +50,14 @@ def installed(packages: tuple[Path, Path], tmp_path_factory: pytest.TempPathFact
 
 
 def test_the_package_comes_from_the_wheel(installed: Path) -> None:
-    where = run(installed / "python", "-c", "import sketch_migrate; print(sketch_migrate.__file__)", cwd=installed)
+    where = run(installed / "python", "-c", "import sketchmigrate; print(sketchmigrate.__file__)", cwd=installed)
     assert where.startswith(str(installed.parent))
 
 
-@pytest.mark.parametrize("command", [["sketch-migrate"], ["python", "-m", "sketch_migrate"]])
+@pytest.mark.parametrize("command", [["sketch-migrate"], ["python", "-m", "sketchmigrate"]])
 def test_it_says_its_version_and_its_usage(installed: Path, command: list[str]) -> None:
     program, rest = installed / command[0], command[1:]
-    assert run(program, *rest, "--version", cwd=installed).split() == ["sketch-migrate", sketch_migrate.__version__]
+    assert run(program, *rest, "--version", cwd=installed).split() == ["sketch-migrate", sketchmigrate.__version__]
     assert run(program, *rest, "-h", cwd=installed).startswith(f"usage: {' '.join(command)} {USAGE_START}")
 
 
@@ -71,10 +71,10 @@ def test_the_wheel_holds_the_package_and_nothing_else(packages: tuple[Path, Path
         names = wheel.namelist()
     sources = {str(path.relative_to(CHECKOUT / "src")) for path in (CHECKOUT / "src").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == sources
-    assert "sketch_migrate/py.typed" in names
+    assert "sketchmigrate/py.typed" in names
     assert {Path(name).parts[0] for name in names} == {
-        "sketch_migrate",
-        f"sketch_migrate-{sketch_migrate.__version__}.dist-info",
+        "sketchmigrate",
+        f"sketch_migrate-{sketchmigrate.__version__}.dist-info",
     }
     assert any(name.endswith("LICENSE") for name in names)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.demo.process import free_port
+from sketchmigrate.demo.process import free_port
 from tests.e2e.site import check_refused
 from tests.tool import run
 

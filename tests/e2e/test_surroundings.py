@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.demo.process import free_port
+from sketchmigrate.demo.process import free_port
 from tests.e2e.site import Site, check_refused, counts
 from tests.servers import pgbouncer
 from tests.servers.databases import fresh_database
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sketch_migrate.demo.servers import PostgresServer
+    from sketchmigrate.demo.servers import PostgresServer
     from tests.servers.databases import Database, Databases
     from tests.servers.stores import Store
 

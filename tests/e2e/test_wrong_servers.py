@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sketch_migrate.demo.servers import PostgresServer, postgres_server
+from sketchmigrate.demo.servers import PostgresServer, postgres_server
 from tests.e2e.site import check_refused
 from tests.servers.databases import DEBIAN_PROGRAMS, FAST_AND_LOOSE, Database
 from tests.servers.s3_fault_proxy import S3FaultProxy

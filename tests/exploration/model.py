@@ -28,11 +28,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketch_migrate.migration.copier import Copied, Verdict
-from sketch_migrate.migration.flipping import standing, to_leave_out
-from sketch_migrate.migration.iteration import is_harmless
-from sketch_migrate.model import Outcome
-from sketch_migrate.postgres.flip import Answer, Looked
+from sketchmigrate.migration.copier import Copied, Verdict
+from sketchmigrate.migration.flipping import standing, to_leave_out
+from sketchmigrate.migration.iteration import is_harmless
+from sketchmigrate.model import Outcome
+from sketchmigrate.postgres.flip import Answer, Looked
 from tests.exploration import application, losses
 from tests.exploration.promises import end_of_migrating
 from tests.exploration.rules import BACK, OUTCOME_OF, THERE, as_candidate, copy_one, told

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketch_migrate.ledger import PastFlip, RecordedFlip, UnsettledCopy
-from sketch_migrate.migration.copier import Copied, Need, Verdict, decide
-from sketch_migrate.migration.overwritten import newest_made, set_by_another
-from sketch_migrate.model import Location, Move, ObjectInfo, Outcome, Reference
+from sketchmigrate.ledger import PastFlip, RecordedFlip, UnsettledCopy
+from sketchmigrate.migration.copier import Copied, Need, Verdict, decide
+from sketchmigrate.migration.overwritten import newest_made, set_by_another
+from sketchmigrate.model import Location, Move, ObjectInfo, Outcome, Reference
 from tests.exploration.promises import hold
 from tests.exploration.state import APPLICATIONS, NEW, NO_RUN, OLD, OURS
 

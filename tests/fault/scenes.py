@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-    from sketch_migrate.demo.servers import PostgresServer
+    from sketchmigrate.demo.servers import PostgresServer
     from tests.servers.databases import Database
     from tests.servers.stores import Store
 

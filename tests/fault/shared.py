@@ -6,13 +6,13 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from sketch_migrate.postgres.database import Database
-from sketch_migrate.settings import Settings
+from sketchmigrate.postgres.database import Database
+from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
-    from sketch_migrate.postgres.session import Connection
+    from sketchmigrate.postgres.session import Connection
     from tests.servers import databases
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sketch_migrate.demo.servers import PostgresServer
+    from sketchmigrate.demo.servers import PostgresServer
     from tests.fault.promises import Run, World
     from tests.servers.dask_servers import DaskServers
     from tests.servers.databases import Database, Databases

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.errors import DatabaseError, DatabaseUnreachable
-from sketch_migrate.postgres import vigil
-from sketch_migrate.postgres.durability import until_flushed
+from sketchmigrate.errors import DatabaseError, DatabaseUnreachable
+from sketchmigrate.postgres import vigil
+from sketchmigrate.postgres.durability import until_flushed
 from tests.fault.promises import ROWS, World, make_world
 from tests.fault.shared import doing, shared, until
 from tests.fault.test_postgres_faults import wait_for_line
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sketch_migrate.demo.servers import PostgresServer
+    from sketchmigrate.demo.servers import PostgresServer
     from tests.servers.databases import Database
     from tests.servers.postgres_fault_proxy import PostgresFaultProxy
     from tests.servers.stores import Store
@@ -52,7 +52,7 @@ def lonely(private_postgres: PostgresServer) -> Iterator[Database]:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a COMMIT asked after at once, and named."""
     monkeypatch.setattr(vigil, "COMMIT_SECONDS", 0.2)
-    monkeypatch.setattr("sketch_migrate.postgres.waits.SAID_AFTER_SECONDS", 0.2)
+    monkeypatch.setattr("sketchmigrate.postgres.waits.SAID_AFTER_SECONDS", 0.2)
 
 
 @pytest.mark.usefixtures("soon")

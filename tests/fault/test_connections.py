@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from sketch_migrate.demo.process import free_port
-from sketch_migrate.postgres import connections
+from sketchmigrate.demo.process import free_port
+from sketchmigrate.postgres import connections
 from tests.fault.promises import ROWS, World, make_world
 from tests.fault.shared import doing, shared
 from tests.servers.databases import fresh_database
@@ -24,8 +24,8 @@ from tests.servers.databases import fresh_database
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sketch_migrate.demo.servers import PostgresServer
-    from sketch_migrate.postgres.session import Connection
+    from sketchmigrate.demo.servers import PostgresServer
+    from sketchmigrate.postgres.session import Connection
     from tests.servers.databases import Database
     from tests.servers.stores import Store
 

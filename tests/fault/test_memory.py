@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TELLING = """
 import sys
 from pathlib import Path
-from sketch_migrate.cli.main import main
+from sketchmigrate.cli.main import main
 code = main(["sketch_migrate.py", *sys.argv[1:]])
 print(Path("/proc/self/status").read_text(), file=sys.stderr)
 sys.exit(code)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.errors import DatabaseBusy, DatabaseError, DatabaseRefused, DatabaseUnreachable, ReferenceRefused
-from sketch_migrate.postgres.session import MOST_BREAKS
+from sketchmigrate.errors import DatabaseBusy, DatabaseError, DatabaseRefused, DatabaseUnreachable, ReferenceRefused
+from sketchmigrate.postgres.session import MOST_BREAKS
 from tests.fault.shared import doing, shared, until
 from tests.servers.databases import fresh_database
 
 if TYPE_CHECKING:
-    from sketch_migrate.demo.servers import PostgresServer
-    from sketch_migrate.postgres.session import Connection
+    from sketchmigrate.demo.servers import PostgresServer
+    from sketchmigrate.postgres.session import Connection
     from tests.servers.databases import Database
 
 FLIP = "UPDATE avatars SET path = 'avatar/a' WHERE id = 1"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
-    from sketch_migrate.demo.servers import PostgresServer
+    from sketchmigrate.demo.servers import PostgresServer
     from tests.servers.postgres_fault_proxy import PostgresFaultProxy
     from tests.servers.s3_fault_proxy import S3FaultProxy
     from tests.servers.stores import Store

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pexpect
 import pytest
 
-import sketch_migrate
+import sketchmigrate
 from tests import tool
 from tests.fault.promises import LEGACY, World, make_world, rows_of
 from tests.servers import s3_faults
@@ -173,11 +173,11 @@ def test_a_range_that_kills_its_workers_ends_the_run(wide: World, s3_proxy: S3Fa
     wide.check_resumed()
 
 
-SOURCE = str(Path(sketch_migrate.__file__).parents[1])
+SOURCE = str(Path(sketchmigrate.__file__).parents[1])
 GROWING = """
 import sys
-from sketch_migrate.cli.main import main
-from sketch_migrate.migration import growth
+from sketchmigrate.cli.main import main
+from sketchmigrate.migration import growth
 growth.LOOK_SECONDS = growth.FULL_SECONDS = 0.1
 growth.FULL_SHARE = 0.0
 growth.IDLE_CORE = -100.0

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from sketch_migrate.errors import DatabaseBusy
-from sketch_migrate.postgres import waits
-from sketch_migrate.postgres.session import Limits
+from sketchmigrate.errors import DatabaseBusy
+from sketchmigrate.postgres import waits
+from sketchmigrate.postgres.session import Limits
 from tests.fault.promises import ROWS, World
 from tests.fault.shared import doing, shared, until
 from tests.fault.test_postgres_faults import at_the_first_update, wait_for_line
 from tests.servers.databases import fresh_database
 
 if TYPE_CHECKING:
-    from sketch_migrate.demo.servers import PostgresServer
+    from sketchmigrate.demo.servers import PostgresServer
     from tests.servers.databases import Database
     from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketch_migrate.reconcile.comparing import Answer, Pair, compare_portion
-from sketch_migrate.reconcile.looks import Looks
+from sketchmigrate.reconcile.comparing import Answer, Pair, compare_portion
+from sketchmigrate.reconcile.looks import Looks
 from tests.integration.test_s3_client import places, run
 from tests.servers.stores import fresh_buckets
 
 if TYPE_CHECKING:
-    from sketch_migrate.s3 import S3Client
+    from sketchmigrate.s3 import S3Client
     from tests.servers.stores import StoreServer
 
 

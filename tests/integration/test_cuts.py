@@ -12,22 +12,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from sketch_migrate.cluster.ranges import cut, trim
-from sketch_migrate.model import Key, KeyRange
-from sketch_migrate.postgres.cuts import SAMPLED_BLOCKS, parts, sample
-from sketch_migrate.postgres.database import Database
-from sketch_migrate.postgres.histogram import count_blocks
-from sketch_migrate.postgres.privileges import inspect_table
-from sketch_migrate.postgres.references import counted_pages, legacy_pages
-from sketch_migrate.settings import Settings
+from sketchmigrate.cluster.ranges import cut, trim
+from sketchmigrate.model import Key, KeyRange
+from sketchmigrate.postgres.cuts import SAMPLED_BLOCKS, parts, sample
+from sketchmigrate.postgres.database import Database
+from sketchmigrate.postgres.histogram import count_blocks
+from sketchmigrate.postgres.privileges import inspect_table
+from sketchmigrate.postgres.references import counted_pages, legacy_pages
+from sketchmigrate.settings import Settings
 from tests.servers.databases import fresh_database
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from sketch_migrate.demo.servers import PostgresServer
-    from sketch_migrate.postgres.session import Session
-    from sketch_migrate.postgres.table import Table
+    from sketchmigrate.demo.servers import PostgresServer
+    from sketchmigrate.postgres.session import Session
+    from sketchmigrate.postgres.table import Table
     from tests.servers import databases
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6)

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from sketch_migrate.errors import DatabaseRefused, DatabaseUnreachable, TableLocked, UsageError
-from sketch_migrate.ledger import (
+from sketchmigrate.errors import DatabaseRefused, DatabaseUnreachable, TableLocked, UsageError
+from sketchmigrate.ledger import (
     Flip,
     LedgerPlace,
     PastRun,
@@ -23,9 +23,9 @@ from sketch_migrate.ledger import (
     past_runs,
     place_of,
 )
-from sketch_migrate.ledger.server import LedgerServer, ledger_parameters
-from sketch_migrate.model import Key, KeyRange, Location, Move, Outcome, Reference, Result, Tally
-from sketch_migrate.settings import Settings
+from sketchmigrate.ledger.server import LedgerServer, ledger_parameters
+from sketchmigrate.model import Key, KeyRange, Location, Move, Outcome, Reference, Result, Tally
+from sketchmigrate.settings import Settings
 from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 
 if TYPE_CHECKING:
@@ -407,7 +407,7 @@ async def test_locked_references_and_transactions_are_on_record(
 async def test_a_user_without_rights_is_told_and_the_printed_grants_are_enough(
     database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path
 ) -> None:
-    from sketch_migrate.ledger.tables import ledger_grants  # noqa: PLC0415 - beside its only use
+    from sketchmigrate.ledger.tables import ledger_grants  # noqa: PLC0415 - beside its only use
 
     await make_tables(settings_for(database, monkeypatch))
     limited = database.make_user()

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.model import KeyRange
-from sketch_migrate.postgres.catalog import read_facts
-from sketch_migrate.postgres.extract import LONGEST_PATH_CHARS, copy_page, current_paths
-from sketch_migrate.postgres.table import Table
-from sketch_migrate.settings import Settings
+from sketchmigrate.model import KeyRange
+from sketchmigrate.postgres.catalog import read_facts
+from sketchmigrate.postgres.extract import LONGEST_PATH_CHARS, copy_page, current_paths
+from sketchmigrate.postgres.table import Table
+from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from sketch_migrate.postgres.session import Connection
+    from sketchmigrate.postgres.session import Connection
     from tests.servers.databases import Database
 
 import psycopg

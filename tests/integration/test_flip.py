@@ -10,29 +10,29 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from sketch_migrate.errors import DatabaseBusy, DatabaseRefused
-from sketch_migrate.ledger import SqliteLedger
-from sketch_migrate.mapping import Mapping
-from sketch_migrate.migration import flipping
-from sketch_migrate.migration.breaker import Breaker
-from sketch_migrate.migration.copier import Copied, Verdict
-from sketch_migrate.migration.flipping import FlipControl, Flipping, limits_of_many
-from sketch_migrate.migration.stop import Stop
-from sketch_migrate.model import Outcome, Reference
-from sketch_migrate.postgres.database import Database as Reach
-from sketch_migrate.postgres.flip import Answer, current_transaction, flip, free_rows, look_at, transaction_status
-from sketch_migrate.postgres.privileges import inspect_table
-from sketch_migrate.settings import Settings
+from sketchmigrate.errors import DatabaseBusy, DatabaseRefused
+from sketchmigrate.ledger import SqliteLedger
+from sketchmigrate.mapping import Mapping
+from sketchmigrate.migration import flipping
+from sketchmigrate.migration.breaker import Breaker
+from sketchmigrate.migration.copier import Copied, Verdict
+from sketchmigrate.migration.flipping import FlipControl, Flipping, limits_of_many
+from sketchmigrate.migration.stop import Stop
+from sketchmigrate.model import Outcome, Reference
+from sketchmigrate.postgres.database import Database as Reach
+from sketchmigrate.postgres.flip import Answer, current_transaction, flip, free_rows, look_at, transaction_status
+from sketchmigrate.postgres.privileges import inspect_table
+from sketchmigrate.settings import Settings
 from tests.servers.databases import fresh_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
-    from sketch_migrate.demo.servers import PostgresServer
-    from sketch_migrate.model import Key, Move, Result
-    from sketch_migrate.postgres.session import Connection
-    from sketch_migrate.postgres.table import Table
+    from sketchmigrate.demo.servers import PostgresServer
+    from sketchmigrate.model import Key, Move, Result
+    from sketchmigrate.postgres.session import Connection
+    from sketchmigrate.postgres.table import Table
     from tests.servers.databases import Database
 
 MAPPING = Mapping("old", "image/", "new", "avatar/")

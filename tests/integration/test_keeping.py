@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sketch_migrate.migration.bucket_rules import read_bucket_rules
-from sketch_migrate.migration.keeping import Aspect, Way, look_at, way_of
-from sketch_migrate.migration.no_clobber import Means, Strategy
-from sketch_migrate.migration.placing import Placed, placing_of
-from sketch_migrate.model import Location, Move, Reference
+from sketchmigrate.migration.bucket_rules import read_bucket_rules
+from sketchmigrate.migration.keeping import Aspect, Way, look_at, way_of
+from sketchmigrate.migration.no_clobber import Means, Strategy
+from sketchmigrate.migration.placing import Placed, placing_of
+from sketchmigrate.model import Location, Move, Reference
 from tests.integration.test_no_clobber_objects import run
 
 if TYPE_CHECKING:
-    from sketch_migrate.migration.keeping import Sample
-    from sketch_migrate.s3 import S3Client
+    from sketchmigrate.migration.keeping import Sample
+    from sketchmigrate.s3 import S3Client
     from tests.servers.stores import Store
 
 SPECIAL: dict[Aspect, dict[str, Any]] = {

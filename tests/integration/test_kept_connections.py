@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.postgres.database import Database
-from sketch_migrate.settings import Settings
+from sketchmigrate.postgres.database import Database
+from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
-    from sketch_migrate.postgres.session import Connection
+    from sketchmigrate.postgres.session import Connection
     from tests.servers import databases
 
 

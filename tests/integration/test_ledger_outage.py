@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from sketch_migrate.ledger import Flip, new_ledger, past_run
+from sketchmigrate.ledger import Flip, new_ledger, past_run
 from tests.integration.test_database_ledger import make_tables, settings_for
 
 if TYPE_CHECKING:

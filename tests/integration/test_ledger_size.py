@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.ledger import Flip, new_ledger
-from sketch_migrate.ledger.size import ledger_bytes
-from sketch_migrate.settings import Settings
+from sketchmigrate.ledger import Flip, new_ledger
+from sketchmigrate.ledger.size import ledger_bytes
+from sketchmigrate.settings import Settings
 from tests.integration.test_database_ledger import make_tables, settings_for
 
 if TYPE_CHECKING:

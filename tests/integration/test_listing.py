@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
-from sketch_migrate.errors import BucketMissing
-from sketch_migrate.postgres.database import Database as Reach
-from sketch_migrate.postgres.histogram import spread_paths
-from sketch_migrate.postgres.table import Table
-from sketch_migrate.reconcile import ranges
-from sketch_migrate.reconcile.keyspace import order
-from sketch_migrate.reconcile.listing import Extent, list_all
-from sketch_migrate.s3 import CredentialSource, S3Client, S3Config
-from sketch_migrate.settings import Settings
+from sketchmigrate.errors import BucketMissing
+from sketchmigrate.postgres.database import Database as Reach
+from sketchmigrate.postgres.histogram import spread_paths
+from sketchmigrate.postgres.table import Table
+from sketchmigrate.reconcile import ranges
+from sketchmigrate.reconcile.keyspace import order
+from sketchmigrate.reconcile.listing import Extent, list_all
+from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
+from sketchmigrate.settings import Settings
 from tests.unit.shelf import Heap
 
 if TYPE_CHECKING:

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.model import KeyRange, Reference
-from sketch_migrate.postgres.database import Database as Reach
-from sketch_migrate.postgres.histogram import LONGEST_PATH_CHARS
-from sketch_migrate.postgres.neither import Others, is_any_on_a_side, rows_of_neither
-from sketch_migrate.postgres.privileges import inspect_table
-from sketch_migrate.postgres.references import counted_pages
-from sketch_migrate.settings import Settings
+from sketchmigrate.model import KeyRange, Reference
+from sketchmigrate.postgres.database import Database as Reach
+from sketchmigrate.postgres.histogram import LONGEST_PATH_CHARS
+from sketchmigrate.postgres.neither import Others, is_any_on_a_side, rows_of_neither
+from sketchmigrate.postgres.privileges import inspect_table
+from sketchmigrate.postgres.references import counted_pages
+from sketchmigrate.settings import Settings
 from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from sketch_migrate.postgres.table import Table
+    from sketchmigrate.postgres.table import Table
     from tests.servers.databases import Database
 
 PREFIXES = "image/", "avatar/"

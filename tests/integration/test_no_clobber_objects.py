@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 import uvloop
 
-from sketch_migrate.errors import ObjectMissing, PreconditionFailed, S3Error
-from sketch_migrate.migration.no_clobber import Means, Strategy
-from sketch_migrate.migration.placing import FIRST_BYTES, MIB, PUT_LIMIT_BYTES, Placed, Taken, placing_of
-from sketch_migrate.model import Location, Move, Reference
-from sketch_migrate.s3 import R2_IF_ABSENT, CredentialSource, S3Client, S3Config
+from sketchmigrate.errors import ObjectMissing, PreconditionFailed, S3Error
+from sketchmigrate.migration.no_clobber import Means, Strategy
+from sketchmigrate.migration.placing import FIRST_BYTES, MIB, PUT_LIMIT_BYTES, Placed, Taken, placing_of
+from sketchmigrate.model import Location, Move, Reference
+from sketchmigrate.s3 import R2_IF_ABSENT, CredentialSource, S3Client, S3Config
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.servers.s3_faults import status
 

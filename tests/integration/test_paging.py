@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from sketch_migrate.errors import DatabaseBusy
-from sketch_migrate.postgres.database import Database as Reach
-from sketch_migrate.postgres.paging import PageSize, look_up_in_time, read_in_time
-from sketch_migrate.postgres.session import Limits
-from sketch_migrate.settings import Settings
+from sketchmigrate.errors import DatabaseBusy
+from sketchmigrate.postgres.database import Database as Reach
+from sketchmigrate.postgres.paging import PageSize, look_up_in_time, read_in_time
+from sketchmigrate.postgres.session import Limits
+from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketch_migrate.postgres.session import Connection
+    from sketchmigrate.postgres.session import Connection
     from tests.servers.databases import Database
 
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.cluster.comparing_worker import ComparingAssignment, PortionTask
-from sketch_migrate.cluster.pool import ProcessPool
-from sketch_migrate.cluster.task import Assignment, Joined, Message, Unfit
-from sketch_migrate.cluster.worker import RangeAssignment, RangeWorkplace
-from sketch_migrate.errors import ClusterError, DatabaseUnreachable, S3Refused
-from sketch_migrate.ledger import FolderPlace
-from sketch_migrate.model import Location
-from sketch_migrate.reconcile.comparing import Pair
-from sketch_migrate.settings import Options, Settings
+from sketchmigrate.cluster.comparing_worker import ComparingAssignment, PortionTask
+from sketchmigrate.cluster.pool import ProcessPool
+from sketchmigrate.cluster.task import Assignment, Joined, Message, Unfit
+from sketchmigrate.cluster.worker import RangeAssignment, RangeWorkplace
+from sketchmigrate.errors import ClusterError, DatabaseUnreachable, S3Refused
+from sketchmigrate.ledger import FolderPlace
+from sketchmigrate.model import Location
+from sketchmigrate.reconcile.comparing import Pair
+from sketchmigrate.settings import Options, Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 import uvloop
 
-from sketch_migrate.errors import RunDirectoryError
-from sketch_migrate.migration.probe_record import recorded_folder, remove_left_behind
-from sketch_migrate.s3 import CredentialSource, S3Client, S3Config
-from sketch_migrate.s3.probe_folder import OCCUPANT_BODY, PROBE_FOLDER, SOURCE_BODY
-from sketch_migrate.settings import Settings
+from sketchmigrate.errors import RunDirectoryError
+from sketchmigrate.migration.probe_record import recorded_folder, remove_left_behind
+from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
+from sketchmigrate.s3.probe_folder import OCCUPANT_BODY, PROBE_FOLDER, SOURCE_BODY
+from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -8,21 +8,21 @@ from uuid import UUID
 
 import pytest
 
-from sketch_migrate.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable
-from sketch_migrate.mapping import Mapping
-from sketch_migrate.model import KeyRange, Reference
-from sketch_migrate.postgres.database import Database as Reach
-from sketch_migrate.postgres.flip import flip, look_at
-from sketch_migrate.postgres.privileges import inspect_table
-from sketch_migrate.postgres.references import CountedPage, count_page, read_page
-from sketch_migrate.settings import Settings
+from sketchmigrate.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable
+from sketchmigrate.mapping import Mapping
+from sketchmigrate.model import KeyRange, Reference
+from sketchmigrate.postgres.database import Database as Reach
+from sketchmigrate.postgres.flip import flip, look_at
+from sketchmigrate.postgres.privileges import inspect_table
+from sketchmigrate.postgres.references import CountedPage, count_page, read_page
+from sketchmigrate.settings import Settings
 from tests.servers.databases import Database, fresh_database
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
-    from sketch_migrate.demo.servers import PostgresServer
-    from sketch_migrate.postgres.table import Table
+    from sketchmigrate.demo.servers import PostgresServer
+    from sketchmigrate.postgres.table import Table
 
 MAPPING = Mapping("old", "image/", "new", "avatar/")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sketch_migrate.model import Location
-from sketch_migrate.reconcile.guard import Guard, find_guard
-from sketch_migrate.s3 import CredentialSource, S3Client, S3Config
-from sketch_migrate.s3.probe_folder import PROBE_FOLDER, ProbeFolder
-from sketch_migrate.settings import Settings
+from sketchmigrate.model import Location
+from sketchmigrate.reconcile.guard import Guard, find_guard
+from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
+from sketchmigrate.s3.probe_folder import PROBE_FOLDER, ProbeFolder
+from sketchmigrate.settings import Settings
 from tests.proved import keep_races
 
 if TYPE_CHECKING:

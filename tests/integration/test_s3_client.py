@@ -11,9 +11,9 @@ import uvloop
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from sketch_migrate.errors import BucketMissing, ObjectMissing, PreconditionFailed, S3Refused
-from sketch_migrate.model import Location
-from sketch_migrate.s3 import Caps, CredentialSource, S3Client, S3Config, same_content
+from sketchmigrate.errors import BucketMissing, ObjectMissing, PreconditionFailed, S3Refused
+from sketchmigrate.model import Location
+from sketchmigrate.s3 import Caps, CredentialSource, S3Client, S3Config, same_content
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.servers.s3_faults import status
 from tests.servers.stores import Store, StoreServer, fresh_buckets

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
-from sketch_migrate.s3.addressing import Origin
-from sketch_migrate.s3.transport import Pool
+from sketchmigrate.s3.addressing import Origin
+from sketchmigrate.s3.transport import Pool
 
 if TYPE_CHECKING:
     from tests.servers.stores import Store

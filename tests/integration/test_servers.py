@@ -14,13 +14,13 @@ import psycopg
 import pytest
 from botocore.exceptions import ClientError
 
-from sketch_migrate.demo.process import LOOPBACK, ServerFailed, ServerProcess, accepts_connections, free_port
-from sketch_migrate.demo.servers import postgres_programs, postgres_server
+from sketchmigrate.demo.process import LOOPBACK, ServerFailed, ServerProcess, accepts_connections, free_port
+from sketchmigrate.demo.servers import postgres_programs, postgres_server
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sketch_migrate.demo.servers import PostgresServer
+    from sketchmigrate.demo.servers import PostgresServer
     from tests.servers.databases import Database
     from tests.servers.stores import Store
 
@@ -122,7 +122,7 @@ def test_a_server_that_never_answers_is_given_up_and_killed(tmp_path: Path) -> N
 def test_a_server_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     port = free_port()
     program = (
-        "import sys, pathlib; from sketch_migrate.demo.process import *\n"
+        "import sys, pathlib; from sketchmigrate.demo.process import *\n"
         f"server = [sys.executable, '-m', 'http.server', '--bind', '{LOOPBACK}', '{port}']\n"
         f"p = ServerProcess('http', server, log_path=pathlib.Path({str(tmp_path / 'log')!r}))\n"
         f"p.start(lambda: accepts_connections({port})); print(p.pid, flush=True); sys.stdin.read()"

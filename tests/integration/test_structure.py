@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from sketch_migrate.errors import DatabaseRefused
-from sketch_migrate.postgres.catalog import read_facts
-from sketch_migrate.postgres.database import Database as Reach
-from sketch_migrate.postgres.faults import translate
-from sketch_migrate.postgres.histogram import count_blocks
-from sketch_migrate.postgres.privileges import inspect_table
-from sketch_migrate.postgres.refusals import Refusals, read_refusals
-from sketch_migrate.postgres.sizes import read_sizes
-from sketch_migrate.postgres.trial import is_possible
-from sketch_migrate.reconcile.findings import Severity, table_findings
-from sketch_migrate.settings import Settings
+from sketchmigrate.errors import DatabaseRefused
+from sketchmigrate.postgres.catalog import read_facts
+from sketchmigrate.postgres.database import Database as Reach
+from sketchmigrate.postgres.faults import translate
+from sketchmigrate.postgres.histogram import count_blocks
+from sketchmigrate.postgres.privileges import inspect_table
+from sketchmigrate.postgres.refusals import Refusals, read_refusals
+from sketchmigrate.postgres.sizes import read_sizes
+from sketchmigrate.postgres.trial import is_possible
+from sketchmigrate.reconcile.findings import Severity, table_findings
+from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sketch_migrate.postgres.catalog import TableFacts
-    from sketch_migrate.postgres.session import Connection
-    from sketch_migrate.postgres.table import Table
+    from sketchmigrate.postgres.catalog import TableFacts
+    from sketchmigrate.postgres.session import Connection
+    from sketchmigrate.postgres.table import Table
     from tests.servers.databases import Database
 
 PLAIN = "CREATE TABLE avatars (id bigint PRIMARY KEY, path text, other text)"

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.model import KeyRange, Reference, Unreadable
-from sketch_migrate.postgres.database import Database as Reach
-from sketch_migrate.postgres.extract import copy_page, current_paths
-from sketch_migrate.postgres.flip import look_up
-from sketch_migrate.postgres.privileges import inspect_table
-from sketch_migrate.postgres.references import read_page
-from sketch_migrate.postgres.texts import python_encoding
-from sketch_migrate.settings import Settings
+from sketchmigrate.model import KeyRange, Reference, Unreadable
+from sketchmigrate.postgres.database import Database as Reach
+from sketchmigrate.postgres.extract import copy_page, current_paths
+from sketchmigrate.postgres.flip import look_up
+from sketchmigrate.postgres.privileges import inspect_table
+from sketchmigrate.postgres.references import read_page
+from sketchmigrate.postgres.texts import python_encoding
+from sketchmigrate.settings import Settings
 from tests.servers.databases import fresh_database
 
 if TYPE_CHECKING:
-    from sketch_migrate.demo.servers import PostgresServer
+    from sketchmigrate.demo.servers import PostgresServer
     from tests.servers.databases import Database
 
 SINGLE_BYTE = (

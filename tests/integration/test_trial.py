@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.mapping import Mapping
-from sketch_migrate.migration.preflight import check_database
-from sketch_migrate.migration.trial import Trial, certain_refusals, try_flips
-from sketch_migrate.model import ANOTHER_PATH, LEFT_AS_IT_WAS
-from sketch_migrate.postgres.database import Database as ToolsDatabase
-from sketch_migrate.postgres.refusals import Refusals
-from sketch_migrate.postgres.trial import HIDDEN
-from sketch_migrate.settings import Settings
+from sketchmigrate.mapping import Mapping
+from sketchmigrate.migration.preflight import check_database
+from sketchmigrate.migration.trial import Trial, certain_refusals, try_flips
+from sketchmigrate.model import ANOTHER_PATH, LEFT_AS_IT_WAS
+from sketchmigrate.postgres.database import Database as ToolsDatabase
+from sketchmigrate.postgres.refusals import Refusals
+from sketchmigrate.postgres.trial import HIDDEN
+from sketchmigrate.settings import Settings
 from tests.servers.databases import fresh_database
 
 if TYPE_CHECKING:
-    from sketch_migrate.demo.servers import PostgresServer
+    from sketchmigrate.demo.servers import PostgresServer
     from tests.servers.databases import Database
 
 TRIGGER = """

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.migration.preflight import check_database
-from sketch_migrate.model import Location, Move, Reference
-from sketch_migrate.postgres.catalog import TableFacts, read_facts
-from sketch_migrate.postgres.database import Database as ToolsDatabase
-from sketch_migrate.postgres.flip import flip
-from sketch_migrate.postgres.sizes import Sizes, read_sizes
-from sketch_migrate.reconcile.wal import reckon_wal
-from sketch_migrate.settings import Settings
+from sketchmigrate.migration.preflight import check_database
+from sketchmigrate.model import Location, Move, Reference
+from sketchmigrate.postgres.catalog import TableFacts, read_facts
+from sketchmigrate.postgres.database import Database as ToolsDatabase
+from sketchmigrate.postgres.flip import flip
+from sketchmigrate.postgres.sizes import Sizes, read_sizes
+from sketchmigrate.reconcile.wal import reckon_wal
+from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
     from tests.servers.databases import Database

@@ -15,7 +15,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketch_migrate.demo.process import LOOPBACK, ServerProcess, free_port
+from sketchmigrate.demo.process import LOOPBACK, ServerProcess, free_port
 from tests.servers.stores import StoreServer
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketch_migrate.demo.process import ServerProcess, free_port
+from sketchmigrate.demo.process import ServerProcess, free_port
 from tests.servers.machines import Machine, Network, network
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from sketch_migrate.demo.servers import postgres_server
+from sketchmigrate.demo.servers import postgres_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sketch_migrate.demo.servers import PostgresServer
+    from sketchmigrate.demo.servers import PostgresServer
 
 DEBIAN_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 FAST_AND_LOOSE = {"fsync": "off", "log_statement": "none"}

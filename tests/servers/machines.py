@@ -13,7 +13,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sketch_migrate.demo.process import LOOPBACK
+from sketchmigrate.demo.process import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

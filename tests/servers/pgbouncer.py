@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketch_migrate.demo.process import LOOPBACK, ServerProcess, accepts_connections, free_port
+from sketchmigrate.demo.process import LOOPBACK, ServerProcess, accepts_connections, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import botocore.exceptions
 
-from sketch_migrate.demo.process import LOOPBACK, ServerProcess, free_port
+from sketchmigrate.demo.process import LOOPBACK, ServerProcess, free_port
 from tests.servers.stores import StoreServer
 
 if TYPE_CHECKING:

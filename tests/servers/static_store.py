@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 import httptools
 import uvloop
 
-from sketch_migrate.demo.process import LOOPBACK, ServerProcess, accepts_connections, free_port
+from sketchmigrate.demo.process import LOOPBACK, ServerProcess, accepts_connections, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,8 +20,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
-from sketch_migrate.demo.process import LOOPBACK, ServerProcess, accepts_connections, free_port
-from sketch_migrate.demo.servers import rclone_server as demo_rclone_server
+from sketchmigrate.demo.process import LOOPBACK, ServerProcess, accepts_connections, free_port
+from sketchmigrate.demo.servers import rclone_server as demo_rclone_server
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

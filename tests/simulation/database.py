@@ -14,15 +14,15 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.sql import Composable
 
-from sketch_migrate.postgres.database import Database
+from sketchmigrate.postgres.database import Database
 from tests.simulation.server import Transaction
 from tests.simulation.world import PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sketch_migrate.model import Key
-    from sketch_migrate.postgres.session import PatientConnection
+    from sketchmigrate.model import Key
+    from sketchmigrate.postgres.session import PatientConnection
     from tests.simulation.world import World
 
 PAGE_ROWS = 8

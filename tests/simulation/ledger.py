@@ -7,17 +7,17 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketch_migrate.errors import RunDirectoryError
-from sketch_migrate.ledger import PastFiles, PastFlip, SqliteLedger
-from sketch_migrate.ledger.file import LAST_ROWID, LedgerFile
-from sketch_migrate.ledger.record import SCHEMA
-from sketch_migrate.model import POSSIBLY_OVERWRITTEN
+from sketchmigrate.errors import RunDirectoryError
+from sketchmigrate.ledger import PastFiles, PastFlip, SqliteLedger
+from sketchmigrate.ledger.file import LAST_ROWID, LedgerFile
+from sketchmigrate.ledger.record import SCHEMA
+from sketchmigrate.model import POSSIBLY_OVERWRITTEN
 from tests.simulation.world import MAPPING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
-    from sketch_migrate.model import Key
+    from sketchmigrate.model import Key
     from tests.simulation.world import World
 
 

@@ -16,25 +16,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sketch_migrate.migration import copier as copier_module
-from sketch_migrate.migration import flipping as flipping_module
-from sketch_migrate.migration import placing as placing_module
-from sketch_migrate.migration import runner as runner_module
-from sketch_migrate.migration.breaker import NEVER, Breaker
-from sketch_migrate.migration.copier import Copier
-from sketch_migrate.migration.flipping import FlipControl
-from sketch_migrate.migration.iteration import Iteration
-from sketch_migrate.migration.overwritten import settle
-from sketch_migrate.migration.passes import migrate
-from sketch_migrate.migration.placing import placing_of
-from sketch_migrate.migration.rollback import LegacyFinder, Selection, roll_back
-from sketch_migrate.migration.runner import Migration
-from sketch_migrate.model import Outcome, Result, Tally
-from sketch_migrate.postgres import database as database_module
-from sketch_migrate.postgres import session as session_module
-from sketch_migrate.postgres.table import Table
-from sketch_migrate.s3 import multipart
-from sketch_migrate.settings import Options
+from sketchmigrate.migration import copier as copier_module
+from sketchmigrate.migration import flipping as flipping_module
+from sketchmigrate.migration import placing as placing_module
+from sketchmigrate.migration import runner as runner_module
+from sketchmigrate.migration.breaker import NEVER, Breaker
+from sketchmigrate.migration.copier import Copier
+from sketchmigrate.migration.flipping import FlipControl
+from sketchmigrate.migration.iteration import Iteration
+from sketchmigrate.migration.overwritten import settle
+from sketchmigrate.migration.passes import migrate
+from sketchmigrate.migration.placing import placing_of
+from sketchmigrate.migration.rollback import LegacyFinder, Selection, roll_back
+from sketchmigrate.migration.runner import Migration
+from sketchmigrate.model import Outcome, Result, Tally
+from sketchmigrate.postgres import database as database_module
+from sketchmigrate.postgres import session as session_module
+from sketchmigrate.postgres.table import Table
+from sketchmigrate.s3 import multipart
+from sketchmigrate.settings import Options
 from tests.simulation.application import Application
 from tests.simulation.clock import Clock, VirtualLoop
 from tests.simulation.database import SimulatedConnection, SimulatedDatabase
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from contextvars import Context
     from types import ModuleType
 
-    from sketch_migrate.model import Reference
+    from sketchmigrate.model import Reference
 
 RUNS_AT_MOST = 40
 
@@ -91,7 +91,7 @@ def _that_look_at_the_clock() -> list[ModuleType]:
     return [
         module
         for name, module in sys.modules.items()
-        if name.startswith(("sketch_migrate.migration", "sketch_migrate.postgres"))
+        if name.startswith(("sketchmigrate.migration", "sketchmigrate.postgres"))
         and getattr(module, "time", None) is time
     ]
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
-from sketch_migrate.mapping import Mapping
-from sketch_migrate.migration.no_clobber import Means, Strategy
-from sketch_migrate.migration.stop import Stop
-from sketch_migrate.s3 import IF_ABSENT, R2_IF_ABSENT
+from sketchmigrate.mapping import Mapping
+from sketchmigrate.migration.no_clobber import Means, Strategy
+from sketchmigrate.migration.stop import Stop
+from sketchmigrate.s3 import IF_ABSENT, R2_IF_ABSENT
 from tests.simulation.server import TRIGGERS
 
 if TYPE_CHECKING:

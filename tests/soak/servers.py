@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Self
 
-from sketch_migrate.demo.servers import postgres_server
+from sketchmigrate.demo.servers import postgres_server
 from tests.servers import ceph
 from tests.servers.databases import DEBIAN_PROGRAMS, FAST_AND_LOOSE, Databases, postgres_for_tests
 from tests.servers.seaweed import seaweed_server
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from sketch_migrate.demo.servers import PostgresServer
+    from sketchmigrate.demo.servers import PostgresServer
     from tests.servers.stores import StoreServer
 
 _STORES: dict[str, Callable[[], AbstractContextManager[StoreServer]]] = {

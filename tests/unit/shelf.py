@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sketch_migrate.reconcile.keyspace import order
-from sketch_migrate.s3 import ListedObject, ListPage
+from sketchmigrate.reconcile.keyspace import order
+from sketchmigrate.s3 import ListedObject, ListPage
 
 if TYPE_CHECKING:
     import random

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sketch_migrate.appearance import Legacy, examples, other_row, readings
-from sketch_migrate.model import Unreadable
+from sketchmigrate.appearance import Legacy, examples, other_row, readings
+from sketchmigrate.model import Unreadable
 
 LEGACY = Legacy("old", "image/")
 KEY = "image/a b.png"

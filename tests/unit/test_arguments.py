@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sketch_migrate import __version__
-from sketch_migrate.cli.arguments import Invocation, parse
-from sketch_migrate.cli.commands import COMMANDS, CommandArguments, DemoArguments, RollbackArguments
-from sketch_migrate.errors import UsageError
-from sketch_migrate.settings import Options, setting_fields
+from sketchmigrate import __version__
+from sketchmigrate.cli.arguments import Invocation, parse
+from sketchmigrate.cli.commands import COMMANDS, CommandArguments, DemoArguments, RollbackArguments
+from sketchmigrate.errors import UsageError
+from sketchmigrate.settings import Options, setting_fields
 
 PROGRAM = "./sketch_migrate.py"
 
@@ -136,7 +136,7 @@ def test_help_begins_with_the_usage_line_and_describes_every_flag(
     [
         ("/usr/bin/sketch-migrate", "sketch-migrate"),
         ("sketch_migrate.py", "sketch_migrate.py"),
-        ("/lib/sketch_migrate/__main__.py", "python -m sketch_migrate"),
+        ("/lib/sketchmigrate/__main__.py", "python -m sketchmigrate"),
     ],
 )
 def test_the_program_is_named_as_it_was_called(capsys: pytest.CaptureFixture[str], argv0: str, named: str) -> None:
@@ -178,6 +178,6 @@ def test_demo_takes_its_size_from_the_environment() -> None:
 
 def test_reading_the_command_line_imports_nothing_slow(tmp_path: Path) -> None:
     # Elsewhere than in the checkout, where the classic command at the root would be imported instead of the package.
-    code = "import sys, sketch_migrate.cli.arguments; print(*sys.modules)"
+    code = "import sys, sketchmigrate.cli.arguments; print(*sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path)
     assert {"botocore", "psycopg", "uvloop", "httptools", "rich"} & set(shown.stdout.split()) == set()

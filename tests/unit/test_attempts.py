@@ -6,15 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sketch_migrate.ledger import Flip, FolderPlace, PastFiles, RunLedger
-from sketch_migrate.model import KeyRange, Move, Outcome, Reference, Result, Tally
-from sketch_migrate.model import Location as Place
+from sketchmigrate.ledger import Flip, FolderPlace, PastFiles, RunLedger
+from sketchmigrate.model import KeyRange, Move, Outcome, Reference, Result, Tally
+from sketchmigrate.model import Location as Place
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sketch_migrate.ledger.attempts import WorkerFile
-    from sketch_migrate.model import Key
+    from sketchmigrate.ledger.attempts import WorkerFile
+    from sketchmigrate.model import Key
 
 FIRST, SECOND = KeyRange(None, 10), KeyRange(10, None)
 

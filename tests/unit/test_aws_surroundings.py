@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.cli.surroundings import surroundings
-from sketch_migrate.errors import SettingsError
-from sketch_migrate.settings import Loaded, load
+from sketchmigrate.cli.surroundings import surroundings
+from sketchmigrate.errors import SettingsError
+from sketchmigrate.settings import Loaded, load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

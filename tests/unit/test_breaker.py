@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sketch_migrate.errors import DatabaseBusy, ReferenceRefused
-from sketch_migrate.migration.breaker import NEVER, Breaker, FlipCounts, cause_of
-from sketch_migrate.model import ANOTHER_PATH
+from sketchmigrate.errors import DatabaseBusy, ReferenceRefused
+from sketchmigrate.migration.breaker import NEVER, Breaker, FlipCounts, cause_of
+from sketchmigrate.model import ANOTHER_PATH
 
 CHECK = "23514"
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from sketch_migrate.errors import (
+from sketchmigrate.errors import (
     DatabaseBusy,
     DatabaseError,
     DatabaseRefused,
@@ -14,10 +14,10 @@ from sketch_migrate.errors import (
     ReferenceRefused,
     SettingsError,
 )
-from sketch_migrate.ledger.server import ledger_parameters
-from sketch_migrate.postgres.faults import Fault, classify, connect_failure, judge, translate
-from sketch_migrate.postgres.parameters import parameters, too_old
-from sketch_migrate.settings import Settings
+from sketchmigrate.ledger.server import ledger_parameters
+from sketchmigrate.postgres.faults import Fault, classify, connect_failure, judge, translate
+from sketchmigrate.postgres.parameters import parameters, too_old
+from sketchmigrate.settings import Settings
 
 
 @pytest.mark.parametrize(

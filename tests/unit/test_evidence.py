@@ -13,14 +13,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sketch_migrate.errors import RunDirectoryError
-from sketch_migrate.model import ObjectInfo
-from sketch_migrate.reconcile import gathering
-from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite
-from sketch_migrate.reconcile.gathering import Loader, read_references
-from sketch_migrate.reconcile.manifest import certified_evidence
-from sketch_migrate.reconcile.standing import Standing, standing_of
-from sketch_migrate.s3 import ListedObject
+from sketchmigrate.errors import RunDirectoryError
+from sketchmigrate.model import ObjectInfo
+from sketchmigrate.reconcile import gathering
+from sketchmigrate.reconcile.evidence import Evidence, EvidenceSite
+from sketchmigrate.reconcile.gathering import Loader, read_references
+from sketchmigrate.reconcile.manifest import certified_evidence
+from sketchmigrate.reconcile.standing import Standing, standing_of
+from sketchmigrate.s3 import ListedObject
 from tests.unit.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -148,11 +148,11 @@ SCALE = """
 import asyncio, resource, sys
 from bisect import bisect_right
 from pathlib import Path
-from sketch_migrate.cli import verify as command  # what a run of verify has in memory besides
-from sketch_migrate.reconcile.evidence import Evidence, EvidenceSite, digest
-from sketch_migrate.reconcile.gathering import gather_objects, read_references
-from sketch_migrate.reconcile.verify import verify
-from sketch_migrate.s3 import ListedObject, ListPage
+from sketchmigrate.cli import verify as command  # what a run of verify has in memory besides
+from sketchmigrate.reconcile.evidence import Evidence, EvidenceSite, digest
+from sketchmigrate.reconcile.gathering import gather_objects, read_references
+from sketchmigrate.reconcile.verify import verify
+from sketchmigrate.s3 import ListedObject, ListPage
 
 COUNT = int(sys.argv[1])
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketch_migrate.migration.flip_size import FIRST_ROWS, ONE_ROW_SECONDS, FlipSize
+from sketchmigrate.migration.flip_size import FIRST_ROWS, ONE_ROW_SECONDS, FlipSize
 
 TARGET = 0.02
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sketch_migrate.migration.growth import FULL_SECONDS, Growth, Look
+from sketchmigrate.migration.growth import FULL_SECONDS, Growth, Look
 
 
 def wanted(*, share: float, load: float, cores: int, seconds: float = FULL_SECONDS) -> int:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import sketch_migrate
+import sketchmigrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PACKAGE = Path(sketch_migrate.__file__).parent
+PACKAGE = Path(sketchmigrate.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 450
 
@@ -32,7 +32,7 @@ STRANGERS = {frozenset({"s3", "postgres"})}
 
 
 def room_of(path: Path) -> str:
-    """The part of the house that a file belongs to: a package or a module right below ``sketch_migrate``."""
+    """The part of the house that a file belongs to: a package or a module right below ``sketchmigrate``."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -45,7 +45,7 @@ def imported_rooms(path: Path) -> Iterator[tuple[str, int]]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative import"
-            # `from sketch_migrate import errors` names a room as well
+            # `from sketchmigrate import errors` names a room as well
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -53,7 +53,7 @@ def imported_rooms(path: Path) -> Iterator[tuple[str, int]]:
             continue
         for name in names:
             parts = name.split(".")
-            if parts[0] == "sketch_migrate" and len(parts) > 1 and parts[1] != "__version__":
+            if parts[0] == "sketchmigrate" and len(parts) > 1 and parts[1] != "__version__":
                 yield parts[1], node.lineno
 
 
@@ -82,7 +82,7 @@ def test_the_rule_finds_a_breach(tmp_path: Path) -> None:
     """The test itself can fail: each way of importing is seen."""
     source = tmp_path / "breach.py"
     source.write_text(
-        "import sketch_migrate.cli.main\nfrom sketch_migrate import postgres\n"
-        "def late():\n    from sketch_migrate.report.logs import LOGGER\n"
+        "import sketchmigrate.cli.main\nfrom sketchmigrate import postgres\n"
+        "def late():\n    from sketchmigrate.report.logs import LOGGER\n"
     )
     assert [room for room, _ in imported_rooms(source)] == ["cli", "postgres", "report"]

@@ -16,10 +16,10 @@ from uuid import UUID
 
 import pytest
 
-from sketch_migrate.errors import RunDirectoryError, UsageError
-from sketch_migrate.ledger import Flip, PastFiles, SqliteLedger, find_ledgers
-from sketch_migrate.ledger.record import ROWS_A_STATEMENT
-from sketch_migrate.model import Key, Outcome, Reference, Result
+from sketchmigrate.errors import RunDirectoryError, UsageError
+from sketchmigrate.ledger import Flip, PastFiles, SqliteLedger, find_ledgers
+from sketchmigrate.ledger.record import ROWS_A_STATEMENT
+from sketchmigrate.model import Key, Outcome, Reference, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -211,8 +211,8 @@ async def test_a_ledger_that_cannot_be_made_names_its_file(tmp_path: Path) -> No
 WRITE_AND_WAIT = """
 import asyncio, sys
 from pathlib import Path
-from sketch_migrate.ledger import Flip, SqliteLedger
-from sketch_migrate.model import Reference
+from sketchmigrate.ledger import Flip, SqliteLedger
+from sketchmigrate.model import Reference
 async def write():
     async with SqliteLedger(Path(sys.argv[1]), description={}) as ledger:
         await ledger.record_flips([Flip(1, "image/1", "avatar/1", None, "")], unix_time=1.0)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketch_migrate.errors import S3Busy, S3Refused
-from sketch_migrate.reconcile import ranges
-from sketch_migrate.reconcile.keyspace import between, left_per_done, order, usable_cuts
-from sketch_migrate.reconcile.listing import Extent, list_all
-from sketch_migrate.s3 import ListedObject, ListPage
+from sketchmigrate.errors import S3Busy, S3Refused
+from sketchmigrate.reconcile import ranges
+from sketchmigrate.reconcile.keyspace import between, left_per_done, order, usable_cuts
+from sketchmigrate.reconcile.listing import Extent, list_all
+from sketchmigrate.s3 import ListedObject, ListPage
 from tests.simulation.clock import VirtualLoop
 from tests.unit.shelf import Heap, Shelf
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from sketch_migrate.migration import locked
-from sketch_migrate.migration.locked import ALONE_ROWS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, take_up_locked
-from sketch_migrate.model import Reference, Tally
+from sketchmigrate.migration import locked
+from sketchmigrate.migration.locked import ALONE_ROWS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, take_up_locked
+from sketchmigrate.model import Reference, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,7 +12,7 @@ from typing import IO
 
 import pytest
 
-from sketch_migrate.cli.main import main
+from sketchmigrate.cli.main import main
 
 SCRIPT = Path(__file__).parents[2] / "sketch_migrate.py"
 
@@ -83,9 +83,9 @@ def test_a_reader_of_the_document_that_went_away_is_no_error_of_its_own(tmp_path
 
 
 def test_neither_help_nor_version_waits_for_what_only_a_run_needs(tmp_path: Path) -> None:
-    code = "import sys\nfrom sketch_migrate.cli.main import main\n"
+    code = "import sys\nfrom sketchmigrate.cli.main import main\n"
     code += "try:\n    main(['sketch-migrate', '-h'])\nexcept SystemExit:\n    print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path)
     loaded = set(done.stdout.split())
-    assert "sketch_migrate.settings" in loaded
+    assert "sketchmigrate.settings" in loaded
     assert {"botocore", "psycopg", "uvloop", "httptools", "rich"} & loaded == set()

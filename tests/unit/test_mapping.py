@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketch_migrate.mapping import MAX_KEY_BYTES, Mapping, Unmappable
-from sketch_migrate.model import Location, Move, Reference, Unreadable
+from sketchmigrate.mapping import MAX_KEY_BYTES, Mapping, Unmappable
+from sketchmigrate.model import Location, Move, Reference, Unreadable
 
 MAPPING = Mapping("old", "image/", "new", "avatar/")
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketch_migrate import errors
-from sketch_migrate.model import KeyRange, Outcome, Reference, Result, Status, Summary, Tally
+from sketchmigrate import errors
+from sketchmigrate.model import KeyRange, Outcome, Reference, Result, Status, Summary, Tally
 
 results = st.lists(
     st.builds(

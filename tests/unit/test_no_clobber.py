@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.errors import ConditionNotProved
-from sketch_migrate.migration.no_clobber import Means, choose
-from sketch_migrate.migration.proofs import Proofs
-from sketch_migrate.migration.versions import replaced
-from sketch_migrate.model import Location, Outcome, Reference, Result, Tally
-from sketch_migrate.s3 import IF_ABSENT, R2_IF_ABSENT, ListedVersion
-from sketch_migrate.s3.findings import Answer, Finding, ProbeReport, Proof, Question
-from sketch_migrate.s3.probe_race import Race
-from sketch_migrate.settings import NO_CLOBBER
+from sketchmigrate.errors import ConditionNotProved
+from sketchmigrate.migration.no_clobber import Means, choose
+from sketchmigrate.migration.proofs import Proofs
+from sketchmigrate.migration.versions import replaced
+from sketchmigrate.model import Location, Outcome, Reference, Result, Tally
+from sketchmigrate.s3 import IF_ABSENT, R2_IF_ABSENT, ListedVersion
+from sketchmigrate.s3.findings import Answer, Finding, ProbeReport, Proof, Question
+from sketchmigrate.s3.probe_race import Race
+from sketchmigrate.settings import NO_CLOBBER
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketch_migrate.postgres.paging import FEWEST_ROWS, LONGEST, MOST_ROWS, TARGET_SECONDS, PageSize
+from sketchmigrate.postgres.paging import FEWEST_ROWS, LONGEST, MOST_ROWS, TARGET_SECONDS, PageSize
 
 
 def test_it_is_at_its_largest_after_four_fast_pages() -> None:

@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from sketch_migrate.migration.room import path_bytes, too_little_room
-from sketch_migrate.reconcile.rate import bound, caps_noted, limit_of, prefix_limit, seconds_on_aws
-from sketch_migrate.report.limits import RATE
-from sketch_migrate.settings import Settings
+from sketchmigrate.migration.room import path_bytes, too_little_room
+from sketchmigrate.reconcile.rate import bound, caps_noted, limit_of, prefix_limit, seconds_on_aws
+from sketchmigrate.report.limits import RATE
+from sketchmigrate.settings import Settings
 
 
 @pytest.mark.parametrize(

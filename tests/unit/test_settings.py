@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sketch_migrate.errors import SettingsError
-from sketch_migrate.settings import Options, SettingField, Settings, load_settings, setting_fields, table_name
+from sketchmigrate.errors import SettingsError
+from sketchmigrate.settings import Options, SettingField, Settings, load_settings, setting_fields, table_name
 
 CONFIG = Path(__file__).parents[2] / "lib" / "config.py"
 NO_PROFILE = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from sketch_migrate.errors import MigrateError, S3Refused, SettingsError
-from sketch_migrate.task_group import all_of, task_group
+from sketchmigrate.errors import MigrateError, S3Refused, SettingsError
+from sketchmigrate.task_group import all_of, task_group
 
 
 async def fail(error: Exception, cause: Exception | None = None) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sketch_migrate.migration.locked import LONGEST_PAUSE_SECONDS
-from sketch_migrate.postgres.waits import LINGERS_SECONDS, Blocker, Held, Waits, lock_words, merged
+from sketchmigrate.migration.locked import LONGEST_PAUSE_SECONDS
+from sketchmigrate.postgres.waits import LINGERS_SECONDS, Blocker, Held, Waits, lock_words, merged
 
 PUMA = Blocker(123, "web", "puma", "idle in transaction", 40.2)
 WHAT = "a lock on avatars held by pid 123 (user web, application_name 'puma')"

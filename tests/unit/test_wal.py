@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sketch_migrate.postgres.catalog import Index, TableFacts
-from sketch_migrate.postgres.sizes import IndexSize, Sizes
-from sketch_migrate.reconcile.wal import reckon_wal
+from sketchmigrate.postgres.catalog import Index, TableFacts
+from sketchmigrate.postgres.sizes import IndexSize, Sizes
+from sketchmigrate.reconcile.wal import reckon_wal
 
 ROWS = 1_000_000
 FACTS = TableFacts(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from benchmarks.profiling.stages import read_stages
 
-LOOP = "<module> (sketch_migrate.py:22);run_job (sketch_migrate/cli/job.py:104);run (asyncio/runners.py:118)"
-SEND = "Exchange.perform (sketch_migrate/s3/exchange.py:100);Connection.send (sketch_migrate/s3/transport.py:80)"
-IMPORT = "_find_and_load (<frozen importlib._bootstrap>:1176);<module> (sketch_migrate/migration/runner.py:9)"
+LOOP = "<module> (sketch_migrate.py:22);run_job (sketchmigrate/cli/job.py:104);run (asyncio/runners.py:118)"
+SEND = "Exchange.perform (sketchmigrate/s3/exchange.py:100);Connection.send (sketchmigrate/s3/transport.py:80)"
+IMPORT = "_find_and_load (<frozen importlib._bootstrap>:1176);<module> (sketchmigrate/migration/runner.py:9)"
 
 
 def shares(*lines: str) -> dict[str, int]:
@@ -18,7 +18,7 @@ def test_the_innermost_frame_of_a_stage_has_the_sample() -> None:
 
 
 def test_a_library_counts_for_who_called_it() -> None:
-    digest = "sign (sketch_migrate/s3/sigv4.py:70);_hmac (sketch_migrate/s3/sigv4.py:120);update (hashlib.py:1)"
+    digest = "sign (sketchmigrate/s3/sigv4.py:70);_hmac (sketchmigrate/s3/sigv4.py:120);update (hashlib.py:1)"
     assert shares(f"{LOOP};{SEND};{digest} 3") == {"sign": 3}
 
 
@@ -36,5 +36,5 @@ def test_idle_threads_do_not_count() -> None:
 
 
 def test_most_samples_come_first() -> None:
-    lines = [f"{LOOP} 1", f"{LOOP};{SEND} 2", f"{LOOP};record_flips (sketch_migrate/ledger/record.py:107) 3"]
+    lines = [f"{LOOP} 1", f"{LOOP};{SEND} 2", f"{LOOP};record_flips (sketchmigrate/ledger/record.py:107) 3"]
     assert list(shares(*lines)) == ["ledger", "write, send, receive, parse", "event loop"]

@@ -10,19 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketch_migrate.cluster.comparing import FEWEST_PORTIONS, PORTION_BYTES, ComparerOnWorkers
-from sketch_migrate.cluster.comparing_worker import ComparingAssignment, PortionDone, PortionTask
-from sketch_migrate.errors import ClusterError, WorkerLost
-from sketch_migrate.model import Location
-from sketch_migrate.reconcile.comparing import PORTION_PAIRS, Answer, Pair, cut
-from sketch_migrate.settings import Settings
+from sketchmigrate.cluster.comparing import FEWEST_PORTIONS, PORTION_BYTES, ComparerOnWorkers
+from sketchmigrate.cluster.comparing_worker import ComparingAssignment, PortionDone, PortionTask
+from sketchmigrate.errors import ClusterError, WorkerLost
+from sketchmigrate.model import Location
+from sketchmigrate.reconcile.comparing import PORTION_PAIRS, Answer, Pair, cut
+from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from sketch_migrate.cluster.orders import Orders
-    from sketch_migrate.cluster.task import Task
-    from sketch_migrate.reconcile.comparing import Answers, Portion
+    from sketchmigrate.cluster.orders import Orders
+    from sketchmigrate.cluster.task import Task
+    from sketchmigrate.reconcile.comparing import Answers, Portion
 
 Done = TypeVar("Done")
 

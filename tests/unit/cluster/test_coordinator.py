@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from sketch_migrate.cluster.coordinator import Coordinator, Part
-from sketch_migrate.cluster.task import RangeDone, RangeTask
-from sketch_migrate.errors import WorkerLost
-from sketch_migrate.migration.breaker import Breaker
-from sketch_migrate.migration.stop import Stop
-from sketch_migrate.model import KeyRange, Tally
-from sketch_migrate.settings import Options
+from sketchmigrate.cluster.coordinator import Coordinator, Part
+from sketchmigrate.cluster.task import RangeDone, RangeTask
+from sketchmigrate.errors import WorkerLost
+from sketchmigrate.migration.breaker import Breaker
+from sketchmigrate.migration.stop import Stop
+from sketchmigrate.model import KeyRange, Tally
+from sketchmigrate.settings import Options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

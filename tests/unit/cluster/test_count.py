@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketch_migrate.cluster.count import by_reference, results
-from sketch_migrate.ledger import Attempt, Word
-from sketch_migrate.model import Outcome, Reference, Result, Tally
+from sketchmigrate.cluster.count import by_reference, results
+from sketchmigrate.ledger import Attempt, Word
+from sketchmigrate.model import Outcome, Reference, Result, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sketch_migrate.model import Key
+    from sketchmigrate.model import Key
 
 KILLED = Attempt("worker-1", 7, 1, 3, began_at=1.0)
 REDONE = Attempt("worker-2", 9, 1, 3, began_at=2.0, tally=Tally(), is_clean=True)

@@ -7,7 +7,7 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketch_migrate.cluster.orders import NOTED_SECONDS, Lease, Sharing
+from sketchmigrate.cluster.orders import NOTED_SECONDS, Lease, Sharing
 
 
 def test_who_starts_together_begins_together() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sketch_migrate.cluster.ranges import FEWEST_ROWS, grown, merged, ranges_between, sizes, spread
-from sketch_migrate.model import Key, KeyRange
+from sketchmigrate.cluster.ranges import FEWEST_ROWS, grown, merged, ranges_between, sizes, spread
+from sketchmigrate.model import Key, KeyRange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

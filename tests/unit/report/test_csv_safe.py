@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.report.csv_safe import harmless, make_harmless
+from sketchmigrate.report.csv_safe import harmless, make_harmless
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sketch_migrate.report.limits import Sample, limited_by
-from sketch_migrate.s3.limiter import Pressure
+from sketchmigrate.report.limits import Sample, limited_by
+from sketchmigrate.s3.limiter import Pressure
 
 
 def sample(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.errors import RunDirectoryError
-from sketch_migrate.report.logs import LogFileHandler, LogFormatter, RunDirectory, create_run_directory
+from sketchmigrate.errors import RunDirectoryError
+from sketchmigrate.report.logs import LogFileHandler, LogFormatter, RunDirectory, create_run_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def mode(path: Path) -> int:
 
 def record(text: str, created: float = 0.0, level: int = logging.INFO) -> logging.LogRecord:
     """Make a record as if logged at that time."""
-    made = logging.LogRecord("sketch_migrate", level, "", 0, text, None, None)
+    made = logging.LogRecord("sketchmigrate", level, "", 0, text, None, None)
     made.created, made.msecs = created, (created % 1) * 1000
     return made
 
@@ -58,7 +58,7 @@ def test_a_folder_that_cannot_be_made_is_named_with_the_setting(tmp_path: Path) 
 
 def test_the_log_is_the_owners_alone_and_has_utc_times_and_levels(tmp_path: Path) -> None:
     run = create_run_directory(tmp_path, NOW, "bob")
-    logger = logging.getLogger("sketch_migrate.s3.client")
+    logger = logging.getLogger("sketchmigrate.s3.client")
     with run.logging(pytest.fail):
         logger.info("first")
         logger.warning("second %s", "with an argument")
@@ -73,7 +73,7 @@ def test_the_log_is_the_owners_alone_and_has_utc_times_and_levels(tmp_path: Path
 def test_what_was_logged_is_in_the_file_at_once(tmp_path: Path) -> None:
     run = create_run_directory(tmp_path, NOW, "bob")
     with run.logging(pytest.fail):
-        logging.getLogger("sketch_migrate").info("one")
+        logging.getLogger("sketchmigrate").info("one")
         assert run.log_path.read_text().endswith(" one\n")
 
 

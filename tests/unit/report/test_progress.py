@@ -7,9 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
-from sketch_migrate.model import Tally
-from sketch_migrate.report.bar import drawn
-from sketch_migrate.report.progress import EverySoOften, Figures, Pace, Progress, duration, line
+from sketchmigrate.model import Tally
+from sketchmigrate.report.bar import drawn
+from sketchmigrate.report.progress import EverySoOften, Figures, Pace, Progress, duration, line
 
 
 class Clock:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketch_migrate.model import Outcome, Reference, Result, Status, Summary, Tally
-from sketch_migrate.report.printable import printable, printable_lines
-from sketch_migrate.report.tables import status_json, status_report, summary, summary_json, tech_status
-from sketch_migrate.settings import Settings
+from sketchmigrate.model import Outcome, Reference, Result, Status, Summary, Tally
+from sketchmigrate.report.printable import printable, printable_lines
+from sketchmigrate.report.tables import status_json, status_report, summary, summary_json, tech_status
+from sketchmigrate.settings import Settings
 
 STATUS = Status(
     legacy_objects=5000,

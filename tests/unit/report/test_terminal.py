@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.errors import UsageError
-from sketch_migrate.model import Tally
-from sketch_migrate.report.logs import create_run_directory
-from sketch_migrate.report.terminal import Terminal
+from sketchmigrate.errors import UsageError
+from sketchmigrate.model import Tally
+from sketchmigrate.report.logs import create_run_directory
+from sketchmigrate.report.terminal import Terminal
 from tests.unit.report.screen import screen
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sketch_migrate.report.logs import RunDirectory
+    from sketchmigrate.report.logs import RunDirectory
 
 XTERM = {"TERM": "xterm-256color"}
 
@@ -56,8 +56,8 @@ def test_the_result_is_on_stdout_messages_are_on_stderr_and_all_is_in_the_log(ru
         terminal.message("message")
         terminal.message("bad news", logging.ERROR)
         terminal.message("for the log", logging.DEBUG)
-        logging.getLogger("sketch_migrate.s3.client").warning("slow down")
-        logging.getLogger("sketch_migrate.s3.client").info("not for the screen")
+        logging.getLogger("sketchmigrate.s3.client").warning("slow down")
+        logging.getLogger("sketchmigrate.s3.client").info("not for the screen")
     assert out.getvalue() == "result\nof two lines\nentry\n"
     assert err.getvalue() == "message\nbad news\nWarning: slow down\n"
     assert logged(run) == [
@@ -92,7 +92,7 @@ def test_nothing_that_is_shown_drives_the_terminal() -> None:
         terminal.entry("copy a\x1b[2J\nb")
         terminal.result("one\x1b[2J\ntwo")
         terminal.message("one\x07\ntwo")
-        logging.getLogger("sketch_migrate.postgres").warning("one\x1b]0;x\x07")
+        logging.getLogger("sketchmigrate.postgres").warning("one\x1b]0;x\x07")
     assert out.getvalue() == "copy a\\x1b[2J\\nb\none\\x1b[2J\ntwo\n"
     assert err.getvalue() == "one\\x07\ntwo\nWarning: one\\x1b]0;x\\x07\n"
 
@@ -101,7 +101,7 @@ def test_warnings_are_not_shown_once_the_terminal_is_left() -> None:
     err = io.StringIO()
     with Terminal(stdout=io.StringIO(), stderr=err):
         pass
-    logging.getLogger("sketch_migrate.s3").warning("late")
+    logging.getLogger("sketchmigrate.s3").warning("late")
     assert err.getvalue() == ""
 
 
@@ -268,7 +268,7 @@ def test_a_screen_that_fails_under_the_bar_ends_nothing() -> None:
 
 PROGRAM = """
 import sys
-from sketch_migrate.report.terminal import Terminal
+from sketchmigrate.report.terminal import Terminal
 with Terminal(json_output="--json" in sys.argv) as terminal:
     for number in range(100_000):
         terminal.entry(f"entry {number} é")

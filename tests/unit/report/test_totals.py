@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from sketch_migrate.cli.observer import Observer, Parts
-from sketch_migrate.model import Tally
-from sketch_migrate.report.progress import Progress, line
-from sketch_migrate.settings import Options
+from sketchmigrate.cli.observer import Observer, Parts
+from sketchmigrate.model import Tally
+from sketchmigrate.report.progress import Progress, line
+from sketchmigrate.settings import Options
 
 
 def made(estimate: int | None, *, limit: int = 0, is_back: bool = False) -> tuple[Observer, Progress]:

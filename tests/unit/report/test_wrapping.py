@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketch_migrate.report.terminal import Terminal
-from sketch_migrate.report.wrapping import columns_of, wrapped
+from sketchmigrate.report.terminal import Terminal
+from sketchmigrate.report.wrapping import columns_of, wrapped
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sketch_migrate.model import Location
-from sketch_migrate.s3 import CredentialSource, S3Client, S3Config
+from sketchmigrate.model import Location
+from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
 
 if TYPE_CHECKING:
     import ssl

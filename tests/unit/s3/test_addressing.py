@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketch_migrate.errors import SettingsError
-from sketch_migrate.model import Location
-from sketch_migrate.s3.addressing import Address, Origin, address_of, copy_source, encode_key, encode_query
+from sketchmigrate.errors import SettingsError
+from sketchmigrate.model import Location
+from sketchmigrate.s3.addressing import Address, Origin, address_of, copy_source, encode_key, encode_query
 
 if TYPE_CHECKING:
-    from sketch_migrate.s3.config import AddressingStyle
+    from sketchmigrate.s3.config import AddressingStyle
 
 UNRESERVED = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.errors import S3Malformed, S3Unreachable
-from sketch_migrate.model import Location
-from sketch_migrate.s3 import bounds
+from sketchmigrate.errors import S3Malformed, S3Unreachable
+from sketchmigrate.model import Location
+from sketchmigrate.s3 import bounds
 from tests.unit.s3.scripted import (
     ETAG,
     SOURCE,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sketch_migrate.model import ObjectInfo
-from sketch_migrate.s3 import other_headers, same_content
+from sketchmigrate.model import ObjectInfo
+from sketchmigrate.s3 import other_headers, same_content
 
 MD5 = "9b2cf535f27731c974343645a3985328"
 OTHER = "00000000000000000000000000000000"

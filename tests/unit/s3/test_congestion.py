@@ -21,12 +21,12 @@ from benchmarks.simulated_servers.servers import (
 )
 from benchmarks.simulated_servers.simulation import Client
 
-from sketch_migrate.s3.bucket import Bucket
-from sketch_migrate.s3.caps import Caps
-from sketch_migrate.s3.congestion import Congestion
-from sketch_migrate.s3.limiter import Limiter, Pressure
-from sketch_migrate.s3.measured import Measured
-from sketch_migrate.s3.window import Window
+from sketchmigrate.s3.bucket import Bucket
+from sketchmigrate.s3.caps import Caps
+from sketchmigrate.s3.congestion import Congestion
+from sketchmigrate.s3.limiter import Limiter, Pressure
+from sketchmigrate.s3.measured import Measured
+from sketchmigrate.s3.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable

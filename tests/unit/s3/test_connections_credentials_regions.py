@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from sketch_migrate.errors import (
+from sketchmigrate.errors import (
     CredentialsError,
     ObjectMissing,
     S3Refused,
 )
-from sketch_migrate.s3 import CredentialSource, transport
-from sketch_migrate.s3.addressing import Origin
-from sketch_migrate.s3.sigv4 import Credentials
+from sketchmigrate.s3 import CredentialSource, transport
+from sketchmigrate.s3.addressing import Origin
+from sketchmigrate.s3.sigv4 import Credentials
 from tests.unit.s3.scripted import (
     ETAG,
     SOURCE,
@@ -69,7 +69,7 @@ def test_a_head_of_nothing_keeps_its_connection_unless_it_is_said_to_end(told: b
 
 
 def test_a_stale_connection_is_replaced_by_a_fresh_one_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sketch_migrate.s3.retry.Patience.pause_seconds", lambda *_: pytest.fail("it waited"))
+    monkeypatch.setattr("sketchmigrate.s3.retry.Patience.pause_seconds", lambda *_: pytest.fail("it waited"))
 
     async def scenario() -> list[int]:
         async with scripted(copied(), copied(), Cut(reset=False), copied()) as server, client_of(server.url) as client:
@@ -175,7 +175,7 @@ def test_expired_credentials_are_refreshed_once_for_all_and_the_requests_sent_ag
 
 
 def test_credentials_are_renewed_ahead_of_their_expiry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sketch_migrate.s3.credentials.CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("sketchmigrate.s3.credentials.CHECK_SECONDS", 0.0)
     tokens = iter(range(100))
 
     async def scenario() -> list[str]:

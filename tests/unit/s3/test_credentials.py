@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.errors import CredentialsError
-from sketch_migrate.s3.credentials import CredentialSource
-from sketch_migrate.s3.sigv4 import Credentials
+from sketchmigrate.errors import CredentialsError
+from sketchmigrate.s3.credentials import CredentialSource
+from sketchmigrate.s3.sigv4 import Credentials
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +87,7 @@ def test_an_expired_profile_is_resolved_anew(tmp_path: Path, monkeypatch: pytest
 def test_a_failed_renewal_ahead_of_time_is_told_and_the_old_ones_go_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("sketch_migrate.s3.credentials.CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("sketchmigrate.s3.credentials.CHECK_SECONDS", 0.0)
     found = [Credentials("A", "s", "t")]
 
     def load() -> Credentials:
@@ -106,5 +106,5 @@ def test_a_failed_renewal_ahead_of_time_is_told_and_the_old_ones_go_on(
 
 
 def test_botocore_is_not_imported_for_nothing() -> None:
-    code = "import sys, sketch_migrate.s3; sys.exit('botocore' in sys.modules)"
+    code = "import sys, sketchmigrate.s3; sys.exit('botocore' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sketch_migrate.errors import (
+from sketchmigrate.errors import (
     BucketMissing,
     ObjectMissing,
     S3Error,
@@ -23,7 +23,7 @@ from sketch_migrate.errors import (
     S3Unreachable,
     SettingsError,
 )
-from sketch_migrate.s3 import CredentialSource
+from sketchmigrate.s3 import CredentialSource
 from tests.unit.s3.scripted import ETAG, SOURCE, TARGET, Cut, client_of, copied, error, found, reply, scripted
 
 if TYPE_CHECKING:

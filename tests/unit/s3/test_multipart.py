@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketch_migrate.errors import PreconditionFailed, S3Error, S3Refused
-from sketch_migrate.s3.multipart import MAX_PARTS, expected_etag, kept_headers, part_ranges
+from sketchmigrate.errors import PreconditionFailed, S3Error, S3Refused
+from sketchmigrate.s3.multipart import MAX_PARTS, expected_etag, kept_headers, part_ranges
 from tests.unit.s3.scripted import ETAG, SOURCE, TARGET, Asked, Cut, client_of, error, found, reply, scripted
 
 if TYPE_CHECKING:
-    from sketch_migrate.s3 import CopyResult
+    from sketchmigrate.s3 import CopyResult
     from tests.unit.s3.scripted import Step
 
 SIZE = 25
@@ -45,7 +45,7 @@ async def copy_large(*script: Step) -> tuple[CopyResult, list[Asked]]:
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let parts be of a few bytes: the smallest unit of their size is a mebibyte otherwise."""
-    monkeypatch.setattr("sketch_migrate.s3.multipart._MIB", 1)
+    monkeypatch.setattr("sketchmigrate.s3.multipart._MIB", 1)
 
 
 def test_what_is_over_the_limit_is_copied_in_parts_with_all_that_copy_object_keeps() -> None:

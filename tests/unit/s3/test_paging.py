@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketch_migrate.errors import S3Malformed
-from sketch_migrate.s3.paging import MAX_EMPTY_PAGES, Paging
-from sketch_migrate.s3.xml_listings import ListedObject, ListPage
+from sketchmigrate.errors import S3Malformed
+from sketchmigrate.s3.paging import MAX_EMPTY_PAGES, Paging
+from sketchmigrate.s3.xml_listings import ListedObject, ListPage
 from tests.unit.s3.scripted import Asked, client_of, reply, scripted
 
 

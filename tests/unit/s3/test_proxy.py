@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sketch_migrate.errors import SettingsError
-from sketch_migrate.s3.addressing import Origin
-from sketch_migrate.s3.proxy import Proxies
+from sketchmigrate.errors import SettingsError
+from sketchmigrate.s3.addressing import Origin
+from sketchmigrate.s3.proxy import Proxies
 
 SECRET = "hidden-secret"
 PLAIN, SECURE = Origin("s3.example.com", 9000, tls=False), Origin("s3.example.com", 443, tls=True)

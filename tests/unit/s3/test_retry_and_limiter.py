@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketch_migrate.errors import S3Error
-from sketch_migrate.model import Location
-from sketch_migrate.s3.caps import Caps
-from sketch_migrate.s3.limiter import Limiter
-from sketch_migrate.s3.retry import MAX_PAUSE_SECONDS, Failure, Kind, Patience, kind_of, retry_after_seconds
+from sketchmigrate.errors import S3Error
+from sketchmigrate.model import Location
+from sketchmigrate.s3.caps import Caps
+from sketchmigrate.s3.limiter import Limiter
+from sketchmigrate.s3.retry import MAX_PAUSE_SECONDS, Failure, Kind, Patience, kind_of, retry_after_seconds
 from tests.unit.s3.scripted import (
     SOURCE,
     TARGET,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.errors import (
+from sketchmigrate.errors import (
     BucketMissing,
     ObjectMissing,
     PreconditionFailed,
@@ -20,8 +20,8 @@ from sketch_migrate.errors import (
     S3Refused,
     S3Unreachable,
 )
-from sketch_migrate.migration.preflight import check_read
-from sketch_migrate.s3.conditions import if_source_is, if_target_is
+from sketchmigrate.migration.preflight import check_read
+from sketchmigrate.s3.conditions import if_source_is, if_target_is
 from tests.unit.s3.scripted import (
     ETAG,
     SOURCE,
@@ -43,7 +43,7 @@ from tests.unit.s3.scripted import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sketch_migrate.s3 import S3Client
+    from sketchmigrate.s3 import S3Client
     from tests.unit.s3.scripted import Step
 
 
@@ -163,7 +163,7 @@ def test_a_clock_that_stays_skewed_is_an_error() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("retry_after", "1"), ("x_amz_retry_after", "1000")])
 def test_retry_after_is_waited_for(name: str, value: str, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "sketch_migrate.s3")
+    caplog.set_level(logging.DEBUG, "sketchmigrate.s3")
 
     async def scenario() -> float:
         clock = asyncio.get_running_loop().time
@@ -178,7 +178,7 @@ def test_retry_after_is_waited_for(name: str, value: str, caplog: pytest.LogCapt
 def test_a_long_pause_that_the_store_asks_for_is_said_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("sketch_migrate.s3.exchange.SAID_SECONDS", 0.05)
+    monkeypatch.setattr("sketchmigrate.s3.exchange.SAID_SECONDS", 0.05)
 
     async def scenario() -> None:
         script = [error(503, "SlowDown", x_amz_retry_after="400")] * 3 + [copied()] * 3
@@ -250,7 +250,7 @@ def test_to_stop_retrying_ends_the_waits_at_once_with_the_last_error(monkeypatch
             client_of(server.url, retry_seconds=300) as client,
         ):
             began_to_wait = asyncio.Event()
-            monkeypatch.setattr(logging.getLogger("sketch_migrate.s3.exchange"), "log", lambda *_: began_to_wait.set())
+            monkeypatch.setattr(logging.getLogger("sketchmigrate.s3.exchange"), "log", lambda *_: began_to_wait.set())
             waiting = asyncio.create_task(client.copy(SOURCE, TARGET))
             await began_to_wait.wait()
             client.stop_retrying()

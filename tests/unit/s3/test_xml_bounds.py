@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketch_migrate.errors import S3Error, S3Malformed
-from sketch_migrate.model import ObjectInfo
-from sketch_migrate.s3 import multipart, xml, xml_listings
+from sketchmigrate.errors import S3Error, S3Malformed
+from sketchmigrate.model import ObjectInfo
+from sketchmigrate.s3 import multipart, xml, xml_listings
 from tests.unit.s3.scripted import ETAG, SOURCE, client_of, copy_against, found, reply, scripted
 
 if TYPE_CHECKING:

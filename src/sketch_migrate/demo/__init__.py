@@ -1,5 +1,0 @@
-"""A newcomer's first minute: embedded servers, sample avatars, a migration from start to end."""
-
-from sketch_migrate.demo.run import run_demo
-
-__all__ = ["run_demo"]

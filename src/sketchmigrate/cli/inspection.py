@@ -1,0 +1,166 @@
+"""What plan, verify, repair and manifest have in common: evidence, gathered in the run's directory."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import time
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sketchmigrate import __version__
+from sketchmigrate.cli.engines import comparer_for
+from sketchmigrate.cli.job import Job
+from sketchmigrate.cli.observer import Parts
+from sketchmigrate.ledger import past_runs
+from sketchmigrate.migration.preflight import check_reading
+from sketchmigrate.migration.record import is_of
+from sketchmigrate.migration.silence import SilenceWatch
+from sketchmigrate.reconcile.evidence import Evidence, EvidenceSite
+from sketchmigrate.reconcile.gathering import gather_objects, gather_references
+from sketchmigrate.reconcile.looks import Looks
+from sketchmigrate.reconcile.problems import PROBLEMS_NAME, write_problems
+from sketchmigrate.reconcile.recognition import look_at_neither
+from sketchmigrate.reconcile.repair import RECOPIED_NAME
+from sketchmigrate.reconcile.second_look import Looker
+from sketchmigrate.report.progress import EverySoOften
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import ExitStack
+
+    from sketchmigrate.ledger import PastRun
+    from sketchmigrate.reconcile.recognition import Recognition
+    from sketchmigrate.report.logs import RunDirectory
+    from sketchmigrate.report.progress import Progress
+    from sketchmigrate.report.terminal import Terminal
+    from sketchmigrate.settings import Options, Settings
+
+SAY_SECONDS = 5.0
+EVIDENCE_NAME = "evidence.duckdb"
+
+
+class InspectionJob(Job):
+    """A command that only looks: a signal ends it at once, as there is nothing to finish."""
+
+    stopped_hint = "Nothing was changed. When it is run again it begins anew."
+
+    def __init__(
+        self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory, *, for_writing: bool = False
+    ) -> None:
+        super().__init__(settings, options, terminal, run, for_writing=for_writing)
+        self._writes_ledger = for_writing
+        self._pulse = EverySoOften(SAY_SECONDS, time.monotonic())
+        self._progress: Progress | None = None
+
+    async def prepare(self) -> None:
+        """Open and check, as every job does, and watch from then on whether the store answers."""
+        await super().prepare()
+        await self._opened.enter_async_context(SilenceWatch(self.site.store, self._tell_silence))
+
+    def _tell_silence(self, note: str) -> None:
+        if self._progress is not None:
+            self._progress.wait(note)
+
+    async def close(self) -> None:
+        """Close what ``prepare`` opened, and let Python collect all that is left at its end, which takes 50 ms."""
+        await super().close()
+        gc.unfreeze()  # or what DuckDB counts as its own seems leaked to it then, and it says so on stderr
+
+    def end_at_signals(self) -> None:
+        """Let SIGINT and SIGTERM cancel what is under way."""
+        task = asyncio.current_task()
+
+        def take(number: int) -> None:
+            self.stop.by_signal(number)
+            self.site.store.stop_retrying()
+            if task is not None:
+                task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, take, number)
+
+    def evidence_site(self) -> EvidenceSite:
+        """Describe the site in the evidence's terms."""
+        s = self.settings
+        return EvidenceSite(
+            version=__version__,
+            table_name=s.db_table,
+            key_column=s.db_key_column,
+            path_column=s.db_path_column,
+            max_path_chars=self.site.table.max_path_chars,
+            max_path_bytes=self.site.table.max_path_bytes,
+            endpoint_url=s.s3_endpoint_url,
+            legacy_bucket=s.legacy_bucket,
+            legacy_prefix=s.legacy_prefix,
+            production_bucket=s.production_bucket,
+            production_prefix=s.production_prefix,
+        )
+
+    def evidence(self, name: str = EVIDENCE_NAME) -> Evidence:
+        """Return new evidence in the run's directory."""
+        return Evidence(self.run.path / name, self.evidence_site())
+
+    async def gather(self, evidence: Evidence) -> Recognition:
+        """Read all references and both listings; return whether they were recognised."""
+        await self.gather_references(evidence)
+        with self.terminal.progress(None, unit="objects") as progress:
+            self._progress = progress
+            try:
+                await gather_objects(evidence, self.site.store, Parts(progress).tell)
+            finally:
+                self._progress = None
+        return await look_at_neither(evidence)
+
+    async def gather_references(self, evidence: Evidence) -> None:
+        """Read all references."""
+        site = self.site
+        with self.terminal.progress(site.table.estimated_rows) as progress:
+            await gather_references(
+                evidence, site.database, site.table, lambda rows: progress.reach(rows, site.table.estimated_rows)
+            )
+
+    async def write_problems(self, evidence: Evidence, lists: str = PROBLEMS_NAME) -> list[Path]:
+        """Write all problems into the run's directory, as lists of that name, and return the files."""
+        written = await write_problems(evidence, self.run.path, lists)
+        for path in written:
+            if path.suffix == ".csv":
+                await self.wrote_csv(path)
+        return written
+
+    def looker(self, evidence: Evidence) -> Looker:
+        """Return what looks at single rows and objects."""
+        site = self.site
+        # a name of its own for each comparison: a worker that one has given up must not hear the next one's orders
+        run_id = f"{self.run.path.name} {evidence.path.stem}"
+        comparer = comparer_for(self.options, site, self.looks, run_id, self.terminal.message)
+        return Looker(evidence, self.evidence_site(), site.database, site.table, self.looks, comparer, self.count)
+
+    @cached_property
+    def looks(self) -> Looks:
+        """What looks at single objects, and tells a refusal of one from a store that cannot be used."""
+        return Looks(self.site.store, partial(check_reading, self.site.store, self.settings))
+
+    def past_runs(self, opened: ExitStack) -> Iterator[PastRun]:
+        """Open the ledgers of this site's migrations, as far as is known here, the oldest first.
+
+        They close with ``opened``.
+        """
+        for past in past_runs(Path(self.settings.run_dir).expanduser(), self.settings):
+            if past.directory != self.run.path or self._for_writing:
+                run = opened.enter_context(past)
+                if is_of(run, self.settings):
+                    yield run
+
+    def past_repairs(self) -> list[Path]:
+        """Return what past repairs, this one included, wrote down of the objects that they copied again."""
+        return sorted(Path(self.settings.run_dir).expanduser().glob(f"*/{RECOPIED_NAME}"))
+
+    def count(self, what: str, number: int) -> None:
+        """Say now and then how far the reading is."""
+        if self._pulse.is_due(time.monotonic()):
+            level = logging.INFO if self.options.show_progress else logging.DEBUG
+            self.terminal.message(f"Reading: {number:,} {what}", level)

@@ -1,0 +1,191 @@
+"""What every command that works on the site has in common: event loop, site, question, signals, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from abc import ABC, abstractmethod
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from sketchmigrate import __version__
+from sketchmigrate.cli.failure import error_json, show_failure
+from sketchmigrate.errors import Interrupted, MigrateError
+from sketchmigrate.garbage import collect_garbage_seldom
+from sketchmigrate.ledger import check_place
+from sketchmigrate.migration.preflight import PATIENCE_SECONDS, check_read
+from sketchmigrate.migration.site import Site, open_site
+from sketchmigrate.migration.stop import Stop
+from sketchmigrate.migration.watch import Watch
+from sketchmigrate.postgres.privileges import hidden_meanwhile
+from sketchmigrate.postgres.structure import hides_rows
+from sketchmigrate.postgres.waits import Held, merged
+from sketchmigrate.report.csv_safe import make_harmless
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sketchmigrate.cli.observer import Observer
+    from sketchmigrate.migration.copier import Copier
+    from sketchmigrate.report.logs import RunDirectory
+    from sketchmigrate.report.terminal import Terminal
+    from sketchmigrate.settings import Options, Settings
+
+
+class Job(ABC):
+    """One invocation on one event loop. ``for_writing`` says that references will be changed."""
+
+    stopped_hint = "Nothing is lost: run it again, and it goes on where it stopped."
+    """What is told after a second signal, or of what a first one ends at once."""
+
+    instead_of_asking = "Give -y to agree beforehand, or -d to see what would be done."
+    """What is told where nobody can answer the question."""
+
+    def __init__(
+        self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory, *, for_writing: bool
+    ) -> None:
+        self.settings, self.options, self.terminal, self.run = settings, options, terminal, run
+        self.stop = Stop()
+        self.site: Site
+        self.held_up: list[Held] = []  # what held other processes up
+        self._for_writing = for_writing
+        self._writes_ledger = True
+        self._opened = AsyncExitStack()
+
+    async def prepare(self) -> None:
+        """Open the store and the database, and check all that can be checked without writing."""
+        self.terminal.message(f"Log: {self.run.log_path}")
+        if not self.options.status_only:  # which needs no ledger
+            await check_place(self.settings, self.stop.event, for_writing=self._writes_ledger)
+        site = open_site(self.settings, self.stop, for_writing=self._for_writing)
+        self.site = await self._opened.enter_async_context(site)
+        for notice in self.site.notices:
+            self.terminal.message(f"Note: {notice}")
+
+    async def check_production_reading(self) -> None:
+        """Try the right to read in production. Raises ``S3Error``."""
+        store, specimens = self.site.store.retrying(PATIENCE_SECONDS), self.site.specimens
+        production = await check_read(store, specimens.production, self.settings.production_prefix)
+        self.site = replace(self.site, specimens=specimens._replace(production=production))
+
+    def question(self) -> str:
+        """Say what is about to be changed, and where. Nobody is asked where it is empty."""
+        return ""
+
+    async def settle(self) -> None:  # noqa: B027 - most commands have nothing to find out
+        """Find out what takes writing to find out: after the question, and not in a dry run."""
+
+    def second_question(self) -> str:
+        """Say what ``settle`` has found that a person may not want. Nobody is asked where it is empty."""
+        return ""
+
+    @abstractmethod
+    async def carry_out(self) -> int:
+        """Do what the command is for, and return the exit code. Raises ``MigrateError``."""
+
+    async def close(self) -> None:
+        """Close what ``prepare`` opened."""
+        await self._opened.aclose()
+
+    def take_signals(self) -> None:
+        """First signal: finish what is under way. Second: stop at once. Third: whatever the system does."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+
+        def take(number: int) -> None:
+            if self.stop.signal_number is None:
+                notice = "Stopping: finishing what is under way. Once more stops at once."
+                self.terminal.message(notice, logging.WARNING)
+                self.stop.by_signal(number)
+                self.site.store.stop_retrying()
+                return
+            for each in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(each)
+                signal.signal(each, signal.SIG_DFL)
+            if task is not None:
+                task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, take, number)
+
+    def watch(self, copier: Copier, observer: Observer) -> Watch:
+        """Return what lets the progress say what limits the run, an async context manager."""
+        iterations = self.options.parallelization_level
+        return Watch(self.site, copier, iterations=iterations, audience=observer)
+
+    async def are_rows_hidden(self) -> bool:
+        """Whether row-level security became active since the job began; that, or an error of asking, is noted."""
+        if self.stop.error is not None or self.site.table.hides_rows:
+            return False
+        try:
+            async with self.site.database.session() as session:
+                hidden = await session.run(partial(hides_rows, table=self.site.table), doing="looking at the table")
+        except MigrateError as error:
+            self.stop.by_error(error)
+            return False
+        if hidden:
+            self.stop.by_error(hidden_meanwhile(self.settings))
+        return hidden
+
+    async def wrote_csv(self, path: Path) -> None:
+        """Make a list harmless for spreadsheets, where that is wanted. Raises ``RunDirectoryError``."""
+        if self.options.csv_safe:
+            await asyncio.to_thread(make_harmless, path)
+
+    def conclude(self, document: dict[str, object], exit_code: int) -> int:
+        """Show the error that ended the work, if one did, and the JSON document. Returns the exit code."""
+        if self.stop.error is not None:
+            show_failure(self.terminal, self.stop.error)
+            document = document | error_json(self.stop.error)
+            if self.stop.signal_number is None:
+                exit_code = self.stop.error.exit_code
+        waits = merged((*self.site.database.waits.held(), *self.held_up))
+        if waits or "outcomes" in document:
+            said = [{"what": wait.what, "seconds": round(wait.seconds, 1)} for wait in waits]
+            document = {**document, "waits": said}
+        if self.options.json_output:
+            self.terminal.document({"version": __version__, **document, "exit_code": exit_code})
+        return exit_code
+
+
+def run_job(job: Job) -> int:
+    """Prepare, ask, carry out, close; return the exit code. Raises ``MigrateError``."""
+    collect_garbage_seldom()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(job.prepare())
+            if not _agreed(job, runner, job.question):
+                return job.conclude({"declined": True}, 1)
+            if not job.options.dry_run:
+                runner.run(job.settle())
+            if not _agreed(job, runner, job.second_question):
+                return job.conclude({"declined": True}, 1)
+            return runner.run(job.carry_out())
+        except KeyboardInterrupt as pressed:
+            raise Interrupted("interrupted before anything was changed", signal_number=signal.SIGINT) from pressed
+        except asyncio.CancelledError as cancelled:
+            raise Interrupted(
+                "stopped at once",
+                hint=job.stopped_hint,
+                signal_number=job.stop.signal_number or signal.SIGINT,
+            ) from cancelled
+        finally:
+            runner.run(job.close())
+
+
+def _agreed(job: Job, runner: asyncio.Runner, question: Callable[[], str]) -> bool:
+    """Ask, unless there is nothing to ask or the answer was given beforehand."""
+    text = "" if job.options.say_yes or job.options.dry_run else question()
+    if not text:
+        return True
+    runner.run(job.site.database.close())  # a firewall may cut what is kept while a person thinks
+    if job.terminal.confirm(text, instead=job.instead_of_asking):
+        return True
+    job.terminal.message("Nothing was changed.")
+    return False

@@ -1,0 +1,82 @@
+"""``manifest``: the keys that may be deleted, for another tool to delete."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.filesize import decimal
+
+from sketchmigrate.cli.inspection import InspectionJob
+from sketchmigrate.cli.job import run_job
+from sketchmigrate.postgres.privileges import hidden_rows
+from sketchmigrate.reconcile.manifest import (
+    PROVED,
+    certified_evidence,
+    check_nothing_since,
+    evidence_began_at,
+    judge,
+    newest_verify,
+    write_manifest,
+)
+
+if TYPE_CHECKING:
+    from sketchmigrate.cli.commands import ManifestArguments
+    from sketchmigrate.report.logs import RunDirectory
+    from sketchmigrate.report.terminal import Terminal
+    from sketchmigrate.settings import Options, Settings
+
+
+def manifest_command(
+    arguments: ManifestArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
+) -> int:
+    """Write the manifest of a verify into the run's directory; return 0. Raises ``MigrateError``."""
+    verify_run = arguments.verify_run or newest_verify(Path(settings.run_dir).expanduser())
+    return run_job(ManifestJob(verify_run, settings, options, terminal, run))
+
+
+class ManifestJob(InspectionJob):
+    """One manifest. Its own evidence, ``now.duckdb``, has the rows and both listings as they are by now."""
+
+    def __init__(
+        self, verify_run: Path, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
+    ) -> None:
+        super().__init__(settings, options, terminal, run)
+        self._verify_run = verify_run
+
+    async def carry_out(self) -> int:
+        """Look whether the verify still holds, read rows and listings again, write what all bear out."""
+        self.end_at_signals()
+        proved = certified_evidence(self._verify_run, self.evidence_site())
+        if self.site.table.hides_rows:
+            raise hidden_rows(self.settings)
+        async with self.evidence("now.duckdb") as now:
+            await now.attach(proved, PROVED)
+            began_at = await evidence_began_at(now)
+            self._check_nothing_since(began_at)
+            await self.gather(now)
+            if await self.are_rows_hidden():
+                return self.conclude({"kind": "manifest"}, 1)
+            await judge(now)
+            self._check_nothing_since(began_at)  # a run may have begun meanwhile
+            made = await write_manifest(now, self._verify_run, self.run.path)
+        left_out = (
+            f"{made.left_out:,} more were proved by it, but a row or an object was changed since: they are left out.\n"
+            if made.left_out
+            else ""
+        )
+        self.terminal.result(
+            f"{made.objects:,} legacy objects, {decimal(made.size_bytes)}, are safe to delete, as long as nobody\n"
+            f"changes them. All rows and objects were read and listed again. Proved by {made.verify_run}\n{left_out}"
+            "Nothing was deleted.\n\n"
+            f"For S3 Batch Operations  {made.csv_file}\n"
+            f"As a table               {made.parquet_file}\n"
+            f"Log                      {self.run.log_path}"
+        )
+        return self.conclude({"kind": "manifest", **asdict(made), "log_file": str(self.run.log_path)}, 0)
+
+    def _check_nothing_since(self, began_at: float) -> None:
+        with ExitStack() as opened:
+            check_nothing_since(self.past_runs(opened), self._verify_run, began_at)

@@ -1,0 +1,135 @@
+"""``plan``: evidence, findings, estimate."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from sketchmigrate.cli.engines import check_dask_for
+from sketchmigrate.cli.inspection import InspectionJob
+from sketchmigrate.cli.job import run_job
+from sketchmigrate.ledger.disk import free_bytes
+from sketchmigrate.ledger.size import ledger_bytes
+from sketchmigrate.migration.bucket_rules import REQUESTS, read_bucket_rules
+from sketchmigrate.migration.keeping import look_at, way_of
+from sketchmigrate.migration.keeping_text import dropped_lines, keeping_json, untold_line
+from sketchmigrate.migration.no_clobber import choose
+from sketchmigrate.migration.store_trial import try_store
+from sketchmigrate.migration.trial import certain_refusals, try_flips
+from sketchmigrate.model import Location
+from sketchmigrate.reconcile.estimate import estimate
+from sketchmigrate.reconcile.findings import room_finding, rules_findings, sample_findings
+from sketchmigrate.reconcile.plan import plan
+from sketchmigrate.reconcile.plan_report import plan_json, plan_text
+from sketchmigrate.reconcile.rate import ASSUMED_ROWS_PER_SECOND, Rate, bound, measured_rate
+from sketchmigrate.s3.probe_folder import told
+from sketchmigrate.s3.redirect import is_aws
+
+if TYPE_CHECKING:
+    from sketchmigrate.cli.commands import PlanArguments
+    from sketchmigrate.migration.bucket_rules import BucketRules
+    from sketchmigrate.migration.keeping import Sample, Way
+    from sketchmigrate.migration.trial import Trial
+    from sketchmigrate.reconcile.plan import Plan
+    from sketchmigrate.report.logs import RunDirectory
+    from sketchmigrate.report.terminal import Terminal
+    from sketchmigrate.settings import Options, Settings
+
+
+def plan_command(
+    arguments: PlanArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
+) -> int:
+    """Plan a migration; return 1 where a person should look first, else 0. Raises ``MigrateError``."""
+    return run_job(PlanJob(arguments, settings, options, terminal, run))
+
+
+class PlanJob(InspectionJob):
+    """One plan."""
+
+    def __init__(
+        self, arguments: PlanArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
+    ) -> None:
+        super().__init__(settings, options, terminal, run)
+        self._arguments = arguments
+
+    async def prepare(self) -> None:
+        """Open the site, and for --deep try the right to read in production."""
+        check_dask_for(self.options.cluster)
+        await super().prepare()
+        if self._arguments.deep is not None:
+            await self.check_production_reading()
+
+    async def carry_out(self) -> int:
+        """Gather, judge, reckon, report."""
+        self.end_at_signals()
+        rules = await read_bucket_rules(self.site.store, self.settings.production_bucket)
+        async with self.evidence() as evidence:
+            recognition = await self.gather(evidence)
+            deep = self._arguments.deep
+            found = await plan(
+                evidence,
+                self.looker(evidence),
+                self.site.database,
+                self.site.table,
+                refusals=await certain_refusals(self.site.database, self.site.table, self.site.mapping),
+                trial=await self._trial(),
+                deep_percent=deep,
+                recognition=recognition,
+            )
+            lists = await self.write_problems(evidence)
+        strategy, way = await self._strategy()
+        sample = await self._sample(found, rules)
+        in_database = bool(self.settings.ledger_url)
+        needs = estimate(
+            rows=found.to_migrate,
+            rows_in_place=found.in_place,
+            total_rows=found.legacy_rows + found.production_rows + found.other_rows,
+            objects_listed=found.objects_listed,
+            facts=found.facts,
+            sizes=found.sizes,
+            rate=await self._rate(),
+            on_aws=is_aws(self.settings.s3_endpoint_url),
+            ledger_bytes=ledger_bytes(found.to_migrate, found.path_bytes, in_database=in_database),
+            free_bytes=None if in_database else free_bytes(self.run.path),
+            usd_per_1000_copies=self._arguments.price_copy,
+            usd_per_1000_reads=self._arguments.price_read,
+        )
+        found = found.with_findings(
+            [*rules_findings(rules), *sample_findings(sample), *room_finding(needs.ledger_bytes, needs.free_bytes)]
+        )
+        keeping = [line for line in (*dropped_lines(sample, way), untold_line(rules, sample)) if line]
+        where = [*(f"Lists       {path}" for path in lists), f"Log         {self.run.log_path}"]
+        self.terminal.result("\n\n".join((plan_text(found, needs, strategy, keeping), "\n".join(where))))
+        files = {"problems_files": [str(path) for path in lists], "log_file": str(self.run.log_path)}
+        document = plan_json(found, needs, strategy, keeping_json(rules, sample, way))
+        return self.conclude({**document, **files}, 1 if found.needs_a_look else 0)
+
+    async def _sample(self, found: Plan, rules: BucketRules) -> Sample:
+        settings = self.settings
+        objects = [Location(settings.legacy_bucket, settings.legacy_prefix + tail) for tail in found.sample_tails]
+        sample = await look_at(self.site.store, objects, encryption=rules.encryption)
+        sample.requests += REQUESTS
+        return sample
+
+    async def _trial(self) -> Trial | None:
+        if not self.options.trial:
+            return None
+        return await try_flips(self.site.database, self.site.table, self.site.mapping)
+
+    async def _rate(self) -> Rate:
+        if self._arguments.rate is not None:
+            return Rate(self._arguments.rate, "as given")
+        with ExitStack() as opened:
+            measured = await measured_rate(list(self.past_runs(opened)))
+        assumed = "which is assumed: give --rate, or migrate a few with -l first"
+        rate = measured or Rate(ASSUMED_ROWS_PER_SECOND, assumed)
+        most, why = bound(self.settings)
+        return Rate(most, why) if most < rate.rows_per_second else rate
+
+    async def _strategy(self) -> tuple[str, Way | None]:
+        if not self._arguments.probe:
+            return "found out by trying when a migration begins; --probe tries it now", None
+        report = await try_store(self.site.store, self.settings)
+        chosen = choose(report)
+        left = f"; left behind: {told(report.left_behind)}" if report.left_behind else ""
+        return f"{chosen.means}, as {chosen.reason}{left}", way_of(chosen.means)

@@ -1,0 +1,184 @@
+"""``repair``: what is stale or lost is copied again, what was left is migrated, then all is verified."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sketchmigrate.cli.agreement import check_first_question, listed, transfer
+from sketchmigrate.cli.engines import check_ledger_for
+from sketchmigrate.cli.failure import error_json
+from sketchmigrate.cli.inspection import InspectionJob
+from sketchmigrate.cli.job import run_job
+from sketchmigrate.cli.migrate import MigrationJob
+from sketchmigrate.cli.probe import settle_no_clobber, try_rights
+from sketchmigrate.cli.verify import certify
+from sketchmigrate.migration.placing import placing_of
+from sketchmigrate.migration.recognition import check_recognised
+from sketchmigrate.reconcile.guard import settle_guard
+from sketchmigrate.reconcile.repair import RECOPIED_NAME, copy_stale, count_stale, read_recopied
+from sketchmigrate.reconcile.restore import count_lost, restore_lost
+from sketchmigrate.reconcile.standing import Standing
+from sketchmigrate.reconcile.verify import read_ledgers, verify
+from sketchmigrate.s3.probe_folder import told
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sketchmigrate.cli.commands import RepairArguments
+    from sketchmigrate.errors import MigrateError
+    from sketchmigrate.ledger import PastRun
+    from sketchmigrate.migration.no_clobber import Strategy
+    from sketchmigrate.reconcile.evidence import Evidence
+    from sketchmigrate.reconcile.repair import Again
+    from sketchmigrate.reconcile.verify import Verification
+    from sketchmigrate.report.logs import RunDirectory
+    from sketchmigrate.report.terminal import Terminal
+    from sketchmigrate.settings import Options, Settings
+
+FINISHED = (0, 1)
+"""Exit codes of a migration that came to its end."""
+
+
+def repair_command(
+    arguments: RepairArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
+) -> int:
+    """Repair the site; return 0 where all is as it should be afterwards, else 1. Raises ``MigrateError``."""
+    return run_job(RepairJob(arguments, settings, options, terminal, run))
+
+
+class RepairJob(InspectionJob):
+    """One repair. Its first evidence is ``before.duckdb``, the certificate rests on that of the end."""
+
+    stopped_hint = "What it copied again stays. When it is run again it looks at everything anew."
+    instead_of_asking = "Give -y to agree beforehand, or run verify to see what there is to repair."
+
+    def __init__(
+        self, arguments: RepairArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
+    ) -> None:
+        super().__init__(settings, options, terminal, run, for_writing=True)
+        self._deep_percent = arguments.deep
+        self._strategy: Strategy | None = None
+
+    async def prepare(self) -> None:
+        """Open the site, and try the right to read in production. Writes nothing."""
+        check_ledger_for(self.options.cluster, self.settings)
+        await super().prepare()
+        await self.check_production_reading()
+        await check_recognised(self.site, self.terminal.message)
+
+    def question(self) -> str:
+        """Say what is about to be changed, and where."""
+        s = self.settings
+        return (
+            f"This looks at all of {s.db_table} and both buckets, copies legacy objects that were changed after they\n"
+            f"were migrated once more to s3://{s.production_bucket}/{s.production_prefix}…,\n"
+            "where that still holds what we wrote, or nothing though a row that we set names it, and migrates the\n"
+            "rows that are left. Nothing is deleted.\n"
+            f"{listed(transfer(s, self.options))}\n"
+            "Go on?"
+        )
+
+    async def settle(self) -> None:
+        """Try the right to write and, where rows are left to migrate, how nothing is replaced."""
+        await try_rights(self.site, self.terminal, with_tags=False)
+        if self.site.first_legacy_path is not None:
+            wanted = self.options.no_clobber
+            self._strategy = await settle_no_clobber(self.site.store, self.settings, wanted, self.terminal)
+
+    def second_question(self) -> str:
+        """Ask once more where it comes to check-first for the rows that are left."""
+        return check_first_question(self._strategy, self.options)
+
+    async def carry_out(self) -> int:
+        """Look, copy again, migrate, verify."""
+        self.end_at_signals()
+        with ExitStack() as opened:
+            async with self.evidence("before.duckdb") as evidence:
+                await self.gather(evidence)
+                await read_recopied(evidence, self.past_repairs())
+                ledgers = list(self.past_runs(opened))
+                found = await verify(evidence, self.looker(evidence), ledgers, deep_percent=self._deep_percent)
+                ours, others = await count_stale(evidence)
+                again = Counter(await self._copy_again(evidence) if ours else {})
+                unknown = await self._restore_lost(evidence, found, ledgers, again)
+        repaired: dict[str, object] = {outcome.value: count for outcome, count in again.items()}
+        if others:
+            text = f"{others:,} stale objects are not in our ledgers: whose they are is not known, so they were left."
+            self.terminal.message(text)
+        if found.standings[Standing.UNMIGRATED] or found.standings[Standing.CONFLICT]:
+            exit_code, error = await self._migrate()
+            if exit_code not in FINISHED or error is not None:
+                why = error_json(error) if error is not None else {}  # it has been shown already
+                return self.conclude({"kind": "repair", "repaired": repaired, **why}, exit_code)
+            self.end_at_signals()
+        certificate, document = await certify(self, self._deep_percent, lists="verify-problems")
+        exit_code = 0 if certificate.verification.passed else 1
+        left = {"stale_not_ours": others, "dangling_not_ours": unknown}
+        return self.conclude({**document, "kind": "repair", "repaired": repaired, **left}, exit_code)
+
+    async def _copy_again(self, evidence: Evidence) -> dict[Again, int]:
+        store = self.site.store
+        settled = await settle_guard(store, self.settings)
+        if settled.left_behind:
+            self.terminal.message(f"Left behind by trying that: {told(settled.left_behind)}", logging.WARNING)
+        self.terminal.message(f"Copying again with {settled.words}.")
+        record = self.run.path / RECOPIED_NAME
+        counts = await copy_stale(evidence, self.evidence_site(), store, settled.guard, looks=self.looks, record=record)
+        for outcome, count in counts.items():
+            if count:
+                self.terminal.message(f"{count:,} stale objects {outcome}")
+        return counts
+
+    async def _restore_lost(
+        self, evidence: Evidence, found: Verification, ledgers: Sequence[PastRun], again: Counter[Again]
+    ) -> int:
+        """Bring the objects that rows of ours lost, and add to the counts what became of them.
+
+        Return how many dangling rows have a legacy object, and no ledger says that it is theirs.
+        """
+        if not found.standings[Standing.DANGLING]:
+            return 0
+        if not found.ledgers_read:
+            await read_ledgers(evidence, ledgers)
+        ours, unknown = await count_lost(evidence)
+        if unknown:
+            self.terminal.message(
+                f"{unknown:,} dangling rows have a legacy object, and no ledger says that a run of ours set them:"
+                " whether it is the one that they have lost is not known, so they were left."
+            )
+        if not ours:
+            return unknown
+        if self._strategy is None:
+            wanted = self.options.no_clobber
+            self._strategy = await settle_no_clobber(self.site.store, self.settings, wanted, self.terminal)
+            if check_first_question(self._strategy, self.options) and not self.options.say_yes:
+                text = "dangling rows were left: to replace nothing there is only check-first here. -y agrees to that."
+                self.terminal.message(f"{ours:,} {text}", logging.WARNING)
+                self._strategy = None
+                return unknown
+        placing = placing_of(self.site.store, self._strategy)
+        record = self.run.path / RECOPIED_NAME
+        counts = await restore_lost(evidence, self.evidence_site(), placing, self.looks, record)
+        for outcome, count in counts.items():
+            if count:
+                self.terminal.message(f"{count:,} objects of dangling rows {outcome}")
+        again.update(counts)
+        return unknown
+
+    async def _migrate(self) -> tuple[int, MigrateError | None]:
+        """Migrate what is left, as the main command does; return the exit code and the error that ended it.
+
+        The one JSON document is ours.
+        """
+        options = replace(self.options, json_output=False)
+        migration = MigrationJob(self.settings, options, self.terminal, self.run, self._strategy)
+        try:
+            await migration.prepare()
+            await migration.settle()
+            return await migration.carry_out(), migration.stop.error
+        finally:
+            await migration.close()

@@ -1,0 +1,164 @@
+"""``rollback``: set the references of past runs back to legacy."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sketchmigrate.cli.job import Job, run_job
+from sketchmigrate.cli.observer import Observer
+from sketchmigrate.errors import UsageError
+from sketchmigrate.ledger import name_foreign, new_ledger, past_run, runs_below
+from sketchmigrate.migration.durable import make_durable
+from sketchmigrate.migration.preflight import check_reading
+from sketchmigrate.migration.record import check_ledger, check_over, description, is_rollback, key_of
+from sketchmigrate.migration.rollback import (
+    LegacyFinder,
+    Selection,
+    roll_back,
+)
+from sketchmigrate.model import Summary
+from sketchmigrate.report.rollback import LISTED, listed, rollback_json, rollback_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sketchmigrate.cli.commands import RollbackArguments
+    from sketchmigrate.ledger import PastRun, Pointer, WholeLedger
+    from sketchmigrate.migration.runner import Finished
+    from sketchmigrate.report.logs import RunDirectory
+    from sketchmigrate.report.terminal import Terminal
+    from sketchmigrate.settings import Options, Settings
+
+PROBLEMS_SHOWN = 20
+
+
+def rollback_command(
+    arguments: RollbackArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
+) -> int:
+    """Carry out a rollback, and return the exit code. Raises ``MigrateError``."""
+    with ExitStack() as opened:
+        runs, left = _past_runs(arguments, settings, opened)
+        name_foreign(left)
+        return run_job(RollbackJob(arguments, runs, settings, options, terminal, run=run, left=left))
+
+
+def _past_runs(
+    arguments: RollbackArguments, settings: Settings, opened: ExitStack
+) -> tuple[list[PastRun], list[Pointer]]:
+    """Open the ledgers, the newest first; return them, and pointers to what is not in the database of LEDGER_URL."""
+    left: list[Pointer] = []
+    if arguments.below is None:
+        found = [past_run(arguments.run, settings)] if arguments.run is not None else []
+    else:
+        found, left = runs_below(arguments.below, settings)
+    runs = [opened.enter_context(run) for run in found]
+    for run in runs:
+        check_over(run, settings)
+    if arguments.below is not None:
+        runs = [run for run in runs if run.flips and not is_rollback(run)]
+    for run in runs:
+        check_ledger(run, settings)
+    return sorted(runs, key=lambda run: run.last_flip_at, reverse=True), left
+
+
+class RollbackJob(Job):
+    """A rollback, or a dry run of one. ``left`` points at runs that were meant, and whose ledgers are not at hand."""
+
+    def __init__(
+        self,
+        arguments: RollbackArguments,
+        runs: list[PastRun],
+        settings: Settings,
+        options: Options,
+        terminal: Terminal,
+        *,
+        run: RunDirectory,
+        left: Sequence[Pointer] = (),
+    ) -> None:
+        super().__init__(settings, options, terminal, run, for_writing=not options.dry_run)
+        self._arguments, self._runs, self._left = arguments, runs, left
+        self._selection = Selection()
+
+    async def prepare(self) -> None:
+        """Open the site, and read which rows are meant."""
+        await super().prepare()
+        self.site = replace(self.site, mapping=self.site.mapping.reversed())
+        arguments, table = self._arguments, self.site.table
+        try:
+            lines = arguments.only_keys.read_text(encoding="utf-8").splitlines() if arguments.only_keys else None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{arguments.only_keys} cannot be read: {error}", hint="Give a key a line.") from error
+        self._selection = Selection(
+            None if lines is None else frozenset(key_of(table, line) for line in lines if line.strip()),
+            None if arguments.key_from is None else key_of(table, arguments.key_from),
+            None if arguments.key_until is None else key_of(table, arguments.key_until),
+        )
+
+    def question(self) -> str:
+        """Say what is about to be changed, and where."""
+        s = self.settings
+        flips = sum(run.flips for run in self._runs)
+        runs = "\n".join(f"  {run.directory}  {run.flips:,} flips" for run in self._runs)
+        return (
+            f"This undoes up to {flips:,} flips, the newest run first:\n{runs}\n"
+            f"It sets {s.db_table}.{s.db_path_column} from {s.production_prefix}… back to {s.legacy_prefix}…\n"
+            f"in the database {self.site.database.where}, where the row still holds what the run\n"
+            "wrote and the legacy object is there. No object is changed or deleted.\n"
+            "Go on?"
+        )
+
+    async def carry_out(self) -> int:
+        """Set back, or play it through for a dry run, then report, also on what an error cut short."""
+        self.take_signals()
+        began = time.monotonic()
+        about = description(self.settings, "rollback")
+        about |= {f"undoes {number}": str(run.directory) for number, run in enumerate(self._runs, start=1)}
+        async with new_ledger(self.run.path, self.settings, about, self.stop.event) as ledger:
+            with self.terminal.progress(sum(run.flips for run in self._runs)) as progress:
+                observer = Observer(self.site, self.options, self.terminal, progress, is_back=True)
+                finished = await self._roll_back(ledger, observer)
+            hidden = await self.are_rows_hidden()
+            result = await self._summarise(ledger, finished, time.monotonic() - began)
+            result = replace(result, rows_hidden=hidden)
+        self.terminal.result(rollback_summary(result))
+        return self.conclude(rollback_json(result), result.exit_code or int(bool(self._left)))
+
+    async def _roll_back(self, ledger: WholeLedger, observer: Observer) -> Finished:
+        finder = LegacyFinder(
+            self.site.store,
+            self._check_access,
+            workers=lambda: self.site.store.concurrency,
+            overwrite=False,
+            dry_run=self.options.dry_run,
+            stop=self.stop,
+        )
+        async with finder, self.watch(finder, observer):
+            back = self.site.migration(self.options, finder, ledger, self.stop, observe=observer.observe)
+            finished = await roll_back(back, self._runs, self._selection)
+            await make_durable(self.site.database, finished.tally, self.options, self.stop)
+            return finished
+
+    async def _check_access(self) -> None:
+        await check_reading(self.site.store, self.settings)
+
+    async def _summarise(self, ledger: WholeLedger, finished: Finished, elapsed_seconds: float) -> Summary:
+        result = Summary(
+            tally=finished.tally,
+            elapsed_seconds=elapsed_seconds,
+            passes=finished.passes,
+            dry_run=self.options.dry_run,
+            rows_left=finished.rows_left,
+            stopped_by_signal=self.stop.signal_number,
+            problems=await ledger.first_unresolved(PROBLEMS_SHOWN, LISTED),
+            problems_file="",
+            log_file=str(self.run.log_path),
+            ended_by_error=self.stop.error is not None,
+        )
+        if not listed(result):
+            return result
+        await ledger.write_problems(self.run.problems_path, LISTED)
+        await self.wrote_csv(self.run.problems_path)
+        return replace(result, problems_file=str(self.run.problems_path))

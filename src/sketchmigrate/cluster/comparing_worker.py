@@ -1,0 +1,97 @@
+"""What a worker process does with the portions of a comparison it is given: it reads, and needs the store alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sketchmigrate.cluster.memory import peak_memory_bytes
+from sketchmigrate.cluster.orders import ORDER_SECONDS
+from sketchmigrate.cluster.task import Assignment, Comparing, Task
+from sketchmigrate.cluster.workplace import Workplace
+from sketchmigrate.migration.preflight import PATIENCE_SECONDS, check_read
+from sketchmigrate.migration.site import open_store
+from sketchmigrate.reconcile.comparing import Counted, compare_portion
+from sketchmigrate.reconcile.looks import Looks
+
+if TYPE_CHECKING:
+    from sketchmigrate.cluster.engine import Channel
+    from sketchmigrate.model import Location
+    from sketchmigrate.reconcile.comparing import Answers, Portion
+    from sketchmigrate.s3 import S3Client
+
+
+@dataclass(frozen=True, slots=True)
+class ComparingAssignment(Assignment):
+    """What is the same for all portions of a comparison. A worker that may read the ``specimens`` is fit for it."""
+
+    specimens: tuple[Location, ...]
+
+    def workplace(self, channel: Channel) -> ComparingWorkplace:
+        """Return what compares portions."""
+        return ComparingWorkplace(self, channel)
+
+
+@dataclass(frozen=True, slots=True)
+class PortionDone:
+    """The answers for a portion, or None where the worker was told to stop before it had them all.
+
+    ``seconds`` is how long it took, ``peak_bytes`` the most memory that the process had until then.
+    """
+
+    worker: str
+    answers: Answers | None
+    seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortionTask(Task[PortionDone]):
+    """One portion. ``number`` names it, and stays the same when it is redone."""
+
+    number: int
+    portion: Portion
+
+
+class ComparingWorkplace(Workplace[PortionTask, PortionDone]):
+    """Compares portions."""
+
+    def __init__(self, assignment: ComparingAssignment, channel: Channel) -> None:
+        super().__init__(assignment, channel)
+        self._assignment = assignment
+
+    async def _open(self) -> S3Client:
+        store = await self._opened.enter_async_context(open_store(self._assignment.settings))
+
+        async def check_access() -> None:
+            for specimen in self._assignment.specimens:
+                await check_read(store.retrying(PATIENCE_SECONDS), specimen)
+
+        await check_access()
+        self._looks = Looks(store, check_access)
+        return store
+
+    async def _work(self, task: PortionTask) -> PortionDone:
+        began = time.monotonic()
+        counted = Counted(lambda _pairs, _bytes_read: None)
+        with self._following(task):
+            comparing = asyncio.create_task(compare_portion(self._looks, task.portion, counted.add))
+            stopping = asyncio.create_task(self._stop.event.wait())
+            pulse = asyncio.create_task(self._report(task, counted))
+            try:
+                await asyncio.wait({comparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                # there is nothing to finish where nothing is written; and an error may only be that it stops
+                answers = None if self._stop.requested else await comparing
+            finally:
+                for each in (comparing, stopping, pulse):
+                    each.cancel()
+                await asyncio.gather(comparing, stopping, pulse, return_exceptions=True)
+        return PortionDone(self._channel.worker, answers, time.monotonic() - began, peak_memory_bytes())
+
+    async def _report(self, task: PortionTask, counted: Counted) -> None:
+        """Tell how far it is, until cancelled."""
+        while True:
+            await asyncio.sleep(ORDER_SECONDS)
+            self._channel.send(Comparing(self._channel.worker, task.number, counted.pairs, counted.bytes_read))

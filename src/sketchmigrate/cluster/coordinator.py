@@ -1,0 +1,380 @@
+"""Has the ranges of a table migrated by workers, pass after pass, until nothing is left.
+
+The dispatcher hands them out. Here a lost worker's range is put back, the limit is divided, and each reference is
+counted once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from sketchmigrate.cluster.dispatcher import MOST_LOSSES, Dispatcher
+from sketchmigrate.cluster.orders import Lease
+from sketchmigrate.cluster.ranges import cut, merged, trim
+from sketchmigrate.cluster.tallying import count_pass
+from sketchmigrate.cluster.task import Progress, RangeDone, RangeTask, StrategyNeeded
+from sketchmigrate.errors import ClusterError, MigrateError, WorkerLost
+from sketchmigrate.migration.breaker import FlipCounts
+from sketchmigrate.migration.durable import make_durable
+from sketchmigrate.migration.passes import is_anything_left
+from sketchmigrate.migration.runner import Finished, Scan
+from sketchmigrate.model import KeyRange, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+
+    from sketchmigrate.cluster.engine import Engine
+    from sketchmigrate.cluster.task import Message
+    from sketchmigrate.cluster.worker import RangeAssignment
+    from sketchmigrate.ledger import WholeLedger
+    from sketchmigrate.migration.breaker import Breaker
+    from sketchmigrate.migration.no_clobber import Strategy
+    from sketchmigrate.migration.site import Site
+    from sketchmigrate.migration.stop import Stop
+    from sketchmigrate.model import Result
+    from sketchmigrate.postgres.session import Session
+    from sketchmigrate.postgres.waits import Held
+
+
+class Audience(Protocol):
+    """Who is told of what goes on."""
+
+    def new_pass(self, number: int) -> None:
+        """Begin a pass."""
+
+    def progress_of_all(self, rows: int, tally: Tally) -> None:
+        """Show the rows that this pass has passed, and what is done in the whole run."""
+
+    def limited_by(self, word: str) -> None:
+        """Show what limits most of the workers, in a word; empty for nothing known."""
+
+    def waits_for(self, text: str) -> None:
+        """Show what holds the run up in the database; empty for nothing."""
+
+    def held_up(self, waits: Iterable[Held]) -> None:
+        """Take note of what has held workers up, and how long in all."""
+
+    def entries(self, worker: str, results: tuple[Result, ...]) -> None:
+        """Show new results, for ``-v``."""
+
+    def say(self, text: str, level: int = logging.INFO) -> None:
+        """Tell something; ``level`` is that of ``logging``."""
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """A range of a pass, how often it was lost, and the flips of its attempt of which the breaker knows."""
+
+    number: int
+    key_range: KeyRange
+    is_trimmed: bool
+    losses: int = 0
+    flips_heard: FlipCounts = field(default_factory=FlipCounts)
+
+
+@dataclass(slots=True)
+class Pass:
+    """One pass: parts that wait, those that are at work with what they reported last, and what is done."""
+
+    number: int
+    waiting: deque[Part]
+    at_work: dict[Part, Progress | None] = field(default_factory=dict)
+    done: list[tuple[Part, RangeDone]] = field(default_factory=list)
+    rows_done: int = 0
+    tally_done: Tally = field(default_factory=Tally)
+    last_number: int = 0
+
+    def numbered(self) -> int:
+        """Return the number for a new part."""
+        self.last_number += 1
+        return self.last_number
+
+    def heard(self, progress: Progress) -> Part | None:
+        """Take over what a part reports, and return it if it is at work."""
+        for part in self.at_work:
+            if progress.pass_number == self.number and progress.number == part.number:
+                self.at_work[part] = progress
+                return part
+        return None
+
+    def rows_and_tally(self) -> tuple[int, Tally]:
+        """Add up what is done and what is reported."""
+        rows, tally = self.rows_done, self.tally_done
+        for progress in self.at_work.values():
+            if progress is not None:
+                rows, tally = rows + progress.rows, tally + progress.tally
+        return rows, tally
+
+    def waits_for(self) -> str:
+        """Return what holds one of those at work up in the database; empty for nothing."""
+        return next((progress.waits_for for progress in self.at_work.values() if progress and progress.waits_for), "")
+
+    def limited_by(self) -> str:
+        """Return what limits most of those at work, as far as they know."""
+        words = Counter(progress.limited_by for progress in self.at_work.values() if progress and progress.limited_by)
+        return words.most_common(1)[0][0] if words else ""
+
+
+class Coordinator:
+    """Migrates a table with the workers of an engine.
+
+    ``strategy`` is how nothing is replaced, as far as that is settled yet; ``settle`` probes the store for it.
+    ``before`` is what the run has done already, with one process, and ``breaker`` knows its flips.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        assignment: RangeAssignment,
+        *,
+        site: Site,
+        ledger: WholeLedger,
+        stop: Stop,
+        audience: Audience,
+        strategy: Strategy | None,
+        breaker: Breaker,
+        before: Finished | None = None,
+        settle: Callable[[], Awaitable[Strategy]],
+    ) -> None:
+        self._engine, self._assignment, self._site = engine, assignment, site
+        self._ledger, self._stop, self._audience = ledger, stop, audience
+        self._settle = settle
+        self._breaker = breaker
+        self._settling = asyncio.Lock()
+        self._strategy = strategy
+        self._dispatcher = Dispatcher(engine, stop, say=audience.say, hear=self._hear)
+        self._tally = before.tally if before else Tally()  # of the passes before
+        self._pass = Pass(before.passes if before else 0, deque())
+        self._lease = Lease(None)
+        self._reading = asyncio.Lock()
+        self._session: Session
+
+    async def migrate(self) -> Finished:
+        """Migrate the whole table: passes until one finds no legacy row that could still be migrated.
+
+        As ``runner.migrate``, it ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
+        """
+        async with self._engine, self._site.database.session() as session:
+            self._session = session
+            try:
+                await self._dispatcher.begin(self._assignment)
+                return await self._passes()
+            except MigrateError as error:
+                self._stop.by_error(error)
+                return Finished(self._tally, self._pass.number, rows_left=True)
+            except asyncio.CancelledError:
+                self._dispatcher.stop_at_once()
+                raise
+
+    async def _passes(self) -> Finished:
+        options = self._assignment.options
+        limit = options.limit or None
+        ranges, trimmed = await self._cut(), False
+        while True:
+            number = self._pass.number + 1
+            self._lease = Lease(None if limit is None else limit - self._tally.scanned)
+            self._pass = Pass(number, deque())
+            self._pass.waiting.extend(Part(self._pass.numbered(), each, is_trimmed=trimmed) for each in ranges)
+            self._audience.new_pass(number)
+            await self._dispatcher.hand_out(self)
+            counted = await self._count()
+            self._tally += counted
+            await self._make_durable(counted)
+            self._audience.progress_of_all(self._pass.rows_done, self._tally)
+            if self._stop.requested:
+                return Finished(self._tally, number, rows_left=True)
+            if limit is not None and self._tally.scanned >= limit:
+                return Finished(self._tally, number, rows_left=await self._is_anything_left())
+            some_waits = bool(self._pass.waiting)  # a worker that was lost may have kept its part of the limit
+            losses = sum(done.losses for _, done in self._pass.done)  # see passes.migrate
+            if options.dry_run or (counted.scanned == 0 and not some_waits and not losses):
+                return Finished(self._tally, number, rows_left=some_waits)
+            trimmed = not some_waits
+            ranges = self._ranges_for_another_pass()
+
+    # -- one pass
+
+    @property
+    def at_work(self) -> int:
+        """How many parts of this pass are at work."""
+        return len(self._pass.at_work)
+
+    @property
+    def is_anything_waiting(self) -> bool:
+        """Whether parts of this pass wait."""
+        return bool(self._pass.waiting)
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether one of them may be begun, within the limit."""
+        return bool(self._pass.waiting) and not self._lease.is_used_up
+
+    def begin(self) -> Coroutine[object, object, None]:
+        """Take the next part; return what sees it through."""
+        part = self._pass.waiting.popleft()
+        self._pass.at_work[part] = None
+        part.flips_heard = FlipCounts()  # of the attempt that begins
+        return self._see_through(part)
+
+    async def _see_through(self, part: Part) -> None:
+        """Have a part migrated, whatever becomes of the worker: at the end it is done, or waits again."""
+        this = self._pass
+        lent: int | None = None
+        try:
+            await self._trim(part)
+            lent = self._lease.lend(len(self._engine.workers))
+            task = RangeTask(
+                self._assignment,
+                this.number,
+                part.number,
+                part.key_range,
+                lent,
+                self._strategy,
+                orders=self._dispatcher.orders,
+            )
+            done = await self._engine.run(task)
+        except WorkerLost as lost:
+            await self._redo(part, lost, lent)
+        except MigrateError as error:
+            self._stop.by_error(error)
+        else:
+            if lent is not None:
+                self._lease.give_back(max(0, lent - done.tally.scanned))
+            await self._take(part, done)
+        finally:
+            this.at_work.pop(part, None)
+            self._show()
+
+    async def _take(self, part: Part, done: RangeDone) -> None:
+        """Take note of an attempt that ended."""
+        this = self._pass
+        if isinstance(done.error, StrategyNeeded):
+            await self._settle_once()
+            this.waiting.appendleft(part)
+            return
+        self._audience.say(
+            f"{done.worker} passed {done.rows:,} rows of range {part.number} in {done.seconds:.1f} s,"
+            f" {done.tally.scanned:,} of them legacy; at its peak it took {done.peak_bytes / 2**20:.0f} MiB.",
+            logging.DEBUG,
+        )
+        self._note_flips(part, done.flips)
+        self._audience.held_up(done.held_up)
+        this.rows_done += done.rows
+        this.tally_done += done.tally
+        this.done.append((part, done))
+        if done.error is not None:
+            self._stop.by_error(done.error)
+        elif not done.is_whole and not self._stop.requested:  # its part of the limit is used up
+            this.waiting.append(Part(this.numbered(), part.key_range, is_trimmed=True))
+
+    async def _redo(self, part: Part, lost: WorkerLost, lent: int | None) -> None:
+        part.losses += 1
+        if part.losses >= MOST_LOSSES:
+            hint = "Look at the workers' logs and memory. What was done stays done; run again with fewer at once."
+            after, until = part.key_range.after, part.key_range.until
+            first = "from the first key on" if after is None else f"of keys after {after}"
+            last = "to the last one" if until is None else f"up to {until}"
+            text = f"the range {first} {last} was begun {part.losses} times, and each time its worker was lost"
+            self._stop.by_error(ClusterError(text, hint=hint))
+            return
+        if lent is not None and lost.is_certain:
+            try:
+                self._lease.give_back(max(0, lent - await self._used_by(lost.worker, part)))
+            except MigrateError as error:
+                self._stop.by_error(error)
+        self._audience.say(f"{lost}. Its range is redone.", logging.WARNING)
+        self._pass.waiting.appendleft(part)
+
+    async def _used_by(self, worker: str, part: Part) -> int:
+        """Return how many references a lost worker took up of a range, as far as its ledger tells."""
+        attempts = [
+            attempt
+            for attempt in await self._ledger.attempts(self._pass.number)
+            if attempt.worker == worker and attempt.range_number == part.number
+        ]
+        return len({word.reference for word in await self._ledger.words(attempts)})
+
+    async def _settle_once(self) -> None:
+        async with self._settling:
+            if self._strategy is None and not self._stop.requested:
+                try:
+                    self._strategy = await self._settle()
+                except MigrateError as error:
+                    self._stop.by_error(error)
+
+    # -- ranges and counts
+
+    def _ranges_for_another_pass(self) -> list[KeyRange]:
+        """Return the ranges of this pass, brought together where they had few rows, those nobody began included."""
+        rows: Counter[KeyRange] = Counter()
+        for part in self._pass.waiting:
+            rows[part.key_range] += self._site.settings.range_rows  # unknown: as many as there may be
+        for part, done in self._pass.done:
+            rows[part.key_range] += done.rows
+        return merged(rows, self._site.settings.range_rows)
+
+    async def _cut(self) -> list[KeyRange]:
+        site = self._site
+        return await cut(self._session, site.table, site.settings.range_rows, self._engine.members)
+
+    async def _trim(self, part: Part) -> None:
+        """Leave what a range has too much for another worker."""
+        if part.is_trimmed:
+            return
+
+        site = self._site
+        async with self._reading:
+            part.key_range, *rest = await trim(self._session, site.table, part.key_range, site.settings.range_rows)
+        part.is_trimmed = True
+        if rest:
+            self._pass.waiting.appendleft(Part(self._pass.numbered(), rest[0], is_trimmed=False))
+            self._dispatcher.changed.set()
+
+    async def _count(self) -> Tally:
+        """Count the pass; what the workers returned has to do where the ledgers or the rows cannot be read."""
+        try:
+            return await count_pass(
+                self._pass.number,
+                {(done.worker, done.attempt): done.tally for _, done in self._pass.done},
+                self._ledger,
+                self._site,
+                self._session,
+                dry_run=self._assignment.options.dry_run,
+            )
+        except MigrateError as error:
+            self._stop.by_error(error)
+            return self._pass.tally_done
+
+    async def _make_durable(self, counted: Tally) -> None:
+        await make_durable(self._site.database, counted, self._assignment.options, self._stop)
+
+    async def _is_anything_left(self) -> bool:
+        site = self._site
+        return await is_anything_left(Scan(site.mapping, site.table, site.database, self._ledger))
+
+    # -- what is heard and shown
+
+    def _hear(self, message: Message) -> None:
+        if isinstance(message, Progress):
+            if message.results:
+                self._audience.entries(message.worker, message.results)
+            self._audience.held_up(message.held_up)
+            if (part := self._pass.heard(message)) is not None:
+                self._note_flips(part, message.flips)
+            self._show()
+
+    def _note_flips(self, part: Part, flips: FlipCounts) -> None:
+        """Tell the breaker what is new of a part's flips."""
+        new, part.flips_heard = flips.since(part.flips_heard), flips
+        if error := self._breaker.note(new.flipped, new.failed):
+            self._stop.by_error(error)
+
+    def _show(self) -> None:
+        rows, tally = self._pass.rows_and_tally()
+        self._audience.limited_by(self._pass.limited_by())
+        self._audience.waits_for(self._pass.waits_for())
+        self._audience.progress_of_all(rows, self._tally + tally)

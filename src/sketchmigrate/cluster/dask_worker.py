@@ -1,0 +1,169 @@
+"""What a Dask worker does for a run: Dask calls these functions in it, in a thread of its own.
+
+Orders come by a Dask ``Variable``, which is read regularly: a beat in it tells that the coordinator is alive and that
+the scheduler can be reached. Messages go out as events of a topic. Both carry plain data, so that the scheduler's
+machine needs nothing of ours.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from distributed import Variable, get_client, get_worker
+
+from sketchmigrate.cluster.orders import ORDER_SECONDS, Orders, StopLevel
+from sketchmigrate.cluster.workplace import Place
+from sketchmigrate.errors import MigrateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sketchmigrate.cluster.task import Assignment, Joined, Message, Task
+
+T = TypeVar("T")
+Done = TypeVar("Done")
+
+SILENT_SECONDS = 60.0
+"""So long without a beat, a worker ends its task by itself: it may have been given up."""
+
+_ANSWER_SECONDS = 10.0
+
+
+def name_of(run_id: str) -> str:
+    """Return what the variable and the topic of a run are called."""
+    return f"sketch-migrate {run_id}"
+
+
+def packed(message: Message) -> bytes:
+    """Pack a message; a scheduler keeps the last thousand."""
+    return zlib.compress(pickle.dumps(message), level=1)
+
+
+def unpacked(message: bytes) -> Message:
+    """Unpack a message of a worker. Who can send one can run any code in this cluster, which is how Dask works."""
+    unpacked: Message = pickle.loads(zlib.decompress(message))  # noqa: S301 - just said
+    return unpacked
+
+
+def written(orders: Orders, beat: int) -> list[int]:
+    """Return orders as a ``Variable`` takes them."""
+    return [beat, orders.number, orders.stop, orders.sharing]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error of ours as an answer. Were it raised, Dask would follow and pickle its causes, which are others'."""
+
+    reason: MigrateError
+
+
+def answer(function: Callable[..., T], *arguments: object) -> T | Refusal:
+    """Call one of the functions below, and answer what it returns or why it does not."""
+    try:
+        return function(*arguments)
+    except MigrateError as error:
+        return Refusal(error)
+
+
+class DaskChannel:
+    """A worker's end; see ``engine.Channel``. Made in one of Dask's own threads."""
+
+    def __init__(self, worker: str, run_id: str) -> None:
+        self.worker = worker
+        self._topic = name_of(run_id)
+        self._dask = get_worker()
+        self._variable = Variable(self._topic, client=get_client())
+        self._newest = Orders()
+        self._take: Callable[[Orders], None] | None = None
+        self._taking, self._closed = threading.Lock(), threading.Event()
+        threading.Thread(target=self._listen, name="orders", daemon=True).start()
+
+    def send(self, message: Message) -> None:
+        """Tell the coordinator; the message is lost where the scheduler is."""
+        self._dask.log_event(self._topic, packed(message))
+
+    def on_orders(self, take: Callable[[Orders], None] | None) -> None:
+        """Call this with the newest orders, now and whenever they change."""
+        with self._taking:
+            self._take = take
+            if take is not None:
+                take(self._newest)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._closed.set()
+
+    def _listen(self) -> None:
+        beat_before, heard_at = -1, time.monotonic()
+        while not self._closed.wait(ORDER_SECONDS / 2):
+            beat, orders = self._read()
+            now = time.monotonic()
+            if beat not in {None, beat_before}:
+                beat_before, heard_at = beat, now
+                self._give(orders)
+            elif now - heard_at > SILENT_SECONDS:
+                self._give(Orders(self._newest.number, StopLevel.FINISH, self._newest.sharing))
+
+    def _read(self) -> tuple[int | None, Orders]:
+        try:
+            beat, number, stop, sharing = self._variable.get(
+                timeout=_ANSWER_SECONDS, callback_timeout=2 * _ANSWER_SECONDS
+            )
+        except Exception:  # noqa: BLE001 - whatever it was, nothing was heard; silence has its own consequence
+            return None, self._newest
+        return beat, Orders(number, StopLevel(stop), sharing)
+
+    def _give(self, orders: Orders) -> None:
+        with self._taking:
+            if orders != self._newest:
+                self._newest = orders
+                if self._take is not None:
+                    self._take(orders)
+
+
+class _DaskPlace(Place):
+    """This process's part in a run, with a channel of its own."""
+
+    def __init__(self, assignment: Assignment, worker: str) -> None:
+        self._listening = DaskChannel(worker, assignment.run_id)
+        super().__init__(assignment, self._listening)
+
+    def close(self) -> None:
+        """Close all that is open."""
+        self._listening.close()
+        super().close()
+
+
+_one_at_a_time = threading.Lock()
+"""A worker with several threads has one workplace all the same."""
+
+_places: dict[str, _DaskPlace] = {}
+"""By run: no more than one, as a worker that is wanted for another run has been left by the first."""
+
+
+def open_place(assignment: Assignment, worker: str) -> Joined:
+    """Make this process a worker of a run. Raises the reason why it is unfit."""
+    with _one_at_a_time:
+        for run_id in list(_places):
+            _places.pop(run_id).close()
+        place = _places[assignment.run_id] = _DaskPlace(assignment, worker)
+        return place.open()
+
+
+def work(task: Task[Done]) -> Done:
+    """Do a task, as ``Workplace.work`` does."""
+    with _one_at_a_time:
+        return _places[task.assignment.run_id].work(task)
+
+
+def close_place(run_id: str) -> None:
+    """End this process's part in a run."""
+    with _one_at_a_time:
+        place = _places.pop(run_id, None)
+        if place is not None:
+            place.close()

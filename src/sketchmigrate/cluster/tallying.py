@@ -1,0 +1,78 @@
+"""Counts what became of a pass by the ledgers of its workers, not by what they returned."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from sketchmigrate.cluster.count import by_reference, results
+from sketchmigrate.migration.record import key_of
+from sketchmigrate.model import Outcome, Tally
+from sketchmigrate.postgres.flip import look_up
+from sketchmigrate.postgres.paging import PageSize, look_up_in_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sketchmigrate.ledger import Attempt, WholeLedger, Word
+    from sketchmigrate.migration.site import Site
+    from sketchmigrate.model import Key
+    from sketchmigrate.postgres.session import Connection, Session
+
+
+async def count_pass(
+    number: int,
+    returned: Mapping[tuple[str, int], Tally],
+    ledger: WholeLedger,
+    site: Site,
+    session: Session,
+    *,
+    dry_run: bool,
+) -> Tally:
+    """Return what became of all references of a pass, each counted once, and make it the run's own word.
+
+    ``returned`` are the tallies of the attempts that were seen to end, by worker and number. Raises ``MigrateError``.
+    """
+    attempts: defaultdict[int, list[Attempt]] = defaultdict(list)
+    for attempt in await ledger.attempts(number):
+        attempts[attempt.range_number].append(attempt)
+    tally = Tally()
+    alone: list[Attempt] = []
+    for made in attempts.values():
+        ended = [attempt for attempt in made if attempt.tally is not None]
+        # a dry run changes nothing, so every attempt that saw its range to the end saw the same
+        if ended and (len(made) == 1 or dry_run):
+            alone.append(ended[-1])
+            tally += returned.get((ended[-1].worker, ended[-1].number), ended[-1].tally or Tally())
+        else:
+            tally += await _count_range(made, ledger, site, session)
+    await ledger.take_over(alone)
+    return tally
+
+
+async def _count_range(attempts: Sequence[Attempt], ledger: WholeLedger, site: Site, session: Session) -> Tally:
+    """Count a range that was begun more than once, key by key."""
+    said = by_reference(_with_keys(await ledger.words(attempts), site))
+    now = await _rows_now([reference.key for reference, each in said.items() if each.is_open], site, session)
+    counted = list(results(said, now))
+    await ledger.record_not_flipped([each for each in counted if each.outcome is not Outcome.MIGRATED or each.reason])
+    return Tally.of(counted)
+
+
+def _with_keys(words: Sequence[Word], site: Site) -> list[Word]:
+    """Give the keys the type that they have in the table: a ledger has no uuid."""
+    return [
+        word._replace(reference=word.reference._replace(key=key_of(site.table, _plain(word.reference.key))))
+        for word in words
+    ]
+
+
+def _plain(key: Key) -> int | str:
+    return key if isinstance(key, int) else str(key)
+
+
+async def _rows_now(keys: Sequence[Key], site: Site, session: Session) -> dict[Key, str | None]:
+    async def look(connection: Connection, some: Sequence[Key]) -> dict[Key, str | None]:
+        return await look_up(connection, site.table, some)
+
+    return await look_up_in_time(session, PageSize(), keys, look, doing="looking at references again")

@@ -1,0 +1,165 @@
+"""What a worker process does with the ranges it is given."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sketchmigrate.cluster.memory import peak_memory_bytes
+from sketchmigrate.cluster.orders import ORDER_SECONDS
+from sketchmigrate.cluster.task import Assignment, Progress, RangeDone, RangeTask, StrategyNeeded
+from sketchmigrate.cluster.workplace import Workplace
+from sketchmigrate.migration.breaker import NEVER, Breaker
+from sketchmigrate.migration.passes import migrate_range
+from sketchmigrate.migration.placing import OnceSettled
+from sketchmigrate.migration.site import Site, open_site
+from sketchmigrate.migration.watch import Watch
+from sketchmigrate.model import Tally
+
+if TYPE_CHECKING:
+    from sketchmigrate.cluster.engine import Channel
+    from sketchmigrate.ledger import LedgerPlace, WorkerLedger
+    from sketchmigrate.migration.no_clobber import Strategy
+    from sketchmigrate.model import Result
+    from sketchmigrate.postgres.waits import Waits
+    from sketchmigrate.s3 import S3Client
+    from sketchmigrate.settings import Options
+
+
+@dataclass(frozen=True, slots=True)
+class RangeAssignment(Assignment):
+    """What is the same for all ranges of a run."""
+
+    options: Options
+    ledgers: LedgerPlace
+
+    def workplace(self, channel: Channel) -> RangeWorkplace:
+        """Return what migrates ranges."""
+        return RangeWorkplace(self, channel)
+
+
+class RangeWorkplace(Workplace[RangeTask, RangeDone]):
+    """Migrates ranges, with the store, the database and a ledger."""
+
+    def __init__(self, assignment: RangeAssignment, channel: Channel) -> None:
+        super().__init__(assignment, channel)
+        self._assignment = assignment
+        self._site: Site
+        self._ledger: WorkerLedger
+
+    async def _open(self) -> S3Client:
+        assignment = self._assignment
+        site = open_site(
+            assignment.settings,
+            self._stop,
+            for_writing=not assignment.options.dry_run,
+            kept_connections=assignment.options.parallelization_level + 1,  # for the next range
+        )
+        self._site = await self._opened.enter_async_context(site)
+        ledger = assignment.ledgers.open(self._channel.worker, self._stop.event)
+        self._ledger = await self._opened.enter_async_context(ledger)
+        return self._site.store
+
+    async def _work(self, task: RangeTask) -> RangeDone:
+        began = time.monotonic()
+        options, site = self._assignment.options, self._site
+        losses = site.database.losses
+        breaker = Breaker(NEVER)  # it counts; the coordinator, who knows of all flips, judges
+        report = Report(self._channel, task, site.database.waits, breaker, verbose=options.verbose)
+        with self._following(task):
+            attempt = await self._ledger.begin_attempt(task.pass_number, task.number, task.key_range)
+            placing = OnceSettled(site.store, lambda: _settled(task))
+            async with asyncio.TaskGroup() as group, site.copier(options, self._stop, placing) as copier:
+                pulse = group.create_task(report.send_regularly())
+                migration = site.migration(
+                    options, copier, self._ledger, self._stop, breaker=breaker, observe=report.observe
+                )
+                async with Watch(site, copier, iterations=options.parallelization_level, audience=report):
+                    tally = await migrate_range(migration, task.key_range, limit=task.limit, again=task.pass_number > 1)
+                pulse.cancel()
+            report.send()
+            is_clean = self._stop.error is None and not await self._ledger.locked(None, 1)
+            await self._ledger.end_attempt(tally, is_clean=is_clean)
+        is_whole = not self._stop.requested and (task.limit is None or tally.scanned < task.limit)
+        return RangeDone(
+            worker=self._channel.worker,
+            attempt=attempt,
+            rows=report.rows,
+            tally=tally,
+            is_whole=is_whole,
+            seconds=time.monotonic() - began,
+            peak_bytes=peak_memory_bytes(),
+            error=self._stop.error,
+            losses=site.database.losses - losses,
+            flips=breaker.counts,
+            held_up=tuple(site.database.waits.held()),
+        )
+
+
+class Report:
+    """What a running range says of itself: at most once in ``ORDER_SECONDS``."""
+
+    def __init__(self, channel: Channel, task: RangeTask, waits: Waits, breaker: Breaker, *, verbose: bool) -> None:
+        self.rows = 0
+        self._waits = waits
+        self._breaker = breaker
+        self._channel = channel
+        self._task = task
+        self._verbose = verbose
+        self._tally = Tally()
+        self._results: list[Result] = []
+        self._limited_by = self._waits_for = ""
+        self._is_news = False
+
+    def limited_by(self, word: str) -> None:
+        """Take note of what limits it now."""
+        self._is_news |= word != self._limited_by
+        self._limited_by = word
+
+    def waits_for(self, text: str) -> None:
+        """Take note of what holds it up in the database now."""
+        self._is_news |= text != self._waits_for
+        self._waits_for = text
+
+    def observe(self, rows: int, tally: Tally, results: list[Result]) -> None:
+        """Take note of rows passed and of what became of the references among them."""
+        self.rows += rows
+        self._tally += tally
+        self._is_news = True
+        if self._verbose:
+            self._results += results
+
+    def send(self) -> None:
+        """Tell what is new."""
+        if self._is_news:
+            self._is_news = False
+            results, self._results = tuple(self._results), []
+            task = self._task
+            self._channel.send(
+                Progress(
+                    worker=self._channel.worker,
+                    pass_number=task.pass_number,
+                    number=task.number,
+                    rows=self.rows,
+                    tally=self._tally,
+                    limited_by=self._limited_by,
+                    results=results,
+                    waits_for=self._waits_for,
+                    held_up=tuple(self._waits.held()),
+                    flips=self._breaker.counts,
+                )
+            )
+
+    async def send_regularly(self) -> None:
+        """Tell what is new, until cancelled."""
+        while True:
+            await asyncio.sleep(ORDER_SECONDS)
+            self.send()
+
+
+async def _settled(task: RangeTask) -> Strategy:
+    if task.strategy is None:
+        raise StrategyNeeded("how to replace nothing is not settled yet")
+    return task.strategy

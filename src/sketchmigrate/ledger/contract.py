@@ -1,0 +1,254 @@
+"""What a ledger is to those who write it: the migration, a worker with one range after the other, the whole run.
+
+``record`` has the ledger in a file; a run over several machines has one that all of them reach.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from sketchmigrate.model import Outcome, Reference, Result, Tally
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from sketchmigrate.model import Key, KeyRange, Move
+
+PAGE_FLIPS = 5_000
+"""Flips read at once: some megabytes, and a few milliseconds of a thread."""
+
+STORED_OTHERWISE = "a trigger stored another path"
+"""The reason in ledgers of versions that committed such a flip. Later ones roll it back, and say it in other words."""
+
+NEEDING_A_PERSON = tuple(outcome for outcome in Outcome if outcome.needs_a_person)
+
+
+class Flip(NamedTuple):
+    """One intended flip. ``size_bytes`` is None and ``etag`` empty where the copy did not tell them.
+
+    ``copied`` says that the object was copied for it, and not found in place.
+    """
+
+    key: Key
+    old_path: str
+    new_path: str
+    size_bytes: int | None
+    etag: str
+    copied: bool = False
+
+
+class Ledger(Protocol):
+    """What a migration puts on record. Every method raises ``RunDirectoryError`` or ``DatabaseError``."""
+
+    async def describe(self, more: Mapping[str, str]) -> None:
+        """Add to what the run was about."""
+
+    async def record_flips(self, flips: Sequence[Flip], *, unix_time: float) -> None:
+        """Write intended flips; they are on disk when this returns."""
+
+    async def record_not_flipped(self, results: Sequence[Result]) -> None:
+        """Write references that this run did not flip, with outcome and reason."""
+
+    async def open_copies(self, moves: Iterable[Move]) -> None:
+        """Write references whose object is copied without a condition, and whose row we have not set."""
+
+    async def note_transaction(self, keys: Iterable[Key], xid: int | None) -> None:
+        """Write which transaction (xid8, or None) is about to set the rows of references that are unsettled."""
+
+    async def settle_copies(self, keys: Iterable[Key]) -> None:
+        """Strike out references among those: we set their row, or wrote no object for them, or looked at it."""
+
+    async def unsettled_among(self, keys: Sequence[Key]) -> set[Key]:
+        """Return those of the keys whose reference is written as copied without a condition, and not struck out."""
+
+    async def record_locked(self, results: Sequence[Result]) -> None:
+        """Write references whose rows somebody else holds: they are taken up again when the others are done.
+
+        They have no outcome yet: of the results only the reference counts, and what is known of the copy.
+        """
+
+    async def locked(self, after: Key | None, count: int) -> list[Reference]:
+        """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
+
+    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, str]]:
+        """Return the size, and what was to be said, of the copies made for those of the locked references."""
+
+    async def forget_locked(self, keys: Iterable[Key]) -> None:
+        """Strike references out that were found locked, and then were not."""
+
+    async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
+        """Drop the references that this run has found unresolved in a pass before, so that a further one skips them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a worker at a range of a pass, as its ledger has it.
+
+    ``number`` counts the attempts of that worker. ``tally`` is None while it is under way, or where it was never seen
+    to end; ``is_clean`` says that no error cut it short: every flip it intended came about unless it says otherwise.
+    """
+
+    worker: str
+    number: int
+    pass_number: int
+    range_number: int
+    began_at: float
+    tally: Tally | None = None
+    is_clean: bool = False
+
+
+class Word(NamedTuple):
+    """What one attempt put on record of one reference: an outcome, or (None) that it set out to flip it."""
+
+    attempt: Attempt
+    reference: Reference
+    new_path: str
+    outcome: Outcome | None
+    reason: str = ""
+    copied: bool = False
+    size_bytes: int | None = None
+
+
+class WorkerLedger(Ledger, Protocol):
+    """What a worker puts on record, attempt by attempt, one at a time."""
+
+    async def begin_attempt(self, pass_number: int, range_number: int, key_range: KeyRange) -> int:
+        """Begin an attempt: all that is recorded until its end belongs to it. Return its number.
+
+        It is on disk with the first thing that is recorded for it.
+        """
+
+    async def end_attempt(self, tally: Tally, *, is_clean: bool) -> None:
+        """End the attempt; that is on disk when this returns."""
+
+
+class WholeLedger(Ledger, Protocol):
+    """The ledger of a whole run, which also knows what its workers put on record."""
+
+    async def first_unresolved(
+        self, count: int, outcomes: Collection[Outcome] = NEEDING_A_PERSON
+    ) -> tuple[Result, ...]:
+        """Return the first ``count`` references with one of these outcomes, by key; and what may be overwritten."""
+
+    async def write_problems(self, path: Path, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> None:
+        """Write every reference with one of these outcomes into a CSV file: key, path, outcome, reason."""
+
+    async def attempts(self, pass_number: int) -> list[Attempt]:
+        """Return the attempts that workers began in a pass, the oldest first."""
+
+    async def words(self, attempts: Sequence[Attempt]) -> list[Word]:
+        """Return all that these attempts put on record: as much memory as their ranges have references."""
+
+    async def take_over(self, attempts: Sequence[Attempt]) -> None:
+        """Make what these attempts did not flip the run's own word on these references."""
+
+
+class LedgerPlace(Protocol):
+    """Where the workers of a run write. It travels with every range, and holds no secret."""
+
+    def open(self, worker: str, stopping: asyncio.Event) -> AbstractAsyncContextManager[WorkerLedger]:
+        """Return the ledger of one worker process, which nobody else writes. To be entered once.
+
+        A ledger that is away is waited for, until ``stopping`` is set.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class PastFlip:
+    """One flip that a run set out to make. A uuid key is text here, as the ledger has no such type.
+
+    ``etag`` is that of the production object, or empty where the copy did not tell it. ``stored_otherwise``: the
+    database stored another path, and the run, of an earlier version, committed that.
+    """
+
+    key: int | str
+    old_path: str
+    new_path: str
+    etag: str
+    unix_time: float
+    stored_otherwise: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnsettledCopy:
+    """A reference whose object a run copied without a condition, or was about to, and has not struck out since.
+
+    ``xid`` is the transaction that was about to set the row: if it was committed, the run did. None: it did not try.
+    """
+
+    key: int | str
+    path: str
+    new_path: str
+    xid: int | None = None
+
+
+class RecordedFlip(NamedTuple):
+    """A flip on record, and what its run's ledger says of it.
+
+    ``denied``: it did not come about. ``unsettled``: only the transaction ``xid`` tells, or nothing where that is None.
+    """
+
+    flip: PastFlip
+    denied: bool
+    unsettled: bool
+    xid: int | None
+
+    def was_made(self, committed: Collection[int]) -> bool:
+        """Whether it came about, where these transactions were committed, as far as can be known."""
+        return not self.denied and (not self.unsettled or self.xid in committed)
+
+
+class PastRun(Protocol):
+    """A run of the past, open for reading. A context manager; nothing is written.
+
+    ``path`` is what to call its ledger. Every method raises ``RunDirectoryError`` or ``DatabaseError``, and opening one
+    that is not there ``UsageError``.
+    """
+
+    directory: Path
+
+    @property
+    def path(self) -> Path | str:
+        """Where its ledger is, for messages."""
+
+    @property
+    def description(self) -> Mapping[str, str]:
+        """What the run noted of itself."""
+
+    @property
+    def flips(self) -> int:
+        """How many flips it set out to make."""
+
+    @property
+    def last_flip_at(self) -> float:
+        """The Unix time of the last, or 0."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def goes_on(self) -> str:
+        """Return what tells that the run is not over; empty where it is, as far as can be told."""
+
+    def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
+        """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""
+
+    def stored_otherwise(self, after: int | str | None, count: int) -> list[PastFlip]:
+        """Return flips, by key, for which the database stored another path, which the run committed."""
+
+    def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
+        """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
+
+    def flips_of(self, keys: Iterable[int | str]) -> list[RecordedFlip]:
+        """Return the flips of these keys."""
+
+    def reported_overwritten(self, keys: Iterable[int | str]) -> set[int | str]:
+        """Return those of the keys whose object this run has reported as possibly overwritten."""

@@ -1,0 +1,392 @@
+"""The ledger of a run in PostgreSQL, which the workers on all machines reach; see ``tables``.
+
+One connection, one writer at a time. Every write is a transaction that may be repeated when the connection broke: what
+the first attempt left is found by its number, so that nothing is on record twice. A commit is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import time
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, LiteralString, Self, TypeVar
+
+from sketchmigrate.errors import RunDirectoryError
+from sketchmigrate.ledger.contract import NEEDING_A_PERSON, Attempt, Word
+from sketchmigrate.ledger.disk import disk_hint
+from sketchmigrate.ledger.record import REASONS, storable
+from sketchmigrate.ledger.server import LedgerServer
+from sketchmigrate.model import POSSIBLY_OVERWRITTEN, Outcome, Reference, Result, Tally, make_all
+from sketchmigrate.postgres.session import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from sketchmigrate.ledger.contract import Flip
+    from sketchmigrate.model import Key, KeyRange, Move
+    from sketchmigrate.postgres.session import Connection, Session
+    from sketchmigrate.settings import Settings
+
+T = TypeVar("T")
+
+_RUN: LiteralString = """
+WITH made AS (
+    INSERT INTO sketch_ledger.run (id, began_at, about) VALUES (%(id)s, %(now)s, '{}') ON CONFLICT (id) DO NOTHING
+    RETURNING number
+)
+SELECT number FROM made UNION ALL SELECT number FROM sketch_ledger.run WHERE id = %(id)s
+"""
+_DESCRIBE: LiteralString = "UPDATE sketch_ledger.run SET about = about || %s::jsonb WHERE number = %s"
+_OWN: LiteralString = "SELECT number FROM sketch_ledger.attempt WHERE run = %s AND worker = '' AND pass = 0"
+_BEGIN: LiteralString = """
+INSERT INTO sketch_ledger.attempt (run, worker, pass, range, after, until, began_at)
+VALUES (%s, %s, %s, %s, %s::jsonb, %s::jsonb, %s) RETURNING number
+"""
+_END: LiteralString = """
+UPDATE sketch_ledger.attempt SET ended_at = %s, tally = %s::jsonb, is_clean = %s WHERE number = %s
+"""
+_LAST_FLIP: LiteralString = "SELECT coalesce(max(number), 0) FROM sketch_ledger.flip WHERE attempt = %s"
+_FLIP: LiteralString = """
+INSERT INTO sketch_ledger.flip (attempt, number, key, old_path, new_path, size_bytes, etag, unix_time, copied)
+SELECT %s, number, key::jsonb, old_path, new_path, size_bytes, etag, %s, copied
+FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::boolean[])
+    AS v(number, key, old_path, new_path, size_bytes, etag, copied)
+ON CONFLICT DO NOTHING
+"""
+_NOT_FLIPPED: LiteralString = """
+INSERT INTO sketch_ledger.not_flipped AS n (attempt, key, path, outcome, reason)
+SELECT %s, key::jsonb, path, outcome, reason
+FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[]) AS v(key, path, outcome, reason)
+ON CONFLICT (attempt, key) DO UPDATE SET path = excluded.path, outcome = excluded.outcome, reason = excluded.reason
+"""
+_FORGET: LiteralString = "DELETE FROM sketch_ledger.not_flipped WHERE attempt = %s AND key = ANY(%s::text[]::jsonb[])"
+_OPEN: LiteralString = """
+INSERT INTO sketch_ledger.unsettled (run, worker, key, path, new_path)
+SELECT %s, %s, key::jsonb, path, new_path FROM unnest(%b::text[], %b::text[], %b::text[]) AS v(key, path, new_path)
+ON CONFLICT (run, key, worker) DO UPDATE SET path = excluded.path, new_path = excluded.new_path, xid = NULL
+"""
+_NOTE_TRANSACTION: LiteralString = """
+UPDATE sketch_ledger.unsettled SET xid = %s WHERE run = %s AND worker = %s AND key = ANY(%s::text[]::jsonb[])
+"""
+_UNSETTLED_AMONG: LiteralString = """
+SELECT key FROM sketch_ledger.unsettled WHERE run = %s AND worker = %s AND key = ANY(%s::text[]::jsonb[])
+"""
+_RECORD_LOCKED: LiteralString = """
+INSERT INTO sketch_ledger.locked (attempt, key, path, copied, size_bytes, reason)
+SELECT %s, key::jsonb, path, copied, size_bytes, reason
+FROM unnest(%b::text[], %b::text[], %b::boolean[], %b::bigint[], %b::text[]) AS v(key, path, copied, size_bytes, reason)
+ON CONFLICT (attempt, key) DO UPDATE
+SET path = excluded.path, copied = excluded.copied, size_bytes = excluded.size_bytes, reason = excluded.reason
+"""
+_COPIED_BEFORE: LiteralString = """
+SELECT key, size_bytes, reason FROM sketch_ledger.locked
+WHERE copied AND attempt = %s AND key = ANY(%s::text[]::jsonb[])
+"""
+_LOCKED: LiteralString = """
+SELECT key, path FROM sketch_ledger.locked
+WHERE attempt = %s AND (%s::jsonb IS NULL OR key > %s::jsonb) ORDER BY key LIMIT %s
+"""
+_FORGET_LOCKED: LiteralString = "DELETE FROM sketch_ledger.locked WHERE attempt = %s AND key = ANY(%s::text[]::jsonb[])"
+# the run as a whole, which is no worker, strikes out whoever wrote them
+_SETTLE: LiteralString = """
+DELETE FROM sketch_ledger.unsettled WHERE run = %s AND %s IN ('', worker) AND key = ANY(%s::text[]::jsonb[])
+"""
+_UNRESOLVED: LiteralString = """
+SELECT key, path FROM sketch_ledger.not_flipped WHERE attempt = %s AND key = ANY(%s::text[]::jsonb[])
+    AND outcome = ANY(%s)
+"""
+_FOR_A_PERSON: LiteralString = """
+SELECT key, path, outcome, reason FROM sketch_ledger.not_flipped
+WHERE attempt = %(attempt)s AND (outcome = ANY(%(outcomes)s) OR starts_with(reason, %(overwritten)s))
+"""
+_ATTEMPTS: LiteralString = """
+SELECT worker, number, pass, range, began_at, tally, is_clean FROM sketch_ledger.attempt
+WHERE run = %s AND pass = %s AND worker <> '' ORDER BY began_at, number
+"""
+_FLIPS_OF: LiteralString = """
+SELECT attempt, key, old_path, new_path, copied, size_bytes FROM sketch_ledger.flip WHERE attempt = ANY(%s)
+"""
+_OTHERS_OF: LiteralString = """
+SELECT attempt, key, path, outcome, reason FROM sketch_ledger.not_flipped WHERE attempt = ANY(%s)
+"""
+_HAS_WORDS: LiteralString = "SELECT 1 FROM sketch_ledger.not_flipped WHERE attempt = %s LIMIT 1"
+_FORGET_FLIPPED: LiteralString = """
+DELETE FROM sketch_ledger.not_flipped AS n USING sketch_ledger.flip AS f
+WHERE n.attempt = %s AND f.attempt = ANY(%s) AND f.key = n.key
+"""
+_TAKE_OVER: LiteralString = """
+INSERT INTO sketch_ledger.not_flipped (attempt, key, path, outcome, reason)
+SELECT DISTINCT ON (key) %s, key, path, outcome, reason FROM sketch_ledger.not_flipped
+WHERE attempt = ANY(%s) ORDER BY key, attempt DESC
+ON CONFLICT (attempt, key) DO UPDATE SET path = excluded.path, outcome = excluded.outcome, reason = excluded.reason
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabasePlace:
+    """The database of the ledgers, and the run: each worker connects there with credentials of its own."""
+
+    settings: Settings
+    run_id: str
+
+    def open(self, worker: str, stopping: asyncio.Event) -> DatabaseLedger:
+        """Return the ledger of one worker process."""
+        return DatabaseLedger(self.settings, self.run_id, worker=worker, stopping=stopping)
+
+
+class DatabaseLedger:
+    """A run's ledger, as the whole run or (``worker``) as one of its workers writes it; see ``contract``.
+
+    An async context manager. Entering it raises ``DatabaseError``, also where the tables are missing.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        run_id: str,
+        *,
+        stopping: asyncio.Event,
+        worker: str = "",
+        description: Mapping[str, str] | None = None,
+    ) -> None:
+        self.server = LedgerServer(settings, stopping=stopping)
+        self._run_id, self._worker, self._description = run_id, worker, description
+        self._writing = asyncio.Lock()
+        self._opened = AsyncExitStack()
+        self._flips = 0
+        self._words = False  # whether anything was said of any reference that was not flipped
+        self._session: Session
+        self._run: int
+        self._own: int  # the attempt that is the run's own word
+        self._attempt: int
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opened:
+            self._session = await opened.enter_async_context(self.server.session())
+            await self.server.check(self._session)
+            await self._do(self._open, "opening the ledger")
+            if self._description:
+                await self.describe(self._description)
+            self._opened = opened.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._opened.aclose()
+
+    async def describe(self, more: Mapping[str, str]) -> None:
+        """Add to what the run was about."""
+        await self._execute(_DESCRIBE, [json.dumps(dict(more)), self._run], "describing the run in the ledger")
+
+    async def begin_attempt(self, pass_number: int, range_number: int, key_range: KeyRange) -> int:
+        """Begin an attempt: all that is recorded until its end belongs to it. Return its number."""
+        after, until = (None if key is None else _json(key) for key in (key_range.after, key_range.until))
+        about = [self._run, self._worker, pass_number, range_number, after, until, time.time()]
+
+        async def begin(connection: Connection) -> int:
+            return await _number(connection, _BEGIN, about)
+
+        self._attempt = await self._do(begin, "beginning an attempt in the ledger")
+        self._flips, self._words = 0, False
+        return self._attempt
+
+    async def end_attempt(self, tally: Tally, *, is_clean: bool) -> None:
+        """End the attempt; that is on disk when this returns."""
+        values = [time.time(), json.dumps(asdict(tally)), is_clean, self._attempt]
+        await self._execute(_END, values, "ending an attempt in the ledger")
+
+    async def record_flips(self, flips: Sequence[Flip], *, unix_time: float) -> None:
+        """Write intended flips; they are on disk when this returns."""
+        first, self._flips = self._flips + 1, self._flips + len(flips)
+        columns = [
+            list(range(first, first + len(flips))),
+            [_json(flip.key) for flip in flips],
+            [flip.old_path for flip in flips],
+            [flip.new_path for flip in flips],
+            [flip.size_bytes for flip in flips],
+            [flip.etag for flip in flips],
+            [flip.copied for flip in flips],
+        ]
+
+        async def write(connection: Connection) -> None:
+            if self._words:  # said in an earlier pass: no word on these keys any more
+                await connection.execute(_FORGET, [self._attempt, columns[1]])
+            await connection.execute(_FLIP, [self._attempt, unix_time, *columns])
+
+        await self._do(write, "writing flips into the ledger")
+
+    async def record_not_flipped(self, results: Sequence[Result]) -> None:
+        """Write references that this run did not flip, with outcome and reason."""
+        self._words = True
+        latest = {_json(result.reference.key): result for result in results}
+        columns = [
+            list(latest),
+            [result.reference.path for result in latest.values()],
+            [result.outcome.value for result in latest.values()],
+            [result.reason or REASONS.get(result.outcome, "") for result in latest.values()],
+        ]
+        await self._execute(_NOT_FLIPPED, [self._attempt, *columns], "writing into the ledger")
+
+    async def open_copies(self, moves: Iterable[Move]) -> None:
+        """Write references whose object is copied without a condition, and whose row we have not set."""
+        latest = {_json(move.reference.key): move for move in moves}
+        columns = [
+            list(latest),
+            [move.reference.path for move in latest.values()],
+            [move.new_path for move in latest.values()],
+        ]
+        await self._execute(_OPEN, [self._run, self._worker, *columns], "writing into the ledger")
+
+    async def settle_copies(self, keys: Iterable[Key]) -> None:
+        """Strike out references among those: we set their row, or wrote no object for them, or looked at it."""
+        among = [_json(key) for key in keys]
+        await self._execute(_SETTLE, [self._run, self._worker, among], "writing into the ledger")
+
+    async def note_transaction(self, keys: Iterable[Key], xid: int | None) -> None:
+        """Write which transaction (xid8, or None) is about to set the rows of references that are unsettled."""
+        among = [_json(key) for key in keys]
+        await self._execute(_NOTE_TRANSACTION, [xid, self._run, self._worker, among], "writing into the ledger")
+
+    async def unsettled_among(self, keys: Sequence[Key]) -> set[Key]:
+        """Return those of the keys whose reference is written as copied without a condition, and not struck out."""
+        among = [_json(key) for key in keys]
+        found = {key for (key,) in await self._read(_UNSETTLED_AMONG, [self._run, self._worker, among])}
+        return {key for key in keys if storable(key) in found}
+
+    async def record_locked(self, results: Sequence[Result]) -> None:
+        """Write references whose rows somebody else holds: they are taken up again when the others are done."""
+        columns = [
+            [_json(each.reference.key) for each in results],
+            [each.reference.path for each in results],
+            [each.copied for each in results],
+            [each.size_bytes for each in results],
+            [each.reason for each in results],
+        ]
+        await self._execute(_RECORD_LOCKED, [self._attempt, *columns], "writing into the ledger")
+
+    async def locked(self, after: Key | None, count: int) -> list[Reference]:
+        """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
+        begin = None if after is None else _json(after)
+        return make_all(Reference, await self._read(_LOCKED, [self._attempt, begin, begin, count]))
+
+    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, str]]:
+        """Return the size, and what was to be said, of the copies made for those of the locked references."""
+        rows = await self._read(_COPIED_BEFORE, [self._attempt, [_json(key) for key in keys]])
+        found = {key: (size_bytes, reason) for key, size_bytes, reason in rows}
+        return {key: found[stored] for key in keys if (stored := storable(key)) in found}
+
+    async def forget_locked(self, keys: Iterable[Key]) -> None:
+        """Strike references out that were found locked, and then were not."""
+        await self._execute(_FORGET_LOCKED, [self._attempt, [_json(key) for key in keys]], "writing into the ledger")
+
+    async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
+        """Drop the references that this run has found unresolved in a pass before, so that a further one skips them."""
+        keys = [_json(reference.key) for reference in references]
+        found = await self._read(_UNRESOLVED, [self._own, keys, list(NEEDING_A_PERSON)])
+        unresolved = {(key, path) for key, path in found}
+        return [each for each in references if (storable(each.key), each.path) not in unresolved]
+
+    async def first_unresolved(
+        self, count: int, outcomes: Collection[Outcome] = NEEDING_A_PERSON
+    ) -> tuple[Result, ...]:
+        """Return the first ``count`` references with one of these outcomes, by key; and what may be overwritten."""
+        rows = await self._read(
+            _FOR_A_PERSON + "ORDER BY key LIMIT %(count)s", self._for_a_person(outcomes) | {"count": count}
+        )
+        return tuple(Result(Reference(key, path), Outcome(outcome), reason) for key, path, outcome, reason in rows)
+
+    async def write_problems(self, path: Path, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> None:
+        """Write every reference with one of these outcomes into a CSV file: key, path, outcome, reason."""
+        values = self._for_a_person(outcomes)
+
+        async def write(connection: Connection) -> None:
+            with path.open("w", encoding="utf-8", newline="") as file:  # anew, where the connection broke
+                writer = csv.writer(file)
+                writer.writerow(("key", "path", "outcome", "reason"))
+                async for row in connection.cursor().stream(_FOR_A_PERSON + "ORDER BY outcome, key", values):
+                    writer.writerow(row)
+
+        try:
+            await self._do(write, "reading problems from the ledger", is_long=True)
+        except OSError as error:
+            text = f"{path} cannot be written: {error.strerror or error}"
+            raise RunDirectoryError(text, hint=disk_hint(error)) from error
+
+    async def attempts(self, pass_number: int) -> list[Attempt]:
+        """Return the attempts that workers began in a pass, the oldest first."""
+        rows = await self._read(_ATTEMPTS, [self._run, pass_number])
+        return [
+            Attempt(worker, number, of_pass, of_range, began_at, None if tally is None else Tally(**tally), is_clean)
+            for worker, number, of_pass, of_range, began_at, tally, is_clean in rows
+        ]
+
+    async def words(self, attempts: Sequence[Attempt]) -> list[Word]:
+        """Return all that these attempts put on record: as much memory as their ranges have references."""
+        by_number = {attempt.number: attempt for attempt in attempts}
+        flips = await self._read(_FLIPS_OF, [list(by_number)])
+        others = await self._read(_OTHERS_OF, [list(by_number)])
+        return [
+            Word(by_number[attempt], Reference(key, old_path), new_path, None, copied=copied, size_bytes=size_bytes)
+            for attempt, key, old_path, new_path, copied, size_bytes in flips
+        ] + [
+            Word(by_number[attempt], Reference(key, path), "", Outcome(outcome), reason)
+            for attempt, key, path, outcome, reason in others
+        ]
+
+    async def take_over(self, attempts: Sequence[Attempt]) -> None:
+        """Make what these attempts did not flip the run's own word on these references."""
+        numbers = [attempt.number for attempt in attempts]
+
+        async def take_over(connection: Connection) -> None:
+            if await (await connection.execute(_HAS_WORDS, [self._own])).fetchone():
+                await connection.execute(_FORGET_FLIPPED, [self._own, numbers])
+            await connection.execute(_TAKE_OVER, [self._own, numbers])
+
+        await self._do(take_over, "summing up a pass in the ledger", is_long=True)
+
+    async def _open(self, connection: Connection) -> None:
+        """Find the run and its own word, or make them; a worker's attempts come later."""
+        self._run = await _number(connection, _RUN, {"id": self._run_id, "now": time.time()})
+        found = await (await connection.execute(_OWN, [self._run])).fetchone()
+        own = [self._run, "", 0, 0, None, None, time.time()]
+        self._own = self._attempt = int(found[0]) if found else await _number(connection, _BEGIN, own)
+        self._flips = await _number(connection, _LAST_FLIP, [self._own])
+
+    def _for_a_person(self, outcomes: Collection[Outcome]) -> dict[str, Any]:
+        return {"attempt": self._own, "outcomes": list(outcomes), "overwritten": POSSIBLY_OVERWRITTEN}
+
+    async def _execute(self, statement: LiteralString, values: Sequence[object], doing: str) -> None:
+        async def execute(connection: Connection) -> None:
+            await connection.execute(statement, values)
+
+        await self._do(execute, doing)
+
+    async def _read(
+        self, statement: LiteralString, values: Sequence[object] | Mapping[str, object]
+    ) -> list[tuple[Any, ...]]:
+        async def read(connection: Connection) -> list[tuple[Any, ...]]:
+            return await (await connection.execute(statement, values)).fetchall()
+
+        return await self._do(read, "reading the ledger")
+
+    async def _do(self, work: Callable[[Connection], Awaitable[T]], doing: str, *, is_long: bool = False) -> T:
+        async with self._writing:
+            limits = Limits.of_a_long_statement(self.server.settings) if is_long else None
+            return await self.server.run(self._session, work, doing=doing, limits=limits)
+
+
+async def _number(
+    connection: Connection, statement: LiteralString, values: Sequence[object] | Mapping[str, object]
+) -> int:
+    row: Any = await (await connection.execute(statement, values)).fetchone()
+    return int(row[0])
+
+
+def _json(key: Key) -> str:
+    return json.dumps(storable(key))

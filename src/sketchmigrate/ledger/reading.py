@@ -1,0 +1,137 @@
+"""A run of the past, read newest flip first: the ledger in its directory, and those of its workers beside it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from sketchmigrate.errors import UsageError
+from sketchmigrate.ledger.attempts import WORKER_FILES
+from sketchmigrate.ledger.contract import PAGE_FLIPS
+from sketchmigrate.ledger.file import LedgerFile
+from sketchmigrate.ledger.lock import LOCK_NAME, is_held
+from sketchmigrate.ledger.merging import newest_first
+from sketchmigrate.settings.values import without_password
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+    from pathlib import Path
+    from types import TracebackType
+
+    from sketchmigrate.ledger.contract import PastFlip, RecordedFlip, UnsettledCopy
+
+LEDGER_NAME = "ledger.sqlite"
+POINTER_NAME = "ledger.json"
+"""Stands for the ledger where that is in a database."""
+
+
+def find_ledgers(folder: Path) -> list[Path]:
+    """Return every run's directory below ``folder`` (or itself) that holds a ledger. Raises ``UsageError``."""
+    if not folder.is_dir():
+        raise UsageError(
+            f"there is no folder {folder}", hint="Give the directory of a run, or with --all their parent."
+        )
+    return sorted({found.parent for name in (LEDGER_NAME, POINTER_NAME) for found in folder.rglob(name)})
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What a ``ledger.json`` says: the run that it stands for, and where its ledger was. Empty where it cannot be read.
+
+    Whoever may write below RUN_DIR may have written it. So it is never a reason to connect anywhere.
+    """
+
+    directory: Path
+    run_id: str = ""
+    url: str = ""
+
+    def __str__(self) -> str:
+        said = f"names the ledger of run {self.run_id} at {self.url}" if self.run_id else "cannot be read"
+        return f"{self.directory / POINTER_NAME} {said}"
+
+
+def pointer_in(directory: Path) -> Pointer | None:
+    """Return the pointer in a run's directory; None where there is none, or the ledger itself is beside it."""
+    path = directory / POINTER_NAME
+    if not path.is_file() or (directory / LEDGER_NAME).is_file():
+        return None
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return Pointer(directory, str(told["run"]), without_password(str(told["url"])))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Pointer(directory)
+
+
+class PastFiles:
+    """The ledgers in a run's directory, open for reading as one. A context manager; nothing is written beside them.
+
+    ``description`` is what the run noted of itself, ``flips`` how many it set out to make, ``last_flip_at`` the Unix
+    time of the last, or 0. Every method raises ``RunDirectoryError``, and opening one that is not there ``UsageError``.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / LEDGER_NAME
+        self._files: list[LedgerFile] = []
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Self:
+        if not self.path.is_file():
+            hint = "Give the directory of a run: it is named at the beginning of the run's output, and in its log."
+            raise UsageError(f"{self.directory} holds no {LEDGER_NAME}", hint=hint)
+        paths = [self.path, *sorted(self.directory.glob(WORKER_FILES))]
+        with ExitStack() as opened:
+            self._files = [opened.enter_context(LedgerFile(path)) for path in paths]
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    @property
+    def description(self) -> dict[str, str]:
+        """What the run noted of itself."""
+        return self._files[0].description
+
+    @property
+    def flips(self) -> int:
+        """How many flips it set out to make."""
+        return sum(file.flips for file in self._files)
+
+    @property
+    def last_flip_at(self) -> float:
+        """The Unix time of the last, or 0."""
+        return max(file.last_flip_at for file in self._files)
+
+    def goes_on(self) -> str:
+        """Return what tells that the run is not over; empty where it is, as far as can be told."""
+        return f"it holds the lock of {self.directory / LOCK_NAME}" if is_held(self.directory) else ""
+
+    async def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
+        """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""
+        async for page in newest_first(self._files, page_flips):
+            yield page
+
+    def stored_otherwise(self, after: int | str | None, count: int) -> list[PastFlip]:
+        """Return flips, by key, for which the database stored another path, which the run committed."""
+        found = {each.key: each for file in self._files for each in file.stored_otherwise(after, count)}
+        return sorted(found.values(), key=lambda each: each.key)[:count]
+
+    def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
+        """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
+        found = {each.key: each for file in self._files for each in file.unsettled(after, count)}
+        return sorted(found.values(), key=lambda each: each.key)[:count]
+
+    def flips_of(self, keys: Iterable[int | str]) -> list[RecordedFlip]:
+        """Return the flips of these keys."""
+        among = list(keys)
+        return [flip for file in self._files for flip in file.flips_of(among)]
+
+    def reported_overwritten(self, keys: Iterable[int | str]) -> set[int | str]:
+        """Return those of the keys whose object this run has reported as possibly overwritten."""
+        among = list(keys)
+        return {key for file in self._files for key in file.reported_overwritten(among)}

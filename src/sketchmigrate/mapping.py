@@ -1,0 +1,93 @@
+"""The rule that turns a legacy path into its production path, and a reference into what has to be done. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+from sketchmigrate.model import Location, Move, Unreadable, make_all
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sketchmigrate.model import Reference
+
+MAX_KEY_BYTES = 1024
+"""S3 keys are at most 1 024 bytes of UTF-8 (S3 User Guide, "Naming Amazon S3 objects")."""
+
+
+class Unmappable(ValueError):
+    """This path cannot be moved; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Both sides' buckets and prefixes, and how long a path may become.
+
+    ``max_path_chars`` and ``max_path_bytes`` are the length of the path column, or None where it has no such limit.
+    """
+
+    legacy_bucket: str
+    legacy_prefix: str
+    production_bucket: str
+    production_prefix: str
+    max_path_chars: int | None = None
+    max_path_bytes: int | None = None
+
+    def is_legacy(self, path: str) -> bool:
+        """Whether the path is on the legacy side."""
+        return path.startswith(self.legacy_prefix)
+
+    def production_path(self, path: str) -> str:
+        """Exchange the prefix, and nothing else: ``image/a/b.png`` becomes ``avatar/a/b.png``.
+
+        Raises ``Unmappable`` where the result could not be a key or would not fit the column, and ``ValueError``
+        for a path that is not on the legacy side.
+        """
+        if not self.is_legacy(path):
+            message = f"{path!r} does not begin with {self.legacy_prefix!r}"
+            raise ValueError(message)
+        if isinstance(path, Unreadable):
+            message = "the row's path, or its key, is not text in UTF-8"
+            raise Unmappable(message)
+        rest = path[len(self.legacy_prefix) :]
+        if not rest:
+            message = f"the path is only the prefix {path!r} and names no object"
+            raise Unmappable(message)
+        mapped = self.production_prefix + rest
+        size_bytes = len(mapped.encode())
+        if size_bytes > MAX_KEY_BYTES:
+            message = f"the production key would be {size_bytes} bytes long; S3 allows {MAX_KEY_BYTES}"
+            raise Unmappable(message)
+        if self.max_path_chars is not None and len(mapped) > self.max_path_chars:
+            message = f"the new path has {len(mapped)} characters; the column holds {self.max_path_chars}"
+            raise Unmappable(message)
+        if self.max_path_bytes is not None and size_bytes > self.max_path_bytes:
+            message = f"the new path has {size_bytes} bytes; the column holds {self.max_path_bytes}"
+            raise Unmappable(message)
+        return mapped
+
+    def move(self, reference: Reference) -> Move:
+        """Say what has to be done for a reference. Raises like ``production_path``."""
+        (move,) = self.moves([reference])
+        return move
+
+    def moves(self, references: Sequence[Reference]) -> list[Move]:
+        """Say what has to be done for a batch. Raises like ``production_path`` where that holds for any of them."""
+        paths = [reference.path for reference in references]
+        new_paths = [self.production_path(path) for path in paths]
+        sources = make_all(Location, zip(repeat(self.legacy_bucket), paths, strict=False))
+        targets = make_all(Location, zip(repeat(self.production_bucket), new_paths, strict=False))
+        return make_all(Move, zip(references, new_paths, sources, targets, strict=True))
+
+    def reversed(self) -> Mapping:
+        """Return the rule that leads back: from production to legacy."""
+        return Mapping(
+            self.production_bucket,
+            self.production_prefix,
+            self.legacy_bucket,
+            self.legacy_prefix,
+            self.max_path_chars,
+            self.max_path_bytes,
+        )

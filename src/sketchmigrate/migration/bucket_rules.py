@@ -1,0 +1,93 @@
+"""What the production bucket does to each new object by itself: keeps it (Object Lock), encrypts it.
+
+Read before anything is stored. What a store does not tell, or not to this user, is no error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from sketchmigrate.errors import S3Error
+from sketchmigrate.model import Location
+from sketchmigrate.s3.xml import NotS3
+from sketchmigrate.s3.xml_subresources import read_encryption
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from sketchmigrate.s3 import S3Client
+    from sketchmigrate.s3.xml_buckets import ObjectLock
+
+T = TypeVar("T")
+
+REQUESTS = 2
+
+_HAS_NO_ENCRYPTION = "ServerSideEncryptionConfigurationNotFoundError"
+"""How a store says that a bucket has no default."""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketRules:
+    """``lock`` is None where the store does not tell; ``encryption`` is the default's algorithm and key, or empty.
+
+    ``untold`` has what the store did not tell, each with why.
+    """
+
+    lock: ObjectLock | None = None
+    encryption: str = ""
+    untold: tuple[str, ...] = ()
+
+    @property
+    def keeps_objects(self) -> bool:
+        """Whether no new object can be deleted for a while."""
+        return self.lock is not None and bool(self.lock.default_retention)
+
+    def about_lock(self) -> str:
+        """Say what Object Lock means for a migration; empty without it."""
+        if self.lock is None or not self.lock.is_enabled:
+            return ""
+        if not self.lock.default_retention:
+            return "Object Lock is on, without a default retention: copies are not locked."
+        return (
+            f"Object Lock keeps each new object ({self.lock.default_retention}): neither a copy nor what trying the"
+            " store makes can be deleted before that, and the store may demand a checksum with each write."
+        )
+
+    def about_encryption(self) -> str:
+        """Say what the default encryption means for a migration; empty where it means nothing."""
+        if "kms" not in self.encryption:
+            return ""
+        return (
+            f"New objects are encrypted with {self.encryption}: the S3 user needs kms:GenerateDataKey and kms:Decrypt"
+            " for that key, and ETags do not tell equal objects there."
+        )
+
+
+async def read_bucket_rules(store: S3Client, bucket: str) -> BucketRules:
+    """Ask for the rules of a bucket, with ``REQUESTS`` requests. Raises nothing of the store's."""
+    at_once = store.retrying(0)
+    (lock, no_lock), (encryption, no_encryption) = await asyncio.gather(
+        _told(at_once.object_lock(bucket)), _told(_encryption(at_once, bucket))
+    )
+    untold = [
+        f"{what} of s3://{bucket} ({why})"
+        for what, why in (("Object Lock", no_lock), ("default encryption", no_encryption))
+        if why
+    ]
+    return BucketRules(lock, encryption or "", tuple(untold))
+
+
+async def _encryption(store: S3Client, bucket: str) -> str:
+    return read_encryption(await store.subresource("GetBucketEncryption", Location(bucket, ""), "encryption"))
+
+
+async def _told(question: Awaitable[T]) -> tuple[T | None, str]:
+    """Return what a store tells of a bucket, None for nothing, and why it does not tell it."""
+    try:
+        return await question, ""
+    except NotS3:
+        return None, "the store does not know it"
+    except S3Error as error:
+        return None, "" if error.code == _HAS_NO_ENCRYPTION else error.code or str(error)

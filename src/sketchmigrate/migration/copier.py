@@ -1,0 +1,406 @@
+"""Brings the objects of one iteration into production: place, and where something is there already, compare.
+
+The decision is ``decide``, a pure function of what a look at both sides showed; ``placing`` has the ways in which an
+object is brought without replacing another; ``Copier`` does it for many, with as many requests in flight as the store's
+client allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NamedTuple
+
+from sketchmigrate.errors import (
+    ConditionNotProved,
+    MigrateError,
+    ObjectMissing,
+    RunDirectoryError,
+    S3Error,
+    S3Malformed,
+    UsageError,
+)
+from sketchmigrate.migration.access import HOPELESS, Access
+from sketchmigrate.migration.other_spellings import OtherSpellings
+from sketchmigrate.migration.placing import CheckFirst, Placed, Replacing, Taken, look
+from sketchmigrate.migration.versions import replaced_version
+from sketchmigrate.s3 import same_content, tells_tags
+from sketchmigrate.s3.archive import archive_of, not_restored
+from sketchmigrate.s3.fields import differing_headers
+from sketchmigrate.task_group import task_group
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from sketchmigrate.migration.placing import Placing
+    from sketchmigrate.migration.stop import Stop
+    from sketchmigrate.model import Location, Move, ObjectInfo
+    from sketchmigrate.s3 import S3Client
+
+logger = logging.getLogger(__name__)
+
+COMPARE_BYTES = 8 * 2**20
+"""Objects whose ETags do not compare are read in pieces of this size, one of each side at a time."""
+
+MEASURE_FIRST, MEASURE_ONE_IN = 100, 1000
+"""A blind copy does not tell the object's size; HEADs of the first, and then of one in so many, give the estimate."""
+
+VACATED_TIMES = 3
+"""How often a key may be taken, and free again when it is looked at, before that is called a failure."""
+
+
+class Verdict(Enum):
+    """What became of one object."""
+
+    COPIED = "copied"
+    IN_PLACE = "in place"  # production already held the same content
+    MISSING = "missing"
+    CONFLICT = "conflict"
+    FAILED = "failed"
+    UNTOUCHED = "untouched"  # the run is stopping: nothing was begun
+
+
+class Copied(NamedTuple):
+    """The verdict on one object, the reason where it needs a person, and what is known of the object.
+
+    ``guarded``: the store made sure that nothing was replaced, or told what was, or replacing was allowed. ``sampled``:
+    the copy did not tell the size, so that of this one was looked up.
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    size_bytes: int | None = None
+    etag: str = ""
+    guarded: bool = True
+    sampled: bool = False
+
+    @property
+    def may_flip(self) -> bool:
+        """Whether the production object was seen to exist with the right content (promise 1)."""
+        return self.verdict in _IN_PRODUCTION
+
+
+# For each row, and Python 3.11 takes 0.3 µs to find a member by its name, and 1 µs to find it in a set.
+_COPIED = Verdict.COPIED
+_IN_PRODUCTION = (Verdict.COPIED, Verdict.IN_PLACE)
+_UNTOUCHED = Copied(Verdict.UNTOUCHED)
+
+
+class Need(Enum):
+    """What a look at both sides calls for."""
+
+    COPY = "copy"
+    NOTHING = "nothing"
+    COMPARE_BYTES = "compare bytes"
+
+
+def decide(legacy: ObjectInfo | None, production: ObjectInfo | None, *, overwrite: bool) -> Copied | Need:
+    """Decide what one object needs, from a HEAD of both sides (None: no such object)."""
+    if legacy is None:
+        return _missing(production)
+    if production is None:
+        return Need.COPY
+    same = same_content(legacy, production)
+    if same:
+        return Need.NOTHING
+    if overwrite:
+        return Need.COPY
+    return Need.COMPARE_BYTES if same is None else _conflict(legacy, production)
+
+
+def _missing(production: ObjectInfo | None) -> Copied:
+    there = "; production holds an object of the new name, but nothing to compare it with" if production else ""
+    return Copied(Verdict.MISSING, f"there is no legacy object{there}")
+
+
+def _conflict(legacy: ObjectInfo, production: ObjectInfo) -> Copied:
+    sizes = f"{production.size_bytes} bytes there, {legacy.size_bytes} in legacy"
+    return Copied(Verdict.CONFLICT, f"production holds a different object ({sizes})", legacy.size_bytes)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The objects of one iteration on their way: ``taken`` of them were begun, ``unfinished`` have no verdict yet."""
+
+    moves: Sequence[Move]
+    verdicts: list[Copied]
+    unfinished: int
+    done: asyncio.Future[None]
+    look_first: bool
+    taken: int = 0
+
+
+class Copier:
+    """Brings objects into production. One for the whole run, shared by its iterations. An async context manager.
+
+    ``workers`` says how many objects may be on their way at this moment. They serve the oldest iteration first. If each
+    iteration had workers of its own, all would share the store evenly, finish at the same moment, and then leave the
+    store idle while all of them flip.
+
+    ``check_access`` raises ``S3Error`` where the store as a whole cannot be used. It is asked when an object fails and
+    no other has succeeded since that one was begun, or none just now: then it may not be the object's fault. Once no
+    object can succeed any more the stop is requested; once that is requested, nothing new is begun.
+
+    ``placing`` is how an object gets there: None replaces with ``overwrite``, and else looks first. A dry run looks and
+    compares. ``batches`` is the number of those on their way. Other spellings of a missing object keep the
+    ``legacy_prefix``.
+    """
+
+    def __init__(
+        self,
+        store: S3Client,
+        check_access: Callable[[], Awaitable[None]],
+        *,
+        workers: Callable[[], int],
+        overwrite: bool,
+        dry_run: bool,
+        stop: Stop,
+        placing: Placing | None = None,
+        legacy_prefix: str = "",
+    ) -> None:
+        self._store = store
+        self._other_spellings = OtherSpellings(store, stop, legacy_prefix)
+        self._access = Access(check_access)
+        self._workers = workers
+        self._overwrite = overwrite
+        self._dry_run = dry_run
+        self._placing = placing or (Replacing(store) if overwrite else CheckFirst(store))
+        self._stop = stop
+        self._opening = task_group()  # what ends the run is raised itself, and in no group
+        self._group: asyncio.TaskGroup
+        self._waiting: deque[_Batch] = deque()
+        self._working = 0
+        self.batches = 0
+        self._on_the_way: dict[str, asyncio.Future[Copied] | None] = {}  # by target key; None: nobody else waits for it
+        self._copied = 0
+        self._told_of_tags = False
+
+    async def __aenter__(self) -> Self:
+        self._group = await self._opening.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._opening.__aexit__(kind, error, trace)
+
+    async def copy_all(self, moves: Sequence[Move], *, look_first: bool = False) -> list[Copied]:
+        """Bring the objects of all moves into production; the verdicts are in the order of the moves.
+
+        With ``look_first`` those that are there already are not copied, also where replacing is allowed.
+        """
+        verdicts = [_UNTOUCHED] * len(moves)
+        if moves:
+            batch = _Batch(moves, verdicts, len(moves), asyncio.get_running_loop().create_future(), look_first)
+            self._waiting.append(batch)
+            for _ in range(min(self._workers() - self._working, len(moves))):
+                self._employ()
+            self.batches += 1
+            try:
+                await batch.done
+            finally:
+                self.batches -= 1
+        return verdicts
+
+    @property
+    def has_work(self) -> bool:
+        """Whether objects wait for a worker."""
+        return bool(self._waiting)
+
+    def _employ(self) -> None:
+        self._working += 1
+        self._group.create_task(self._work())
+
+    async def _work(self) -> None:
+        """Take one object after the other.
+
+        A task for each worker costs less than one for each object, as long as there are fewer workers than a batch has
+        objects.
+        """
+        while self._waiting:
+            room = self._workers() - self._working
+            if room < 0:
+                break  # the others go on
+            batch = self._waiting[0]
+            index = batch.taken
+            batch.taken += 1
+            if batch.taken == len(batch.moves):
+                self._waiting.popleft()
+            if room > 0 and self._waiting:
+                self._employ()
+            if not self._stop.requested:
+                batch.verdicts[index] = await self._judge_once(batch.moves[index], look_first=batch.look_first)
+            batch.unfinished -= 1
+            if batch.unfinished == 0 and not batch.done.done():
+                batch.done.set_result(None)
+        self._working -= 1
+
+    async def _judge_once(self, move: Move, *, look_first: bool) -> Copied:
+        """Bring one object, once for all rows that name it at that moment.
+
+        A second look at an object on its way sees a difference that is none where a store shows it half written
+        (rclone does), and a picture that a million rows share is not copied by a hundred workers at once.
+        """
+        key = move.target.key
+        if key in self._on_the_way:
+            shared: asyncio.Future[Copied] = self._on_the_way[key] or asyncio.get_running_loop().create_future()
+            self._on_the_way[key] = shared
+            verdict = await asyncio.shield(shared)
+            return verdict._replace(verdict=Verdict.IN_PLACE, reason="") if verdict.may_flip else verdict
+        self._on_the_way[key] = None
+        verdict = _UNTOUCHED
+        try:
+            verdict = await self._judge(move, look_first=look_first)
+        finally:
+            waited_for = self._on_the_way.pop(key)
+            if waited_for is not None:
+                waited_for.set_result(verdict)
+        return verdict
+
+    async def _judge(self, move: Move, *, look_first: bool) -> Copied:
+        """Bring one object; what a stop cut short is untouched, and begun again by the next run."""
+        began_at = time.monotonic()
+        try:
+            verdict = await self._bring(move, look_first=look_first)
+        except (S3Error, UsageError, RunDirectoryError, ConditionNotProved) as error:
+            if isinstance(error, HOPELESS) or not self._stop.requested:
+                try:
+                    await self._access.check(error, began_at)
+                except MigrateError as reason:
+                    self._stop.by_error(reason)
+            return _UNTOUCHED if self._stop.requested else Copied(Verdict.FAILED, str(error))
+        self._access.usable_at = time.monotonic()
+        return verdict
+
+    async def _bring(self, move: Move, *, look_first: bool) -> Copied:
+        if self._dry_run:
+            return await self._play_through(move)
+        if look_first:
+            seen, _ = await self._look_at_both(move)
+            if isinstance(seen, Copied):
+                return seen
+        for _ in range(VACATED_TIMES):
+            try:
+                outcome = await self._placing.place(move)
+            except (ObjectMissing, S3Malformed) as error:
+                if isinstance(error, S3Malformed) and error.status != HTTPStatus.NOT_FOUND:
+                    raise  # but a 404 that repeats a key with a control character is no XML, and a 404
+                return await self._said_to_be_missing(move, error)
+            if isinstance(outcome, Placed):
+                self._copied += 1
+                size_bytes, sampled = outcome.size_bytes, False
+                if size_bytes is None and (self._copied <= MEASURE_FIRST or self._copied % MEASURE_ONE_IN == 1):
+                    size_bytes, sampled = await self._measured(move.target)
+                reason = replaced_version(move.target, outcome.replaced) if outcome.replaced else ""
+                return Copied(_COPIED, reason, size_bytes, outcome.etag, outcome.guarded, sampled)
+            decision = await self._compare(move, outcome)
+            if isinstance(decision, Copied):
+                return decision
+        return Copied(Verdict.FAILED, "production's key is taken and free by turns: someone else is at work there")
+
+    async def _measured(self, location: Location) -> tuple[int | None, bool]:
+        """Look up a size for the estimate, and say whether that worked. It is no reason to call a copy failed."""
+        try:
+            info = await self._look(location)
+        except S3Error as error:
+            logger.info("%s was copied, and its size cannot be looked up: %s", location, error)
+            return None, False
+        return (info.size_bytes, True) if info else (None, False)
+
+    async def _said_to_be_missing(self, move: Move, told: S3Error) -> Copied:
+        """Believe that there is no legacy object only where a look finds none either."""
+        if await self._look(move.source):
+            return Copied(Verdict.FAILED, f"a look finds the legacy object, and yet: {told}")
+        return await self._missing(move, await self._look(move.target))
+
+    async def _missing(self, move: Move, production: ObjectInfo | None) -> Copied:
+        """Say that there is no legacy object, and which one is probably meant."""
+        missing, meant = _missing(production), await self._other_spellings.probably_meant(move.source)
+        return missing._replace(reason=f"{missing.reason}; {meant}") if meant else missing
+
+    async def _play_through(self, move: Move) -> Copied:
+        decision, legacy = await self._look_at_both(move)
+        if isinstance(decision, Copied):
+            return decision
+        archive = archive_of(legacy.headers) if legacy else ""
+        if archive and (reason := await not_restored(self._store, move.source, archive)):
+            return Copied(Verdict.FAILED, reason)
+        size_bytes, etag = (legacy.size_bytes, legacy.etag) if legacy else (None, "")
+        return Copied(Verdict.COPIED, size_bytes=size_bytes, etag=etag)
+
+    async def _look_at_both(self, move: Move) -> tuple[Copied | Need, ObjectInfo | None]:
+        """Say what an object needs, by a look at both sides, and what legacy has."""
+        production, legacy = await self._look(move.target), await self._look(move.source)
+        return await self._decide(move, legacy, production, overwrite=self._overwrite), legacy
+
+    async def _compare(self, move: Move, taken: Taken) -> Copied | Need:
+        """Say what the object that is there already means; it may be ours, from a request whose reply was lost."""
+        legacy = await self._look(move.source)
+        production = taken.production or await self._look(move.target)
+        decision = await self._decide(move, legacy, production, overwrite=False)
+        if taken.perhaps_ours and isinstance(decision, Copied) and decision.verdict is Verdict.IN_PLACE:
+            return Copied(Verdict.COPIED, size_bytes=decision.size_bytes, etag=decision.etag)
+        return decision
+
+    async def _decide(
+        self, move: Move, legacy: ObjectInfo | None, production: ObjectInfo | None, *, overwrite: bool
+    ) -> Copied | Need:
+        """Decide by a look at both sides, and by their bytes where that is needed: then ``COPY`` is left, or is not."""
+        if legacy is None:
+            return await self._missing(move, production)
+        decision = decide(legacy, production, overwrite=overwrite)
+        if production is None:
+            return decision
+        if decision is Need.COMPARE_BYTES:
+            same = await self._same_bytes(move, legacy, production)
+            decision = Need.NOTHING if same else _conflict(legacy, production)
+        if decision is Need.NOTHING and (other := await self._other_headers(move, legacy, production)):
+            taken = Copied(Verdict.CONFLICT, f"production holds the {other}", legacy.size_bytes)
+            decision = Need.COPY if overwrite else taken
+        if decision is Need.NOTHING:
+            return Copied(Verdict.IN_PLACE, size_bytes=legacy.size_bytes, etag=legacy.etag)
+        return decision
+
+    async def unguarded(self) -> bool:
+        """Whether nothing keeps any copy from replacing an object that is stored in the same moment."""
+        return not self._dry_run and await self._placing.unguarded()
+
+    async def differs(self, move: Move) -> bool:
+        """Whether production holds other bytes than legacy; not, where one is gone. Raises ``S3Error``.
+
+        Headers do not count: a store may drop some as it copies, and then our copy has others, too.
+        """
+        legacy, production = await self._look(move.source), await self._look(move.target)
+        if legacy is None or production is None:
+            return False
+        decision = decide(legacy, production, overwrite=False)
+        if decision is Need.COMPARE_BYTES:
+            return not await self._same_bytes(move, legacy, production)
+        return decision is not Need.NOTHING
+
+    async def _other_headers(self, move: Move, legacy: ObjectInfo, production: ObjectInfo) -> str:
+        """Say in what they differ that a browser is told of: then it is another object for whoever looks at it."""
+        if not self._told_of_tags and not tells_tags(legacy, production):
+            self._told_of_tags = True
+            logger.info("%s: neither side tells a number of tags; they are compared only where both do", move.target)
+        return await differing_headers(self._store, move.source, legacy, move.target, production)
+
+    async def _look(self, location: Location) -> ObjectInfo | None:
+        return await look(self._store, location)
+
+    async def _same_bytes(self, move: Move, legacy: ObjectInfo, production: ObjectInfo) -> bool:
+        """Compare two objects of the same size piece by piece; ``if_match`` keeps each from changing meanwhile."""
+        for first in range(0, legacy.size_bytes, COMPARE_BYTES):
+            last = min(first + COMPARE_BYTES, legacy.size_bytes) - 1
+            ours = await self._store.get(move.source, first, last, if_match=legacy.etag)
+            theirs = await self._store.get(move.target, first, last, if_match=production.etag)
+            if ours != theirs:
+                return False
+        return True

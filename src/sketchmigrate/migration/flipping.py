@@ -1,0 +1,421 @@
+"""Flips what an iteration has brought, a few rows at a time, and says what became of each row.
+
+A flip is as large as ``FlipSize`` says, and takes the rows that are free. It is rolled back, and made again without
+some rows, where the database stored something else in them. Where it fails as a whole it is halved until the row is
+alone that it failed for. Nothing but the database is waited for while a row is locked.
+
+Which transaction is about to set the row of a copy that no condition guarded is on record before that: begin, ask for
+the transaction's number, write it into the ledger, and only then UPDATE. Whoever finds the record after a crash can ask
+the database what became of that transaction. So a committed one must have set all the rows that are on record for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from sketchmigrate.errors import DatabaseBusy, ReferenceRefused, TableLocked
+from sketchmigrate.migration.breaker import Breaker, cause_of
+from sketchmigrate.migration.copier import Copied, Verdict
+from sketchmigrate.migration.flip_size import FlipSize
+from sketchmigrate.model import ANOTHER_PATH, LEFT_AS_IT_WAS, Key, Outcome, Result, make_all
+from sketchmigrate.postgres.flip import (
+    Answer,
+    Looked,
+    current_transaction,
+    flip,
+    look_at,
+    look_up,
+    stored_words,
+    transaction_status,
+)
+from sketchmigrate.postgres.paging import PageSize, look_up_in_time
+from sketchmigrate.postgres.privileges import inspect_table
+from sketchmigrate.postgres.session import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from typing import TypeAlias
+
+    from sketchmigrate.ledger import Ledger
+    from sketchmigrate.migration.stop import Stop
+    from sketchmigrate.model import Move
+    from sketchmigrate.postgres.session import Connection, Session
+    from sketchmigrate.postgres.table import Table
+    from sketchmigrate.settings import Settings
+
+    Brought: TypeAlias = tuple[Move, Copied]
+
+LOCK_MS = 20
+"""What SKIP LOCKED cannot avoid (an equal path in a unique index, a parent's row, a trigger) is waited for so long."""
+
+IDLE_MS = 1_000
+"""So long may a transaction pause that has locked a row: a process that is stopped then does not hold it for longer."""
+
+STATEMENT_TARGETS = 10
+"""A flip of several rows that takes so many times the target is cut short, and halved."""
+
+LEDGER_SECONDS = 10.0
+"""So long is the ledger waited for while a transaction is open that has locked nothing yet, but holds vacuum back."""
+
+LOCK_NOT_AVAILABLE = "55P03"
+
+MOST_WORDS = 1_000
+"""Of so many rows the words are kept, which are for a person."""
+
+INSPECT_SECONDS = 1.0
+"""So often, at most, the catalogue is looked at while flips fail; and once before rows are called failed."""
+
+# Python 3.11 takes 0.3 µs to find a member by its name.
+_MIGRATED = Outcome.MIGRATED
+_COPIED = Verdict.COPIED
+
+HELD_BACK = "a trigger or row-level security left the row as it was"
+HIDDEN = "the row is not there any more: deleted, or hidden by a policy"
+
+
+@dataclass(slots=True)
+class FlipControl:
+    """What all iterations of a process share. ``unanswered`` are keys that a COMMIT without an answer may have set."""
+
+    size: FlipSize
+    unanswered: set[Key] = field(default_factory=set)
+    inspected_at: float = 0.0
+    words: dict[Key, str] = field(default_factory=dict)
+    """What the database said of rows that it did not set although nobody was seen to hold them: of some."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> FlipControl:
+        """Return that of a process that begins."""
+        return cls(FlipSize(settings.target_flip_ms / 1000))
+
+    def note_words(self, key: Key, error: DatabaseBusy | ReferenceRefused) -> None:
+        """Keep what the database said last of a row that was tried alone, if it may be no matter of a lock."""
+        self.words.pop(key, None)
+        if error.sqlstate != LOCK_NOT_AVAILABLE and len(self.words) < MOST_WORDS:
+            self.words[key] = str(error)
+
+
+class _LeftOut(Exception):
+    """A flip is not to be committed with these rows in it."""
+
+    def __init__(self, answer: Answer, keys: set[Key]) -> None:
+        super().__init__()
+        self.answer, self.keys = answer, keys
+
+
+class _LedgerSlow(Exception):
+    """The ledger took too long while a transaction was open."""
+
+
+def to_leave_out(answer: Answer, noted: Collection[Key]) -> set[Key]:
+    """Return the rows without which a flip has to be made again before it can be committed. Pure.
+
+    Those that came back as something else than was asked for; and those on record for this transaction that it did not
+    set, as the record would say of them that it did.
+    """
+    return answer.stored.keys() | {key for key in noted if key not in answer.flipped}
+
+
+def standing(move: Move, looked: Looked, *, unanswered: bool, waited: bool) -> tuple[Outcome | None, str]:
+    """Return what became of a row that the flip did not come back with, and the reason; no outcome: it is locked. Pure.
+
+    ``unanswered``: a COMMIT of ours that nobody answered may have set it. ``waited``: the flip would have waited for a
+    lock, so there was none.
+    """
+    key = move.reference.key
+    if key not in looked.paths:
+        return (Outcome.FAILED, HIDDEN) if key in looked.hidden else (Outcome.SUPERSEDED, "")
+    path = looked.paths[key]
+    if path == move.new_path:
+        return (_MIGRATED if unanswered else Outcome.ALREADY), ""
+    if path == move.reference.path:
+        return (Outcome.FAILED, HELD_BACK) if waited else (None, "")
+    return Outcome.SUPERSEDED, ""
+
+
+@dataclass(frozen=True, slots=True)
+class Flipping:
+    """What flips work with. ``session`` belongs to one iteration alone."""
+
+    session: Session
+    table: Table
+    ledger: Ledger
+    control: FlipControl
+    breaker: Breaker
+    stop: Stop
+    settings: Settings
+
+    async def flip(
+        self, brought: Sequence[Brought], results: list[Result], *, noted: Collection[Key] = (), waits: bool = False
+    ) -> list[Result]:
+        """Flip what was brought and is on record, append what became of it to ``results``; return what is locked.
+
+        ``noted`` are those whose copies nothing guarded. With ``waits`` locked rows are waited for as long as
+        LOCK_TIMEOUT_MS says, each alone. Raises ``MigrateError`` where the run cannot go on; the results are true.
+        """
+        parts = [[each] for each in reversed(brought)] if waits else [list(brought)]
+        left: list[Brought] = []  # the flip did not come back with these
+        busy: set[Key] = set()
+        refused: list[Result] = []
+        while parts:
+            some = self._cut(parts)
+            moves = [move for move, _ in some]
+            try:
+                answer = await self._flip_some(moves, noted, waits=waits)
+            except TableLocked:
+                raise
+            except (ReferenceRefused, DatabaseBusy) as error:
+                self.control.size.refused(len(some))
+                if len(some) > 1:
+                    parts += await self._halved(some, error)
+                elif isinstance(error, DatabaseBusy) or (
+                    error.broke and moves[0].reference.key in self.control.unanswered
+                ):
+                    left += some  # a COMMIT that broke the connection may be done, or be done yet
+                    busy.add(moves[0].reference.key)
+                    self.control.note_words(moves[0].reference.key, error)
+                else:
+                    refused.append(await self._refused(some[0], error))
+                continue
+            if len(answer.flipped) == len(some):
+                self._count(len(some), {})
+                results += migrated(some)
+            else:
+                self._count(
+                    len(answer.flipped), {ANOTHER_PATH: len(answer.stored), LEFT_AS_IT_WAS: len(answer.held_back)}
+                )
+                left += self._sort(some, answer, results)
+            if noted and (struck_out := answer.flipped.intersection(noted)):
+                await self.ledger.settle_copies(struck_out)
+        if refused:  # by the table as it still is: else it is no matter of these rows
+            await self._look_at_the_table()
+            results += refused
+        if not left:
+            return []
+        waited = {move.reference.key for move, _ in left if waits} - busy
+        return await self._look_again(left, results, noted, waited)
+
+    def _count(self, flipped: int, failed: dict[str, int]) -> None:
+        """Tell the breaker of flips; it may end the run, whose other flips under way are finished all the same."""
+        if ended := self.breaker.note(flipped, {cause: rows for cause, rows in failed.items() if rows}):
+            self.stop.by_error(ended)
+
+    def _cut(self, parts: list[list[Brought]]) -> list[Brought]:
+        """Take about as much off the last part as one flip may have: what is cut is cut into equal pieces."""
+        some = parts.pop()
+        pieces = round(len(some) / self.control.size.next_rows(len(some), time.monotonic()))
+        if pieces > 1:
+            rows = -(-len(some) // pieces)
+            parts.append(some[rows:])
+            del some[rows:]
+        return some
+
+    async def _refused(self, one: Brought, error: ReferenceRefused) -> Result:
+        """Take note of a row that was refused alone, unless the table itself is what refused it."""
+        await self._look_at_the_table(not_since_seconds=INSPECT_SECONDS)
+        self._count(0, {cause_of(error) or "": 1})
+        return _result(*one, Outcome.FAILED, str(error))
+
+    async def _halved(self, some: list[Brought], error: Exception) -> list[list[Brought]]:
+        """Cut a part that failed as a whole in two, the first half last, unless the table itself is what failed it."""
+        if isinstance(error, ReferenceRefused):
+            await self._look_at_the_table(not_since_seconds=INSPECT_SECONDS)
+        middle = len(some) // 2
+        return [some[middle:], some[:middle]]
+
+    def _sort(self, some: Sequence[Brought], answer: Answer, results: list[Result]) -> list[Brought]:
+        """Append what the answer says of each row to ``results``, and return the rows that it does not tell of."""
+        left: list[Brought] = []
+        for move, copied in some:
+            key = move.reference.key
+            if key in answer.flipped:
+                results += migrated([(move, copied)])
+            elif key in answer.held_back:
+                results.append(_result(move, copied, Outcome.FAILED, HELD_BACK))
+            elif key in answer.stored:
+                results.append(_result(move, copied, Outcome.FAILED, stored_words(move, answer.stored[key])))
+            else:
+                left.append((move, copied))
+        return left
+
+    async def _flip_some(self, moves: Sequence[Move], noted: Collection[Key], *, waits: bool) -> Answer:
+        """Flip in one transaction, made again without the rows that must be left out of it.
+
+        Raises what ``Session.run`` raises.
+        """
+        held_back: frozenset[Key] = frozenset()
+        stored: dict[Key, str | None] = {}
+        wanted = list(moves)
+        while wanted:
+            try:
+                on_record = [move.reference.key for move in wanted if move.reference.key in noted] if noted else []
+                answer = await self._commit(wanted, on_record, waits=waits)
+            except _LeftOut as left:
+                held_back |= left.answer.held_back
+                stored |= left.answer.stored
+                wanted = [move for move in wanted if move.reference.key not in left.keys]
+                continue
+            if not stored and not held_back:
+                return answer
+            return Answer(answer.flipped, answer.held_back | held_back, stored)
+        return Answer(frozenset(), held_back, stored)
+
+    async def _commit(self, moves: Sequence[Move], noted: Sequence[Key], *, waits: bool) -> Answer:
+        """Flip and commit, again if the connection broke. Raises ``_LeftOut``, and what ``Session.run`` raises."""
+        many = len(moves) > 1
+        doing = f"flipping {len(moves)} references" if many else "flipping the row"
+        limits = limits_of_many(self.settings) if many else replace(self.session.limits, idle_ms=IDLE_MS)
+        if noted:
+            limits = replace(limits, idle_ms=round(2 * LEDGER_SECONDS * 1000))  # until a row is locked
+        transaction = _Transaction(self.table, self.ledger, moves, noted, waits)
+        try:
+            while True:
+                with suppress(_LedgerSlow):
+                    answer = await self.session.run(
+                        transaction.work, doing=doing, limits=limits, attempts=0, is_flip=True, watched=waits
+                    )
+                    transaction.tried.pop()  # that one was answered
+                    break
+                await self.ledger.note_transaction(noted, None)  # however long it takes: no transaction is open
+        finally:
+            self.control.unanswered |= transaction.unanswered
+        if not waits:
+            now = time.monotonic()
+            self.control.size.took(len(moves), now - transaction.sent_at, now)
+        return answer
+
+    async def _look_at_the_table(self, *, not_since_seconds: float = 0.0) -> None:
+        """Look at the catalogue after a flip failed. Raises ``DatabaseRefused`` where a column or a right is gone."""
+        now = time.monotonic()
+        if now - self.control.inspected_at < not_since_seconds:
+            return
+        self.control.inspected_at = now
+
+        async def inspect(connection: Connection) -> None:
+            await inspect_table(connection, self.settings, for_writing=True)
+
+        await self.session.run(inspect, doing="looking at the table")
+
+    async def _look_again(
+        self, left: Sequence[Brought], results: list[Result], noted: Collection[Key], waited: set[Key]
+    ) -> list[Result]:
+        """Say what became of the rows that the flip did not come back with; return those that are locked."""
+        looked = await look_again(self.session, self.table, [move for move, _ in left])
+        locked: list[Result] = []
+        ours: list[Key] = []
+        for move, copied in left:
+            key = move.reference.key
+            outcome, reason = standing(move, looked, unanswered=key in self.control.unanswered, waited=key in waited)
+            if outcome is None:
+                locked.append(_result(move, copied, Outcome.FAILED, copied.reason))  # so far
+                continue
+            results.append(_result(move, copied, outcome, reason or copied.reason))
+            if outcome is _MIGRATED and key in noted:
+                ours.append(key)
+            if reason == HELD_BACK:
+                self._count(0, {LEFT_AS_IT_WAS: 1})
+        if ours:
+            await self.ledger.settle_copies(ours)
+        return locked
+
+
+@dataclass(slots=True)
+class _Transaction:
+    """A flip's unit of work. ``sent_at`` is when its UPDATE was sent; ``noted`` are to be on record before that."""
+
+    table: Table
+    ledger: Ledger
+    moves: Sequence[Move]
+    noted: Sequence[Key]
+    waits: bool
+    sent_at: float = 0.0
+    tried: list[tuple[int, Answer]] = field(default_factory=list)
+    """What was to be committed, and is not known to have been or not; 0 where the number was not asked for."""
+
+    @property
+    def unanswered(self) -> set[Key]:
+        """What a COMMIT may have set that was not answered."""
+        return {key for _, answer in self.tried for key in answer.flipped}
+
+    async def work(self, connection: Connection) -> Answer:
+        """Flip; where an earlier COMMIT turns out to be done, return the answer of that one. Raises ``_LeftOut``."""
+        xid = 0
+        if self.noted:
+            if self.tried:
+                number, answer = self.tried[-1]
+                fate = await _decided(connection, number)
+                if fate == "committed" and await self._is_done(connection, answer):
+                    return answer
+                if fate in {"committed", "aborted"}:
+                    self.tried.pop()
+            xid = await self._note(connection)
+        self.sent_at = time.monotonic()
+        answer = await flip(connection, self.table, self.moves, waits=self.waits)
+        if left_out := to_leave_out(answer, self.noted):
+            raise _LeftOut(answer, left_out)
+        self.tried.append((xid, answer))
+        return answer
+
+    async def _is_done(self, connection: Connection, answer: Answer) -> bool:
+        """Whether the rows of a transaction whose number was committed are set.
+
+        A server that crashed gives numbers out again of which nothing had come to its disk: then it was another's.
+        """
+        paths = await look_up(connection, self.table, list(answer.flipped))
+        old_paths = {move.reference.key: move.reference.path for move in self.moves}
+        return all(paths.get(key) != old_paths[key] for key in answer.flipped)
+
+    async def _note(self, connection: Connection) -> int:
+        """Put on record that this transaction is about to set these rows. None is locked yet."""
+        xid = await current_transaction(connection)
+        try:
+            async with asyncio.timeout(LEDGER_SECONDS):
+                await self.ledger.note_transaction(self.noted, xid)
+        except TimeoutError:
+            raise _LedgerSlow from None
+        await connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}".encode())
+        return xid
+
+
+def limits_of_many(settings: Settings) -> Limits:
+    """Return the limits of a transaction that locks several rows."""
+    return Limits(LOCK_MS, STATEMENT_TARGETS * settings.target_flip_ms, IDLE_MS)
+
+
+async def look_again(session: Session, table: Table, moves: Sequence[Move]) -> Looked:
+    """Return what the rows of moves hold now. Raises what ``Session.run`` raises."""
+    hidden: set[Key] = set()
+
+    async def look(connection: Connection, keys: Sequence[Key]) -> dict[Key, str | None]:
+        looked = await look_at(connection, table, keys)
+        hidden.update(looked.hidden)
+        return looked.paths
+
+    keys = [move.reference.key for move in moves]
+    paths = await look_up_in_time(session, PageSize(), keys, look, doing="looking at references again")
+    return Looked(paths, frozenset(hidden))
+
+
+async def _decided(connection: Connection, xid: int) -> str | None:
+    """Return what became of a transaction of ours whose COMMIT nobody answered. Raises ``TimeoutError``."""
+    async with asyncio.timeout(LEDGER_SECONDS):
+        while (status := await transaction_status(connection, xid)) == "in progress":  # noqa: ASYNC110 - nobody tells us
+            await asyncio.sleep(0.1)
+    return status
+
+
+def migrated(all_flipped: Sequence[Brought]) -> list[Result]:
+    """Return the results of references that were flipped, or in a dry run would be."""
+    results = [
+        (move.reference, _MIGRATED, copied.reason, copied.verdict is _COPIED, copied.size_bytes, copied.sampled)
+        for move, copied in all_flipped
+    ]
+    return make_all(Result, results)
+
+
+def _result(move: Move, copied: Copied, outcome: Outcome, reason: str) -> Result:
+    return Result(move.reference, outcome, reason, copied.verdict is _COPIED, copied.size_bytes, copied.sampled)

@@ -1,0 +1,43 @@
+"""Looks for the first missing objects of a run under other spellings of their keys."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sketchmigrate.errors import S3Error
+from sketchmigrate.migration.placing import look
+from sketchmigrate.model import Location
+from sketchmigrate.spelling import spellings, spelt_otherwise
+
+if TYPE_CHECKING:
+    from sketchmigrate.migration.stop import Stop
+    from sketchmigrate.s3 import S3Client
+
+LOOKED_FOR = 20
+"""So many missing objects are looked for, with up to twelve requests each; a listing finds more (``verify``, ``plan``),
+and is not affordable here."""
+
+GUESS_SECONDS = 3.0
+"""The patience for an object that is only guessed to be there."""
+
+
+class OtherSpellings:
+    """Looks for missing objects, the first ``LOOKED_FOR`` of a run. The spellings keep the ``legacy_prefix``."""
+
+    def __init__(self, store: S3Client, stop: Stop, legacy_prefix: str) -> None:
+        self._store, self._stop, self._legacy_prefix = store, stop, legacy_prefix
+        self._left = LOOKED_FOR
+
+    async def probably_meant(self, missing: Location) -> str:
+        """Say which object is probably meant; empty where none is found. What cannot be looked at there is none."""
+        if not self._left:
+            return ""
+        self._left -= 1
+        for key in spellings(missing.key, self._legacy_prefix):
+            if self._stop.requested:
+                break
+            with suppress(S3Error):  # it was a guess
+                if await look(self._store.retrying(GUESS_SECONDS), Location(missing.bucket, key)):
+                    return spelt_otherwise(missing.key, key)
+        return ""

@@ -1,0 +1,218 @@
+"""What copies without a condition may have replaced: found out at the end of a run, for past runs as well.
+
+Where the bucket keeps versions, the copy itself tells (``placing``). Elsewhere only the rows can: an application that
+stores an object sets the row to it. So every reference is in the ledger from before such a copy until we set its row
+(``unsettled``), with the transaction that is about to set the row, struck out after its COMMIT; what is left, in our
+ledger or in that of a run which was stopped or killed, is looked at here. A loss is possible where
+
+- the row holds the production path,
+- no ledger below RUN_DIR knows of a run that set it, nor was a transaction committed that is noted there: then the
+  application did. So two runs at once tell each other's work from the application's,
+- and production holds what we copied: what was stored after that stays.
+
+What became of a transaction the database tells (``pg_xact_status``). One under way is asked for again; of one that it
+does not know any more nothing is known, and what may be lost is reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from sketchmigrate.errors import MigrateError, S3Error
+from sketchmigrate.mapping import Unmappable
+from sketchmigrate.migration.no_clobber import Means
+from sketchmigrate.migration.placing import look
+from sketchmigrate.migration.record import ENDED, is_rollback, key_of
+from sketchmigrate.migration.versions import keeps_versions, replaced_version, version_before
+from sketchmigrate.model import POSSIBLY_OVERWRITTEN, Outcome, Reference, Result, Tally
+from sketchmigrate.postgres.flip import look_up, transaction_status
+from sketchmigrate.postgres.paging import PageSize, look_up_in_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from sketchmigrate.ledger import PastFlip, PastRun, RecordedFlip, UnsettledCopy
+    from sketchmigrate.migration.copier import Copier
+    from sketchmigrate.migration.runner import Migration
+    from sketchmigrate.model import Key, Move
+    from sketchmigrate.postgres.session import Connection, Session
+    from sketchmigrate.s3 import S3Client
+
+PAGE_ROWS = 1_000
+"""Unsettled references that are looked at together."""
+
+ASK_AGAIN_SECONDS = 0.5
+
+
+Runs: TypeAlias = "Callable[[Path | None], Iterable[PastRun]]"
+
+
+async def settle(migration: Migration, store: S3Client, runs: Runs, own: Path) -> Tally:
+    """Report what this run, and past ones that were cut short, may have overwritten; return how many there are.
+
+    Notes that the run has come to its end, when it has and nothing stopped it.
+
+    ``runs`` yields the runs over this table, each open until the next, and ours among them, whose directory is ``own``.
+    They come the oldest first, after the one whose directory it is given.
+    An error is noted in ``migration.stop``: then the next run finds what is left.
+    """
+    settling = _Settling(migration, store, runs, own)
+    tally = Tally()
+    try:
+        async with migration.database.session() as session:
+            for run in runs(own):  # ours first: what we have reported of it is not reported for another run as well
+                tally += await settling.go_through(run, session)
+        if not migration.stop.requested:  # else flips of rows that were locked may be on record and not made
+            await migration.ledger.describe({ENDED: "true"})
+    except MigrateError as error:
+        migration.stop.by_error(error)
+    return tally
+
+
+@dataclass(frozen=True, slots=True)
+class _Settling:
+    migration: Migration
+    store: S3Client
+    runs: Runs
+    own: Path
+
+    async def go_through(self, run: PastRun, session: Session) -> Tally:
+        tally = Tally()
+        ledger = self.migration.ledger
+        after: int | str | None = None
+        while page := run.unsettled(after, PAGE_ROWS):
+            after = page[-1].key
+            if results := await self._suspicious(run, page, session):
+                await ledger.record_not_flipped(results)
+                tally += Tally(possibly_overwritten=len(results))
+            if run.directory == self.own:
+                keys = [key_of(self.migration.table, each.key) for each in page]
+                await ledger.settle_copies(keys)
+        return tally
+
+    async def _suspicious(self, run: PastRun, page: Sequence[UnsettledCopy], session: Session) -> list[Result]:
+        """Look at the rows, then at who set them: in this order a run at the same time has it on record by then."""
+        committed = await self._committed({each.xid for each in page if each.xid is not None}, session)
+        unsettled = {each.key: each for each in page}
+        moves = dict(self._moves([each for each in page if each.xid not in committed]))
+        keys = [move.reference.key for move in moves.values()]
+
+        async def look(connection: Connection, some: Sequence[Key]) -> dict[Key, str | None]:
+            return await look_up(connection, self.migration.table, some)
+
+        now = await look_up_in_time(session, PageSize(), keys, look, doing="looking at references again")
+        set_rows = {
+            key: move
+            for key, move in moves.items()
+            if set_by_another(unsettled[key], now.get(move.reference.key), committed, None)
+        }
+        if not set_rows:
+            return []
+        made, passed_over = await self._known(set_rows.keys(), run.directory, session)
+        etags = {each.flip.key: each.flip.etag for each in run.flips_of(set_rows)}
+        results: list[Result] = []
+        for key, move in set_rows.items():
+            if key in passed_over or not set_by_another(unsettled[key], move.new_path, committed, made.get(key)):
+                continue
+            if reason := await perhaps_overwritten(self.store, self.migration.copier, move, etags.get(key, "")):
+                results.append(Result(move.reference, Outcome.ALREADY, reason))
+        return results
+
+    def _moves(self, page: Sequence[UnsettledCopy]) -> Iterator[tuple[int | str, Move]]:
+        for each in page:
+            try:
+                move = self.migration.mapping.move(Reference(key_of(self.migration.table, each.key), each.path))
+            except Unmappable:
+                continue  # it was mappable when it was copied: the column has become shorter
+            yield each.key, move
+
+    async def _known(
+        self, keys: Collection[int | str], about: Path, session: Session
+    ) -> tuple[dict[int | str, PastFlip], set[int | str]]:
+        """Return the newest flip of each key that a run is known to have made, there or back; and what needs no report.
+
+        That is what was reported before, of a run that is not ours.
+        """
+        recorded: list[RecordedFlip] = []
+        reported: set[int | str] = set()
+        for run in self.runs(None):
+            if about != self.own:
+                reported |= run.reported_overwritten(keys)
+            if run.directory == self.own or _tells_what_it_made(run):
+                recorded += run.flips_of(keys)
+        committed = await self._committed({each.xid for each in recorded if each.xid is not None}, session)
+        return newest_made(recorded, committed), reported
+
+    async def _committed(self, xids: Collection[int], session: Session) -> set[int]:
+        """Return those of the transactions that were committed; one under way is waited for, unless the run stops."""
+
+        async def ask(connection: Connection) -> dict[int, str | None]:
+            return {xid: await transaction_status(connection, xid) for xid in xids}
+
+        while xids:
+            statuses = await session.run(ask, doing="asking what became of transactions")
+            stop = self.migration.stop
+            if stop.requested or "in progress" not in statuses.values():
+                return {xid for xid, status in statuses.items() if status == "committed"}
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ASK_AGAIN_SECONDS):
+                    await stop.event.wait()
+        return set()
+
+
+def set_by_another(
+    copy: UnsettledCopy, present_path: str | None, committed: Collection[int], newest: PastFlip | None
+) -> bool:
+    """Whether somebody else than a run of ours has set the row of an unsettled copy to the production path. Pure.
+
+    ``committed`` are the transactions that were, ``newest`` is the newest flip of the row that a run is known to have
+    made, if one is.
+    """
+    if copy.xid in committed or present_path != copy.new_path:
+        return False
+    return newest is None or newest.new_path != copy.new_path
+
+
+def newest_made(recorded: Iterable[RecordedFlip], committed: Collection[int]) -> dict[int | str, PastFlip]:
+    """Return the newest flip of each key that came about, where these transactions were committed. Pure."""
+    newest: dict[int | str, PastFlip] = {}
+    for each in recorded:
+        flip = each.flip
+        if each.was_made(committed) and (flip.key not in newest or flip.unix_time >= newest[flip.key].unix_time):
+            newest[flip.key] = flip
+    return newest
+
+
+def _tells_what_it_made(run: PastRun) -> bool:
+    """Whether a flip that nothing in the run's ledger speaks against was made.
+
+    A run without a condition notes its transactions; of one with a condition that holds once it has ended.
+    """
+    about = run.description
+    return about.get("no_clobber") == Means.CHECK_FIRST or ENDED in about or is_rollback(run)
+
+
+async def perhaps_overwritten(store: S3Client, copier: Copier, move: Move, our_etag: str) -> str:
+    """Return what to tell a person of an object that we copied and whose row somebody else has set, or an empty text.
+
+    ``our_etag`` is that of our copy, or empty where it is not known: then what is there is compared with the source.
+    """
+    target = move.target
+    begin = f"{POSSIBLY_OVERWRITTEN}: the application (or another run) set this row to {target} while it was copied"
+    try:
+        production = await look(store, target)
+        if production is None:
+            return ""
+        written_later = production.etag != our_etag if our_etag else await copier.differs(move)
+        if written_later:
+            return ""  # and stays
+        if keeps_versions(production):
+            before = await version_before(store, target, production.etag)
+            return replaced_version(target, before) if before else ""
+    except S3Error as error:
+        return f"{begin}, and what is there now could not be looked at: {error}"
+    return f"{begin}; the bucket keeps no versions, so store its object again if it differs"

@@ -1,0 +1,96 @@
+"""Goes through the table: pages by key, cut into batches, pass after pass until nothing is left.
+
+``migrate_range`` is the unit of work: one key range, seen once. It knows nothing of other ranges, so that ranges may
+run side by side or twice. ``migrate`` repeats it over the whole table while rows keep appearing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sketchmigrate.migration.durable import make_durable
+from sketchmigrate.migration.locked import take_up_locked
+from sketchmigrate.migration.runner import Finished, take_through
+from sketchmigrate.model import KeyRange, Reference, Tally
+from sketchmigrate.postgres.references import legacy_pages
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from sketchmigrate.migration.runner import Migration, Scan
+    from sketchmigrate.postgres.session import Session
+
+
+async def migrate(migration: Migration, new_pass: Callable[[int], None]) -> Finished:
+    """Migrate the whole table: passes until one finds no legacy row that could still be migrated.
+
+    One in which a connection broke is not the last: the server may have come back without what it had not yet on disk.
+    ``new_pass`` is told the number of each pass as it begins. A dry run makes one pass, as nothing would change.
+    Ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
+    """
+    tally = Tally()
+    passes = 0
+    limit = migration.options.limit or None
+    while True:
+        passes += 1
+        new_pass(passes)
+        room = None if limit is None else limit - tally.scanned
+        losses = migration.database.losses
+        this_pass = await migrate_range(migration, KeyRange(), limit=room, again=passes > 1)
+        tally += this_pass
+        await make_durable(migration.database, this_pass, migration.options, migration.stop)
+        if migration.stop.requested:
+            return Finished(tally, passes, rows_left=True)
+        if limit is not None and tally.scanned >= limit:
+            return Finished(tally, passes, rows_left=await is_anything_left(migration.scan))
+        nothing_found = this_pass.scanned == 0 and migration.database.losses == losses
+        if migration.options.dry_run or nothing_found:
+            return Finished(tally, passes, rows_left=False)
+
+
+async def migrate_range(
+    migration: Migration, key_range: KeyRange, *, limit: int | None = None, again: bool = False
+) -> Tally:
+    """Migrate the legacy references of one key range, at most ``limit`` of them, and return their tally.
+
+    Rows that somebody else holds are taken up when the others are done. ``again`` skips references that the run has
+    found unresolved before. An error that the run cannot get past is noted
+    in ``migration.stop``; what was flipped until then stays flipped and is in the tally.
+    """
+
+    def batches(session: Session) -> AsyncGenerator[list[Reference]]:
+        return _batches(migration, session, key_range, limit=limit, again=again)
+
+    tally = await take_through(migration, batches)
+    return tally + await take_up_locked(migration)
+
+
+async def _batches(
+    migration: Migration, session: Session, key_range: KeyRange, *, limit: int | None, again: bool
+) -> AsyncGenerator[list[Reference]]:
+    """Cut the legacy references of a range into batches, up to the limit."""
+    size = migration.options.batch_size
+    waiting: list[Reference] = []
+    async for page in legacy_pages(session, migration.table, key_range, migration.mapping.legacy_prefix):
+        references = await migration.ledger.without_unresolved(page.references) if again else page.references
+        migration.observe(page.rows - len(references), Tally(), [])
+        if limit is not None:
+            references = references[:limit]
+            limit -= len(references)
+        waiting += references
+        while len(waiting) >= size:
+            batch, waiting = waiting[:size], waiting[size:]
+            yield batch
+        if migration.stop.requested or limit == 0:
+            break
+    if waiting:
+        yield waiting
+
+
+async def is_anything_left(scan: Scan) -> bool:
+    """Whether there is a legacy row that this run has not tried."""
+    async with scan.database.session() as session:
+        async for page in legacy_pages(session, scan.table, KeyRange(), scan.mapping.legacy_prefix):
+            if await scan.ledger.without_unresolved(page.references):
+                return True
+    return False

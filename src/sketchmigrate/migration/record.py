@@ -1,0 +1,110 @@
+"""What a run notes of itself in its ledger, and whether a ledger of the past belongs to these settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sketchmigrate import __version__
+from sketchmigrate.errors import RunGoesOn, UsageError
+from sketchmigrate.ledger import past_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sketchmigrate.ledger import PastRun
+    from sketchmigrate.model import Key
+    from sketchmigrate.postgres.table import Table
+    from sketchmigrate.settings import Settings
+
+ENDED = "ended"
+"""Noted by a run that came to its end: what became of each reference is in its ledger then."""
+
+_MUST_AGREE = {
+    "table": "DB_TABLE",
+    "key_column": "DB_KEY_COLUMN",
+    "path_column": "DB_PATH_COLUMN",
+    "legacy": "LEGACY_BUCKET, LEGACY_PREFIX",
+    "production": "PRODUCTION_BUCKET, PRODUCTION_PREFIX",
+}
+
+
+def description(settings: Settings, command: str) -> dict[str, str]:
+    """Return what a ledger says of its run: what a rollback has to know, and no secret."""
+    s = settings
+    return {
+        "command": command,
+        "table": s.db_table,
+        "key_column": s.db_key_column,
+        "path_column": s.db_path_column,
+        "legacy": f"s3://{s.legacy_bucket}/{s.legacy_prefix}",
+        "production": f"s3://{s.production_bucket}/{s.production_prefix}",
+        "endpoint": s.s3_endpoint_url,
+        "version": __version__,
+    }
+
+
+def check_ledger(run: PastRun, settings: Settings) -> None:
+    """Check that a ledger is of a migration of this very table between these buckets. Raises ``UsageError``."""
+    if not run.flips:
+        return  # nothing to undo, whatever it was: a dry run, or one that was killed while it began
+    if is_rollback(run):
+        hint = "To undo a rollback, migrate again: the objects are in place, only the rows are changed."
+        raise UsageError(f"{run.path} is the record of a rollback, not of a migration", hint=hint)
+    present = description(settings, "migrate")
+    for name, where in _MUST_AGREE.items():
+        recorded = run.description.get(name, "")
+        if recorded != present[name]:
+            raise UsageError(
+                f"{run.path} is of another migration: its {name.replace('_', ' ')} is {recorded!r}, "
+                f"and the settings say {present[name]!r}",
+                hint=f"Give the settings of that run ({where}), or another directory.",
+            )
+
+
+def check_over(run: PastRun, settings: Settings) -> None:
+    """Check that a run of this site is over, if it may flip rows. Raises ``RunGoesOn``."""
+    about = run.description  # empty in the moment in which a run begins
+    flips = not about or (not is_rollback(run) and about.get("dry_run") != "true" and is_of(run, settings))
+    if flips and (sign := run.goes_on()):
+        hint = "Stop it, or wait for its end: what it has flipped until then can be set back afterwards."
+        raise RunGoesOn(f"the run {run.directory} is still going on: {sign}", hint=hint)
+
+
+def is_rollback(run: PastRun) -> bool:
+    """Whether the ledger is that of a rollback."""
+    return run.description.get("command") == "rollback"
+
+
+def runs_of(settings: Settings, first: Path | None) -> Iterator[PastRun]:
+    """Yield the runs that were about this very table and these buckets, each open until the next.
+
+    These are the runs below RUN_DIR, and those in the database of LEDGER_URL: the oldest first, after the one with the
+    directory ``first``.
+    """
+    runs = past_runs(Path(settings.run_dir).expanduser(), settings)
+    for past in sorted(runs, key=lambda run: run.directory != first):
+        with past as run:
+            if is_of(run, settings):
+                yield run
+
+
+def is_of(run: PastRun, settings: Settings) -> bool:
+    """Whether a run was about this very table and these buckets."""
+    present = description(settings, "")
+    return all(run.description.get(name) == present[name] for name in _MUST_AGREE)
+
+
+def key_of(table: Table, text: int | str) -> Key:
+    """Return a key of the table from what a ledger or a person wrote. Raises ``UsageError``."""
+    try:
+        if table.key_type == "uuid":
+            return UUID(str(text))
+        if table.key_type in {"text", "character varying"}:
+            return str(text)
+        return int(text)
+    except ValueError:
+        name = ".".join(table.name)
+        hint = f"Column {table.key_column} of table {name} is of type {table.key_type}."
+        raise UsageError(f"{text!r} cannot be a key of table {name}", hint=hint) from None

@@ -1,0 +1,187 @@
+"""The way back: references that ledgers tell of are set to their old path, if they still hold the new one.
+
+It is a migration with the mapping reversed. The references come from ledgers instead of the table, the newest flip
+first, and an object is looked for in legacy instead of copied. A ledger may list flips that never happened or that are
+undone already: what the row holds now decides.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sketchmigrate.migration.copier import Copied, Copier, Verdict
+from sketchmigrate.migration.locked import take_up_locked
+from sketchmigrate.migration.record import key_of
+from sketchmigrate.migration.runner import Finished, Migration, take_through
+from sketchmigrate.model import Key, Outcome, Reference, Result, Tally
+from sketchmigrate.postgres.flip import look_up
+from sketchmigrate.postgres.paging import PageSize, look_up_in_time
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Sequence
+
+    from sketchmigrate.ledger import PastFlip, PastRun
+    from sketchmigrate.mapping import Mapping
+    from sketchmigrate.model import Move
+    from sketchmigrate.postgres.session import Connection, Session
+
+
+class LegacyFinder(Copier):
+    """Looks whether the object that a row shall point at again is there. It copies nothing."""
+
+    async def _bring(self, move: Move, *, look_first: bool) -> Copied:  # noqa: ARG002 - it only ever looks
+        if await self._look(move.target) is None:
+            return Copied(Verdict.MISSING, f"there is no legacy object {move.target} to go back to")
+        return Copied(Verdict.IN_PLACE)
+
+    async def unguarded(self) -> bool:
+        """No: there is no copy."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which rows to set back: those among ``keys``, where given, from ``first`` to ``last``, both included.
+
+    Texts are ordered by their code points, uuids by their value.
+    """
+
+    keys: frozenset[Key] | None = None
+    first: Key | None = None
+    last: Key | None = None
+
+    def __contains__(self, key: object) -> bool:
+        return (
+            (self.keys is None or key in self.keys)
+            and (self.first is None or key >= self.first)  # type: ignore[operator]  # keys of one column are of one type
+            and (self.last is None or key <= self.last)  # type: ignore[operator]  # the same
+        )
+
+
+async def roll_back(back: Migration, runs: Sequence[PastRun], selection: Selection) -> Finished:
+    """Set the selected references of these runs back, at most the limit of them; ``back.mapping`` is reversed already.
+
+    Rows that hold something else than the ledger's new path do not count for the limit, so that a rollback in portions
+    gets on. Ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
+    """
+    with closing(_GivenOut()) as given_out:
+        reader = _Reader(back, runs, selection, given_out)
+        tally = await take_through(back, reader.batches) + await take_up_locked(back)
+    return Finished(tally + reader.tally, passes=1, rows_left=reader.rows_left or back.stop.requested)
+
+
+class _GivenOut:
+    """The rows that were given out: several runs may have flipped a row, and it is set back once.
+
+    They are in a file of SQLite's own that is gone when it is closed (sqlite.org, "Temporary Databases"): memory does
+    not grow with them.
+    """
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("")
+        self._database.execute("CREATE TABLE given_out (key PRIMARY KEY) WITHOUT ROWID")
+
+    def known(self, keys: Iterable[Key]) -> set[Key]:
+        """Return those that were given out before, and take note of the others."""
+        names = {str(key): key for key in keys}
+        among = json.dumps(list(names))
+        known = self._database.execute(
+            "SELECT key FROM given_out WHERE key IN (SELECT value FROM json_each(?))", [among]
+        )
+        found = {names[name] for (name,) in known}
+        self._database.execute("INSERT OR IGNORE INTO given_out SELECT value FROM json_each(?)", [among])
+        return found
+
+    def close(self) -> None:
+        """Forget them."""
+        self._database.close()
+
+
+class _Reader:
+    """Reads ledgers and the rows as they are now; gives out those that can go back, and keeps count of the others."""
+
+    def __init__(self, back: Migration, runs: Sequence[PastRun], selection: Selection, given_out: _GivenOut) -> None:
+        self.tally = Tally()
+        self.rows_left = False
+        self._back, self._runs, self._selection, self._given_out = back, runs, selection, given_out
+        self._size = PageSize()
+
+    async def batches(self, session: Session) -> AsyncGenerator[list[Reference]]:
+        """Yield batches of references that hold the path of a recorded flip."""
+        size, limit = self._back.options.batch_size, self._back.options.limit
+        taken = 0
+        waiting: list[Reference] = []
+        async for found in self._candidates(session):
+            if limit and taken + len(found) > limit:
+                found, self.rows_left = found[: limit - taken], True  # noqa: PLW2901 - as far as it is wanted
+            taken += len(found)
+            waiting += found
+            while len(waiting) >= size:
+                batch, waiting = waiting[:size], waiting[size:]
+                yield batch
+            if self.rows_left or self._back.stop.requested:
+                break
+        if waiting:
+            yield waiting
+
+    async def _candidates(self, session: Session) -> AsyncGenerator[list[Reference]]:
+        for run in self._runs:
+            async for page in run.newest_first():
+                yield await self._sift(page, session)
+
+    async def _sift(self, page: list[PastFlip], session: Session) -> list[Reference]:
+        """Return the references of a page of flips that can go back, and take note of all others."""
+        flips = [(key, flip) for flip in page if (key := key_of(self._back.table, flip.key)) in self._selection]
+        now = await self._present_paths([key for key, _ in flips], session)
+        candidates: dict[Key, Reference] = {}
+        others: list[Result] = []
+        for key, flip in flips:
+            reference = Reference(key, flip.new_path)
+            if key in candidates:
+                others.append(Result(reference, Outcome.ALREADY, "recorded twice"))
+            elif result := left_alone(flip, now.get(key), self._back.mapping):
+                outcome, reason = result
+                shown = now[key] if outcome is Outcome.FAILED and now.get(key) is not None else flip.new_path
+                others.append(Result(Reference(key, shown or ""), outcome, reason))
+            else:
+                candidates[key] = reference
+        known = self._given_out.known(candidates)
+        others += [Result(candidates.pop(key), Outcome.ALREADY, "another run undoes it") for key in known]
+        to_record = [result for result in others if result.outcome is not Outcome.ALREADY]
+        if to_record:
+            await self._back.ledger.record_not_flipped(to_record)
+        counted = Tally.of(others)
+        self.tally += counted
+        self._back.observe(len(page) - len(candidates), counted, others)
+        return list(candidates.values())
+
+    async def _present_paths(self, keys: list[Key], session: Session) -> dict[Key, str | None]:
+        async def look(connection: Connection, some: Sequence[Key]) -> dict[Key, str | None]:
+            return await look_up(connection, self._back.table, some)
+
+        return await look_up_in_time(session, self._size, keys, look, doing="reading references")
+
+
+def left_alone(flip: PastFlip, present_path: str | None, back: Mapping) -> tuple[Outcome, str] | None:
+    """Return why a recorded flip is not to be undone where its row holds this path; None: it is. Pure."""
+    if present_path == flip.new_path:
+        if _leads_back(back, flip):
+            return None
+        return Outcome.FAILED, f"the settings do not lead from here back to {flip.old_path!r}"
+    if present_path == flip.old_path:
+        return Outcome.ALREADY, "the row holds the old path"
+    if flip.stored_otherwise and present_path is not None:
+        reason = f"the run let the database store another path than {flip.new_path!r}; the row holds {present_path!r}"
+        return Outcome.FAILED, reason
+    return Outcome.SUPERSEDED, "the application changed or deleted the row since"
+
+
+def _leads_back(mapping: Mapping, flip: PastFlip) -> bool:
+    try:
+        return mapping.production_path(flip.new_path) == flip.old_path
+    except ValueError:
+        return False

@@ -1,0 +1,123 @@
+"""Takes batches of references through the iterations, p at once: for a migration, a rollback, and their rounds."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from sketchmigrate.errors import MigrateError
+from sketchmigrate.migration.flipping import Flipping
+from sketchmigrate.migration.iteration import Iteration
+from sketchmigrate.model import Reference, Result, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from sketchmigrate.ledger import Ledger
+    from sketchmigrate.mapping import Mapping
+    from sketchmigrate.migration.breaker import Breaker
+    from sketchmigrate.migration.copier import Copier
+    from sketchmigrate.migration.flipping import FlipControl
+    from sketchmigrate.migration.stop import Stop
+    from sketchmigrate.postgres.database import Database
+    from sketchmigrate.postgres.session import Session
+    from sketchmigrate.postgres.table import Table
+    from sketchmigrate.settings import Options
+
+
+class Scan(NamedTuple):
+    """What the reading of legacy references works with."""
+
+    mapping: Mapping
+    table: Table
+    database: Database
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """Everything that a migration works with.
+
+    ``observe`` is told the rows of the table that were passed, and the results of those that were references and their
+    tally, as soon as they are known; it must be quick.
+    """
+
+    options: Options
+    mapping: Mapping
+    table: Table
+    database: Database
+    copier: Copier
+    ledger: Ledger
+    stop: Stop
+    control: FlipControl
+    breaker: Breaker
+    observe: Callable[[int, Tally, list[Result]], None]
+
+    @property
+    def scan(self) -> Scan:
+        """What is needed of it to read alone."""
+        return Scan(self.mapping, self.table, self.database, self.ledger)
+
+
+class Finished(NamedTuple):
+    """The tally of all passes, how many there were, and whether legacy rows remain that nobody tried."""
+
+    tally: Tally
+    passes: int
+    rows_left: bool
+
+
+async def take_through(
+    migration: Migration,
+    batches: Callable[[Session], AsyncGenerator[list[Reference]]],
+    *,
+    again: bool = False,
+    waits: bool = False,
+) -> Tally:
+    """Take batches through the iterations, p at once, and return their tally; rows that are locked are not in it.
+
+    ``batches`` is given a session of its own to read with. ``again`` and ``waits`` are those of ``Iteration.run``. An
+    error that the run cannot get past is noted in ``migration.stop``.
+    """
+    tally = Tally()
+    iterations = migration.options.parallelization_level
+    # one waiting batch for each iteration: none waits for a page, and memory stays that of 2 p batches and a page
+    queue: asyncio.Queue[list[Reference] | None] = asyncio.Queue(maxsize=iterations)
+
+    async def iterate() -> None:
+        nonlocal tally
+        async with migration.database.session() as session:
+            ledger, settings = migration.ledger, migration.database.settings
+            flipping = Flipping(
+                session, migration.table, ledger, migration.control, migration.breaker, migration.stop, settings
+            )
+            dry_run = migration.options.dry_run
+            iteration = Iteration(migration.mapping, migration.copier, ledger, flipping, dry_run)
+            while (batch := await queue.get()) is not None:
+                if migration.stop.requested:
+                    continue  # nobody began these: the next run finds them
+                results: list[Result] = []
+                try:
+                    await iteration.run(batch, results, again=again, waits=waits)
+                except MigrateError as error:
+                    migration.stop.by_error(error)
+                counted = Tally.of(results)
+                tally += counted
+                migration.observe(0 if again else len(batch), counted, results)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(iterations):
+            group.create_task(iterate())
+        try:
+            async with migration.database.session() as session, aclosing(batches(session)) as source:
+                async for batch in source:
+                    await queue.put(batch)
+                    if migration.stop.requested:
+                        break
+        except MigrateError as error:
+            migration.stop.by_error(error)
+        for _ in range(iterations):
+            await queue.put(None)
+    return tally

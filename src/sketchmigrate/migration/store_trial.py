@@ -1,0 +1,140 @@
+"""Tries a store before a migration relies on it: what it does, and which conditions hold against a write of the moment.
+
+What would stay for ever is not stored: nothing at all where new objects are locked by default (Object Lock), and no
+races where objects have versions, unless a person asks for them.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from sketchmigrate.errors import S3Refused
+from sketchmigrate.migration.probe_record import recorded_folder
+from sketchmigrate.migration.proofs import Proofs
+from sketchmigrate.model import Location
+from sketchmigrate.s3.findings import IF_ABSENT_QUESTIONS, Proof
+from sketchmigrate.s3.probe import probe, untried
+from sketchmigrate.s3.probe_race import contests_for_absence, race
+from sketchmigrate.s3.redirect import is_aws
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sketchmigrate.s3 import S3Client
+    from sketchmigrate.s3.findings import ProbeReport, Question
+    from sketchmigrate.s3.probe_folder import ProbeFolder
+    from sketchmigrate.s3.probe_race import Contest
+    from sketchmigrate.s3.xml_buckets import ObjectLock
+    from sketchmigrate.settings import Settings
+
+K = TypeVar("K", bound=str)
+
+DOCUMENTED = "AWS documents that it holds (S3 User Guide, “How to prevent object overwrites”)"
+
+
+class Races(Enum):
+    """When to race: only what no race is kept of; anew; anew, and where objects have versions as well."""
+
+    UNLESS_KEPT = 1
+    ANEW = 2
+    WITH_VERSIONS = 3
+
+
+async def try_store(store: S3Client, settings: Settings, races: Races = Races.UNLESS_KEPT) -> ProbeReport:
+    """Probe the production side, and race the conditions that are honoured. Removes what it makes.
+
+    Raises ``S3Error`` where nothing can be written, and ``RunDirectoryError``.
+    """
+    lock = await _object_lock(store, settings.production_bucket)
+    if why := _keeps_for_ever(lock):
+        return untried(Location(settings.production_bucket, settings.production_prefix), why)
+    async with recorded_folder(store, settings) as folder:
+        report = await probe(folder, may_be_locked=lock is None)
+        proofs = await _proofs(folder, report, settings, races, has_lock=_is_enabled(lock))
+    return replace(report, proofs=proofs, left_behind=tuple(folder.left_behind))
+
+
+async def why_not_tried(store: S3Client, settings: Settings) -> str:
+    """Return why nothing is stored to find something out, as it could not be removed again; empty if that is done."""
+    return _keeps_for_ever(await _object_lock(store, settings.production_bucket))
+
+
+async def has_object_lock(store: S3Client, bucket: str) -> bool:
+    """Whether Object Lock, and with it versions, is on in a bucket; no, where that may not be read."""
+    return _is_enabled(await _object_lock(store, bucket))
+
+
+def _is_enabled(lock: ObjectLock | None) -> bool:
+    return lock is not None and lock.is_enabled
+
+
+def _keeps_for_ever(lock: ObjectLock | None) -> str:
+    if lock is None or not lock.default_retention:
+        return ""
+    return f"not tried, as the bucket locks each new object ({lock.default_retention}): it could not be removed again"
+
+
+async def _object_lock(store: S3Client, bucket: str) -> ObjectLock | None:
+    """Read what Object Lock does in a bucket; None where that may not be read."""
+    try:
+        return await store.object_lock(bucket)
+    except S3Refused as error:
+        if not error.is_denial:
+            raise
+        return None
+
+
+async def _proofs(
+    folder: ProbeFolder, report: ProbeReport, settings: Settings, races: Races, *, has_lock: bool
+) -> dict[Question, Proof]:
+    honoured = [question for question in IF_ABSENT_QUESTIONS if report.honours(question)]
+    contests = await contests_for_absence(folder, honoured) if honoured else {}
+    return await prove(folder, contests, settings, races, has_lock=has_lock)
+
+
+async def prove(
+    folder: ProbeFolder,
+    contests: Mapping[K, Contest],
+    settings: Settings,
+    races: Races = Races.UNLESS_KEPT,
+    *,
+    has_lock: bool,
+) -> dict[K, Proof]:
+    """Say of each condition whether it is proved: by the documents, by races of the last 30 days, or by some now.
+
+    Raises ``RunDirectoryError``.
+    """
+    if is_aws(settings.s3_endpoint_url):
+        return dict.fromkeys(contests, Proof(is_proved=True, evidence=DOCUMENTED))
+    with_versions = folder.keeps_versions or has_lock
+    why_not = _why_not(folder, races, with_versions=with_versions)
+    run_dir = Path(settings.run_dir).expanduser()  # noqa: ASYNC240 - it asks for the home folder, at most
+    bucket = settings.production_bucket
+    kept_by = Proofs(run_dir, settings.s3_endpoint_url, bucket, with_versions=with_versions)
+    now = time.time()
+    proofs: dict[K, Proof] = {}
+    for condition in contests:
+        kept = kept_by.kept(condition, now)
+        if kept is not None and (why_not or races is Races.UNLESS_KEPT):
+            day = datetime.fromtimestamp(kept.unix_time, UTC)
+            proofs[condition] = Proof(kept.race.is_proved, f"{kept.race.told()} ({day:%Y-%m-%d})")
+        elif why_not:
+            proofs[condition] = Proof(is_proved=False, evidence=f"it was not raced, as {why_not}")
+    raced = await race(folder, {each: contest for each, contest in contests.items() if each not in proofs})
+    if raced:
+        kept_by.keep(raced, now)
+    return proofs | {condition: Proof(each.is_proved, each.told()) for condition, each in raced.items()}
+
+
+def _why_not(folder: ProbeFolder, races: Races, *, with_versions: bool) -> str:
+    """Return why nothing may be raced; empty if it may."""
+    if not folder.may_delete:
+        return "its objects could not be deleted again (s3:DeleteObject)"
+    if with_versions and races is not Races.WITH_VERSIONS:
+        return "the bucket keeps versions, of which a race makes thousands (`sketch-migrate probe --race` does it)"
+    return ""

@@ -1,0 +1,158 @@
+"""Tries a flip before anything is copied, and rolls it back: what refuses one row most often refuses all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from sketchmigrate.errors import DatabaseRefused
+from sketchmigrate.mapping import Unmappable
+from sketchmigrate.postgres.refusals import Refusals, read_refusals
+from sketchmigrate.postgres.trial import LIMITS, Tried, is_possible, spread_references, try_flip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sketchmigrate.mapping import Mapping
+    from sketchmigrate.model import Move, Reference
+    from sketchmigrate.postgres.database import Database
+    from sketchmigrate.postgres.session import Session
+    from sketchmigrate.postgres.table import Table
+
+PLACES = 6
+"""Where the row of the first is refused, one of each of the others is tried."""
+
+AT_A_PLACE = 10
+"""So many rows are asked for at a place, until one is free."""
+
+SLOW_MILLISECONDS = 10.0
+"""Where a trigger fires on it, an update that takes longer is said to be slow: without one it takes one or two."""
+
+SLOW_WITHOUT_TRIGGER_MILLISECONDS = 250.0
+"""The first update of a connection has plans to make and pages to read: on a busy machine 15 ms are nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What the rows said that were tried; or why none was, in ``left_out``. ``is_done`` says that none is legacy.
+
+    ``fires`` says that triggers do.
+    """
+
+    tried: tuple[Tried, ...] = ()
+    left_out: str = ""
+    is_done: bool = False
+    fires: bool = False
+
+    @property
+    def refused(self) -> tuple[Tried, ...]:
+        """Those that the database did not take."""
+        return tuple(each for each in self.tried if each.cause)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether all were refused, and all for one cause."""
+        return len(self.refused) == len(self.tried) and len({each.cause for each in self.tried}) == 1
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether an update took long."""
+        slow = SLOW_MILLISECONDS if self.fires else SLOW_WITHOUT_TRIGGER_MILLISECONDS
+        return any(each.milliseconds > slow for each in self.tried)
+
+    def told(self) -> str:
+        """Say it in a sentence or two."""
+        if not self.tried:
+            return f"no flip was tried: {self.left_out}"
+        many = len(self.tried)
+        if not self.refused:
+            (only,) = self.tried
+            if only.milliseconds >= LIMITS.statement_ms:
+                took = f"was cut short after {LIMITS.statement_ms / 1000:g} s: what fires on it is slow"
+            else:
+                took = f"took {only.milliseconds:.1f} ms, with all that fires on it"
+            return f"the flip of row {only.reference.key} {took}, and was rolled back; it speaks for that row alone"
+        first = self.refused[0]
+        says = f"row {first.reference.key} does not take the path {first.new_path!r}: {first.words} ({first.cause})"
+        if many == 1:
+            return f"{says}; no other row was tried, and it speaks for itself alone"
+        if self.is_refused:
+            return f"{says}; {many} rows tried, all refused for this cause. It speaks for these alone"
+        return f"{says}; {len(self.refused)} of {many} rows tried refused, so others may pass"
+
+    def error(self) -> DatabaseRefused:
+        """Return what ends a migration that the table does not take."""
+        hint = "Mend the table, or leave the trial out with --no-trial: then each row is tried, and told by itself."
+        sqlstate = self.refused[0].cause if len(self.refused[0].cause) == 5 else ""  # noqa: PLR2004 - a code's length
+        return DatabaseRefused(f"trial flip: {self.told()}", hint=hint, sqlstate=sqlstate)
+
+    def as_json(self) -> dict[str, object]:
+        """Return it for ``--json``."""
+        rows = [
+            {
+                "key": each.reference.key if isinstance(each.reference.key, int) else str(each.reference.key),
+                "new_path": each.new_path,
+                "milliseconds": round(each.milliseconds, 1),
+                "cause": each.cause,
+                "words": each.words,
+            }
+            for each in self.tried
+        ]
+        return {"refused": bool(self.tried) and self.is_refused, "told": self.told(), "rows": rows}
+
+
+async def try_flips(database: Database, table: Table, mapping: Mapping) -> Trial:
+    """Try the flip of a free legacy row, and where that is refused of up to five others from elsewhere in the table.
+
+    The first that passes ends it. Raises ``DatabaseError``.
+    """
+    async with database.session() as session:
+        possible = await session.run(partial(is_possible, table=table), doing="looking at the table")
+        if possible.obstacle:
+            return Trial(left_out=possible.obstacle)
+        look = partial(spread_references, table=table, prefix=mapping.legacy_prefix, places=PLACES)
+        places = await session.run(look, doing="reading references")
+        if not places:
+            return Trial(left_out="no legacy row was found where it looked", is_done=True)
+        tried: list[Tried] = []
+        for references in places:
+            one = await _try_at(session, table, mapping, references, hides_rows=possible.hides_rows)
+            if one is not None:
+                tried.append(one)
+                if not one.cause:
+                    break
+    return Trial(tuple(tried), left_out="" if tried else "no row was free", fires=possible.fires)
+
+
+async def certain_refusals(database: Database, table: Table, mapping: Mapping) -> Refusals:
+    """Return what the catalog makes certain, its checks evaluated for a legacy row of each of some places.
+
+    Raises ``DatabaseError``.
+    """
+    async with database.session() as session:
+        look = partial(spread_references, table=table, prefix=mapping.legacy_prefix, places=PLACES)
+        places = await session.run(look, doing="reading references")
+        sample = [move for references in places for move in islice(_moves(mapping, references), 1)]
+        return await session.run(partial(read_refusals, table=table, sample=sample), doing="looking at the table")
+
+
+async def _try_at(
+    session: Session, table: Table, mapping: Mapping, references: Sequence[Reference], *, hides_rows: bool
+) -> Tried | None:
+    """Try the first free row of a place; None if there is none."""
+    for move in islice(_moves(mapping, references), AT_A_PLACE):
+        tried = await try_flip(session, table, move, hides_rows=hides_rows)
+        if tried is not None:
+            return tried
+    return None
+
+
+def _moves(mapping: Mapping, references: Sequence[Reference]) -> Iterator[Move]:
+    """Yield the moves of references that can be moved at all: the others fail for a reason of their own."""
+    for reference in references:
+        try:
+            yield mapping.move(reference)
+        except Unmappable:
+            continue

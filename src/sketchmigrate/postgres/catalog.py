@@ -1,0 +1,121 @@
+"""What the catalog says of the table that bears on a migration: indexes, triggers, constraints, size. Only reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from psycopg import sql
+
+from sketchmigrate.postgres.structure import find, gone, on_update, only_row
+from sketchmigrate.settings import table_name
+
+if TYPE_CHECKING:
+    from sketchmigrate.postgres.session import Connection
+    from sketchmigrate.settings import Settings
+
+# PostgreSQL manual, chapter "System Catalogs".
+# An update is heap-only, without a new entry in any index, where no index but a summarising one (brin) has the column
+# (manual, section "Heap-Only Tuples").
+_FACTS: LiteralString = """
+WITH t AS (
+    SELECT c.*, a.attnum AS path_number, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %(path)s WHERE c.oid = to_regclass(%(table)s)
+)
+SELECT jsonb_build_object(
+    'rows', greatest(t.reltuples, 0), 'pages', pg_relation_size(t.oid) / current_setting('block_size')::int,
+    'page_bytes', current_setting('block_size')::int,
+    'row_bytes', coalesce((SELECT sum(s.avg_width) FROM pg_stats s
+        WHERE s.schemaname = t.nspname AND s.tablename = t.relname), 64),
+    'full_page_writes', current_setting('full_page_writes') = 'on',
+    'is_standby', pg_is_in_recovery(),
+    'may_update', has_column_privilege(t.oid, t.path_number, 'UPDATE'), 'user', current_user,
+    'row_security', t.relrowsecurity,
+    'partition_key', EXISTS (SELECT FROM pg_partitioned_table p
+        WHERE p.partrelid = t.oid AND t.path_number = ANY (p.partattrs)),
+    'indexes', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', k.relname,
+            'unique', i.indisunique AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL
+                OR t.path_number = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])),
+            'on_path_alone', i.indnkeyatts = 1 AND i.indkey[0] = t.path_number,
+            'partial', i.indpred IS NOT NULL, 'method', am.amname)), '[]')
+        FROM pg_index i JOIN pg_class k ON k.oid = i.indexrelid JOIN pg_am am ON am.oid = k.relam
+        WHERE i.indrelid = t.oid AND (t.path_number = ANY (i.indkey) OR EXISTS (SELECT FROM pg_depend d
+            WHERE d.objid = i.indexrelid AND d.refobjid = t.oid AND d.refobjsubid = t.path_number))),
+    'constraints', (SELECT
+            coalesce(jsonb_agg(o.conname || ': ' || pg_get_constraintdef(o.oid) ORDER BY o.conname), '[]')
+        FROM pg_constraint o
+        WHERE (o.conrelid = t.oid AND o.contype IN ('c', 'f', 'x') AND t.path_number = ANY (o.conkey))
+          OR (o.confrelid = t.oid AND o.contype = 'f' AND t.path_number = ANY (o.confkey))),
+    'generated_columns', (SELECT coalesce(jsonb_agg(DISTINCT b.attname), '[]') FROM pg_depend d
+        JOIN pg_attrdef f ON f.oid = d.objid AND d.classid = 'pg_attrdef'::regclass
+        JOIN pg_attribute b ON b.attrelid = f.adrelid AND b.attnum = f.adnum AND b.attgenerated <> ''
+        WHERE d.refobjid = t.oid AND d.refobjsubid = t.path_number AND b.attnum <> t.path_number),
+    'publications', (SELECT coalesce(jsonb_agg(DISTINCT p.pubname), '[]') FROM pg_publication_tables p
+        WHERE p.schemaname = t.nspname AND p.tablename = t.relname),
+    'standbys', (SELECT count(*) FROM pg_stat_replication),
+    'slots', (SELECT coalesce(jsonb_agg(r.slot_name ORDER BY r.slot_name), '[]') FROM pg_replication_slots r)
+) FROM t
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index that has the path column: in its key, its condition, an expression, or beside the key (INCLUDE).
+
+    ``unique`` says that a new path may hit it, which one beside the key cannot.
+    """
+
+    name: str
+    unique: bool
+    on_path_alone: bool
+    partial: bool
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """The table as its catalog has it. ``rows`` and ``row_bytes`` (of data) are the planner's estimates.
+
+    ``triggers`` fire on a flip, those in ``after_triggers`` when it is done; its partitions' own are among them.
+    """
+
+    rows: float
+    pages: int
+    page_bytes: int
+    row_bytes: int
+    full_page_writes: bool
+    is_standby: bool
+    may_update: bool
+    user: str
+    row_security: bool
+    partition_key: bool
+    indexes: tuple[Index, ...]
+    triggers: tuple[str, ...]
+    after_triggers: tuple[str, ...]
+    constraints: tuple[str, ...]
+    generated_columns: tuple[str, ...]
+    publications: tuple[str, ...]
+    standbys: int
+    slots: tuple[str, ...]
+
+    @property
+    def heap_only(self) -> bool:
+        """Whether a flip leaves the indexes alone, where its page has room."""
+        return all(index.method == "brin" and not index.partial for index in self.indexes)
+
+
+async def read_facts(connection: Connection, settings: Settings) -> TableFacts:
+    """Look the table up. Within one transaction; psycopg's errors pass through.
+
+    Raises ``DatabaseRefused`` where the table or the column is gone.
+    """
+    table = sql.Identifier(*table_name(settings.db_table)).as_string(connection)
+    relation = await find(connection, table)
+    if relation is None:
+        raise gone()
+    (found,) = await only_row(connection, _FACTS, {"table": table, "path": settings.db_path_column})
+    triggers, after_triggers, _ = await on_update(connection, relation, settings.db_path_column)
+    facts: dict[str, Any] = {**found, "triggers": triggers, "after_triggers": after_triggers}
+    indexes = tuple(Index(**index) for index in facts.pop("indexes"))
+    lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
+    return TableFacts(**{**facts, **lists, "indexes": indexes})

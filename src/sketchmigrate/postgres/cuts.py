@@ -1,0 +1,148 @@
+"""Where a table can be cut into ranges of its key: by the planner's statistics, by a sample, or by counting rows off.
+
+PostgreSQL manual, sections "pg_stats" and "TABLESAMPLE".
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
+
+from psycopg import sql
+
+from sketchmigrate.model import KeyRange
+from sketchmigrate.postgres.histogram import count_blocks
+from sketchmigrate.postgres.paging import PageSize, read_in_time
+from sketchmigrate.postgres.references import in_range
+from sketchmigrate.postgres.texts import read_either
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sketchmigrate.model import Key
+    from sketchmigrate.postgres.session import Connection, Session
+    from sketchmigrate.postgres.table import Table
+
+SAMPLED_BLOCKS = 2_000
+"""Blocks of the table that a sample reads, 16 MB, wherever they lie; fewer where that takes long."""
+
+# Of a partitioned table there are statistics of the parent with all partitions, if somebody had it analysed; those of
+# an ordinary table are its own, as its rows are.
+_HISTOGRAM: LiteralString = """
+SELECT s.histogram_bounds::text::{key_type}[]
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = %s
+WHERE c.oid = to_regclass(%s) AND s.histogram_bounds IS NOT NULL AND s.inherited = (c.relkind = 'p')
+"""
+
+_ENDS: LiteralString = "SELECT min({key}), max({key}) FROM {table}"
+
+# Cuts must be in the order in which the pages are read: that of the column's own collation.
+_IN_ORDER: LiteralString = "SELECT {key} FROM {table} WHERE {key} = ANY(%b::{key_type}[]) ORDER BY {key}"
+
+_SAMPLE: LiteralString = "SELECT {key} FROM {table} TABLESAMPLE SYSTEM (%s) ORDER BY {key}"
+
+_NTH: LiteralString = "SELECT {key} FROM {table} WHERE {range} ORDER BY {key} OFFSET %(rows)s LIMIT 1"
+
+
+async def histogram(connection: Connection, table: Table) -> list[Key]:
+    """Return keys with about the same number of rows between any two of them, in no order; empty where not known."""
+    name = sql.Identifier(*table.name).as_string(connection)
+
+    async def read(*, stored: bool) -> list[Key]:
+        if stored:  # keys that are not UTF-8 are no cuts
+            return []
+        cursor = connection.cursor(binary=True)
+        await cursor.execute(table.compose(_HISTOGRAM), [table.key_column, name])
+        row = await cursor.fetchone()
+        return list(row[0]) if row is not None else []
+
+    return await read_either(connection, table, read)
+
+
+async def ends(connection: Connection, table: Table) -> tuple[Key, Key] | None:
+    """Return the first and the last key, or None for an empty table. PostgreSQL 17 and older have no min(uuid)."""
+    row: Any = await (await connection.cursor(binary=True).execute(table.compose(_ENDS), ())).fetchone()
+    return None if row[0] is None else (row[0], row[1])
+
+
+async def in_order(connection: Connection, table: Table, keys: Sequence[Key]) -> list[Key]:
+    """Return those of the keys that are there, in the order of the column."""
+    cursor = connection.cursor(binary=True)
+    await cursor.execute(table.compose(_IN_ORDER), [list(keys)])
+    return [key for (key,) in await cursor.fetchall()]
+
+
+async def parts(session: Session, table: Table, number: int) -> list[KeyRange]:
+    """Return ranges that together hold every key, so many of about one size, or a single one where nothing is known."""
+
+    async def read(connection: Connection) -> list[Key]:
+        return await in_order(connection, table, await histogram(connection, table))
+
+    bounds = await session.run(read, doing="looking at the spread of the keys")
+    cuts = [bounds[len(bounds) * part // number] for part in range(1, number)] if len(bounds) > number else []
+    return [KeyRange(*pair) for pair in pairwise([None, *cuts, None])]
+
+
+class Sample(NamedTuple):
+    """``keys`` in order, from ``rows`` blocks; ``table_rows`` is how many the table has by this."""
+
+    rows: int
+    keys: list[Key]
+    table_rows: int
+
+
+async def sample(session: Session, table: Table) -> Sample:
+    """Return the keys in some blocks of the table; none where one of them is not UTF-8: then it is one range."""
+
+    async def read(connection: Connection, blocks: int) -> Sample:
+        percent = min(100.0, 100.0 * blocks / max(1, await count_blocks(connection, table)))
+
+        async def take(*, stored: bool) -> list[Key]:
+            if stored:
+                return []
+            cursor = connection.cursor(binary=True)
+            await cursor.execute(table.compose(_SAMPLE), [percent])
+            return [key for (key,) in await cursor.fetchall()]
+
+        keys = await read_either(connection, table, take)
+        return Sample(blocks, keys, round(len(keys) * 100 / percent))
+
+    size = PageSize(SAMPLED_BLOCKS, most=SAMPLED_BLOCKS)
+    return await read_in_time(session, size, read, doing="sampling the keys")
+
+
+class _Step(NamedTuple):
+    rows: int
+    key: Key | None
+
+
+async def key_after(session: Session, table: Table, key_range: KeyRange, rows: int) -> Key | None:
+    """Return the key of the range before which there are so many rows of it.
+
+    None if it has no more than that, or that key is not UTF-8. They are counted off in steps, each in a transaction of
+    its own.
+    """
+    size, left = PageSize(), rows + 1
+
+    async def read(connection: Connection, most: int) -> _Step:
+        step = min(most, left)
+        condition, values = in_range(table, key_range)
+
+        async def take(*, stored: bool) -> _Step:
+            if stored:
+                return _Step(step, None)
+            cursor = connection.cursor(binary=True)
+            await cursor.execute(table.compose(_NTH, range=condition), {**values, "rows": step - 1})
+            row = await cursor.fetchone()
+            return _Step(step, None if row is None else row[0])
+
+        return await read_either(connection, table, take)
+
+    while left:
+        step = await read_in_time(session, size, read, doing="cutting a range")
+        if step.key is None:
+            return None
+        left -= step.rows
+        key_range = KeyRange(step.key, key_range.until)
+    return key_range.after

@@ -1,0 +1,205 @@
+"""The flip: references are set to their new path where their rows are free and still hold the old one.
+
+A flip that waits for one row while it holds the others makes the application wait for all of them. So the statement
+takes the rows that are free at once, in the order of the key, and passes the others over (PostgreSQL manual, SELECT,
+"The Locking Clause"). It is all that is ever written to the application's table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from psycopg import sql
+
+from sketchmigrate.postgres.structure import hides_rows
+from sketchmigrate.postgres.texts import columns, decode, read_either
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sketchmigrate.model import Key, Move, Reference
+    from sketchmigrate.postgres.session import Connection
+    from sketchmigrate.postgres.table import Table
+
+# The old path is compared byte by byte ("C"), also where the column's collation calls different texts equal. A row that
+# is free and not done was held back by a trigger or a policy. The usual answer, all as asked, has no key in it. The two
+# are not joined: the planner takes each for a single row, and would compare all with all, which takes longer (for 500
+# rows) than the flip.
+_FLIP: LiteralString = """{remark}
+WITH free AS MATERIALIZED (
+    SELECT t.{key} AS key, v.new_path FROM {table} AS t
+    JOIN unnest(%b::{key_type}[], %b::text[], %b::text[]) AS v(key, old_path, new_path) ON t.{key} = v.key
+    WHERE t.{path}::text COLLATE "C" = v.old_path COLLATE "C"
+    ORDER BY t.{key} FOR {strength} OF t {skip_locked}
+), done AS (
+    UPDATE {table} AS t SET {path} = free.new_path FROM free WHERE t.{key} = free.key
+    RETURNING free.key AS key, t.{path}::text AS path,
+        coalesce(t.{path}::text COLLATE "C" = free.new_path COLLATE "C" AND t.{key} = free.key, false) AS as_asked
+)
+SELECT count(*) FILTER (WHERE as_asked),
+    CASE WHEN count(*) FILTER (WHERE as_asked) < {wanted} THEN array_agg(key) FILTER (WHERE as_asked) END,
+    CASE WHEN count(*) < (SELECT count(*) FROM free)
+        THEN (SELECT array_agg(key) FROM (SELECT key FROM free EXCEPT SELECT key FROM done) AS held_back) END,
+    array_agg(key) FILTER (WHERE NOT as_asked), array_agg(path) FILTER (WHERE NOT as_asked)
+FROM done
+"""
+
+# Locks are taken, and given back with the transaction: whoever asks must end it at once.
+_FREE: LiteralString = """
+SELECT t.{key} FROM {table} AS t JOIN unnest(%b::{key_type}[], %b::text[]) AS v(key, path) ON t.{key} = v.key
+WHERE t.{path}::text COLLATE "C" = v.path COLLATE "C" ORDER BY t.{key} FOR {strength} OF t {skip_locked}
+"""
+
+_LOOK_UP: LiteralString = """
+SELECT {found_key}, {found_path} FROM (
+    SELECT {key} AS key, {path}::text AS path FROM {table} WHERE {key} = ANY(%b::{key_type}[])
+) AS page
+"""
+
+_ALL_CHECKED = b"SET CONSTRAINTS ALL IMMEDIATE"
+
+_TRANSACTION = b"SELECT pg_current_xact_id()::text::bigint"
+
+# Of a number that it has not given out yet the server would say, as an error, that it is in the future. A snapshot ends
+# behind the last one that is done: from there on one under way is known by the lock that it has on its own number.
+_STATUS: LiteralString = """
+SELECT CASE WHEN xid < pg_snapshot_xmax(pg_current_snapshot()) THEN pg_xact_status(xid)
+    WHEN EXISTS (SELECT FROM pg_locks WHERE locktype = 'transactionid' AND transactionid = xid::xid) THEN 'in progress'
+END FROM (SELECT %s::text::xid8 AS xid) AS asked
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the database made of a flip that is not committed yet.
+
+    ``flipped`` hold the new path; ``held_back`` were free and left as they were; ``stored`` came back as something
+    else than was asked for. All others were locked, or do not hold the old path.
+    """
+
+    flipped: frozenset[Key]
+    held_back: frozenset[Key] = frozenset()
+    stored: dict[Key, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The path that each row holds now. Of a row that is not there a policy may hide those in ``hidden``."""
+
+    paths: dict[Key, str | None]
+    hidden: frozenset[Key] = frozenset()
+
+
+async def flip(
+    connection: Connection,
+    table: Table,
+    moves: Sequence[Move],
+    *,
+    waits: bool = False,
+    checks: bool = False,
+    remark: LiteralString = "",
+) -> Answer:
+    """Set each reference to its new path, if its row is free and still holds the old one.
+
+    With ``waits`` a row that is locked is waited for, as long as the transaction's lock_timeout allows. Where triggers
+    fire afterwards, and with ``checks`` always, what is deferred is done and the rows are read once more. The server's
+    log and pg_stat_activity show the ``remark``, an SQL comment, in front of the statement. psycopg's errors pass
+    through.
+    """
+    keys = [move.reference.key for move in moves]
+    old_paths = [move.reference.path for move in moves]
+    new_paths = [move.new_path for move in moves]
+    statement = table.compose(
+        _FLIP,
+        remark=sql.SQL(remark),
+        strength=_strength(table),
+        skip_locked=_skip_locked(waits=waits),
+        wanted=sql.Literal(len(moves)),
+    )
+    cursor = connection.cursor(binary=True)
+    row: Any = await (await cursor.execute(statement, [keys, old_paths, new_paths])).fetchone()
+    count, flipped, held_back, others, stored = row
+    answer = Answer(
+        frozenset(keys if count == len(keys) else flipped or ()),
+        frozenset(held_back or ()),
+        dict(zip(others or (), stored or (), strict=True)),
+    )
+    if (checks or table.fires_after_update) and answer.flipped:
+        return await _checked(connection, table, moves, answer)
+    return answer
+
+
+async def _checked(connection: Connection, table: Table, moves: Sequence[Move], answer: Answer) -> Answer:
+    """Let fire what is deferred, and read the rows again: RETURNING does not see what AFTER triggers do."""
+    await connection.execute(_ALL_CHECKED)
+    now = await look_up(connection, table, list(answer.flipped))
+    wanted = {move.reference.key: move.new_path for move in moves}
+    changed = {key: now.get(key) for key in answer.flipped if now.get(key) != wanted[key]}
+    return Answer(answer.flipped - changed.keys(), answer.held_back, answer.stored | changed)
+
+
+def stored_words(move: Move, path: str | None) -> str:
+    """Say what the database made of a row instead of what was asked for; ``path`` is what it stored. Pure."""
+    if path is None:
+        return "a trigger or a policy takes its path away, or the row itself"
+    if path == move.new_path:
+        return "a trigger changes the row's key"
+    return f"another path was stored: {path!r}"
+
+
+async def free_rows(
+    connection: Connection, table: Table, references: Sequence[Reference], *, waits: bool = False
+) -> set[Key]:
+    """Return the keys of the references whose rows nobody has locked, or ``waits`` for those.
+
+    Locks them until the transaction's end.
+    """
+    values = [[reference.key for reference in references], [reference.path for reference in references]]
+    statement = table.compose(_FREE, strength=_strength(table), skip_locked=_skip_locked(waits=waits))
+    cursor = connection.cursor(binary=True)
+    await cursor.execute(statement, values)
+    return {key for (key,) in await cursor.fetchall()}
+
+
+async def look_up(connection: Connection, table: Table, keys: Sequence[Key]) -> dict[Key, str | None]:
+    """Return the path that each row holds now; a row that is not seen is absent."""
+    cursor = connection.cursor(binary=True)
+
+    async def read(*, stored: bool) -> dict[Key, str | None]:
+        statement = table.compose(_LOOK_UP, **columns(table, stored=stored))
+        found: list[Any] = await (await cursor.execute(statement, [list(keys)])).fetchall()
+        return dict(decode(table, found) if stored else found)
+
+    return await read_either(connection, table, read)
+
+
+async def look_at(connection: Connection, table: Table, keys: Sequence[Key]) -> Looked:
+    """Return what rows hold now, and which a policy may hide, as of the same transaction."""
+    paths = await look_up(connection, table, keys)
+    unseen = frozenset(keys) - paths.keys()
+    return Looked(paths, unseen if unseen and await hides_rows(connection, table) else frozenset())
+
+
+async def current_transaction(connection: Connection) -> int:
+    """Return the number (xid8) of the transaction under way; it is given one if it has none yet."""
+    row: Any = await (await connection.execute(_TRANSACTION)).fetchone()
+    return int(row[0])
+
+
+async def transaction_status(connection: Connection, xid: int) -> str | None:
+    """Return what became of a transaction: ``committed``, ``aborted``, ``in progress``; None where nothing is known."""
+    for _ in range(2):  # it may have ended between the snapshot and the look at the locks
+        row: Any = await (await connection.execute(_STATUS, [str(xid)])).fetchone()
+        if row[0] is not None:
+            return str(row[0])
+    return None
+
+
+def _strength(table: Table) -> sql.SQL:
+    """Return the lock that the UPDATE itself takes: with a weaker one it would wait for checks of foreign keys."""
+    return sql.SQL("UPDATE" if table.path_is_unique else "NO KEY UPDATE")
+
+
+def _skip_locked(*, waits: bool) -> sql.SQL:
+    return sql.SQL("" if waits else "SKIP LOCKED")

@@ -1,0 +1,135 @@
+"""Reading that is bounded in time: what a page holds follows from how long the ones before it took.
+
+A statement that reads for long keeps a lock on the table for as long. An ALTER TABLE waits behind it, and whatever the
+application does to the table waits behind that (PostgreSQL manual, "Table-Level Locks"). Rows cost a microsecond each
+where they are in memory, and ten milliseconds where each is a disk's seek: so no number of rows is right everywhere.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+import psycopg
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from sketchmigrate.postgres.session import Connection, Session
+
+TARGET_SECONDS = 0.25
+"""What a page is to take, at most."""
+
+FEWEST_ROWS = 100
+MOST_ROWS = 10_000
+"""A page of 10 000 rows in memory takes the server 10 ms; larger ones are hardly faster for each row."""
+
+GROWTH = 4
+"""From the fewest to the most rows in four pages: one fast page says little of the next."""
+
+LONGEST = 4
+"""So many times what it is to take a page may take, then it is broken off and asked again smaller."""
+
+_LONGEST_MS = round(1000 * LONGEST * TARGET_SECONDS)
+
+
+class Page(Protocol):
+    """What one read brought; ``rows`` are those that it took time for."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows were looked at."""
+
+
+P = TypeVar("P", bound=Page)
+K = TypeVar("K")
+
+
+@dataclass(slots=True)
+class PageSize:
+    """How many rows the next page is to look at. Pure: it is told how long pages took."""
+
+    rows: int = FEWEST_ROWS
+    most: int = MOST_ROWS
+
+    def took(self, rows: int, seconds: float) -> None:
+        """Learn from a page of so many rows, which may be fewer than were asked for."""
+        if rows <= 0:
+            return
+        in_time = rows * TARGET_SECONDS / max(seconds, 1e-6)
+        self._set(min(in_time, self.rows * GROWTH))
+
+    def was_broken_off(self) -> None:
+        """Learn that a page took ``LONGEST`` times what it may: so its rate is below that."""
+        self._set(self.rows / LONGEST)
+
+    @property
+    def is_least(self) -> bool:
+        """Whether no page is smaller: then it has to be read, however long it takes."""
+        return self.rows <= FEWEST_ROWS
+
+    def _set(self, rows: float) -> None:
+        self.rows = round(min(max(rows, FEWEST_ROWS), self.most))
+
+
+class _BrokenOff(Exception):
+    """The server ended a statement at its time limit."""
+
+
+async def read_in_time(
+    session: Session, size: PageSize, read: Callable[[Connection, int], Awaitable[P]], *, doing: str
+) -> P:
+    """Read one page of up to ``size.rows`` rows, in a transaction of its own, and let ``size`` learn from it.
+
+    ``read`` is told how many rows. A page that reaches its time limit is asked again, smaller; the smallest has the
+    limit of the settings. Raises what ``Session.run`` raises.
+    """
+
+    async def timed(connection: Connection) -> tuple[P, float]:
+        began = time.monotonic()
+        try:
+            page = await read(connection, size.rows)
+        except psycopg.errors.QueryCanceled as error:
+            if size.is_least:
+                raise
+            raise _BrokenOff from error
+        return page, time.monotonic() - began
+
+    while True:
+        limits = None if size.is_least else session.limits.with_statements_of(_LONGEST_MS)
+        try:
+            page, seconds = await session.run(timed, doing=doing, limits=limits)
+        except _BrokenOff:
+            size.was_broken_off()
+            continue
+        size.took(page.rows, seconds)
+        return page
+
+
+class _Found(NamedTuple):
+    rows: int
+    answers: dict[Any, str | None]
+
+
+async def look_up_in_time(
+    session: Session,
+    size: PageSize,
+    keys: Sequence[K],
+    look: Callable[[Connection, Sequence[K]], Awaitable[dict[K, str | None]]],
+    *,
+    doing: str,
+) -> dict[K, str | None]:
+    """Look rows up by their keys, so many at once as ``size`` says; return what ``look`` returns for all of them."""
+    answers: dict[K, str | None] = {}
+    done = 0
+
+    async def read(connection: Connection, rows: int) -> _Found:
+        some = keys[done : done + rows]
+        return _Found(len(some), await look(connection, some))
+
+    while done < len(keys):
+        found = await read_in_time(session, size, read, doing=doing)
+        answers |= found.answers
+        done += found.rows
+    return answers

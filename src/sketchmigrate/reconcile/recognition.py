@@ -1,0 +1,56 @@
+"""Whether gathered references were recognised, and what some of those on neither side seem to be."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING
+
+from sketchmigrate.appearance import LOOKED_AT, Legacy, other_row, readings
+
+if TYPE_CHECKING:
+    from sketchmigrate.model import OtherRow
+    from sketchmigrate.reconcile.evidence import Evidence
+
+_COUNTS = """
+SELECT count(*) FILTER (path <> ''), count(*) FILTER (side <> 'neither'), (SELECT count(*) FROM legacy_object)
+FROM reference
+"""
+
+# by the hash of the key: spread over the table, and the same ones each time
+_OTHERS = f"""
+SELECT key, path FROM reference WHERE side = 'neither' AND path <> '' ORDER BY hash(key), key LIMIT {LOOKED_AT}
+"""  # noqa: S608 - a number of ours
+
+_THERE = """
+SELECT legacy_prefix || o.tail FROM site, legacy_object AS o
+SEMI JOIN (SELECT unnest(?) AS tail) AS wanted ON wanted.tail = o.tail
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """``paths`` rows have a path, ``on_a_side`` of them are recognised; ``others`` are some of those that are not."""
+
+    paths: int
+    on_a_side: int
+    legacy_objects: int
+    others: tuple[OtherRow, ...]
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether there are paths and legacy objects, and no path is on either side."""
+        return bool(self.paths and self.legacy_objects and not self.on_a_side)
+
+
+async def look_at_neither(evidence: Evidence) -> Recognition:
+    """Look at some rows on neither side, and take note of them in the evidence. Raises ``RunDirectoryError``."""
+    ((paths, on_a_side, objects),) = await evidence.ask(_COUNTS)
+    ((bucket, prefix),) = await evidence.ask("SELECT legacy_bucket, legacy_prefix FROM site")
+    legacy = Legacy(bucket, prefix)
+    found = await evidence.ask(_OTHERS)
+    keys = {each.legacy_key for _, path in found for each in readings(path, legacy) if each.legacy_key}
+    tails = [key.removeprefix(prefix) for key in keys]
+    there = [key for (key,) in await evidence.ask(_THERE, [tails])] if tails else []
+    others = tuple(other_row(key, path, legacy, there) for key, path in found)
+    await evidence.insert("other_row", [astuple(row) for row in others])
+    return Recognition(paths, on_a_side, objects, others)

@@ -1,0 +1,41 @@
+"""How rows on neither side are told to a person. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sketchmigrate.appearance import examples
+from sketchmigrate.report.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sketchmigrate.model import OtherRow
+    from sketchmigrate.settings import Settings
+
+SHOWN_CHARS = 200
+"""A longer path is cut."""
+
+
+def nothing_recognised(settings: Settings, rows: Sequence[OtherRow]) -> str:
+    """Say that no path is on either side, and what the first of them look like."""
+    s = settings
+    text = (
+        f"{s.db_table} has rows with a path, and s3://{s.legacy_bucket}/{s.legacy_prefix} has objects,\n"
+        f"but no {s.db_path_column} begins with {s.legacy_prefix} or {s.production_prefix}. The rows look like this:"
+    )
+    return "\n".join((text, other_rows(rows)))
+
+
+def other_rows(rows: Sequence[OtherRow]) -> str:
+    """List some of the rows, two lines each: what is there, and what it seems to be."""
+    lines: list[str] = []
+    for row in examples(rows):
+        path = row.path if len(row.path) <= SHOWN_CHARS else row.path[:SHOWN_CHARS] + "…"
+        lines += [f"  {printable(row.key)}  {printable(path)}", f"      seems to be {printable(told(row))}"]
+    return "\n".join(lines)
+
+
+def told(row: OtherRow) -> str:
+    """Say of a row what it seems to be."""
+    return f"{row.seems} of the legacy object {row.legacy_key}, which is there" if row.legacy_key else row.seems

@@ -1,0 +1,253 @@
+"""The reports as plain text for 80 columns, and the same as values for ``--json``. Pure."""
+
+from __future__ import annotations
+
+import math
+import signal
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.filesize import decimal
+
+from sketchmigrate.appearance import examples
+from sketchmigrate.model import POSSIBLY_OVERWRITTEN, Outcome
+from sketchmigrate.report.printable import printable
+from sketchmigrate.report.progress import duration
+from sketchmigrate.report.recognition import nothing_recognised, other_rows
+
+if TYPE_CHECKING:
+    from sketchmigrate.model import Result, Status, Summary
+    from sketchmigrate.settings import Settings
+
+_MEANINGS = {
+    Outcome.MIGRATED: "object in production, row points at it",
+    Outcome.ALREADY: "the row pointed at production already",
+    Outcome.SUPERSEDED: "the application changed or deleted the row meanwhile",
+    Outcome.MISSING: "there is no legacy object",
+    Outcome.CONFLICT: "production holds something else under the new key",
+    Outcome.FAILED: "for the reason given",
+}
+
+_MENDING = {
+    Outcome.MISSING: "missing: put the object in its place in the legacy bucket, or mend the row.",
+    Outcome.CONFLICT: "conflict: compare both objects; with -w the legacy one replaces the other.",
+    Outcome.FAILED: "failed: remove the reason.",
+}
+
+_SHORT_SECONDS = 60
+
+
+def status_report(status: Status, settings: Settings) -> str:
+    """Say how far the migration is: objects and rows by side, and the part that is done."""
+    objects = (
+        ("legacy", status.legacy_objects, status.legacy_bytes, settings.legacy_bucket, settings.legacy_prefix),
+        (
+            "production",
+            status.production_objects,
+            status.production_bytes,
+            settings.production_bucket,
+            settings.production_prefix,
+        ),
+    )
+    rows = (
+        ("legacy", status.legacy_rows, f"begin with {settings.legacy_prefix}"),
+        ("production", status.production_rows, f"begin with {settings.production_prefix}"),
+        ("neither", status.other_rows, "anything else, NULL and empty ones included"),
+        ("all", status.total_rows, ""),
+    )
+    numbers = [number for _, number, *_ in (*objects, *rows)]
+    width = max(len(f"{number:,}") for number in numbers)
+    lines = ["Objects"]
+    lines += [
+        f"  {side:<12}{count:>{width},}  {decimal(size):>10}  {printable(f's3://{bucket}/{prefix}')}"
+        for side, count, size, bucket, prefix in objects
+    ]
+    lines += ["", printable(f"Rows of {settings.db_table}, by their {settings.db_path_column}")]
+    lines += [f"  {side:<12}{count:>{width},}  {printable(meaning)}".rstrip() for side, count, meaning in rows]
+    lines += ["", f"Done          {_percent(status.percent_done):>{width}}"]
+    named = [row for row in status.others if row.legacy_key]
+    if status.is_nothing_recognised:
+        lines += ["", f"Nothing recognised: {nothing_recognised(settings, status.others)}"]
+    elif named:
+        of_those = f"{len(named):,} of {len(status.others):,} rows on neither side that were looked at"
+        lines += ["", f"{of_those} name a legacy object in another way:", other_rows(named)]
+    return "\n".join(lines)
+
+
+def tech_status(status: Status) -> str:
+    """Return the status as one line for programs."""
+    counts = (
+        status.legacy_objects,
+        status.production_objects,
+        status.legacy_rows,
+        status.production_rows,
+        status.total_rows,
+    )
+    return "tech_status " + ",".join(str(count) for count in counts)
+
+
+def summary(summary: Summary) -> str:
+    """Say what a run did, what needs a person, where it is all written down, and what to do next."""
+    parts = [_headline(summary), _outcomes(summary), _problems(summary), _written_down(summary), _next_step(summary)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _headline(summary: Summary) -> str:
+    if summary.stopped_by_signal is not None:
+        return f"Stopped by {signal_name(summary.stopped_by_signal)}. What was in flight has been finished."
+    if summary.ended_by_error:
+        early = "Ended early by an error (below). What was done until then stays done."
+        return "Finished, but rows may be hidden (below)." if summary.rows_hidden else early
+    if summary.dry_run:
+        return "Dry run: nothing was changed."
+    if summary.tally.needing_a_person:
+        return f"Finished, but {counted(summary.tally.needing_a_person, 'entry needs', 'entries need')} a person."
+    if summary.rows_left:
+        return "Finished what was asked for; legacy rows are left."
+    return "All migrated." if summary.tally.scanned else "There was nothing to migrate."
+
+
+def _outcomes(summary: Summary) -> str:
+    tally = summary.tally
+    counts = {**{outcome.value: count for outcome, count in tally.by_outcome().items()}, "scanned": tally.scanned}
+    width = max(len(f"{number:,}") for number in (*counts.values(), tally.objects_copied))
+    meanings = {outcome.value: meaning for outcome, meaning in _MEANINGS.items()}
+    if summary.dry_run:
+        meanings["migrated"] = "would be migrated: row set, object copied or there"
+    lines = [f"  {word:<12}{number:>{width},}  {meanings[word]}" for word, number in counts.items() if word in meanings]
+    passes = counted(summary.passes, "pass", "passes")
+    pace = f"{elapsed(summary.elapsed_seconds)}, {summary.rows_per_second:,.0f} rows/s"
+    lines += [f"  {'':<12}{'-' * width}", f"  {'scanned':<12}{tally.scanned:>{width},}  in {passes}, {pace}"]
+    if tally.possibly_overwritten:
+        lines.append(f"  {POSSIBLY_OVERWRITTEN}: {tally.possibly_overwritten:,} of the application's objects")
+    if summary.dry_run:
+        lines.append(f"  {'to copy':<12}{tally.objects_copied:>{width},}  objects, {decimal(tally.bytes_copied)}")
+    else:
+        about = "" if tally.bytes_are_exact else "about " if tally.sampled_objects else "at least "
+        lines.append(f"  {'copied':<12}{tally.objects_copied:>{width},}  objects, {about}{decimal(tally.bytes_copied)}")
+    return "\n".join(lines)
+
+
+def _problems(summary: Summary) -> str:
+    total, shown = summary.tally.needing_a_person, summary.problems
+    if not shown:
+        return ""
+    title = (
+        "These need a person:" if len(shown) >= total else f"These need a person (the first {len(shown)} of {total:,}):"
+    )
+    return "\n".join((title, *(problem_lines(result) for result in shown)))
+
+
+def problem_lines(result: Result) -> str:
+    """Two lines, so that a long path and a long reason both stay readable, and whole for copying."""
+    key, path = printable(str(result.reference.key)), printable(result.reference.path)
+    reason = printable(result.reason) or _MEANINGS[result.outcome]
+    return f"  {result.outcome:<9} {key}  {path}\n            {reason}"
+
+
+def _written_down(summary: Summary) -> str:
+    lines = [f"Problems:  {printable(summary.problems_file)}"] if summary.tally.needing_a_person else []
+    return "\n".join((*lines, f"Log:       {printable(summary.log_file)}"))
+
+
+def _next_step(summary: Summary) -> str:
+    tally = summary.tally
+    steps: list[str] = []
+    if summary.stopped_by_signal is not None:
+        steps.append("Run the same command again: it goes on where this run stopped.")
+    elif summary.ended_by_error:
+        steps.append("Mend what the error names, then run the same command again: it goes on where this run stopped.")
+    elif summary.dry_run:
+        steps.append("Run it without -d to do this.")
+    elif summary.rows_left:
+        steps.append("Run it again for the rows that are left (without -l: all of them).")
+    steps += [step for outcome, step in _MENDING.items() if tally.by_outcome()[outcome]]
+    if tally.possibly_overwritten:
+        steps.append("possibly overwritten: restore the version that is named, or let the application store it again.")
+    if tally.needing_a_person and not summary.dry_run:
+        steps.append("Then run the same command again: only what is left is tried.")
+    if not steps:
+        steps.append("Nothing to do. The legacy objects are all still there: nothing was deleted.")
+    return "Next:\n" + "\n".join(f"  {step}" for step in steps)
+
+
+def status_json(status: Status) -> dict[str, object]:
+    """Return the status for ``--json``: sizes in bytes, percent from 0 to 100."""
+    return {
+        "legacy": {
+            "objects": status.legacy_objects,
+            "bytes": status.legacy_bytes,
+            "rows": status.legacy_rows,
+        },
+        "production": {
+            "objects": status.production_objects,
+            "bytes": status.production_bytes,
+            "rows": status.production_rows,
+        },
+        "other_rows": status.other_rows,
+        "total_rows": status.total_rows,
+        "percent_done": status.percent_done,
+        "recognition": {
+            "nothing_recognised": status.is_nothing_recognised,
+            "looked_at": len(status.others),
+            "naming_a_legacy_object": sum(bool(row.legacy_key) for row in status.others),
+            "examples": [asdict(row) for row in examples(status.others)],
+        },
+    }
+
+
+def summary_json(summary: Summary) -> dict[str, object]:
+    """Return the summary for ``--json``; a key that JSON has no type for (uuid) is text."""
+    tally = summary.tally
+    return {
+        "outcomes": {outcome.value: count for outcome, count in tally.by_outcome().items()},
+        "scanned": tally.scanned,
+        "possibly_overwritten": tally.possibly_overwritten,
+        "objects_copied": tally.objects_copied,
+        "bytes_copied": tally.bytes_copied,
+        "bytes_are_exact": tally.bytes_are_exact,
+        "elapsed_seconds": round(summary.elapsed_seconds, 3),
+        "rows_per_second": round(summary.rows_per_second, 1),
+        "passes": summary.passes,
+        "dry_run": summary.dry_run,
+        "rows_left": summary.rows_left,
+        "stopped_by_signal": summary.stopped_by_signal,
+        "problems": [problem_json(result) for result in summary.problems],
+        "problems_file": summary.problems_file,
+        "log_file": summary.log_file,
+        "exit_code": summary.exit_code,
+    }
+
+
+def problem_json(result: Result) -> dict[str, object]:
+    """Return one entry for ``--json``."""
+    key = result.reference.key
+    return {
+        "key": key if isinstance(key, int) else str(key),
+        "path": result.reference.path,
+        "outcome": result.outcome.value,
+        "reason": result.reason,
+    }
+
+
+def _percent(percent: float) -> str:
+    """Round down: 100 % is only what is wholly done."""
+    return f"{math.floor(percent * 10) / 10:.1f} %"
+
+
+def elapsed(seconds: float) -> str:
+    """Write a duration, to the tenth where it is short."""
+    return f"{seconds:.1f} s" if seconds < _SHORT_SECONDS else duration(seconds)
+
+
+def counted(number: int, one: str, more: str) -> str:
+    """Write a number of things."""
+    return f"{number:,} {one if number == 1 else more}"
+
+
+def signal_name(number: int) -> str:
+    """Name a signal."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,448 @@
+"""The operations: head, get, copy, put, delete, list and multipart uploads, on one store.
+
+::
+
+    async with S3Client(S3Config(endpoint_url=…), CredentialSource.from_environment()) as client:
+        result = await client.copy(Location("legacy", "image/a.png"), Location("production", "avatar/a.png"))
+
+Every operation raises an ``S3Error``: ``ObjectMissing``, ``BucketMissing``, ``PreconditionFailed`` (``ObjectExists``
+for ``IF_ABSENT``), ``S3Refused`` and ``CredentialsError`` at once; ``S3Unreachable``, ``S3Busy`` and ``S3Malformed``
+after trying for ``retry_seconds``. A request that was sent again may have taken effect before: all operations here can
+be repeated without harm.
+"""
+
+from __future__ import annotations
+
+import time
+from copy import copy as shallow_copy
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from sketchmigrate.errors import (
+    BucketMissing,
+    ObjectExists,
+    ObjectMissing,
+    PreconditionFailed,
+    S3Error,
+    StoreFull,
+)
+from sketchmigrate.model import Location, ObjectInfo
+from sketchmigrate.s3 import listing, multipart, replies, wording, xml
+from sketchmigrate.s3.addressing import copy_source, encode_query
+from sketchmigrate.s3.conditions import for_completing, if_source_is, only_if_absent
+from sketchmigrate.s3.exchange import Exchange
+from sketchmigrate.s3.learned import Learned, content_md5
+from sketchmigrate.s3.messages import CopyResult, Request
+from sketchmigrate.s3.paging import Paging
+from sketchmigrate.s3.xml_subresources import SUBRESOURCE_BYTES
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from sketchmigrate.s3.caps import Caps
+    from sketchmigrate.s3.conditions import Condition
+    from sketchmigrate.s3.config import S3Config
+    from sketchmigrate.s3.credentials import CredentialSource
+    from sketchmigrate.s3.limiter import Pressure
+    from sketchmigrate.s3.xml_buckets import ListedUpload, ObjectLock
+    from sketchmigrate.s3.xml_listings import ListedVersion, ListPage
+
+
+_PRECONDITION_FAILED = 412
+
+
+class S3Client:
+    """An asynchronous client of one store, for one event loop and any number of concurrent callers.
+
+    Connections open when they are needed. How many requests are in flight, ``congestion`` finds out, within the caps.
+    """
+
+    def __init__(self, config: S3Config, credentials: CredentialSource) -> None:
+        self.config = config
+        self._exchange = Exchange(config, credentials)
+        self._retry_seconds = config.retry_seconds
+        self._learned = Learned(config.copy_limit_bytes, config.part_size_bytes)
+        self._new_object_headers = list(config.new_object_headers)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._exchange.close()
+
+    @property
+    def requests_sent(self) -> Counter[str]:
+        """Requests by operation (``CopyObject`` …), repeated ones included."""
+        return self._exchange.requests_sent
+
+    @property
+    def concurrency(self) -> int:
+        """How many callers at once keep the store as busy as it should be; it changes while they are at work."""
+        exchange = self._exchange
+        return exchange.limiter.congestion.window + exchange.pausing
+
+    @property
+    def pressure(self) -> Pressure:
+        """What keeps more requests from being sent at this moment."""
+        return self._exchange.limiter.pressure(time.monotonic())
+
+    @property
+    def asked(self) -> int:
+        """Requests that are under way, or have failed and wait for their next attempt."""
+        return self._exchange.limiter.in_flight + self._exchange.pausing
+
+    @property
+    def awaits_retries(self) -> bool:
+        """Whether more of them wait for their next attempt than are under way."""
+        return self._exchange.pausing > self._exchange.limiter.in_flight
+
+    @property
+    def answered_at(self) -> float:
+        """When the last reply came, whatever it said, on the monotonic clock; 0 for never."""
+        return self._exchange.answered_at
+
+    def limit(self, caps: Caps) -> None:
+        """Take other caps from now on."""
+        self._exchange.limit(caps)
+
+    def retrying(self, seconds: float) -> S3Client:
+        """Return this client with another patience: the same connections, limits and counters.
+
+        For the checks before a run, where a wrong host name should be told at once and not after minutes. It needs no
+        closing of its own.
+        """
+        other = shallow_copy(self)
+        other._retry_seconds = seconds  # noqa: SLF001 - it is one of us
+        return other
+
+    def stop_retrying(self) -> None:
+        """End all waits between attempts at once and make no further ones: what fails raises its last error."""
+        self._exchange.stop_retrying()
+
+    # -- objects
+
+    async def head(self, location: Location, *, checksums: bool = False) -> ObjectInfo:
+        """Return size, ETag and headers of an object, with ``checksums`` those that S3 tells when asked for them too.
+
+        A missing bucket looks like a missing object here.
+        """
+        request = Request("HeadObject", "HEAD", location, headers=[("x-amz-checksum-mode", "ENABLED")] * checksums)
+        return await self._exchange.perform(request, replies.object_info, self._retry_seconds)
+
+    async def get(self, location: Location, first_byte: int, last_byte: int, *, if_match: str = "") -> bytes:
+        """Return the bytes of a range, both ends included, cut at the object's end.
+
+        ``if_match`` is an ETag that the object must have, else ``PreconditionFailed``.
+        """
+        headers = [("range", f"bytes={first_byte}-{last_byte}")]
+        if if_match:
+            headers.append(("if-match", f'"{if_match}"'))
+        request = Request("GetObject", "GET", location, headers=headers, payload_bytes=last_byte - first_byte + 1)
+        return await self._exchange.perform(request, replies.ranged(first_byte, last_byte), self._retry_seconds)
+
+    async def read_beginning(self, location: Location, first_bytes: int) -> tuple[ObjectInfo, bytes]:
+        """Return what a HEAD tells about an object, and its first bytes, all of them if it has no more, at once."""
+        headers = [("range", f"bytes=0-{first_bytes - 1}")]
+        request = Request("GetObject", "GET", location, headers=headers, payload_bytes=first_bytes)
+        try:
+            return await self._exchange.perform(request, replies.beginning(first_bytes), self._retry_seconds)
+        except S3Error as error:
+            if error.status != replies.RANGE_NOT_SATISFIABLE:
+                raise
+            info = await self.head(location)  # an object of no bytes has no first byte
+            if info.size_bytes:
+                raise
+            return info, b""
+
+    async def copy(self, source: Location, target: Location, *conditions: Condition) -> CopyResult:
+        """Copy an object within the store, with its content headers, user metadata and tags.
+
+        An object that the store refuses to copy whole for its size is copied in parts; what its limit is, it says. An
+        ``ObjectMissing`` is about the source.
+        """
+        learned = self._learned
+        if learned.source_was_too_large:
+            info = await self.head(source)
+            if info.size_bytes > learned.copy_limit_bytes:
+                return await self._copy_large(source, target, info, *conditions)
+            learned.source_was_too_large = False
+        headers = [("x-amz-copy-source", copy_source(source)), *conditions, *self._new_object_headers]
+        request = Request("CopyObject", "PUT", target, headers=headers, source=source)
+        if learned.wants_checksums:
+            learned.add_checksum(request)
+        try:
+            etag = await self._exchange.perform(request, replies.copied, self._retry_seconds)
+        except PreconditionFailed as error:
+            if only_if_absent(conditions):
+                raise _exists(error, request) from error
+            raise
+        except S3Error as error:
+            if learned.wants_checksum_of(request, error):
+                return await self.copy(source, target, *conditions)
+            return await self._copy_otherwise(error, source, target, *conditions)
+        return CopyResult(etag, request.attempts)
+
+    async def _copy_otherwise(
+        self, error: S3Error, source: Location, target: Location, *conditions: Condition
+    ) -> CopyResult:
+        """Copy in parts what was refused for its size. Raises the refusal where it was for something else."""
+        if not wording.may_be_about_size(error.code) or isinstance(error, StoreFull):
+            raise error
+        info = await self.head(source)
+        if not self._learned.is_too_large(error, info.size_bytes):
+            raise error
+        return await self._copy_large(source, target, info, *conditions)
+
+    async def _copy_large(
+        self, source: Location, target: Location, info: ObjectInfo, *conditions: Condition
+    ) -> CopyResult:
+        """Copy in parts. What should be absent is looked for before: not every store minds a condition at the end."""
+        if only_if_absent(conditions):
+            try:
+                await self.head(target)
+            except ObjectMissing:
+                pass
+            else:
+                raise ObjectExists(f"{target} exists already", status=_PRECONDITION_FAILED)
+        etag = await multipart.copy_in_parts(self, source, target, info, *for_completing(conditions))
+        return CopyResult(etag, 1, info.size_bytes)
+
+    async def put(
+        self, location: Location, body: bytes, headers: Mapping[str, str] | None = None, *conditions: Condition
+    ) -> str:
+        """Store an object and return its ETag. ``headers`` are sent (and signed) with it.
+
+        Where a first attempt's reply was lost, ``IF_ABSENT`` fails at the second because the first one was carried out:
+        then what is there is compared, and equal content is success.
+        """
+        request = Request(
+            "PutObject",
+            "PUT",
+            location,
+            headers=[*self._headers_of_new(headers or {}), *conditions],
+            body=body,
+            body_sha256=sha256(body).hexdigest(),
+            payload_bytes=len(body),
+        )
+        try:
+            return await self._store(request)
+        except PreconditionFailed as error:
+            if request.attempts > 1 and (etag := await self._holds(location, body)):
+                return etag
+            if only_if_absent(conditions):
+                raise _exists(error, request) from error
+            raise
+
+    async def _store(self, request: Request) -> str:
+        """Send a body, with its checksum where the store wants one, and return its ETag."""
+        self._learned.add_checksum(request)
+        try:
+            return await self._exchange.perform(request, replies.stored, self._retry_seconds)
+        except S3Error as error:
+            if not self._learned.wants_checksum_of(request, error):
+                raise
+        return await self._exchange.perform(request, replies.stored, self._retry_seconds)
+
+    def _headers_of_new(self, headers: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Return the headers to make an object with; those that the settings demand of every new one win."""
+        demanded = self._new_object_headers
+        names = {name for name, _ in demanded}
+        return [*(header for header in _header_list(headers) if header[0] not in names), *demanded]
+
+    async def _holds(self, location: Location, body: bytes) -> str:
+        """Return the ETag of an object if its content is ``body``, else an empty string."""
+        info = await self.head(location)
+        if info.size_bytes != len(body):
+            return ""
+        if body and await self.get(location, 0, len(body) - 1, if_match=info.etag) != body:
+            return ""
+        return info.etag
+
+    async def delete(self, location: Location, version_id: str = "") -> None:
+        """Delete an object, or one version of it for good. That it is gone already is no error, as in S3 itself."""
+        query = encode_query({"versionId": version_id}) if version_id else ""
+        request = Request("DeleteObject", "DELETE", location, query=query)
+        try:
+            await self._exchange.perform(request, replies.done, self._retry_seconds)
+        except ObjectMissing:
+            return
+
+    async def tags(self, location: Location) -> list[tuple[str, str]]:
+        """Return an object's tags; none where the store knows no tags."""
+        request = Request("GetObjectTagging", "GET", location, query="tagging=")
+        return await self._exchange.perform(request, replies.tags, self._retry_seconds)
+
+    async def put_tags(self, location: Location, tags: Sequence[tuple[str, str]]) -> None:
+        """Replace an object's tags."""
+        body = xml.tagging_document(tags)
+        request = Request("PutObjectTagging", "PUT", location, query="tagging=", body=body)
+        request.body_sha256 = sha256(body).hexdigest()
+        # S3 wants a second checksum here (S3 API reference, PutObjectTagging: Content-MD5).
+        request.headers.append(("content-md5", content_md5(body)))
+        await self._exchange.perform(request, replies.done, self._retry_seconds)
+
+    async def subresource(self, operation: str, location: Location, name: str) -> bytes:
+        """Return the document of a subresource, such as ``acl``, of an object, or with an empty key of a bucket.
+
+        A store that does not know subresources answers with the object itself: no more than its beginning is asked for.
+        """
+        headers = [("range", f"bytes=0-{SUBRESOURCE_BYTES - 1}")]
+        request = Request(operation, "GET", location, query=f"{name}=", headers=headers)
+        return await self._exchange.perform(request, replies.document, self._retry_seconds)
+
+    # -- listings
+
+    async def list_page(
+        self, bucket: str, prefix: str, *, start_after: str = "", continuation_token: str = "", max_keys: int = 1000
+    ) -> ListPage:
+        """Return up to ``max_keys`` objects under a prefix, after the key ``start_after`` or from a page's token on."""
+        return await listing.list_page(
+            self._exchange,
+            self._learned,
+            bucket,
+            prefix,
+            start_after=start_after,
+            continuation_token=continuation_token,
+            max_keys=max_keys,
+            retry_seconds=self._retry_seconds,
+        )
+
+    async def list_pages(
+        self, bucket: str, prefix: str, *, start_after: str = "", max_keys: int = 1000
+    ) -> AsyncGenerator[ListPage, None]:
+        """Yield all pages of a listing, or all after a key. It is complete or it raises, as one without an end does."""
+        token: str | None = ""
+        paging = Paging(f"ListObjectsV2 s3://{bucket}/{prefix}")
+        while token is not None:
+            page = await self.list_page(
+                bucket, prefix, start_after=start_after, continuation_token=token, max_keys=max_keys
+            )
+            paging.take(page)
+            yield page
+            token = page.next_token
+
+    async def versions(self, bucket: str, prefix: str) -> list[ListedVersion]:
+        """Return up to 1 000 versions and delete markers under a prefix, those of one key newest first."""
+        query = encode_query({"versions": "", "encoding-type": "url", "prefix": prefix})
+        request = Request("ListObjectVersions", "GET", Location(bucket, ""), query=query)
+        return await self._exchange.perform(request, replies.versions, self._retry_seconds)
+
+    async def object_lock(self, bucket: str) -> ObjectLock:
+        """Return what Object Lock does in a bucket; nothing, where the store knows none. Raises ``S3Refused``."""
+        request = Request("GetObjectLockConfiguration", "GET", Location(bucket, ""), query="object-lock=")
+        return await self._exchange.perform(request, replies.object_lock, self._retry_seconds)
+
+    # -- multipart uploads
+
+    @property
+    def part_size_bytes(self) -> int:
+        """How large the parts of a copy are, unless there would be too many."""
+        return min(self.config.part_size_bytes, self._learned.part_limit_bytes)
+
+    def may_cut_smaller(self, error: S3Error, part_bytes: int) -> bool:
+        """Whether a part of this size was refused for it; then ``part_size_bytes`` is less now."""
+        return self._learned.is_part_too_large(error, part_bytes)
+
+    async def uploads(self, bucket: str, prefix: str) -> list[ListedUpload]:
+        """Return up to 1 000 multipart uploads under a prefix that are neither completed nor called off."""
+        query = encode_query({"uploads": "", "encoding-type": "url", "prefix": prefix})
+        request = Request("ListMultipartUploads", "GET", Location(bucket, ""), query=query)
+        return await self._exchange.perform(request, replies.uploads, self._retry_seconds)
+
+    async def create_multipart_upload(self, location: Location, headers: Mapping[str, str]) -> str:
+        """Begin an upload with the headers that the object shall have, and return its id."""
+        request = Request(
+            "CreateMultipartUpload", "POST", location, query="uploads=", headers=self._headers_of_new(headers)
+        )
+        return await self._exchange.perform(request, replies.upload_id, self._retry_seconds)
+
+    async def upload_part_copy(
+        self,
+        source: Location,
+        target: Location,
+        upload_id: str,
+        part_number: int,
+        byte_range: tuple[int, int] | None,
+        *,
+        if_match: str,
+    ) -> str:
+        """Copy a range of bytes (both ends included) as a part, if the source still has that ETag; return the part's.
+
+        ``byte_range`` None is the whole source: only of one over 5 MiB may a range be taken. Parts are numbered from 1;
+        all but the last are at least 5 MiB.
+        """
+        query = encode_query({"partNumber": str(part_number), "uploadId": upload_id})
+        headers = [("x-amz-copy-source", copy_source(source)), if_source_is(if_match)]
+        if byte_range is not None:
+            headers.append(("x-amz-copy-source-range", f"bytes={byte_range[0]}-{byte_range[1]}"))
+        request = Request("UploadPartCopy", "PUT", target, query=query, headers=headers, source=source)
+        return await self._exchange.perform(request, replies.part_copied, self._retry_seconds)
+
+    async def upload_part(self, location: Location, upload_id: str, part_number: int, body: bytes) -> str:
+        """Send a part, and return its ETag."""
+        query = encode_query({"partNumber": str(part_number), "uploadId": upload_id})
+        checksum = sha256(body).hexdigest()
+        request = Request(
+            "UploadPart", "PUT", location, query=query, body=body, body_sha256=checksum, payload_bytes=len(body)
+        )
+        return await self._store(request)
+
+    async def complete_multipart_upload(
+        self, location: Location, upload_id: str, part_etags: Sequence[str], *conditions: Condition
+    ) -> str:
+        """Make the object of parts 1, 2, … and return its ETag.
+
+        Where the reply of a first attempt was lost, the second finds no such upload: then the object that is there is
+        recognised by the ETag that these parts make.
+        """
+        body = xml.complete_document(part_etags)
+        query = encode_query({"uploadId": upload_id})
+        headers = list(conditions)
+        request = Request("CompleteMultipartUpload", "POST", location, query=query, body=body, headers=headers)
+        request.body_sha256 = sha256(body).hexdigest()
+        try:
+            return await self._exchange.perform(request, replies.completed, self._retry_seconds)
+        except PreconditionFailed as error:
+            if only_if_absent(conditions):
+                raise _exists(error, request) from error
+            raise
+        except S3Error as error:
+            if error.code != "NoSuchUpload" or request.attempts == 1:
+                raise
+            info = await self.head(location)
+            if info.etag != multipart.expected_etag(part_etags):
+                raise
+            return info.etag
+
+    async def abort_multipart_upload(self, location: Location, upload_id: str) -> None:
+        """Discard an upload and its parts. That it is gone already is no error."""
+        query = encode_query({"uploadId": upload_id})
+        request = Request("AbortMultipartUpload", "DELETE", location, query=query)
+        try:
+            await self._exchange.perform(request, replies.done, self._retry_seconds)
+        except BucketMissing:
+            raise
+        except S3Error as error:
+            if error.code != "NoSuchUpload":
+                raise
+
+
+def _exists(error: PreconditionFailed, request: Request) -> ObjectExists:
+    """Say that there is an object already: what the failed condition means."""
+    exists = ObjectExists(error.message, hint=error.hint, status=error.status, code=error.code)
+    exists.attempts = request.attempts
+    return exists
+
+
+def _header_list(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Lower the names, and refuse what would begin another header line. Raises ``ValueError``."""
+    for name, value in headers.items():
+        if not set("\r\n\0").isdisjoint(name + value):
+            message = f"header {name!r} has a line break in it"
+            raise ValueError(message)
+    return [(name.lower(), value) for name, value in headers.items()]

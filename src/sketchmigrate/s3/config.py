@@ -1,0 +1,38 @@
+"""How to reach a store: the settings of the S3 client, without a secret among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from sketchmigrate.s3.caps import Caps
+from sketchmigrate.s3.proxy import Proxies
+
+AddressingStyle: TypeAlias = Literal["auto", "path", "virtual"]
+
+
+@dataclass(frozen=True, slots=True)
+class S3Config:
+    """Where the store is and how patiently to talk to it.
+
+    ``endpoint_url`` is ``http(s)://host[:port][/path]``, or empty for AWS. ``timeout_seconds`` bounds the making of a
+    connection, and the silence on one while a reply is due; ``bounds`` says what follows for the whole of a reply.
+    ``caps`` bound what the congestion control finds. ``retry_seconds`` is for how long a request may keep failing
+    before it is given up. ``copy_limit_bytes`` is the size above which a refused CopyObject is one of size, whatever is
+    said, and made of parts of ``part_size_bytes``; its default is the limit in the S3 User Guide ("Copying objects").
+    ``new_object_headers``, their names in lower case, are sent with all that makes an object. ``proxies`` are those of
+    this machine's environment.
+    """
+
+    endpoint_url: str = ""
+    region: str = "us-east-1"
+    addressing_style: AddressingStyle = "auto"
+    ca_bundle: str = ""
+    requester_pays: bool = False
+    caps: Caps = field(default_factory=Caps)
+    proxies: Proxies = field(default_factory=Proxies)
+    timeout_seconds: float = 60
+    retry_seconds: float = 300
+    copy_limit_bytes: int = 5 * 2**30
+    part_size_bytes: int = 256 * 2**20
+    new_object_headers: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,365 @@
+"""One request, from its signature to an understood reply: slots, connections, retries, redirects, credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+import time
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from sketchmigrate.errors import SettingsError
+from sketchmigrate.s3 import faults
+from sketchmigrate.s3.addressing import Address, address_of, encode_key, endpoint_of
+from sketchmigrate.s3.limiter import Limiter
+from sketchmigrate.s3.messages import Reply, Request, wire
+from sketchmigrate.s3.proxy import ProxyFailed
+from sketchmigrate.s3.redirect import is_own
+from sketchmigrate.s3.retry import SAID_SECONDS, Failure, Kind, Patience
+from sketchmigrate.s3.sigv4 import Credentials, Signer
+from sketchmigrate.s3.transport import Connection, Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sketchmigrate.s3.caps import Caps
+    from sketchmigrate.s3.config import S3Config
+    from sketchmigrate.s3.credentials import CredentialSource
+    from sketchmigrate.s3.proxy import Proxy
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How requests for a bucket are addressed and signed."""
+
+    address: Address
+    signer: Signer
+    proxy: Proxy | None
+
+    @property
+    def where(self) -> str:
+        """What a request is sent to, for messages."""
+        origin = self.address.origin
+        return str(origin) if self.proxy is None else f"{origin} behind the proxy {self.proxy}"
+
+
+class Exchange:
+    """Sends requests until they succeed, fail for good, or have failed for too long. Serves hundreds of callers."""
+
+    def __init__(self, config: S3Config, credentials: CredentialSource) -> None:
+        self.config = config
+        self.requests_sent: Counter[str] = Counter()
+        self._credentials = credentials
+        self.limiter: Limiter[asyncio.Future[None]] = Limiter(config.caps, time.monotonic())
+        self.pausing = 0
+        self.answered_at = 0.0  # when the last reply came, whatever it said
+        self._routes: dict[str, Route] = {}
+        self._regions: dict[str, str] = {}
+        self._authorities: dict[str, str] = {}
+        self._clock_offset_seconds = 0
+        self._progress_at = 0.0
+        self._said_until = 0.0
+        self._stopping = asyncio.Event()
+        self._wake: asyncio.TimerHandle | None = None
+
+    @cached_property
+    def _pool(self) -> Pool:
+        return Pool(self.config.timeout_seconds, lambda: self._tls_context)
+
+    @cached_property
+    def _tls_context(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self.config.ca_bundle or None)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(
+                f"S3_CA_BUNDLE {self.config.ca_bundle!r} cannot be read: {error.strerror or error}",
+                hint="It (or AWS_CA_BUNDLE, or the profile's ca_bundle) is the path of a file with certificates in PEM"
+                " form; without any, the system's own are taken.",
+            ) from error
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+    def limit(self, caps: Caps) -> None:
+        """Take other caps from now on."""
+        self.limiter.limit(caps)
+        if self.limiter.waiting:
+            self._hand_over()
+
+    def stop_retrying(self) -> None:
+        """End all waits between attempts; what fails from now on is given up."""
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._wake is not None:
+            self._wake.cancel()
+        if "_pool" in self.__dict__:
+            await self._pool.close()
+
+    async def perform(self, request: Request, read: Callable[[Request, Reply], T], retry_seconds: float) -> T:
+        """Send a request until ``read`` accepts the reply, and return what it read.
+
+        ``read`` raises ``Failure`` for a reply that is not the success it looks for. Raises an ``S3Error``.
+        """
+        patience: Patience | None = None
+        fresh = False
+        while True:
+            route = self._routes.get(request.location.bucket)
+            try:
+                if (
+                    route is None
+                    or route.signer.credentials is not self._credentials.current
+                    or self._credentials.is_due()
+                ):
+                    route = await self._route(request.location.bucket)
+                reply = await self._attempt(request, route, fresh=fresh)
+                value = read(request, reply)
+            except Failure as failure:
+                patience = patience or Patience(retry_seconds)
+                fresh = failure.kind is Kind.STALE
+                self._note(failure)
+                if failure.kind is Kind.UNEXPLAINED:
+                    failure = await self._explained(request, failure, route)
+                await self._recover(request, failure, patience, route)
+            else:
+                self._progress_at = self._pool.loop.time()
+                return value
+
+    async def _attempt(self, request: Request, route: Route | None, *, fresh: bool = False) -> Reply:
+        """Send a request once, when a slot is free; any reply is returned."""
+        if route is None:
+            route = await self._route(request.location.bucket)
+        limiter = self.limiter
+        if not limiter.enter():
+            await self._wait_for_a_slot(request.payload_bytes)
+        connection: Connection | None = None
+        pool = self._pool
+        address = route.address
+        try:
+            connection = None if fresh else pool.take(address.origin)
+            if connection is None:
+                connection = await pool.connect(address.origin, route.proxy)
+            data = self._signed(request, route)
+            request.attempts += 1
+            self.requests_sent[request.operation] += 1
+            began = time.monotonic()
+            reply = await connection.send(data, request)
+        except (OSError, UnicodeError, ProxyFailed, *faults.NO_REPLY) as error:
+            raise faults.connection_failure(request, route.where, error) from error
+        except asyncio.CancelledError:
+            if connection is not None:
+                connection.close()  # its reply would be taken for the next request's
+            raise
+        else:
+            self.answered_at = now = time.monotonic()
+            limiter.replied(now, now - began)
+            if request.payload_bytes and not request.body:
+                limiter.correct(now, len(reply.body) - request.payload_bytes)
+            pool.give_back(connection)
+            return reply
+        finally:
+            limiter.leave()
+            if limiter.waiting:
+                self._hand_over()
+
+    # -- slots
+
+    async def _wait_for_a_slot(self, payload_bytes: int) -> None:
+        waiter: asyncio.Future[None] = self._pool.loop.create_future()
+        self.limiter.queue(waiter, payload_bytes)
+        self._hand_over()
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.cancelled():
+                self.limiter.forget(waiter)
+            else:  # the slot had been handed over just before
+                self.limiter.leave()
+            self._hand_over()
+            raise
+
+    def _hand_over(self) -> None:
+        """Let in who may go, passing over who was cancelled. Where a rate holds the next one back, wait for it."""
+        limiter = self.limiter
+        now = time.monotonic()
+        while (waiter := limiter.admit(now)) is not None:
+            if waiter.done():
+                limiter.leave()
+            else:
+                waiter.set_result(None)
+        if limiter.waiting and self._wake is None:
+            wait_seconds = limiter.ready_at() - now
+            if wait_seconds > 0:
+                self._wake = self._pool.loop.call_later(wait_seconds, self._wake_up)
+
+    def _wake_up(self) -> None:
+        self._wake = None
+        self._hand_over()
+
+    def _note(self, failure: Failure) -> None:
+        """Tell the limiter of a failure that may come from too many requests."""
+        if failure.kind is Kind.THROTTLED:
+            self.limiter.refused(time.monotonic())
+        elif failure.kind is Kind.TRANSIENT:
+            self.limiter.faulted(time.monotonic())
+
+    def _signed(self, request: Request, route: Route) -> bytes:
+        address = route.address
+        path = address.path_prefix + encode_key(request.location.key)
+        headers = [("host", address.host_header), *request.headers]
+        if self.config.requester_pays:
+            headers.append(("x-amz-request-payer", "requester"))
+        now = int(time.time()) + self._clock_offset_seconds
+        lines = route.signer.sign(now, request.method, path, request.query, headers, payload_sha256=request.body_sha256)
+        target = f"{path}?{request.query}" if request.query else path
+        if route.proxy is not None and not address.origin.tls:
+            target = f"http://{address.host_header}{target}"  # RFC 9112, section 3.2.2
+            lines += route.proxy.header_line
+        return wire(request.method, target, lines, request.body)
+
+    # -- routes
+
+    async def _route(self, bucket: str) -> Route:
+        source = self._credentials
+        if source.current is None or source.is_due():
+            await source.refresh()
+        credentials = source.current
+        assert credentials is not None  # noqa: S101 - refresh raises otherwise
+        route = self._routes.get(bucket)
+        if route is None or route.signer.credentials is not credentials:
+            region = self._regions.get(bucket, self.config.region)
+            address = address_of(
+                bucket,
+                endpoint_url=self.config.endpoint_url,
+                region=region,
+                style=self.config.addressing_style,
+                authority=self._authorities.get(bucket, ""),
+            )
+            proxy = self.config.proxies.leading_to(address.origin)
+            route = self._routes[bucket] = Route(address, self._signer(credentials, region), proxy)
+        return route
+
+    def _signer(self, credentials: Credentials, region: str) -> Signer:
+        """Share one signer among the buckets of a region: what it keeps is the same for all of them."""
+        for route in self._routes.values():
+            if route.signer.credentials is credentials and route.signer.region == region:
+                return route.signer
+        return Signer(credentials, region)
+
+    # -- failures
+
+    async def _recover(self, request: Request, failure: Failure, patience: Patience, route: Route | None) -> None:
+        """Do what the failure calls for, so that another attempt makes sense; else raise its error."""
+        if self._stopping.is_set():
+            raise failure.error from failure
+        if failure.kind is Kind.MOVED:
+            self._refuse_strangers(request, failure, route)
+        match failure.kind:
+            case Kind.STALE if patience.first(Kind.STALE):
+                return
+            case Kind.MOVED if patience.first(Kind.MOVED) and self._follow(request, failure, route):
+                return
+            case Kind.SKEWED if patience.first(Kind.SKEWED) and self._set_clock(failure):
+                return
+            case Kind.EXPIRED if patience.first(Kind.EXPIRED) and route is not None:
+                await self._credentials.refresh(route.signer.credentials)
+                return
+            case Kind.TRANSIENT | Kind.THROTTLED | Kind.STALE:
+                now = self._pool.loop.time()
+                by_habit = self.limiter.congestion.refuses_by_habit
+                pause_seconds = patience.pause_seconds(
+                    failure, now, self._progress_at, random.random, by_habit=by_habit
+                )
+                if pause_seconds >= 0:
+                    self._say(failure, pause_seconds)
+                    await self._pause(pause_seconds)
+                    if not self._stopping.is_set():
+                        return
+        raise failure.error from failure
+
+    def _say(self, failure: Failure, pause_seconds: float) -> None:
+        """Log why a request waits; a long pause that the store asks for is a warning, once for all who pause."""
+        now = self._pool.loop.time()
+        asked_for = failure.retry_after_seconds >= SAID_SECONDS and now >= self._said_until
+        if asked_for:
+            self._said_until = now + pause_seconds
+        level = logging.WARNING if asked_for else logging.DEBUG
+        logger.log(level, "%s; trying again in %.1f s", failure.error, pause_seconds)
+
+    async def _pause(self, seconds: float) -> None:
+        self.pausing += 1
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+        finally:
+            self.pausing -= 1
+
+    async def _explained(self, request: Request, failure: Failure, route: Route | None) -> Failure:
+        """Find out why a HEAD was refused: only a reply with a body names the code, so ask for the first byte.
+
+        A HEAD that names another region than the one it was signed for was refused for that.
+        """
+        if route is not None and failure.region not in ("", route.signer.region):
+            failure.kind = Kind.MOVED
+            return failure
+        question = Request(request.operation, "GET", request.location, headers=[("range", "bytes=0-0")])
+        try:
+            reply = await self._attempt(question, route)
+        except Failure as other:
+            return other
+        if reply.status in (200, 206):
+            failure.kind = Kind.TRANSIENT  # what the HEAD was refused for has passed
+            return failure
+        return faults.reply_failure(request, reply)
+
+    def _refuse_strangers(self, request: Request, failure: Failure, route: Route | None) -> None:
+        """Raise ``RedirectRefused`` where a redirect leads away from the endpoint that a person has set."""
+        if failure.target is None or route is None:
+            return
+        endpoint = endpoint_of(self.config.endpoint_url, self.config.region)
+        here = endpoint._replace(tls=endpoint.tls or route.address.origin.tls)
+        if not is_own(here, failure.target, self.config.region):
+            raise faults.stranger(request, here, failure.target, failure.error) from failure
+
+    def _follow(self, request: Request, failure: Failure, route: Route | None) -> bool:
+        """Remember the region or host that a redirect named for the bucket. False if it named neither, or no news."""
+        bucket = request.location.bucket
+        if route is not self._routes.get(bucket):
+            return True  # another request has followed meanwhile
+        region, authority = failure.region, ""
+        if failure.target is not None and route is not None:
+            scheme = failure.target.scheme or ("https" if route.address.origin.tls else "http")
+            authority = f"{scheme}://{failure.target.authority}"
+        known = self._regions.get(bucket, self.config.region)
+        if region and region != known:
+            self._regions[bucket] = region
+            logger.warning("bucket %s is in region %s, not %s: it is asked there", bucket, region, known)
+            if not self.config.endpoint_url:
+                authority = ""  # AWS's host follows from the region
+        elif authority and authority != self._authorities.get(bucket):
+            logger.warning("the store sends requests for bucket %s to %s: check S3_ENDPOINT_URL", bucket, authority)
+        else:
+            return False
+        if authority:
+            self._authorities[bucket] = authority
+        self._routes.pop(bucket, None)
+        return True
+
+    def _set_clock(self, failure: Failure) -> bool:
+        """Take the store's time as given in the refusal. False if it did not tell."""
+        if failure.store_time is None:
+            return False
+        offset_seconds = round(failure.store_time.timestamp() - time.time())
+        if abs(offset_seconds - self._clock_offset_seconds) > 1:
+            self._clock_offset_seconds = offset_seconds
+            logger.warning("this machine's clock is %d s off the store's: set it (NTP)", -offset_seconds)
+        return True

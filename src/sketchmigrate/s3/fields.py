@@ -1,0 +1,42 @@
+"""In what else than bytes two stored objects differ, where their HEADs may have to be completed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sketchmigrate.errors import CredentialsError, ObjectMissing, S3Error
+from sketchmigrate.s3.comparison import TAG_COUNT, other_headers
+
+if TYPE_CHECKING:
+    from sketchmigrate.model import Location, ObjectInfo
+    from sketchmigrate.s3.client import S3Client
+
+
+async def differing_headers(
+    store: S3Client, source: Location, legacy: ObjectInfo, target: Location, production: ObjectInfo
+) -> str:
+    """Say in what two objects differ of which HEADs were seen; nothing where they do not.
+
+    Nothing is asked for but the tags of an object whose HEAD told no number, where that of the other side told one: it
+    has none, or they may not be told to this user (S3 API reference, HeadObject: "x-amz-tagging-count"). Raises
+    ``S3Error``.
+    """
+    if (TAG_COUNT in legacy.headers) != (TAG_COUNT in production.headers):
+        legacy = await _with_tag_count(store, source, legacy)
+        production = await _with_tag_count(store, target, production)
+    return other_headers(legacy, production)
+
+
+async def _with_tag_count(store: S3Client, location: Location, info: ObjectInfo) -> ObjectInfo:
+    if TAG_COUNT in info.headers:
+        return info
+    try:
+        tags = await store.tags(location)
+    except (CredentialsError, ObjectMissing):
+        raise
+    except S3Error as error:
+        if not error.is_client_error:
+            raise
+        return info  # who may not read tags compares none
+    return replace(info, headers={**info.headers, TAG_COUNT: str(len(tags))})

@@ -1,0 +1,179 @@
+"""What the success of each operation looks like. Pure: every reader returns its value or raises ``Failure``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+from sketchmigrate.model import ObjectInfo
+from sketchmigrate.s3 import xml, xml_buckets, xml_listings
+from sketchmigrate.s3.faults import malformed, reply_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sketchmigrate.s3.messages import Reply, Request
+    from sketchmigrate.s3.xml_buckets import ListedUpload, ObjectLock
+    from sketchmigrate.s3.xml_listings import ListedVersion, ListPage
+
+T = TypeVar("T")
+
+_OK = 200
+_NO_CONTENT = 204
+_PARTIAL_CONTENT = 206
+RANGE_NOT_SATISFIABLE = 416
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII).fullmatch
+_NO_LOCK_STATUSES = frozenset({404, 405, 501})
+_NO_LOCK_CODES = frozenset({"InvalidArgument", "InvalidRequest", "NotImplemented"})
+# A store without tags says so in one of these ways; an object without tags is NoSuchTagSet on some.
+_NO_TAGS_CODES = frozenset({"NoSuchTagSet", "NotImplemented", "MethodNotAllowed"})
+
+
+def _document(request: Request, reply: Reply, read: Callable[[bytes], T]) -> T:
+    """Read the XML of a reply with status 200, in which an ``<Error>`` may be as well."""
+    if reply.status != _OK:
+        raise reply_failure(request, reply)
+    try:
+        return read(reply.body)
+    except xml.NotS3 as error:
+        if xml.read_error(reply.body) is not None:
+            raise reply_failure(request, reply) from error
+        raise malformed(request, reply, str(error)) from error
+
+
+def copied(request: Request, reply: Reply) -> str:
+    """CopyObject: the new object's ETag."""
+    return _document(request, reply, xml.read_copy_result)
+
+
+def part_copied(request: Request, reply: Reply) -> str:
+    """UploadPartCopy: the part's ETag."""
+    return _document(request, reply, xml.read_part_copy_result)
+
+
+def completed(request: Request, reply: Reply) -> str:
+    """CompleteMultipartUpload: the new object's ETag."""
+    return _document(request, reply, xml.read_complete_result)
+
+
+def upload_id(request: Request, reply: Reply) -> str:
+    """CreateMultipartUpload: the id of the upload."""
+    return _document(request, reply, xml.read_upload_id)
+
+
+def listing(request: Request, reply: Reply) -> ListPage:
+    """ListObjectsV2: one page."""
+    return _document(request, reply, xml_listings.read_list_page)
+
+
+def versions(request: Request, reply: Reply) -> list[ListedVersion]:
+    """ListObjectVersions: the first page."""
+    return _document(request, reply, xml_listings.read_versions)
+
+
+def uploads(request: Request, reply: Reply) -> list[ListedUpload]:
+    """ListMultipartUploads: the first page; rclone's server says NoSuchUpload where there is none."""
+    if reply.status != _OK and (error := xml.read_error(reply.body)) and error.code == "NoSuchUpload":
+        return []
+    return _document(request, reply, xml_buckets.read_uploads)
+
+
+def object_lock(request: Request, reply: Reply) -> ObjectLock:
+    """GetObjectLockConfiguration: nothing where a store says in one of several ways that it has none.
+
+    One that does not know the question takes it for another (rclone's server sends a listing).
+    """
+    error = xml.read_error(reply.body)
+    code = error.code if error else ""
+    if (reply.status in _NO_LOCK_STATUSES and code != "NoSuchBucket") or code in _NO_LOCK_CODES:
+        return xml_buckets.NO_LOCK
+    return _document(request, reply, xml_buckets.read_object_lock)
+
+
+def tags(request: Request, reply: Reply) -> list[tuple[str, str]]:
+    """GetObjectTagging: the tags, none where there can be none."""
+    if reply.status != _OK and (error := xml.read_error(reply.body)) and error.code in _NO_TAGS_CODES:
+        return []
+    if reply.status == _OK and not reply.body:
+        return []  # what Ceph 16 says of an object without tags; whether some are due is checked by their count
+    return _document(request, reply, xml.read_tags)
+
+
+def document(request: Request, reply: Reply) -> bytes:
+    """GET of a subresource: its XML, which the caller reads. What is no XML is no success."""
+    if reply.status not in (_OK, _PARTIAL_CONTENT) or xml.read_error(reply.body):
+        raise reply_failure(request, reply)
+    return reply.body
+
+
+def stored(request: Request, reply: Reply) -> str:
+    """PutObject: the ETag, which is a header."""
+    if reply.status != _OK or xml.read_error(reply.body):
+        raise reply_failure(request, reply)
+    etag = xml.unquoted(reply.header(b"etag"))
+    if not etag:
+        raise malformed(request, reply, "it has no ETag")
+    return etag
+
+
+def done(request: Request, reply: Reply) -> None:
+    """DeleteObject, AbortMultipartUpload: nothing but success."""
+    if reply.status not in (_OK, _NO_CONTENT) or xml.read_error(reply.body):
+        raise reply_failure(request, reply)
+    if reply.body.strip():
+        raise malformed(request, reply, "it has a body, which S3 does not send")
+
+
+def object_info(request: Request, reply: Reply) -> ObjectInfo:
+    """HeadObject: size and ETag, which every S3 object has."""
+    if reply.status != _OK:
+        raise reply_failure(request, reply)
+    headers = reply.headers()
+    size, etag = headers.get("content-length", ""), xml.unquoted(headers.get("etag", ""))
+    if not size.isdecimal() or len(size) > xml.MAX_SIZE_DIGITS or not etag:
+        raise malformed(request, reply, "it has no Content-Length or no ETag")
+    return ObjectInfo(int(size), etag, headers)
+
+
+def ranged(first_byte: int, last_byte: int) -> Callable[[Request, Reply], bytes]:
+    """GetObject of a range: exactly the bytes asked for, as far as the object goes."""
+
+    def read(request: Request, reply: Reply) -> bytes:
+        content_range = reply.header(b"content-range")
+        if reply.status == _PARTIAL_CONTENT or (reply.status == _OK and content_range):  # rclone's server says 200
+            told = _CONTENT_RANGE(content_range)
+            if told is None or int(told[1]) != first_byte or int(told[2]) > last_byte:
+                raise malformed(request, reply, "it is not the range asked for")
+            whole = None if told[3] == "*" else int(told[3])
+            if whole is not None and int(told[2]) != min(last_byte, whole - 1):
+                raise malformed(request, reply, "the range is cut short")
+            expected_bytes = int(told[2]) - first_byte + 1
+        elif reply.status == _OK and first_byte == 0 and reply.header(b"etag"):
+            # A range that covers the whole object may be answered with the object (RFC 9110, section 14.2).
+            expected_bytes = int(reply.header(b"content-length") or len(reply.body))
+            if expected_bytes > last_byte + 1:
+                raise malformed(request, reply, "it is the whole object, not the range asked for")
+        else:
+            raise reply_failure(request, reply)
+        if len(reply.body) != expected_bytes:
+            raise malformed(request, reply, f"{len(reply.body)} bytes came instead of {expected_bytes}")
+        return reply.body
+
+    return read
+
+
+def beginning(first_bytes: int) -> Callable[[Request, Reply], tuple[ObjectInfo, bytes]]:
+    """GetObject of the first bytes: what a HEAD would tell, and these bytes, or all where there are no more."""
+    read_range = ranged(0, first_bytes - 1)
+
+    def read(request: Request, reply: Reply) -> tuple[ObjectInfo, bytes]:
+        body = read_range(request, reply)
+        headers = reply.headers()
+        told = _CONTENT_RANGE(headers.get("content-range", ""))
+        whole_bytes = told[3] if told else str(len(body))
+        etag = xml.unquoted(headers.get("etag", ""))
+        if not whole_bytes.isdecimal() or not etag:
+            raise malformed(request, reply, "it does not tell the object's size or its ETag")
+        return ObjectInfo(int(whole_bytes), etag, headers), body
+
+    return read

@@ -1,0 +1,24 @@
+"""The site's settings: ``lib/config.py`` or TOML, the environment and flags, joined into one frozen ``Settings``.
+
+No secret is among them. The database's user and password (``SKETCH_DB_USER``, ``SKETCH_DB_PASS``) and the S3 keys
+(``AWS_ACCESS_KEY_ID`` and so on) are read from the environment by the layers that connect, at the moment they connect.
+"""
+
+from sketchmigrate.settings.loading import Loaded, load, load_settings
+from sketchmigrate.settings.origin import Origin
+from sketchmigrate.settings.schema import NO_CLOBBER, Options, SettingField, Settings, setting_fields
+from sketchmigrate.settings.values import headers_of, table_name
+
+__all__ = [
+    "NO_CLOBBER",
+    "Loaded",
+    "Options",
+    "Origin",
+    "SettingField",
+    "Settings",
+    "headers_of",
+    "load",
+    "load_settings",
+    "setting_fields",
+    "table_name",
+]

@@ -1,0 +1,142 @@
+"""Join the sources: flag over environment over settings file over AWS's surroundings over default.
+
+Says of every value where it came from.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from pydantic_settings import EnvSettingsSource, InitSettingsSource
+
+from sketchmigrate.errors import SettingsError
+from sketchmigrate.settings.aws import FOUND_THERE, aws_surroundings
+from sketchmigrate.settings.files import read_settings_file
+from sketchmigrate.settings.origin import VARIABLE, Origin
+from sketchmigrate.settings.schema import ENVIRONMENT_PREFIX, Contradiction, SettingField, Settings, setting_fields
+from sketchmigrate.settings.values import LEDGER_URL, without_password
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from pydantic_settings import PydanticBaseSettingsSource
+
+_DATABASE_SECRETS = ("DB_PASS", "DB_USER", "LEDGER_PASS", "LEDGER_USER")
+"""Read by the layer that connects, from the environment only. So is the password in ``SKETCH_LEDGER_URL``."""
+
+_SECRETS = {*_DATABASE_SECRETS, "DB_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+_FIELDS = {declared.name: declared for declared in setting_fields()}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings that apply, and where each was written; what is a default is in ``origins`` not."""
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+
+
+def load_settings(
+    *, config_file: Path | None, search: Sequence[Path], environ: Mapping[str, str], flags: Mapping[str, object]
+) -> Settings:
+    """Return the settings that apply.
+
+    ``config_file`` must exist where it is given; without it the first file of ``search`` that exists is read, or none.
+    ``flags`` has the settings' names in lower case, and only those that were typed.
+    Raises ``SettingsError`` naming the setting and the line, variable or flag that gave it.
+    """
+    return load(config_file=config_file, search=search, environ=environ, flags=flags).settings
+
+
+def load(
+    *, config_file: Path | None, search: Sequence[Path], environ: Mapping[str, str], flags: Mapping[str, object]
+) -> Loaded:
+    """Return the same, and of each value where it was written; see ``load_settings``."""
+    path = config_file or next((candidate for candidate in search if candidate.exists()), None)
+    values: dict[str, object] = {}
+    origins: dict[str, Origin] = {}
+    for source, given in (*([_file(path)] if path is not None else []), _environment(environ), _flags(flags)):
+        told = source()
+        silent = {name for name in FOUND_THERE if told.get(name) == ""}
+        values |= {name: value for name, value in told.items() if name not in silent}
+        origins |= {name: origin for name, origin in given.items() if name not in silent}
+    found, places = aws_surroundings(environ, [name for name in FOUND_THERE if name not in values])
+    values, origins = found | values, places | origins
+    try:
+        return Loaded(Settings.model_validate(values), origins)
+    except ValidationError as error:
+        raise _explained(error, origins) from error
+
+
+_Layer = tuple["PydanticBaseSettingsSource", dict[str, Origin]]
+"""A source of pydantic-settings, and the origin of each value it gives, by the setting's name."""
+
+
+def _file(path: Path) -> _Layer:
+    values, places = read_settings_file(path)
+    origins: dict[str, Origin] = {}
+    for written_as, value in values.items():
+        name, origin = written_as.lower(), Origin(written_as, places[written_as])
+        if written_as.upper() in _SECRETS:
+            variable = ("" if name.startswith("aws_") else ENVIRONMENT_PREFIX) + written_as.upper()
+            hint = f"Take it out, and export {variable} instead."
+            raise SettingsError(f"{origin}: secrets are not kept in a settings file", hint=hint)
+        if name not in _FIELDS:
+            hint = "Names of your own begin with an underscore in a .py file."
+            if isinstance(value, dict):
+                hint = "Settings stand at the top of a TOML file, in no [table]."
+            raise _unknown(origin, (declared.in_file for declared in _FIELDS.values()), hint)
+        if name in origins:
+            raise SettingsError(f"{origin} is set twice: {origins[name].written_as} as well", hint="Keep one of them.")
+        origins[name] = origin
+    return InitSettingsSource(Settings, {name.lower(): value for name, value in values.items()}), origins
+
+
+def _environment(environ: Mapping[str, str]) -> _Layer:
+    known = {declared.in_environment: declared.name for declared in _FIELDS.values()}
+    secrets = [ENVIRONMENT_PREFIX + name for name in _DATABASE_SECRETS]
+    origins: dict[str, Origin] = {}
+    for variable in environ:
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in secrets:
+            continue
+        origin = Origin(variable, VARIABLE)
+        if variable not in known:
+            raise _unknown(origin, [*known, *secrets], f"unset {variable}, if it is not for this tool.")
+        origins[known[variable]] = origin
+    source = EnvSettingsSource(Settings)
+    # The caller's environment instead of the process's own; the source looks names up in lower case.
+    values = {variable: environ[variable] for variable in known if variable in environ}
+    if LEDGER_URL in values:
+        values[LEDGER_URL] = without_password(values[LEDGER_URL])
+    source.env_vars = {variable.lower(): value for variable, value in values.items()}
+    return source, origins
+
+
+def _flags(flags: Mapping[str, object]) -> _Layer:
+    return InitSettingsSource(Settings, dict(flags)), {name: Origin(_FIELDS[name].flag, "flag") for name in flags}
+
+
+def _unknown(origin: Origin, known: Iterable[str], hint: str) -> SettingsError:
+    close = difflib.get_close_matches(origin.written_as.upper(), known, n=1)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    return SettingsError(f"{origin}: there is no such setting{meant}", hint=hint)
+
+
+def _explained(error: ValidationError, origins: Mapping[str, Origin]) -> SettingsError:
+    """Say of the first fault what it is, where it was written, and what to write instead."""
+
+    def named(declared: SettingField) -> Origin:
+        return origins.get(declared.name) or Origin(declared.in_file, "the built-in default")
+
+    fault = error.errors(include_url=False)[0]
+    reason = fault.get("ctx", {}).get("error", fault["msg"])
+    if isinstance(reason, Contradiction):
+        first, second = named(_FIELDS[reason.first]), named(_FIELDS[reason.second])
+        return SettingsError(f"{first} and {second} are {reason.relation}", hint=reason.hint)
+    declared = _FIELDS[str(fault["loc"][0])]
+    origin = named(declared)
+    return SettingsError(f"{origin}: {reason}", hint=f"For example: {origin.example(declared.example)}")

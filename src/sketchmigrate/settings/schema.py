@@ -1,0 +1,246 @@
+"""Every setting, with its type, its default and one line of help: the only list of them.
+
+Flags, environment variables and the keys of a settings file are made from it; a test compares ``lib/config.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sketchmigrate.settings import values  # noqa: TC001 - pydantic reads the annotations at run time
+
+if TYPE_CHECKING:
+    from pydantic_settings import PydanticBaseSettingsSource as Source
+
+ENVIRONMENT_PREFIX = "SKETCH_"
+DEFAULT_REGION = "us-east-1"
+"""Where nothing names a region: stores other than AWS mostly accept any, and AWS names the right one."""
+
+
+class Contradiction(ValueError):
+    """Two settings (``first`` and ``second``, in lower case) that are each right and wrong together."""
+
+    def __init__(self, first: str, second: str, relation: str, hint: str) -> None:
+        super().__init__(f"{first} and {second} are {relation}")
+        self.first, self.second, self.relation, self.hint = first, second, relation, hint
+
+
+class Settings(BaseSettings):
+    """What is where, and how patiently to reach it. Frozen, comparable, picklable; holds no secret.
+
+    An empty ``db_*`` (or a ``db_port`` of None) is "not set": libpq's own variables, service files and ``.pgpass``
+    apply. An empty ``s3_endpoint_url`` is AWS, an empty ``s3_ca_bundle`` the system's certificates; before that,
+    ``load_settings`` looks for them in AWS's own variables and profile.
+    Raises pydantic's ``ValidationError``, a ``ValueError``.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENVIRONMENT_PREFIX,
+        hide_input_in_errors=True,
+        defer_build=True,  # -h needs the fields alone, not the validator
+    )
+
+    db_host: values.Host = Field(
+        default="",
+        description="database server, or the folder of its socket; several with commas",
+        examples=["db.example.com"],
+    )
+    db_port: values.Ports = Field(
+        default=None, description="port of the database server, or one for each of several", examples=[5432]
+    )
+    db_name: values.Database = Field(default="", description="database that holds the table", examples=["sketch"])
+    db_sslmode: values.SslMode = Field(
+        default="", description="how to use TLS with the database, as libpq names it", examples=["require"]
+    )
+    db_table: values.Table = Field(default="avatars", description="table with the references, perhaps with a schema")
+    db_key_column: values.Column = Field(default="id", description="its primary key, or a unique column without NULL")
+    db_path_column: values.Column = Field(default="path", description="its column that holds the object's key")
+
+    s3_endpoint_url: values.Endpoint = Field(
+        default="",
+        description="where S3 is; empty: as AWS's surroundings say, else AWS",
+        examples=["https://s3.example.com"],
+    )
+    s3_region: values.Text = Field(
+        default="", description="region of both buckets; empty: as AWS's surroundings say", examples=["us-east-1"]
+    )
+    s3_addressing_style: values.AddressingStyle = Field(
+        default="auto", description="bucket in the path or in the host name: auto, path, virtual"
+    )
+    s3_ca_bundle: values.Text = Field(
+        default="", description="file of certificates to trust", examples=["/etc/ssl/own-ca.pem"]
+    )
+
+    new_object_headers: values.NewObjectHeaders = Field(
+        default="",
+        description="headers that a policy demands of new objects (ACL, encryption, class), semicolons between them",
+        examples=["x-amz-acl: bucket-owner-full-control"],
+    )
+
+    legacy_bucket: values.Bucket = Field(default="sketch-legacy-s3", description="bucket to move from")
+    legacy_prefix: values.Prefix = Field(default="image/", description="how its keys, and legacy rows, begin")
+    production_bucket: values.Bucket = Field(default="sketch-production-s3", description="bucket to move to")
+    production_prefix: values.Prefix = Field(default="avatar/", description="how its keys, and production rows, begin")
+
+    run_dir: values.Filled = Field(
+        default="runs", description="folder in which every run makes its own, with log and ledger"
+    )
+    ledger_url: values.LedgerUrl = Field(
+        default="",
+        description="PostgreSQL database for the ledgers of all runs, for a run over several machines; empty: a file"
+        " in the run's folder",
+        examples=["postgresql://ledger.example.com/sketch"],
+    )
+
+    max_concurrency: values.Connections = Field(
+        default=1024, description="most S3 requests at once; how many are good, the tool finds out"
+    )
+    max_requests_per_second: values.Rate = Field(default=0.0, description="most S3 requests a second; 0: no cap")
+    max_bandwidth: values.Bandwidth = Field(
+        default=0,
+        description="most bytes a second through this machine, K, M, G for 1000, 1000K, 1000M; 0: no cap. "
+        "Copies within the store move none",
+        examples=[20_000_000],
+    )
+    range_rows: values.Rows = Field(
+        default=50_000, description="rows of a key range, where several processes share the table"
+    )
+    s3_requester_pays: values.YesOrNo = Field(default=False, description="agree to pay for requests")
+    s3_timeout_seconds: values.TimeoutSeconds = Field(
+        default=60.0, description="longest wait for a sign of life from S3"
+    )
+    s3_retry_seconds: values.PatienceSeconds = Field(default=300.0, description="how long to wait out an S3 that fails")
+    db_retry_seconds: values.PatienceSeconds = Field(
+        default=600.0, description="how long to wait out a database that is away"
+    )
+    lock_timeout_ms: values.Milliseconds = Field(
+        default=200, description="longest single wait for a lock, milliseconds; then it is tried again"
+    )
+    target_flip_ms: values.Milliseconds = Field(
+        default=20, description="how long one flip of several rows may take, and keep them locked, milliseconds"
+    )
+    statement_timeout_ms: values.Milliseconds = Field(default=60_000, description="longest statement, milliseconds")
+    max_failed_percent: values.Percent = Field(
+        default=20.0, description="end the run when the database refuses more than so many percent of flips; 100: never"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the library passes it by this name
+        init_settings: Source,
+        *_others: Source,
+        **_more: Source,
+    ) -> tuple[Source, ...]:
+        """Take what the caller says and nothing else: only ``load_settings`` looks at files and the environment."""
+        return (init_settings,)
+
+    @property
+    def region(self) -> str:
+        """The region that requests are signed for."""
+        return self.s3_region or DEFAULT_REGION
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        legacy, production = self.legacy_prefix, self.production_prefix
+        if legacy == production:
+            place = "the same place: " if self.legacy_bucket == self.production_bucket else ""
+            raise Contradiction(
+                "legacy_prefix",
+                "production_prefix",
+                f"{place}both {legacy!r}",
+                "A row holds the key and no bucket, so only the prefix tells which are done: give two different ones.",
+            )
+        if legacy.startswith(production) or production.startswith(legacy):
+            raise Contradiction(
+                "legacy_prefix",
+                "production_prefix",
+                f"{legacy!r} and {production!r}: one begins with the other",
+                "A row of the longer one would count for both sides: give two that share no beginning.",
+            )
+        hosts, ports = self.db_host.split(","), str(self.db_port or "").split(",")
+        if self.db_host and len(ports) not in {1, len(hosts)}:
+            raise Contradiction(
+                "db_host",
+                "db_port",
+                f"{len(hosts)} host{'s' * (len(hosts) > 1)} and {len(ports)} ports",
+                "Give one port for all hosts, or one for each.",
+            )
+        if self.db_key_column == self.db_path_column:
+            raise Contradiction(
+                "db_key_column",
+                "db_path_column",
+                f"both {self.db_key_column!r}",
+                "The key finds the row and stays as it is; the path is what changes: they are two columns.",
+            )
+        return self
+
+
+NO_CLOBBER = ("auto", "conditional-copy", "conditional-put", "conditional-complete", "check-first")
+"""What ``--no-clobber`` takes: let the probe of the store decide, or one of ``migration.no_clobber.Means``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How this one run is to be carried out: the flags of the command line. Picklable.
+
+    ``batch_size`` and ``limit`` are counted in references; a ``limit`` of 0 is no limit. ``processes`` None is one, and
+    more once that one has filled its core. ``trial`` None is the command's own choice: a migration tries a flip first,
+    what writes nothing does not.
+    """
+
+    parallelization_level: int = 4
+    batch_size: int = 500
+    limit: int = 0
+    verbose: bool = False
+    dry_run: bool = False
+    status_only: bool = False
+    technical_status: bool = False
+    overwrite: bool = False
+    say_yes: bool = False
+    json_output: bool = False
+    show_progress: bool = True
+    no_clobber: str = NO_CLOBBER[0]
+    processes: int | None = None
+    cluster: str = ""
+    trial: bool | None = None
+    csv_safe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SettingField:
+    """What the command line and the loader need to know of one setting."""
+
+    name: str
+    default: object
+    help: str
+    example: object
+
+    @property
+    def in_file(self) -> str:
+        """The name as a settings file has it: ``DB_HOST``."""
+        return self.name.upper()
+
+    @property
+    def in_environment(self) -> str:
+        """The name of its environment variable: ``SKETCH_DB_HOST``."""
+        return ENVIRONMENT_PREFIX + self.in_file
+
+    @property
+    def flag(self) -> str:
+        """The name of its flag: ``--db-host``."""
+        return "--" + self.name.replace("_", "-")
+
+
+def setting_fields() -> tuple[SettingField, ...]:
+    """Return all settings in their order."""
+    return tuple(
+        SettingField(name, field.default, field.description or "", (field.examples or [field.default])[0])
+        for name, field in Settings.model_fields.items()
+    )
