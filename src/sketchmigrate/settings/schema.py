@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from pydantic import Field, model_validator
+from pydantic import ByteSize, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sketchmigrate.settings import values  # noqa: TC001 - pydantic reads the annotations at run time
@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     )
     max_requests_per_second: values.Rate = Field(default=0.0, description="most S3 requests a second; 0: no cap")
     max_bandwidth: values.Bandwidth = Field(
-        default=0,
+        default=ByteSize(0),
         description="most bytes a second through this machine, K, M, G for 1000, 1000K, 1000M; 0: no cap. "
         "Copies within the store move none",
         examples=[20_000_000],

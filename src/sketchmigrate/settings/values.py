@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ByteSize,
     Field,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -27,9 +28,6 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 MAX_PORT = 65_535
-
-_MULTIPLIED = re.compile(r"(\d+(?:\.\d+)?)([KMG])", re.IGNORECASE)
-_MULTIPLES = {"K": 10**3, "M": 10**6, "G": 10**9}
 
 _LIBPQ_URL = re.compile(
     r"(?P<scheme>postgres(?:ql)?://)(?:(?P<user>[^/@:]*)(?::[^/@]*)?@)?(?P<place>[^@?]*)(?:\?(?P<more>[^@]*))?"
@@ -62,12 +60,6 @@ def _no_boolean(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("a boolean is a number to Python only")  # noqa: TRY004 - pydantic awaits this kind of error
     return value
-
-
-def _multiplied(value: object) -> object:
-    """Read ``20M`` as 20 000 000."""
-    match = _MULTIPLIED.fullmatch(value) if isinstance(value, str) else None
-    return round(float(match[1]) * _MULTIPLES[match[2].upper()]) if match else value
 
 
 def _visible(text: str) -> str:
@@ -238,7 +230,7 @@ PatienceSeconds: TypeAlias = Annotated[_Seconds, Field(ge=0), _must_be("a number
 Rate: TypeAlias = Annotated[_Seconds, Field(ge=0), _must_be("a number of at least 0")]
 Percent: TypeAlias = Annotated[_Seconds, Field(ge=0, le=100), _must_be("a number from 0 to 100")]
 Bandwidth: TypeAlias = Annotated[
-    Annotated[_Whole, Field(ge=0), BeforeValidator(_multiplied)],
+    Annotated[ByteSize, Field(ge=0), BeforeValidator(_no_boolean)],
     _must_be("a number of bytes a second of at least 0, perhaps with K, M or G behind it"),
 ]
 YesOrNo: TypeAlias = Annotated[bool, _must_be("yes or no")]
