@@ -35,7 +35,12 @@ class Proofs:
 
     def __init__(self, run_dir: Path, endpoint_url: str, bucket: str, *, with_versions: bool) -> None:
         self._path = run_dir / FILE_NAME
-        self._about = {"endpoint_url": endpoint_url, "bucket": bucket, "with_versions": with_versions}
+        self._about = {
+            "endpoint_url": endpoint_url,
+            "bucket": bucket,
+            "with_versions": with_versions,
+            "aimed": True,  # before, races of a store that is far away proved nothing
+        }
 
     def kept(self, condition: str, unix_time: float) -> Raced | None:
         """Return the race of a condition, if it was run in the 30 days before ``unix_time``."""
