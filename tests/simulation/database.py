@@ -215,7 +215,7 @@ class SimulatedCursor:
     async def _page(self, _: str, values: dict[str, Any]) -> None:
         await self._connection.arrive("reads a page", *_IN_THE_WAY)
         page = [row for row in sorted(self._world.rows.items()) if row[0] > values.get("after", 0)][:PAGE_ROWS]
-        legacy = [row for row in page if row[1].startswith(values["prefix"])]
+        legacy = [row for row in page if row[1].startswith(values["legacy"].removesuffix("%"))]
         last: Key | None = page[-1][0] if page else None
         self._answer = [(len(page), last, [key for key, _ in legacy], [path for _, path in legacy])]
 
@@ -310,7 +310,7 @@ class SimulatedCursor:
 
 _IN_THE_WAY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)  # a table lock, or no time left
 _STATEMENTS: dict[str, Callable[[SimulatedCursor, str, Any], Awaitable[None]]] = {
-    "WITH page": SimulatedCursor._page,  # noqa: SLF001 - its own
+    "SELECT count(*), (array_agg(key))[count(*)]": SimulatedCursor._page,  # noqa: SLF001 - its own
     "WITH free": SimulatedCursor._flip,  # noqa: SLF001 - its own
     'SELECT t."id" FROM': SimulatedCursor._free_rows,  # noqa: SLF001 - its own
     'SELECT "id", "path"::text FROM': SimulatedCursor._look_up,  # noqa: SLF001 - its own

@@ -18,19 +18,18 @@ if TYPE_CHECKING:
     from sketchmigrate.postgres.session import Connection, Session
     from sketchmigrate.postgres.table import Table
 
-# "C" compares bytes: with a nondeterministic collation of the column there is no starts_with().
+# The order of a sorted subquery is that of the array (PostgreSQL manual, "Aggregate Functions"). There is no max(uuid)
+# before version 18. A page takes less than half of the time that it takes with a CTE and starts_with(): 2.2 ms for
+# 4.5 with 10 000 legacy rows, 0.9 for 2.7 with none. "C" compares bytes: other collations may not have LIKE.
 _PAGE: LiteralString = """
-WITH page AS MATERIALIZED (
-    SELECT {key} AS key, {path}::text COLLATE "C" AS path FROM {table} WHERE {range} ORDER BY {key} LIMIT {rows}
-)
-SELECT count(*), (SELECT {found_key} FROM page ORDER BY key DESC LIMIT 1),
-       array_agg({found_key}) FILTER (WHERE starts_with(path, %(prefix)s)),
-       array_agg({found_path}) FILTER (WHERE starts_with(path, %(prefix)s))
-FROM page
+SELECT count(*), (array_agg({found_key}))[count(*)],
+       array_agg({found_key}) FILTER (WHERE is_legacy), array_agg({found_path}) FILTER (WHERE is_legacy)
+FROM (
+    SELECT {key} AS key, {path}::text COLLATE "C" AS path, {path}::text COLLATE "C" LIKE %(legacy)s AS is_legacy
+    FROM {table} WHERE {range} ORDER BY {key} LIMIT {rows}
+) AS page
 """
 
-# The order of a sorted subquery is that of the array (PostgreSQL manual, "Aggregate Functions"). There is no max(uuid)
-# before version 18. Without the CTE of a page this takes a quarter less time, and a third less than with starts_with.
 _COUNT: LiteralString = """
 SELECT count(*), (array_agg({found_key}))[count(*)],
        count(*) FILTER (WHERE path LIKE %(legacy)s), count(*) FILTER (WHERE path LIKE %(production)s),
@@ -58,7 +57,7 @@ async def read_page(connection: Connection, table: Table, key_range: KeyRange, p
     async def read(*, stored: bool) -> Page:
         names = columns(table, stored=stored)
         statement = table.compose(_PAGE, range=condition, rows=sql.Literal(rows), **names)
-        row = await (await cursor.execute(statement, {**values, "prefix": prefix})).fetchone()
+        row = await (await cursor.execute(statement, {**values, "legacy": _like(prefix)})).fetchone()
         looked_at, last_key, keys, paths = row if row is not None else (0, None, None, None)
         found = zip(keys or (), paths or (), strict=True)
         if not stored:
@@ -124,8 +123,13 @@ async def count_page(
 
 def of_both_sides(table: Table, prefixes: tuple[str, str]) -> dict[str, str | None]:
     """Return the patterns of LIKE for the paths of ``legacy`` and ``production``, None where no path can be there."""
-    legacy, production = (re.sub(r"([\\%_])", r"\\\1", prefix) + "%" for prefix in prefixes)
+    legacy, production = map(_like, prefixes)
     return {"legacy": legacy, "production": production if table.holds_production else None}
+
+
+def _like(prefix: str) -> str:
+    """Return the pattern of LIKE for what begins with a prefix."""
+    return re.sub(r"([\\%_])", r"\\\1", prefix) + "%"
 
 
 async def counted_pages(
