@@ -16,6 +16,7 @@ from sketchmigrate.migration.iteration import Iteration
 from sketchmigrate.migration.stop import Stop
 from sketchmigrate.model import Outcome, Reference, Result
 from sketchmigrate.postgres.table import Table
+from sketchmigrate.rule import Rule
 from sketchmigrate.s3 import CopyResult, S3Client
 from sketchmigrate.settings import Settings
 
@@ -79,7 +80,7 @@ async def iteration() -> AsyncIterator[Iteration]:
     options: dict[str, Any] = {"workers": lambda: 128, "overwrite": True, "dry_run": False, "stop": Stop()}
     async with Copier(cast("S3Client", Store()), check_access, **options) as copier:
         yield Iteration(
-            mapping=Mapping("legacy", "image/", "production", "avatar/"),
+            mapping=Mapping(Rule("image/", "avatar/"), "legacy", "production"),
             copier=copier,
             ledger=cast("Ledger", Record()),
             flipping=Flipping(

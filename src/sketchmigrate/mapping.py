@@ -1,12 +1,13 @@
-"""The rule that turns a legacy path into its production path, and a reference into what has to be done. Pure."""
+"""What has to be done for a reference, by the rule, and whether its new path is one that can be stored. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import TYPE_CHECKING
 
 from sketchmigrate.model import Location, Move, Unreadable, make_all
+from sketchmigrate.rule import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,39 +24,30 @@ class Unmappable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Both sides' buckets and prefixes, and how long a path may become.
+    """The rule, both sides' buckets, and how long a path may become.
 
     ``max_path_chars`` and ``max_path_bytes`` are the length of the path column, or None where it has no such limit.
     """
 
+    rule: Rule
     legacy_bucket: str
-    legacy_prefix: str
     production_bucket: str
-    production_prefix: str
     max_path_chars: int | None = None
     max_path_bytes: int | None = None
 
-    def is_legacy(self, path: str) -> bool:
-        """Whether the path is on the legacy side."""
-        return path.startswith(self.legacy_prefix)
-
     def production_path(self, path: str) -> str:
-        """Exchange the prefix, and nothing else: ``image/a/b.png`` becomes ``avatar/a/b.png``.
+        """Return the new path of a row.
 
         Raises ``Unmappable`` where the result could not be a key or would not fit the column, and ``ValueError``
         for a path that is not on the legacy side.
         """
-        if not self.is_legacy(path):
-            message = f"{path!r} does not begin with {self.legacy_prefix!r}"
-            raise ValueError(message)
+        mapped = self.rule.forward(path)
         if isinstance(path, Unreadable):
             message = "the row's path, or its key, is not text in UTF-8"
             raise Unmappable(message)
-        rest = path[len(self.legacy_prefix) :]
-        if not rest:
+        if path == self.rule.legacy_prefix:
             message = f"the path is only the prefix {path!r} and names no object"
             raise Unmappable(message)
-        mapped = self.production_prefix + rest
         size_bytes = len(mapped.encode())
         if size_bytes > MAX_KEY_BYTES:
             message = f"the production key would be {size_bytes} bytes long; S3 allows {MAX_KEY_BYTES}"
@@ -83,11 +75,5 @@ class Mapping:
 
     def reversed(self) -> Mapping:
         """Return the rule that leads back: from production to legacy."""
-        return Mapping(
-            self.production_bucket,
-            self.production_prefix,
-            self.legacy_bucket,
-            self.legacy_prefix,
-            self.max_path_chars,
-            self.max_path_bytes,
-        )
+        back = Rule(self.rule.production_prefix, self.rule.legacy_prefix)
+        return replace(self, rule=back, legacy_bucket=self.production_bucket, production_bucket=self.legacy_bucket)

@@ -19,6 +19,7 @@ from sketchmigrate.postgres.database import Database
 from sketchmigrate.postgres.histogram import count_blocks
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.references import counted_pages, legacy_pages
+from sketchmigrate.rule import Rule
 from sketchmigrate.settings import Settings
 from tests.servers.databases import fresh_database
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sketchmigrate.postgres.table import Table
     from tests.servers import databases
 
+RULE = Rule("image/", "avatar/")
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6)
 NAMES: dict[str, Any] = {}
 """Settings of the table's names, where it is not the usual one."""
@@ -74,7 +76,7 @@ def keys_by_range(database: databases.Database, range_rows: int) -> list[list[Ke
         while waiting:
             key_range, *rest = await trim(session, table, waiting.pop(0), range_rows)
             waiting = [*rest, *waiting]
-            pages = legacy_pages(session, table, key_range, "image/")
+            pages = legacy_pages(session, table, key_range, RULE)
             found.append([reference.key async for page in pages for reference in page.references])
         return found
 

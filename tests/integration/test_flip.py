@@ -22,6 +22,7 @@ from sketchmigrate.model import Outcome, Reference
 from sketchmigrate.postgres.database import Database as Reach
 from sketchmigrate.postgres.flip import Answer, current_transaction, flip, free_rows, look_at, transaction_status
 from sketchmigrate.postgres.privileges import inspect_table
+from sketchmigrate.rule import Rule
 from sketchmigrate.settings import Settings
 from tests.servers.databases import fresh_database
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from sketchmigrate.postgres.table import Table
     from tests.servers.databases import Database
 
-MAPPING = Mapping("old", "image/", "new", "avatar/")
+MAPPING = Mapping(Rule("image/", "avatar/"), "old", "new")
 AT_ONCE_SECONDS = 0.5
 LONG = "SET lock_timeout = '5s'"
 

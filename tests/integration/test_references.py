@@ -15,6 +15,7 @@ from sketchmigrate.postgres.database import Database as Reach
 from sketchmigrate.postgres.flip import flip, look_at
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.references import CountedPage, count_page, read_page
+from sketchmigrate.rule import Rule
 from sketchmigrate.settings import Settings
 from tests.servers.databases import Database, fresh_database
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from sketchmigrate.demo.servers import PostgresServer
     from sketchmigrate.postgres.table import Table
 
-MAPPING = Mapping("old", "image/", "new", "avatar/")
+RULE = Rule("image/", "avatar/")
+MAPPING = Mapping(RULE, "old", "new")
 
 
 def _settings(database: Database, monkeypatch: pytest.MonkeyPatch, **more: object) -> Settings:
@@ -65,11 +67,11 @@ async def test_pages_and_flips_for_every_type_of_key(
         assert table.max_path_chars == 90
         read: list[Reference] = []
         key_range = KeyRange()
-        while (page := await read_page(connection, table, key_range, "image/", rows=3)).rows:
+        while (page := await read_page(connection, table, key_range, RULE, rows=3)).rows:
             read += page.references
             key_range = KeyRange(page.last_key)
         assert read == [Reference(key, f"image/{number}") for number, key in enumerate(keys)]
-        bounded = await read_page(connection, table, KeyRange(keys[0], keys[2]), "image/", rows=10)
+        bounded = await read_page(connection, table, KeyRange(keys[0], keys[2]), RULE, rows=10)
         assert [reference.key for reference in bounded.references] == keys[1:3]
         counted = await count_page(connection, table, KeyRange(keys[0]), ("image/", "image/1"), rows=2)
         assert counted == CountedPage(2, keys[2], 2, 1, 2)
@@ -86,10 +88,10 @@ async def test_a_page_passes_rows_of_other_sides_without_returning_them(
     database.create_avatars([None, "", "image/", "image/a", "avatar/b", "Image/c", "images/d", "imag_/e", "image/%"])
     connection, table = await _table(_settings(database, monkeypatch))
     async with connection:
-        page = await read_page(connection, table, KeyRange(), "image/", rows=100)
+        page = await read_page(connection, table, KeyRange(), RULE, rows=100)
         assert (page.rows, page.last_key) == (9, 9)
         assert [reference.path for reference in page.references] == ["image/", "image/a", "image/%"]
-        assert (await read_page(connection, table, KeyRange(9), "image/", rows=100)).rows == 0
+        assert (await read_page(connection, table, KeyRange(9), RULE, rows=100)).rows == 0
         prefixes = "image/", "avatar/"
         assert await count_page(connection, table, KeyRange(), prefixes, rows=100) == CountedPage(9, 9, 3, 1, 7)
         assert await count_page(connection, table, KeyRange(3, 8), prefixes, rows=2) == CountedPage(2, 5, 1, 1, 2)
@@ -102,7 +104,7 @@ async def test_every_flip_has_one_outcome_and_the_application_wins(
     any_database.create_avatars([f"image/{n}" for n in range(1, 7)])
     connection, table = await _table(_settings(any_database, monkeypatch))
     async with connection:
-        page = await read_page(connection, table, KeyRange(), "image/", rows=100)
+        page = await read_page(connection, table, KeyRange(), RULE, rows=100)
         any_database.execute("UPDATE avatars SET path = 'avatar/2' WHERE id = 2")
         any_database.execute("UPDATE avatars SET path = 'avatar/new' WHERE id = 3")
         any_database.execute("DELETE FROM avatars WHERE id = 4")
@@ -130,7 +132,7 @@ async def test_a_trigger_that_holds_back_or_rewrites_is_noticed(
     connection, table = await _table(_settings(database, monkeypatch))
     async with connection:
         assert "meddle" in " ".join(table.notices)
-        page = await read_page(connection, table, KeyRange(), "image/", rows=100)
+        page = await read_page(connection, table, KeyRange(), RULE, rows=100)
         answer = await flip(connection, table, [MAPPING.move(reference) for reference in page.references])
     assert answer.flipped == {3}
     assert answer.held_back == {1}
@@ -171,7 +173,7 @@ async def test_the_grants_of_the_readme_are_enough(any_database: Database, monke
     limited = any_database.make_user("SELECT (id, path), UPDATE (path) ON avatars")
     connection, table = await _table(_settings(limited, monkeypatch))
     async with connection:
-        page = await read_page(connection, table, KeyRange(), "image/", rows=10)
+        page = await read_page(connection, table, KeyRange(), RULE, rows=10)
         assert (await flip(connection, table, [MAPPING.move(page.references[0])])).flipped == {1}
         counted = await count_page(connection, table, KeyRange(), ("image/", "avatar/"), rows=10)
         assert counted == CountedPage(1, 1, 0, 1, 1)

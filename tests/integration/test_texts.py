@@ -14,6 +14,7 @@ from sketchmigrate.postgres.flip import look_up
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.references import read_page
 from sketchmigrate.postgres.texts import python_encoding
+from sketchmigrate.rule import Rule
 from sketchmigrate.settings import Settings
 from tests.servers.databases import fresh_database
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sketchmigrate.demo.servers import PostgresServer
     from tests.servers.databases import Database
 
+RULE = Rule("image/", "avatar/")
 SINGLE_BYTE = (
     *(f"LATIN{number}" for number in range(1, 11)),
     *(f"ISO_8859_{number}" for number in range(5, 9)),
@@ -76,7 +78,7 @@ async def test_every_way_of_reading_goes_on_past_what_is_not_text(
                     read: list[Reference] = []
                     copied = b""
                     key_range = KeyRange()
-                    while (page := await read_page(connection, table, key_range, "image/", rows=size)).rows:
+                    while (page := await read_page(connection, table, key_range, RULE, rows=size)).rows:
                         copy = await copy_page(connection, table, key_range, rows=size)
                         assert copy.last_key == page.last_key
                         read += page.references

@@ -16,6 +16,7 @@ from sketchmigrate.model import ANOTHER_PATH, LEFT_AS_IT_WAS
 from sketchmigrate.postgres.database import Database as ToolsDatabase
 from sketchmigrate.postgres.refusals import Refusals
 from sketchmigrate.postgres.trial import HIDDEN
+from sketchmigrate.rule import Rule
 from sketchmigrate.settings import Settings
 from tests.servers.databases import fresh_database
 
@@ -109,7 +110,7 @@ def both(
     for name, value in {**database.environ(), **more}.items():
         monkeypatch.setenv(name, value)
     settings = Settings(db_host=database.host, db_port=database.port, db_name=database.name, production_prefix=prefix)
-    mapping = Mapping("legacy", "image/", "production", prefix)
+    mapping = Mapping(Rule("image/", prefix), "legacy", "production")
 
     async def ask() -> tuple[Trial, Refusals]:
         tools = ToolsDatabase(settings, stopping=asyncio.Event())

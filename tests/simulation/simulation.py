@@ -33,6 +33,7 @@ from sketchmigrate.model import Outcome, Result, Tally
 from sketchmigrate.postgres import database as database_module
 from sketchmigrate.postgres import session as session_module
 from sketchmigrate.postgres.table import Table
+from sketchmigrate.rule import SideName
 from sketchmigrate.s3 import multipart
 from sketchmigrate.settings import Options
 from tests.simulation.application import Application
@@ -288,7 +289,7 @@ def _check_results(
         if not result.outcome.needs_a_person:
             world.hold(moved_on, f"row {reference.key} is said to be {result.outcome}, and was left")
         if result.outcome is Outcome.MISSING and not moved_on:
-            bucket = "legacy" if MAPPING.is_legacy(reference.path) else "production"
+            bucket = "legacy" if MAPPING.rule.side_of(reference.path) is SideName.LEGACY else "production"
             back = bucket == "production"
             world.hold(back or (bucket, reference.path) not in world.objects, f"{reference.path} is not missing")
     left = Counter(references) - told

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sketchmigrate.mapping import Mapping
 from sketchmigrate.migration.no_clobber import Means, Strategy
 from sketchmigrate.migration.stop import Stop
+from sketchmigrate.rule import Rule
 from sketchmigrate.s3 import IF_ABSENT, R2_IF_ABSENT
 from tests.simulation.server import TRIGGERS
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tests.simulation.database import SimulatedConnection
     from tests.simulation.ledger import SimulatedLedger
 
-MAPPING = Mapping("legacy", "image/", "production", "avatar/")
+MAPPING = Mapping(Rule("image/", "avatar/"), "legacy", "production")
 SMALL_BYTES = 16
 """Stands for the 8 MiB up to which an object is put."""
 

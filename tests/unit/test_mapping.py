@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from sketchmigrate.mapping import MAX_KEY_BYTES, Mapping, Unmappable
 from sketchmigrate.model import Location, Move, Reference, Unreadable
+from sketchmigrate.rule import Rule
 
-MAPPING = Mapping("old", "image/", "new", "avatar/")
+MAPPING = Mapping(Rule("image/", "avatar/"), "old", "new")
 
 
 def test_only_the_prefix_changes() -> None:
@@ -40,7 +41,6 @@ def test_the_bare_prefix_names_no_object() -> None:
 
 @pytest.mark.parametrize("path", ["", "avatar/a", "Image/a", "image", "/image/a"])
 def test_a_path_of_another_side_is_no_business_of_the_mapping(path: str) -> None:
-    assert not MAPPING.is_legacy(path)
     with pytest.raises(ValueError, match="does not begin with"):
         MAPPING.production_path(path)
 
@@ -53,19 +53,19 @@ def test_a_key_may_have_1024_bytes_and_not_one_more() -> None:
 
 
 def test_a_path_must_fit_its_column() -> None:
-    narrow = Mapping("old", "image/", "new", "avatar/", max_path_chars=10)
+    narrow = Mapping(Rule("image/", "avatar/"), "old", "new", max_path_chars=10)
     assert narrow.production_path("image/äöü") == "avatar/äöü"
     with pytest.raises(Unmappable, match="11 characters; the column holds 10"):
         narrow.production_path("image/abcd")
 
 
 def test_a_path_must_fit_a_column_that_counts_bytes() -> None:
-    narrow = Mapping("old", "image/", "new", "avatar/", max_path_bytes=10)
+    narrow = Mapping(Rule("image/", "avatar/"), "old", "new", max_path_bytes=10)
     assert narrow.production_path("image/aä") == "avatar/aä"
     with pytest.raises(Unmappable, match="11 bytes; the column holds 10"):
         narrow.production_path("image/ää")
     with pytest.raises(Unmappable, match="12 bytes"):
-        Mapping("new", "avatar/", "old", "picture/", max_path_bytes=11).reversed().reversed().production_path(
+        Mapping(Rule("avatar/", "picture/"), "new", "old", max_path_bytes=11).reversed().reversed().production_path(
             "avatar/abcd"
         )
 

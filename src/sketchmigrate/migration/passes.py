@@ -71,7 +71,7 @@ async def _batches(
     """Cut the legacy references of a range into batches, up to the limit."""
     size = migration.options.batch_size
     waiting: list[Reference] = []
-    async for page in legacy_pages(session, migration.table, key_range, migration.mapping.legacy_prefix):
+    async for page in legacy_pages(session, migration.table, key_range, migration.mapping.rule):
         references = await migration.ledger.without_unresolved(page.references) if again else page.references
         migration.observe(page.rows - len(references), Tally(), [])
         if limit is not None:
@@ -90,7 +90,7 @@ async def _batches(
 async def is_anything_left(scan: Scan) -> bool:
     """Whether there is a legacy row that this run has not tried."""
     async with scan.database.session() as session:
-        async for page in legacy_pages(session, scan.table, KeyRange(), scan.mapping.legacy_prefix):
+        async for page in legacy_pages(session, scan.table, KeyRange(), scan.mapping.rule):
             if await scan.ledger.without_unresolved(page.references):
                 return True
     return False

@@ -29,6 +29,7 @@ from sketchmigrate.model import KeyRange
 from sketchmigrate.postgres.database import Database
 from sketchmigrate.postgres.privileges import check_rows_are_shown
 from sketchmigrate.postgres.references import legacy_pages
+from sketchmigrate.rule import Rule
 from sketchmigrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
 from sketchmigrate.s3.proxy import Proxies
 from sketchmigrate.settings import headers_of
@@ -139,21 +140,21 @@ async def open_site(
         database = Database(settings, stopping=stop.event, kept=kept_connections, for_writing=for_writing)
         opened.push_async_callback(database.close)
         table = await check_database(database, settings, for_writing=for_writing)
-        paths = await _legacy_paths(database, table, settings.legacy_prefix)
+        rule = Rule(settings.legacy_prefix, settings.production_prefix)
+        paths = await _legacy_paths(database, table, rule)
         first = paths[0] if paths else None
         specimens = await check_reading(store.retrying(PATIENCE_SECONDS), settings, first)
         mapping = Mapping(
+            rule,
             settings.legacy_bucket,
-            settings.legacy_prefix,
             settings.production_bucket,
-            settings.production_prefix,
             max_path_chars=table.max_path_chars,
             max_path_bytes=table.max_path_bytes,
         )
         yield Site(settings, store, database, table, mapping, specimens, paths, FlipControl.of(settings))
 
 
-async def _legacy_paths(database: Database, table: Table, prefix: str) -> tuple[str, ...]:
+async def _legacy_paths(database: Database, table: Table, rule: Rule) -> tuple[str, ...]:
     """Return legacy paths, spread over the first page that has some, if it is near the beginning.
 
     Raises ``RowsHidden`` where no row is shown at all.
@@ -162,7 +163,7 @@ async def _legacy_paths(database: Database, table: Table, prefix: str) -> tuple[
     async with database.session() as session:
         if table.hides_rows:
             await session.run(partial(check_rows_are_shown, table=table), doing="looking at the table")
-        async for page in legacy_pages(session, table, KeyRange(), prefix):
+        async for page in legacy_pages(session, table, KeyRange(), rule):
             looked_at += page.rows
             if page.references:
                 step = -(-len(page.references) // SAMPLE_OBJECTS)

@@ -112,7 +112,7 @@ async def try_flips(database: Database, table: Table, mapping: Mapping) -> Trial
         possible = await session.run(partial(is_possible, table=table), doing="looking at the table")
         if possible.obstacle:
             return Trial(left_out=possible.obstacle)
-        look = partial(spread_references, table=table, prefix=mapping.legacy_prefix, places=PLACES)
+        look = partial(spread_references, table=table, rule=mapping.rule, places=PLACES)
         places = await session.run(look, doing="reading references")
         if not places:
             return Trial(left_out="no legacy row was found where it looked", is_done=True)
@@ -132,7 +132,7 @@ async def certain_refusals(database: Database, table: Table, mapping: Mapping) -
     Raises ``DatabaseError``.
     """
     async with database.session() as session:
-        look = partial(spread_references, table=table, prefix=mapping.legacy_prefix, places=PLACES)
+        look = partial(spread_references, table=table, rule=mapping.rule, places=PLACES)
         places = await session.run(look, doing="reading references")
         sample = [move for references in places for move in islice(_moves(mapping, references), 1)]
         return await session.run(partial(read_refusals, table=table, sample=sample), doing="looking at the table")

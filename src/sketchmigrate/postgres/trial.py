@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.postgres.session import Connection, Session
     from sketchmigrate.postgres.table import Table
+    from sketchmigrate.rule import Rule
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ async def is_possible(connection: Connection, table: Table) -> Possible:
     return Possible(obstacle, relation.hides_rows, fires)
 
 
-async def spread_references(connection: Connection, table: Table, prefix: str, places: int) -> list[list[Reference]]:
+async def spread_references(connection: Connection, table: Table, rule: Rule, places: int) -> list[list[Reference]]:
     """Return legacy references from up to so many places of the table, those of one place together.
 
     Reads a page at each place, which the planner's statistics of the key name. Within one transaction.
@@ -96,7 +97,7 @@ async def spread_references(connection: Connection, table: Table, prefix: str, p
     starts += [bounds[len(bounds) * place // places] for place in range(1, places)] if bounds else []
     found: dict[Key, Reference] = {}
     for start in starts:
-        page = await read_page(connection, table, KeyRange(after=start), prefix, rows=PAGE_ROWS)
+        page = await read_page(connection, table, KeyRange(after=start), rule, rows=PAGE_ROWS)
         found |= {reference.key: reference for reference in page.references}
     references = list(found.values())
     share = -(-len(references) // places)
