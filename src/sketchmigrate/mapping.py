@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING
 
 from sketchmigrate.model import Location, Move, Unreadable, make_all
-from sketchmigrate.rule import Rule
+from sketchmigrate.rule import Rule, SideName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Unmappable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """The rule, both sides' buckets, and how long a path may become.
+    """The rule, both sides' buckets, and how long a path may become; a rollback goes ``backwards``.
 
     ``max_path_chars`` and ``max_path_bytes`` are the length of the path column, or None where it has no such limit.
     """
@@ -34,23 +34,25 @@ class Mapping:
     production_bucket: str
     max_path_chars: int | None = None
     max_path_bytes: int | None = None
+    backwards: bool = False
 
-    def production_path(self, path: str) -> str:
+    def new_path(self, path: str) -> str:
         """Return the new path of a row.
 
         Raises ``Unmappable`` where the result could not be a key or would not fit the column, and ``ValueError``
-        for a path that is not on the legacy side.
+        for a path of another side.
         """
-        mapped = self.rule.forward(path)
+        mapped = self.rule.backward(path) if self.backwards else self.rule.forward(path)
         if isinstance(path, Unreadable):
             message = "the row's path, or its key, is not text in UTF-8"
             raise Unmappable(message)
-        if path == self.rule.legacy_prefix:
+        if path == (self.rule.production_prefix if self.backwards else self.rule.legacy_prefix):
             message = f"the path is only the prefix {path!r} and names no object"
             raise Unmappable(message)
         size_bytes = len(mapped.encode())
         if size_bytes > MAX_KEY_BYTES:
-            message = f"the production key would be {size_bytes} bytes long; S3 allows {MAX_KEY_BYTES}"
+            side = SideName.LEGACY if self.backwards else SideName.PRODUCTION
+            message = f"the {side} key would be {size_bytes} bytes long; S3 allows {MAX_KEY_BYTES}"
             raise Unmappable(message)
         if self.max_path_chars is not None and len(mapped) > self.max_path_chars:
             message = f"the new path has {len(mapped)} characters; the column holds {self.max_path_chars}"
@@ -61,19 +63,20 @@ class Mapping:
         return mapped
 
     def move(self, reference: Reference) -> Move:
-        """Say what has to be done for a reference. Raises like ``production_path``."""
+        """Say what has to be done for a reference. Raises like ``new_path``."""
         (move,) = self.moves([reference])
         return move
 
     def moves(self, references: Sequence[Reference]) -> list[Move]:
-        """Say what has to be done for a batch. Raises like ``production_path`` where that holds for any of them."""
+        """Say what has to be done for a batch. Raises like ``new_path`` where that holds for any of them."""
         paths = [reference.path for reference in references]
-        new_paths = [self.production_path(path) for path in paths]
-        sources = make_all(Location, zip(repeat(self.legacy_bucket), paths, strict=False))
-        targets = make_all(Location, zip(repeat(self.production_bucket), new_paths, strict=False))
+        new_paths = [self.new_path(path) for path in paths]
+        buckets = (self.legacy_bucket, self.production_bucket)
+        source_bucket, target_bucket = reversed(buckets) if self.backwards else buckets
+        sources = make_all(Location, zip(repeat(source_bucket), paths, strict=False))
+        targets = make_all(Location, zip(repeat(target_bucket), new_paths, strict=False))
         return make_all(Move, zip(references, new_paths, sources, targets, strict=True))
 
-    def reversed(self) -> Mapping:
-        """Return the rule that leads back: from production to legacy."""
-        back = Rule(self.rule.production_prefix, self.rule.legacy_prefix)
-        return replace(self, rule=back, legacy_bucket=self.production_bucket, production_bucket=self.legacy_bucket)
+    def back(self) -> Mapping:
+        """Return what leads back, from production to legacy."""
+        return replace(self, backwards=True)

@@ -81,7 +81,7 @@ class Application:
         """A new picture: mostly under the name that ours gets."""
         path = self._world.rows[key]
         if path.startswith("image/") and self._rng.random() < 0.7:
-            self._store(key, MAPPING.production_path(path))
+            self._store(key, MAPPING.new_path(path))
         else:
             self._store(key, self._rng.choice(("image/", "avatar/")) + self._world.new_name())
 

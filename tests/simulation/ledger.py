@@ -83,7 +83,7 @@ class SimulatedLedger(SqliteLedger):
         elif "INTO not_flipped" in into:
             self._forget_words({int(str(row[0])): str(row[1]) for row in rows})
             self._said |= {int(str(row[0])): str(row[1]) for row in rows}
-            told = {MAPPING.production_path(str(row[1])): str(row[3]) for row in rows if _is_report(str(row[3]))}
+            told = {MAPPING.new_path(str(row[1])): str(row[3]) for row in rows if _is_report(str(row[3]))}
             self._world.reported |= told.keys()
             self._world.asserted |= {path for path, reason in told.items() if "could not be looked at" not in reason}
 
@@ -91,7 +91,7 @@ class SimulatedLedger(SqliteLedger):
         """Note what the ledger does not deny any more: it has one word on each row, the latest."""
         for key, path in paths.items():
             if (before := self._said.get(key, path)) != path and before.startswith("image/"):
-                self._world.no_more_denied.add((key, MAPPING.production_path(before)))
+                self._world.no_more_denied.add((key, MAPPING.new_path(before)))
 
     async def settle_copies(self, keys: Iterable[Key]) -> None:
         """Strike out, and note which rows were not set to the new path by then: what comes later is not noticed."""

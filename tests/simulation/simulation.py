@@ -222,7 +222,7 @@ async def _roll_back(world: World) -> bool:
         LegacyFinder(store, _access_to(world), workers=lambda: 3, overwrite=False, dry_run=False, stop=stop) as finder,
     ):
         database = SimulatedDatabase(world, stop.event)
-        control, breaker, mapping = FlipControl.of(database.settings), Breaker(NEVER), MAPPING.reversed()
+        control, breaker, mapping = FlipControl.of(database.settings), Breaker(NEVER), MAPPING.back()
         back = Migration(
             _options(world), mapping, _table(world), database, finder, ledger, stop, control, breaker, lambda *_: None
         )

@@ -284,7 +284,7 @@ class World:
             self.hold(there, f"row {key} points at {path}, which is not there")
             intended = self.intended[key]
             if path != intended:
-                ours = intended.startswith("image/") and path == MAPPING.production_path(intended)
+                ours = intended.startswith("image/") and path == MAPPING.new_path(intended)
                 self.hold(
                     ours or self._back(key, path, intended),
                     f"row {key} was set to {path}, but the application set it to {intended}",
@@ -308,7 +308,7 @@ class World:
         for key, path in self.rows.items():
             legacy = self.objects.get(("legacy", path))
             if path.startswith("image/") and legacy is not None and key not in self.triggers:
-                production = self.objects.get(("production", MAPPING.production_path(path)))
+                production = self.objects.get(("production", MAPPING.new_path(path)))
                 taken = production is not None and production.body != legacy.body
                 self.hold(taken and not self.scenario.overwrite, f"row {key} was left at {path}")
         if self.scenario.overwrite:

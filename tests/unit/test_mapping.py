@@ -31,45 +31,55 @@ def test_a_batch_is_moved_as_each_of_it_or_not_at_all() -> None:
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=200))
 def test_everything_behind_the_prefix_stays_as_it_is(rest: str) -> None:
-    assert MAPPING.production_path(f"image/{rest}") == f"avatar/{rest}"
+    assert MAPPING.new_path(f"image/{rest}") == f"avatar/{rest}"
 
 
 def test_the_bare_prefix_names_no_object() -> None:
     with pytest.raises(Unmappable, match="names no object"):
-        MAPPING.production_path("image/")
+        MAPPING.new_path("image/")
 
 
 @pytest.mark.parametrize("path", ["", "avatar/a", "Image/a", "image", "/image/a"])
 def test_a_path_of_another_side_is_no_business_of_the_mapping(path: str) -> None:
     with pytest.raises(ValueError, match="does not begin with"):
-        MAPPING.production_path(path)
+        MAPPING.new_path(path)
 
 
 def test_a_key_may_have_1024_bytes_and_not_one_more() -> None:
     room = MAX_KEY_BYTES - len("avatar/")
-    assert len(MAPPING.production_path("image/" + "é" * (room // 2)).encode()) == MAX_KEY_BYTES - room % 2
+    assert len(MAPPING.new_path("image/" + "é" * (room // 2)).encode()) == MAX_KEY_BYTES - room % 2
     with pytest.raises(Unmappable, match="1025 bytes"):
-        MAPPING.production_path("image/" + "x" * (room + 1))
+        MAPPING.new_path("image/" + "x" * (room + 1))
 
 
 def test_a_path_must_fit_its_column() -> None:
     narrow = Mapping(Rule("image/", "avatar/"), "old", "new", max_path_chars=10)
-    assert narrow.production_path("image/äöü") == "avatar/äöü"
+    assert narrow.new_path("image/äöü") == "avatar/äöü"
     with pytest.raises(Unmappable, match="11 characters; the column holds 10"):
-        narrow.production_path("image/abcd")
+        narrow.new_path("image/abcd")
 
 
 def test_a_path_must_fit_a_column_that_counts_bytes() -> None:
     narrow = Mapping(Rule("image/", "avatar/"), "old", "new", max_path_bytes=10)
-    assert narrow.production_path("image/aä") == "avatar/aä"
+    assert narrow.new_path("image/aä") == "avatar/aä"
     with pytest.raises(Unmappable, match="11 bytes; the column holds 10"):
-        narrow.production_path("image/ää")
+        narrow.new_path("image/ää")
     with pytest.raises(Unmappable, match="12 bytes"):
-        Mapping(Rule("avatar/", "picture/"), "new", "old", max_path_bytes=11).reversed().reversed().production_path(
-            "avatar/abcd"
-        )
+        Mapping(Rule("picture/", "avatar/"), "old", "new", max_path_bytes=11).back().new_path("avatar/abcd")
+
+
+def test_back_is_from_production_to_legacy_and_says_so() -> None:
+    back = MAPPING.back()
+    moved = Move(Reference(7, "avatar/a"), "image/a", Location("new", "avatar/a"), Location("old", "image/a"))
+    assert back.move(Reference(7, "avatar/a")) == moved
+    with pytest.raises(ValueError, match="does not begin with 'avatar/'"):
+        back.new_path("image/a")
+    with pytest.raises(Unmappable, match="names no object"):
+        back.new_path("avatar/")
+    with pytest.raises(Unmappable, match="the legacy key would be 1025 bytes"):
+        Mapping(Rule("image/longer/", "avatar/"), "old", "new").back().new_path("avatar/" + "x" * 1012)
 
 
 def test_a_path_that_is_no_text_is_not_mapped() -> None:
     with pytest.raises(Unmappable, match="UTF-8"):
-        MAPPING.production_path(Unreadable("image/\\xe9"))
+        MAPPING.new_path(Unreadable("image/\\xe9"))

@@ -85,7 +85,7 @@ class RollbackJob(Job):
     async def prepare(self) -> None:
         """Open the site, and read which rows are meant."""
         await super().prepare()
-        self.site = replace(self.site, mapping=self.site.mapping.reversed())
+        self.site = replace(self.site, mapping=self.site.mapping.back())
         arguments, table = self._arguments, self.site.table
         try:
             lines = arguments.only_keys.read_text(encoding="utf-8").splitlines() if arguments.only_keys else None

@@ -63,7 +63,7 @@ class Selection:
 
 
 async def roll_back(back: Migration, runs: Sequence[PastRun], selection: Selection) -> Finished:
-    """Set the selected references of these runs back, at most the limit of them; ``back.mapping`` is reversed already.
+    """Set the selected references of these runs back, at most the limit of them; ``back.mapping`` leads back already.
 
     Rows that hold something else than the ledger's new path do not count for the limit, so that a rollback in portions
     gets on. Ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
@@ -182,6 +182,6 @@ def left_alone(flip: PastFlip, present_path: str | None, back: Mapping) -> tuple
 
 def _leads_back(mapping: Mapping, flip: PastFlip) -> bool:
     try:
-        return mapping.production_path(flip.new_path) == flip.old_path
+        return mapping.new_path(flip.new_path) == flip.old_path
     except ValueError:
         return False
