@@ -110,6 +110,19 @@ def test_one_row_among_many_that_means_a_legacy_object_is_a_finding(site: Site) 
     assert "Nothing recognised" not in status.out
 
 
+@pytest.mark.parametrize("path", [" image/0.png", "./image/0.png", "0.PNG", "IMAGE/0.PNG", "0.png ", "\t./IMAGE/0.PNG"])
+def test_a_row_that_spells_an_object_otherwise_is_a_finding(site: Site, path: str) -> None:
+    fill(site, ["avatar/1.png", path])
+    site.store.put_all(site.store.production_bucket, {"avatar/1.png": b"picture"})
+    plan, verify = site.run("plan --json"), site.run("verify --json")
+    assert (plan.code, verify.code) == (1, 1), verify
+    (example,) = document(verify.out)["examples"]["unrecognised"]
+    assert example["path"] == path
+    assert example["detail"].endswith(" of the legacy object image/0.png, which is there")
+    recognition = document(site.run("-s --json").out)["status"]["recognition"]
+    assert [each["legacy_key"] for each in recognition["examples"]] == ["image/0.png"]
+
+
 def test_a_recognised_row_behind_many_others_is_found(site: Site) -> None:
     """The first pages have none of either side: the table is read until one is found, and the run goes on."""
     fill(site, [])

@@ -21,9 +21,12 @@ _OTHERS = f"""
 SELECT key, path FROM reference WHERE side = 'neither' AND path <> '' ORDER BY hash(key), key LIMIT {LOOKED_AT}
 """  # noqa: S608 - a number of ours
 
+# The object of each key that was read: the very one, else one in another case or normal form. The listing is read once.
 _THERE = """
-SELECT legacy_prefix || o.tail FROM site, legacy_object AS o
-SEMI JOIN (SELECT unnest(?) AS tail) AS wanted ON wanted.tail = o.tail
+SELECT legacy_prefix || w.tail, legacy_prefix || coalesce(max(o.tail) FILTER (o.tail = w.tail), min(o.tail))
+FROM site, legacy_object AS o
+JOIN (SELECT unnest(?) AS tail) AS w ON lower(nfc_normalize(w.tail)) = lower(nfc_normalize(o.tail))
+GROUP BY legacy_prefix, w.tail
 """
 
 
@@ -50,7 +53,7 @@ async def look_at_neither(evidence: Evidence) -> Recognition:
     found = await evidence.ask(_OTHERS)
     keys = {each.legacy_key for _, path in found for each in readings(path, legacy) if each.legacy_key}
     tails = [key.removeprefix(prefix) for key in keys]
-    there = [key for (key,) in await evidence.ask(_THERE, [tails])] if tails else []
+    there = dict(await evidence.ask(_THERE, [tails])) if tails else {}
     others = tuple(other_row(key, path, legacy, there) for key, path in found)
     await evidence.insert("other_row", [astuple(row) for row in others])
     return Recognition(paths, on_a_side, objects, others)
