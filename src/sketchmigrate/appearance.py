@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from sketchmigrate.model import OtherRow, Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 EXAMPLES = 3
 """So many rows are shown, each of another kind as far as there are such."""
@@ -24,6 +24,7 @@ LOOKED_AT = 1_000
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?=//)")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_IN_FRONT = re.compile(r"\A(\.?/)+")
 
 
 class Reading(NamedTuple):
@@ -46,14 +47,15 @@ def readings(path: str, legacy: Legacy) -> tuple[Reading, ...]:
     return tuple(dict.fromkeys(_readings(path, legacy)))
 
 
-def other_row(key: str, path: str, legacy: Legacy, there: Iterable[str] = ()) -> OtherRow:
-    """Say what a row seems to be. ``there`` are legacy keys that are known to have an object."""
-    known = frozenset(there)
+def other_row(key: str, path: str, legacy: Legacy, there: Mapping[str, str] | None = None) -> OtherRow:
+    """Say what a row seems to be. ``there`` has the object of each read key that has one, perhaps in another case."""
+    known = there or {}
     found = readings(path, legacy)
     of_an_object = next((each for each in found if each.legacy_key in known), None)
     if of_an_object is None:
         return OtherRow(key, path, found[0].words)
-    return OtherRow(key, path, of_an_object.words, of_an_object.legacy_key)
+    words, read = of_an_object
+    return OtherRow(key, path, words if known[read] == read else f"{words} and in another case", known[read])
 
 
 def examples(rows: Sequence[OtherRow]) -> tuple[OtherRow, ...]:
@@ -65,9 +67,15 @@ def examples(rows: Sequence[OtherRow]) -> tuple[OtherRow, ...]:
 
 
 def _readings(path: str, legacy: Legacy) -> Iterator[Reading]:
-    prefix = legacy.prefix
+    bare = path.strip()
     if isinstance(path, Unreadable):
         yield Reading("no text in UTF-8")
+    elif not bare:
+        yield Reading("white space alone")
+    elif bare != path:
+        if bare.startswith(legacy.prefix):
+            yield Reading("a key with white space around it", bare)
+        yield from (Reading(f"{words} with white space around it", key) for words, key in _readings(bare, legacy))
     elif path.startswith("data:"):
         yield Reading("the content itself, as a data: URL")
     elif path[0] in "{[":
@@ -77,7 +85,13 @@ def _readings(path: str, legacy: Legacy) -> Iterator[Reading]:
     elif "\\" in path or _DRIVE.match(path):
         yield Reading("a path of a file system")
     else:
-        yield from _of_a_key(path, prefix, legacy.bucket)
+        yield from _of_a_key(path, legacy.prefix, legacy.bucket)
+
+
+def _below(prefix: str, text: str) -> str:
+    """Return a text as a key below the prefix, if it begins with that in whatever case; else an empty one."""
+    begins = text[: len(prefix)].casefold() == prefix.casefold()
+    return prefix + text[len(prefix) :] if begins else ""
 
 
 def _of_a_url(url: str, legacy: Legacy) -> Iterator[Reading]:
@@ -88,23 +102,23 @@ def _of_a_url(url: str, legacy: Legacy) -> Iterator[Reading]:
         behind_host = ""
     segments = behind_host.split("/")
     ends = ["/".join(segments[first:]) for first in range(len(segments))]
-    found = [end for end in ends if end.startswith(legacy.prefix)]
+    found = [key for end in ends if (key := _below(legacy.prefix, end))]
     found += [legacy.prefix + end for end in ends[:2] if end]  # of a host, or a bucket, whose root is the prefix
     yield from (Reading("a URL", key) for key in found)
     yield Reading("a URL")
 
 
 def _of_a_key(path: str, prefix: str, bucket: str) -> Iterator[Reading]:
-    bare = path.lstrip("/")
-    if path != bare and bare.startswith(prefix):
-        yield Reading("a key with a slash in front", bare)
+    bare = _IN_FRONT.sub("", path)
+    if path != bare and (key := _below(prefix, bare)):
+        yield Reading("a key with ./ in front" if path[0] == "." else "a key with a slash in front", key)
     if bare.startswith(f"{bucket}/{prefix}"):
         yield Reading("a key with its bucket in front", bare.removeprefix(f"{bucket}/"))
     decoded = unquote(bare)
-    if decoded != bare and decoded.startswith(prefix):
-        yield Reading("a key that is percent-encoded", decoded)
-    if bare[: len(prefix)].casefold() == prefix.casefold() != "":
-        yield Reading("a key whose prefix is spelt otherwise", prefix + bare[len(prefix) :])
+    if decoded != bare and (key := _below(prefix, decoded)):
+        yield Reading("a key that is percent-encoded", key)
+    if prefix and (key := _below(prefix, bare)):
+        yield Reading("a key whose prefix is spelt otherwise", key)
     parts = re.findall(r"[^/]*/", prefix)
     for number in range(1, len(parts)):
         if bare.startswith("".join(parts[number:])):

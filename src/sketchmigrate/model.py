@@ -231,6 +231,21 @@ class Status:
         return bool(self.paths and self.legacy_objects and not self.legacy_rows and not self.production_rows)
 
     @property
+    def other_paths(self) -> int:
+        """Rows on neither side that have a path."""
+        return max(0, self.paths - self.legacy_rows - self.production_rows)
+
+    @property
+    def naming_legacy(self) -> tuple[OtherRow, ...]:
+        """Those of ``others`` that name a legacy object."""
+        return tuple(row for row in self.others if row.legacy_key)
+
+    @property
+    def is_nothing_in_legacy(self) -> bool:
+        """Whether legacy has no row and no object, and rows have paths on neither side: a wrong place, or done."""
+        return bool(self.other_paths and not self.legacy_rows and not self.legacy_objects)
+
+    @property
     def other_rows(self) -> int:
         """Rows whose path is on neither side, NULL and empty ones included."""
         return self.total_rows - self.legacy_rows - self.production_rows
@@ -239,11 +254,12 @@ class Status:
     def percent_done(self) -> float:
         """Share of the rows of both sides that are in production; 100 where there is nothing to move.
 
-        0 where nothing is recognised: a table that is not understood is not done.
+        Rows on neither side that were seen to name a legacy object are to be moved as well: where not all were looked
+        at, it is less. 0 where nothing is recognised: a table that is not understood is not done.
         """
         if self.is_nothing_recognised:
             return 0.0
-        rows = self.legacy_rows + self.production_rows
+        rows = self.legacy_rows + self.production_rows + len(self.naming_legacy)
         return 100.0 * self.production_rows / rows if rows else 100.0
 
 
@@ -254,7 +270,8 @@ class Summary:
     ``problems`` are the first entries that need a person, all of them are in ``problems_file``. ``rows_left`` says that
     legacy rows remain for which nothing was tried: the limit was reached, or the run was stopped.
     ``stopped_by_signal`` is the signal's number, or None; ``ended_by_error`` says that the run could not go on, and
-    ``rows_hidden`` that row-level security became active while it went on.
+    ``rows_hidden`` that row-level security became active while it went on. ``nothing_in_legacy``: there is neither a
+    row nor an object, and rows have paths on neither side.
     """
 
     tally: Tally
@@ -268,6 +285,7 @@ class Summary:
     log_file: str
     ended_by_error: bool = False
     rows_hidden: bool = False
+    nothing_in_legacy: bool = False
 
     @property
     def rows_per_second(self) -> float:

@@ -28,6 +28,11 @@ def spellings(key: str, prefix: str = "") -> tuple[str, ...]:
     return tuple(found)[:MOST_SPELLINGS]
 
 
+def other_cases(key: str, prefix: str) -> tuple[str, ...]:
+    """Return those of the other spellings that differ in case; a listing finds more. All begin with ``prefix``."""
+    return tuple(dict.fromkeys(other for each in _cases(key.removeprefix(prefix)) if (other := prefix + each) != key))
+
+
 def difference(key: str, other: str) -> str:
     """Say in what two spellings differ, as the two may look the same on a screen."""
     for words, same in (
@@ -56,9 +61,13 @@ def _spellings(key: str) -> Iterator[str]:
     yield unquote_plus(key)
     yield quote(key, safe="/")
     yield key.replace(" ", "+")
+    yield from _cases(key)
+    yield f"{key} "
+
+
+def _cases(key: str) -> Iterator[str]:
     stem, dot, ending = key.rpartition(".")
     if dot:
         yield f"{stem}.{ending.lower() if ending != ending.lower() else ending.upper()}"
     yield key.lower()
     yield key.upper()
-    yield f"{key} "

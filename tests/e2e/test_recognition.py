@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -86,8 +87,62 @@ def test_what_is_empty_or_done_is_exit_0(site: Site, paths: list[str | None], *,
         site.store.put_all(site.store.legacy_bucket, OBJECTS)
     for flags in ("-y", "-d", "plan", "verify", "-s"):
         done = site.run(flags)
-        assert done.code == 0, done
+        assert done.code == (1 if flags == "plan" and paths == URLS else 0), done
         assert "nothing recognised" not in (done.out + done.err).lower()
+
+
+ELSEWHERE = [f"images/{number}.png" for number in range(1, 9)]
+RIGHT = "Are LEGACY_BUCKET and LEGACY_PREFIX right?"
+
+
+def test_a_wrong_legacy_side_does_not_pass_as_done(site: Site) -> None:
+    """The application writes to production already, so that one row is recognised."""
+    site.database.create_avatars(["avatar/0.png", None, "", *ELSEWHERE])
+    site.store.put_all(site.store.legacy_bucket, dict.fromkeys(ELSEWHERE, b"picture"))
+    site.store.put_all(site.store.production_bucket, {"avatar/0.png": b"picture"})
+    place = f"s3://{site.store.legacy_bucket}/image/"
+    plan = site.run("plan --json")
+    assert plan.code == 1, plan
+    (finding,) = [each for each in document(plan.out)["findings"] if each["severity"] == "look"]
+    assert (finding["kind"], finding["count"], len(finding["examples"])) == ("nothing in legacy", 8, 3)
+    assert finding["what_to_do"].endswith(place)
+    assert RIGHT in finding["what_to_do"]
+
+    status = site.run("-s")
+    assert status.code == 0, status
+    assert "100.0 %  if legacy is the right place" in status.out
+    for flags, wants in (("-s", status.out), ("-y", ""), ("-d", ""), ("-y --processes 2", "")):
+        done = site.run(flags)
+        assert done.code == 0, done
+        said = wants or done.err
+        assert f"{place} has no object" in said
+        assert "8 with a path are on neither side" in said
+        assert RIGHT in done.out
+        assert said.count("seems to be a key with another prefix, 'images/'") == 3
+        assert "Nothing to do." not in done.out
+    assert document(site.run("-y --json").out)["nothing_in_legacy"] is True
+    assert document(site.run("-s --json").out)["status"]["recognition"]["nothing_in_legacy"] is True
+
+    verify = site.run("verify")
+    assert verify.code == 0, verify
+    certificate = (site.last_run() / "certificate.txt").read_text()
+    for text in (verify.out, certificate):
+        assert "Legacy holds no object, so nothing was compared." in text
+    assert document(site.run("verify --json").out)["nothing_compared"] is True
+    right = site.with_environ(SKETCH_LEGACY_PREFIX="images/")
+    done = right.run("-y --json")
+    assert (done.code, document(done.out)["nothing_in_legacy"]) == (0, False), done
+    assert document(right.run("verify --json").out)["nothing_compared"] is False
+
+
+def test_what_names_a_legacy_object_in_another_way_is_not_done(site: Site) -> None:
+    fill(site, ["avatar/1.png", *URLS, *BARE[1:4], "https://elsewhere.example.com/x"])
+    site.store.put_all(site.store.production_bucket, {"avatar/1.png": b"picture"})
+    status = site.run("-s")
+    assert "8 of 9 rows on neither side that were looked at name a legacy object" in status.out
+    assert re.search(r"^Done +11\.1 %$", status.out, re.MULTILINE)
+    site.database.execute("INSERT INTO avatars SELECT n, 'other/' || n FROM generate_series(100, 2000) AS n")
+    assert "11.1 %  at most" in site.run("-s").out
 
 
 def test_one_row_among_many_that_means_a_legacy_object_is_a_finding(site: Site) -> None:
@@ -108,6 +163,19 @@ def test_one_row_among_many_that_means_a_legacy_object_is_a_finding(site: Site) 
     assert status.code == 0, status
     assert "1 of 2 rows on neither side that were looked at name a legacy object in another way" in status.out
     assert "Nothing recognised" not in status.out
+
+
+@pytest.mark.parametrize("path", [" image/0.png", "./image/0.png", "0.PNG", "IMAGE/0.PNG", "0.png ", "\t./IMAGE/0.PNG"])
+def test_a_row_that_spells_an_object_otherwise_is_a_finding(site: Site, path: str) -> None:
+    fill(site, ["avatar/1.png", path])
+    site.store.put_all(site.store.production_bucket, {"avatar/1.png": b"picture"})
+    plan, verify = site.run("plan --json"), site.run("verify --json")
+    assert (plan.code, verify.code) == (1, 1), verify
+    (example,) = document(verify.out)["examples"]["unrecognised"]
+    assert example["path"] == path
+    assert example["detail"].endswith(" of the legacy object image/0.png, which is there")
+    recognition = document(site.run("-s --json").out)["status"]["recognition"]
+    assert [each["legacy_key"] for each in recognition["examples"]] == ["image/0.png"]
 
 
 def test_a_recognised_row_behind_many_others_is_found(site: Site) -> None:

@@ -332,6 +332,8 @@ def test_what_rows_or_runs_undid_since_the_verify_is_in_no_manifest(site: Site) 
         site.database.execute("INSERT INTO avatars VALUES (%s, %s)", row, path)
     made = site.run("manifest --json")
     assert (made.code, document(made)["left_out"]) == (0, 5), made
+    because = {"found_different": 0, "named_otherwise": 2, "changed_since": 3, "same_name": 0}
+    assert document(made)["left_out_because"] == because
     assert sorted(manifest_keys(site.last_run())) == PATHS[5:]
     site.database.execute("DELETE FROM avatars WHERE id >= 60")
     # two more objects were stored anew
@@ -365,6 +367,69 @@ def test_a_step_back_that_only_the_database_knows_refuses_the_manifest(site: Sit
         rolled_back = site.last_run()
         shutil.rmtree(rolled_back)  # as the folder of a container
         check_refused(kept.run("manifest"), 1, f"the run runs/{rolled_back.name} set rows at ")
+
+
+STRAYS = {
+    " image/a0.png": 0,
+    "A1.PNG": 1,
+    "uploads/2020/a2.png?v=1": 2,
+    "image\\a3.png": 3,
+    "thumbs/%61%34.png/": 4,
+    '<img src="x/a5.png': 5,
+    "a6.png\u00a0": 6,
+    "%FF/a 7.png": 7,
+}
+"""Paths on neither side, and the number of the object whose name they end in."""
+
+
+def test_a_name_that_a_row_on_neither_side_ends_in_is_in_no_manifest(site: Site) -> None:
+    paths = [f"image/a{number}.png" for number in range(7)] + ["image/a%207.png", "image/other.png"]
+    site.fill(paths)
+    migrate(site, len(paths))
+    for row, stray in enumerate(STRAYS, 50):
+        site.database.execute("INSERT INTO avatars VALUES (%s, %s)", row, stray)
+    site.run("verify")
+    made = site.run("manifest --json")
+    assert made.code == 0, made
+    found = document(made)
+    assert found["left_out"] == len(STRAYS) == sum(found["left_out_because"].values())
+    assert found["left_out_because"]["changed_since"] == 0
+    assert found["left_out_because"]["same_name"] == 5
+    assert manifest_keys(site.last_run()) == ["image/other.png"]
+    said = site.run("manifest").out
+    assert "a row on neither side ends in the same name" in said
+    assert "changed since" not in said
+
+
+def test_what_a_deep_verify_found_to_differ_is_in_no_manifest_until_another_finds_it_equal(moto_site: Site) -> None:
+    site, store = moto_site, moto_site.store
+    site.fill(PATHS)
+    migrate(site)
+    assert site.run("verify").code == 0
+    plain = document(site.run("manifest --json"))
+    assert (plain["objects"], plain["headers_not_compared"]) == (12, 12)
+    said = "headers, metadata and tags were not compared: verify --deep compares them"
+    assert f"Their {said}" in site.run("manifest").out
+
+    place = {"Bucket": store.production_bucket, "Key": at_production(PATHS[0])}
+    store.client.put_object(**place, Body=body_of(PATHS[0]), ContentType="text/strange")
+    assert site.run("verify --deep").code == 1
+    deep = site.last_run()
+    for verify, unseen in ((None, 0), ("verify", 11), ("verify --deep 0.0001%", 11)):
+        if verify is not None:
+            assert site.run(verify).code == 0
+        made = document(site.run("manifest --json"))
+        assert (made["objects"], made["headers_not_compared"]) == (11, unseen)
+        assert sorted(manifest_keys(site.last_run())) == PATHS[1:]
+    assert made["left_out_because"]["found_different"] == 1
+    assert "1  the newest verify --deep of them found other content, headers" in site.run("manifest").out
+
+    store.client.put_object(**place, Body=body_of(PATHS[0]))
+    assert site.run("verify --deep").code == 0
+    made = document(site.run("manifest --json"))
+    assert (made["objects"], made["headers_not_compared"], made["left_out"]) == (12, 0, 0)
+    (deep / "evidence.duckdb").unlink()
+    check_refused(site.run("manifest"), 4, "evidence.duckdb is gone")
 
 
 def put_in_one_part(store: Store, key: str) -> None:

@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.filesize import decimal
-
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.job import run_job
 from sketchmigrate.postgres.privileges import hidden_rows
@@ -16,8 +14,10 @@ from sketchmigrate.reconcile.manifest import (
     PROVED,
     certified_evidence,
     check_nothing_since,
+    deep_evidence,
     evidence_began_at,
     judge,
+    manifest_text,
     newest_verify,
     write_manifest,
 )
@@ -50,6 +50,7 @@ class ManifestJob(InspectionJob):
         """Look whether the verify still holds, read rows and listings again, write what all bear out."""
         self.end_at_signals()
         proved = certified_evidence(self._verify_run, self.evidence_site())
+        deep = self._deep_evidence()
         if self.site.table.hides_rows:
             raise hidden_rows(self.settings)
         async with self.evidence("now.duckdb") as now:
@@ -59,23 +60,19 @@ class ManifestJob(InspectionJob):
             await self.gather(now)
             if await self.are_rows_hidden():
                 return self.conclude({"kind": "manifest"}, 1)
-            await judge(now)
+            await judge(now, proved, deep)
             self._check_nothing_since(began_at)  # a run may have begun meanwhile
             made = await write_manifest(now, self._verify_run, self.run.path)
-        left_out = (
-            f"{made.left_out:,} more were proved by it, but a row or an object was changed since: they are left out.\n"
-            if made.left_out
-            else ""
-        )
         self.terminal.result(
-            f"{made.objects:,} legacy objects, {decimal(made.size_bytes)}, are safe to delete, as long as nobody\n"
-            f"changes them. All rows and objects were read and listed again. Proved by {made.verify_run}\n{left_out}"
-            "Nothing was deleted.\n\n"
+            f"{manifest_text(made)}\n\n"
             f"For S3 Batch Operations  {made.csv_file}\n"
             f"As a table               {made.parquet_file}\n"
             f"Log                      {self.run.log_path}"
         )
         return self.conclude({"kind": "manifest", **asdict(made), "log_file": str(self.run.log_path)}, 0)
+
+    def _deep_evidence(self) -> list[Path]:
+        return deep_evidence(Path(self.settings.run_dir).expanduser(), self.evidence_site())
 
     def _check_nothing_since(self, began_at: float) -> None:
         with ExitStack() as opened:

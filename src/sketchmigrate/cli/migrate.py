@@ -25,7 +25,7 @@ from sketchmigrate.migration.keeping_text import archived_line, dropped_lines, u
 from sketchmigrate.migration.overwritten import settle
 from sketchmigrate.migration.passes import migrate
 from sketchmigrate.migration.placing import OnceSettled
-from sketchmigrate.migration.recognition import check_recognised
+from sketchmigrate.migration.recognition import about_empty_legacy, check_recognised
 from sketchmigrate.migration.record import description, runs_of
 from sketchmigrate.migration.room import check_room
 from sketchmigrate.migration.silence import SilenceWatch
@@ -70,6 +70,7 @@ class MigrationJob(Job):
         self._trial: Trial | None = None
         self._breaker = Breaker(settings.max_failed_percent)
         self._dropped: list[str] = []
+        self._is_legacy_empty = False
 
     async def prepare(self) -> None:
         """Open the site, and try the rights to read. Writes nothing."""
@@ -78,7 +79,7 @@ class MigrationJob(Job):
         if self.options.status_only:
             return
         await self.check_production_reading()
-        await check_recognised(self.site, self.terminal.message)
+        self._is_legacy_empty = await check_recognised(self.site, self.terminal.message)
         await self._look_ahead()
         if self._for_writing:
             await check_room(self.site, self.run.path, self.options.limit or None)
@@ -144,7 +145,7 @@ class MigrationJob(Job):
             self.held_up = observer.held
             hidden = await self.are_rows_hidden()
             result = await self._summarise(ledger, finished, time.monotonic() - began)
-            result = replace(result, rows_hidden=hidden)
+            result = replace(result, rows_hidden=hidden, nothing_in_legacy=await self._warn_of_empty_legacy(finished))
         document = summary_json(result) | self._no_clobber() | tried
         self.terminal.result(summary(result))
         exit_code = result.exit_code
@@ -157,6 +158,15 @@ class MigrationJob(Job):
             document["status"] = status_json(status)
             self._print_status(status, as_document=False)
         return self.conclude(document, exit_code)
+
+    async def _warn_of_empty_legacy(self, finished: Finished) -> bool:
+        """Warn where neither a row nor an object is in legacy, and others are on neither side; return whether so."""
+        if not self._is_legacy_empty or finished.tally.scanned or self.stop.requested:
+            return False
+        about = await about_empty_legacy(self.site, self.stop)
+        if about:
+            self.terminal.message(f"Warning: {about}", logging.WARNING)
+        return bool(about)
 
     async def _try_flip(self) -> dict[str, object]:
         """Try a flip where that is wanted; what no row takes stops the run. Return what JSON says of it."""

@@ -6,21 +6,26 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.appearance import EXAMPLES, Legacy, other_row
 from sketchmigrate.errors import NothingRecognised
+from sketchmigrate.model import KeyRange
 from sketchmigrate.postgres.neither import Others, is_any_on_a_side
-from sketchmigrate.report.recognition import nothing_recognised
+from sketchmigrate.postgres.references import counted_pages
+from sketchmigrate.report.recognition import nothing_in_legacy, nothing_recognised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sketchmigrate.migration.site import Site
+    from sketchmigrate.migration.stop import Stop
     from sketchmigrate.model import OtherRow
     from sketchmigrate.settings import Settings
 
 HINT = "Look at DB_TABLE, DB_PATH_COLUMN, LEGACY_PREFIX and PRODUCTION_PREFIX: a path has to begin with either prefix."
 
 
-async def check_recognised(site: Site, say: Callable[[str], None]) -> None:
+async def check_recognised(site: Site, say: Callable[[str], None]) -> bool:
     """Check that a row is on either side, where rows have paths and legacy has objects. Raises ``NothingRecognised``.
+
+    Return whether legacy has no object, where that was asked.
 
     Asks nothing where a legacy row was seen already. Else it takes a request, and most often one page of the table; see
     ``postgres.neither`` for what it takes at most, and what is told to ``say``. Raises ``DatabaseError`` or ``S3Error``
@@ -28,18 +33,40 @@ async def check_recognised(site: Site, say: Callable[[str], None]) -> None:
     """
     settings = site.settings
     if site.first_legacy_path is not None:
-        return
+        return False
     if not (await site.store.list_page(settings.legacy_bucket, settings.legacy_prefix, max_keys=1)).objects:
-        return
+        return True
     prefixes = settings.legacy_prefix, settings.production_prefix
     others = Others(site.table, prefixes, wanted=100 * EXAMPLES)  # among so many there may be some kinds
     async with site.database.session() as session:
         if await is_any_on_a_side(session, others, say):
-            return
+            return False
     legacy = Legacy(settings.legacy_bucket, settings.legacy_prefix)
     rows = [other_row(str(row.key), row.path, legacy) for row in others.rows]
     if rows:
         raise refusal(settings, rows)
+    return False
+
+
+async def about_empty_legacy(site: Site, stop: Stop) -> str:
+    """Say what rows have a path on neither side, for a legacy side without a row or object; empty where none has.
+
+    Counts the whole table, page by page, and says nothing where it is stopped meanwhile. Raises ``DatabaseError``.
+    """
+    settings = site.settings
+    prefixes = settings.legacy_prefix, settings.production_prefix
+    others = Others(site.table, prefixes, wanted=100 * EXAMPLES)
+    count, key_range = 0, KeyRange()
+    async with site.database.session() as session:
+        async for page in counted_pages(session, site.table, key_range, prefixes):
+            if stop.requested or page.legacy:  # a row that came meanwhile tells that the side is the right one
+                return ""
+            count += page.paths - page.production
+            await others.take(session, page, key_range)
+            key_range = KeyRange(page.last_key)
+    legacy = Legacy(settings.legacy_bucket, settings.legacy_prefix)
+    rows = [other_row(str(row.key), row.path, legacy) for row in others.rows]
+    return nothing_in_legacy(settings, count, rows) if count else ""
 
 
 def refusal(settings: Settings, rows: Sequence[OtherRow]) -> NothingRecognised:

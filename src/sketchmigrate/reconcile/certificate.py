@@ -9,10 +9,14 @@ from rich.filesize import decimal
 
 from sketchmigrate.reconcile.standing import WRONG, Standing
 from sketchmigrate.report.printable import printable
+from sketchmigrate.report.recognition import RIGHT_PLACE
 
 if TYPE_CHECKING:
     from sketchmigrate.reconcile.evidence import EvidenceSite
     from sketchmigrate.reconcile.verify import Objects, Verification
+
+
+NOTHING_COMPARED = f"Legacy holds no object, so nothing was compared. {RIGHT_PLACE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Certificate:
             "rows": {"total": found.rows, **{each.value: count for each, count in found.standings.items()}},
             "equality_proved_by": found.proofs,
             "objects": {"legacy": _objects_json(found.legacy), "production": _objects_json(found.production)},
+            "nothing_compared": found.is_nothing_compared,
             "second_looks": found.second_looks,
             "deep": None
             if found.deep_percent is None
@@ -58,7 +63,8 @@ class Certificate:
         found, site = self.verification, self.site
         head = "VERIFIED" if found.passed else "NOT AS IT SHOULD BE"
         wrong = {each.value: found.standings[each] for each in WRONG if found.standings[each]}
-        lines = [f"{head}: " + ", ".join(f"{count:,} {name}" for name, count in (wrong or found.headlines).items()), ""]
+        lines = [f"{head}: " + ", ".join(f"{count:,} {name}" for name, count in (wrong or found.headlines).items())]
+        lines += [NOTHING_COMPARED, ""] if found.is_nothing_compared else [""]
         lines += [
             printable(f"Table       {site.table_name} ({site.key_column}, {site.path_column})"),
             printable(f"Legacy      s3://{site.legacy_bucket}/{site.legacy_prefix}"),

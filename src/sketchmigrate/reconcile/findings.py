@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.filesize import decimal
 
 from sketchmigrate.appearance import LOOKED_AT
+from sketchmigrate.report.recognition import RIGHT_PLACE
 
 if TYPE_CHECKING:
     from sketchmigrate.migration.bucket_rules import BucketRules
@@ -40,11 +41,16 @@ class Finding:
 LOOK, NOTE = Severity.LOOK, Severity.NOTE
 
 NOTHING = "nothing recognised"
+NOTHING_IN_LEGACY = "nothing in legacy"
 
 KINDS: dict[str, tuple[Severity, str]] = {
     NOTHING: (
         LOOK,
         "No path begins with either prefix: look at DB_TABLE, DB_PATH_COLUMN, LEGACY_PREFIX and PRODUCTION_PREFIX.",
+    ),
+    NOTHING_IN_LEGACY: (
+        LOOK,
+        f"These rows are on neither side. {RIGHT_PLACE} No row and no object is in",
     ),
     "unrecognised": (
         LOOK,

@@ -9,7 +9,7 @@ from sketchmigrate.appearance import examples as examples_of
 from sketchmigrate.migration.keeping import SAMPLE_OBJECTS
 from sketchmigrate.postgres.catalog import read_facts
 from sketchmigrate.postgres.sizes import read_sizes
-from sketchmigrate.reconcile.findings import KINDS, NOTHING, Finding, Severity, table_findings
+from sketchmigrate.reconcile.findings import KINDS, NOTHING, NOTHING_IN_LEGACY, Finding, Severity, table_findings
 from sketchmigrate.reconcile.problems import Example, count_problems, first_problems
 from sketchmigrate.reconcile.remarks import remark_spellings
 from sketchmigrate.reconcile.standing import Standing
@@ -143,10 +143,13 @@ async def plan(
         for kind, (severity, what_to_do) in KINDS.items()
         if kind in counts
     ]
+    shown = tuple(Example(row.key, row.path, told(row)) for row in examples_of(recognition.others))
     if recognition.is_nothing:
-        severity, what_to_do = KINDS[NOTHING]
-        shown = tuple(Example(row.key, row.path, told(row)) for row in examples_of(recognition.others))
-        rows.insert(0, Finding(NOTHING, severity, recognition.paths, what_to_do, shown))
+        rows.insert(0, Finding(NOTHING, *_counted(NOTHING, recognition.paths), shown))
+    elif recognition.is_nothing_in_legacy:
+        severity, count, what_to_do = _counted(NOTHING_IN_LEGACY, recognition.other_paths)
+        place = f"s3://{looker.site.legacy_bucket}/{looker.site.legacy_prefix}"
+        rows.insert(0, Finding(NOTHING_IN_LEGACY, severity, count, f"{what_to_do} {place}", shown))
     findings = [*rows, *table_findings(facts, refusals, trial)]
     return Plan(
         legacy_rows=legacy,
@@ -167,3 +170,8 @@ async def plan(
         trial=trial,
         findings=tuple(sorted(findings, key=lambda found: found.severity is not Severity.LOOK)),
     )
+
+
+def _counted(kind: str, count: int) -> tuple[Severity, int, str]:
+    severity, what_to_do = KINDS[kind]
+    return severity, count, what_to_do

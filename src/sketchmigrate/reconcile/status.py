@@ -14,6 +14,7 @@ from sketchmigrate.postgres.neither import Others
 from sketchmigrate.postgres.references import counted_pages
 from sketchmigrate.reconcile.keyspace import tails_of
 from sketchmigrate.reconcile.listing import Extent, list_all
+from sketchmigrate.spelling import other_cases
 from sketchmigrate.task_group import all_of, task_group
 
 if TYPE_CHECKING:
@@ -74,12 +75,22 @@ async def read_status(
 
 async def _looked_at(store: S3Client, legacy: Legacy, others: Others) -> tuple[OtherRow, ...]:
     """Say what rows on neither side seem to be, and ask whether the legacy objects are there that they may mean."""
-    wanted = {each.legacy_key for row in others.rows for each in readings(row.path, legacy) if each.legacy_key}
+    keys = [[each.legacy_key for each in readings(row.path, legacy) if each.legacy_key] for row in others.rows]
+    there = {key: key for key in await _existing(store, legacy.bucket, {key for some in keys for key in some})}
+    left = {key for some in keys if there.keys().isdisjoint(some) for key in some}  # of rows that name none as it is
+    cases = {key: other_cases(key, legacy.prefix) for key in left}
+    found = await _existing(store, legacy.bucket, {other for some in cases.values() for other in some})
+    there |= {key: other for key, some in cases.items() for other in some if other in found}
+    return tuple(other_row(str(row.key), row.path, legacy, there) for row in others.rows)
+
+
+async def _existing(store: S3Client, bucket: str, wanted: set[str]) -> set[str]:
+    """Return those of the keys that have an object. Raises ``S3Error`` where the store is to blame."""
     there: set[str] = set()
 
     async def look(key: str) -> None:
         try:
-            await store.head(Location(legacy.bucket, key))
+            await store.head(Location(bucket, key))
         except S3Error as error:
             if not error.is_client_error:
                 raise  # else it is not there, or may not be read, or has a key that no object can have
@@ -89,7 +100,7 @@ async def _looked_at(store: S3Client, legacy: Legacy, others: Others) -> tuple[O
     keys = sorted(wanted)
     for first in range(0, len(keys), LOOKS_AT_ONCE):
         await all_of([look(key) for key in keys[first : first + LOOKS_AT_ONCE]])
-    return tuple(other_row(str(row.key), row.path, legacy, there) for row in others.rows)
+    return there
 
 
 async def _count_rows(

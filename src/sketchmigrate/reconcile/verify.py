@@ -82,6 +82,11 @@ class Verification:
         )
 
     @property
+    def is_nothing_compared(self) -> bool:
+        """Whether there are rows, and legacy holds no object that theirs could be compared with."""
+        return bool(self.rows and not self.legacy.count and not self.legacy.strange_keys)
+
+    @property
     def passed(self) -> bool:
         """0 dangling, 0 unmigrated, 0 different, and the counts add up."""
         return self.adds_up and not any(self.headlines.values())

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from sketchmigrate.model import OtherRow
     from sketchmigrate.settings import Settings
 
+RIGHT_PLACE = "Are LEGACY_BUCKET and LEGACY_PREFIX right?"
+"""Where they are, the legacy objects were deleted after their migration."""
+
 SHOWN_CHARS = 200
 """A longer path is cut."""
 
@@ -23,6 +26,17 @@ def nothing_recognised(settings: Settings, rows: Sequence[OtherRow]) -> str:
     text = (
         f"{s.db_table} has rows with a path, and s3://{s.legacy_bucket}/{s.legacy_prefix} has objects,\n"
         f"but no {s.db_path_column} begins with {s.legacy_prefix} or {s.production_prefix}. The rows look like this:"
+    )
+    return "\n".join((text, other_rows(rows)))
+
+
+def nothing_in_legacy(settings: Settings, count: int, rows: Sequence[OtherRow]) -> str:
+    """Say that legacy is empty and that rows are on neither side, how many, and what the first of them look like."""
+    s = settings
+    text = (
+        f"s3://{s.legacy_bucket}/{s.legacy_prefix} has no object, and no {s.db_path_column} of {s.db_table}\n"
+        f"begins with {s.legacy_prefix}, but {count:,} with a path are on neither side.\n"
+        f"{RIGHT_PLACE} The rows look like this:"
     )
     return "\n".join((text, other_rows(rows)))
 

@@ -13,7 +13,7 @@ from sketchmigrate.appearance import examples
 from sketchmigrate.model import POSSIBLY_OVERWRITTEN, Outcome
 from sketchmigrate.report.printable import printable
 from sketchmigrate.report.progress import duration
-from sketchmigrate.report.recognition import nothing_recognised, other_rows
+from sketchmigrate.report.recognition import RIGHT_PLACE, nothing_in_legacy, nothing_recognised, other_rows
 
 if TYPE_CHECKING:
     from sketchmigrate.model import Result, Status, Summary
@@ -64,10 +64,20 @@ def status_report(status: Status, settings: Settings) -> str:
     ]
     lines += ["", printable(f"Rows of {settings.db_table}, by their {settings.db_path_column}")]
     lines += [f"  {side:<12}{count:>{width},}  {printable(meaning)}".rstrip() for side, count, meaning in rows]
-    lines += ["", f"Done          {_percent(status.percent_done):>{width}}"]
-    named = [row for row in status.others if row.legacy_key]
+    named = status.naming_legacy
+    all_seen = len(status.others) >= status.other_paths
+    about = (
+        "  at most"
+        if named and not all_seen
+        else "  if legacy is the right place"
+        if status.is_nothing_in_legacy
+        else ""
+    )
+    lines += ["", f"Done          {_percent(status.percent_done):>{width}}{about}"]
     if status.is_nothing_recognised:
         lines += ["", f"Nothing recognised: {nothing_recognised(settings, status.others)}"]
+    elif status.is_nothing_in_legacy:
+        lines += ["", f"Nothing in legacy: {nothing_in_legacy(settings, status.other_paths, status.others)}"]
     elif named:
         of_those = f"{len(named):,} of {len(status.others):,} rows on neither side that were looked at"
         lines += ["", f"{of_those} name a legacy object in another way:", other_rows(named)]
@@ -166,6 +176,8 @@ def _next_step(summary: Summary) -> str:
         steps.append("possibly overwritten: restore the version that is named, or let the application store it again.")
     if tally.needing_a_person and not summary.dry_run:
         steps.append("Then run the same command again: only what is left is tried.")
+    if summary.nothing_in_legacy:
+        steps = [f"{RIGHT_PLACE} No object and no row is there."]
     if not steps:
         steps.append("Nothing to do. The legacy objects are all still there: nothing was deleted.")
     return "Next:\n" + "\n".join(f"  {step}" for step in steps)
@@ -189,8 +201,9 @@ def status_json(status: Status) -> dict[str, object]:
         "percent_done": status.percent_done,
         "recognition": {
             "nothing_recognised": status.is_nothing_recognised,
+            "nothing_in_legacy": status.is_nothing_in_legacy,
             "looked_at": len(status.others),
-            "naming_a_legacy_object": sum(bool(row.legacy_key) for row in status.others),
+            "naming_a_legacy_object": len(status.naming_legacy),
             "examples": [asdict(row) for row in examples(status.others)],
         },
     }
@@ -209,6 +222,7 @@ def summary_json(summary: Summary) -> dict[str, object]:
         "elapsed_seconds": round(summary.elapsed_seconds, 3),
         "rows_per_second": round(summary.rows_per_second, 1),
         "passes": summary.passes,
+        "nothing_in_legacy": summary.nothing_in_legacy,
         "dry_run": summary.dry_run,
         "rows_left": summary.rows_left,
         "stopped_by_signal": summary.stopped_by_signal,

@@ -177,7 +177,13 @@ def test_json_has_the_figures_as_they_are() -> None:
         "other_rows": 4,
         "total_rows": 10_003,
         "percent_done": STATUS.percent_done,
-        "recognition": {"nothing_recognised": False, "looked_at": 0, "naming_a_legacy_object": 0, "examples": []},
+        "recognition": {
+            "nothing_recognised": False,
+            "nothing_in_legacy": False,
+            "looked_at": 0,
+            "naming_a_legacy_object": 0,
+            "examples": [],
+        },
     }
     key = UUID("12345678-1234-5678-1234-567812345678")
     problems = (PROBLEMS[0], Result(Reference(key, "image/c"), Outcome.FAILED, "why"))
