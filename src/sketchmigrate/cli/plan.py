@@ -16,7 +16,6 @@ from sketchmigrate.migration.keeping_text import dropped_lines, keeping_json, un
 from sketchmigrate.migration.no_clobber import choose
 from sketchmigrate.migration.store_trial import try_store
 from sketchmigrate.migration.trial import certain_refusals, try_flips
-from sketchmigrate.model import Location
 from sketchmigrate.reconcile.estimate import estimate
 from sketchmigrate.reconcile.findings import room_finding, rules_findings, sample_findings
 from sketchmigrate.reconcile.plan import plan
@@ -105,8 +104,8 @@ class PlanJob(InspectionJob):
         return self.conclude({**document, **files}, 1 if found.needs_a_look else 0)
 
     async def _sample(self, found: Plan, rules: BucketRules) -> Sample:
-        settings = self.settings
-        objects = [Location(settings.legacy_bucket, settings.legacy_prefix + tail) for tail in found.sample_tails]
+        site = self.evidence_site()
+        objects = [site.legacy(tail) for tail in found.sample_tails]
         sample = await look_at(self.site.store, objects, encryption=rules.encryption)
         sample.requests += REQUESTS
         return sample

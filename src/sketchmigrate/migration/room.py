@@ -10,6 +10,7 @@ from sketchmigrate.errors import RunDirectoryError
 from sketchmigrate.ledger.disk import free_bytes
 from sketchmigrate.ledger.size import ledger_bytes
 from sketchmigrate.postgres.histogram import spread_paths
+from sketchmigrate.rule import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ def path_bytes(legacy_paths: Sequence[str], settings: Settings) -> float:
     """Return how many bytes old and new path of a row have together, on average over some."""
     if not legacy_paths:
         return 0.0
-    longer = len(settings.production_prefix.encode()) - len(settings.legacy_prefix.encode())
+    longer = Rule(settings.legacy_prefix, settings.production_prefix).longer_bytes
     return 2 * sum(len(path.encode()) for path in legacy_paths) / len(legacy_paths) + longer
 
 

@@ -20,6 +20,8 @@ import duckdb
 
 from sketchmigrate.errors import RunDirectoryError
 from sketchmigrate.ledger.disk import disk_hint
+from sketchmigrate.model import Location
+from sketchmigrate.rule import Rule
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -45,18 +47,7 @@ def _read_csv(**columns: str) -> str:
 
 _REFERENCES = f"""
 INSERT INTO reference
-SELECT key, path, side, CASE side
-    WHEN 'legacy' THEN substr(path, length(legacy_prefix) + 1)
-    WHEN 'production' THEN substr(path, length(production_prefix) + 1)
-END
-FROM (
-    SELECT key, path, legacy_prefix, production_prefix, CASE
-        WHEN starts_with(path, legacy_prefix) THEN 'legacy'
-        WHEN starts_with(path, production_prefix) THEN 'production'
-        ELSE 'neither'
-    END AS side
-    FROM {_read_csv(key="VARCHAR", path="VARCHAR")}, site
-)
+SELECT key, path, side_of(path), tail_of(path) FROM {_read_csv(key="VARCHAR", path="VARCHAR")}
 """  # noqa: S608 - made of our own words alone
 
 # concat(): a bare column would be read as a timestamp at once, and a text that is none would fail the file
@@ -82,12 +73,28 @@ class EvidenceSite:
     production_bucket: str
     production_prefix: str
 
+    @property
+    def rule(self) -> Rule:
+        """How the keys of both sides belong together."""
+        return Rule(self.legacy_prefix, self.production_prefix)
+
+    def legacy(self, tail: str) -> Location:
+        """Return where the legacy object of a pair is."""
+        return Location(self.legacy_bucket, self.rule.legacy_key(tail))
+
+    def production(self, tail: str) -> Location:
+        """Return where the production object of a pair is."""
+        return Location(self.production_bucket, self.rule.production_key(tail))
+
 
 class Evidence:
     """The evidence of one run. Use as an async context manager; every method raises ``RunDirectoryError``.
 
-    With a ``site`` the file is made anew; without, an existing one is opened and can only be read.
+    With a ``site`` the file is made anew; without, an existing one is opened and can only be read. ``rule`` says how
+    the keys of both sides belong together, and SQL in it has the rule's macros.
     """
+
+    rule: Rule
 
     def __init__(self, path: Path, site: EvidenceSite | None = None, *, memory_limit_mb: int = MEMORY_LIMIT_MB) -> None:
         self.path = path
@@ -204,6 +211,9 @@ class Evidence:
             self._database.execute(schema)
             values = astuple(self._site)
             self._database.execute(f"INSERT INTO site VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608 - question marks
+        (prefixes,) = self._database.execute("SELECT legacy_prefix, production_prefix FROM site").fetchall()
+        self.rule = Rule(*prefixes)
+        self._database.execute(self.rule.duckdb_macros)
 
     def _scratch(self) -> Path:
         return self.path.with_suffix(".csv")

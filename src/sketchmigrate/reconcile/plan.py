@@ -42,8 +42,8 @@ SELECT tail FROM verdict WHERE standing = 'unmigrated' AND tail <> '' USING SAMP
 """
 
 _PATH_BYTES = """
-SELECT coalesce(avg(2 * strlen(path) + strlen(production_prefix) - strlen(legacy_prefix)), 0)
-FROM verdict, site WHERE standing = 'unmigrated'
+SELECT coalesce(avg(strlen(path) + strlen(production_key(tail))), 0)
+FROM verdict WHERE standing = 'unmigrated'
 """
 
 _MOVED = """
@@ -55,8 +55,8 @@ WHERE standing = 'unmigrated' AND same IS NULL AND production_bytes IS NULL
 
 _UNIQUE = """
 INSERT INTO problem
-SELECT 'unique constraint', key, path, 'another row holds ' || production_prefix || tail || ' already'
-FROM site, verdict
+SELECT 'unique constraint', key, path, 'another row holds ' || production_key(tail) || ' already'
+FROM verdict
 WHERE side = 'legacy' AND tail <> '' AND tail IN (SELECT tail FROM reference WHERE side = 'production')
 """
 

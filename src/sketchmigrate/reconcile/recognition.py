@@ -26,10 +26,10 @@ SELECT key, path FROM reference WHERE side = 'neither' AND path <> '' ORDER BY h
 
 # The object of each key that was read: the very one, else one in another case or normal form. The listing is read once.
 _THERE = """
-SELECT legacy_prefix || w.tail, legacy_prefix || coalesce(max(o.tail) FILTER (o.tail = w.tail), min(o.tail))
-FROM site, legacy_object AS o
+SELECT legacy_key(w.tail), legacy_key(coalesce(max(o.tail) FILTER (o.tail = w.tail), min(o.tail)))
+FROM legacy_object AS o
 JOIN (SELECT unnest(?) AS tail) AS w ON lower(nfc_normalize(w.tail)) = lower(nfc_normalize(o.tail))
-GROUP BY legacy_prefix, w.tail
+GROUP BY w.tail
 """
 
 

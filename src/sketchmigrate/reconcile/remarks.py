@@ -31,17 +31,20 @@ async def remark_spellings(evidence: Evidence) -> None:
 
     Raises ``RunDirectoryError``.
     """
-    for side, standing in (("legacy", Standing.MISSING), ("production", Standing.DANGLING)):
+    rule = evidence.rule
+    for side, standing, key_of in (
+        ("legacy", Standing.MISSING, rule.legacy_key),
+        ("production", Standing.DANGLING, rule.production_key),
+    ):
         missing = await evidence.ask(_MISSING, [standing.value, side, MOST_MISSING])
         if not missing:
             continue
-        ((prefix,),) = await evidence.ask(f"SELECT {side}_prefix FROM site")  # noqa: S608 - our own words
         await evidence.execute("CREATE TEMP TABLE spelling (key VARCHAR, tail VARCHAR, other VARCHAR)")
         await evidence.insert(
             "spelling", [(key, tail, other) for key, tail in missing for other in (tail, *spellings(tail))]
         )
         found = await evidence.ask(_FOUND.format(side=side))
         await evidence.insert(
-            "remark", [(key, spelt_otherwise(prefix + tail, prefix + other)) for key, tail, other in found]
+            "remark", [(key, spelt_otherwise(key_of(tail), key_of(other))) for key, tail, other in found]
         )
         await evidence.execute("DROP TABLE spelling")

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.errors import ObjectMissing, PreconditionFailed, RunDirectoryError, S3Error
 from sketchmigrate.ledger.disk import disk_hint
-from sketchmigrate.model import Location
 from sketchmigrate.reconcile.guard import Guard
 from sketchmigrate.s3 import same_content
 from sketchmigrate.s3.multipart import kept_headers, tags_of
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from sketchmigrate.model import ObjectInfo
+    from sketchmigrate.model import Location, ObjectInfo
     from sketchmigrate.reconcile.evidence import Evidence, EvidenceSite
     from sketchmigrate.reconcile.looks import Looks
     from sketchmigrate.s3 import Condition, S3Client
@@ -116,8 +115,8 @@ async def _copy_if_taken(
 
 async def _copy_again(stale: Stale, site: EvidenceSite, store: S3Client, guard: Guard) -> tuple[Again, str]:
     """Copy one object; return what became of it and, where it was written, its new ETag."""
-    source = Location(site.legacy_bucket, site.legacy_prefix + stale.tail)
-    target = Location(site.production_bucket, site.production_prefix + stale.tail)
+    source = site.legacy(stale.tail)
+    target = site.production(stale.tail)
     production = await _look(store, target)
     if production is None or production.etag != stale.etag:
         return Again.NOT_OURS, ""

@@ -66,7 +66,7 @@ async def restore_lost(
 
 
 def _move(site: EvidenceSite, key: str, tail: str, path: str) -> Move:
-    source = Location(site.legacy_bucket, site.legacy_prefix + tail)
+    source = site.legacy(tail)
     return Move(Reference(key, path), path, source, Location(site.production_bucket, path))
 
 

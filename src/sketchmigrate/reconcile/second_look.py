@@ -251,8 +251,8 @@ class Looker:
 
     def _both(self, tail: str) -> tuple[Location, Location]:
         return (
-            Location(self.site.legacy_bucket, self.site.legacy_prefix + tail),
-            Location(self.site.production_bucket, self.site.production_prefix + tail),
+            self.site.legacy(tail),
+            self.site.production(tail),
         )
 
 

@@ -29,9 +29,9 @@ SELECT tail, CASE
     WHEN last_name(key) IN (SELECT name FROM other_name)
         OR last_name(coalesce(try(url_decode(key)), key)) IN (SELECT name FROM other_name) THEN 'same_name'
 END AS reason
-FROM (SELECT tail, legacy_prefix || tail AS key FROM site, proved_key)
+FROM (SELECT tail, legacy_key(tail) AS key FROM proved_key)
 WHERE reason IS NOT NULL;
 
 CREATE TABLE safe AS
-SELECT legacy_bucket AS bucket, legacy_prefix || tail AS key, size_bytes, etag, headers_compared
+SELECT legacy_bucket AS bucket, legacy_key(tail) AS key, size_bytes, etag, headers_compared
 FROM site, proved_key ANTI JOIN left_out USING (tail);

@@ -26,16 +26,16 @@ INSERT INTO problem
 SELECT 'only the prefix', key, path, '' FROM verdict WHERE side = 'legacy' AND tail = '';
 
 INSERT INTO problem
-SELECT 'key too long', key, path, strlen(production_prefix || tail) || ' bytes'
-FROM verdict, site WHERE side = 'legacy' AND strlen(production_prefix || tail) > 1024;
+SELECT 'key too long', key, path, strlen(production_key(tail)) || ' bytes'
+FROM verdict WHERE side = 'legacy' AND strlen(production_key(tail)) > 1024;
 
 INSERT INTO problem
-SELECT 'path too long', key, path, length(production_prefix || tail) || ' characters, the column holds ' || max_path_chars
-FROM verdict, site WHERE side = 'legacy' AND length(production_prefix || tail) > max_path_chars;
+SELECT 'path too long', key, path, length(production_key(tail)) || ' characters, the column holds ' || max_path_chars
+FROM verdict, site WHERE side = 'legacy' AND length(production_key(tail)) > max_path_chars;
 
 INSERT INTO problem
-SELECT 'path too long', key, path, strlen(production_prefix || tail) || ' bytes, the column holds ' || max_path_bytes
-FROM verdict, site WHERE side = 'legacy' AND strlen(production_prefix || tail) > max_path_bytes;
+SELECT 'path too long', key, path, strlen(production_key(tail)) || ' bytes, the column holds ' || max_path_bytes
+FROM verdict, site WHERE side = 'legacy' AND strlen(production_key(tail)) > max_path_bytes;
 
 INSERT INTO problem
 SELECT CASE WHEN coalesce(path, '') = '' THEN 'empty path' ELSE 'neither side' END, key, path, ''
@@ -47,8 +47,8 @@ FROM other_row WHERE legacy_key <> '';
 
 -- rows of both sides that mean the same production object
 INSERT INTO problem
-SELECT 'two rows, one key', key, path, 'a row of production names ' || production_prefix || tail || ' already'
-FROM site, verdict
+SELECT 'two rows, one key', key, path, 'a row of production names ' || production_key(tail) || ' already'
+FROM verdict
 WHERE side = 'legacy' AND tail <> '' AND same IS DISTINCT FROM true
   AND tail IN (SELECT tail FROM reference WHERE side = 'production');
 
@@ -68,21 +68,21 @@ INSERT INTO problem
 SELECT 'not UTF-8', NULL, key, side FROM strange_key;
 
 INSERT INTO problem
-SELECT 'twins', NULL, prefix || tail, count(*) OVER (PARTITION BY folded) || ' keys differ in case or normal form only'
+SELECT 'twins', NULL, legacy_key(tail), count(*) OVER (PARTITION BY folded) || ' keys differ in case or normal form only'
 FROM (
-    SELECT DISTINCT tail, nfc_normalize(lower(nfc_normalize(tail))) AS folded, legacy_prefix AS prefix
-    FROM reference, site WHERE side = 'legacy' AND tail <> ''
+    SELECT DISTINCT tail, nfc_normalize(lower(nfc_normalize(tail))) AS folded
+    FROM reference WHERE side = 'legacy' AND tail <> ''
 )
 QUALIFY count(*) OVER (PARTITION BY folded) > 1;
 
 INSERT INTO problem
-SELECT 'legacy object without a row', NULL, legacy_prefix || tail, size_bytes || ' bytes'
-FROM site, (FROM legacy_object AS o ANTI JOIN reference AS r ON r.tail = o.tail) AS unnamed
+SELECT 'legacy object without a row', NULL, legacy_key(tail), size_bytes || ' bytes'
+FROM (FROM legacy_object AS o ANTI JOIN reference AS r ON r.tail = o.tail) AS unnamed
 WHERE NOT (size_bytes = 0 AND (tail = '' OR ends_with(tail, '/')));
 
 INSERT INTO problem
-SELECT 'production object without a row', NULL, production_prefix || tail, size_bytes || ' bytes'
-FROM site, (FROM production_object AS o ANTI JOIN reference AS r ON r.tail = o.tail) AS unnamed
+SELECT 'production object without a row', NULL, production_key(tail), size_bytes || ' bytes'
+FROM (FROM production_object AS o ANTI JOIN reference AS r ON r.tail = o.tail) AS unnamed
 WHERE NOT (size_bytes = 0 AND (tail = '' OR ends_with(tail, '/')));
 
 INSERT INTO problem
