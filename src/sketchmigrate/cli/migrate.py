@@ -28,7 +28,6 @@ from sketchmigrate.migration.placing import OnceSettled
 from sketchmigrate.migration.recognition import check_recognised
 from sketchmigrate.migration.record import description, runs_of
 from sketchmigrate.migration.room import check_room
-from sketchmigrate.migration.silence import SilenceWatch
 from sketchmigrate.migration.trial import certain_refusals, try_flips
 from sketchmigrate.model import Location, Summary
 from sketchmigrate.reconcile.rate import LIMITED_BY, caps_noted
@@ -276,9 +275,11 @@ class MigrationJob(Job):
         from sketchmigrate.reconcile.status import read_status  # noqa: PLC0415 - only -s and -t need it
 
         site = self.site
-        with self.terminal.progress(None, unit="objects and rows") as progress:
-            async with SilenceWatch(site.store, progress.wait):
-                return await read_status(site.store, site.database, site.table, self.settings, Parts(progress).tell)
+        with (
+            self.terminal.progress(None, unit="objects and rows") as progress,
+            site.silence.told_to(progress.wait),
+        ):
+            return await read_status(site.store, site.database, site.table, self.settings, Parts(progress).tell)
 
     def _print_status(self, status: Status, *, as_document: bool) -> None:
         if as_document:

@@ -111,7 +111,7 @@ def say_left(terminal: Terminal, left: Sequence[str]) -> None:
 
 async def _probe(settings: Settings, races: Races) -> tuple[ProbeReport, list[str]]:
     """Try the store; return what was found, and what earlier runs left that could not be removed."""
-    async with open_store(settings) as store:
+    async with open_store(settings) as (store, _):
         patient = store.retrying(PATIENCE_SECONDS)
         specimen = await find_specimen(patient, settings, "PRODUCTION")
         await check_read(patient, specimen, settings.production_prefix)
