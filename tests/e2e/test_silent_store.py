@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -51,3 +52,14 @@ def test_every_command_says_it_of_the_first_request_on(site: Site) -> None:
     for command, done in seen.items():
         assert "Warning: The store has not answered for 10 s; requests under way: " in done.err, (command, done)
         assert "Warning: The store answers again, after 1" in done.err, (command, done)
+
+
+def test_a_pause_that_the_store_asks_for_is_no_silence_and_the_store_is_what_limits(site: Site) -> None:
+    site.fill(["image/1.png"])
+    with S3FaultProxy(site.store.endpoint_url) as proxy:
+        proxy.on(faults.status(503, retry_after="16"), operation="copy", times=1)
+        done = site.at(store=site.store.via(proxy.endpoint_url)).run("-yw")
+    assert (done.code, done.counts) == (0, counts(migrated=1, copied=1)), done
+    assert "it asks to wait 16 s" in done.err
+    assert "answer" not in done.err, done
+    assert set(re.findall("limit: (.*)", done.err)) == {"s3 (503)"}, done
