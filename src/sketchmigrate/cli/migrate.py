@@ -111,8 +111,10 @@ class MigrationJob(Job):
                 self.terminal.message(f"Note: {note}", logging.WARNING)
         way = way_of(self.options.no_clobber, overwrite=self.options.overwrite)
         self._dropped = [*dropped_lines(sample, way), *filter(None, [untold_line(rules, sample)])]
-        for line in self._dropped:
-            self.terminal.message(line, logging.DEBUG)
+        if self.options.say_yes and self._for_writing and sample.dropped(way):  # else the question says it
+            self.terminal.message("Note: " + "\n".join(dropped_lines(sample, way)))
+        else:
+            self.terminal.message("\n".join(self._dropped), logging.DEBUG)
 
     async def _settle(self) -> Strategy:
         if self._strategy is None:
