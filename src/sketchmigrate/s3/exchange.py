@@ -129,6 +129,7 @@ class Exchange:
                 self._note(failure)
                 if failure.kind is Kind.UNEXPLAINED:
                     failure = await self._explained(request, failure, route)
+                self._drop_vain_hint(failure)
                 await self._recover(request, failure, patience, route)
             else:
                 self._progress_at = self._pool.loop.time()
@@ -327,6 +328,11 @@ class Exchange:
             failure.kind = Kind.TRANSIENT  # what the HEAD was refused for has passed
             return failure
         return faults.reply_failure(request, reply)
+
+    def _drop_vain_hint(self, failure: Failure) -> None:
+        """Let no hint say to set what is set."""
+        if failure.error.hint == faults.elsewhere_hint(self.config.region):
+            failure.error.hint = ""
 
     def _refuse_strangers(self, request: Request, failure: Failure, route: Route | None) -> None:
         """Raise ``RedirectRefused`` where a redirect leads away from the endpoint that a person has set."""
