@@ -294,9 +294,9 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0 all migrated, 1 finished but something is left, 128 + n stopped by signal n."""
+        """0 all migrated, 1 finished but something is left, 128 + n stopped by signal n: with -d as without."""
         if self.stopped_by_signal is not None:
             return 128 + self.stopped_by_signal
-        if self.rows_hidden or self.tally.needing_a_person or (self.rows_left and not self.dry_run):
+        if self.rows_hidden or self.tally.needing_a_person or self.rows_left:
             return 1
         return 0

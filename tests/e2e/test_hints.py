@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.site import check_refused
 from tests.servers.s3_fault_proxy import S3FaultProxy
-from tests.servers.s3_faults import stall
+from tests.servers.s3_faults import Answer, stall
 from tests.tool import finish
 
 if TYPE_CHECKING:
@@ -50,3 +50,16 @@ def test_a_cluster_without_dask(untouched_site: Site, tmp_path: Path, flags: str
     done = untouched_site.with_environ(PYTHONPATH=str(tmp_path)).run(flags)
     check_refused(done, 2, "--cluster needs Dask, which is not installed here")
     assert "pip install 'sketch-migrate[cluster]'" in done.err
+
+
+@pytest.mark.parametrize(("region", "is_hinted_at"), [("us-east-1", True), ("eu-west-1", False)])
+def test_no_region_is_hinted_at_that_is_set_already(untouched_site: Site, region: str, *, is_hinted_at: bool) -> None:
+    document = (
+        b"<Error><Code>AuthorizationHeaderMalformed</Code><Message>no</Message><Region>eu-west-1</Region></Error>"
+    )
+    with S3FaultProxy(untouched_site.store.endpoint_url) as s3:
+        s3.on(Answer("elsewhere", 400, document))
+        site = untouched_site.at(store=untouched_site.store.via(s3.endpoint_url))
+        done = site.with_environ(SKETCH_S3_REGION=region).run("-s")
+    check_refused(done, 3, "AuthorizationHeaderMalformed", hint=is_hinted_at)
+    assert ("the bucket is in eu-west-1" in done.err) is is_hinted_at

@@ -99,6 +99,10 @@ def test_plan_and_the_question_say_what_the_copies_do_not_keep(moto_site: Site) 
     terminal.wait()
     assert terminal.exitstatus == 1
     assert moto_site.facts().production == {}
+    done = moto_site.run("-y")  # which asks nobody
+    assert done.code == 0, done
+    assert done.err.count("Note: Not kept by the copies, by a sample of 2 legacy objects") == 1
+    assert "1 of 2  READ for everyone" in done.err
 
 
 @pytest.mark.parametrize("server", ["moto", "seaweed"])
@@ -120,6 +124,11 @@ def test_a_bucket_that_locks_each_new_object_is_named_by_plan_and_nothing_is_tri
     assert "GOVERNANCE, 3 Days" in finding(document(planned), "object lock")["what_to_do"]
     done = site.run("-y")
     assert (done.code, done.counts["migrated"]) == (0, 1), done
+    assert "Trying the store's conditions" not in done.err
+    assert "not tried, as the bucket locks each new object (GOVERNANCE, 3 Days)" in done.err
+    probed = site.run("probe")
+    assert "No object was stored for this" in probed.out, probed
+    assert "removed again" not in probed.out.replace("could not be removed again", "")
     stored = client.list_object_versions(Bucket=locked)["Versions"]
     assert [each["Key"] for each in stored] == ["avatar/one.png"]
 

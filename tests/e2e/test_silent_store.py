@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tests.e2e.site import counts
@@ -30,3 +32,34 @@ def test_a_silent_store_is_named_and_so_is_its_return(site: Site) -> None:
         assert "; the store has not answered for" in done.err, done
         assert "Warning: The store answers again, after" in done.err, done
         assert "0:00 left" not in done.err
+
+
+def test_every_command_says_it_of_the_first_request_on(site: Site) -> None:
+    commands = ("-s", "-d", "plan", "verify", "manifest", "repair -y", "probe", "rollback -d --all runs")
+    site.fill([f"image/{number}.png" for number in range(20)])
+    assert site.run("-yw").code == 0
+    assert site.run("verify").code == 0
+    with ExitStack() as opened:
+        proxies = [opened.enter_context(S3FaultProxy(site.store.endpoint_url)) for _ in commands]
+        for proxy in proxies:
+            proxy.on(faults.stall(12), times=1)
+        running = [
+            site.at(store=site.store.via(proxy.endpoint_url)).start(command)
+            for command, proxy in zip(commands, proxies, strict=True)
+        ]
+        seen = dict(zip(commands, [finish(process) for process in running], strict=True))
+    assert [proxy.hits["stall"] for proxy in proxies] == [1] * len(commands)
+    for command, done in seen.items():
+        assert "Warning: The store has not answered for 10 s; requests under way: " in done.err, (command, done)
+        assert "Warning: The store answers again, after 1" in done.err, (command, done)
+
+
+def test_a_pause_that_the_store_asks_for_is_no_silence_and_the_store_is_what_limits(site: Site) -> None:
+    site.fill(["image/1.png"])
+    with S3FaultProxy(site.store.endpoint_url) as proxy:
+        proxy.on(faults.status(503, retry_after="16"), operation="copy", times=1)
+        done = site.at(store=site.store.via(proxy.endpoint_url)).run("-yw")
+    assert (done.code, done.counts) == (0, counts(migrated=1, copied=1)), done
+    assert "it asks to wait 16 s" in done.err
+    assert "answer" not in done.err, done
+    assert set(re.findall("limit: (.*)", done.err)) == {"s3 (503)"}, done

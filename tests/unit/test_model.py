@@ -67,7 +67,7 @@ def test_exit_code_zero_means_nothing_failed_and_nothing_left() -> None:
         assert _summary(left).exit_code == 1
     assert _summary(Tally(migrated=5), rows_left=True).exit_code == 1
     assert _summary(Tally(migrated=5), rows_left=True, signal=15).exit_code == 143
-    assert _summary(Tally(migrated=5), rows_left=True, dry_run=True).exit_code == 0
+    assert _summary(Tally(migrated=5), rows_left=True, dry_run=True).exit_code == 1
 
 
 def test_status_knows_the_rows_of_neither_side() -> None:

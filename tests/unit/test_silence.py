@@ -39,3 +39,11 @@ def test_requests_that_are_called_off_are_no_answer() -> None:
         silence.look(float(second), asked=4, answered_at=0.0)
     silence.look(20.0, asked=0, answered_at=0.0)
     assert (silence.note, silence.news) == ("", "")
+
+
+def test_while_the_event_loop_stands_still_nobody_waits_for_an_answer() -> None:
+    silence = Silence()
+    silence.look(100.0, asked=1, answered_at=99.9)
+    for second in range(160, 175):  # a person was asked for a minute
+        silence.look(float(second), asked=1, answered_at=100.1)
+        assert bool(silence.note) is (second >= 170), second

@@ -18,7 +18,6 @@ from sketchmigrate.cli.observer import Parts
 from sketchmigrate.ledger import past_runs
 from sketchmigrate.migration.preflight import check_reading
 from sketchmigrate.migration.record import is_of
-from sketchmigrate.migration.silence import SilenceWatch
 from sketchmigrate.reconcile.evidence import Evidence, EvidenceSite
 from sketchmigrate.reconcile.gathering import gather_objects, gather_references
 from sketchmigrate.reconcile.looks import Looks
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from sketchmigrate.ledger import PastRun
     from sketchmigrate.reconcile.recognition import Recognition
     from sketchmigrate.report.logs import RunDirectory
-    from sketchmigrate.report.progress import Progress
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.settings import Options, Settings
 
@@ -54,16 +52,6 @@ class InspectionJob(Job):
         super().__init__(settings, options, terminal, run, for_writing=for_writing)
         self._writes_ledger = for_writing
         self._pulse = EverySoOften(SAY_SECONDS, time.monotonic())
-        self._progress: Progress | None = None
-
-    async def prepare(self) -> None:
-        """Open and check, as every job does, and watch from then on whether the store answers."""
-        await super().prepare()
-        await self._opened.enter_async_context(SilenceWatch(self.site.store, self._tell_silence))
-
-    def _tell_silence(self, note: str) -> None:
-        if self._progress is not None:
-            self._progress.wait(note)
 
     async def close(self) -> None:
         """Close what ``prepare`` opened, and let Python collect all that is left at its end, which takes 50 ms."""
@@ -107,12 +95,8 @@ class InspectionJob(Job):
     async def gather(self, evidence: Evidence) -> Recognition:
         """Read all references and both listings; return whether they were recognised."""
         await self.gather_references(evidence)
-        with self.terminal.progress(None, unit="objects") as progress:
-            self._progress = progress
-            try:
-                await gather_objects(evidence, self.site.store, Parts(progress).tell)
-            finally:
-                self._progress = None
+        with self.terminal.progress(None, unit="objects") as progress, self.site.silence.told_to(progress.wait):
+            await gather_objects(evidence, self.site.store, Parts(progress).tell)
         return await look_at_neither(evidence)
 
     async def gather_references(self, evidence: Evidence) -> None:

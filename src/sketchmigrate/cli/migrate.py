@@ -28,7 +28,6 @@ from sketchmigrate.migration.placing import OnceSettled
 from sketchmigrate.migration.recognition import about_empty_legacy, check_recognised
 from sketchmigrate.migration.record import description, runs_of
 from sketchmigrate.migration.room import check_room
-from sketchmigrate.migration.silence import SilenceWatch
 from sketchmigrate.migration.trial import certain_refusals, try_flips
 from sketchmigrate.model import Location, Summary
 from sketchmigrate.reconcile.rate import LIMITED_BY, caps_noted
@@ -113,8 +112,10 @@ class MigrationJob(Job):
                 self.terminal.message(f"Note: {note}", logging.WARNING)
         way = way_of(self.options.no_clobber, overwrite=self.options.overwrite)
         self._dropped = [*dropped_lines(sample, way), *filter(None, [untold_line(rules, sample)])]
-        for line in self._dropped:
-            self.terminal.message(line, logging.DEBUG)
+        if self.options.say_yes and self._for_writing and sample.dropped(way):  # else the question says it
+            self.terminal.message("Note: " + "\n".join(dropped_lines(sample, way)))
+        else:
+            self.terminal.message("\n".join(self._dropped), logging.DEBUG)
 
     async def _settle(self) -> Strategy:
         if self._strategy is None:
@@ -286,9 +287,11 @@ class MigrationJob(Job):
         from sketchmigrate.reconcile.status import read_status  # noqa: PLC0415 - only -s and -t need it
 
         site = self.site
-        with self.terminal.progress(None, unit="objects and rows") as progress:
-            async with SilenceWatch(site.store, progress.wait):
-                return await read_status(site.store, site.database, site.table, self.settings, Parts(progress).tell)
+        with (
+            self.terminal.progress(None, unit="objects and rows") as progress,
+            site.silence.told_to(progress.wait),
+        ):
+            return await read_status(site.store, site.database, site.table, self.settings, Parts(progress).tell)
 
     def _print_status(self, status: Status, *, as_document: bool) -> None:
         if as_document:

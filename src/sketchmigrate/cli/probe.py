@@ -23,7 +23,7 @@ from sketchmigrate.migration.preflight import (
 )
 from sketchmigrate.migration.probe_record import recorded_folder, remove_left_behind
 from sketchmigrate.migration.site import open_store
-from sketchmigrate.migration.store_trial import Races, try_store
+from sketchmigrate.migration.store_trial import Races, try_store, why_not_tried
 from sketchmigrate.report.printable import printable
 from sketchmigrate.s3.findings import Question
 from sketchmigrate.s3.probe_folder import told
@@ -72,7 +72,10 @@ async def settle_no_clobber(store: S3Client, settings: Settings, wanted: str, te
     if wanted == Means.CHECK_FIRST:
         strategy = Strategy(Means.CHECK_FIRST, "it was asked for")
     else:
-        terminal.message("Trying the store's conditions: up to 10 s, unless races of the last 30 days are on record.")
+        if not await why_not_tried(store, settings):
+            terminal.message(
+                "Trying the store's conditions: up to 10 s, unless races of the last 30 days are on record."
+            )
         report = await try_store(store, settings)
         if report.left_behind:
             terminal.message(f"Note: the probe of the store left behind {told(report.left_behind)}", logging.WARNING)
@@ -111,7 +114,7 @@ def say_left(terminal: Terminal, left: Sequence[str]) -> None:
 
 async def _probe(settings: Settings, races: Races) -> tuple[ProbeReport, list[str]]:
     """Try the store; return what was found, and what earlier runs left that could not be removed."""
-    async with open_store(settings) as store:
+    async with open_store(settings) as (store, _):
         patient = store.retrying(PATIENCE_SECONDS)
         specimen = await find_specimen(patient, settings, "PRODUCTION")
         await check_read(patient, specimen, settings.production_prefix)
@@ -126,7 +129,9 @@ def report_text(report: ProbeReport, strategy: Strategy, store: str) -> str:
     width = max(len(question) for question in Question)
     lines = [f"What {store} does, tried below {printable(str(report.folder))}", ""]
     whole = {each.evidence for each in report.findings}
+    all_gone = "Everything that was made for this is removed again."
     if len(whole) == 1:  # nothing was tried, for one reason
+        all_gone = "No object was stored for this: an upload was begun, to try the right to write, and called off."
         lines.append(f"  {printable(whole.pop())}")
     else:
         lines += [
@@ -141,7 +146,7 @@ def report_text(report: ProbeReport, strategy: Strategy, store: str) -> str:
     lines += ["", f"To replace nothing, a migration takes: {strategy.means}, because {strategy.reason}."]
     if strategy.window:
         lines.append(f"What could be replaced all the same is {strategy.window}.")
-    lines += ["", "Left behind:" if report.left_behind else "Everything that was made for this is removed again."]
+    lines += ["", "Left behind:" if report.left_behind else all_gone]
     lines += [f"  {printable(left)}" for left in report.left_behind]
     return "\n".join(lines)
 

@@ -63,7 +63,7 @@ class ComparingWorkplace(Workplace[PortionTask, PortionDone]):
         self._assignment = assignment
 
     async def _open(self) -> S3Client:
-        store = await self._opened.enter_async_context(open_store(self._assignment.settings))
+        store, _ = await self._opened.enter_async_context(open_store(self._assignment.settings))
 
         async def check_access() -> None:
             for specimen in self._assignment.specimens:

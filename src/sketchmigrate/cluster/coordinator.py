@@ -354,7 +354,8 @@ class Coordinator:
 
     async def _is_anything_left(self) -> bool:
         site = self._site
-        return await is_anything_left(Scan(site.mapping, site.table, site.database, self._ledger))
+        scan = Scan(site.mapping, site.table, site.database, self._ledger)
+        return await is_anything_left(scan, self._tally, self._assignment.options)
 
     # -- what is heard and shown
 

@@ -27,6 +27,7 @@ from sketchmigrate.postgres.flip import (
     Looked,
     current_transaction,
     flip,
+    held_paths,
     look_at,
     look_up,
     stored_words,
@@ -398,6 +399,30 @@ async def look_again(session: Session, table: Table, moves: Sequence[Move]) -> L
     keys = [move.reference.key for move in moves]
     paths = await look_up_in_time(session, PageSize(), keys, look, doing="looking at references again")
     return Looked(paths, frozenset(hidden))
+
+
+async def play(session: Session, table: Table, brought: Sequence[Brought]) -> list[Result]:
+    """Return what would become of references whose objects are brought, as far as the rows tell: for a dry run.
+
+    A new path that another row holds already fails where no two rows may hold the same. Raises what ``Session.run``
+    raises.
+    """
+    if not table.no_path_twice or not brought:
+        return migrated(brought)
+
+    async def look(connection: Connection, paths: Sequence[str]) -> dict[str, str | None]:
+        return await held_paths(connection, table, paths)
+
+    new_paths = [move.new_path for move, _ in brought]
+    held = await look_up_in_time(session, PageSize(), new_paths, look, doing="looking for new paths")
+    return [
+        *migrated([each for each in brought if each[0].new_path not in held]),
+        *(
+            _result(move, copied, Outcome.FAILED, f"another row holds {move.new_path!r} already")
+            for move, copied in brought
+            if move.new_path in held
+        ),
+    ]
 
 
 async def _decided(connection: Connection, xid: int) -> str | None:

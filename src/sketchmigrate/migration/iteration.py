@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sketchmigrate.ledger import Flip
 from sketchmigrate.mapping import Unmappable
 from sketchmigrate.migration.copier import Copied, Verdict
-from sketchmigrate.migration.flipping import Flipping, look_again, migrated, standing
+from sketchmigrate.migration.flipping import Flipping, look_again, play, standing
 from sketchmigrate.model import Outcome, Result, make_all
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Iteration:
             stuck = [(m, c) for m, c in brought if not c.may_flip and c.verdict is not Verdict.UNTOUCHED]
         try:
             if self.dry_run:
-                results += migrated(ready)
+                results += await play(self.flipping.session, self.flipping.table, ready)
             elif ready:
                 await self._flip(ready, results, unguarded=unguarded, again=again, waits=waits)
             if stuck and (locked := await self._look_again(stuck, results)) and not again:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.migration.runner import Migration, Scan
     from sketchmigrate.postgres.session import Session
+    from sketchmigrate.settings import Options
 
 
 async def migrate(migration: Migration, new_pass: Callable[[int], None]) -> Finished:
@@ -42,7 +43,7 @@ async def migrate(migration: Migration, new_pass: Callable[[int], None]) -> Fini
         if migration.stop.requested:
             return Finished(tally, passes, rows_left=True)
         if limit is not None and tally.scanned >= limit:
-            return Finished(tally, passes, rows_left=await is_anything_left(migration.scan))
+            return Finished(tally, passes, rows_left=await is_anything_left(migration.scan, tally, migration.options))
         nothing_found = this_pass.scanned == 0 and migration.database.losses == losses
         if migration.options.dry_run or nothing_found:
             return Finished(tally, passes, rows_left=False)
@@ -87,10 +88,18 @@ async def _batches(
         yield waiting
 
 
-async def is_anything_left(scan: Scan) -> bool:
-    """Whether there is a legacy row that this run has not tried."""
+async def is_anything_left(scan: Scan, tally: Tally, options: Options) -> bool:
+    """Whether there is a legacy row that this run, of which the tally is, has not tried.
+
+    After a dry run all rows are as they were: so there is one if they are more than it took up.
+    """
+    legacy_rows = 0
     async with scan.database.session() as session:
         async for page in legacy_pages(session, scan.table, KeyRange(), scan.mapping.rule):
-            if await scan.ledger.without_unresolved(page.references):
+            legacy_rows += len(page.references)
+            if options.dry_run:
+                if legacy_rows > tally.scanned:
+                    return True
+            elif await scan.ledger.without_unresolved(page.references):
                 return True
     return False

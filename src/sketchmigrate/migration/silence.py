@@ -1,14 +1,15 @@
-"""A store that does not answer: since when, and what to say of it."""
+"""A store that does not answer: since when, and what to say of it. Whoever opens a store watches it (``site``)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from sketchmigrate.s3 import S3Client
@@ -17,6 +18,9 @@ logger = logging.getLogger(__name__)
 
 SAID_AFTER_SECONDS = 10.0
 LOOK_SECONDS = 0.5
+
+BLIND_SECONDS = 5.0
+"""After so long without a look the event loop stood still: a person was asked, or the process was stopped."""
 
 
 class Silence:
@@ -30,10 +34,14 @@ class Silence:
         self.note = self.news = ""
         self._asked_since: float | None = None
         self._silent_since = 0.0
+        self._looked_at = 0.0
 
     def look(self, now: float, *, asked: int, answered_at: float) -> None:
-        """Learn that so many requests are under way, or wait for their next attempt, and when the last answer came."""
+        """Learn that so many requests wait for an answer (``S3Client.asked``), and when the last answer came."""
         self.news = ""
+        if now - self._looked_at > BLIND_SECONDS:  # what was asked before has nobody waiting for it since
+            self._asked_since, self.note = None, ""
+        self._looked_at = now
         if asked and self._asked_since is None:
             self._asked_since = now
         silent_since = now if self._asked_since is None or not asked else max(self._asked_since, answered_at)
@@ -50,26 +58,20 @@ class Silence:
                 self.news = f"The store answers again, after {now - self._silent_since:.0f} s."
 
 
-def look(silence: Silence, store: S3Client, now: float) -> None:
-    """Look at a store, and log what is new."""
-    silence.look(now, asked=store.asked, answered_at=store.answered_at)
-    if silence.news:
-        logger.warning("%s", silence.news)
-
-
 class SilenceWatch:
-    """Looks at a store as long as the context lasts, and tells what to show of its silence. An async context manager.
+    """Looks at a store as long as the context lasts, and logs what is new of its silence. An async context manager.
 
-    For commands that list and read. A run has ``Watch``, which looks at more.
+    ``note`` is what to show now; it is also told, after each look, to who is the audience at that time.
     """
 
-    def __init__(self, store: S3Client, tell: Callable[[str], None]) -> None:
-        self._store, self._tell = store, tell
+    def __init__(self, store: S3Client) -> None:
+        self._store = store
         self._silence = Silence()
+        self._tell: Callable[[str], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
-        self._look()
+        self._look_regularly()
         return self
 
     async def __aexit__(
@@ -77,9 +79,30 @@ class SilenceWatch:
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        look(self._silence, self._store, time.monotonic())  # it may just have come back
+        self._look()  # it may just have come back
+
+    @property
+    def note(self) -> str:
+        """What to show now; empty while the store answers."""
+        return self._silence.note
+
+    @contextmanager
+    def told_to(self, tell: Callable[[str], None]) -> Iterator[None]:
+        """Have an audience while the context lasts."""
+        self._tell = tell
+        try:
+            yield
+        finally:
+            self._tell = None
+
+    def _look_regularly(self) -> None:
+        self._look()
+        if self._tell is not None:
+            self._tell(self.note)
+        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look_regularly)
 
     def _look(self) -> None:
-        look(self._silence, self._store, time.monotonic())
-        self._tell(self._silence.note)
-        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+        silence, store = self._silence, self._store
+        silence.look(time.monotonic(), asked=store.asked, answered_at=store.answered_at)
+        if silence.news:
+            logger.warning("%s", silence.news)

@@ -25,6 +25,7 @@ from sketchmigrate.migration.preflight import (
 )
 from sketchmigrate.migration.probe_record import recorded_folder
 from sketchmigrate.migration.runner import Migration
+from sketchmigrate.migration.silence import SilenceWatch
 from sketchmigrate.model import KeyRange
 from sketchmigrate.postgres.database import Database
 from sketchmigrate.postgres.privileges import check_rows_are_shown
@@ -51,10 +52,14 @@ LOOKED_AT_FIRST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Both ends of a migration. ``legacy_paths`` are some from the table's first pages, as far as there are any."""
+    """Both ends of a migration. ``legacy_paths`` are some from the table's first pages, as far as there are any.
+
+    ``silence`` watches whether the store answers.
+    """
 
     settings: Settings
     store: S3Client
+    silence: SilenceWatch
     database: Database
     table: Table
     mapping: Mapping
@@ -136,7 +141,7 @@ async def open_site(
     session after the other. Raises ``DatabaseError`` or ``S3Error``.
     """
     async with AsyncExitStack() as opened:
-        store = await opened.enter_async_context(open_store(settings))
+        store, silence = await opened.enter_async_context(open_store(settings))
         database = Database(settings, stopping=stop.event, kept=kept_connections, for_writing=for_writing)
         opened.push_async_callback(database.close)
         table = await check_database(database, settings, for_writing=for_writing)
@@ -151,7 +156,7 @@ async def open_site(
             max_path_chars=table.max_path_chars,
             max_path_bytes=table.max_path_bytes,
         )
-        yield Site(settings, store, database, table, mapping, specimens, paths, FlipControl.of(settings))
+        yield Site(settings, store, silence, database, table, mapping, specimens, paths, FlipControl.of(settings))
 
 
 async def _legacy_paths(database: Database, table: Table, rule: Rule) -> tuple[str, ...]:
@@ -173,8 +178,9 @@ async def _legacy_paths(database: Database, table: Table, rule: Rule) -> tuple[s
     return ()
 
 
-def open_store(settings: Settings) -> S3Client:
-    """Return a client of the store, to be used as an async context manager."""
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[tuple[S3Client, SilenceWatch]]:
+    """Open a client of the store, and watch whether it answers, as long as the context lasts."""
     config = S3Config(
         endpoint_url=settings.s3_endpoint_url,
         region=settings.region,
@@ -187,7 +193,8 @@ def open_store(settings: Settings) -> S3Client:
         retry_seconds=settings.s3_retry_seconds,
         new_object_headers=headers_of(settings.new_object_headers),
     )
-    return S3Client(config, CredentialSource.from_environment())
+    async with S3Client(config, CredentialSource.from_environment()) as store, SilenceWatch(store) as silence:
+        yield store, silence
 
 
 def caps_of(settings: Settings, *, sharing: int = 1) -> Caps:

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol, Self
 
-from sketchmigrate.migration.silence import Silence, look
 from sketchmigrate.report.limits import Sample, limited_by
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ class Watch:
         self._site, self._copier = site, copier
         self._iterations = iterations
         self._audience = audience
-        self._silence = Silence()
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
         self._loop = asyncio.get_running_loop()
         self._due = self._at = self._cpu_seconds = 0.0
@@ -53,7 +51,6 @@ class Watch:
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        look(self._silence, self._site.store, time.monotonic())  # it may just have come back
 
     def _begin_sample(self) -> None:
         self._at = time.monotonic()
@@ -71,7 +68,6 @@ class Watch:
             store.pressure, self._copier.has_work, all_copying, store.awaits_retries, busy_share, late_seconds
         )
         self._samples.append(sample)
-        look(self._silence, store, now)
         self._audience.limited_by(limited_by(self._samples))
-        self._audience.waits_for(self._site.database.waits.present(now) or self._silence.note)
+        self._audience.waits_for(self._site.database.waits.present(now) or self._site.silence.note)
         self._begin_sample()

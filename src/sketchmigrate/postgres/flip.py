@@ -57,6 +57,9 @@ SELECT {found_key}, {found_path} FROM (
 ) AS page
 """
 
+# By the unique index: the planner hashes no table for a list of constants.
+_HELD: LiteralString = "SELECT {path}::text FROM {table} WHERE {path} = ANY(%b::text[])"
+
 _ALL_CHECKED = b"SET CONSTRAINTS ALL IMMEDIATE"
 
 _TRANSACTION = b"SELECT pg_current_xact_id()::text::bigint"
@@ -172,6 +175,13 @@ async def look_up(connection: Connection, table: Table, keys: Sequence[Key]) -> 
         return dict(decode(table, found) if stored else found)
 
     return await read_either(connection, table, read)
+
+
+async def held_paths(connection: Connection, table: Table, paths: Sequence[str]) -> dict[str, str | None]:
+    """Return those of the paths that a row holds now, each by itself. psycopg's errors pass through."""
+    cursor = connection.cursor(binary=True)
+    await cursor.execute(table.compose(_HELD), [list(paths)])
+    return {path: path for (path,) in await cursor.fetchall()}
 
 
 async def look_at(connection: Connection, table: Table, keys: Sequence[Key]) -> Looked:

@@ -110,6 +110,7 @@ async def _inspect(connection: Connection, settings: Settings, *, for_writing: b
         notices=(*_notices(relation, meets), *([] if holds_production else [_cannot_hold(relation, settings)])),
         is_partitioned=relation.kind == "p",
         path_is_unique=meets.path_is_unique,
+        no_path_twice=path.unique and path.type_name in TEXT_KEYS,
         fires_after_update=bool(meets.after_triggers),
         hides_rows=relation.hides_rows,
         encoding=relation.encoding,

@@ -19,7 +19,8 @@ class Table:
     that bear on a migration and that a person should know: triggers, row-level security.
 
     ``path_is_unique``: the path is in the key of a unique index without a condition and an expression, so that an
-    UPDATE of it takes the row's strongest lock. ``fires_after_update``: enabled AFTER UPDATE or constraint triggers of
+    UPDATE of it takes the row's strongest lock; ``no_path_twice``: alone in the key of one, as a text, so that no two
+    rows hold the same. ``fires_after_update``: enabled AFTER UPDATE or constraint triggers of
     users may change the row once more, which RETURNING does not see. ``hides_rows``: row-level security is active for
     this user. ``encoding`` is the database's; ``holds_production`` says whether it has all of PRODUCTION_PREFIX.
     """
@@ -34,6 +35,7 @@ class Table:
     notices: tuple[str, ...] = ()
     is_partitioned: bool = False
     path_is_unique: bool = False
+    no_path_twice: bool = False
     fires_after_update: bool = False
     hides_rows: bool = False
     encoding: str = "UTF8"

@@ -101,7 +101,8 @@ def _next_step(summary: Summary) -> str:
         mend = "Mend what the error names, then run" if summary.ended_by_error else "Run"
         steps.append(f"{mend} the same command again: it goes on where this one stopped.")
     elif summary.dry_run:
-        steps.append("Run it without -d to do this.")
+        left = " Rows are left by that, as they are by -l." if summary.rows_left else ""
+        steps.append(f"Run it without -d to do this.{left}")
     elif summary.rows_left:
         steps.append("Run it again for the rows that are left (without -l: all of them).")
     if summary.tally.missing:

@@ -168,7 +168,8 @@ def _next_step(summary: Summary) -> str:
     elif summary.ended_by_error:
         steps.append("Mend what the error names, then run the same command again: it goes on where this run stopped.")
     elif summary.dry_run:
-        steps.append("Run it without -d to do this.")
+        left = " Rows are left by that, as they are by -l." if summary.rows_left else ""
+        steps.append(f"Run it without -d to do this.{left}")
     elif summary.rows_left:
         steps.append("Run it again for the rows that are left (without -l: all of them).")
     steps += [step for outcome, step in _MENDING.items() if tally.by_outcome()[outcome]]

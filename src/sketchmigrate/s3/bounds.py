@@ -27,6 +27,12 @@ DOCUMENT_BYTES = 2**20
 LISTING_BYTES = 8 * 2**20
 """A page of 1 000 keys has 300 kB, and 4 MB where each key has 1 024 bytes and all of them are percent-encoded."""
 
+WIRE_BYTES = 2**20
+"""A reply has its head, perhaps interim ones before it and trailers after it, beside its body."""
+
+WIRE_BYTES_EACH = 16
+"""And for each byte of its body, at most a chunk of its own, which has six (RFC 9112, section 7.1)."""
+
 
 _KEPT_ALIVE = frozenset({"CopyObject", "UploadPartCopy", "CompleteMultipartUpload"})
 _LISTINGS = frozenset({"ListObjectsV2", "ListObjects", "ListObjectVersions", "ListMultipartUploads"})
@@ -35,6 +41,11 @@ _LISTINGS = frozenset({"ListObjectsV2", "ListObjects", "ListObjectVersions", "Li
 def body_bytes(operation: str, payload_bytes: int) -> int:
     """Return how large the body of a reply may be: a document, and the content that was asked for."""
     return (LISTING_BYTES if operation in _LISTINGS else DOCUMENT_BYTES) + payload_bytes
+
+
+def wire_bytes(body_bytes: int) -> int:
+    """Return how many bytes may have come where so many are of the body."""
+    return WIRE_BYTES + WIRE_BYTES_EACH * body_bytes
 
 
 def sending_seconds(timeout_seconds: float, sent_bytes: int) -> float:

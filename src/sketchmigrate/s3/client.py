@@ -32,6 +32,7 @@ from sketchmigrate.s3.addressing import copy_source, encode_query
 from sketchmigrate.s3.conditions import for_completing, if_source_is, only_if_absent
 from sketchmigrate.s3.exchange import Exchange
 from sketchmigrate.s3.learned import Learned, content_md5
+from sketchmigrate.s3.limiter import Pressure
 from sketchmigrate.s3.messages import CopyResult, Request
 from sketchmigrate.s3.paging import Paging
 from sketchmigrate.s3.xml_subresources import SUBRESOURCE_BYTES
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from sketchmigrate.s3.conditions import Condition
     from sketchmigrate.s3.config import S3Config
     from sketchmigrate.s3.credentials import CredentialSource
-    from sketchmigrate.s3.limiter import Pressure
     from sketchmigrate.s3.xml_buckets import ListedUpload, ObjectLock
     from sketchmigrate.s3.xml_listings import ListedVersion, ListPage
 
@@ -88,13 +88,15 @@ class S3Client:
 
     @property
     def pressure(self) -> Pressure:
-        """What keeps more requests from being sent at this moment."""
-        return self._exchange.limiter.pressure(time.monotonic())
+        """What keeps more requests from being sent at this moment: mostly pauses that the store asked for, or else."""
+        exchange = self._exchange
+        told_to_wait = exchange.pausing_as_told > exchange.limiter.in_flight
+        return Pressure.REFUSALS if told_to_wait else exchange.limiter.pressure(time.monotonic())
 
     @property
     def asked(self) -> int:
-        """Requests that are under way, or have failed and wait for their next attempt."""
-        return self._exchange.limiter.in_flight + self._exchange.pausing
+        """Requests without an answer: under way, or waiting for their next attempt after one that got none."""
+        return self._exchange.limiter.in_flight + self._exchange.pausing_unanswered
 
     @property
     def awaits_retries(self) -> bool:

@@ -58,7 +58,9 @@ class Exchange:
         self.requests_sent: Counter[str] = Counter()
         self._credentials = credentials
         self.limiter: Limiter[asyncio.Future[None]] = Limiter(config.caps, time.monotonic())
-        self.pausing = 0
+        self.pausing = 0  # requests that wait for their next attempt, among them:
+        self.pausing_unanswered = 0  # those whose attempt got no reply
+        self.pausing_as_told = 0  # those that wait because the answer said how long
         self.answered_at = 0.0  # when the last reply came, whatever it said
         self._routes: dict[str, Route] = {}
         self._regions: dict[str, str] = {}
@@ -127,6 +129,7 @@ class Exchange:
                 self._note(failure)
                 if failure.kind is Kind.UNEXPLAINED:
                     failure = await self._explained(request, failure, route)
+                self._drop_vain_hint(failure)
                 await self._recover(request, failure, patience, route)
             else:
                 self._progress_at = self._pool.loop.time()
@@ -279,7 +282,7 @@ class Exchange:
                 )
                 if pause_seconds >= 0:
                     self._say(failure, pause_seconds)
-                    await self._pause(pause_seconds)
+                    await self._pause(pause_seconds, failure)
                     if not self._stopping.is_set():
                         return
         raise failure.error from failure
@@ -293,8 +296,11 @@ class Exchange:
         level = logging.WARNING if asked_for else logging.DEBUG
         logger.log(level, "%s; trying again in %.1f s", failure.error, pause_seconds)
 
-    async def _pause(self, seconds: float) -> None:
+    async def _pause(self, seconds: float, failure: Failure) -> None:
+        unanswered, as_told = not failure.error.status, failure.retry_after_seconds > 0
         self.pausing += 1
+        self.pausing_unanswered += unanswered
+        self.pausing_as_told += as_told
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
@@ -302,6 +308,8 @@ class Exchange:
             return
         finally:
             self.pausing -= 1
+            self.pausing_unanswered -= unanswered
+            self.pausing_as_told -= as_told
 
     async def _explained(self, request: Request, failure: Failure, route: Route | None) -> Failure:
         """Find out why a HEAD was refused: only a reply with a body names the code, so ask for the first byte.
@@ -320,6 +328,11 @@ class Exchange:
             failure.kind = Kind.TRANSIENT  # what the HEAD was refused for has passed
             return failure
         return faults.reply_failure(request, reply)
+
+    def _drop_vain_hint(self, failure: Failure) -> None:
+        """Let no hint say to set what is set."""
+        if failure.error.hint == faults.elsewhere_hint(self.config.region):
+            failure.error.hint = ""
 
     def _refuse_strangers(self, request: Request, failure: Failure, route: Route | None) -> None:
         """Raise ``RedirectRefused`` where a redirect leads away from the endpoint that a person has set."""

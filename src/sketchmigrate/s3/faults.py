@@ -180,12 +180,15 @@ def understood(document: xml.ErrorDocument, region: str) -> str:
         return f"A {denying[1]} denies this, whatever else allows it. {_IF_DEMANDED}"
     if wording.is_denied_explicitly(document.code, document.message):
         return f"A policy denies this. {_IF_DEMANDED}"
-    if document.code in _ELSEWHERE and region:
-        return (
-            f"The store says that the bucket is in {region}. If both buckets are there, set S3_REGION to it;"
-            " if they are in two regions of AWS, leave S3_ENDPOINT_URL empty: each is then asked in its own."
-        )
-    return ""
+    return elsewhere_hint(region) if document.code in _ELSEWHERE and region else ""
+
+
+def elsewhere_hint(region: str) -> str:
+    """Return what to set where a store says that a bucket is in a region."""
+    return (
+        f"The store says that the bucket is in {region}. If both buckets are there, set S3_REGION to it;"
+        " if they are in two regions of AWS, leave S3_ENDPOINT_URL empty: each is then asked in its own."
+    )
 
 
 _ELSEWHERE = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})

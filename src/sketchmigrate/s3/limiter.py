@@ -28,7 +28,7 @@ class Pressure(Enum):
     CEILING = auto()  # as many are in flight as a person allows
     RATE_CAP = auto()  # a person's cap on requests a second
     BANDWIDTH_CAP = auto()  # a person's cap on bytes a second
-    REFUSALS = auto()  # the rate at which the store refuses
+    REFUSALS = auto()  # the rate at which the store refuses, or the time that it asks to wait
 
 
 class Limiter(Generic[Waiter]):

@@ -59,6 +59,7 @@ class Connection(asyncio.Protocol):
         self._head = b""
         self._chunks: list[bytes] = []
         self._body_bytes = 0
+        self._wire_bytes = 0
         self._status = 0
         self._ends_at_close = False
 
@@ -95,7 +96,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def sweep(self, now: float, timeout_seconds: float) -> None:
-        """Close what has been idle, fail what has been silent for too long, or too slow as a whole (``bounds``)."""
+        """Close what has been idle, fail what has been silent for too long, or is out of ``bounds`` as a whole."""
         if self._awaited is None:
             if self.usable and now - self.since > IDLE_SECONDS:
                 self.close()
@@ -109,7 +110,11 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         request = self._request
-        if request is not None and (slow := self._slow(request, now, timeout_seconds, unsent_bytes)):
+        if self._wire_bytes > bounds.wire_bytes(self._body_bytes):
+            beside = self._wire_bytes - self._body_bytes
+            self._fail(Endless(f"it has {beside:,} bytes beside the {self._body_bytes:,} of its body"))
+            self.close()
+        elif request is not None and (slow := self._slow(request, now, timeout_seconds, unsent_bytes)):
             self._fail(slow)
             self.close()
 
@@ -142,6 +147,7 @@ class Connection(asyncio.Protocol):
             self._unasked = b"" if self.reused else data
             self.close()
             return
+        self._wire_bytes += len(data)  # the sweep looks whether they are too many
         if not self._head:
             if not self._received:
                 self._received = data

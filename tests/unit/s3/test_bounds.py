@@ -100,9 +100,21 @@ def test_a_large_body_of_a_slow_line_passes() -> None:
         (Drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 50), "interim replies"),
         (Drip(CHUNKED, chunk(b" " * 50_000)), "its body has over 1,048,576 bytes"),
         (Drip(CHUNKED, chunk(b"  ") * 10_000), "its body has over 1,048,576 bytes"),
+        (Drip(CHUNKED, b"1;" + b"e" * 5_000 + b"\r\n \r\n"), "bytes beside the [0-9,]+ of its body"),
+        (Drip(CHUNKED + b"0\r\n", b"x-trailer: %b\r\n" % (b"x" * 50_000)), "bytes beside the 0 of its body"),
         (Drip(b"HTTP/1.1 403 No\r\ncontent-length: 99999999999\r\n\r\n", b" " * 50_000), "its body has over"),
     ],
-    ids=["headers", "header", "head at once", "interim", "body", "chunks", "length that lies"],
+    ids=[
+        "headers",
+        "header",
+        "head at once",
+        "interim",
+        "body",
+        "chunks",
+        "extensions",
+        "trailers",
+        "length that lies",
+    ],
 )
 def test_what_is_larger_than_anything_of_s3_is_given_up(endless: Step, told: str) -> None:
     with pytest.raises(S3Malformed, match=told) as caught:
