@@ -23,6 +23,13 @@ def test_rows_that_a_limit_leaves_end_it_as_they_end_the_run(site: Site) -> None
     assert [site.run("rollback -y -l 5 --all runs").code, site.run("rollback -y -l 7 --all runs").code] == [1, 0]
 
 
+def test_several_processes_count_each_row_once_within_a_limit(site: Site) -> None:
+    """A range that takes more than a worker's part of the limit."""
+    site.fill(f"image/{number:03}.png" for number in range(500))
+    tried = site.run("-d -l 501 --processes 2")
+    assert (tried.code, tried.counts["migrated"]) == (0, 500), tried
+
+
 def test_a_path_that_another_row_holds_fails_in_it_as_in_the_run(site: Site) -> None:
     site.fill([*(f"image/{number}.png" for number in range(6)), "avatar/3.png"])
     site.database.execute("CREATE UNIQUE INDEX of_two ON avatars (id, path)")

@@ -226,7 +226,8 @@ class Coordinator:
         lent: int | None = None
         try:
             await self._trim(part)
-            lent = self._lease.lend(len(self._engine.workers))
+            # a dry run leaves no trace of how far a part of the limit went in a range: one worker has all of it
+            lent = self._lease.lend(1 if self._assignment.options.dry_run else len(self._engine.workers))
             task = RangeTask(
                 self._assignment,
                 this.number,
