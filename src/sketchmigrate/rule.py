@@ -1,4 +1,4 @@
-"""How the key of one side becomes the key of the other. Pure, and the only place that knows.
+"""How the key of one side becomes the key of the other: all that maps keys goes by it. Pure.
 
 What it says in Python it says in SQL as well, for PostgreSQL and for DuckDB: ``tests/integration/test_rule.py`` holds
 the three against each other.

@@ -90,8 +90,7 @@ def counted_by_parts(database: databases.Database, number: int) -> int:
         ranges = await parts(session, table, number)
         assert len(ranges) in {1, number}
         assert (ranges[0].after, ranges[-1].until) == (None, None)
-        prefixes = "image/", "avatar/"
-        return sum([page.legacy for each in ranges async for page in counted_pages(session, table, each, prefixes)])
+        return sum([page.legacy for each in ranges async for page in counted_pages(session, table, each, RULE)])
 
     return on(database, work)  # type: ignore[no-any-return]  # what ``work`` returns
 

@@ -13,6 +13,7 @@ from sketchmigrate.postgres.histogram import LONGEST_PATH_CHARS
 from sketchmigrate.postgres.neither import Others, is_any_on_a_side, rows_of_neither
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.references import counted_pages
+from sketchmigrate.rule import Rule
 from sketchmigrate.settings import Settings
 from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from sketchmigrate.postgres.table import Table
     from tests.servers.databases import Database
 
-PREFIXES = "image/", "avatar/"
+RULE = Rule("image/", "avatar/")
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ async def test_they_have_a_path_and_begin_with_neither_prefix(any_database: Data
 
         async def read(key_range: KeyRange, rows: int, most: int) -> list[Reference]:
             return await session.run(
-                lambda connection: rows_of_neither(connection, table, key_range, PREFIXES, rows=rows, most=most),
+                lambda connection: rows_of_neither(connection, table, key_range, RULE, rows=rows, most=most),
                 doing="testing",
             )
 
@@ -76,9 +77,9 @@ async def test_pages_are_read_again_only_while_rows_are_wanted(any_database: Dat
     any_database.create_avatars(["image/1", "other/1"] * 2000)
     table = await table_of(reach)
     for wanted, pages, found in ((150, 100, 150), (10_000, 2, 250)):
-        others, after = Others(table, PREFIXES, wanted, pages_left=pages), KeyRange()
+        others, after = Others(table, RULE, wanted, pages_left=pages), KeyRange()
         async with reach.session() as session:
-            async for page in counted_pages(session, table, KeyRange(), PREFIXES):
+            async for page in counted_pages(session, table, KeyRange(), RULE):
                 await others.take(session, page, after)
                 after = KeyRange(page.last_key)
         assert len(others.rows) == found, "50 are in the first page, 200 in the second"
@@ -97,7 +98,7 @@ async def test_a_sample_spares_reading_to_the_end(
     async def look() -> tuple[bool, int]:
         before = len(proxy.statements)
         async with reach.session() as session:
-            found = await is_any_on_a_side(session, Others(table, PREFIXES, 3), said.append)
+            found = await is_any_on_a_side(session, Others(table, RULE, 3), said.append)
         new = proxy.statements[before:]
         assert sum("TABLESAMPLE" in text for text in new) == 1
         return found, sum("count(*) FILTER" in text for text in new)

@@ -73,7 +73,7 @@ async def test_pages_and_flips_for_every_type_of_key(
         assert read == [Reference(key, f"image/{number}") for number, key in enumerate(keys)]
         bounded = await read_page(connection, table, KeyRange(keys[0], keys[2]), RULE, rows=10)
         assert [reference.key for reference in bounded.references] == keys[1:3]
-        counted = await count_page(connection, table, KeyRange(keys[0]), ("image/", "image/1"), rows=2)
+        counted = await count_page(connection, table, KeyRange(keys[0]), Rule("image/", "image/1"), rows=2)
         assert counted == CountedPage(2, keys[2], 2, 1, 2)
         flipped = await flip(connection, table, [MAPPING.move(reference) for reference in read])
         assert flipped.flipped == frozenset(keys)
@@ -92,10 +92,9 @@ async def test_a_page_passes_rows_of_other_sides_without_returning_them(
         assert (page.rows, page.last_key) == (9, 9)
         assert [reference.path for reference in page.references] == ["image/", "image/a", "image/%"]
         assert (await read_page(connection, table, KeyRange(9), RULE, rows=100)).rows == 0
-        prefixes = "image/", "avatar/"
-        assert await count_page(connection, table, KeyRange(), prefixes, rows=100) == CountedPage(9, 9, 3, 1, 7)
-        assert await count_page(connection, table, KeyRange(3, 8), prefixes, rows=2) == CountedPage(2, 5, 1, 1, 2)
-        assert (await count_page(connection, table, KeyRange(9), prefixes, rows=100)).rows == 0
+        assert await count_page(connection, table, KeyRange(), RULE, rows=100) == CountedPage(9, 9, 3, 1, 7)
+        assert await count_page(connection, table, KeyRange(3, 8), RULE, rows=2) == CountedPage(2, 5, 1, 1, 2)
+        assert (await count_page(connection, table, KeyRange(9), RULE, rows=100)).rows == 0
 
 
 async def test_every_flip_has_one_outcome_and_the_application_wins(
@@ -175,7 +174,7 @@ async def test_the_grants_of_the_readme_are_enough(any_database: Database, monke
     async with connection:
         page = await read_page(connection, table, KeyRange(), RULE, rows=10)
         assert (await flip(connection, table, [MAPPING.move(page.references[0])])).flipped == {1}
-        counted = await count_page(connection, table, KeyRange(), ("image/", "avatar/"), rows=10)
+        counted = await count_page(connection, table, KeyRange(), RULE, rows=10)
         assert counted == CountedPage(1, 1, 0, 1, 1)
 
 
@@ -297,6 +296,6 @@ async def test_counts_take_a_prefix_as_it_is(
     any_database.create_avatars(paths)
     connection, table = await _table(_settings(any_database, monkeypatch))
     async with connection:
-        counted = await count_page(connection, table, KeyRange(), (prefix, prefix), rows=100)
+        counted = await count_page(connection, table, KeyRange(), Rule(prefix, prefix), rows=100)
     expected = sum(path is not None and path.startswith(prefix) for path in paths)
     assert counted == CountedPage(len(paths), len(paths), expected, expected, sum(map(bool, paths)))

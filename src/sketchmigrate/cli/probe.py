@@ -23,7 +23,7 @@ from sketchmigrate.migration.preflight import (
 )
 from sketchmigrate.migration.probe_record import recorded_folder, remove_left_behind
 from sketchmigrate.migration.site import open_store
-from sketchmigrate.migration.store_trial import Races, try_store, why_not_tried
+from sketchmigrate.migration.store_trial import Races, try_store
 from sketchmigrate.report.printable import printable
 from sketchmigrate.s3.findings import Question
 from sketchmigrate.s3.probe_folder import told
@@ -72,11 +72,7 @@ async def settle_no_clobber(store: S3Client, settings: Settings, wanted: str, te
     if wanted == Means.CHECK_FIRST:
         strategy = Strategy(Means.CHECK_FIRST, "it was asked for")
     else:
-        if not await why_not_tried(store, settings):
-            terminal.message(
-                "Trying the store's conditions: up to 10 s, unless races of the last 30 days are on record."
-            )
-        report = await try_store(store, settings)
+        report = await try_store(store, settings, tell=terminal.message)
         if report.left_behind:
             terminal.message(f"Note: the probe of the store left behind {told(report.left_behind)}", logging.WARNING)
         strategy = choose(report, wanted)

@@ -36,15 +36,12 @@ async def check_recognised(site: Site, say: Callable[[str], None]) -> bool:
         return False
     if not (await site.store.list_page(settings.legacy_bucket, settings.legacy_prefix, max_keys=1)).objects:
         return True
-    prefixes = settings.legacy_prefix, settings.production_prefix
-    others = Others(site.table, prefixes, wanted=100 * EXAMPLES)  # among so many there may be some kinds
+    others = _others(site)
     async with site.database.session() as session:
         if await is_any_on_a_side(session, others, say):
             return False
-    legacy = Legacy(settings.legacy_bucket, settings.legacy_prefix)
-    rows = [other_row(str(row.key), row.path, legacy) for row in others.rows]
-    if rows:
-        raise refusal(settings, rows)
+    if others.rows:
+        raise refusal(settings, _told(others, settings))
     return False
 
 
@@ -53,20 +50,26 @@ async def about_empty_legacy(site: Site, stop: Stop) -> str:
 
     Counts the whole table, page by page, and says nothing where it is stopped meanwhile. Raises ``DatabaseError``.
     """
-    settings = site.settings
-    prefixes = settings.legacy_prefix, settings.production_prefix
-    others = Others(site.table, prefixes, wanted=100 * EXAMPLES)
+    others = _others(site)
     count, key_range = 0, KeyRange()
     async with site.database.session() as session:
-        async for page in counted_pages(session, site.table, key_range, prefixes):
+        async for page in counted_pages(session, site.table, key_range, site.mapping.rule):
             if stop.requested or page.legacy:  # a row that came meanwhile tells that the side is the right one
                 return ""
             count += page.paths - page.production
             await others.take(session, page, key_range)
             key_range = KeyRange(page.last_key)
+    return nothing_in_legacy(site.settings, count, _told(others, site.settings)) if count else ""
+
+
+def _others(site: Site) -> Others:
+    """Return what takes rows on neither side: among so many there may be some kinds."""
+    return Others(site.table, site.mapping.rule, wanted=100 * EXAMPLES)
+
+
+def _told(others: Others, settings: Settings) -> list[OtherRow]:
     legacy = Legacy(settings.legacy_bucket, settings.legacy_prefix)
-    rows = [other_row(str(row.key), row.path, legacy) for row in others.rows]
-    return nothing_in_legacy(settings, count, rows) if count else ""
+    return [other_row(str(row.key), row.path, legacy) for row in others.rows]
 
 
 def refusal(settings: Settings, rows: Sequence[OtherRow]) -> NothingRecognised:

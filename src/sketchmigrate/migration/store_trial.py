@@ -19,11 +19,11 @@ from sketchmigrate.migration.proofs import Proofs
 from sketchmigrate.model import Location
 from sketchmigrate.s3.findings import IF_ABSENT_QUESTIONS, Proof
 from sketchmigrate.s3.probe import probe, untried
-from sketchmigrate.s3.probe_race import contests_for_absence, race
+from sketchmigrate.s3.probe_race import RACE_SECONDS, contests_for_absence, race
 from sketchmigrate.s3.redirect import is_aws
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sketchmigrate.s3 import S3Client
     from sketchmigrate.s3.findings import ProbeReport, Question
@@ -45,41 +45,40 @@ class Races(Enum):
     WITH_VERSIONS = 3
 
 
-async def try_store(store: S3Client, settings: Settings, races: Races = Races.UNLESS_KEPT) -> ProbeReport:
+async def try_store(
+    store: S3Client,
+    settings: Settings,
+    races: Races = Races.UNLESS_KEPT,
+    tell: Callable[[str], None] = lambda _: None,
+) -> ProbeReport:
     """Probe the production side, and race the conditions that are honoured. Removes what it makes.
 
-    Raises ``S3Error`` where nothing can be written, and ``RunDirectoryError``.
+    ``tell`` hears of it before the first object is stored, if any is. Raises ``S3Error`` where nothing can be written,
+    and ``RunDirectoryError``.
     """
-    lock = await _object_lock(store, settings.production_bucket)
-    if why := _keeps_for_ever(lock):
+    lock = await object_lock_of(store, settings.production_bucket)
+    if why := keeps_for_ever(lock):
         return untried(Location(settings.production_bucket, settings.production_prefix), why)
+    tell(f"Trying the store's conditions: up to {RACE_SECONDS:.0f} s, unless races of the last 30 days are on record.")
     async with recorded_folder(store, settings) as folder:
         report = await probe(folder, may_be_locked=lock is None)
-        proofs = await _proofs(folder, report, settings, races, has_lock=_is_enabled(lock))
+        proofs = await _proofs(folder, report, settings, races, has_lock=is_enabled(lock))
     return replace(report, proofs=proofs, left_behind=tuple(folder.left_behind))
 
 
-async def why_not_tried(store: S3Client, settings: Settings) -> str:
-    """Return why nothing is stored to find something out, as it could not be removed again; empty if that is done."""
-    return _keeps_for_ever(await _object_lock(store, settings.production_bucket))
-
-
-async def has_object_lock(store: S3Client, bucket: str) -> bool:
-    """Whether Object Lock, and with it versions, is on in a bucket; no, where that may not be read."""
-    return _is_enabled(await _object_lock(store, bucket))
-
-
-def _is_enabled(lock: ObjectLock | None) -> bool:
+def is_enabled(lock: ObjectLock | None) -> bool:
+    """Whether Object Lock, and with it versions, is on in a bucket; no, where that may not be read. Pure."""
     return lock is not None and lock.is_enabled
 
 
-def _keeps_for_ever(lock: ObjectLock | None) -> str:
+def keeps_for_ever(lock: ObjectLock | None) -> str:
+    """Return why nothing is stored to find something out: it could not be removed again; empty if it could. Pure."""
     if lock is None or not lock.default_retention:
         return ""
     return f"not tried, as the bucket locks each new object ({lock.default_retention}): it could not be removed again"
 
 
-async def _object_lock(store: S3Client, bucket: str) -> ObjectLock | None:
+async def object_lock_of(store: S3Client, bucket: str) -> ObjectLock | None:
     """Read what Object Lock does in a bucket; None where that may not be read."""
     try:
         return await store.object_lock(bucket)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sketchmigrate.postgres.references import CountedPage
     from sketchmigrate.postgres.session import Connection, Session
     from sketchmigrate.postgres.table import Table
+    from sketchmigrate.rule import Rule
 
 MOST_PAGES = 100
 """So many pages are read again for the rows on neither side: a million rows, where each has one of them."""
@@ -50,7 +51,7 @@ FROM (SELECT {path}::text COLLATE "C" AS path FROM {table} TABLESAMPLE SYSTEM ({
 
 
 async def rows_of_neither(
-    connection: Connection, table: Table, key_range: KeyRange, prefixes: tuple[str, str], *, rows: int, most: int
+    connection: Connection, table: Table, key_range: KeyRange, rule: Rule, *, rows: int, most: int
 ) -> list[Reference]:
     """Return up to ``most`` of the next ``rows`` rows of a key range: with a path, and on neither side."""
     condition, values = in_range(table, key_range)
@@ -61,9 +62,7 @@ async def rows_of_neither(
         shortened = sql.SQL("path") if stored else _SHORTENED  # characters that cannot be read cannot be counted
         limits = {"rows": sql.Literal(rows), "most": sql.Literal(most)}
         statement = table.compose(_NEITHER, range=condition, shortened=shortened, **limits, **names)
-        found: list[Any] = await (
-            await cursor.execute(statement, {**values, **of_both_sides(table, prefixes)})
-        ).fetchall()
+        found: list[Any] = await (await cursor.execute(statement, {**values, **of_both_sides(table, rule)})).fetchall()
         return [Reference(key, path or "") for key, path in (decode(table, found) if stored else found)]
 
     return await read_either(connection, table, read)
@@ -74,7 +73,7 @@ class Others:
     """Collects up to ``wanted`` rows on neither side, from pages that were counted."""
 
     table: Table
-    prefixes: tuple[str, str]
+    rule: Rule
     wanted: int
     rows: list[Reference] = field(default_factory=list)
     pages_left: int = MOST_PAGES
@@ -88,7 +87,7 @@ class Others:
         key_range = KeyRange(counted.after, page.last_key)
 
         async def read(connection: Connection) -> list[Reference]:
-            return await rows_of_neither(connection, self.table, key_range, self.prefixes, rows=page.rows, most=most)
+            return await rows_of_neither(connection, self.table, key_range, self.rule, rows=page.rows, most=most)
 
         self.rows += (await session.run(read, doing="looking at the rows on neither side"))[:most]
 
@@ -98,9 +97,9 @@ async def is_any_on_a_side(session: Session, others: Others, say: Callable[[str]
 
     ``others`` collects from what was read on the way. Raises what ``Session.run`` raises.
     """
-    table, prefixes = others.table, others.prefixes
+    table, rule = others.table, others.rule
     after, looked_at, sampled = KeyRange(), 0, False
-    async for page in counted_pages(session, table, KeyRange(), prefixes):
+    async for page in counted_pages(session, table, KeyRange(), rule):
         if page.legacy or page.production:
             return True
         await others.take(session, page, after)
@@ -108,7 +107,7 @@ async def is_any_on_a_side(session: Session, others: Others, say: Callable[[str]
         looked_at += page.rows
         if looked_at >= FIRST_ROWS and not sampled:
             sampled = True
-            if await _is_any_sampled(session, table, prefixes):
+            if await _is_any_sampled(session, table, rule):
                 return True
             say("No path is recognised so far: reading through the table for one that begins with either prefix.")
     return False
@@ -119,11 +118,11 @@ class _Sampled(NamedTuple):
     found: bool
 
 
-async def _is_any_sampled(session: Session, table: Table, prefixes: tuple[str, str]) -> bool:
+async def _is_any_sampled(session: Session, table: Table, rule: Rule) -> bool:
     async def read(connection: Connection, blocks: int) -> _Sampled:
         percent = min(100.0, 100.0 * blocks / max(1, await count_blocks(connection, table)))
         statement = table.compose(_ANY, percent=sql.Literal(percent))
-        row: Any = await (await connection.execute(statement, of_both_sides(table, prefixes))).fetchone()
+        row: Any = await (await connection.execute(statement, of_both_sides(table, rule))).fetchone()
         return _Sampled(blocks, bool(row[0]))
 
     size = PageSize(SAMPLED_BLOCKS, most=SAMPLED_BLOCKS)

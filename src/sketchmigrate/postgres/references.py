@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
@@ -106,41 +105,36 @@ class CountedPage:
 
 
 async def count_page(
-    connection: Connection, table: Table, key_range: KeyRange, prefixes: tuple[str, str], *, rows: int
+    connection: Connection, table: Table, key_range: KeyRange, rule: Rule, *, rows: int
 ) -> CountedPage:
-    """Count the next ``rows`` rows of a key range by the prefixes of legacy and production."""
+    """Count the next ``rows`` rows of a key range by their sides."""
     condition, values = in_range(table, key_range)
     cursor = connection.cursor(binary=True)
 
     async def count(*, stored: bool) -> CountedPage:
         found_key = columns(table, stored=stored)["found_key"]
         statement = table.compose(_COUNT, range=condition, rows=sql.Literal(rows), found_key=found_key)
-        await cursor.execute(statement, {**values, **of_both_sides(table, prefixes)})
+        await cursor.execute(statement, {**values, **of_both_sides(table, rule)})
         answer: Any = await cursor.fetchone()
         return CountedPage(answer[0], decode_key(table, answer[1]) if stored else answer[1], *answer[2:])
 
     return await read_either(connection, table, count)
 
 
-def of_both_sides(table: Table, prefixes: tuple[str, str]) -> dict[str, str | None]:
+def of_both_sides(table: Table, rule: Rule) -> dict[str, str | None]:
     """Return the patterns of LIKE for the paths of ``legacy`` and ``production``, None where no path can be there."""
-    legacy, production = map(_like, prefixes)
-    return {"legacy": legacy, "production": production if table.holds_production else None}
+    return {
+        "legacy": rule.legacy_pattern,
+        "production": rule.production_pattern if table.holds_production else None,
+    }
 
 
-def _like(prefix: str) -> str:
-    """Return the pattern of LIKE for what begins with a prefix."""
-    return re.sub(r"([\\%_])", r"\\\1", prefix) + "%"
-
-
-async def counted_pages(
-    session: Session, table: Table, key_range: KeyRange, prefixes: tuple[str, str]
-) -> AsyncIterator[CountedPage]:
+async def counted_pages(session: Session, table: Table, key_range: KeyRange, rule: Rule) -> AsyncIterator[CountedPage]:
     """Count a range page by page, each in a short transaction of its own."""
     size = PageSize()
 
     async def read(connection: Connection, rows: int) -> CountedPage:
-        return await count_page(connection, table, key_range, prefixes, rows=rows)
+        return await count_page(connection, table, key_range, rule, rows=rows)
 
     doing = f"counting the rows of {'.'.join(table.name)}"
     while (page := await read_in_time(session, size, read, doing=doing)).rows:

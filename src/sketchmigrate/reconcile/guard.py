@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.errors import S3Error
 from sketchmigrate.migration.probe_record import recorded_folder
-from sketchmigrate.migration.store_trial import has_object_lock, prove, why_not_tried
+from sketchmigrate.migration.store_trial import is_enabled, keeps_for_ever, object_lock_of, prove
 from sketchmigrate.s3 import if_target_is
 from sketchmigrate.s3.probe_folder import OLD_BODY, SOURCE_BODY, ProbeFolder
 
@@ -60,18 +60,18 @@ async def settle_guard(store: S3Client, settings: Settings) -> SettledGuard:
 
     Raises ``S3Error`` where nothing can be written, and ``RunDirectoryError``.
     """
-    if why_not := await why_not_tried(store, settings):
+    lock = await object_lock_of(store, settings.production_bucket)
+    if why_not := keeps_for_ever(lock):
         return SettledGuard(Guard.LOOK, f"{Guard.LOOK}; conditions were {why_not}")
     async with recorded_folder(store, settings) as folder:
-        guard, words = await find_guard(folder, settings)
+        guard, words = await find_guard(folder, settings, has_lock=is_enabled(lock))
     return SettledGuard(guard, words, tuple(folder.left_behind))
 
 
-async def find_guard(folder: ProbeFolder, settings: Settings) -> tuple[Guard, str]:
+async def find_guard(folder: ProbeFolder, settings: Settings, *, has_lock: bool) -> tuple[Guard, str]:
     """Do so in a folder, which the caller clears; return the guard, and in words what it is worth."""
     await folder.put(folder.source, SOURCE_BODY)
     await folder.try_deleting()
-    has_lock = await has_object_lock(folder.store, settings.production_bucket)
     chosen, unproved = Guard.LOOK, ""
     for guard in (Guard.COPY, Guard.PUT, Guard.PUT_BARE):
         if not await _honoured(folder, guard):

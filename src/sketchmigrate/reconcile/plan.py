@@ -145,11 +145,10 @@ async def plan(
     ]
     shown = tuple(Example(row.key, row.path, told(row)) for row in examples_of(recognition.others))
     if recognition.is_nothing:
-        rows.insert(0, Finding(NOTHING, *_counted(NOTHING, recognition.paths), shown))
+        rows.insert(0, _first(NOTHING, recognition.paths, shown))
     elif recognition.is_nothing_in_legacy:
-        severity, count, what_to_do = _counted(NOTHING_IN_LEGACY, recognition.other_paths)
-        place = f"s3://{looker.site.legacy_bucket}/{looker.site.legacy_prefix}"
-        rows.insert(0, Finding(NOTHING_IN_LEGACY, severity, count, f"{what_to_do} {place}", shown))
+        place = f" s3://{looker.site.legacy_bucket}/{looker.site.legacy_prefix}"
+        rows.insert(0, _first(NOTHING_IN_LEGACY, recognition.other_paths, shown, place))
     findings = [*rows, *table_findings(facts, refusals, trial)]
     return Plan(
         legacy_rows=legacy,
@@ -172,6 +171,6 @@ async def plan(
     )
 
 
-def _counted(kind: str, count: int) -> tuple[Severity, int, str]:
+def _first(kind: str, count: int, examples: tuple[Example, ...], place: str = "") -> Finding:
     severity, what_to_do = KINDS[kind]
-    return severity, count, what_to_do
+    return Finding(kind, severity, count, what_to_do + place, examples)

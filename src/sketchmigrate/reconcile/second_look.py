@@ -250,10 +250,7 @@ class Looker:
         await self.evidence.insert("remark", remarks)
 
     def _both(self, tail: str) -> tuple[Location, Location]:
-        return (
-            self.site.legacy(tail),
-            self.site.production(tail),
-        )
+        return self.site.legacy(tail), self.site.production(tail)
 
 
 def _seen(info: ObjectInfo | None) -> tuple[int | None, str | None]:

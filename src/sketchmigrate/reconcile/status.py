@@ -14,6 +14,7 @@ from sketchmigrate.postgres.neither import Others
 from sketchmigrate.postgres.references import counted_pages
 from sketchmigrate.reconcile.keyspace import tails_of
 from sketchmigrate.reconcile.listing import Extent, list_all
+from sketchmigrate.rule import Rule
 from sketchmigrate.spelling import other_cases
 from sketchmigrate.task_group import all_of, task_group
 
@@ -46,7 +47,7 @@ async def read_status(
     prefixes = settings.legacy_prefix, settings.production_prefix
 
     legacy, production = Extent(), Extent()
-    others = Others(table, prefixes, LOOKED_AT)
+    others = Others(table, Rule(*prefixes), LOOKED_AT)
     async with database.session() as session:
         tails = tails_of(await spread_paths(session, table), prefixes)
         counted = await parts(session, table, COUNTED_AT_ONCE)
@@ -116,7 +117,7 @@ async def _count_rows(
     async def count(key_range: KeyRange) -> None:
         nonlocal legacy, production, total, paths
         async with database.session() as session:
-            async for page in counted_pages(session, table, key_range, others.prefixes):
+            async for page in counted_pages(session, table, key_range, others.rule):
                 legacy, production, total = legacy + page.legacy, production + page.production, total + page.rows
                 paths += page.paths
                 told(total, table.estimated_rows)

@@ -106,9 +106,8 @@ async def verify(
     compared = Compared()
     if deep_percent is not None:
         compared = await looker.compare_migrated(deep_percent)
-        second_looks += await looker.second_look(
-            [Standing.CHANGED], most=None
-        )  # one of both was gone when it was to be read
+        # one of both was gone when it was to be read
+        second_looks += await looker.second_look([Standing.CHANGED], most=None)
     ((differ,),) = await evidence.ask("SELECT count(*) FROM verdict WHERE standing IN ('different', 'stale')")
     if differ:  # only these have two explanations, and a ledger of many flips takes a while to read
         await read_ledgers(evidence, ledgers)

@@ -65,14 +65,9 @@ def status_report(status: Status, settings: Settings) -> str:
     lines += ["", printable(f"Rows of {settings.db_table}, by their {settings.db_path_column}")]
     lines += [f"  {side:<12}{count:>{width},}  {printable(meaning)}".rstrip() for side, count, meaning in rows]
     named = status.naming_legacy
-    all_seen = len(status.others) >= status.other_paths
-    about = (
-        "  at most"
-        if named and not all_seen
-        else "  if legacy is the right place"
-        if status.is_nothing_in_legacy
-        else ""
-    )
+    about = "  if legacy is the right place" if status.is_nothing_in_legacy else ""
+    if named and len(status.others) < status.other_paths:
+        about = "  at most"
     lines += ["", f"Done          {_percent(status.percent_done):>{width}}{about}"]
     if status.is_nothing_recognised:
         lines += ["", f"Nothing recognised: {nothing_recognised(settings, status.others)}"]

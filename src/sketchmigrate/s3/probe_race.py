@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -26,7 +25,7 @@ from sketchmigrate.s3.findings import Question
 from sketchmigrate.s3.probe_folder import OCCUPANT_BODY, SOURCE_BODY, ProbeFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from sketchmigrate.model import Location
 
@@ -97,9 +96,9 @@ async def race(
     async def run_lane(target: Location) -> None:
         """Race on one key, again and again."""
         folder.taken(target)
-        aims: defaultdict[int, Aim] = defaultdict(Aim)
-        while monotonic() < until and (racing := _next(list(running.values()), races)):
-            await racing.race(target, aims[id(racing)])
+        aims = {key: Aim() for key in running}
+        while monotonic() < until and (key := _next(running, races)) is not None:
+            await running[key].race(target, aims[key])
             try:
                 await folder.at_once.delete(target)
             except S3Error:
@@ -109,12 +108,12 @@ async def race(
     return {key: Race(each.done, each.lost, each.refused) for key, each in running.items()}
 
 
-def _next(running: Sequence[_Racing], races: int) -> _Racing | None:
+def _next(running: Mapping[K, _Racing], races: int) -> K | None:
     """Return the condition to race next."""
     for wanted in (min(LEAST_RACES, races), races):
-        for each in running:
+        for key, each in running.items():
             if not each.lost and each.begun < wanted:
-                return each
+                return key
     return None
 
 
