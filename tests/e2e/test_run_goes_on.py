@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sketchmigrate.ledger.lock import hold_run
 from tests.e2e.site import check_refused
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.servers.s3_faults import stall
@@ -103,4 +104,18 @@ def test_a_dry_run_that_goes_on_stands_in_nobodys_way(site: Site, earlier: Path)
         process.kill()
         process.communicate()
     assert done.code == 0, done
+    assert list(site.database.paths().values()) == PATHS
+
+
+def test_a_run_that_only_makes_its_ledger_stands_in_nobodys_way(site: Site) -> None:
+    """What it is about is not known yet, and it has set no row. By its own name it is refused all the same."""
+    site.fill(PATHS)
+    assert site.run("-y").code == 0
+    begins = site.last_run().with_name("20990101-000000-beginning")
+    begins.mkdir()
+    (site.folder / begins / "ledger.sqlite").touch()
+    with hold_run(site.folder / begins):
+        check_refused(site.run("rollback -y", str(begins)), 2, f"runs/{begins.name} is still going on")
+        done = site.run("rollback -y --all runs")
+        assert done.code == 0, done
     assert list(site.database.paths().values()) == PATHS

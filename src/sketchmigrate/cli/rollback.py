@@ -55,6 +55,8 @@ def _past_runs(
     else:
         found, left = runs_below(arguments.below, settings)
     runs = [opened.enter_context(run) for run in found]
+    if arguments.below is not None:
+        runs = [run for run in runs if run.description]  # one that has none only begins: it has set no row yet
     for run in runs:
         check_over(run, settings)
     if arguments.below is not None:

@@ -64,8 +64,8 @@ CREATE TABLE IF NOT EXISTS locked (
     key NOT NULL, path TEXT NOT NULL, copied INTEGER NOT NULL, size_bytes INTEGER, reason TEXT NOT NULL,
     attempt INTEGER NOT NULL, PRIMARY KEY (attempt, key)
 ) WITHOUT ROWID;
-COMMIT;
 """
+"""Leaves its transaction open: what the run is about belongs to it, so that no ledger with tables is without."""
 
 ROWS_A_STATEMENT = 1_000
 """SQLite takes 32 766 parameters (sqlite.org/limits.html)."""

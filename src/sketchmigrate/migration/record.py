@@ -65,7 +65,7 @@ def check_ledger(run: PastRun, settings: Settings) -> None:
 
 def check_over(run: PastRun, settings: Settings) -> None:
     """Check that a run of this site is over, if it may flip rows. Raises ``RunGoesOn``."""
-    about = run.description  # empty in the moment in which a run begins
+    about = run.description  # empty while a run makes its ledger
     flips = not about or (not is_rollback(run) and about.get("dry_run") != "true" and is_of(run, settings))
     if flips and (sign := run.goes_on()):
         hint = "Stop it, or wait for its end: what it has flipped until then can be set back afterwards."
