@@ -91,13 +91,14 @@ def test_plan_and_the_question_say_what_the_copies_do_not_keep(moto_site: Site) 
     said = moto_site.run("plan").out
     assert "ACL" in said
     assert "1 of 2  READ for everyone" in said
-    terminal = moto_site.on_a_terminal("--no-clobber check-first")
-    terminal.expect_exact("Not kept by the copies, by a sample of 2 legacy objects")
-    terminal.expect_exact("1 of 2  READ for everyone")
-    terminal.expect_exact("Go on?")
-    terminal.sendline("n")
-    terminal.wait()
-    assert terminal.exitstatus == 1
+    for flags in ("--no-clobber check-first", "repair"):
+        terminal = moto_site.on_a_terminal(flags)
+        terminal.expect_exact("Not kept by the copies, by a sample of 2 legacy objects")
+        terminal.expect_exact("1 of 2  READ for everyone")
+        terminal.expect_exact("Go on?")
+        terminal.sendline("n")
+        terminal.wait()
+        assert terminal.exitstatus == 1
     assert moto_site.facts().production == {}
     done = moto_site.run("-y")  # which asks nobody
     assert done.code == 0, done
@@ -122,6 +123,14 @@ def test_a_bucket_that_locks_each_new_object_is_named_by_plan_and_nothing_is_tri
     planned = site.run("plan --json")
     assert planned.code == 1, planned
     assert "GOVERNANCE, 3 Days" in finding(document(planned), "object lock")["what_to_do"]
+    for flags in ("", "repair"):
+        terminal = site.on_a_terminal(flags)
+        terminal.expect_exact("check-first")
+        terminal.expect_exact("not tried, as the bucket locks each new object (GOVERNANCE, 3 Days)")
+        terminal.expect_exact("Go on?")
+        assert "objects of up to 20 bytes" not in (terminal.before or "")
+        terminal.sendline("n")
+        terminal.wait()
     done = site.run("-y")
     assert (done.code, done.counts["migrated"]) == (0, 1), done
     assert "Trying the store's conditions" not in done.err

@@ -12,6 +12,7 @@ from sketchmigrate.s3.probe_race import KEYS, RACE_SECONDS, RACES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sketchmigrate.migration.look_ahead import LookAhead
     from sketchmigrate.migration.no_clobber import Strategy
     from sketchmigrate.migration.site import Site
     from sketchmigrate.settings import Options, Settings
@@ -33,7 +34,7 @@ _TRANSFERS = {
 }
 
 
-def migration_question(site: Site, options: Options, dropped: Iterable[str]) -> str:
+def migration_question(site: Site, options: Options, ahead: LookAhead) -> str:
     """Say what a migration is about to write, and on lines of their own what the copies will not keep."""
     s = site.settings
     about = {
@@ -45,11 +46,15 @@ def migration_question(site: Site, options: Options, dropped: Iterable[str]) -> 
             f"{s.db_table}.{s.db_path_column} from {s.legacy_prefix}… to {s.production_prefix}…",
             f"in the database {site.database.where}",
         ),
-        **transfer(s, options),
+        **transfer(s, options, ahead.not_tried),
     }
     many = how_many(site.table.estimated_rows, options.limit)
-    lost = "".join(f"{line}\n" for line in dropped)
-    return f"This migrates {many}.\n{listed(about)}\n{lost}Nothing is deleted.\nGo on?"
+    return f"This migrates {many}.\n{listed(about)}\n{lines_of(ahead)}Nothing is deleted.\nGo on?"
+
+
+def lines_of(ahead: LookAhead) -> str:
+    """Return what copies will not keep, on lines of their own."""
+    return "".join(f"{line}\n" for line in ahead.lines)
 
 
 def how_many(estimated_rows: int | None, limit: int) -> str:
@@ -61,12 +66,17 @@ def how_many(estimated_rows: int | None, limit: int) -> str:
     return f"the legacy rows among about {estimated_rows:,} (the planner's estimate), and their objects"
 
 
-def transfer(settings: Settings, options: Options) -> dict[str, Iterable[str]]:
-    """Say how objects get to production, what keeps them from replacing others, and what is stored to find that out."""
+def transfer(settings: Settings, options: Options, not_tried: str) -> dict[str, Iterable[str]]:
+    """Say how objects get to production, what keeps them from replacing others, and what is stored to find that out.
+
+    ``not_tried`` is why the store is not tried; empty where it is.
+    """
     if options.overwrite:
         return {"transfer": ("the store copies each object itself, and OVERWRITES what is there (-w)",)}
     if options.no_clobber == Means.CHECK_FIRST:
         return {"transfer": _TRANSFERS[Means.CHECK_FIRST]}
+    if not_tried and options.no_clobber == AUTO:
+        return {"transfer": _TRANSFERS[Means.CHECK_FIRST], "trial": (not_tried,)}
     trial = (
         f"some 30 objects of up to 20 bytes in s3://{settings.production_bucket}/{settings.production_prefix}",
         f"{PROBE_FOLDER}…, and {RACES:,} writes to {KEYS} more, for up to {RACE_SECONDS:.0f} s;",

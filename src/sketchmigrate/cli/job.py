@@ -18,6 +18,7 @@ from sketchmigrate.cli.failure import error_json, show_failure
 from sketchmigrate.errors import Interrupted, MigrateError
 from sketchmigrate.garbage import collect_garbage_seldom
 from sketchmigrate.ledger import check_place
+from sketchmigrate.migration.look_ahead import LookAhead, look_ahead
 from sketchmigrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketchmigrate.migration.site import Site, open_site
 from sketchmigrate.migration.stop import Stop
@@ -53,6 +54,7 @@ class Job(ABC):
         self.settings, self.options, self.terminal, self.run = settings, options, terminal, run
         self.stop = Stop()
         self.site: Site
+        self.ahead = LookAhead()
         self.held_up: list[Held] = []  # what held other processes up
         self._for_writing = for_writing
         self._writes_ledger = True
@@ -73,6 +75,16 @@ class Job(ABC):
         store, specimens = self.site.store.retrying(PATIENCE_SECONDS), self.site.specimens
         production = await check_read(store, specimens.production, self.settings.production_prefix)
         self.site = replace(self.site, specimens=specimens._replace(production=production))
+
+    async def look_ahead(self) -> None:
+        """Look at what copies will meet and will not keep; what the question does not say is said now."""
+        self.ahead = ahead = await look_ahead(self.site, self.options)
+        for warning in ahead.warnings:
+            self.terminal.message(f"Note: {warning}", logging.WARNING)
+        if self.options.say_yes and self._for_writing and ahead.dropped:
+            self.terminal.message("Note: " + "\n".join(ahead.dropped))
+        else:
+            self.terminal.message("\n".join(ahead.lines), logging.DEBUG)
 
     def question(self) -> str:
         """Say what is about to be changed, and where. Nobody is asked where it is empty."""

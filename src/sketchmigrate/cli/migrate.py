@@ -18,10 +18,7 @@ from sketchmigrate.cli.probe import settle_no_clobber, try_rights
 from sketchmigrate.errors import ConditionNotProved
 from sketchmigrate.ledger import new_ledger, place_of
 from sketchmigrate.migration.breaker import Breaker
-from sketchmigrate.migration.bucket_rules import REQUESTS, read_bucket_rules
 from sketchmigrate.migration.growth import outgrown
-from sketchmigrate.migration.keeping import look_at, way_of
-from sketchmigrate.migration.keeping_text import archived_line, dropped_lines, untold_line
 from sketchmigrate.migration.overwritten import settle
 from sketchmigrate.migration.passes import migrate
 from sketchmigrate.migration.placing import OnceSettled
@@ -29,7 +26,7 @@ from sketchmigrate.migration.recognition import about_empty_legacy, check_recogn
 from sketchmigrate.migration.record import description, runs_of
 from sketchmigrate.migration.room import check_room
 from sketchmigrate.migration.trial import certain_refusals, try_flips
-from sketchmigrate.model import Location, Summary
+from sketchmigrate.model import Summary
 from sketchmigrate.reconcile.rate import LIMITED_BY, caps_noted
 from sketchmigrate.report.tables import status_json, status_report, summary, summary_json, tech_status
 
@@ -68,7 +65,6 @@ class MigrationJob(Job):
         self._strategy = strategy  # None: it is settled when the first object is to be copied
         self._trial: Trial | None = None
         self._breaker = Breaker(settings.max_failed_percent)
-        self._dropped: list[str] = []
         self._is_legacy_empty = False
 
     async def prepare(self) -> None:
@@ -79,7 +75,7 @@ class MigrationJob(Job):
             return
         await self.check_production_reading()
         self._is_legacy_empty = await check_recognised(self.site, self.terminal.message)
-        await self._look_ahead()
+        await self.look_ahead()
         if self._for_writing:
             await check_room(self.site, self.run.path, self.options.limit or None)
 
@@ -87,7 +83,7 @@ class MigrationJob(Job):
         """Say what is about to be changed, and where."""
         if self.options.status_only:
             return ""
-        return migration_question(self.site, self.options, self._dropped)
+        return migration_question(self.site, self.options, self.ahead)
 
     async def settle(self) -> None:
         """Try the rights to write, and settle how nothing is replaced, by a trial of the store."""
@@ -97,25 +93,6 @@ class MigrationJob(Job):
         if self.site.first_legacy_path is not None and not self.options.overwrite:
             await self._settle()
         # else nothing is to do, as far as can be seen: then nothing is written
-
-    async def _look_ahead(self) -> None:
-        """Say what the production bucket does to new objects, and what a sample shows: before anything is stored."""
-        settings, store = self.settings, self.site.store
-        if not self.site.legacy_paths:
-            return
-        rules = await read_bucket_rules(store, settings.production_bucket)
-        objects = [Location(settings.legacy_bucket, path) for path in self.site.legacy_paths]
-        sample = await look_at(store, objects, encryption=rules.encryption)
-        sample.requests += REQUESTS
-        for note in (rules.about_lock(), rules.about_encryption(), archived_line(sample)):
-            if note:
-                self.terminal.message(f"Note: {note}", logging.WARNING)
-        way = way_of(self.options.no_clobber, overwrite=self.options.overwrite)
-        self._dropped = [*dropped_lines(sample, way), *filter(None, [untold_line(rules, sample)])]
-        if self.options.say_yes and self._for_writing and sample.dropped(way):  # else the question says it
-            self.terminal.message("Note: " + "\n".join(dropped_lines(sample, way)))
-        else:
-            self.terminal.message("\n".join(self._dropped), logging.DEBUG)
 
     async def _settle(self) -> Strategy:
         if self._strategy is None:

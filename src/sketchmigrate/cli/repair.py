@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sketchmigrate.cli.agreement import check_first_question, listed, transfer
+from sketchmigrate.cli.agreement import check_first_question, lines_of, listed, transfer
 from sketchmigrate.cli.engines import check_ledger_for
 from sketchmigrate.cli.failure import error_json
 from sketchmigrate.cli.inspection import InspectionJob
@@ -69,6 +69,7 @@ class RepairJob(InspectionJob):
         await super().prepare()
         await self.check_production_reading()
         await check_recognised(self.site, self.terminal.message)
+        await self.look_ahead()
 
     def question(self) -> str:
         """Say what is about to be changed, and where."""
@@ -78,7 +79,8 @@ class RepairJob(InspectionJob):
             f"were migrated once more to s3://{s.production_bucket}/{s.production_prefix}…,\n"
             "where that still holds what we wrote, or nothing though a row that we set names it, and migrates the\n"
             "rows that are left. Nothing is deleted.\n"
-            f"{listed(transfer(s, self.options))}\n"
+            f"{listed(transfer(s, self.options, self.ahead.not_tried))}\n"
+            f"{lines_of(self.ahead)}"
             "Go on?"
         )
 
