@@ -17,7 +17,7 @@ from benchmarks.report.summary import between_marks, felt_summary, summary
 from benchmarks.report.tables import document
 from benchmarks.servers.table import table
 from benchmarks.targets import SCALE_TARGETS, TARGETS, Verdict, judge
-from sketchmigrate.errors import MigrateError
+from sketchmigrate.core.errors import MigrateError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,10 +23,10 @@ from urllib.parse import urlsplit
 import uvloop
 
 from benchmarks import objects
-from sketchmigrate.model import Location
-from sketchmigrate.s3.addressing import copy_source
-from sketchmigrate.s3.messages import wire
-from sketchmigrate.s3.sigv4 import EMPTY_SHA256, Credentials, Signer
+from sketchmigrate.core.objects import Location
+from sketchmigrate.s3.wire.addressing import copy_source
+from sketchmigrate.s3.wire.messages import wire
+from sketchmigrate.s3.wire.sigv4 import EMPTY_SHA256, Credentials, Signer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

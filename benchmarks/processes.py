@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchmigrate.errors import MigrateError
+from sketchmigrate.core.errors import MigrateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

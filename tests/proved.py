@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from sketchmigrate.inspect.guard import Guard
 from sketchmigrate.migration.proofs import Proofs
-from sketchmigrate.reconcile.guard import Guard
-from sketchmigrate.s3.findings import IF_ABSENT_QUESTIONS
-from sketchmigrate.s3.probe_race import Race
+from sketchmigrate.s3.probe.findings import IF_ABSENT_QUESTIONS
+from sketchmigrate.s3.probe.race import Race
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ import uvloop
 from botocore.config import Config
 
 from benchmarks import objects
-from sketchmigrate.reconcile.listing import Extent, list_all
+from sketchmigrate.inspect.listing.complete import Extent, list_all
 from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from benchmarks import objects
 from benchmarks.contestants.contest import Turn, turn
 from benchmarks.processes import ROOT, measured, succeeded
 from sketchmigrate.migration.proofs import Proofs
-from sketchmigrate.s3.findings import IF_ABSENT_QUESTIONS
-from sketchmigrate.s3.probe_race import RACES, Race
+from sketchmigrate.s3.probe.findings import IF_ABSENT_QUESTIONS
+from sketchmigrate.s3.probe.race import RACES, Race
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

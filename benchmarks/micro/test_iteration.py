@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 import uvloop
 
-from sketchmigrate.mapping import Mapping
+from sketchmigrate.core.mapping import Mapping
+from sketchmigrate.core.outcome import Outcome, Result
+from sketchmigrate.core.reference import Reference
+from sketchmigrate.core.rule import Rule
 from sketchmigrate.migration.breaker import Breaker
 from sketchmigrate.migration.copier import Copier
 from sketchmigrate.migration.flip_size import FlipSize
 from sketchmigrate.migration.flipping import FlipControl, Flipping
 from sketchmigrate.migration.iteration import Iteration
 from sketchmigrate.migration.stop import Stop
-from sketchmigrate.model import Outcome, Reference, Result
 from sketchmigrate.postgres.table import Table
-from sketchmigrate.rule import Rule
 from sketchmigrate.s3 import CopyResult, S3Client
 from sketchmigrate.settings import Settings
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
     from pytest_benchmark.fixture import BenchmarkFixture
 
+    from sketchmigrate.core.objects import Location
     from sketchmigrate.ledger import Flip, Ledger
-    from sketchmigrate.model import Location
     from sketchmigrate.postgres.session import Session
 
 BATCH = 500

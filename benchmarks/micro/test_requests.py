@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from sketchmigrate.model import Location
-from sketchmigrate.s3.addressing import Origin, copy_source, encode_key
-from sketchmigrate.s3.messages import Request, wire
-from sketchmigrate.s3.sigv4 import Credentials, Signer
-from sketchmigrate.s3.transport import Connection, Pool
-from sketchmigrate.s3.xml import read_copy_result
-from sketchmigrate.s3.xml_listings import read_list_page
+from sketchmigrate.core.objects import Location
+from sketchmigrate.s3.wire.addressing import Origin, copy_source, encode_key
+from sketchmigrate.s3.wire.messages import Request, wire
+from sketchmigrate.s3.wire.sigv4 import Credentials, Signer
+from sketchmigrate.s3.wire.transport import Connection, Pool
+from sketchmigrate.s3.wire.xml import read_copy_result
+from sketchmigrate.s3.wire.xml_listings import read_list_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

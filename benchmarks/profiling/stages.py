@@ -17,12 +17,12 @@ _WAITS = ("_worker (concurrent/futures/thread.py",)
 """Innermost frames of threads that have nothing to do, which are taken for busy now and then."""
 
 STAGES = {
-    "sign": ("s3/sigv4.py", "s3/addressing.py"),
-    "write, send, receive, parse": ("s3/transport.py", "s3/messages.py", "s3/xml.py", "s3/replies.py"),
-    "slots, routes, retries": ("sketchmigrate/s3/",),
+    "sign": ("wire/sigv4.py", "wire/addressing.py"),
+    "write, send, receive, parse": ("wire/", "s3/replies.py"),
+    "slots, routes, retries": ("sketchmigrate/s3/", "sketchmigrate/flow/"),
     "copier": ("migration/copier.py", "migration/placing.py", "migration/overwritten.py"),
     "ledger": ("sketchmigrate/ledger/",),
-    "pages, mapping, outcomes": ("sketchmigrate/migration/", "sketchmigrate/mapping.py", "sketchmigrate/model.py"),
+    "pages, mapping, outcomes": ("sketchmigrate/migration/", "sketchmigrate/core/"),
     "database": ("sketchmigrate/postgres/", "psycopg/", "psycopg_binary/"),
     "progress, log": ("sketchmigrate/report/", "cli/observer.py", "rich/", "logging/"),
     "event loop": ("asyncio/", "uvloop/"),

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import S3Busy
-from sketchmigrate.s3.caps import Caps
-from sketchmigrate.s3.congestion import Congestion
-from sketchmigrate.s3.limiter import Limiter
+from sketchmigrate.core.errors import S3Busy
+from sketchmigrate.flow.caps import Caps
+from sketchmigrate.flow.congestion import Congestion
+from sketchmigrate.flow.limiter import Limiter
 from sketchmigrate.s3.retry import Failure, Kind, Patience
 
 if TYPE_CHECKING:

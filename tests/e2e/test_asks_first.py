@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketchmigrate.s3.findings import Question
-from sketchmigrate.s3.probe_folder import PROBE_FOLDER
+from sketchmigrate.s3.probe.findings import Question
+from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from tests.servers.condition_proxy import ConditionProxy
 from tests.servers.s3_fault_proxy import S3FaultProxy
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from sketchmigrate.core.errors import UsageError
 from sketchmigrate.demo import servers
 from sketchmigrate.demo.avatars import avatar_png
 from sketchmigrate.demo.process import accepts_connections
-from sketchmigrate.errors import UsageError
 
 TOOL = Path(sys.executable).with_name("sketch-migrate")
 

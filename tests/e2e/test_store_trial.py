@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sketchmigrate.s3.findings import Question
-from sketchmigrate.s3.probe_folder import PROBE_FOLDER
+from sketchmigrate.s3.probe.findings import Question
+from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from tests.e2e.site import Site, body_of
 from tests.servers import s3_faults as faults
 from tests.servers.condition_proxy import ConditionProxy

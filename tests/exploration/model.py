@@ -28,10 +28,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.outcome import Outcome
 from sketchmigrate.migration.copier import Copied, Verdict
 from sketchmigrate.migration.flipping import standing, to_leave_out
 from sketchmigrate.migration.iteration import is_harmless
-from sketchmigrate.model import Outcome
 from sketchmigrate.postgres.flip import Answer, Looked
 from tests.exploration import application, losses
 from tests.exploration.promises import end_of_migrating

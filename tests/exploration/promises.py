@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketchmigrate.model import Outcome
+from sketchmigrate.core.outcome import Outcome
 from tests.exploration.state import NEW, OLD, OURS
 
 if TYPE_CHECKING:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.mapping import Move
+from sketchmigrate.core.objects import Location, ObjectInfo
+from sketchmigrate.core.outcome import Outcome
+from sketchmigrate.core.reference import Reference
 from sketchmigrate.ledger import PastFlip, RecordedFlip, UnsettledCopy
 from sketchmigrate.migration.copier import Copied, Need, Verdict, decide
 from sketchmigrate.migration.overwritten import newest_made, set_by_another
-from sketchmigrate.model import Location, Move, ObjectInfo, Outcome, Reference
 from tests.exploration.promises import hold
 from tests.exploration.state import APPLICATIONS, NEW, NO_RUN, OLD, OURS
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from sketchmigrate.core.outcome import Outcome
     from sketchmigrate.migration.copier import Verdict
-    from sketchmigrate.model import Outcome
 
 OLD, NEW, OTHER = "image/a.png", "avatar/a.png", "avatar/b.png"
 """What a row may hold. Each row has a name of its own, which none of the rules looks at: all are called a here."""

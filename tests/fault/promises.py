@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
-from sketchmigrate.s3.probe_folder import PROBE_FOLDER
+from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from tests import tool
 from tests.proved import keep_races
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketchmigrate.errors import DatabaseError, DatabaseUnreachable
+from sketchmigrate.core.errors import DatabaseError, DatabaseUnreachable
 from sketchmigrate.postgres import vigil
 from sketchmigrate.postgres.durability import until_flushed
 from tests.fault.promises import ROWS, World, make_world

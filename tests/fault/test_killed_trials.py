@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketchmigrate.s3.probe_folder import PROBE_FOLDER
+from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from tests.e2e.site import Site
 from tests.servers import s3_faults as faults
 from tests.servers.s3_fault_proxy import S3FaultProxy

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketchmigrate.errors import DatabaseBusy, DatabaseError, DatabaseRefused, DatabaseUnreachable, ReferenceRefused
+from sketchmigrate.core.errors import (
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseRefused,
+    DatabaseUnreachable,
+    ReferenceRefused,
+)
 from sketchmigrate.postgres.session import MOST_BREAKS
 from tests.fault.shared import doing, shared, until
 from tests.servers.databases import fresh_database

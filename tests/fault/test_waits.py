@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from sketchmigrate.errors import DatabaseBusy
+from sketchmigrate.core.errors import DatabaseBusy
 from sketchmigrate.postgres import waits
 from sketchmigrate.postgres.session import Limits
 from tests.fault.promises import ROWS, World

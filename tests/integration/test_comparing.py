@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketchmigrate.reconcile.comparing import Answer, Pair, compare_portion
-from sketchmigrate.reconcile.looks import Looks
+from sketchmigrate.inspect.comparing import Answer, Pair, compare_portion
+from sketchmigrate.inspect.looks import Looks
 from tests.integration.test_s3_client import places, run
 from tests.servers.stores import fresh_buckets
 

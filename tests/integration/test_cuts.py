@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from sketchmigrate.cluster.ranges import cut, trim
-from sketchmigrate.model import Key, KeyRange
+from sketchmigrate.core.reference import Key, KeyRange
+from sketchmigrate.core.rule import Rule
 from sketchmigrate.postgres.cuts import SAMPLED_BLOCKS, parts, sample
 from sketchmigrate.postgres.database import Database
 from sketchmigrate.postgres.histogram import count_blocks
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.references import counted_pages, legacy_pages
-from sketchmigrate.rule import Rule
 from sketchmigrate.settings import Settings
 from tests.servers.databases import fresh_database
 

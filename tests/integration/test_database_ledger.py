@@ -11,7 +11,11 @@ from uuid import UUID
 
 import pytest
 
-from sketchmigrate.errors import DatabaseRefused, DatabaseUnreachable, TableLocked, UsageError
+from sketchmigrate.core.errors import DatabaseRefused, DatabaseUnreachable, TableLocked, UsageError
+from sketchmigrate.core.mapping import Move
+from sketchmigrate.core.objects import Location
+from sketchmigrate.core.outcome import Outcome, Result, Tally
+from sketchmigrate.core.reference import Key, KeyRange, Reference
 from sketchmigrate.ledger import (
     Flip,
     LedgerPlace,
@@ -24,7 +28,6 @@ from sketchmigrate.ledger import (
     place_of,
 )
 from sketchmigrate.ledger.server import LedgerServer, ledger_parameters
-from sketchmigrate.model import Key, KeyRange, Location, Move, Outcome, Reference, Result, Tally
 from sketchmigrate.settings import Settings
 from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 

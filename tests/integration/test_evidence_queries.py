@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketchmigrate.model import KeyRange
+from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.postgres.catalog import read_facts
 from sketchmigrate.postgres.extract import LONGEST_PATH_CHARS, copy_page, current_paths
 from sketchmigrate.postgres.table import Table

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from sketchmigrate.errors import DatabaseBusy, DatabaseRefused
+from sketchmigrate.core.errors import DatabaseBusy, DatabaseRefused
+from sketchmigrate.core.mapping import Mapping
+from sketchmigrate.core.outcome import Outcome
+from sketchmigrate.core.reference import Reference
+from sketchmigrate.core.rule import Rule
 from sketchmigrate.ledger import SqliteLedger
-from sketchmigrate.mapping import Mapping
 from sketchmigrate.migration import flipping
 from sketchmigrate.migration.breaker import Breaker
 from sketchmigrate.migration.copier import Copied, Verdict
 from sketchmigrate.migration.flipping import FlipControl, Flipping, limits_of_many
 from sketchmigrate.migration.stop import Stop
-from sketchmigrate.model import Outcome, Reference
 from sketchmigrate.postgres.database import Database as Reach
 from sketchmigrate.postgres.flip import Answer, current_transaction, flip, free_rows, look_at, transaction_status
 from sketchmigrate.postgres.privileges import inspect_table
-from sketchmigrate.rule import Rule
 from sketchmigrate.settings import Settings
 from tests.servers.databases import fresh_database
 
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
+    from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.outcome import Result
+    from sketchmigrate.core.reference import Key
     from sketchmigrate.demo.servers import PostgresServer
-    from sketchmigrate.model import Key, Move, Result
     from sketchmigrate.postgres.session import Connection
     from sketchmigrate.postgres.table import Table
     from tests.servers.databases import Database

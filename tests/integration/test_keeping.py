@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sketchmigrate.core.mapping import Move
+from sketchmigrate.core.objects import Location
+from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.bucket_rules import read_bucket_rules
 from sketchmigrate.migration.keeping import Aspect, Way, look_at, way_of
 from sketchmigrate.migration.no_clobber import Means, Strategy
 from sketchmigrate.migration.placing import Placed, placing_of
-from sketchmigrate.model import Location, Move, Reference
 from tests.integration.test_no_clobber_objects import run
 
 if TYPE_CHECKING:

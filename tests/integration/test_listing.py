@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
-from sketchmigrate.errors import BucketMissing
+from sketchmigrate.core.errors import BucketMissing
+from sketchmigrate.inspect.listing import ranges
+from sketchmigrate.inspect.listing.complete import Extent, list_all
+from sketchmigrate.inspect.listing.keyspace import order
 from sketchmigrate.postgres.database import Database as Reach
 from sketchmigrate.postgres.histogram import spread_paths
 from sketchmigrate.postgres.table import Table
-from sketchmigrate.reconcile import ranges
-from sketchmigrate.reconcile.keyspace import order
-from sketchmigrate.reconcile.listing import Extent, list_all
 from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
 from sketchmigrate.settings import Settings
 from tests.unit.shelf import Heap

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketchmigrate.model import KeyRange, Reference
+from sketchmigrate.core.reference import KeyRange, Reference
+from sketchmigrate.core.rule import Rule
 from sketchmigrate.postgres.database import Database as Reach
 from sketchmigrate.postgres.histogram import LONGEST_PATH_CHARS
 from sketchmigrate.postgres.neither import Others, is_any_on_a_side, rows_of_neither
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.references import counted_pages
-from sketchmigrate.rule import Rule
 from sketchmigrate.settings import Settings
 from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 

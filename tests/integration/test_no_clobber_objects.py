@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 import uvloop
 
-from sketchmigrate.errors import ObjectMissing, PreconditionFailed, S3Error
+from sketchmigrate.core.errors import ObjectMissing, PreconditionFailed, S3Error
+from sketchmigrate.core.mapping import Move
+from sketchmigrate.core.objects import Location
+from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.no_clobber import Means, Strategy
 from sketchmigrate.migration.placing import FIRST_BYTES, MIB, PUT_LIMIT_BYTES, Placed, Taken, placing_of
-from sketchmigrate.model import Location, Move, Reference
 from sketchmigrate.s3 import R2_IF_ABSENT, CredentialSource, S3Client, S3Config
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.servers.s3_faults import status

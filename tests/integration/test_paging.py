@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from sketchmigrate.errors import DatabaseBusy
+from sketchmigrate.core.errors import DatabaseBusy
 from sketchmigrate.postgres.database import Database as Reach
 from sketchmigrate.postgres.paging import PageSize, look_up_in_time, read_in_time
 from sketchmigrate.postgres.session import Limits

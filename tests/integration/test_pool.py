@@ -13,10 +13,10 @@ from sketchmigrate.cluster.comparing_worker import ComparingAssignment, PortionT
 from sketchmigrate.cluster.pool import ProcessPool
 from sketchmigrate.cluster.task import Assignment, Joined, Message, Unfit
 from sketchmigrate.cluster.worker import RangeAssignment, RangeWorkplace
-from sketchmigrate.errors import ClusterError, DatabaseUnreachable, S3Refused
+from sketchmigrate.core.errors import ClusterError, DatabaseUnreachable, S3Refused
+from sketchmigrate.core.objects import Location
+from sketchmigrate.inspect.comparing import Pair
 from sketchmigrate.ledger import FolderPlace
-from sketchmigrate.model import Location
-from sketchmigrate.reconcile.comparing import Pair
 from sketchmigrate.settings import Options, Settings
 
 if TYPE_CHECKING:

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
-from sketchmigrate.errors import S3Refused
-from sketchmigrate.model import Location
+from sketchmigrate.core.errors import S3Refused
+from sketchmigrate.core.objects import Location
 from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
-from sketchmigrate.s3.findings import Answer, Question
-from sketchmigrate.s3.probe import probe
-from sketchmigrate.s3.probe_folder import PROBE_FOLDER, ProbeFolder
+from sketchmigrate.s3.probe.findings import Answer, Question
+from sketchmigrate.s3.probe.folder import PROBE_FOLDER, ProbeFolder
+from sketchmigrate.s3.probe.questions import probe
 from tests.servers import s3_faults as faults
 from tests.servers.condition_proxy import CONDITIONS, ConditionProxy
 from tests.servers.s3_fault_proxy import S3FaultProxy
 
 if TYPE_CHECKING:
-    from sketchmigrate.s3.findings import ProbeReport
+    from sketchmigrate.s3.probe.findings import ProbeReport
     from tests.servers.stores import Store
 
 HONOURED, IGNORED, REJECTED = Answer.HONOURED, Answer.IGNORED, Answer.REJECTED

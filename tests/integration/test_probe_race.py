@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
-from sketchmigrate.model import Location
+from sketchmigrate.core.objects import Location
 from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
-from sketchmigrate.s3.findings import IF_ABSENT_QUESTIONS, Question
-from sketchmigrate.s3.probe_folder import PROBE_FOLDER, SOURCE_BODY, ProbeFolder
-from sketchmigrate.s3.probe_race import KEYS, LEAST_RACES, RACES, contests_for_absence, race
+from sketchmigrate.s3.probe.findings import IF_ABSENT_QUESTIONS, Question
+from sketchmigrate.s3.probe.folder import PROBE_FOLDER, SOURCE_BODY, ProbeFolder
+from sketchmigrate.s3.probe.race import KEYS, LEAST_RACES, RACES, contests_for_absence, race
 from tests.servers import s3_faults as faults
 from tests.servers.condition_proxy import ConditionProxy
 from tests.servers.s3_fault_proxy import S3FaultProxy
 
 if TYPE_CHECKING:
-    from sketchmigrate.s3.probe_race import Race
+    from sketchmigrate.s3.probe.race import Race
     from tests.servers.stores import Store
 
 PUT, COPY = Question.PUT_IF_ABSENT, Question.COPY_IF_ABSENT

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 import uvloop
 
-from sketchmigrate.errors import RunDirectoryError
+from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.migration.probe_record import recorded_folder, remove_left_behind
 from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
-from sketchmigrate.s3.probe_folder import OCCUPANT_BODY, PROBE_FOLDER, SOURCE_BODY
+from sketchmigrate.s3.probe.folder import OCCUPANT_BODY, PROBE_FOLDER, SOURCE_BODY
 from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from uuid import UUID
 
 import pytest
 
-from sketchmigrate.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable
-from sketchmigrate.mapping import Mapping
-from sketchmigrate.model import KeyRange, Reference
+from sketchmigrate.core.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable
+from sketchmigrate.core.mapping import Mapping
+from sketchmigrate.core.reference import KeyRange, Reference
+from sketchmigrate.core.rule import Rule
 from sketchmigrate.postgres.database import Database as Reach
 from sketchmigrate.postgres.flip import flip, look_at
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.references import CountedPage, count_page, read_page
-from sketchmigrate.rule import Rule
 from sketchmigrate.settings import Settings
 from tests.servers.databases import Database, fresh_database
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sketchmigrate.model import Location
-from sketchmigrate.reconcile.guard import Guard, find_guard
+from sketchmigrate.core.objects import Location
+from sketchmigrate.inspect.guard import Guard, find_guard
 from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
-from sketchmigrate.s3.probe_folder import PROBE_FOLDER, ProbeFolder
+from sketchmigrate.s3.probe.folder import PROBE_FOLDER, ProbeFolder
 from sketchmigrate.settings import Settings
 from tests.proved import keep_races
 

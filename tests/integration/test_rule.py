@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sketchmigrate.rule import Rule, SideName
+from sketchmigrate.core.rule import Rule, SideName
 
 if TYPE_CHECKING:
     from tests.servers.databases import Database

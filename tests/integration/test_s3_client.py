@@ -11,8 +11,8 @@ import uvloop
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from sketchmigrate.errors import BucketMissing, ObjectMissing, PreconditionFailed, S3Refused
-from sketchmigrate.model import Location
+from sketchmigrate.core.errors import BucketMissing, ObjectMissing, PreconditionFailed, S3Refused
+from sketchmigrate.core.objects import Location
 from sketchmigrate.s3 import Caps, CredentialSource, S3Client, S3Config, same_content
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.servers.s3_faults import status

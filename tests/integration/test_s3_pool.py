@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
-from sketchmigrate.s3.addressing import Origin
-from sketchmigrate.s3.transport import Pool
+from sketchmigrate.s3.wire.addressing import Origin
+from sketchmigrate.s3.wire.transport import Pool
 
 if TYPE_CHECKING:
     from tests.servers.stores import Store

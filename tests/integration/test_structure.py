@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from sketchmigrate.errors import DatabaseRefused
+from sketchmigrate.core.errors import DatabaseRefused
+from sketchmigrate.inspect.findings import Severity, table_findings
 from sketchmigrate.postgres.catalog import read_facts
 from sketchmigrate.postgres.database import Database as Reach
 from sketchmigrate.postgres.faults import translate
@@ -18,7 +19,6 @@ from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.refusals import Refusals, read_refusals
 from sketchmigrate.postgres.sizes import read_sizes
 from sketchmigrate.postgres.trial import is_possible
-from sketchmigrate.reconcile.findings import Severity, table_findings
 from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketchmigrate.mapping import Mapping
+from sketchmigrate.core.mapping import Mapping
+from sketchmigrate.core.outcome import ANOTHER_PATH, LEFT_AS_IT_WAS
+from sketchmigrate.core.rule import Rule
 from sketchmigrate.migration.preflight import check_database
 from sketchmigrate.migration.trial import Trial, certain_refusals, try_flips
-from sketchmigrate.model import ANOTHER_PATH, LEFT_AS_IT_WAS
 from sketchmigrate.postgres.database import Database as ToolsDatabase
 from sketchmigrate.postgres.refusals import Refusals
 from sketchmigrate.postgres.trial import HIDDEN
-from sketchmigrate.rule import Rule
 from sketchmigrate.settings import Settings
 from tests.servers.databases import fresh_database
 

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sketchmigrate.core.mapping import Move
+from sketchmigrate.core.objects import Location
+from sketchmigrate.core.reference import Reference
+from sketchmigrate.inspect.wal import reckon_wal
 from sketchmigrate.migration.preflight import check_database
-from sketchmigrate.model import Location, Move, Reference
 from sketchmigrate.postgres.catalog import TableFacts, read_facts
 from sketchmigrate.postgres.database import Database as ToolsDatabase
 from sketchmigrate.postgres.flip import flip
 from sketchmigrate.postgres.sizes import Sizes, read_sizes
-from sketchmigrate.reconcile.wal import reckon_wal
 from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from sketchmigrate.s3.findings import Question
+from sketchmigrate.s3.probe.findings import Question
 from tests.servers.s3_fault_proxy import S3FaultProxy, call
 from tests.servers.s3_faults import Answer, status
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from sketchmigrate.s3.probe_folder import PROBE_FOLDER
+from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from tests.servers.http1 import Message, S3Request, read_reply, read_request
 from tests.servers.proxy_thread import ProxyThread, reset
 from tests.servers.s3_faults import Answer, Cut, Fault, Hold

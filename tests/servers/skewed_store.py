@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from sketchmigrate.s3.sigv4 import Credentials, Signer
+from sketchmigrate.s3.wire.sigv4 import Credentials, Signer
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.servers.s3_faults import Answer, status
 from tests.servers.stores import REGION

@@ -21,7 +21,7 @@ from tests.simulation.world import PROCESS
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sketchmigrate.model import Key
+    from sketchmigrate.core.reference import Key
     from sketchmigrate.postgres.session import PatientConnection
     from tests.simulation.world import World
 

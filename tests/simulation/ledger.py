@@ -7,17 +7,17 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import RunDirectoryError
+from sketchmigrate.core.errors import RunDirectoryError
+from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN
 from sketchmigrate.ledger import PastFiles, PastFlip, SqliteLedger
 from sketchmigrate.ledger.file import LAST_ROWID, LedgerFile
 from sketchmigrate.ledger.record import SCHEMA
-from sketchmigrate.model import POSSIBLY_OVERWRITTEN
 from tests.simulation.world import MAPPING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
-    from sketchmigrate.model import Key
+    from sketchmigrate.core.reference import Key
     from tests.simulation.world import World
 
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sketchmigrate.core.outcome import Outcome, Result, Tally
+from sketchmigrate.core.rule import SideName
 from sketchmigrate.migration import copier as copier_module
 from sketchmigrate.migration import flipping as flipping_module
 from sketchmigrate.migration import placing as placing_module
@@ -29,11 +31,9 @@ from sketchmigrate.migration.passes import migrate
 from sketchmigrate.migration.placing import placing_of
 from sketchmigrate.migration.rollback import LegacyFinder, Selection, roll_back
 from sketchmigrate.migration.runner import Migration
-from sketchmigrate.model import Outcome, Result, Tally
 from sketchmigrate.postgres import database as database_module
 from sketchmigrate.postgres import session as session_module
 from sketchmigrate.postgres.table import Table
-from sketchmigrate.rule import SideName
 from sketchmigrate.s3 import multipart
 from sketchmigrate.settings import Options
 from tests.simulation.application import Application
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from contextvars import Context
     from types import ModuleType
 
-    from sketchmigrate.model import Reference
+    from sketchmigrate.core.reference import Reference
 
 RUNS_AT_MOST = 40
 

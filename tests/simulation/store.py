@@ -10,17 +10,17 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import parse_qs
 
-from sketchmigrate.errors import S3Unreachable
+from sketchmigrate.core.errors import S3Unreachable
 from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
-from sketchmigrate.s3.messages import Reply
 from sketchmigrate.s3.retry import Failure
+from sketchmigrate.s3.wire.messages import Reply
 from tests.simulation.world import StoredObject, digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sketchmigrate.model import Location
-    from sketchmigrate.s3.messages import Request
+    from sketchmigrate.core.objects import Location
+    from sketchmigrate.s3.wire.messages import Request
     from tests.simulation.world import World
 
 T = TypeVar("T")

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from sketchmigrate.core.outcome import Tally
 from sketchmigrate.ledger import SqliteLedger
 from sketchmigrate.migration import flipping
 from sketchmigrate.migration.copier import Copied, Copier, Verdict
-from sketchmigrate.model import Tally
 from tests.simulation import simulation
 from tests.simulation.database import SimulatedConnection
 from tests.simulation.simulation import simulate
@@ -25,10 +25,11 @@ from tests.simulation.world import Violation, World
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
+    from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.reference import Key
     from sketchmigrate.ledger import Flip
-    from sketchmigrate.model import Key, Move
     from sketchmigrate.postgres.flip import Answer
-    from sketchmigrate.s3.messages import Request
+    from sketchmigrate.s3.wire.messages import Request
 
 SEEDS = int(os.environ.get("SIMULATIONS", "600"))
 CHUNKS = 2

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
-from sketchmigrate.mapping import Mapping
+from sketchmigrate.core.mapping import Mapping
+from sketchmigrate.core.rule import Rule
 from sketchmigrate.migration.no_clobber import Means, Strategy
 from sketchmigrate.migration.stop import Stop
-from sketchmigrate.rule import Rule
 from sketchmigrate.s3 import IF_ABSENT, R2_IF_ABSENT
 from tests.simulation.server import TRIGGERS
 

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sketchmigrate.reconcile.keyspace import order
+from sketchmigrate.inspect.listing.keyspace import order
 from sketchmigrate.s3 import ListedObject, ListPage
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sketchmigrate.appearance import Legacy, examples, other_row, readings
-from sketchmigrate.model import Unreadable
+from sketchmigrate.core.appearance import Legacy, examples, other_row, readings
+from sketchmigrate.core.reference import Unreadable
 
 LEGACY = Legacy("old", "image/")
 KEY = "image/a b.png"

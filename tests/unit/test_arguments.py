@@ -12,7 +12,7 @@ import pytest
 from sketchmigrate import __version__
 from sketchmigrate.cli.arguments import Invocation, parse
 from sketchmigrate.cli.commands import COMMANDS, CommandArguments, DemoArguments, RollbackArguments
-from sketchmigrate.errors import UsageError
+from sketchmigrate.core.errors import UsageError
 from sketchmigrate.settings import Options, setting_fields
 
 PROGRAM = "./sketch_migrate.py"

@@ -6,15 +6,17 @@ import asyncio
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from sketchmigrate.core.mapping import Move
+from sketchmigrate.core.objects import Location as Place
+from sketchmigrate.core.outcome import Outcome, Result, Tally
+from sketchmigrate.core.reference import KeyRange, Reference
 from sketchmigrate.ledger import Flip, FolderPlace, PastFiles, RunLedger
-from sketchmigrate.model import KeyRange, Move, Outcome, Reference, Result, Tally
-from sketchmigrate.model import Location as Place
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sketchmigrate.core.reference import Key
     from sketchmigrate.ledger.attempts import WorkerFile
-    from sketchmigrate.model import Key
 
 FIRST, SECOND = KeyRange(None, 10), KeyRange(10, None)
 

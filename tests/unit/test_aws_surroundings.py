@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sketchmigrate.cli.surroundings import surroundings
-from sketchmigrate.errors import SettingsError
+from sketchmigrate.core.errors import SettingsError
 from sketchmigrate.settings import Loaded, load
 
 if TYPE_CHECKING:

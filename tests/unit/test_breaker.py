@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sketchmigrate.errors import DatabaseBusy, ReferenceRefused
+from sketchmigrate.core.errors import DatabaseBusy, ReferenceRefused
+from sketchmigrate.core.outcome import ANOTHER_PATH
 from sketchmigrate.migration.breaker import NEVER, Breaker, FlipCounts, cause_of
-from sketchmigrate.model import ANOTHER_PATH
 
 CHECK = "23514"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from sketchmigrate.core.objects import ObjectInfo
 from sketchmigrate.migration.copier import Copied, Need, Verdict, decide
-from sketchmigrate.model import ObjectInfo
 
 MD5 = "0123456789abcdef0123456789abcdef"
 OTHER_MD5 = "f" * 32

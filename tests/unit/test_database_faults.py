@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from sketchmigrate.errors import (
+from sketchmigrate.core.errors import (
     DatabaseBusy,
     DatabaseError,
     DatabaseRefused,

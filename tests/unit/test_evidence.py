@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sketchmigrate.errors import RunDirectoryError
-from sketchmigrate.model import ObjectInfo
-from sketchmigrate.reconcile import gathering
-from sketchmigrate.reconcile.evidence import Evidence, EvidenceSite
-from sketchmigrate.reconcile.gathering import Loader, read_references
-from sketchmigrate.reconcile.manifest import certified_evidence
-from sketchmigrate.reconcile.standing import Standing, standing_of
+from sketchmigrate.core.errors import RunDirectoryError
+from sketchmigrate.core.objects import ObjectInfo
+from sketchmigrate.inspect import gathering
+from sketchmigrate.inspect.evidence import Evidence, EvidenceSite
+from sketchmigrate.inspect.gathering import Loader, read_references
+from sketchmigrate.inspect.manifest import certified_evidence
+from sketchmigrate.inspect.standing import Standing, standing_of
 from sketchmigrate.s3 import ListedObject
 from tests.unit.shelf import Shelf
 
@@ -149,9 +149,9 @@ import asyncio, resource, sys
 from bisect import bisect_right
 from pathlib import Path
 from sketchmigrate.cli import verify as command  # what a run of verify has in memory besides
-from sketchmigrate.reconcile.evidence import Evidence, EvidenceSite, digest
-from sketchmigrate.reconcile.gathering import gather_objects, read_references
-from sketchmigrate.reconcile.verify import verify
+from sketchmigrate.inspect.evidence import Evidence, EvidenceSite, digest
+from sketchmigrate.inspect.gathering import gather_objects, read_references
+from sketchmigrate.inspect.verify import verify
 from sketchmigrate.s3 import ListedObject, ListPage
 
 COUNT = int(sys.argv[1])

@@ -16,10 +16,11 @@ from uuid import UUID
 
 import pytest
 
-from sketchmigrate.errors import RunDirectoryError, UsageError
+from sketchmigrate.core.errors import RunDirectoryError, UsageError
+from sketchmigrate.core.outcome import Outcome, Result
+from sketchmigrate.core.reference import Key, Reference
 from sketchmigrate.ledger import Flip, PastFiles, SqliteLedger, find_ledgers
 from sketchmigrate.ledger.record import ROWS_A_STATEMENT
-from sketchmigrate.model import Key, Outcome, Reference, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -212,7 +213,7 @@ WRITE_AND_WAIT = """
 import asyncio, sys
 from pathlib import Path
 from sketchmigrate.ledger import Flip, SqliteLedger
-from sketchmigrate.model import Reference
+from sketchmigrate.core.reference import Reference
 async def write():
     async with SqliteLedger(Path(sys.argv[1]), description={}) as ledger:
         await ledger.record_flips([Flip(1, "image/1", "avatar/1", None, "")], unix_time=1.0)

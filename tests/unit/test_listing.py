@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketchmigrate.errors import S3Busy, S3Refused
-from sketchmigrate.reconcile import ranges
-from sketchmigrate.reconcile.keyspace import between, left_per_done, order, usable_cuts
-from sketchmigrate.reconcile.listing import Extent, list_all
+from sketchmigrate.core.errors import S3Busy, S3Refused
+from sketchmigrate.inspect.listing import ranges
+from sketchmigrate.inspect.listing.complete import Extent, list_all
+from sketchmigrate.inspect.listing.keyspace import between, left_per_done, order, usable_cuts
 from sketchmigrate.s3 import ListedObject, ListPage
 from tests.simulation.clock import VirtualLoop
 from tests.unit.shelf import Heap, Shelf

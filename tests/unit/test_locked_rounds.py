@@ -5,9 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from sketchmigrate.core.outcome import Tally
+from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration import locked
 from sketchmigrate.migration.locked import ALONE_ROWS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, take_up_locked
-from sketchmigrate.model import Reference, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketchmigrate.mapping import MAX_KEY_BYTES, Mapping, Unmappable
-from sketchmigrate.model import Location, Move, Reference, Unreadable
-from sketchmigrate.rule import Rule
+from sketchmigrate.core.mapping import MAX_KEY_BYTES, Mapping, Move, Unmappable
+from sketchmigrate.core.objects import Location
+from sketchmigrate.core.reference import Reference, Unreadable
+from sketchmigrate.core.rule import Rule
 
 MAPPING = Mapping(Rule("image/", "avatar/"), "old", "new")
 

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketchmigrate import errors
-from sketchmigrate.model import KeyRange, Outcome, Reference, Result, Status, Summary, Tally
+from sketchmigrate.core import errors
+from sketchmigrate.core.outcome import Outcome, Result, Summary, Tally
+from sketchmigrate.core.reference import KeyRange, Reference
+from sketchmigrate.core.status import Status
 
 results = st.lists(
     st.builds(

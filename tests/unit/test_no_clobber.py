@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketchmigrate.errors import ConditionNotProved
+from sketchmigrate.core.errors import ConditionNotProved
+from sketchmigrate.core.objects import Location
+from sketchmigrate.core.outcome import Outcome, Result, Tally
+from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.no_clobber import Means, choose
 from sketchmigrate.migration.proofs import Proofs
 from sketchmigrate.migration.versions import replaced
-from sketchmigrate.model import Location, Outcome, Reference, Result, Tally
 from sketchmigrate.s3 import IF_ABSENT, R2_IF_ABSENT, ListedVersion
-from sketchmigrate.s3.findings import Answer, Finding, ProbeReport, Proof, Question
-from sketchmigrate.s3.probe_race import Race
+from sketchmigrate.s3.probe.findings import Answer, Finding, ProbeReport, Proof, Question
+from sketchmigrate.s3.probe.race import Race
 from sketchmigrate.settings import NO_CLOBBER
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
+from sketchmigrate.inspect.rate import bound, caps_noted, limit_of, prefix_limit, seconds_on_aws
 from sketchmigrate.migration.room import path_bytes, too_little_room
-from sketchmigrate.reconcile.rate import bound, caps_noted, limit_of, prefix_limit, seconds_on_aws
 from sketchmigrate.report.limits import RATE
 from sketchmigrate.settings import Settings
 

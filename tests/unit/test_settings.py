@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sketchmigrate.errors import SettingsError
+from sketchmigrate.core.errors import SettingsError
 from sketchmigrate.settings import Options, SettingField, Settings, load_settings, setting_fields, table_name
 
 CONFIG = Path(__file__).parents[2] / "lib" / "config.py"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sketchmigrate.spelling import MOST_SPELLINGS, difference, spellings, spelt_otherwise
+from sketchmigrate.core.spelling import MOST_SPELLINGS, difference, spellings, spelt_otherwise
 
 NFC, NFD = "image/caf\u00e9.png", "image/cafe\u0301.png"
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sketchmigrate.errors import MigrateError, S3Refused, SettingsError
+from sketchmigrate.core.errors import MigrateError, S3Refused, SettingsError
 from sketchmigrate.task_group import all_of, task_group
 
 

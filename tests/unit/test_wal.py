@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sketchmigrate.inspect.wal import reckon_wal
 from sketchmigrate.postgres.catalog import Index, TableFacts
 from sketchmigrate.postgres.sizes import IndexSize, Sizes
-from sketchmigrate.reconcile.wal import reckon_wal
 
 ROWS = 1_000_000
 FACTS = TableFacts(

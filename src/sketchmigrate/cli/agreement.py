@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.migration.no_clobber import AUTO, Means
 from sketchmigrate.migration.preflight import store_name
-from sketchmigrate.s3.probe_folder import PROBE_FOLDER
-from sketchmigrate.s3.probe_race import KEYS, RACE_SECONDS, RACES
+from sketchmigrate.s3.probe.folder import PROBE_FOLDER
+from sketchmigrate.s3.probe.race import KEYS, RACE_SECONDS, RACES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

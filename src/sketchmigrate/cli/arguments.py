@@ -27,7 +27,7 @@ from sketchmigrate.cli.flags import (
     add_trial_flag,
     add_verbose_flag,
 )
-from sketchmigrate.errors import UsageError
+from sketchmigrate.core.errors import UsageError
 from sketchmigrate.settings import NO_CLOBBER, Options
 
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.flags import LOCAL
-from sketchmigrate.errors import UsageError
+from sketchmigrate.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sketchmigrate.cluster.engine import Engine
+    from sketchmigrate.inspect.comparing import Comparer
+    from sketchmigrate.inspect.looks import Looks
     from sketchmigrate.migration.site import Site
-    from sketchmigrate.reconcile.comparing import Comparer
-    from sketchmigrate.reconcile.looks import Looks
     from sketchmigrate.settings import Options, Settings
 
 
@@ -57,7 +57,7 @@ def check_ledger_for(cluster: str, settings: Settings) -> None:
 def comparer_for(options: Options, site: Site, looks: Looks, run_id: str, say: Callable[[str, int], None]) -> Comparer:
     """Return what compares objects by their bytes: this process, or those that share it. ``say`` tells of these."""
     if not is_shared(options):
-        from sketchmigrate.reconcile.comparing import ComparerHere  # noqa: PLC0415 - a migration compares nothing
+        from sketchmigrate.inspect.comparing import ComparerHere  # noqa: PLC0415 - a migration compares nothing
 
         return ComparerHere(looks)
     from sketchmigrate.cluster.comparing import ComparerOnWorkers  # noqa: PLC0415 - as above

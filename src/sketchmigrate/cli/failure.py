@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sketchmigrate.errors import MigrateError
+    from sketchmigrate.core.errors import MigrateError
     from sketchmigrate.report.terminal import Terminal
 
 

@@ -15,24 +15,24 @@ from sketchmigrate import __version__
 from sketchmigrate.cli.engines import comparer_for
 from sketchmigrate.cli.job import Job
 from sketchmigrate.cli.observer import Parts
+from sketchmigrate.inspect.evidence import Evidence, EvidenceSite
+from sketchmigrate.inspect.gathering import gather_objects, gather_references
+from sketchmigrate.inspect.looks import Looks
+from sketchmigrate.inspect.problems import PROBLEMS_NAME, write_problems
+from sketchmigrate.inspect.recognition import look_at_neither
+from sketchmigrate.inspect.repair import RECOPIED_NAME
+from sketchmigrate.inspect.second_look import Looker
 from sketchmigrate.ledger import past_runs
 from sketchmigrate.migration.preflight import check_reading
 from sketchmigrate.migration.record import is_of
-from sketchmigrate.reconcile.evidence import Evidence, EvidenceSite
-from sketchmigrate.reconcile.gathering import gather_objects, gather_references
-from sketchmigrate.reconcile.looks import Looks
-from sketchmigrate.reconcile.problems import PROBLEMS_NAME, write_problems
-from sketchmigrate.reconcile.recognition import look_at_neither
-from sketchmigrate.reconcile.repair import RECOPIED_NAME
-from sketchmigrate.reconcile.second_look import Looker
 from sketchmigrate.report.progress import EverySoOften
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import ExitStack
 
+    from sketchmigrate.inspect.recognition import Recognition
     from sketchmigrate.ledger import PastRun
-    from sketchmigrate.reconcile.recognition import Recognition
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.settings import Options, Settings

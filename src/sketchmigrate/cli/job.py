@@ -15,7 +15,7 @@ import uvloop
 
 from sketchmigrate import __version__
 from sketchmigrate.cli.failure import error_json, show_failure
-from sketchmigrate.errors import Interrupted, MigrateError
+from sketchmigrate.core.errors import Interrupted, MigrateError
 from sketchmigrate.garbage import collect_garbage_seldom
 from sketchmigrate.ledger import check_place
 from sketchmigrate.migration.look_ahead import LookAhead, look_ahead

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sketchmigrate import __version__
-from sketchmigrate.errors import UsageError
+from sketchmigrate.core.errors import UsageError
 from sketchmigrate.ledger.past import list_runs
 from sketchmigrate.ledger.server import LedgerServer, ledger_database
 from sketchmigrate.ledger.tables import TABLES, ledger_grants

@@ -26,7 +26,7 @@ from sketchmigrate.cli.commands import (
 )
 from sketchmigrate.cli.early_signals import MESSAGE, end_at_ctrl_c, raise_at_ctrl_c
 from sketchmigrate.cli.failure import error_json, show_failure
-from sketchmigrate.errors import Interrupted, MigrateError
+from sketchmigrate.core.errors import Interrupted, MigrateError
 from sketchmigrate.report.terminal import Terminal
 from sketchmigrate.settings import Options, load
 

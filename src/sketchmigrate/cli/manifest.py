@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.job import run_job
-from sketchmigrate.postgres.privileges import hidden_rows
-from sketchmigrate.reconcile.manifest import (
+from sketchmigrate.inspect.manifest import (
     PROVED,
     certified_evidence,
     check_nothing_since,
@@ -21,6 +20,7 @@ from sketchmigrate.reconcile.manifest import (
     newest_verify,
     write_manifest,
 )
+from sketchmigrate.postgres.privileges import hidden_rows
 
 if TYPE_CHECKING:
     from sketchmigrate.cli.commands import ManifestArguments

@@ -15,7 +15,9 @@ from sketchmigrate.cli.engines import check_ledger_for, engine_for, is_shared
 from sketchmigrate.cli.job import Job, run_job
 from sketchmigrate.cli.observer import Observer, Parts
 from sketchmigrate.cli.probe import settle_no_clobber, try_rights
-from sketchmigrate.errors import ConditionNotProved
+from sketchmigrate.core.errors import ConditionNotProved
+from sketchmigrate.core.outcome import Summary
+from sketchmigrate.inspect.rate import LIMITED_BY, caps_noted
 from sketchmigrate.ledger import new_ledger, place_of
 from sketchmigrate.migration.breaker import Breaker
 from sketchmigrate.migration.growth import outgrown
@@ -26,17 +28,15 @@ from sketchmigrate.migration.recognition import about_empty_legacy, check_recogn
 from sketchmigrate.migration.record import description, runs_of
 from sketchmigrate.migration.room import check_room
 from sketchmigrate.migration.trial import certain_refusals, try_flips
-from sketchmigrate.model import Summary
-from sketchmigrate.reconcile.rate import LIMITED_BY, caps_noted
 from sketchmigrate.report.tables import status_json, status_report, summary, summary_json, tech_status
 
 if TYPE_CHECKING:
+    from sketchmigrate.core.status import Status
+    from sketchmigrate.inspect.findings import Finding
     from sketchmigrate.ledger import WholeLedger
     from sketchmigrate.migration.no_clobber import Strategy
     from sketchmigrate.migration.runner import Finished, Migration
     from sketchmigrate.migration.trial import Trial
-    from sketchmigrate.model import Status
-    from sketchmigrate.reconcile.findings import Finding
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.settings import Options, Settings
@@ -162,9 +162,9 @@ class MigrationJob(Job):
 
     async def _look_at_the_table(self) -> list[Finding]:
         """For a dry run: return what alone would stop a migration, by the catalog and the trial, and show it."""
+        from sketchmigrate.inspect.findings import about_trial, certain_findings  # noqa: PLC0415 - as above
+        from sketchmigrate.inspect.plan_report import LOOK_FIRST, findings_text  # noqa: PLC0415 - as above
         from sketchmigrate.postgres.catalog import read_facts  # noqa: PLC0415 - a migration has no need of these
-        from sketchmigrate.reconcile.findings import about_trial, certain_findings  # noqa: PLC0415 - as above
-        from sketchmigrate.reconcile.plan_report import LOOK_FIRST, findings_text  # noqa: PLC0415 - as above
 
         database = self.site.database
         async with database.session() as session:
@@ -261,7 +261,7 @@ class MigrationJob(Job):
         )
 
     async def _read_status(self) -> Status:
-        from sketchmigrate.reconcile.status import read_status  # noqa: PLC0415 - only -s and -t need it
+        from sketchmigrate.inspect.status import read_status  # noqa: PLC0415 - only -s and -t need it
 
         site = self.site
         with (

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sketchmigrate.model import Result, Tally
+from sketchmigrate.core.outcome import Result, Tally
 from sketchmigrate.postgres.waits import Held, merged
 from sketchmigrate.report.entries import entry_lines
 

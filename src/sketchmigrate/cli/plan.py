@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING
 from sketchmigrate.cli.engines import check_dask_for
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.job import run_job
+from sketchmigrate.inspect.estimate import estimate
+from sketchmigrate.inspect.findings import room_finding, rules_findings, sample_findings
+from sketchmigrate.inspect.plan import plan
+from sketchmigrate.inspect.plan_report import plan_json, plan_text
+from sketchmigrate.inspect.rate import ASSUMED_ROWS_PER_SECOND, Rate, bound, measured_rate
 from sketchmigrate.ledger.disk import free_bytes
 from sketchmigrate.ledger.size import ledger_bytes
 from sketchmigrate.migration.bucket_rules import REQUESTS, read_bucket_rules
@@ -16,20 +21,15 @@ from sketchmigrate.migration.keeping_text import dropped_lines, keeping_json, un
 from sketchmigrate.migration.no_clobber import choose
 from sketchmigrate.migration.store_trial import try_store
 from sketchmigrate.migration.trial import certain_refusals, try_flips
-from sketchmigrate.reconcile.estimate import estimate
-from sketchmigrate.reconcile.findings import room_finding, rules_findings, sample_findings
-from sketchmigrate.reconcile.plan import plan
-from sketchmigrate.reconcile.plan_report import plan_json, plan_text
-from sketchmigrate.reconcile.rate import ASSUMED_ROWS_PER_SECOND, Rate, bound, measured_rate
-from sketchmigrate.s3.probe_folder import told
-from sketchmigrate.s3.redirect import is_aws
+from sketchmigrate.s3.probe.folder import told
+from sketchmigrate.s3.wire.redirect import is_aws
 
 if TYPE_CHECKING:
     from sketchmigrate.cli.commands import PlanArguments
+    from sketchmigrate.inspect.plan import Plan
     from sketchmigrate.migration.bucket_rules import BucketRules
     from sketchmigrate.migration.keeping import Sample, Way
     from sketchmigrate.migration.trial import Trial
-    from sketchmigrate.reconcile.plan import Plan
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.settings import Options, Settings

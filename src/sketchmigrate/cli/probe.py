@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from sketchmigrate import __version__
-from sketchmigrate.errors import Interrupted
+from sketchmigrate.core.errors import Interrupted
 from sketchmigrate.migration.no_clobber import Means, Strategy, choose
 from sketchmigrate.migration.preflight import (
     PATIENCE_SECONDS,
@@ -25,8 +25,8 @@ from sketchmigrate.migration.probe_record import recorded_folder, remove_left_be
 from sketchmigrate.migration.site import open_store
 from sketchmigrate.migration.store_trial import Races, try_store
 from sketchmigrate.report.printable import printable
-from sketchmigrate.s3.findings import Question
-from sketchmigrate.s3.probe_folder import told
+from sketchmigrate.s3.probe.findings import Question
+from sketchmigrate.s3.probe.folder import told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.s3 import S3Client
-    from sketchmigrate.s3.findings import ProbeReport
+    from sketchmigrate.s3.probe.findings import ProbeReport
     from sketchmigrate.settings import Options, Settings
 
 

@@ -16,25 +16,25 @@ from sketchmigrate.cli.job import run_job
 from sketchmigrate.cli.migrate import MigrationJob
 from sketchmigrate.cli.probe import settle_no_clobber, try_rights
 from sketchmigrate.cli.verify import certify
+from sketchmigrate.inspect.guard import settle_guard
+from sketchmigrate.inspect.repair import RECOPIED_NAME, copy_stale, count_stale, read_recopied
+from sketchmigrate.inspect.restore import count_lost, restore_lost
+from sketchmigrate.inspect.standing import Standing
+from sketchmigrate.inspect.verify import read_ledgers, verify
 from sketchmigrate.migration.placing import placing_of
 from sketchmigrate.migration.recognition import check_recognised
-from sketchmigrate.reconcile.guard import settle_guard
-from sketchmigrate.reconcile.repair import RECOPIED_NAME, copy_stale, count_stale, read_recopied
-from sketchmigrate.reconcile.restore import count_lost, restore_lost
-from sketchmigrate.reconcile.standing import Standing
-from sketchmigrate.reconcile.verify import read_ledgers, verify
-from sketchmigrate.s3.probe_folder import told
+from sketchmigrate.s3.probe.folder import told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sketchmigrate.cli.commands import RepairArguments
-    from sketchmigrate.errors import MigrateError
+    from sketchmigrate.core.errors import MigrateError
+    from sketchmigrate.inspect.evidence import Evidence
+    from sketchmigrate.inspect.repair import Again
+    from sketchmigrate.inspect.verify import Verification
     from sketchmigrate.ledger import PastRun
     from sketchmigrate.migration.no_clobber import Strategy
-    from sketchmigrate.reconcile.evidence import Evidence
-    from sketchmigrate.reconcile.repair import Again
-    from sketchmigrate.reconcile.verify import Verification
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.settings import Options, Settings

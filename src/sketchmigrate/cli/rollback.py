@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.job import Job, run_job
 from sketchmigrate.cli.observer import Observer
-from sketchmigrate.errors import UsageError
+from sketchmigrate.core.errors import UsageError
+from sketchmigrate.core.outcome import Summary
 from sketchmigrate.ledger import name_foreign, new_ledger, past_run, runs_below
 from sketchmigrate.migration.durable import make_durable
 from sketchmigrate.migration.preflight import check_reading
@@ -19,7 +20,6 @@ from sketchmigrate.migration.rollback import (
     Selection,
     roll_back,
 )
-from sketchmigrate.model import Summary
 from sketchmigrate.report.rollback import LISTED, listed, rollback_json, rollback_summary
 
 if TYPE_CHECKING:

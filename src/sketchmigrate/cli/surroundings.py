@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketchmigrate.s3.addressing import address_of
-from sketchmigrate.s3.proxy import Proxies
+from sketchmigrate.s3.wire.addressing import address_of
+from sketchmigrate.s3.wire.proxy import Proxies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,14 +10,14 @@ from sketchmigrate import __version__
 from sketchmigrate.cli.engines import check_dask_for
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.job import run_job
-from sketchmigrate.errors import RunDirectoryError
+from sketchmigrate.core.errors import RunDirectoryError
+from sketchmigrate.inspect.certificate import Certificate, problems_text
+from sketchmigrate.inspect.evidence import digest
+from sketchmigrate.inspect.problems import PROBLEMS_NAME
+from sketchmigrate.inspect.repair import read_recopied
+from sketchmigrate.inspect.verify import verify
 from sketchmigrate.ledger.disk import disk_hint
 from sketchmigrate.migration.recognition import refusal
-from sketchmigrate.reconcile.certificate import Certificate, problems_text
-from sketchmigrate.reconcile.evidence import digest
-from sketchmigrate.reconcile.problems import PROBLEMS_NAME
-from sketchmigrate.reconcile.repair import read_recopied
-from sketchmigrate.reconcile.verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from sketchmigrate.cluster.comparing_worker import PortionTask
 from sketchmigrate.cluster.dispatcher import MOST_LOSSES, Dispatcher
 from sketchmigrate.cluster.task import Comparing
-from sketchmigrate.errors import ClusterError, MigrateError, WorkerLost
+from sketchmigrate.core.errors import ClusterError, MigrateError, WorkerLost
+from sketchmigrate.inspect.comparing import PORTION_PAIRS, Counted, PortionSize
 from sketchmigrate.migration.stop import Stop
-from sketchmigrate.reconcile.comparing import PORTION_PAIRS, Counted, PortionSize
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sketchmigrate.cluster.comparing_worker import ComparingAssignment
     from sketchmigrate.cluster.engine import Engine
     from sketchmigrate.cluster.task import Message
-    from sketchmigrate.reconcile.comparing import Answers, Portion
+    from sketchmigrate.inspect.comparing import Answers, Portion
 
 FEWEST_PORTIONS = 64
 """However little there is to compare: so that all workers have something, and end at about the same time."""

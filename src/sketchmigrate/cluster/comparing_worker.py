@@ -11,15 +11,15 @@ from sketchmigrate.cluster.memory import peak_memory_bytes
 from sketchmigrate.cluster.orders import ORDER_SECONDS
 from sketchmigrate.cluster.task import Assignment, Comparing, Task
 from sketchmigrate.cluster.workplace import Workplace
+from sketchmigrate.inspect.comparing import Counted, compare_portion
+from sketchmigrate.inspect.looks import Looks
 from sketchmigrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketchmigrate.migration.site import open_store
-from sketchmigrate.reconcile.comparing import Counted, compare_portion
-from sketchmigrate.reconcile.looks import Looks
 
 if TYPE_CHECKING:
     from sketchmigrate.cluster.engine import Channel
-    from sketchmigrate.model import Location
-    from sketchmigrate.reconcile.comparing import Answers, Portion
+    from sketchmigrate.core.objects import Location
+    from sketchmigrate.inspect.comparing import Answers, Portion
     from sketchmigrate.s3 import S3Client
 
 

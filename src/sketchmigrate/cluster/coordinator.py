@@ -17,12 +17,12 @@ from sketchmigrate.cluster.orders import Lease
 from sketchmigrate.cluster.ranges import cut, merged, trim
 from sketchmigrate.cluster.tallying import count_pass
 from sketchmigrate.cluster.task import Progress, RangeDone, RangeTask, StrategyNeeded
-from sketchmigrate.errors import ClusterError, MigrateError, WorkerLost
+from sketchmigrate.core.errors import ClusterError, MigrateError, WorkerLost
+from sketchmigrate.core.outcome import Tally
 from sketchmigrate.migration.breaker import FlipCounts
 from sketchmigrate.migration.durable import make_durable
 from sketchmigrate.migration.passes import is_anything_left
 from sketchmigrate.migration.runner import Finished, Scan
-from sketchmigrate.model import KeyRange, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from sketchmigrate.cluster.engine import Engine
     from sketchmigrate.cluster.task import Message
     from sketchmigrate.cluster.worker import RangeAssignment
+    from sketchmigrate.core.outcome import Result
+    from sketchmigrate.core.reference import KeyRange
     from sketchmigrate.ledger import WholeLedger
     from sketchmigrate.migration.breaker import Breaker
     from sketchmigrate.migration.no_clobber import Strategy
     from sketchmigrate.migration.site import Site
     from sketchmigrate.migration.stop import Stop
-    from sketchmigrate.model import Result
     from sketchmigrate.postgres.session import Session
     from sketchmigrate.postgres.waits import Held
 

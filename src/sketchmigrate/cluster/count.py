@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from sketchmigrate.model import Outcome, Reference, Result
+from sketchmigrate.core.outcome import Outcome, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from sketchmigrate.core.reference import Key, Reference
     from sketchmigrate.ledger import Attempt, Word
-    from sketchmigrate.model import Key
 
 
 class Said(NamedTuple):

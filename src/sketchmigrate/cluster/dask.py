@@ -34,7 +34,7 @@ from sketchmigrate.cluster.dask_worker import (
 )
 from sketchmigrate.cluster.orders import ORDER_SECONDS, Orders
 from sketchmigrate.cluster.task import Left, LogLine, Over, Unfit
-from sketchmigrate.errors import ClusterError, ClusterUnreachable, MigrateError, WorkerLost
+from sketchmigrate.core.errors import ClusterError, ClusterUnreachable, MigrateError, WorkerLost
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine

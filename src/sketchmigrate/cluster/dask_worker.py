@@ -18,7 +18,7 @@ from distributed import Variable, get_client, get_worker
 
 from sketchmigrate.cluster.orders import ORDER_SECONDS, Orders, StopLevel
 from sketchmigrate.cluster.workplace import Place
-from sketchmigrate.errors import MigrateError
+from sketchmigrate.core.errors import MigrateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

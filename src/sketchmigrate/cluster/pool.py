@@ -18,7 +18,7 @@ from sketchmigrate.cluster import forking
 from sketchmigrate.cluster.orders import Orders
 from sketchmigrate.cluster.task import Left, Unfit
 from sketchmigrate.cluster.workplace import Place
-from sketchmigrate.errors import ClusterError, MigrateError, WorkerLost
+from sketchmigrate.core.errors import ClusterError, MigrateError, WorkerLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,13 +12,13 @@ from itertools import accumulate, groupby, pairwise
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sketchmigrate.model import KeyRange
+from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.postgres.cuts import ends, histogram, in_order, key_after, sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sketchmigrate.model import Key
+    from sketchmigrate.core.reference import Key
     from sketchmigrate.postgres.session import Session
     from sketchmigrate.postgres.table import Table
 

@@ -6,17 +6,17 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from sketchmigrate.cluster.count import by_reference, results
+from sketchmigrate.core.outcome import Outcome, Tally
 from sketchmigrate.migration.record import key_of
-from sketchmigrate.model import Outcome, Tally
 from sketchmigrate.postgres.flip import look_up
 from sketchmigrate.postgres.paging import PageSize, look_up_in_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sketchmigrate.core.reference import Key
     from sketchmigrate.ledger import Attempt, WholeLedger, Word
     from sketchmigrate.migration.site import Site
-    from sketchmigrate.model import Key
     from sketchmigrate.postgres.session import Connection, Session
 
 

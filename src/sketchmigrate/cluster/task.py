@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from sketchmigrate import __version__
 from sketchmigrate.cluster.orders import Orders
-from sketchmigrate.errors import UsageError
+from sketchmigrate.core.errors import UsageError
 from sketchmigrate.migration.breaker import FlipCounts
 
 if TYPE_CHECKING:
     from sketchmigrate.cluster.engine import Channel
     from sketchmigrate.cluster.workplace import Workplace
-    from sketchmigrate.errors import MigrateError
+    from sketchmigrate.core.errors import MigrateError
+    from sketchmigrate.core.outcome import Result, Tally
+    from sketchmigrate.core.reference import KeyRange
     from sketchmigrate.migration.no_clobber import Strategy
-    from sketchmigrate.model import KeyRange, Result, Tally
     from sketchmigrate.postgres.waits import Held
     from sketchmigrate.settings import Settings
 

@@ -11,18 +11,18 @@ from sketchmigrate.cluster.memory import peak_memory_bytes
 from sketchmigrate.cluster.orders import ORDER_SECONDS
 from sketchmigrate.cluster.task import Assignment, Progress, RangeDone, RangeTask, StrategyNeeded
 from sketchmigrate.cluster.workplace import Workplace
+from sketchmigrate.core.outcome import Tally
 from sketchmigrate.migration.breaker import NEVER, Breaker
 from sketchmigrate.migration.passes import migrate_range
 from sketchmigrate.migration.placing import OnceSettled
 from sketchmigrate.migration.site import Site, open_site
 from sketchmigrate.migration.watch import Watch
-from sketchmigrate.model import Tally
 
 if TYPE_CHECKING:
     from sketchmigrate.cluster.engine import Channel
+    from sketchmigrate.core.outcome import Result
     from sketchmigrate.ledger import LedgerPlace, WorkerLedger
     from sketchmigrate.migration.no_clobber import Strategy
-    from sketchmigrate.model import Result
     from sketchmigrate.postgres.waits import Waits
     from sketchmigrate.s3 import S3Client
     from sketchmigrate.settings import Options

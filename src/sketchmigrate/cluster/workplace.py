@@ -20,7 +20,7 @@ import uvloop
 from sketchmigrate import __version__
 from sketchmigrate.cluster.orders import Orders, StopLevel
 from sketchmigrate.cluster.task import Assignment, Joined, LogLine, Task
-from sketchmigrate.errors import ClusterError, Interrupted
+from sketchmigrate.core.errors import ClusterError, Interrupted
 from sketchmigrate.garbage import collect_garbage_seldom
 from sketchmigrate.migration.site import caps_of
 from sketchmigrate.migration.stop import Stop

@@ -13,7 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import MigrateError
+from sketchmigrate.core.errors import MigrateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

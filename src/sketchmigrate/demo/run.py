@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import sketchmigrate
+from sketchmigrate.core.errors import UsageError
 from sketchmigrate.demo.servers import (
     postgres_programs,
     postgres_server,
@@ -21,7 +22,6 @@ from sketchmigrate.demo.servers import (
     temporary_folder,
 )
 from sketchmigrate.demo.world import PRODUCTION_BUCKET, PRODUCTION_PREFIX, World, store_avatars
-from sketchmigrate.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from sketchmigrate.core.errors import UsageError
 from sketchmigrate.demo.process import LOOPBACK, ServerFailed, ServerProcess, accepts_connections, free_port
-from sketchmigrate.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

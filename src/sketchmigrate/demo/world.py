@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
+from sketchmigrate.core.objects import Location
 from sketchmigrate.demo.avatars import avatar_name, avatar_png
 from sketchmigrate.demo.process import LOOPBACK
 from sketchmigrate.demo.servers import rclone_program
-from sketchmigrate.model import Location
 from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.outcome import Outcome, Tally
+from sketchmigrate.core.reference import Reference
 from sketchmigrate.ledger.contract import Attempt, Word
 from sketchmigrate.ledger.record import AMONG, SqliteLedger, storable
-from sketchmigrate.model import Outcome, Reference, Tally
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from sketchmigrate.core.reference import Key, KeyRange
     from sketchmigrate.ledger.record import T
-    from sketchmigrate.model import Key, KeyRange
 
 WORKER_FILES = "ledger-*.sqlite"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from sketchmigrate.model import Outcome, Reference, Result, Tally
+from sketchmigrate.core.outcome import Outcome, Result, Tally
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from sketchmigrate.model import Key, KeyRange, Move
+    from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.reference import Key, KeyRange, Reference
 
 PAGE_FLIPS = 5_000
 """Flips read at once: some megabytes, and a few milliseconds of a thread."""

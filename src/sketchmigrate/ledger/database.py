@@ -14,12 +14,13 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, LiteralString, Self, TypeVar
 
-from sketchmigrate.errors import RunDirectoryError
+from sketchmigrate.core.errors import RunDirectoryError
+from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome, Result, Tally
+from sketchmigrate.core.reference import Reference, make_all
 from sketchmigrate.ledger.contract import NEEDING_A_PERSON, Attempt, Word
 from sketchmigrate.ledger.disk import disk_hint
 from sketchmigrate.ledger.record import REASONS, storable
 from sketchmigrate.ledger.server import LedgerServer
-from sketchmigrate.model import POSSIBLY_OVERWRITTEN, Outcome, Reference, Result, Tally, make_all
 from sketchmigrate.postgres.session import Limits
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.reference import Key, KeyRange
     from sketchmigrate.ledger.contract import Flip
-    from sketchmigrate.model import Key, KeyRange, Move
     from sketchmigrate.postgres.session import Connection, Session
     from sketchmigrate.settings import Settings
 

@@ -10,10 +10,10 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from sketchmigrate.errors import RunDirectoryError
+from sketchmigrate.core.errors import RunDirectoryError
+from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome
 from sketchmigrate.ledger.contract import STORED_OTHERWISE, PastFlip, RecordedFlip, UnsettledCopy
 from sketchmigrate.ledger.record import AMONG
-from sketchmigrate.model import POSSIBLY_OVERWRITTEN, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

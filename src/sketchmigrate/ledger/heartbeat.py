@@ -11,7 +11,7 @@ import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, LiteralString
 
-from sketchmigrate.errors import MigrateError
+from sketchmigrate.core.errors import MigrateError
 from sketchmigrate.task_group import task_group
 
 if TYPE_CHECKING:

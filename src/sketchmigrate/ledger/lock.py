@@ -12,7 +12,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import RunDirectoryError
+from sketchmigrate.core.errors import RunDirectoryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

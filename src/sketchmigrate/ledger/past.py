@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, LiteralString, Self
 
 import psycopg
 
-from sketchmigrate.errors import DatabaseError, DatabaseRefused, UsageError
+from sketchmigrate.core.errors import DatabaseError, DatabaseRefused, UsageError
+from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN
 from sketchmigrate.ledger.contract import PAGE_FLIPS, STORED_OTHERWISE, PastFlip, RecordedFlip, UnsettledCopy
 from sketchmigrate.ledger.heartbeat import STALE_SECONDS
 from sketchmigrate.ledger.merging import newest_first
 from sketchmigrate.ledger.reading import PastFiles, Pointer, find_ledgers, pointer_in
 from sketchmigrate.ledger.server import NAME, ledger_parameters, of_the_ledger, refusal
-from sketchmigrate.model import POSSIBLY_OVERWRITTEN
 from sketchmigrate.postgres.faults import connect_failure, translate
 from sketchmigrate.postgres.parameters import place_named
 

@@ -6,7 +6,7 @@ import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import RunDirectoryError
+from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.ledger.attempts import FolderPlace, RunLedger
 from sketchmigrate.ledger.database import DatabaseLedger, DatabasePlace
 from sketchmigrate.ledger.heartbeat import beating

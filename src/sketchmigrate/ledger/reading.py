@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from sketchmigrate.errors import UsageError
+from sketchmigrate.core.errors import UsageError
 from sketchmigrate.ledger.attempts import WORKER_FILES
 from sketchmigrate.ledger.contract import PAGE_FLIPS
 from sketchmigrate.ledger.file import LedgerFile

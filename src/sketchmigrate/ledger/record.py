@@ -30,17 +30,18 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 
-from sketchmigrate.errors import RunDirectoryError
+from sketchmigrate.core.errors import RunDirectoryError
+from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome, Result
+from sketchmigrate.core.reference import Key, Reference, make_all
 from sketchmigrate.ledger.contract import NEEDING_A_PERSON, Flip
 from sketchmigrate.ledger.disk import disk_hint
-from sketchmigrate.model import POSSIBLY_OVERWRITTEN, Key, Outcome, Reference, Result, make_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from sketchmigrate.model import Move
+    from sketchmigrate.core.mapping import Move
 
 T = TypeVar("T")
 

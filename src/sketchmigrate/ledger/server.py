@@ -9,7 +9,7 @@ from psycopg import Error, ProgrammingError, sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import LockNotAvailable
 
-from sketchmigrate.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable, SettingsError
+from sketchmigrate.core.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable, SettingsError
 from sketchmigrate.ledger.tables import EDITION, SCHEMA_NAME, TABLE_NAMES, TABLES
 from sketchmigrate.postgres.database import Database
 from sketchmigrate.postgres.faults import translate

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import (
+from sketchmigrate.core.errors import (
     BucketMissing,
     ConditionNotProved,
     CredentialsError,
@@ -20,7 +20,7 @@ from sketchmigrate.errors import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sketchmigrate.errors import MigrateError
+    from sketchmigrate.core.errors import MigrateError
 
 PROOF_SECONDS = 0.2
 """So long a success proves that the store can be used. An object that failed for a while may have been begun before

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import TooManyFailed
+from sketchmigrate.core.errors import TooManyFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sketchmigrate.errors import DatabaseError
+    from sketchmigrate.core.errors import DatabaseError
 
 FIRST_FLIPS = 1_000
 """So many are waited for before anything is judged: if all of them failed for one cause, so will the rest."""

@@ -9,16 +9,16 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from sketchmigrate.errors import S3Error
-from sketchmigrate.model import Location
-from sketchmigrate.s3.xml import NotS3
-from sketchmigrate.s3.xml_subresources import read_encryption
+from sketchmigrate.core.errors import S3Error
+from sketchmigrate.core.objects import Location
+from sketchmigrate.s3.wire.xml import NotS3
+from sketchmigrate.s3.wire.xml_subresources import read_encryption
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from sketchmigrate.s3 import S3Client
-    from sketchmigrate.s3.xml_buckets import ObjectLock
+    from sketchmigrate.s3.wire.xml_buckets import ObjectLock
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
-from sketchmigrate.errors import (
+from sketchmigrate.core.errors import (
     ConditionNotProved,
     MigrateError,
     ObjectMissing,
@@ -39,9 +39,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.objects import Location, ObjectInfo
     from sketchmigrate.migration.placing import Placing
     from sketchmigrate.migration.stop import Stop
-    from sketchmigrate.model import Location, Move, ObjectInfo
     from sketchmigrate.s3 import S3Client
 
 logger = logging.getLogger(__name__)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import MigrateError
+from sketchmigrate.core.errors import MigrateError
 from sketchmigrate.postgres.durability import until_flushed
 
 if TYPE_CHECKING:
+    from sketchmigrate.core.outcome import Tally
     from sketchmigrate.migration.stop import Stop
-    from sketchmigrate.model import Tally
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.settings import Options
 

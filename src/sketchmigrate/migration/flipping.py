@@ -17,11 +17,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import DatabaseBusy, ReferenceRefused, TableLocked
+from sketchmigrate.core.errors import DatabaseBusy, ReferenceRefused, TableLocked
+from sketchmigrate.core.outcome import ANOTHER_PATH, LEFT_AS_IT_WAS, Outcome, Result
+from sketchmigrate.core.reference import Key, make_all
 from sketchmigrate.migration.breaker import Breaker, cause_of
 from sketchmigrate.migration.copier import Copied, Verdict
 from sketchmigrate.migration.flip_size import FlipSize
-from sketchmigrate.model import ANOTHER_PATH, LEFT_AS_IT_WAS, Key, Outcome, Result, make_all
 from sketchmigrate.postgres.flip import (
     Answer,
     Looked,
@@ -41,9 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from typing import TypeAlias
 
+    from sketchmigrate.core.mapping import Move
     from sketchmigrate.ledger import Ledger
     from sketchmigrate.migration.stop import Stop
-    from sketchmigrate.model import Move
     from sketchmigrate.postgres.session import Connection, Session
     from sketchmigrate.postgres.table import Table
     from sketchmigrate.settings import Settings

@@ -12,20 +12,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.mapping import Unmappable
+from sketchmigrate.core.outcome import Outcome, Result
+from sketchmigrate.core.reference import make_all
 from sketchmigrate.ledger import Flip
-from sketchmigrate.mapping import Unmappable
 from sketchmigrate.migration.copier import Copied, Verdict
 from sketchmigrate.migration.flipping import Flipping, look_again, play, standing
-from sketchmigrate.model import Outcome, Result, make_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sketchmigrate.core.mapping import Mapping, Move
+    from sketchmigrate.core.reference import Key, Reference
     from sketchmigrate.ledger import Ledger
-    from sketchmigrate.mapping import Mapping
     from sketchmigrate.migration.copier import Copier
     from sketchmigrate.migration.flipping import Brought
-    from sketchmigrate.model import Key, Move, Reference
 
 # Python 3.11 takes 0.3 µs to find a member by its name.
 _MIGRATED = Outcome.MIGRATED

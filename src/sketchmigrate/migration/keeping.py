@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import ObjectMissing, S3Error
+from sketchmigrate.core.errors import ObjectMissing, S3Error
 from sketchmigrate.migration.no_clobber import Means
 from sketchmigrate.s3.archive import archive_of, not_restored
-from sketchmigrate.s3.xml import NotS3
-from sketchmigrate.s3.xml_subresources import read_acl
+from sketchmigrate.s3.wire.xml import NotS3
+from sketchmigrate.s3.wire.xml_subresources import read_acl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sketchmigrate.model import Location
+    from sketchmigrate.core.objects import Location
     from sketchmigrate.s3 import S3Client
-    from sketchmigrate.s3.xml_subresources import Acl
+    from sketchmigrate.s3.wire.xml_subresources import Acl
 
 SAMPLE_OBJECTS = 10
 """So many legacy objects are looked at, with two requests each, and a third for one in an archive."""

@@ -11,18 +11,19 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import DatabaseBusy, MigrateError, TableLocked
+from sketchmigrate.core.errors import DatabaseBusy, MigrateError, TableLocked
+from sketchmigrate.core.outcome import Outcome, Result, Tally
+from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.flipping import limits_of_many
 from sketchmigrate.migration.record import key_of
 from sketchmigrate.migration.runner import take_through
-from sketchmigrate.model import Outcome, Reference, Result, Tally
 from sketchmigrate.postgres.flip import free_rows, look_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+    from sketchmigrate.core.reference import Key
     from sketchmigrate.migration.runner import Migration
-    from sketchmigrate.model import Key
     from sketchmigrate.postgres.session import Connection, Session
 
 ALONE_ROWS = 100

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.objects import Location
 from sketchmigrate.migration.bucket_rules import REQUESTS, read_bucket_rules
 from sketchmigrate.migration.keeping import look_at, way_of
 from sketchmigrate.migration.keeping_text import archived_line, dropped_lines, untold_line
 from sketchmigrate.migration.store_trial import keeps_for_ever
-from sketchmigrate.model import Location
 
 if TYPE_CHECKING:
     from sketchmigrate.migration.site import Site

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import ConditionNotProved
+from sketchmigrate.core.errors import ConditionNotProved
 from sketchmigrate.s3 import IF_ABSENT, R2_IF_ABSENT, Condition
-from sketchmigrate.s3.findings import Answer, Question
+from sketchmigrate.s3.probe.findings import Answer, Question
 
 if TYPE_CHECKING:
-    from sketchmigrate.s3.findings import ProbeReport
+    from sketchmigrate.s3.probe.findings import ProbeReport
 
 AUTO = "auto"
 """The wish to have the strongest strategy that the store was proved to honour."""

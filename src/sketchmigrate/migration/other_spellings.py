@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import S3Error
+from sketchmigrate.core.errors import S3Error
+from sketchmigrate.core.objects import Location
+from sketchmigrate.core.spelling import spellings, spelt_otherwise
 from sketchmigrate.migration.placing import look
-from sketchmigrate.model import Location
-from sketchmigrate.spelling import spellings, spelt_otherwise
 
 if TYPE_CHECKING:
     from sketchmigrate.migration.stop import Stop

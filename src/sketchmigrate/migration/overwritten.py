@@ -21,13 +21,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from sketchmigrate.errors import MigrateError, S3Error
-from sketchmigrate.mapping import Unmappable
+from sketchmigrate.core.errors import MigrateError, S3Error
+from sketchmigrate.core.mapping import Unmappable
+from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome, Result, Tally
+from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.no_clobber import Means
 from sketchmigrate.migration.placing import look
 from sketchmigrate.migration.record import ENDED, is_rollback, key_of
 from sketchmigrate.migration.versions import keeps_versions, replaced_version, version_before
-from sketchmigrate.model import POSSIBLY_OVERWRITTEN, Outcome, Reference, Result, Tally
 from sketchmigrate.postgres.flip import look_up, transaction_status
 from sketchmigrate.postgres.paging import PageSize, look_up_in_time
 
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.reference import Key
     from sketchmigrate.ledger import PastFlip, PastRun, RecordedFlip, UnsettledCopy
     from sketchmigrate.migration.copier import Copier
     from sketchmigrate.migration.runner import Migration
-    from sketchmigrate.model import Key, Move
     from sketchmigrate.postgres.session import Connection, Session
     from sketchmigrate.s3 import S3Client
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.outcome import Tally
+from sketchmigrate.core.reference import KeyRange, Reference
 from sketchmigrate.migration.durable import make_durable
 from sketchmigrate.migration.locked import take_up_locked
 from sketchmigrate.migration.runner import Finished, take_through
-from sketchmigrate.model import KeyRange, Reference, Tally
 from sketchmigrate.postgres.references import legacy_pages
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from sketchmigrate.errors import ObjectExists, ObjectMissing, PreconditionFailed, S3Error
+from sketchmigrate.core.errors import ObjectExists, ObjectMissing, PreconditionFailed, S3Error
 from sketchmigrate.migration.no_clobber import Means, Strategy
 from sketchmigrate.migration.versions import keeps_versions, version_before
 from sketchmigrate.s3 import IF_ABSENT
@@ -19,7 +19,8 @@ from sketchmigrate.s3.multipart import copy_in_parts, kept_headers, tags_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sketchmigrate.model import Location, Move, ObjectInfo
+    from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.objects import Location, ObjectInfo
     from sketchmigrate.s3 import S3Client
 
 MIB = 2**20

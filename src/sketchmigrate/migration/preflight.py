@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from psycopg.sql import Identifier
 
-from sketchmigrate.errors import BucketMissing, DatabaseUnreachable, ObjectMissing, S3Error, S3Refused
+from sketchmigrate.core.errors import BucketMissing, DatabaseUnreachable, ObjectMissing, S3Error, S3Refused
+from sketchmigrate.core.objects import Location
 from sketchmigrate.migration.specimens import other_readable
-from sketchmigrate.model import Location
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.vigil import hung_up_after
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.postgres.table import Table
     from sketchmigrate.s3 import S3Client
-    from sketchmigrate.s3.probe_folder import ProbeFolder
+    from sketchmigrate.s3.probe.folder import ProbeFolder
     from sketchmigrate.settings import Settings
 
 PATIENCE_SECONDS = 3.0

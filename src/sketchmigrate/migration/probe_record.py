@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import RunDirectoryError, S3Error
-from sketchmigrate.model import Location
-from sketchmigrate.s3.probe_folder import PROBE_FOLDER, ProbeFolder
+from sketchmigrate.core.errors import RunDirectoryError, S3Error
+from sketchmigrate.core.objects import Location
+from sketchmigrate.s3.probe.folder import PROBE_FOLDER, ProbeFolder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

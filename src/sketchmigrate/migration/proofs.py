@@ -7,8 +7,8 @@ import os
 import secrets
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from sketchmigrate.errors import RunDirectoryError
-from sketchmigrate.s3.probe_race import Race
+from sketchmigrate.core.errors import RunDirectoryError
+from sketchmigrate.s3.probe.race import Race
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketchmigrate.appearance import EXAMPLES, Legacy, other_row
-from sketchmigrate.errors import NothingRecognised
-from sketchmigrate.model import KeyRange
+from sketchmigrate.core.appearance import EXAMPLES, Legacy, other_row
+from sketchmigrate.core.errors import NothingRecognised
+from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.postgres.neither import Others, is_any_on_a_side
 from sketchmigrate.postgres.references import counted_pages
 from sketchmigrate.report.recognition import nothing_in_legacy, nothing_recognised
@@ -14,9 +14,9 @@ from sketchmigrate.report.recognition import nothing_in_legacy, nothing_recognis
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sketchmigrate.core.status import OtherRow
     from sketchmigrate.migration.site import Site
     from sketchmigrate.migration.stop import Stop
-    from sketchmigrate.model import OtherRow
     from sketchmigrate.settings import Settings
 
 HINT = "Look at DB_TABLE, DB_PATH_COLUMN, LEGACY_PREFIX and PRODUCTION_PREFIX: a path has to begin with either prefix."

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sketchmigrate import __version__
-from sketchmigrate.errors import RunGoesOn, UsageError
+from sketchmigrate.core.errors import RunGoesOn, UsageError
 from sketchmigrate.ledger import past_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sketchmigrate.core.reference import Key
     from sketchmigrate.ledger import PastRun
-    from sketchmigrate.model import Key
     from sketchmigrate.postgres.table import Table
     from sketchmigrate.settings import Settings
 

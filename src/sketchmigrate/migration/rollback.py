@@ -13,20 +13,20 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.outcome import Outcome, Result, Tally
+from sketchmigrate.core.reference import Key, Reference
 from sketchmigrate.migration.copier import Copied, Copier, Verdict
 from sketchmigrate.migration.locked import take_up_locked
 from sketchmigrate.migration.record import key_of
 from sketchmigrate.migration.runner import Finished, Migration, take_through
-from sketchmigrate.model import Key, Outcome, Reference, Result, Tally
 from sketchmigrate.postgres.flip import look_up
 from sketchmigrate.postgres.paging import PageSize, look_up_in_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
 
+    from sketchmigrate.core.mapping import Mapping, Move
     from sketchmigrate.ledger import PastFlip, PastRun
-    from sketchmigrate.mapping import Mapping
-    from sketchmigrate.model import Move
     from sketchmigrate.postgres.session import Connection, Session
 
 

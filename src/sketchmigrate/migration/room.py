@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
-from sketchmigrate.errors import RunDirectoryError
+from sketchmigrate.core.errors import RunDirectoryError
+from sketchmigrate.core.rule import Rule
 from sketchmigrate.ledger.disk import free_bytes
 from sketchmigrate.ledger.size import ledger_bytes
 from sketchmigrate.postgres.histogram import spread_paths
-from sketchmigrate.rule import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

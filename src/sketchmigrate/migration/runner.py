@@ -7,16 +7,17 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from sketchmigrate.errors import MigrateError
+from sketchmigrate.core.errors import MigrateError
+from sketchmigrate.core.outcome import Result, Tally
 from sketchmigrate.migration.flipping import Flipping
 from sketchmigrate.migration.iteration import Iteration
-from sketchmigrate.model import Reference, Result, Tally
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from sketchmigrate.core.mapping import Mapping
+    from sketchmigrate.core.reference import Reference
     from sketchmigrate.ledger import Ledger
-    from sketchmigrate.mapping import Mapping
     from sketchmigrate.migration.breaker import Breaker
     from sketchmigrate.migration.copier import Copier
     from sketchmigrate.migration.flipping import FlipControl

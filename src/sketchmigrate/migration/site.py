@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import RunDirectoryError
-from sketchmigrate.mapping import Mapping
+from sketchmigrate.core.errors import RunDirectoryError
+from sketchmigrate.core.mapping import Mapping
+from sketchmigrate.core.reference import KeyRange
+from sketchmigrate.core.rule import Rule
 from sketchmigrate.migration.breaker import Breaker
 from sketchmigrate.migration.copier import Copier
 from sketchmigrate.migration.flipping import FlipControl
@@ -26,22 +28,20 @@ from sketchmigrate.migration.preflight import (
 from sketchmigrate.migration.probe_record import recorded_folder
 from sketchmigrate.migration.runner import Migration
 from sketchmigrate.migration.silence import SilenceWatch
-from sketchmigrate.model import KeyRange
 from sketchmigrate.postgres.database import Database
 from sketchmigrate.postgres.privileges import check_rows_are_shown
 from sketchmigrate.postgres.references import legacy_pages
-from sketchmigrate.rule import Rule
 from sketchmigrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
-from sketchmigrate.s3.proxy import Proxies
+from sketchmigrate.s3.wire.proxy import Proxies
 from sketchmigrate.settings import headers_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from sketchmigrate.core.outcome import Result, Tally
     from sketchmigrate.ledger import Ledger
     from sketchmigrate.migration.placing import Placing
     from sketchmigrate.migration.stop import Stop
-    from sketchmigrate.model import Result, Tally
     from sketchmigrate.postgres.table import Table
     from sketchmigrate.settings import Options, Settings
 

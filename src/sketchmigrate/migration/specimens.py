@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import ObjectMissing, S3Refused
-from sketchmigrate.model import Location
+from sketchmigrate.core.errors import ObjectMissing, S3Refused
+from sketchmigrate.core.objects import Location
 
 if TYPE_CHECKING:
     from sketchmigrate.s3 import S3Client

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sketchmigrate.errors import MigrateError
+    from sketchmigrate.core.errors import MigrateError
 
 
 class Stop:

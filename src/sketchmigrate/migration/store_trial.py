@@ -13,23 +13,23 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from sketchmigrate.errors import S3Refused
+from sketchmigrate.core.errors import S3Refused
+from sketchmigrate.core.objects import Location
 from sketchmigrate.migration.probe_record import recorded_folder
 from sketchmigrate.migration.proofs import Proofs
-from sketchmigrate.model import Location
-from sketchmigrate.s3.findings import IF_ABSENT_QUESTIONS, Proof
-from sketchmigrate.s3.probe import probe, untried
-from sketchmigrate.s3.probe_race import RACE_SECONDS, contests_for_absence, race
-from sketchmigrate.s3.redirect import is_aws
+from sketchmigrate.s3.probe.findings import IF_ABSENT_QUESTIONS, Proof
+from sketchmigrate.s3.probe.questions import probe, untried
+from sketchmigrate.s3.probe.race import RACE_SECONDS, contests_for_absence, race
+from sketchmigrate.s3.wire.redirect import is_aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sketchmigrate.s3 import S3Client
-    from sketchmigrate.s3.findings import ProbeReport, Question
-    from sketchmigrate.s3.probe_folder import ProbeFolder
-    from sketchmigrate.s3.probe_race import Contest
-    from sketchmigrate.s3.xml_buckets import ObjectLock
+    from sketchmigrate.s3.probe.findings import ProbeReport, Question
+    from sketchmigrate.s3.probe.folder import ProbeFolder
+    from sketchmigrate.s3.probe.race import Contest
+    from sketchmigrate.s3.wire.xml_buckets import ObjectLock
     from sketchmigrate.settings import Settings
 
 K = TypeVar("K", bound=str)

@@ -7,16 +7,16 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import DatabaseRefused
-from sketchmigrate.mapping import Unmappable
+from sketchmigrate.core.errors import DatabaseRefused
+from sketchmigrate.core.mapping import Unmappable
 from sketchmigrate.postgres.refusals import Refusals, read_refusals
 from sketchmigrate.postgres.trial import LIMITS, Tried, is_possible, spread_references, try_flip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sketchmigrate.mapping import Mapping
-    from sketchmigrate.model import Move, Reference
+    from sketchmigrate.core.mapping import Mapping, Move
+    from sketchmigrate.core.reference import Reference
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.postgres.session import Session
     from sketchmigrate.postgres.table import Table

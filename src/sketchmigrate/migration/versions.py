@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketchmigrate.model import POSSIBLY_OVERWRITTEN
+from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketchmigrate.model import Location, ObjectInfo
+    from sketchmigrate.core.objects import Location, ObjectInfo
     from sketchmigrate.s3 import ListedVersion, S3Client
 
 

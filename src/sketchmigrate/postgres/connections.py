@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.pq import TransactionStatus
 
-from sketchmigrate.errors import DatabaseUnreachable
+from sketchmigrate.core.errors import DatabaseUnreachable
 
 if TYPE_CHECKING:
     from sketchmigrate.postgres.database import Database

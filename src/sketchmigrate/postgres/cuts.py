@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from psycopg import sql
 
-from sketchmigrate.model import KeyRange
+from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.postgres.histogram import count_blocks
 from sketchmigrate.postgres.paging import PageSize, read_in_time
 from sketchmigrate.postgres.references import in_range
@@ -19,7 +19,7 @@ from sketchmigrate.postgres.texts import read_either
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketchmigrate.model import Key
+    from sketchmigrate.core.reference import Key
     from sketchmigrate.postgres.session import Connection, Session
     from sketchmigrate.postgres.table import Table
 

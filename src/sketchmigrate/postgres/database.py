@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from sketchmigrate.errors import DatabaseUnreachable
+from sketchmigrate.core.errors import DatabaseUnreachable
 from sketchmigrate.postgres.connections import Connections
 from sketchmigrate.postgres.faults import connect_failure
 from sketchmigrate.postgres.gate import Gate

@@ -12,7 +12,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from sketchmigrate.errors import DatabaseError
+from sketchmigrate.core.errors import DatabaseError
 
 if TYPE_CHECKING:
     from sketchmigrate.postgres.database import Database

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import AsyncClientCursor, sql
 
-from sketchmigrate.model import KeyRange
+from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.postgres.references import in_range
 from sketchmigrate.postgres.texts import columns, decode, decode_key, read_either
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sketchmigrate.model import Key
+    from sketchmigrate.core.reference import Key
     from sketchmigrate.postgres.session import Connection
     from sketchmigrate.postgres.table import Table
 

@@ -9,7 +9,7 @@ from enum import Enum
 
 import psycopg
 
-from sketchmigrate.errors import (
+from sketchmigrate.core.errors import (
     DatabaseBusy,
     DatabaseError,
     DatabaseRefused,

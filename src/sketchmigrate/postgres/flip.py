@@ -18,7 +18,8 @@ from sketchmigrate.postgres.texts import columns, decode, read_either
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketchmigrate.model import Key, Move, Reference
+    from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.reference import Key, Reference
     from sketchmigrate.postgres.session import Connection
     from sketchmigrate.postgres.table import Table
 

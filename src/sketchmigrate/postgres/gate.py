@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from sketchmigrate.errors import DatabaseUnreachable
+from sketchmigrate.core.errors import DatabaseUnreachable
 
 
 class Gate:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 
-from sketchmigrate.errors import DatabaseError
+from sketchmigrate.core.errors import DatabaseError
 from sketchmigrate.postgres.vigil import hung_up_after
 from sketchmigrate.postgres.waits import Blocker, lock_words
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from psycopg import sql
 
-from sketchmigrate.model import KeyRange, Reference
+from sketchmigrate.core.reference import KeyRange, Reference
 from sketchmigrate.postgres.cuts import SAMPLED_BLOCKS
 from sketchmigrate.postgres.histogram import LONGEST_PATH_CHARS, count_blocks
 from sketchmigrate.postgres.paging import PageSize, read_in_time
@@ -22,10 +22,10 @@ from sketchmigrate.postgres.texts import columns, decode, read_either
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sketchmigrate.core.rule import Rule
     from sketchmigrate.postgres.references import CountedPage
     from sketchmigrate.postgres.session import Connection, Session
     from sketchmigrate.postgres.table import Table
-    from sketchmigrate.rule import Rule
 
 MOST_PAGES = 100
 """So many pages are read again for the rows on neither side: a million rows, where each has one of them."""

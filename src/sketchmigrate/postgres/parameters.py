@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from sketchmigrate.errors import DatabaseRefused, SettingsError
+from sketchmigrate.core.errors import DatabaseRefused, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from sketchmigrate.errors import DatabaseRefused, RowsHidden
+from sketchmigrate.core.errors import DatabaseRefused, RowsHidden
 from sketchmigrate.postgres import structure
 from sketchmigrate.postgres.faults import translate
 from sketchmigrate.postgres.table import TEXT_KEYS, Table

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import sql
 
-from sketchmigrate.model import Key, KeyRange, Reference, make_all
+from sketchmigrate.core.reference import Key, KeyRange, Reference, make_all
 from sketchmigrate.postgres.paging import PageSize, read_in_time
 from sketchmigrate.postgres.texts import bytes_of, columns, decode, decode_key, read_either
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from sketchmigrate.core.rule import Rule
     from sketchmigrate.postgres.session import Connection, Session
     from sketchmigrate.postgres.table import Table
-    from sketchmigrate.rule import Rule
 
 # The order of a sorted subquery is that of the array (PostgreSQL manual, "Aggregate Functions"). There is no max(uuid)
 # before version 18. A page takes less than half of the time that it takes with a CTE and starts_with(): 2.2 ms for

@@ -13,7 +13,7 @@ from sketchmigrate.postgres.structure import only_row
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketchmigrate.model import Move
+    from sketchmigrate.core.mapping import Move
     from sketchmigrate.postgres.session import Connection
     from sketchmigrate.postgres.table import Table
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import psycopg
 from psycopg.waiting import wait_async
 
-from sketchmigrate.errors import DatabaseUnreachable, ReferenceRefused, TableLocked
+from sketchmigrate.core.errors import DatabaseUnreachable, ReferenceRefused, TableLocked
 from sketchmigrate.postgres.faults import Fault, describe, judge, translate
 from sketchmigrate.postgres.gate import standby_missing
 from sketchmigrate.postgres.lookout import is_read_only, table_locks

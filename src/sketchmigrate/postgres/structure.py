@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from psycopg import sql
 
-from sketchmigrate.errors import DatabaseRefused
+from sketchmigrate.core.errors import DatabaseRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

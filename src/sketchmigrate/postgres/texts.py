@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from psycopg import errors, sql
 
-from sketchmigrate.model import Key, Unreadable
+from sketchmigrate.core.reference import Key, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 import psycopg
 from psycopg import sql
 
-from sketchmigrate.model import ANOTHER_PATH, LEFT_AS_IT_WAS, Key, KeyRange, Move, Reference
+from sketchmigrate.core.outcome import ANOTHER_PATH, LEFT_AS_IT_WAS
+from sketchmigrate.core.reference import Key, KeyRange, Reference
 from sketchmigrate.postgres import structure
 from sketchmigrate.postgres.cuts import histogram
 from sketchmigrate.postgres.faults import describe
@@ -24,9 +25,10 @@ from sketchmigrate.postgres.session import Limits
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.rule import Rule
     from sketchmigrate.postgres.session import Connection, Session
     from sketchmigrate.postgres.table import Table
-    from sketchmigrate.rule import Rule
 
 T = TypeVar("T")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketchmigrate.model import Outcome, Result
+from sketchmigrate.core.outcome import Outcome, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sketchmigrate.mapping import Mapping
+    from sketchmigrate.core.mapping import Mapping
     from sketchmigrate.settings import Settings
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.sql import Identifier
 
-from sketchmigrate.s3.probe_folder import PROBE_FOLDER
+from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from sketchmigrate.settings import table_name
 
 if TYPE_CHECKING:

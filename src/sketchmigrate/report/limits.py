@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from sketchmigrate.s3.limiter import Pressure
+from sketchmigrate.flow.limiter import Pressure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from sketchmigrate.model import Tally
+from sketchmigrate.core.outcome import Tally
 from sketchmigrate.report.printable import printable
 
 if TYPE_CHECKING:

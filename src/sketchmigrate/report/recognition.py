@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketchmigrate.appearance import examples
+from sketchmigrate.core.appearance import examples
 from sketchmigrate.report.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketchmigrate.model import OtherRow
+    from sketchmigrate.core.status import OtherRow
     from sketchmigrate.settings import Settings
 
 RIGHT_PLACE = "Are LEGACY_BUCKET and LEGACY_PREFIX right?"

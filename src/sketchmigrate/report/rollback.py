@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketchmigrate.model import Outcome
+from sketchmigrate.core.outcome import Outcome
 from sketchmigrate.report.printable import printable
 from sketchmigrate.report.tables import counted, elapsed, problem_json, problem_lines, signal_name
 
 if TYPE_CHECKING:
-    from sketchmigrate.model import Summary
+    from sketchmigrate.core.outcome import Summary
 
 LISTED = (Outcome.SUPERSEDED, Outcome.MISSING, Outcome.FAILED)
 """What a person may want to look at. What the application changed since is listed, but it is no failure: it stays."""

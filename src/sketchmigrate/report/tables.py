@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
-from sketchmigrate.appearance import examples
-from sketchmigrate.model import POSSIBLY_OVERWRITTEN, Outcome
+from sketchmigrate.core.appearance import examples
+from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome
 from sketchmigrate.report.printable import printable
 from sketchmigrate.report.progress import duration
 from sketchmigrate.report.recognition import RIGHT_PLACE, nothing_in_legacy, nothing_recognised, other_rows
 
 if TYPE_CHECKING:
-    from sketchmigrate.model import Result, Status, Summary
+    from sketchmigrate.core.outcome import Result, Summary
+    from sketchmigrate.core.status import Status
     from sketchmigrate.settings import Settings
 
 _MEANINGS = {

@@ -14,7 +14,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self, TextIO
 
-from sketchmigrate.errors import UsageError
+from sketchmigrate.core.errors import UsageError
 from sketchmigrate.report.logs import LOGGER
 from sketchmigrate.report.printable import printable, printable_lines
 from sketchmigrate.report.progress import EverySoOften, Progress, line

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import ObjectMissing, S3Error
+from sketchmigrate.core.errors import ObjectMissing, S3Error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sketchmigrate.model import Location
+    from sketchmigrate.core.objects import Location
     from sketchmigrate.s3.client import S3Client
 
 ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})

@@ -18,24 +18,18 @@ from copy import copy as shallow_copy
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import (
-    BucketMissing,
-    ObjectExists,
-    ObjectMissing,
-    PreconditionFailed,
-    S3Error,
-    StoreFull,
-)
-from sketchmigrate.model import Location, ObjectInfo
-from sketchmigrate.s3 import listing, multipart, replies, wording, xml
-from sketchmigrate.s3.addressing import copy_source, encode_query
-from sketchmigrate.s3.conditions import for_completing, if_source_is, only_if_absent
+from sketchmigrate.core.errors import BucketMissing, ObjectExists, ObjectMissing, PreconditionFailed, S3Error, StoreFull
+from sketchmigrate.core.objects import Location, ObjectInfo
+from sketchmigrate.flow.limiter import Pressure
+from sketchmigrate.s3 import listing, multipart, replies, wording
 from sketchmigrate.s3.exchange import Exchange
 from sketchmigrate.s3.learned import Learned, content_md5
-from sketchmigrate.s3.limiter import Pressure
-from sketchmigrate.s3.messages import CopyResult, Request
 from sketchmigrate.s3.paging import Paging
-from sketchmigrate.s3.xml_subresources import SUBRESOURCE_BYTES
+from sketchmigrate.s3.wire import xml
+from sketchmigrate.s3.wire.addressing import copy_source, encode_query
+from sketchmigrate.s3.wire.conditions import for_completing, if_source_is, only_if_absent
+from sketchmigrate.s3.wire.messages import CopyResult, Request
+from sketchmigrate.s3.wire.xml_subresources import SUBRESOURCE_BYTES
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -43,12 +37,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from sketchmigrate.s3.caps import Caps
-    from sketchmigrate.s3.conditions import Condition
+    from sketchmigrate.flow.caps import Caps
     from sketchmigrate.s3.config import S3Config
     from sketchmigrate.s3.credentials import CredentialSource
-    from sketchmigrate.s3.xml_buckets import ListedUpload, ObjectLock
-    from sketchmigrate.s3.xml_listings import ListedVersion, ListPage
+    from sketchmigrate.s3.wire.conditions import Condition
+    from sketchmigrate.s3.wire.xml_buckets import ListedUpload, ObjectLock
+    from sketchmigrate.s3.wire.xml_listings import ListedVersion, ListPage
 
 
 _PRECONDITION_FAILED = 412

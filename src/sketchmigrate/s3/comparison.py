@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sketchmigrate.model import ObjectInfo
+    from sketchmigrate.core.objects import ObjectInfo
 
 CONTENT_HEADERS = (
     "content-type",

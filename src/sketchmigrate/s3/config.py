@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from sketchmigrate.s3.caps import Caps
-from sketchmigrate.s3.proxy import Proxies
+from sketchmigrate.flow.caps import Caps
+from sketchmigrate.s3.wire.proxy import Proxies
 
 AddressingStyle: TypeAlias = Literal["auto", "path", "virtual"]
 

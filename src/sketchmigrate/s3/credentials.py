@@ -8,8 +8,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from sketchmigrate.errors import CredentialsError
-from sketchmigrate.s3.sigv4 import Credentials
+from sketchmigrate.core.errors import CredentialsError
+from sketchmigrate.s3.wire.sigv4 import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

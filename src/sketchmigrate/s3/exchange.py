@@ -12,24 +12,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from sketchmigrate.errors import SettingsError
-from sketchmigrate.s3 import faults
-from sketchmigrate.s3.addressing import Address, address_of, encode_key, endpoint_of
-from sketchmigrate.s3.limiter import Limiter
-from sketchmigrate.s3.messages import Reply, Request, wire
-from sketchmigrate.s3.proxy import ProxyFailed
-from sketchmigrate.s3.redirect import is_own
+from sketchmigrate.core.errors import SettingsError
+from sketchmigrate.flow.limiter import Limiter
+from sketchmigrate.s3 import failures as faults
 from sketchmigrate.s3.retry import SAID_SECONDS, Failure, Kind, Patience
-from sketchmigrate.s3.sigv4 import Credentials, Signer
-from sketchmigrate.s3.transport import Connection, Pool
+from sketchmigrate.s3.wire.addressing import Address, address_of, encode_key, endpoint_of
+from sketchmigrate.s3.wire.messages import Reply, Request, wire
+from sketchmigrate.s3.wire.proxy import ProxyFailed
+from sketchmigrate.s3.wire.redirect import is_own
+from sketchmigrate.s3.wire.sigv4 import Credentials, Signer
+from sketchmigrate.s3.wire.transport import Connection, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sketchmigrate.s3.caps import Caps
+    from sketchmigrate.flow.caps import Caps
     from sketchmigrate.s3.config import S3Config
     from sketchmigrate.s3.credentials import CredentialSource
-    from sketchmigrate.s3.proxy import Proxy
+    from sketchmigrate.s3.wire.proxy import Proxy
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

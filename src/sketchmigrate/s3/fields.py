@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import CredentialsError, ObjectMissing, S3Error
+from sketchmigrate.core.errors import CredentialsError, ObjectMissing, S3Error
 from sketchmigrate.s3.comparison import TAG_COUNT, other_headers
 
 if TYPE_CHECKING:
-    from sketchmigrate.model import Location, ObjectInfo
+    from sketchmigrate.core.objects import Location, ObjectInfo
     from sketchmigrate.s3.client import S3Client
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from sketchmigrate.s3 import wording
 
 if TYPE_CHECKING:
-    from sketchmigrate.errors import S3Error
-    from sketchmigrate.s3.messages import Request
+    from sketchmigrate.core.errors import S3Error
+    from sketchmigrate.s3.wire.messages import Request
 
 SMALLEST_PART_BYTES = 5 * 2**20
 """All parts but the last are at least as large (S3 User Guide, "Amazon S3 multipart upload limits")."""

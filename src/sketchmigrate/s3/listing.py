@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import S3Error
-from sketchmigrate.model import Location
+from sketchmigrate.core.errors import S3Error
+from sketchmigrate.core.objects import Location
 from sketchmigrate.s3 import replies
-from sketchmigrate.s3.addressing import encode_query
-from sketchmigrate.s3.messages import Request
+from sketchmigrate.s3.wire.addressing import encode_query
+from sketchmigrate.s3.wire.messages import Request
 
 if TYPE_CHECKING:
     from sketchmigrate.s3.exchange import Exchange
     from sketchmigrate.s3.learned import Learned
-    from sketchmigrate.s3.xml_listings import ListPage
+    from sketchmigrate.s3.wire.xml_listings import ListPage
 
 # How a server says that it does not know ``list-type=2``. Not 403 and 404: those are about the bucket.
 _UNKNOWN_REQUEST = frozenset({400, 405, 501})

@@ -8,7 +8,7 @@ from hashlib import md5
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from sketchmigrate.errors import PreconditionFailed, S3Error
+from sketchmigrate.core.errors import PreconditionFailed, S3Error
 from sketchmigrate.s3.archive import ARCHIVES
 from sketchmigrate.s3.comparison import CONTENT_HEADERS
 from sketchmigrate.task_group import task_group
@@ -16,9 +16,9 @@ from sketchmigrate.task_group import task_group
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sketchmigrate.model import Location, ObjectInfo
+    from sketchmigrate.core.objects import Location, ObjectInfo
     from sketchmigrate.s3.client import S3Client
-    from sketchmigrate.s3.conditions import Condition
+    from sketchmigrate.s3.wire.conditions import Condition
 
 logger = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketchmigrate.errors import S3Malformed
+from sketchmigrate.core.errors import S3Malformed
 
 if TYPE_CHECKING:
-    from sketchmigrate.s3.xml_listings import ListPage
+    from sketchmigrate.s3.wire.xml_listings import ListPage
 
 MAX_EMPTY_PAGES = 1000
 """So many in a row may hold no key: a store may look through a million that are deleted before it finds one."""

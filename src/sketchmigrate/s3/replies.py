@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeVar
 
-from sketchmigrate.model import ObjectInfo
-from sketchmigrate.s3 import xml, xml_buckets, xml_listings
-from sketchmigrate.s3.faults import malformed, reply_failure
+from sketchmigrate.core.objects import ObjectInfo
+from sketchmigrate.s3.failures import malformed, reply_failure
+from sketchmigrate.s3.wire import xml, xml_buckets, xml_listings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sketchmigrate.s3.messages import Reply, Request
-    from sketchmigrate.s3.xml_buckets import ListedUpload, ObjectLock
-    from sketchmigrate.s3.xml_listings import ListedVersion, ListPage
+    from sketchmigrate.s3.wire.messages import Reply, Request
+    from sketchmigrate.s3.wire.xml_buckets import ListedUpload, ObjectLock
+    from sketchmigrate.s3.wire.xml_listings import ListedVersion, ListPage
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sketchmigrate.errors import S3Error
-    from sketchmigrate.s3.redirect import Target
+    from sketchmigrate.core.errors import S3Error
+    from sketchmigrate.s3.wire.redirect import Target
 
 MAX_PAUSE_SECONDS = 20.0
 MAX_HABIT_PAUSE_SECONDS = 1.0  # where a share is refused whatever is sent, the next attempt is as good as a later one

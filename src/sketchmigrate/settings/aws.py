@@ -10,7 +10,7 @@ from os.path import expandvars
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchmigrate.errors import SettingsError
+from sketchmigrate.core.errors import SettingsError
 from sketchmigrate.settings.origin import VARIABLE, Origin
 
 if TYPE_CHECKING:

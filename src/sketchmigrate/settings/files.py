@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_settings import TomlConfigSettingsSource
 
-from sketchmigrate.errors import SettingsError
+from sketchmigrate.core.errors import SettingsError
 from sketchmigrate.settings.schema import Settings
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource, InitSettingsSource
 
-from sketchmigrate.errors import SettingsError
+from sketchmigrate.core.errors import SettingsError
 from sketchmigrate.settings.aws import FOUND_THERE, aws_surroundings
 from sketchmigrate.settings.files import read_settings_file
 from sketchmigrate.settings.origin import VARIABLE, Origin

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.profiling.stages import read_stages
 
 LOOP = "<module> (sketch_migrate.py:22);run_job (sketchmigrate/cli/job.py:104);run (asyncio/runners.py:118)"
-SEND = "Exchange.perform (sketchmigrate/s3/exchange.py:100);Connection.send (sketchmigrate/s3/transport.py:80)"
+SEND = "Exchange.perform (sketchmigrate/s3/exchange.py:100);Connection.send (sketchmigrate/s3/wire/transport.py:80)"
 IMPORT = "_find_and_load (<frozen importlib._bootstrap>:1176);<module> (sketchmigrate/migration/runner.py:9)"
 
 
@@ -18,7 +18,7 @@ def test_the_innermost_frame_of_a_stage_has_the_sample() -> None:
 
 
 def test_a_library_counts_for_who_called_it() -> None:
-    digest = "sign (sketchmigrate/s3/sigv4.py:70);_hmac (sketchmigrate/s3/sigv4.py:120);update (hashlib.py:1)"
+    digest = "sign (sketchmigrate/s3/wire/sigv4.py:70);_hmac (sketchmigrate/s3/wire/sigv4.py:120);update (hashlib.py:1)"
     assert shares(f"{LOOP};{SEND};{digest} 3") == {"sign": 3}
 
 

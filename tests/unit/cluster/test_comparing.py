@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from sketchmigrate.cluster.comparing import FEWEST_PORTIONS, PORTION_BYTES, ComparerOnWorkers
 from sketchmigrate.cluster.comparing_worker import ComparingAssignment, PortionDone, PortionTask
-from sketchmigrate.errors import ClusterError, WorkerLost
-from sketchmigrate.model import Location
-from sketchmigrate.reconcile.comparing import PORTION_PAIRS, Answer, Pair, cut
+from sketchmigrate.core.errors import ClusterError, WorkerLost
+from sketchmigrate.core.objects import Location
+from sketchmigrate.inspect.comparing import PORTION_PAIRS, Answer, Pair, cut
 from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.cluster.orders import Orders
     from sketchmigrate.cluster.task import Task
-    from sketchmigrate.reconcile.comparing import Answers, Portion
+    from sketchmigrate.inspect.comparing import Answers, Portion
 
 Done = TypeVar("Done")
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from sketchmigrate.cluster.coordinator import Coordinator, Part
 from sketchmigrate.cluster.task import RangeDone, RangeTask
-from sketchmigrate.errors import WorkerLost
+from sketchmigrate.core.errors import WorkerLost
+from sketchmigrate.core.outcome import Tally
+from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.migration.breaker import Breaker
 from sketchmigrate.migration.stop import Stop
-from sketchmigrate.model import KeyRange, Tally
 from sketchmigrate.settings import Options
 
 if TYPE_CHECKING:

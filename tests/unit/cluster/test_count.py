@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sketchmigrate.cluster.count import by_reference, results
+from sketchmigrate.core.outcome import Outcome, Result, Tally
+from sketchmigrate.core.reference import Reference
 from sketchmigrate.ledger import Attempt, Word
-from sketchmigrate.model import Outcome, Reference, Result, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sketchmigrate.model import Key
+    from sketchmigrate.core.reference import Key
 
 KILLED = Attempt("worker-1", 7, 1, 3, began_at=1.0)
 REDONE = Attempt("worker-2", 9, 1, 3, began_at=2.0, tally=Tally(), is_clean=True)

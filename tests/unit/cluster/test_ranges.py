@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sketchmigrate.cluster.ranges import FEWEST_ROWS, grown, merged, ranges_between, sizes, spread
-from sketchmigrate.model import Key, KeyRange
+from sketchmigrate.core.reference import Key, KeyRange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from sketchmigrate.flow.limiter import Pressure
 from sketchmigrate.report.limits import Sample, limited_by
-from sketchmigrate.s3.limiter import Pressure
 
 
 def sample(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketchmigrate.errors import RunDirectoryError
+from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.report.logs import LogFileHandler, LogFormatter, RunDirectory, create_run_directory
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from sketchmigrate.model import Tally
+from sketchmigrate.core.outcome import Tally
 from sketchmigrate.report.bar import drawn
 from sketchmigrate.report.progress import EverySoOften, Figures, Pace, Progress, duration, line
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketchmigrate.errors import UsageError
-from sketchmigrate.model import Tally
+from sketchmigrate.core.errors import UsageError
+from sketchmigrate.core.outcome import Tally
 from sketchmigrate.report.logs import create_run_directory
 from sketchmigrate.report.terminal import Terminal
 from tests.unit.report.screen import screen

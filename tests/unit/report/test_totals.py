@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from sketchmigrate.cli.observer import Observer, Parts
-from sketchmigrate.model import Tally
+from sketchmigrate.core.outcome import Tally
 from sketchmigrate.report.progress import Progress, line
 from sketchmigrate.settings import Options
 

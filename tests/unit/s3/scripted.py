@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sketchmigrate.model import Location
+from sketchmigrate.core.objects import Location
 from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
 
 if TYPE_CHECKING:

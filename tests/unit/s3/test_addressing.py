@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketchmigrate.errors import SettingsError
-from sketchmigrate.model import Location
-from sketchmigrate.s3.addressing import Address, Origin, address_of, copy_source, encode_key, encode_query
+from sketchmigrate.core.errors import SettingsError
+from sketchmigrate.core.objects import Location
+from sketchmigrate.s3.wire.addressing import Address, Origin, address_of, copy_source, encode_key, encode_query
 
 if TYPE_CHECKING:
     from sketchmigrate.s3.config import AddressingStyle

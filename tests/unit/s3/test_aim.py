@@ -7,7 +7,7 @@ from statistics import median
 
 import pytest
 
-from sketchmigrate.s3.probe_race import LEAST_RACES, Aim
+from sketchmigrate.s3.probe.race import LEAST_RACES, Aim
 
 
 @pytest.mark.parametrize("later_seconds", [0.0, 0.004, -0.03])

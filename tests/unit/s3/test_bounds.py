@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketchmigrate.errors import S3Malformed, S3Unreachable
-from sketchmigrate.model import Location
-from sketchmigrate.s3 import bounds
+from sketchmigrate.core.errors import S3Malformed, S3Unreachable
+from sketchmigrate.core.objects import Location
+from sketchmigrate.s3.wire import bounds
 from tests.unit.s3.scripted import (
     ETAG,
     SOURCE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sketchmigrate.model import ObjectInfo
+from sketchmigrate.core.objects import ObjectInfo
 from sketchmigrate.s3 import other_headers, same_content
 
 MD5 = "9b2cf535f27731c974343645a3985328"

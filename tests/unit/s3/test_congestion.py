@@ -21,12 +21,12 @@ from benchmarks.simulated_servers.servers import (
 )
 from benchmarks.simulated_servers.simulation import Client
 
-from sketchmigrate.s3.bucket import Bucket
-from sketchmigrate.s3.caps import Caps
-from sketchmigrate.s3.congestion import Congestion
-from sketchmigrate.s3.limiter import Limiter, Pressure
-from sketchmigrate.s3.measured import Measured
-from sketchmigrate.s3.window import Window
+from sketchmigrate.flow.caps import Caps
+from sketchmigrate.flow.congestion import Congestion
+from sketchmigrate.flow.limiter import Limiter, Pressure
+from sketchmigrate.flow.measured import Measured
+from sketchmigrate.flow.token_bucket import Bucket
+from sketchmigrate.flow.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable

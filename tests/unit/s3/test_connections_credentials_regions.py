@@ -9,14 +9,11 @@ from typing import Any
 
 import pytest
 
-from sketchmigrate.errors import (
-    CredentialsError,
-    ObjectMissing,
-    S3Refused,
-)
-from sketchmigrate.s3 import CredentialSource, transport
-from sketchmigrate.s3.addressing import Origin
-from sketchmigrate.s3.sigv4 import Credentials
+from sketchmigrate.core.errors import CredentialsError, ObjectMissing, S3Refused
+from sketchmigrate.s3 import CredentialSource
+from sketchmigrate.s3.wire import transport
+from sketchmigrate.s3.wire.addressing import Origin
+from sketchmigrate.s3.wire.sigv4 import Credentials
 from tests.unit.s3.scripted import (
     ETAG,
     SOURCE,

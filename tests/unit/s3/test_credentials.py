@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketchmigrate.errors import CredentialsError
+from sketchmigrate.core.errors import CredentialsError
 from sketchmigrate.s3.credentials import CredentialSource
-from sketchmigrate.s3.sigv4 import Credentials
+from sketchmigrate.s3.wire.sigv4 import Credentials
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sketchmigrate.errors import (
+from sketchmigrate.core.errors import (
     BucketMissing,
     ObjectMissing,
     S3Error,

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sketchmigrate.errors import S3Error, StoreFull
+from sketchmigrate.core.errors import S3Error, StoreFull
 from sketchmigrate.s3.learned import Learned, content_md5
 from sketchmigrate.s3.wording import named_limit_bytes, says_full, says_too_large
 from tests.unit.s3.scripted import TARGET, Asked, client_of, copied, error, found, reply, scripted

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketchmigrate.errors import PreconditionFailed, S3Error, S3Refused
+from sketchmigrate.core.errors import PreconditionFailed, S3Error, S3Refused
 from sketchmigrate.s3.multipart import MAX_PARTS, expected_etag, kept_headers, part_ranges
 from tests.unit.s3.scripted import ETAG, SOURCE, TARGET, Asked, Cut, client_of, error, found, reply, scripted
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketchmigrate.errors import S3Malformed
+from sketchmigrate.core.errors import S3Malformed
 from sketchmigrate.s3.paging import MAX_EMPTY_PAGES, Paging
-from sketchmigrate.s3.xml_listings import ListedObject, ListPage
+from sketchmigrate.s3.wire.xml_listings import ListedObject, ListPage
 from tests.unit.s3.scripted import Asked, client_of, reply, scripted
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sketchmigrate.errors import SettingsError
-from sketchmigrate.s3.addressing import Origin
-from sketchmigrate.s3.proxy import Proxies
+from sketchmigrate.core.errors import SettingsError
+from sketchmigrate.s3.wire.addressing import Origin
+from sketchmigrate.s3.wire.proxy import Proxies
 
 SECRET = "hidden-secret"
 PLAIN, SECURE = Origin("s3.example.com", 9000, tls=False), Origin("s3.example.com", 443, tls=True)

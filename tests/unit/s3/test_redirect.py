@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import botocore
 import pytest
 
-from sketchmigrate.errors import RedirectRefused, S3Refused
-from sketchmigrate.s3.addressing import endpoint_of
-from sketchmigrate.s3.redirect import AWS_PARTITIONS, Target, domain_of, is_aws, is_own, is_region, target_of
+from sketchmigrate.core.errors import RedirectRefused, S3Refused
+from sketchmigrate.s3.wire.addressing import endpoint_of
+from sketchmigrate.s3.wire.redirect import AWS_PARTITIONS, Target, domain_of, is_aws, is_own, is_region, target_of
 from tests.unit.s3.scripted import ETAG, SOURCE, TARGET, client_of, copied, error, reply, scripted
 
 if TYPE_CHECKING:

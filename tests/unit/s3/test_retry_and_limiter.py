@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketchmigrate.errors import S3Error
-from sketchmigrate.model import Location
-from sketchmigrate.s3.caps import Caps
-from sketchmigrate.s3.limiter import Limiter
+from sketchmigrate.core.errors import S3Error
+from sketchmigrate.core.objects import Location
+from sketchmigrate.flow.caps import Caps
+from sketchmigrate.flow.limiter import Limiter
 from sketchmigrate.s3.retry import MAX_PAUSE_SECONDS, Failure, Kind, Patience, kind_of, retry_after_seconds
 from tests.unit.s3.scripted import (
     SOURCE,

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sketchmigrate.s3.addressing import encode_key, encode_query
-from sketchmigrate.s3.sigv4 import EMPTY_SHA256, Credentials, Signer
+from sketchmigrate.s3.wire.addressing import encode_key, encode_query
+from sketchmigrate.s3.wire.sigv4 import EMPTY_SHA256, Credentials, Signer
 
 # Amazon S3 API reference, "Authenticating Requests: Using the Authorization Header", examples.
 EXAMPLE = Signer(Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), "us-east-1")

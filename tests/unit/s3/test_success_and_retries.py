@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketchmigrate.errors import (
+from sketchmigrate.core.errors import (
     BucketMissing,
     ObjectMissing,
     PreconditionFailed,
@@ -21,7 +21,7 @@ from sketchmigrate.errors import (
     S3Unreachable,
 )
 from sketchmigrate.migration.preflight import check_read
-from sketchmigrate.s3.conditions import if_source_is, if_target_is
+from sketchmigrate.s3.wire.conditions import if_source_is, if_target_is
 from tests.unit.s3.scripted import (
     ETAG,
     SOURCE,

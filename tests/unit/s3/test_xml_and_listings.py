@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketchmigrate.errors import BucketMissing, S3Busy, S3Malformed
-from sketchmigrate.s3 import xml, xml_listings
+from sketchmigrate.core.errors import BucketMissing, S3Busy, S3Malformed
+from sketchmigrate.s3.wire import xml, xml_listings
 from tests.unit.s3.scripted import ETAG, Cut, client_of, copy_document, error, error_document, reply, scripted
 
 if TYPE_CHECKING:

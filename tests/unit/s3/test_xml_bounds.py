@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketchmigrate.errors import S3Error, S3Malformed
-from sketchmigrate.model import ObjectInfo
-from sketchmigrate.s3 import multipart, xml, xml_listings
+from sketchmigrate.core.errors import S3Error, S3Malformed
+from sketchmigrate.core.objects import ObjectInfo
+from sketchmigrate.s3 import multipart
+from sketchmigrate.s3.wire import xml, xml_listings
 from tests.unit.s3.scripted import ETAG, SOURCE, client_of, copy_against, found, reply, scripted
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketchmigrate.s3.xml import NotS3
-from sketchmigrate.s3.xml_listings import ListPage, read_list_page
+from sketchmigrate.s3.wire.xml import NotS3
+from sketchmigrate.s3.wire.xml_listings import ListPage, read_list_page
 from tests.unit.s3.scripted import ETAG
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Complete listings of a side, in ranges side by side."""

@@ -1,0 +1,119 @@
+"""A plan as text for a person, and as values for JSON. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.filesize import decimal
+
+from sketchmigrate.inspect.findings import Severity, about_trial
+from sketchmigrate.inspect.rate import FIRST_HOURS_SECONDS
+from sketchmigrate.report.printable import printable
+from sketchmigrate.report.progress import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sketchmigrate.inspect.estimate import Estimate
+    from sketchmigrate.inspect.findings import Finding
+    from sketchmigrate.inspect.plan import Plan
+
+
+LOOK_FIRST = "Look at these first"
+
+
+def plan_text(plan: Plan, needs: Estimate, strategy: str, keeping: Sequence[str]) -> str:
+    """Say what would be moved, what that takes, and what was found; ``keeping`` has lines on what copies keep."""
+    figures = (
+        ("legacy", plan.legacy_rows, "rows"),
+        ("production", plan.production_rows, "rows, which are done"),
+        ("neither", plan.other_rows, "rows, which are not ours"),
+        ("to migrate", plan.to_migrate, f"rows, {plan.in_place:,} of them with their object in place already"),
+        ("to copy", plan.objects_to_copy, f"objects, {decimal(plan.bytes_to_copy)}"),
+    )
+    lines = ["What is there", *(f"  {name:<12}{count:>14,}  {what}" for name, count, what in figures)]
+    if plan.deep_percent is not None:
+        lines.append(f"  {'compared':<12}{plan.compared_bytes:>14,}  rows, by the bytes of both objects")
+    more = needs.table_bytes_more, needs.index_bytes, needs.index_bytes_more
+    lines += [
+        "",
+        "What it takes",
+        f"  requests    {needs.copies:,} copies and listings, {needs.reads:,} looks: about USD {needs.price_usd:,.2f}",
+        f"  time        {duration(needs.seconds)} at {needs.rows_per_second:,.0f} rows/s, {printable(needs.rate_from)}",
+        *_about_prefix(needs),
+        f"  WAL         at least {decimal(needs.wal_bytes)}, at most {decimal(needs.wal_bytes_most)}",
+        "  growth      at most {} of the table; of its indexes, now {}, at most {}".format(*map(decimal, more)),
+        f"  ledger      {_about_ledger(needs)}",
+        f"  no clobber  {printable(strategy)}",
+        f"  flips       {printable(about_trial(plan.facts, plan.refusals, plan.trial))}",
+    ]
+    if keeping:
+        lines += ["", "What copies keep", *(f"  {line}" for line in keeping)]
+    for severity, title in ((Severity.LOOK, LOOK_FIRST), (Severity.NOTE, "Good to know")):
+        found = [finding for finding in plan.findings if finding.severity is severity]
+        if found:
+            lines += ["", findings_text(title, found)]
+    if not plan.needs_a_look:
+        lines += ["", "Nothing needs a look first."]
+    return "\n".join(lines)
+
+
+def _about_prefix(needs: Estimate) -> list[str]:
+    if needs.prefix_rows_per_second is None:
+        return []
+    return [
+        f"              at most {needs.prefix_rows_per_second:,.0f} rows/s in its first hours: S3 takes no more of one",
+        f"              prefix until it has parted it, reckoned to take {FIRST_HOURS_SECONDS / 3600:.0f} hours",
+    ]
+
+
+def _about_ledger(needs: Estimate) -> str:
+    size = f"about {decimal(needs.ledger_bytes)}"
+    if needs.free_bytes is None:
+        return f"{size} in the database of LEDGER_URL, whose room is not seen from here"
+    return f"{size}; the disk of RUN_DIR has {decimal(needs.free_bytes)} free"
+
+
+def findings_text(title: str, findings: Sequence[Finding]) -> str:
+    """List findings below their title."""
+    return "\n".join([title, *(line for finding in findings for line in _finding(finding))])
+
+
+def _finding(finding: Finding) -> list[str]:
+    lines = [f"  {finding.count:>10,}  {finding.kind}", f"              {printable(finding.what_to_do)}"]
+    for example in finding.examples:
+        key = f"{printable(example.key)}  " if example.key is not None else ""
+        detail = f"  ({printable(example.detail)})" if example.detail else ""
+        path = "NULL" if example.path is None else printable(example.path)
+        lines.append(f"                {key}{path}{detail}")
+    if finding.examples and finding.count > len(finding.examples):
+        lines.append("                …")
+    return lines
+
+
+def plan_json(plan: Plan, needs: Estimate, strategy: str, keeping: dict[str, object]) -> dict[str, object]:
+    """Return the plan for ``--json``: sizes in bytes, times in seconds, prices in USD."""
+    return {
+        "kind": "plan",
+        "needs_a_look": plan.needs_a_look,
+        "rows": {
+            "legacy": plan.legacy_rows,
+            "production": plan.production_rows,
+            "neither": plan.other_rows,
+            "to_migrate": plan.to_migrate,
+            "in_place": plan.in_place,
+        },
+        "objects_to_copy": plan.objects_to_copy,
+        "bytes_to_copy": plan.bytes_to_copy,
+        "deep": None
+        if plan.deep_percent is None
+        else {"percent": plan.deep_percent, "references_compared": plan.compared_bytes},
+        "estimate": asdict(needs),
+        "no_clobber": strategy,
+        "keeping": keeping,
+        "trial": None if plan.trial is None else plan.trial.as_json(),
+        "table": asdict(plan.facts),
+        "refusals": asdict(plan.refusals),
+        "findings": [asdict(finding) for finding in plan.findings],
+    }

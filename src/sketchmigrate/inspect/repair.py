@@ -1,0 +1,167 @@
+"""Copies stale objects again, each on the condition that production still holds the very object that we wrote.
+
+Which one that is, the ledgers know by its ETag; what the store makes of the condition, ``guard`` has tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import logging
+import os
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sketchmigrate.core.errors import ObjectMissing, PreconditionFailed, RunDirectoryError, S3Error
+from sketchmigrate.inspect.guard import Guard
+from sketchmigrate.ledger.disk import disk_hint
+from sketchmigrate.s3 import same_content
+from sketchmigrate.s3.multipart import kept_headers, tags_of
+from sketchmigrate.task_group import all_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from sketchmigrate.core.objects import Location, ObjectInfo
+    from sketchmigrate.inspect.evidence import Evidence, EvidenceSite
+    from sketchmigrate.inspect.looks import Looks
+    from sketchmigrate.s3 import Condition, S3Client
+
+log = logging.getLogger(__name__)
+
+RECOPIED_NAME = "recopied.csv"
+PUT_LIMIT_BYTES = 8 * 2**20
+AT_ONCE = 8
+"""Objects under way: with a conditional put, each is in memory."""
+
+# Stale, and known to be ours: production still holds what our newest record says that we wrote there.
+_STALE = """
+SELECT DISTINCT v.key, v.tail, v.path, v.production_etag FROM verdict AS v
+JOIN (SELECT key, new_path, arg_max(etag, unix_time) AS etag FROM flip WHERE etag <> '' GROUP BY key, new_path) AS ours
+  ON ours.key = v.key AND ours.new_path = v.path AND ours.etag = v.production_etag
+WHERE v.standing = 'stale'
+"""
+
+
+class Again(StrEnum):
+    """What became of a stale object, or of one that a row has lost (``restore``)."""
+
+    COPIED = "copied again"
+    NOT_OURS = "left: production holds another object by now"
+    MISSING = "left: the legacy object is gone"
+    REFUSED = "left: the store refused"
+    RESTORED = "restored"
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A stale reference, and the ETag of the production object, which is ours."""
+
+    key: str
+    tail: str
+    path: str
+    etag: str
+
+
+async def copy_stale(
+    evidence: Evidence, site: EvidenceSite, store: S3Client, guard: Guard, *, looks: Looks, record: Path
+) -> dict[Again, int]:
+    """Copy again what the evidence calls stale and ours, and count what became of it.
+
+    What was written goes into the file ``record``, for the next verify to know. Raises ``S3Error`` where the store is
+    to blame, and ``RunDirectoryError``; what was copied until then is in the file.
+    """
+    counts = dict.fromkeys((Again.COPIED, Again.NOT_OURS, Again.MISSING, Again.REFUSED), 0)
+    async for rows in evidence.stream(_STALE):
+        for first in range(0, len(rows), AT_ONCE):
+            group = [Stale(*row) for row in rows[first : first + AT_ONCE]]
+            outcomes = await all_of([_copy_if_taken(stale, site, store, guard, looks) for stale in group])
+            done = [(one.key, one.path, etag) for one, (_, etag) in zip(group, outcomes, strict=True) if etag]
+            await asyncio.to_thread(write_down, record, done)
+            for outcome, _ in outcomes:
+                counts[outcome] += 1
+    return counts
+
+
+async def count_stale(evidence: Evidence) -> tuple[int, int]:
+    """Return how many rows are stale and ours, and how many are stale without a record that says so."""
+    ((ours,),) = await evidence.ask(f"SELECT count(*) FROM ({_STALE})")  # noqa: S608 - our own words
+    ((stale,),) = await evidence.ask("SELECT count(*) FROM verdict WHERE standing = 'stale'")
+    return ours, stale - ours
+
+
+async def read_recopied(evidence: Evidence, records: Sequence[Path]) -> None:
+    """Take in what past repairs wrote down; a line that a crash cut off is passed over."""
+    for record in records:
+        with record.open(encoding="utf-8", newline="") as file:
+            lines = [line for line in csv.reader(file) if len(line) == 4]  # noqa: PLR2004 - its columns
+        await evidence.insert("flip", [(key, path, etag, float(at)) for key, path, etag, at in lines])
+
+
+async def _copy_if_taken(
+    stale: Stale, site: EvidenceSite, store: S3Client, guard: Guard, looks: Looks
+) -> tuple[Again, str]:
+    """Do so with one object; that the store refuses this one ends nothing."""
+    began_at = time.monotonic()
+    try:
+        return await _copy_again(stale, site, store, guard)
+    except S3Error as error:
+        log.warning("%s was not copied again: %s", stale.path, (await looks.refused(error, began_at)).words)
+        return Again.REFUSED, ""
+
+
+async def _copy_again(stale: Stale, site: EvidenceSite, store: S3Client, guard: Guard) -> tuple[Again, str]:
+    """Copy one object; return what became of it and, where it was written, its new ETag."""
+    source = site.legacy(stale.tail)
+    target = site.production(stale.tail)
+    production = await _look(store, target)
+    if production is None or production.etag != stale.etag:
+        return Again.NOT_OURS, ""
+    legacy = await _look(store, source)
+    if legacy is None:
+        return Again.MISSING, ""
+    try:
+        if guard.puts and legacy.size_bytes <= PUT_LIMIT_BYTES:
+            etag = await _put_again(store, source, target, legacy, guard.condition(stale.etag))
+        else:
+            conditions = [guard.condition(stale.etag)] if guard is Guard.COPY else []
+            etag = (await store.copy(source, target, *conditions)).etag
+    except PreconditionFailed:
+        # a request whose reply was lost may have been carried out: then the object is what we wanted
+        now = await _look(store, target)
+        if now is None or not same_content(legacy, now):
+            return Again.NOT_OURS, ""
+        etag = now.etag
+    return Again.COPIED, etag
+
+
+async def _put_again(
+    store: S3Client, source: Location, target: Location, legacy: ObjectInfo, condition: Condition
+) -> str:
+    body = await store.get(source, 0, legacy.size_bytes - 1, if_match=legacy.etag) if legacy.size_bytes else b""
+    headers = kept_headers(legacy.headers, await tags_of(store, source, legacy), storage_class=True)
+    return await store.put(target, body, headers, condition)
+
+
+async def _look(store: S3Client, location: Location) -> ObjectInfo | None:
+    try:
+        return await store.head(location)
+    except ObjectMissing:
+        return None
+
+
+def write_down(record: Path, done: Sequence[tuple[str, str, str]]) -> None:
+    """Add to a record what was written: key, path, ETag. It is on disk then. Raises ``RunDirectoryError``."""
+    if not done:
+        return
+    try:
+        with record.open("a", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows((*one, time.time()) for one in done)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        text = f"{record} cannot be written: {error.strerror or error}"
+        raise RunDirectoryError(text, hint=disk_hint(error)) from error

@@ -1,0 +1,93 @@
+"""Copies the legacy object once more for a dangling row: one that a run of ours set, and whose object is gone since.
+
+It is brought as a migration brings it, so that nothing is replaced that the application stores meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from sketchmigrate.core.errors import ObjectMissing, S3Error
+from sketchmigrate.core.mapping import Move
+from sketchmigrate.core.objects import Location, ObjectInfo
+from sketchmigrate.core.reference import Reference
+from sketchmigrate.inspect.repair import AT_ONCE, Again, write_down
+from sketchmigrate.migration.placing import Placed
+from sketchmigrate.migration.versions import replaced_version
+from sketchmigrate.s3 import same_content
+from sketchmigrate.task_group import all_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sketchmigrate.inspect.evidence import Evidence, EvidenceSite
+    from sketchmigrate.inspect.looks import Looks
+    from sketchmigrate.migration.placing import Placing
+
+log = logging.getLogger(__name__)
+
+# Without a flip on record the legacy object of that name may be another one than the row has lost. One row for each.
+_LOST = """
+SELECT any_value(v.key), v.tail, v.path FROM verdict AS v
+SEMI JOIN flip AS f ON f.key = v.key AND f.new_path = v.path
+WHERE v.standing = 'dangling' AND v.side = 'production' AND v.legacy_bytes IS NOT NULL GROUP BY v.tail, v.path
+"""
+_DANGLING = """
+SELECT count(*) FILTER (key IN (SELECT key FROM flip WHERE new_path = path)), count(*) FROM verdict
+WHERE standing = 'dangling' AND side = 'production' AND legacy_bytes IS NOT NULL
+"""
+
+
+async def count_lost(evidence: Evidence) -> tuple[int, int]:
+    """Return how many dangling rows have a legacy object: of those that a run of ours set, and of the others."""
+    ((ours, all_of_them),) = await evidence.ask(_DANGLING)
+    return ours, all_of_them - ours
+
+
+async def restore_lost(
+    evidence: Evidence, site: EvidenceSite, placing: Placing, looks: Looks, record: Path
+) -> dict[Again, int]:
+    """Bring the objects that rows of ours lost, and count what became of each. Raises as ``copy_stale`` does."""
+    counts = dict.fromkeys((Again.RESTORED, Again.NOT_OURS, Again.MISSING, Again.REFUSED), 0)
+    async for rows in evidence.stream(_LOST):
+        for first in range(0, len(rows), AT_ONCE):
+            moves = [_move(site, *row) for row in rows[first : first + AT_ONCE]]
+            outcomes = await all_of([_restore(move, placing, looks) for move in moves])
+            done = [
+                (str(move.reference.key), move.new_path, etag)
+                for move, (_, etag) in zip(moves, outcomes, strict=True)
+                if etag
+            ]
+            await asyncio.to_thread(write_down, record, done)
+            for outcome, _ in outcomes:
+                counts[outcome] += 1
+    return counts
+
+
+def _move(site: EvidenceSite, key: str, tail: str, path: str) -> Move:
+    source = site.legacy(tail)
+    return Move(Reference(key, path), path, source, Location(site.production_bucket, path))
+
+
+async def _restore(move: Move, placing: Placing, looks: Looks) -> tuple[Again, str]:
+    """Bring one object; return what became of it and, where it was written, its ETag."""
+    began_at = time.monotonic()
+    try:
+        outcome = await placing.place(move)
+    except ObjectMissing:
+        return Again.MISSING, ""
+    except S3Error as error:
+        log.warning("%s was not copied: %s", move.target, (await looks.refused(error, began_at)).words)
+        return Again.REFUSED, ""
+    if isinstance(outcome, Placed):
+        if outcome.replaced:
+            log.warning("%s", replaced_version(move.target, outcome.replaced))
+        return Again.RESTORED, outcome.etag
+    if outcome.perhaps_ours:
+        legacy, now = await looks.at(move.source), await looks.at(move.target)
+        if isinstance(legacy, ObjectInfo) and isinstance(now, ObjectInfo) and same_content(legacy, now):
+            return Again.RESTORED, now.etag
+    return Again.NOT_OURS, ""

@@ -1,0 +1,1 @@
+"""What a store really does: found out by trying, below a folder of a random name."""
