@@ -12,6 +12,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from sketchmigrate.demo.servers import PostgresServer, postgres_server
 from tests.servers import ceph
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 # Whoever starts the tests in the background hands an ignored SIGINT down to all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How fast an example is, is no claim of a test: three tests share two cores.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 STORES = ["rclone", "moto", "seaweed", pytest.param("ceph", marks=pytest.mark.ceph)]
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import uvloop
+from tests.sides import sides_of
 
 from sketchmigrate.core.mapping import Mapping
 from sketchmigrate.core.outcome import Outcome, Result
@@ -36,6 +37,8 @@ REFERENCES = [Reference(number, f"image/avatar-{number:07}.png") for number in r
 
 class Store:
     """Confirms every copy; asked for a size it says nothing new."""
+
+    concurrency = 128
 
     async def copy(self, _source: Location, _target: Location) -> CopyResult:
         return CopyResult("d41d8cd98f00b204e9800998ecf8427e", 1, 2048)
@@ -78,8 +81,8 @@ async def check_access() -> None:
 
 @asynccontextmanager
 async def iteration() -> AsyncIterator[Iteration]:
-    options: dict[str, Any] = {"workers": lambda: 128, "overwrite": True, "dry_run": False, "stop": Stop()}
-    async with Copier(cast("S3Client", Store()), check_access, **options) as copier:
+    options: dict[str, Any] = {"overwrite": True, "dry_run": False, "stop": Stop()}
+    async with Copier(sides_of(cast("S3Client", Store())), check_access, **options) as copier:
         yield Iteration(
             mapping=Mapping(Rule("image/", "avatar/"), "legacy", "production"),
             copier=copier,

@@ -8,6 +8,7 @@ from sketchmigrate.inspect.comparing import Answer, Pair, compare_portion
 from sketchmigrate.inspect.looks import Looks
 from tests.integration.test_s3_client import places, run
 from tests.servers.stores import fresh_buckets
+from tests.sides import sides_of
 
 if TYPE_CHECKING:
     from sketchmigrate.s3 import S3Client
@@ -25,7 +26,7 @@ def test_a_listing_that_tells_otherwise_is_no_change(moto: StoreServer) -> None:
 
         pair = Pair("1", legacy, production, 999, "listed", "listed-2")
         same = Answer(True, legacy=(7, etag), production=(7, etag))  # noqa: FBT003
-        looks = Looks(client, check_access)
+        looks = Looks(sides_of(client), check_access)
         (found,) = await compare_portion(looks, (pair,), lambda _pairs, size_bytes: requests.append(size_bytes))
         assert found._replace(tags_told=False) == same
         assert requests == [7, 7, 0], "each is read once, whatever was listed"

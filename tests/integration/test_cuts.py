@@ -128,7 +128,7 @@ def check_each_row(database: databases.Database, connection: psycopg.Connection[
     """Let hypothesis fill the table, and look for each row."""
     keys_of = st.sets(KINDS.get(kind, TEXT), max_size=30)
 
-    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=12, suppress_health_check=list(HealthCheck))
     @given(keys_of, st.none() | keys_of, st.integers(1, 8))
     def check(keys: set[Any], analysed: set[Any] | None, range_rows: int) -> None:
         fill(connection, kind, keys, analysed=analysed)

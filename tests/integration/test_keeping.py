@@ -11,11 +11,12 @@ import pytest
 from sketchmigrate.core.mapping import Move
 from sketchmigrate.core.objects import Location
 from sketchmigrate.core.reference import Reference
-from sketchmigrate.migration.bucket_rules import read_bucket_rules
+from sketchmigrate.migration.bucket_rules import BucketRules, read_bucket_rules
 from sketchmigrate.migration.keeping import Aspect, Way, look_at, way_of
 from sketchmigrate.migration.no_clobber import Means, Strategy
-from sketchmigrate.migration.placing import Placed, placing_of
+from sketchmigrate.migration.transfer import Transferred, transfer_of
 from tests.integration.test_no_clobber_objects import run
+from tests.sides import sides_of
 
 if TYPE_CHECKING:
     from sketchmigrate.migration.keeping import Sample
@@ -65,8 +66,8 @@ def test_what_is_said_to_be_kept_is_kept(server: str, means: Means, request: pyt
 
         async def scenario(client: S3Client, move: Move = move) -> tuple[Sample, Sample]:
             before = await look_at(client, [move.source], encryption="")
-            placing = placing_of(client, Strategy(means, "for a test", guards_parts=True))
-            assert isinstance(await placing.place(move), Placed)
+            transfer = transfer_of(sides_of(client), Strategy(means, "for a test", guards_parts=True))
+            assert isinstance(await transfer.bring(move), Transferred)
             return before, await look_at(client, [move.target], encryption="")
 
         before, after = run(store, scenario)
@@ -92,8 +93,14 @@ def test_the_requests_are_counted_and_what_is_not_told_is_said_once(store: Store
     assert sample.dropped(None) == []
 
 
+def rules_of(store: Store, bucket: str) -> BucketRules:
+    return run(store, lambda client: read_bucket_rules(sides_of(client, production_bucket=bucket).production))
+
+
 def test_the_rules_of_a_bucket(store: Store) -> None:
-    rules = run(store, lambda client: read_bucket_rules(client, store.production_bucket))
+    rules = run(
+        store, lambda client: read_bucket_rules(sides_of(client, production_bucket=store.production_bucket).production)
+    )
     assert (rules.keeps_objects, rules.about_lock(), rules.about_encryption()) == (False, "", "")
     lists_instead = store.name in {"rclone", "ceph"}  # they have no default encryption
     assert len(rules.untold) == lists_instead
@@ -103,8 +110,10 @@ def test_the_rules_of_a_bucket(store: Store) -> None:
     store.client.create_bucket(Bucket=locked, ObjectLockEnabledForBucket=True)
     rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 3}}
     configuration = {"ObjectLockEnabled": "Enabled", "Rule": rule}
-    assert not run(store, lambda client: read_bucket_rules(client, locked)).keeps_objects
+    assert not run(
+        store, lambda client: read_bucket_rules(sides_of(client, production_bucket=locked).production)
+    ).keeps_objects
     store.client.put_object_lock_configuration(Bucket=locked, ObjectLockConfiguration=configuration)
-    rules = run(store, lambda client: read_bucket_rules(client, locked))
+    rules = rules_of(store, locked)
     assert rules.keeps_objects
     assert "keeps each new object (GOVERNANCE, 3 Days)" in rules.about_lock()

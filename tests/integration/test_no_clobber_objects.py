@@ -12,10 +12,11 @@ from sketchmigrate.core.mapping import Move
 from sketchmigrate.core.objects import Location
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.no_clobber import Means, Strategy
-from sketchmigrate.migration.placing import FIRST_BYTES, MIB, PUT_LIMIT_BYTES, Placed, Taken, placing_of
+from sketchmigrate.migration.transfer import FIRST_BYTES, MIB, PUT_LIMIT_BYTES, Taken, Transferred, transfer_of
 from sketchmigrate.s3 import R2_IF_ABSENT, CredentialSource, S3Client, S3Config
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.servers.s3_faults import status
+from tests.sides import sides_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -50,11 +51,11 @@ def move_of(store: Store) -> Move:
     return Move(Reference(1, KEY), TARGET_KEY, source, target)
 
 
-def place(store: Store, means: Means, *, asks_for_tags: bool = False, guards_parts: bool = True) -> Placed | Taken:
+def place(store: Store, means: Means, *, asks_for_tags: bool = False, guards_parts: bool = True) -> Transferred | Taken:
     strategy = Strategy(
         means, "for a test", sends_parts=guards_parts, guards_parts=guards_parts, asks_for_tags=asks_for_tags
     )
-    return run(store, lambda client: placing_of(client, strategy).place(move_of(store)))
+    return run(store, lambda client: transfer_of(sides_of(client), strategy).bring(move_of(store)))
 
 
 def body_of(size_bytes: int) -> bytes:
@@ -81,7 +82,7 @@ def test_an_object_arrives_as_it_was(
         Tagging="kind=avatar&who=a%20b",
     )
     placed = place(store, means)
-    assert isinstance(placed, Placed)
+    assert isinstance(placed, Transferred)
     assert placed.size_bytes in {size_bytes, None}
     assert placed.guarded == (means is not Means.CHECK_FIRST)
     head = store.client.head_object(Bucket=store.production_bucket, Key=TARGET_KEY)
@@ -128,8 +129,8 @@ def test_a_large_object_is_copied_whole_where_parts_would_not_be_guarded(ceph_st
     )
     ceph_store.put_all(ceph_store.legacy_bucket, {"image/%41": body})
     strategy = Strategy(Means.CONDITIONAL_PUT, "for a test", guards_parts=False)
-    placed = run(ceph_store, lambda client: placing_of(client, strategy).place(move))
-    assert isinstance(placed, Placed)
+    placed = run(ceph_store, lambda client: transfer_of(sides_of(client), strategy).bring(move))
+    assert isinstance(placed, Transferred)
     assert not placed.guarded  # so that a row which changes meanwhile is looked into
     assert ceph_store.bodies(ceph_store.production_bucket) == {"avatar/%41": body}
 

@@ -9,7 +9,6 @@ from sketchmigrate.core.objects import Location
 from sketchmigrate.inspect.guard import Guard, find_guard
 from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
 from sketchmigrate.s3.probe.folder import PROBE_FOLDER, ProbeFolder
-from sketchmigrate.settings import Settings
 from tests.proved import keep_races
 
 if TYPE_CHECKING:
@@ -25,10 +24,7 @@ async def find(store: Store, run_dir: Path) -> tuple[Guard, str]:
     credentials = CredentialSource.static(store.access_key, store.secret_key)
     async with S3Client(S3Config(endpoint_url=store.endpoint_url), credentials) as client:
         folder = ProbeFolder(client, Location(store.production_bucket, f"avatar/{PROBE_FOLDER}0/"))
-        settings = Settings(
-            run_dir=str(run_dir), s3_endpoint_url=store.endpoint_url, production_bucket=store.production_bucket
-        )
-        found = await find_guard(folder, settings, has_lock=False)
+        found = await find_guard(folder, str(run_dir), has_lock=False)
         await folder.clear()
     assert folder.left_behind == []
     assert store.keys(store.production_bucket) == []

@@ -324,7 +324,7 @@ def exact_keys(function: Callable[..., None]) -> Callable[..., None]:
         ),
     ):
         function = example(key=key)(function)
-    return settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])(
+    return settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])(
         given(key=KEYS.filter(fits))(function)
     )
 

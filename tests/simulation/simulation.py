@@ -20,22 +20,23 @@ from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.migration import copier as copier_module
 from sketchmigrate.migration import flipping as flipping_module
-from sketchmigrate.migration import placing as placing_module
 from sketchmigrate.migration import runner as runner_module
+from sketchmigrate.migration import transfer as transfer_module
 from sketchmigrate.migration.breaker import NEVER, Breaker
 from sketchmigrate.migration.copier import Copier
 from sketchmigrate.migration.flipping import FlipControl
 from sketchmigrate.migration.iteration import Iteration
 from sketchmigrate.migration.overwritten import settle
 from sketchmigrate.migration.passes import migrate
-from sketchmigrate.migration.placing import placing_of
 from sketchmigrate.migration.rollback import LegacyFinder, Selection, roll_back
 from sketchmigrate.migration.runner import Migration
+from sketchmigrate.migration.transfer import transfer_of
 from sketchmigrate.postgres import database as database_module
 from sketchmigrate.postgres import session as session_module
 from sketchmigrate.postgres.table import Table
 from sketchmigrate.s3 import multipart
 from sketchmigrate.settings import Options
+from tests.sides import sides_of
 from tests.simulation.application import Application
 from tests.simulation.clock import Clock, VirtualLoop
 from tests.simulation.database import SimulatedConnection, SimulatedDatabase
@@ -65,8 +66,8 @@ def simulate(seed: int) -> World:
             patch.setattr(session_module, "random", random.Random(seed))
             patch.setattr(database_module.log, "disabled", True)
             patch.setattr(multipart.logger, "disabled", True)
-            patch.setattr(placing_module, "PUT_LIMIT_BYTES", SMALL_BYTES)
-            patch.setattr(placing_module, "FIRST_BYTES", SMALL_BYTES // 2)
+            patch.setattr(transfer_module, "PUT_LIMIT_BYTES", SMALL_BYTES)
+            patch.setattr(transfer_module, "FIRST_BYTES", SMALL_BYTES // 2)
             patch.setattr(copier_module, "COMPARE_BYTES", SMALL_BYTES // 2)
             patch.setattr(runner_module, "Iteration", _watched(world))
             patch.setattr(flipping_module, "inspect_table", _inspect_table)
@@ -180,7 +181,7 @@ def _note_whose_task(
 async def _migrate(world: World) -> bool:
     """Migrate the whole table as the command does. Returns False where an error stopped it."""
     stop, scenario = PROCESS.get().stop, world.scenario
-    store = simulated_client(world)
+    sides = sides_of(simulated_client(world))
     seen = Tally()
 
     def observe(_rows: int, _tally: Tally, results: list[Result]) -> None:
@@ -190,13 +191,12 @@ async def _migrate(world: World) -> bool:
     async with (
         SimulatedLedger(world, "migrate", "" if scenario.overwrite else scenario.strategy.means) as ledger,
         Copier(
-            store,
+            sides,
             _access_to(world),
-            workers=lambda: 3,
             overwrite=scenario.overwrite,
             dry_run=False,
             stop=stop,
-            placing=None if scenario.overwrite else placing_of(store, scenario.strategy),
+            transfer=None if scenario.overwrite else transfer_of(sides, scenario.strategy),
         ) as copier,
     ):
         database = SimulatedDatabase(world, stop.event)
@@ -207,7 +207,7 @@ async def _migrate(world: World) -> bool:
         finished = await migrate(migration, lambda number: world.trace.append(f"-- pass {number}"))
         world.hold(finished.tally == seen, "the tally is not the sum of what was observed")
         if stop.error is None:
-            await settle(migration, store, partial(past_runs, world), ledger.directory)
+            await settle(migration, sides.production.store, partial(past_runs, world), ledger.directory)
         await database.close()
     return not stop.requested
 
@@ -215,11 +215,11 @@ async def _migrate(world: World) -> bool:
 async def _roll_back(world: World) -> bool:
     """Set every flip of every run back as the command does. Returns False where an error stopped it."""
     stop = PROCESS.get().stop
-    store = simulated_client(world)
+    sides = sides_of(simulated_client(world))
     runs = [ledger.past() for ledger in reversed(world.ledgers) if not ledger.is_rollback]
     async with (
         SimulatedLedger(world, "rollback") as ledger,
-        LegacyFinder(store, _access_to(world), workers=lambda: 3, overwrite=False, dry_run=False, stop=stop) as finder,
+        LegacyFinder(sides, _access_to(world), overwrite=False, dry_run=False, stop=stop) as finder,
     ):
         database = SimulatedDatabase(world, stop.event)
         control, breaker, mapping = FlipControl.of(database.settings), Breaker(NEVER), MAPPING.back()

@@ -40,6 +40,8 @@ class SimulatedExchange:
 
     def __init__(self, world: World) -> None:
         self.requests_sent: Counter[str] = Counter()
+        self.limiter = SimpleNamespace(congestion=SimpleNamespace(window=3))
+        self.pausing = 0
         self._world = world
         self._store = Store(world)
 

@@ -55,7 +55,7 @@ text_of_postgres = st.text(st.characters(exclude_characters="\0", exclude_catego
 
 @example(texts=["\r"])
 @example(texts=["\n", "\r\n", '"', '",', '"\n"', "\\.", "\\N", "", " ", ",", "\x1a", "\ufeff"])
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(text_of_postgres, min_size=1, max_size=8))
 async def test_any_text_comes_out_as_it_went_in(texts: list[str], tmp_path: Path) -> None:
     path = tmp_path / "evidence.duckdb"
@@ -76,7 +76,7 @@ ETAGS = ["a" * 32, "b" * 32, "c" * 32 + "-2", ""]
 an_object = st.none() | st.tuples(st.sampled_from([0, 5, 7]), st.sampled_from(ETAGS))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cases=st.lists(st.tuples(st.sampled_from(["legacy", "production"]), an_object, an_object), max_size=12))
 async def test_the_listings_are_judged_as_a_look_at_the_objects_is(
     cases: list[tuple[str, tuple[int, str] | None, tuple[int, str] | None]], tmp_path: Path
@@ -153,6 +153,7 @@ from sketchmigrate.inspect.evidence import Evidence, EvidenceSite, digest
 from sketchmigrate.inspect.gathering import gather_objects, read_references
 from sketchmigrate.inspect.verify import verify
 from sketchmigrate.s3 import ListedObject, ListPage
+from tests.sides import sides_of
 
 COUNT = int(sys.argv[1])
 
@@ -178,7 +179,7 @@ async def main():
     site = EvidenceSite("0", "avatars", "id", "path", None, None, "", "l", "image/", "p", "avatar/")
     async with Evidence(path, site) as evidence:
         await read_references(evidence, pages(), lambda rows: None)
-        await gather_objects(evidence, Store(), lambda side, objects, expected: None)
+        await gather_objects(evidence, sides_of(Store(), "l", "p"), lambda side, objects, expected: None)
         found = await verify(evidence, Looker(), [], deep_percent=None)
     digest(path)
     print(found.passed, found.standings["equal"], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
@@ -190,7 +191,9 @@ asyncio.run(main())
 def test_verify_of_many_references_stays_in_its_memory(tmp_path: Path) -> None:
     """500 MB for all of a process, at any size: beyond DuckDB's limit it spills."""
     command = [sys.executable, "-c", SCALE, str(SCALE_REFERENCES), str(tmp_path / "evidence.duckdb")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": "src"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": f"src{os.pathsep}."}
+    )
     passed, equal, peak_mb = done.stdout.split()
     assert (passed, int(equal)) == ("True", SCALE_REFERENCES)
     assert int(peak_mb) < 500, peak_mb

@@ -21,8 +21,10 @@ FLOORS = (
     {"core", "garbage", "task_group"},
     {"flow", "settings"},
     {"s3", "postgres", "ledger", "report"},
+    {"sides"},
     {"migration", "inspect", "demo"},
     {"cluster"},
+    {"service"},
     {"cli", "__main__"},
 )
 """From the ground up. A room imports from its own floor and from those below it; strangers are listed beneath."""

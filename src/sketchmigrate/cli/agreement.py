@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sketchmigrate.migration.no_clobber import AUTO, Means
-from sketchmigrate.migration.preflight import store_name
 from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from sketchmigrate.s3.probe.race import KEYS, RACE_SECONDS, RACES
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sketchmigrate.migration.look_ahead import LookAhead
-    from sketchmigrate.migration.no_clobber import Strategy
+    from sketchmigrate.migration.settling import Settling
     from sketchmigrate.migration.site import Site
     from sketchmigrate.settings import Options, Settings
 
@@ -40,7 +39,7 @@ def migration_question(site: Site, options: Options, ahead: LookAhead) -> str:
     about = {
         "objects": (
             f"s3://{s.legacy_bucket}/{s.legacy_prefix}…",
-            f"to s3://{s.production_bucket}/{s.production_prefix}… at {store_name(s)}",
+            f"to s3://{s.production_bucket}/{s.production_prefix}… at {site.sides.production.store_name}",
         ),
         "rows": (
             f"{s.db_table}.{s.db_path_column} from {s.legacy_prefix}… to {s.production_prefix}…",
@@ -102,9 +101,9 @@ def listed(about: dict[str, Iterable[str]]) -> str:
     return "\n".join(f"  {word:<8}  {indent.join(lines)}" for word, lines in about.items())
 
 
-def check_first_question(strategy: Strategy | None, options: Options) -> str:
+def check_first_question(settling: Settling) -> str:
     """Ask once more where nothing better than a look was found; empty where that was asked for, or is not so."""
-    if strategy is None or strategy.means is not Means.CHECK_FIRST or options.no_clobber == Means.CHECK_FIRST:
+    if not settling.needs_consent:
         return ""
     return (
         "To replace nothing there is only check-first: a look before each copy. What the application stores under the\n"

@@ -8,15 +8,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketchmigrate.settings import Options, setting_fields
+from sketchmigrate.settings import LOCAL_CLUSTER, Options, setting_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LOCAL = "local:"
-"""How a cluster begins that is to be made on this machine."""
-
-_CLUSTER = re.compile(rf"(tcp|tls)://[^/@\s]+:\d+|{LOCAL}[1-9]\d*")
+_CLUSTER = re.compile(rf"(tcp|tls)://[^/@\s]+:\d+|{LOCAL_CLUSTER}[1-9]\d*")
 
 SETTING = "setting:"
 """In front of a setting's name, where it is the destination of a flag: no option can have such a name."""
@@ -70,7 +67,7 @@ def one_of(*words: str) -> Callable[[str], str]:
 def cluster(value: str) -> str:
     """Take the address of a scheduler, or ``local:N``; empty is none."""
     if value and not _CLUSTER.fullmatch(value):
-        raise argparse.ArgumentTypeError(f"{value!r} is neither tcp://HOST:PORT, tls://HOST:PORT nor {LOCAL}N")
+        raise argparse.ArgumentTypeError(f"{value!r} is neither tcp://HOST:PORT, tls://HOST:PORT nor {LOCAL_CLUSTER}N")
     return value
 
 

@@ -7,25 +7,24 @@ import gc
 import logging
 import signal
 import time
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sketchmigrate import __version__
-from sketchmigrate.cli.engines import comparer_for
 from sketchmigrate.cli.job import Job
 from sketchmigrate.cli.observer import Parts
 from sketchmigrate.inspect.evidence import Evidence, EvidenceSite
 from sketchmigrate.inspect.gathering import gather_objects, gather_references
-from sketchmigrate.inspect.looks import Looks
+from sketchmigrate.inspect.looks import Looks, looks_at
 from sketchmigrate.inspect.problems import PROBLEMS_NAME, write_problems
 from sketchmigrate.inspect.recognition import look_at_neither
 from sketchmigrate.inspect.repair import RECOPIED_NAME
 from sketchmigrate.inspect.second_look import Looker
 from sketchmigrate.ledger import past_runs
-from sketchmigrate.migration.preflight import check_reading
 from sketchmigrate.migration.record import is_of
 from sketchmigrate.report.progress import EverySoOften
+from sketchmigrate.service.engines import comparer_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +63,7 @@ class InspectionJob(Job):
 
         def take(number: int) -> None:
             self.stop.by_signal(number)
-            self.site.store.stop_retrying()
+            self.site.sides.stop_retrying()
             if task is not None:
                 task.cancel()
 
@@ -96,7 +95,7 @@ class InspectionJob(Job):
         """Read all references and both listings; return whether they were recognised."""
         await self.gather_references(evidence)
         with self.terminal.progress(None, unit="objects") as progress, self.site.silence.told_to(progress.wait):
-            await gather_objects(evidence, self.site.store, Parts(progress).tell)
+            await gather_objects(evidence, self.site.sides, Parts(progress).tell)
         return await look_at_neither(evidence)
 
     async def gather_references(self, evidence: Evidence) -> None:
@@ -126,7 +125,7 @@ class InspectionJob(Job):
     @cached_property
     def looks(self) -> Looks:
         """What looks at single objects, and tells a refusal of one from a store that cannot be used."""
-        return Looks(self.site.store, partial(check_reading, self.site.store, self.settings))
+        return looks_at(self.site.sides)
 
     def past_runs(self, opened: ExitStack) -> Iterator[PastRun]:
         """Open the ledgers of this site's migrations, as far as is known here, the oldest first.

@@ -18,7 +18,6 @@ from sketchmigrate.cli.failure import error_json, show_failure
 from sketchmigrate.core.errors import Interrupted, MigrateError
 from sketchmigrate.garbage import collect_garbage_seldom
 from sketchmigrate.ledger import check_place
-from sketchmigrate.migration.look_ahead import LookAhead, look_ahead
 from sketchmigrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketchmigrate.migration.site import Site, open_site
 from sketchmigrate.migration.stop import Stop
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.cli.observer import Observer
     from sketchmigrate.migration.copier import Copier
+    from sketchmigrate.migration.look_ahead import LookAhead
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.settings import Options, Settings
@@ -54,7 +54,6 @@ class Job(ABC):
         self.settings, self.options, self.terminal, self.run = settings, options, terminal, run
         self.stop = Stop()
         self.site: Site
-        self.ahead = LookAhead()
         self.held_up: list[Held] = []  # what held other processes up
         self._for_writing = for_writing
         self._writes_ledger = True
@@ -72,13 +71,12 @@ class Job(ABC):
 
     async def check_production_reading(self) -> None:
         """Try the right to read in production. Raises ``S3Error``."""
-        store, specimens = self.site.store.retrying(PATIENCE_SECONDS), self.site.specimens
-        production = await check_read(store, specimens.production, self.settings.production_prefix)
+        side, specimens = self.site.sides.production.retrying(PATIENCE_SECONDS), self.site.specimens
+        production = await check_read(side, specimens.production)
         self.site = replace(self.site, specimens=specimens._replace(production=production))
 
-    async def look_ahead(self) -> None:
-        """Look at what copies will meet and will not keep; what the question does not say is said now."""
-        self.ahead = ahead = await look_ahead(self.site, self.options)
+    def say_ahead(self, ahead: LookAhead) -> None:
+        """Say what is known before anything is stored, but for what the question says."""
         for warning in ahead.warnings:
             self.terminal.message(f"Note: {warning}", logging.WARNING)
         if self.options.say_yes and self._for_writing and ahead.dropped:
@@ -115,7 +113,7 @@ class Job(ABC):
                 notice = "Stopping: finishing what is under way. Once more stops at once."
                 self.terminal.message(notice, logging.WARNING)
                 self.stop.by_signal(number)
-                self.site.store.stop_retrying()
+                self.site.sides.stop_retrying()
                 return
             for each in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(each)

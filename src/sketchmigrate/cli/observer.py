@@ -56,6 +56,10 @@ class Observer:
         if number > 1:
             self.terminal.message(f"Pass {number}: looking for rows that were added meanwhile.", logging.DEBUG)
 
+    def begin_again(self) -> None:
+        """Forget how far a pass was that is left: it did not come to its end, and tells nothing of the next one."""
+        self.rows = 0
+
     def say(self, text: str, level: int = logging.INFO) -> None:
         """Show what is to be told between the entries."""
         self.terminal.message(text, level)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from sketchmigrate.cli.engines import check_dask_for
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.job import run_job
 from sketchmigrate.inspect.estimate import estimate
@@ -23,6 +22,7 @@ from sketchmigrate.migration.store_trial import try_store
 from sketchmigrate.migration.trial import certain_refusals, try_flips
 from sketchmigrate.s3.probe.folder import told
 from sketchmigrate.s3.wire.redirect import is_aws
+from sketchmigrate.service.engines import check_dask_for
 
 if TYPE_CHECKING:
     from sketchmigrate.cli.commands import PlanArguments
@@ -61,7 +61,7 @@ class PlanJob(InspectionJob):
     async def carry_out(self) -> int:
         """Gather, judge, reckon, report."""
         self.end_at_signals()
-        rules = await read_bucket_rules(self.site.store, self.settings.production_bucket)
+        rules = await read_bucket_rules(self.site.sides.production)
         async with self.evidence() as evidence:
             recognition = await self.gather(evidence)
             deep = self._arguments.deep
@@ -106,7 +106,7 @@ class PlanJob(InspectionJob):
     async def _sample(self, found: Plan, rules: BucketRules) -> Sample:
         site = self.evidence_site()
         objects = [site.legacy(tail) for tail in found.sample_tails]
-        sample = await look_at(self.site.store, objects, encryption=rules.encryption)
+        sample = await look_at(self.site.sides.legacy.store, objects, encryption=rules.encryption)
         sample.requests += REQUESTS
         return sample
 
@@ -128,7 +128,7 @@ class PlanJob(InspectionJob):
     async def _strategy(self) -> tuple[str, Way | None]:
         if not self._arguments.probe:
             return "found out by trying when a migration begins; --probe tries it now", None
-        report = await try_store(self.site.store, self.settings)
+        report = await try_store(self.site.sides.production, self.settings.run_dir)
         chosen = choose(report)
         left = f"; left behind: {told(report.left_behind)}" if report.left_behind else ""
         return f"{chosen.means}, as {chosen.reason}{left}", way_of(chosen.means)

@@ -11,18 +11,15 @@ import uvloop
 
 from sketchmigrate import __version__
 from sketchmigrate.core.errors import Interrupted
-from sketchmigrate.migration.no_clobber import Means, Strategy, choose
+from sketchmigrate.migration.no_clobber import Means, choose
 from sketchmigrate.migration.preflight import (
     PATIENCE_SECONDS,
     check_read,
-    check_tagging,
-    check_versions,
     check_writing,
     find_specimen,
-    store_name,
 )
 from sketchmigrate.migration.probe_record import recorded_folder, remove_left_behind
-from sketchmigrate.migration.site import open_store
+from sketchmigrate.migration.site import open_sides
 from sketchmigrate.migration.store_trial import Races, try_store
 from sketchmigrate.report.printable import printable
 from sketchmigrate.s3.probe.findings import Question
@@ -32,10 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sketchmigrate.cli.commands import ProbeArguments
-    from sketchmigrate.migration.site import Site
+    from sketchmigrate.migration.no_clobber import Strategy
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.report.terminal import Terminal
-    from sketchmigrate.s3 import S3Client
     from sketchmigrate.s3.probe.findings import ProbeReport
     from sketchmigrate.settings import Options, Settings
 
@@ -51,55 +47,17 @@ def probe_command(
     races = Races.WITH_VERSIONS if arguments.race else Races.ANEW
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            report, earlier = runner.run(_probe(settings, races))
+            report, earlier, store_name = runner.run(_probe(settings, races))
         except KeyboardInterrupt as pressed:
             raise Interrupted("interrupted; what the probe had made was removed") from pressed
     say_left(terminal, earlier)
     report = replace(report, left_behind=(*report.left_behind, *earlier))
     strategy = choose(report)
     exit_code = 1 if strategy.means is Means.CHECK_FIRST or report.left_behind else 0
-    terminal.result(report_text(report, strategy, store_name(settings)))
+    terminal.result(report_text(report, strategy, store_name))
     if options.json_output:
         terminal.document({"version": __version__, **report_json(report, strategy), "exit_code": exit_code})
     return exit_code
-
-
-async def settle_no_clobber(store: S3Client, settings: Settings, wanted: str, terminal: Terminal) -> Strategy:
-    """Probe the store where the choice depends on it, and say what is chosen and why.
-
-    Raises ``ConditionNotProved`` where ``wanted`` is not proved, and ``S3Error``.
-    """
-    if wanted == Means.CHECK_FIRST:
-        strategy = Strategy(Means.CHECK_FIRST, "it was asked for")
-    else:
-        report = await try_store(store, settings, tell=terminal.message)
-        if report.left_behind:
-            terminal.message(f"Note: the probe of the store left behind {told(report.left_behind)}", logging.WARNING)
-        strategy = choose(report, wanted)
-    terminal.message(f"To replace nothing: {strategy.means}, because {strategy.reason}.")
-    if strategy.window:
-        terminal.message(
-            f"Note: what could be replaced all the same is {strategy.window}. Rows that it changes to the"
-            " same key meanwhile are reported as possibly overwritten.",
-            logging.WARNING,
-        )
-        for note in await check_versions(store, settings):
-            terminal.message(f"Note: {note}", logging.WARNING)
-    return strategy
-
-
-async def try_rights(site: Site, terminal: Terminal, *, with_tags: bool) -> None:
-    """Remove what earlier runs left when they were killed, and try the rights to write in production.
-
-    ``with_tags``: those to tags as well, of which it is noted what is lacking. Raises ``S3Error``.
-    """
-    store = site.store.retrying(PATIENCE_SECONDS)
-    say_left(terminal, await remove_left_behind(store, site.settings))
-    async with recorded_folder(store, site.settings) as folder:
-        await check_writing(folder, site.settings)
-        notes = await check_tagging(folder, site.settings, site.specimens) if with_tags else []
-    for note in notes:
-        terminal.message(f"Note: {note}", logging.WARNING)
 
 
 def say_left(terminal: Terminal, left: Sequence[str]) -> None:
@@ -108,16 +66,15 @@ def say_left(terminal: Terminal, left: Sequence[str]) -> None:
         terminal.message(f"Note: what earlier runs left behind could not be removed: {told(left)}", logging.WARNING)
 
 
-async def _probe(settings: Settings, races: Races) -> tuple[ProbeReport, list[str]]:
-    """Try the store; return what was found, and what earlier runs left that could not be removed."""
-    async with open_store(settings) as (store, _):
-        patient = store.retrying(PATIENCE_SECONDS)
-        specimen = await find_specimen(patient, settings, "PRODUCTION")
-        await check_read(patient, specimen, settings.production_prefix)
-        left = await remove_left_behind(patient, settings)
-        async with recorded_folder(patient, settings) as folder:
-            await check_writing(folder, settings)
-        return await try_store(store, settings, races), left
+async def _probe(settings: Settings, races: Races) -> tuple[ProbeReport, list[str], str]:
+    """Try the store; return what was found, what earlier runs left that could not be removed, and the store's name."""
+    async with open_sides(settings) as (sides, _):
+        side = sides.production.retrying(PATIENCE_SECONDS)
+        await check_read(side, await find_specimen(side))
+        left = await remove_left_behind(side, settings.run_dir)
+        async with recorded_folder(side, settings.run_dir) as folder:
+            await check_writing(folder, side)
+        return await try_store(sides.production, settings.run_dir, races), left, side.store_name
 
 
 def report_text(report: ProbeReport, strategy: Strategy, store: str) -> str:

@@ -5,36 +5,31 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.agreement import check_first_question, lines_of, listed, transfer
-from sketchmigrate.cli.engines import check_ledger_for
-from sketchmigrate.cli.failure import error_json
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.job import run_job
-from sketchmigrate.cli.migrate import MigrationJob
-from sketchmigrate.cli.probe import settle_no_clobber, try_rights
+from sketchmigrate.cli.migrate import migrate_with
 from sketchmigrate.cli.verify import certify
 from sketchmigrate.inspect.guard import settle_guard
 from sketchmigrate.inspect.repair import RECOPIED_NAME, copy_stale, count_stale, read_recopied
 from sketchmigrate.inspect.restore import count_lost, restore_lost
 from sketchmigrate.inspect.standing import Standing
 from sketchmigrate.inspect.verify import read_ledgers, verify
-from sketchmigrate.migration.placing import placing_of
-from sketchmigrate.migration.recognition import check_recognised
+from sketchmigrate.migration.transfer import transfer_of
 from sketchmigrate.s3.probe.folder import told
+from sketchmigrate.service.engines import check_ledger_for
+from sketchmigrate.service.migration import MigrationService
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sketchmigrate.cli.commands import RepairArguments
-    from sketchmigrate.core.errors import MigrateError
     from sketchmigrate.inspect.evidence import Evidence
     from sketchmigrate.inspect.repair import Again
     from sketchmigrate.inspect.verify import Verification
     from sketchmigrate.ledger import PastRun
-    from sketchmigrate.migration.no_clobber import Strategy
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.settings import Options, Settings
@@ -61,15 +56,18 @@ class RepairJob(InspectionJob):
     ) -> None:
         super().__init__(settings, options, terminal, run, for_writing=True)
         self._deep_percent = arguments.deep
-        self._strategy: Strategy | None = None
+        self._service: MigrationService
 
     async def prepare(self) -> None:
         """Open the site, and try the right to read in production. Writes nothing."""
         check_ledger_for(self.options.cluster, self.settings)
         await super().prepare()
         await self.check_production_reading()
-        await check_recognised(self.site, self.terminal.message)
-        await self.look_ahead()
+        self._service = service = MigrationService(
+            self.site, self.options, self.stop, self.run.path, self.terminal.message
+        )
+        await service.check()
+        self.say_ahead(service.ahead)
 
     def question(self) -> str:
         """Say what is about to be changed, and where."""
@@ -79,24 +77,22 @@ class RepairJob(InspectionJob):
             f"were migrated once more to s3://{s.production_bucket}/{s.production_prefix}…,\n"
             "where that still holds what we wrote, or nothing though a row that we set names it, and migrates the\n"
             "rows that are left. Nothing is deleted.\n"
-            f"{listed(transfer(s, self.options, self.ahead.not_tried))}\n"
-            f"{lines_of(self.ahead)}"
+            f"{listed(transfer(s, self.options, self._service.ahead.not_tried))}\n"
+            f"{lines_of(self._service.ahead)}"
             "Go on?"
         )
 
     async def settle(self) -> None:
         """Try the right to write and, where rows are left to migrate, how nothing is replaced."""
-        await try_rights(self.site, self.terminal, with_tags=False)
-        if self.site.first_legacy_path is not None:
-            wanted = self.options.no_clobber
-            self._strategy = await settle_no_clobber(self.site.store, self.settings, wanted, self.terminal)
+        await self._service.settle()
 
     def second_question(self) -> str:
         """Ask once more where it comes to check-first for the rows that are left."""
-        return check_first_question(self._strategy, self.options)
+        return check_first_question(self._service.settling)
 
     async def carry_out(self) -> int:
         """Look, copy again, migrate, verify."""
+        self._service.settling.agree()
         self.end_at_signals()
         with ExitStack() as opened:
             async with self.evidence("before.duckdb") as evidence:
@@ -112,10 +108,9 @@ class RepairJob(InspectionJob):
             text = f"{others:,} stale objects are not in our ledgers: whose they are is not known, so they were left."
             self.terminal.message(text)
         if found.standings[Standing.UNMIGRATED] or found.standings[Standing.CONFLICT]:
-            exit_code, error = await self._migrate()
-            if exit_code not in FINISHED or error is not None:
-                why = error_json(error) if error is not None else {}  # it has been shown already
-                return self.conclude({"kind": "repair", "repaired": repaired, **why}, exit_code)
+            _, exit_code = await migrate_with(self, self._service)
+            if exit_code not in FINISHED or self.stop.error is not None:
+                return self.conclude({"kind": "repair", "repaired": repaired}, exit_code)
             self.end_at_signals()
         certificate, document = await certify(self, self._deep_percent, lists="verify-problems")
         exit_code = 0 if certificate.verification.passed else 1
@@ -123,13 +118,13 @@ class RepairJob(InspectionJob):
         return self.conclude({**document, "kind": "repair", "repaired": repaired, **left}, exit_code)
 
     async def _copy_again(self, evidence: Evidence) -> dict[Again, int]:
-        store = self.site.store
-        settled = await settle_guard(store, self.settings)
+        sides = self.site.sides
+        settled = await settle_guard(sides.production, self.settings.run_dir)
         if settled.left_behind:
             self.terminal.message(f"Left behind by trying that: {told(settled.left_behind)}", logging.WARNING)
         self.terminal.message(f"Copying again with {settled.words}.")
         record = self.run.path / RECOPIED_NAME
-        counts = await copy_stale(evidence, self.evidence_site(), store, settled.guard, looks=self.looks, record=record)
+        counts = await copy_stale(evidence, self.evidence_site(), sides, settled.guard, looks=self.looks, record=record)
         for outcome, count in counts.items():
             if count:
                 self.terminal.message(f"{count:,} stale objects {outcome}")
@@ -154,33 +149,17 @@ class RepairJob(InspectionJob):
             )
         if not ours:
             return unknown
-        if self._strategy is None:
-            wanted = self.options.no_clobber
-            self._strategy = await settle_no_clobber(self.site.store, self.settings, wanted, self.terminal)
-            if check_first_question(self._strategy, self.options) and not self.options.say_yes:
-                text = "dangling rows were left: to replace nothing there is only check-first here. -y agrees to that."
-                self.terminal.message(f"{ours:,} {text}", logging.WARNING)
-                self._strategy = None
-                return unknown
-        placing = placing_of(self.site.store, self._strategy)
+        settling = self._service.settling
+        strategy = await settling.settle()
+        if not settling.is_agreed:
+            text = "dangling rows were left: to replace nothing there is only check-first here. -y agrees to that."
+            self.terminal.message(f"{ours:,} {text}", logging.WARNING)
+            return unknown
+        transfer = transfer_of(self.site.sides, strategy)
         record = self.run.path / RECOPIED_NAME
-        counts = await restore_lost(evidence, self.evidence_site(), placing, self.looks, record)
+        counts = await restore_lost(evidence, self.evidence_site(), transfer, self.looks, record)
         for outcome, count in counts.items():
             if count:
                 self.terminal.message(f"{count:,} objects of dangling rows {outcome}")
         again.update(counts)
         return unknown
-
-    async def _migrate(self) -> tuple[int, MigrateError | None]:
-        """Migrate what is left, as the main command does; return the exit code and the error that ended it.
-
-        The one JSON document is ours.
-        """
-        options = replace(self.options, json_output=False)
-        migration = MigrationJob(self.settings, options, self.terminal, self.run, self._strategy)
-        try:
-            await migration.prepare()
-            await migration.settle()
-            return await migration.carry_out(), migration.stop.error
-        finally:
-            await migration.close()

@@ -13,11 +13,10 @@ from sketchmigrate.core.errors import UsageError
 from sketchmigrate.core.outcome import Summary
 from sketchmigrate.ledger import name_foreign, new_ledger, past_run, runs_below
 from sketchmigrate.migration.durable import make_durable
-from sketchmigrate.migration.preflight import check_reading
 from sketchmigrate.migration.record import check_ledger, check_over, description, is_rollback, key_of
 from sketchmigrate.migration.rollback import (
-    LegacyFinder,
     Selection,
+    legacy_finder,
     roll_back,
 )
 from sketchmigrate.report.rollback import LISTED, listed, rollback_json, rollback_summary
@@ -129,22 +128,12 @@ class RollbackJob(Job):
         return self.conclude(rollback_json(result), result.exit_code or int(bool(self._left)))
 
     async def _roll_back(self, ledger: WholeLedger, observer: Observer) -> Finished:
-        finder = LegacyFinder(
-            self.site.store,
-            self._check_access,
-            workers=lambda: self.site.store.concurrency,
-            overwrite=False,
-            dry_run=self.options.dry_run,
-            stop=self.stop,
-        )
+        finder = legacy_finder(self.site.sides, self.options, self.stop)
         async with finder, self.watch(finder, observer):
             back = self.site.migration(self.options, finder, ledger, self.stop, observe=observer.observe)
             finished = await roll_back(back, self._runs, self._selection)
             await make_durable(self.site.database, finished.tally, self.options, self.stop)
             return finished
-
-    async def _check_access(self) -> None:
-        await check_reading(self.site.store, self.settings)
 
     async def _summarise(self, ledger: WholeLedger, finished: Finished, elapsed_seconds: float) -> Summary:
         result = Summary(

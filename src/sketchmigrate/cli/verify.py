@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from sketchmigrate import __version__
-from sketchmigrate.cli.engines import check_dask_for
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.job import run_job
 from sketchmigrate.core.errors import RunDirectoryError
@@ -18,6 +17,7 @@ from sketchmigrate.inspect.repair import read_recopied
 from sketchmigrate.inspect.verify import verify
 from sketchmigrate.ledger.disk import disk_hint
 from sketchmigrate.migration.recognition import refusal
+from sketchmigrate.service.engines import check_dask_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,20 +14,23 @@ from sketchmigrate.cluster.workplace import Workplace
 from sketchmigrate.inspect.comparing import Counted, compare_portion
 from sketchmigrate.inspect.looks import Looks
 from sketchmigrate.migration.preflight import PATIENCE_SECONDS, check_read
-from sketchmigrate.migration.site import open_store
+from sketchmigrate.migration.site import open_sides
 
 if TYPE_CHECKING:
     from sketchmigrate.cluster.engine import Channel
     from sketchmigrate.core.objects import Location
     from sketchmigrate.inspect.comparing import Answers, Portion
-    from sketchmigrate.s3 import S3Client
+    from sketchmigrate.sides import Sides
 
 
 @dataclass(frozen=True, slots=True)
 class ComparingAssignment(Assignment):
-    """What is the same for all portions of a comparison. A worker that may read the ``specimens`` is fit for it."""
+    """What is the same for all portions of a comparison.
 
-    specimens: tuple[Location, ...]
+    A worker that may read the ``specimens``, one of each side, is fit for it.
+    """
+
+    specimens: tuple[Location, Location]
 
     def workplace(self, channel: Channel) -> ComparingWorkplace:
         """Return what compares portions."""
@@ -62,16 +65,16 @@ class ComparingWorkplace(Workplace[PortionTask, PortionDone]):
         super().__init__(assignment, channel)
         self._assignment = assignment
 
-    async def _open(self) -> S3Client:
-        store, _ = await self._opened.enter_async_context(open_store(self._assignment.settings))
+    async def _open(self) -> Sides:
+        sides, _ = await self._opened.enter_async_context(open_sides(self._assignment.settings))
 
         async def check_access() -> None:
-            for specimen in self._assignment.specimens:
-                await check_read(store.retrying(PATIENCE_SECONDS), specimen)
+            for side, specimen in zip(sides.retrying(PATIENCE_SECONDS), self._assignment.specimens, strict=True):
+                await check_read(side, specimen, others=False)
 
         await check_access()
-        self._looks = Looks(store, check_access)
-        return store
+        self._looks = Looks(sides, check_access)
+        return sides
 
     async def _work(self, task: PortionTask) -> PortionDone:
         began = time.monotonic()

@@ -25,7 +25,7 @@ from sketchmigrate.migration.passes import is_anything_left
 from sketchmigrate.migration.runner import Finished, Scan
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import Coroutine, Iterable
 
     from sketchmigrate.cluster.engine import Engine
     from sketchmigrate.cluster.task import Message
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sketchmigrate.core.reference import KeyRange
     from sketchmigrate.ledger import WholeLedger
     from sketchmigrate.migration.breaker import Breaker
-    from sketchmigrate.migration.no_clobber import Strategy
+    from sketchmigrate.migration.settling import Settling
     from sketchmigrate.migration.site import Site
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.postgres.session import Session
@@ -123,7 +123,7 @@ class Pass:
 class Coordinator:
     """Migrates a table with the workers of an engine.
 
-    ``strategy`` is how nothing is replaced, as far as that is settled yet; ``settle`` probes the store for it.
+    ``settling`` knows how nothing is replaced, or finds it out when the first worker needs it.
     ``before`` is what the run has done already, with one process, and ``breaker`` knows its flips.
     """
 
@@ -136,17 +136,14 @@ class Coordinator:
         ledger: WholeLedger,
         stop: Stop,
         audience: Audience,
-        strategy: Strategy | None,
+        settling: Settling,
         breaker: Breaker,
         before: Finished | None = None,
-        settle: Callable[[], Awaitable[Strategy]],
     ) -> None:
         self._engine, self._assignment, self._site = engine, assignment, site
         self._ledger, self._stop, self._audience = ledger, stop, audience
-        self._settle = settle
+        self._settling = settling
         self._breaker = breaker
-        self._settling = asyncio.Lock()
-        self._strategy = strategy
         self._dispatcher = Dispatcher(engine, stop, say=audience.say, hear=self._hear)
         self._tally = before.tally if before else Tally()  # of the passes before
         self._pass = Pass(before.passes if before else 0, deque())
@@ -235,7 +232,7 @@ class Coordinator:
                 part.number,
                 part.key_range,
                 lent,
-                self._strategy,
+                self._settling.strategy,
                 orders=self._dispatcher.orders,
             )
             done = await self._engine.run(task)
@@ -301,12 +298,11 @@ class Coordinator:
         return len({word.reference for word in await self._ledger.words(attempts)})
 
     async def _settle_once(self) -> None:
-        async with self._settling:
-            if self._strategy is None and not self._stop.requested:
-                try:
-                    self._strategy = await self._settle()
-                except MigrateError as error:
-                    self._stop.by_error(error)
+        if self._settling.strategy is None and not self._stop.requested:
+            try:
+                await self._settling.settle_late(self._ledger)
+            except MigrateError as error:
+                self._stop.by_error(error)
 
     # -- ranges and counts
 

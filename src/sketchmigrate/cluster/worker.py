@@ -14,18 +14,19 @@ from sketchmigrate.cluster.workplace import Workplace
 from sketchmigrate.core.outcome import Tally
 from sketchmigrate.migration.breaker import NEVER, Breaker
 from sketchmigrate.migration.passes import migrate_range
-from sketchmigrate.migration.placing import OnceSettled
 from sketchmigrate.migration.site import Site, open_site
+from sketchmigrate.migration.transfer import transfer_of
 from sketchmigrate.migration.watch import Watch
 
 if TYPE_CHECKING:
     from sketchmigrate.cluster.engine import Channel
+    from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.outcome import Result
     from sketchmigrate.ledger import LedgerPlace, WorkerLedger
-    from sketchmigrate.migration.no_clobber import Strategy
+    from sketchmigrate.migration.transfer import Taken, Transferred
     from sketchmigrate.postgres.waits import Waits
-    from sketchmigrate.s3 import S3Client
     from sketchmigrate.settings import Options
+    from sketchmigrate.sides import Sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class RangeWorkplace(Workplace[RangeTask, RangeDone]):
         self._site: Site
         self._ledger: WorkerLedger
 
-    async def _open(self) -> S3Client:
+    async def _open(self) -> Sides:
         assignment = self._assignment
         site = open_site(
             assignment.settings,
@@ -60,7 +61,7 @@ class RangeWorkplace(Workplace[RangeTask, RangeDone]):
         self._site = await self._opened.enter_async_context(site)
         ledger = assignment.ledgers.open(self._channel.worker, self._stop.event)
         self._ledger = await self._opened.enter_async_context(ledger)
-        return self._site.store
+        return self._site.sides
 
     async def _work(self, task: RangeTask) -> RangeDone:
         began = time.monotonic()
@@ -70,8 +71,8 @@ class RangeWorkplace(Workplace[RangeTask, RangeDone]):
         report = Report(self._channel, task, site.database.waits, breaker, verbose=options.verbose)
         with self._following(task):
             attempt = await self._ledger.begin_attempt(task.pass_number, task.number, task.key_range)
-            placing = OnceSettled(site.store, lambda: _settled(task))
-            async with asyncio.TaskGroup() as group, site.copier(options, self._stop, placing) as copier:
+            transfer = transfer_of(site.sides, task.strategy) if task.strategy else NotSettled()
+            async with asyncio.TaskGroup() as group, site.copier(options, self._stop, transfer) as copier:
                 pulse = group.create_task(report.send_regularly())
                 migration = site.migration(
                     options, copier, self._ledger, self._stop, breaker=breaker, observe=report.observe
@@ -159,7 +160,13 @@ class Report:
             self.send()
 
 
-async def _settled(task: RangeTask) -> Strategy:
-    if task.strategy is None:
+class NotSettled:
+    """Stands for the transfer as long as the coordinator has not settled it."""
+
+    async def bring(self, move: Move) -> Transferred | Taken:
+        """Bring nothing. Raises ``StrategyNeeded``."""
+        raise StrategyNeeded(f"how {move.source} is to replace nothing is not settled yet")
+
+    async def unguarded(self) -> bool:
+        """Raise ``StrategyNeeded``."""
         raise StrategyNeeded("how to replace nothing is not settled yet")
-    return task.strategy

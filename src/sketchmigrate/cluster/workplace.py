@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sketchmigrate.cluster.engine import Channel
-    from sketchmigrate.s3 import S3Client
+    from sketchmigrate.sides import Sides
 
 Done = TypeVar("Done")
 TaskOfKind = TypeVar("TaskOfKind", bound=Task[Any])
@@ -45,7 +45,7 @@ class Workplace(ABC, Generic[TaskOfKind, Done]):
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._stop = Stop()
         self._opened = AsyncExitStack()
-        self._store: S3Client
+        self._sides: Sides
 
     def open(self) -> Joined:
         """Open and check all that a task needs: first the version. Raises the reason why it cannot be done here."""
@@ -73,8 +73,8 @@ class Workplace(ABC, Generic[TaskOfKind, Done]):
         return self._stop.requested
 
     @abstractmethod
-    async def _open(self) -> S3Client:
-        """Open and check what a kind of task needs; return the store, which is to be kept below its share."""
+    async def _open(self) -> Sides:
+        """Open and check what a kind of task needs; return the sides, whose stores are kept below their share."""
 
     @abstractmethod
     async def _work(self, task: TaskOfKind) -> Done:
@@ -86,7 +86,7 @@ class Workplace(ABC, Generic[TaskOfKind, Done]):
             hint = "Install the same version of sketch-migrate on every worker and on the machine that starts the run."
             text = f"{self._channel.worker} has version {__version__}, the run was started by {version}"
             raise ClusterError(text, hint=hint)
-        self._store = await self._open()
+        self._sides = await self._open()
 
     @contextmanager
     def _following(self, task: TaskOfKind) -> Iterator[None]:
@@ -104,7 +104,7 @@ class Workplace(ABC, Generic[TaskOfKind, Done]):
             newest = orders
             if orders.stop >= StopLevel.FINISH and not self._stop.requested:
                 self._stop.by_signal(signal.SIGINT)
-                self._store.stop_retrying()
+                self._sides.stop_retrying()
             if orders.stop is StopLevel.AT_ONCE and working is not None:
                 working.cancel()
 
@@ -119,7 +119,8 @@ class Workplace(ABC, Generic[TaskOfKind, Done]):
             self._channel.on_orders(None)
 
     def _share(self, orders: Orders) -> None:
-        self._store.limit(caps_of(self._common.settings, sharing=orders.sharing))
+        for store in self._sides.stores:
+            store.limit(caps_of(self._common.settings, sharing=orders.sharing))
 
 
 class Place:

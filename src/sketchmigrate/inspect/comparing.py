@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from sketchmigrate.core.errors import ObjectMissing, PreconditionFailed, S3Error
 from sketchmigrate.inspect.looks import Refused
+from sketchmigrate.migration.headers import differing_headers
 from sketchmigrate.s3 import tells_tags
-from sketchmigrate.s3.fields import differing_headers
 from sketchmigrate.task_group import all_of
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sketchmigrate.core.objects import Location, ObjectInfo
     from sketchmigrate.inspect.looks import Looks
     from sketchmigrate.s3 import S3Client
+    from sketchmigrate.sides import Sides
 
 STREAMS = 12
 PIECE_BYTES = 4 * 2**20
@@ -166,7 +167,7 @@ async def _answer(looks: Looks, pair: Pair, add: Callable[[int, int], None]) -> 
     """Compare a pair as it is now, whatever was listed: what is refused, or never stays the same, was not read."""
     for _ in range(READ_TIMES):
         began_at = time.monotonic()
-        legacy, production = await looks.at(pair.legacy), await looks.at(pair.production)
+        legacy, production = await looks.legacy(pair.legacy), await looks.production(pair.production)
         if legacy is None or production is None:
             return Answer(None)
         if isinstance(legacy, Refused):
@@ -174,7 +175,7 @@ async def _answer(looks: Looks, pair: Pair, add: Callable[[int, int], None]) -> 
         if isinstance(production, Refused):
             return Answer(None, production.words)
         try:
-            answer = await _compared(looks.store, pair, legacy, production, add)
+            answer = await _compared(looks.sides, pair, legacy, production, add)
         except ObjectMissing:
             answer = None  # gone since the look, or the store contradicts itself: looked at once more
         except S3Error as error:
@@ -185,7 +186,7 @@ async def _answer(looks: Looks, pair: Pair, add: Callable[[int, int], None]) -> 
 
 
 async def _compared(
-    store: S3Client, pair: Pair, legacy: ObjectInfo, production: ObjectInfo, add: Callable[[int, int], None]
+    sides: Sides, pair: Pair, legacy: ObjectInfo, production: ObjectInfo, add: Callable[[int, int], None]
 ) -> Answer | None:
     """Compare the bytes of two objects as HEADs showed them and, where they are the same, what the HEADs say besides.
 
@@ -194,13 +195,13 @@ async def _compared(
     seen = (legacy.size_bytes, legacy.etag), (production.size_bytes, production.etag)
     if legacy.size_bytes != production.size_bytes:
         return Answer(same=False, legacy=seen[0], production=seen[1])
-    ours = await _digest(store, pair.legacy, legacy, add)
-    theirs = None if ours is None else await _digest(store, pair.production, production, add)
+    ours = await _digest(sides.legacy.store, pair.legacy, legacy, add)
+    theirs = None if ours is None else await _digest(sides.production.store, pair.production, production, add)
     if ours is None or theirs is None:
         return None
     if ours != theirs:
         return Answer(same=False, legacy=seen[0], production=seen[1])
-    other = await differing_headers(store, pair.legacy, legacy, pair.production, production)
+    other = await differing_headers(sides, pair.legacy, legacy, pair.production, production)
     return Answer(True, other, tells_tags(legacy, production), *seen)  # noqa: FBT003 - the fields in their order
 
 

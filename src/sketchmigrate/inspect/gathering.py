@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sketchmigrate.postgres.session import Connection
     from sketchmigrate.postgres.table import Table
     from sketchmigrate.s3 import ListedObject
+    from sketchmigrate.sides import Sides
 
 LOAD_REFERENCES = 50_000
 """References are loaded so many at a time, 4 MB of memory, or as many as are read in ``LOAD_SECONDS``."""
@@ -47,25 +48,19 @@ async def gather_references(evidence: Evidence, database: Database, table: Table
     await read_references(evidence, reference_pages(database, table), told)
 
 
-async def gather_objects(evidence: Evidence, store: Pages, told: Callable[[str, int, int | None], None]) -> None:
-    """List both sides of the evidence's site into it; ``told`` hears how far each one is. Raises ``S3Error``.
+async def gather_objects(evidence: Evidence, sides: Sides, told: Callable[[str, int, int | None], None]) -> None:
+    """List the sides into the evidence; ``told`` hears how far each one is. Raises ``S3Error``.
 
     Where the references were read before, they tell where the listings may be cut.
     """
-    ((legacy_bucket, legacy_prefix, production_bucket, production_prefix),) = await evidence.ask(
-        "SELECT legacy_bucket, legacy_prefix, production_bucket, production_prefix FROM site"
-    )
     ((references,),) = await evidence.ask("SELECT count(*) FROM reference")
     tails = [tail for (tail,) in await evidence.ask(_SOME_TAILS)] if references else []
     async with task_group() as group:
-        for side, bucket, prefix in (
-            ("legacy", legacy_bucket, legacy_prefix),
-            ("production", production_bucket, production_prefix),
-        ):
-            loader = Loader(evidence, side, prefix)
-            cuts = [prefix + tail for tail in tails]
-            hear = partial(told, side)
-            group.create_task(loader.load(store, bucket, cuts=cuts, expected=references, told=hear))
+        for side in sides:
+            loader = Loader(evidence, side.name, side.prefix)
+            cuts = [side.prefix + tail for tail in tails]
+            hear = partial(told, side.name)
+            group.create_task(loader.load(side.store, side.bucket, cuts=cuts, expected=references, told=hear))
 
 
 async def reference_pages(database: Database, table: Table) -> AsyncIterator[bytes]:

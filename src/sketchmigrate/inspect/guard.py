@@ -18,9 +18,9 @@ from sketchmigrate.s3.probe.folder import OLD_BODY, SOURCE_BODY, ProbeFolder
 
 if TYPE_CHECKING:
     from sketchmigrate.core.objects import Location
-    from sketchmigrate.s3 import Condition, S3Client
+    from sketchmigrate.s3 import Condition
     from sketchmigrate.s3.probe.race import Write
-    from sketchmigrate.settings import Settings
+    from sketchmigrate.sides import Side
 
 WRONG_ETAG = "0" * 32
 
@@ -55,20 +55,20 @@ class SettledGuard:
     left_behind: tuple[str, ...] = ()
 
 
-async def settle_guard(store: S3Client, settings: Settings) -> SettledGuard:
+async def settle_guard(side: Side, run_dir: str) -> SettledGuard:
     """Try both conditions on objects of our own, and return the first that is proved, else the first that is honoured.
 
     Raises ``S3Error`` where nothing can be written, and ``RunDirectoryError``.
     """
-    lock = await object_lock_of(store, settings.production_bucket)
+    lock = await object_lock_of(side)
     if why_not := keeps_for_ever(lock):
         return SettledGuard(Guard.LOOK, f"{Guard.LOOK}; conditions were {why_not}")
-    async with recorded_folder(store, settings) as folder:
-        guard, words = await find_guard(folder, settings, has_lock=is_enabled(lock))
+    async with recorded_folder(side, run_dir) as folder:
+        guard, words = await find_guard(folder, run_dir, has_lock=is_enabled(lock))
     return SettledGuard(guard, words, tuple(folder.left_behind))
 
 
-async def find_guard(folder: ProbeFolder, settings: Settings, *, has_lock: bool) -> tuple[Guard, str]:
+async def find_guard(folder: ProbeFolder, run_dir: str, *, has_lock: bool) -> tuple[Guard, str]:
     """Do so in a folder, which the caller clears; return the guard, and in words what it is worth."""
     await folder.put(folder.source, SOURCE_BODY)
     await folder.try_deleting()
@@ -76,7 +76,7 @@ async def find_guard(folder: ProbeFolder, settings: Settings, *, has_lock: bool)
     for guard in (Guard.COPY, Guard.PUT, Guard.PUT_BARE):
         if not await _honoured(folder, guard):
             continue
-        (proof,) = (await prove(folder, {guard: _Contest(folder, guard)}, settings, has_lock=has_lock)).values()
+        (proof,) = (await prove(folder, {guard: _Contest(folder, guard)}, run_dir, has_lock=has_lock)).values()
         if proof.is_proved:
             return guard, str(guard)
         if chosen is Guard.LOOK:

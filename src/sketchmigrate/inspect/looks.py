@@ -7,17 +7,20 @@ holds for this one, if the store as a whole can be used; that is asked where no 
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from sketchmigrate.core.errors import ObjectMissing, S3Error
 from sketchmigrate.migration.access import Access
-from sketchmigrate.s3.fields import differing_headers
+from sketchmigrate.migration.headers import differing_headers
+from sketchmigrate.migration.preflight import check_reading
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from sketchmigrate.core.objects import Location, ObjectInfo
     from sketchmigrate.s3 import S3Client
+    from sketchmigrate.sides import Sides
 
 
 class Refused(NamedTuple):
@@ -26,18 +29,30 @@ class Refused(NamedTuple):
     words: str
 
 
-class Looks:
-    """Looks at objects of one store. ``check_access`` raises ``S3Error`` where that cannot be used as a whole."""
+def looks_at(sides: Sides) -> Looks:
+    """Return looks at both sides, which can be used as long as both can be listed and legacy can be read."""
+    return Looks(sides, partial(check_reading, sides))
 
-    def __init__(self, store: S3Client, check_access: Callable[[], Awaitable[object]]) -> None:
-        self.store = store
+
+class Looks:
+    """Looks at objects of both sides. ``check_access`` raises ``S3Error`` where one cannot be used as a whole."""
+
+    def __init__(self, sides: Sides, check_access: Callable[[], Awaitable[object]]) -> None:
+        self.sides = sides
         self._access = Access(check_access)
 
-    async def at(self, location: Location) -> ObjectInfo | Refused | None:
+    async def legacy(self, location: Location) -> ObjectInfo | Refused | None:
         """Return what a HEAD tells, None where there is no object. Raises ``S3Error`` where the store is to blame."""
+        return await self._at(self.sides.legacy.store, location)
+
+    async def production(self, location: Location) -> ObjectInfo | Refused | None:
+        """Do the same in production."""
+        return await self._at(self.sides.production.store, location)
+
+    async def _at(self, store: S3Client, location: Location) -> ObjectInfo | Refused | None:
         began_at = time.monotonic()
         try:
-            found = await self.store.head(location)
+            found = await store.head(location)
         except ObjectMissing:
             found = None
         except S3Error as error:
@@ -48,10 +63,10 @@ class Looks:
     async def other_headers(
         self, source: Location, legacy: ObjectInfo, target: Location, production: ObjectInfo
     ) -> str | Refused:
-        """Say in what else than bytes two objects differ (``differing_headers``). Raises as ``at`` does."""
+        """Say in what else than bytes two objects differ (``differing_headers``). Raises as ``legacy`` does."""
         began_at = time.monotonic()
         try:
-            return await differing_headers(self.store, source, legacy, target, production)
+            return await differing_headers(self.sides, source, legacy, target, production)
         except S3Error as error:
             return await self.refused(error, began_at)
 

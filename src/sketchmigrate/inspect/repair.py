@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sketchmigrate.core.errors import ObjectMissing, PreconditionFailed, RunDirectoryError, S3Error
+from sketchmigrate.core.errors import PreconditionFailed, RunDirectoryError, S3Error
 from sketchmigrate.inspect.guard import Guard
 from sketchmigrate.ledger.disk import disk_hint
+from sketchmigrate.migration.transfer import look
 from sketchmigrate.s3 import same_content
 from sketchmigrate.s3.multipart import kept_headers, tags_of
 from sketchmigrate.task_group import all_of
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from sketchmigrate.core.objects import Location, ObjectInfo
     from sketchmigrate.inspect.evidence import Evidence, EvidenceSite
     from sketchmigrate.inspect.looks import Looks
-    from sketchmigrate.s3 import Condition, S3Client
+    from sketchmigrate.s3 import Condition
+    from sketchmigrate.sides import Sides
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ class Stale:
 
 
 async def copy_stale(
-    evidence: Evidence, site: EvidenceSite, store: S3Client, guard: Guard, *, looks: Looks, record: Path
+    evidence: Evidence, site: EvidenceSite, sides: Sides, guard: Guard, *, looks: Looks, record: Path
 ) -> dict[Again, int]:
     """Copy again what the evidence calls stale and ours, and count what became of it.
 
@@ -78,7 +80,7 @@ async def copy_stale(
     async for rows in evidence.stream(_STALE):
         for first in range(0, len(rows), AT_ONCE):
             group = [Stale(*row) for row in rows[first : first + AT_ONCE]]
-            outcomes = await all_of([_copy_if_taken(stale, site, store, guard, looks) for stale in group])
+            outcomes = await all_of([_copy_if_taken(stale, site, sides, guard, looks) for stale in group])
             done = [(one.key, one.path, etag) for one, (_, etag) in zip(group, outcomes, strict=True) if etag]
             await asyncio.to_thread(write_down, record, done)
             for outcome, _ in outcomes:
@@ -102,55 +104,47 @@ async def read_recopied(evidence: Evidence, records: Sequence[Path]) -> None:
 
 
 async def _copy_if_taken(
-    stale: Stale, site: EvidenceSite, store: S3Client, guard: Guard, looks: Looks
+    stale: Stale, site: EvidenceSite, sides: Sides, guard: Guard, looks: Looks
 ) -> tuple[Again, str]:
     """Do so with one object; that the store refuses this one ends nothing."""
     began_at = time.monotonic()
     try:
-        return await _copy_again(stale, site, store, guard)
+        return await _copy_again(stale, site, sides, guard)
     except S3Error as error:
         log.warning("%s was not copied again: %s", stale.path, (await looks.refused(error, began_at)).words)
         return Again.REFUSED, ""
 
 
-async def _copy_again(stale: Stale, site: EvidenceSite, store: S3Client, guard: Guard) -> tuple[Again, str]:
+async def _copy_again(stale: Stale, site: EvidenceSite, sides: Sides, guard: Guard) -> tuple[Again, str]:
     """Copy one object; return what became of it and, where it was written, its new ETag."""
     source = site.legacy(stale.tail)
     target = site.production(stale.tail)
-    production = await _look(store, target)
+    production = await look(sides.production.store, target)
     if production is None or production.etag != stale.etag:
         return Again.NOT_OURS, ""
-    legacy = await _look(store, source)
+    legacy = await look(sides.legacy.store, source)
     if legacy is None:
         return Again.MISSING, ""
     try:
         if guard.puts and legacy.size_bytes <= PUT_LIMIT_BYTES:
-            etag = await _put_again(store, source, target, legacy, guard.condition(stale.etag))
+            etag = await _put_again(sides, source, target, legacy, guard.condition(stale.etag))
         else:
             conditions = [guard.condition(stale.etag)] if guard is Guard.COPY else []
-            etag = (await store.copy(source, target, *conditions)).etag
+            etag = (await sides.production.store.copy(source, target, *conditions)).etag
     except PreconditionFailed:
         # a request whose reply was lost may have been carried out: then the object is what we wanted
-        now = await _look(store, target)
+        now = await look(sides.production.store, target)
         if now is None or not same_content(legacy, now):
             return Again.NOT_OURS, ""
         etag = now.etag
     return Again.COPIED, etag
 
 
-async def _put_again(
-    store: S3Client, source: Location, target: Location, legacy: ObjectInfo, condition: Condition
-) -> str:
+async def _put_again(sides: Sides, source: Location, target: Location, legacy: ObjectInfo, condition: Condition) -> str:
+    store = sides.legacy.store
     body = await store.get(source, 0, legacy.size_bytes - 1, if_match=legacy.etag) if legacy.size_bytes else b""
     headers = kept_headers(legacy.headers, await tags_of(store, source, legacy), storage_class=True)
-    return await store.put(target, body, headers, condition)
-
-
-async def _look(store: S3Client, location: Location) -> ObjectInfo | None:
-    try:
-        return await store.head(location)
-    except ObjectMissing:
-        return None
+    return await sides.production.store.put(target, body, headers, condition)
 
 
 def write_down(record: Path, done: Sequence[tuple[str, str, str]]) -> None:

@@ -15,7 +15,7 @@ from sketchmigrate.core.mapping import Move
 from sketchmigrate.core.objects import Location, ObjectInfo
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.inspect.repair import AT_ONCE, Again, write_down
-from sketchmigrate.migration.placing import Placed
+from sketchmigrate.migration.transfer import Transferred
 from sketchmigrate.migration.versions import replaced_version
 from sketchmigrate.s3 import same_content
 from sketchmigrate.task_group import all_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.inspect.evidence import Evidence, EvidenceSite
     from sketchmigrate.inspect.looks import Looks
-    from sketchmigrate.migration.placing import Placing
+    from sketchmigrate.migration.transfer import Transfer
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +48,14 @@ async def count_lost(evidence: Evidence) -> tuple[int, int]:
 
 
 async def restore_lost(
-    evidence: Evidence, site: EvidenceSite, placing: Placing, looks: Looks, record: Path
+    evidence: Evidence, site: EvidenceSite, transfer: Transfer, looks: Looks, record: Path
 ) -> dict[Again, int]:
     """Bring the objects that rows of ours lost, and count what became of each. Raises as ``copy_stale`` does."""
     counts = dict.fromkeys((Again.RESTORED, Again.NOT_OURS, Again.MISSING, Again.REFUSED), 0)
     async for rows in evidence.stream(_LOST):
         for first in range(0, len(rows), AT_ONCE):
             moves = [_move(site, *row) for row in rows[first : first + AT_ONCE]]
-            outcomes = await all_of([_restore(move, placing, looks) for move in moves])
+            outcomes = await all_of([_restore(move, transfer, looks) for move in moves])
             done = [
                 (str(move.reference.key), move.new_path, etag)
                 for move, (_, etag) in zip(moves, outcomes, strict=True)
@@ -72,22 +72,22 @@ def _move(site: EvidenceSite, key: str, tail: str, path: str) -> Move:
     return Move(Reference(key, path), path, source, Location(site.production_bucket, path))
 
 
-async def _restore(move: Move, placing: Placing, looks: Looks) -> tuple[Again, str]:
+async def _restore(move: Move, transfer: Transfer, looks: Looks) -> tuple[Again, str]:
     """Bring one object; return what became of it and, where it was written, its ETag."""
     began_at = time.monotonic()
     try:
-        outcome = await placing.place(move)
+        outcome = await transfer.bring(move)
     except ObjectMissing:
         return Again.MISSING, ""
     except S3Error as error:
         log.warning("%s was not copied: %s", move.target, (await looks.refused(error, began_at)).words)
         return Again.REFUSED, ""
-    if isinstance(outcome, Placed):
+    if isinstance(outcome, Transferred):
         if outcome.replaced:
             log.warning("%s", replaced_version(move.target, outcome.replaced))
         return Again.RESTORED, outcome.etag
     if outcome.perhaps_ours:
-        legacy, now = await looks.at(move.source), await looks.at(move.target)
+        legacy, now = await looks.legacy(move.source), await looks.production(move.target)
         if isinstance(legacy, ObjectInfo) and isinstance(now, ObjectInfo) and same_content(legacy, now):
             return Again.RESTORED, now.etag
     return Again.NOT_OURS, ""

@@ -108,7 +108,7 @@ class Looker:
     async def _not_restored(self, tail: str, archive: str) -> str:
         began_at = time.monotonic()
         try:
-            return await not_restored(self.looks.store, self._both(tail)[0], archive)
+            return await not_restored(self.looks.sides.legacy.store, self._both(tail)[0], archive)
         except S3Error as error:
             return (await self.looks.refused(error, began_at)).words
 
@@ -167,7 +167,7 @@ class Looker:
 
     async def _other_headers(self, tail: str) -> tuple[str, ObjectInfo, ObjectInfo] | None:
         source, target = self._both(tail)
-        legacy, production = await self.looks.at(source), await self.looks.at(target)
+        legacy, production = await self.looks.legacy(source), await self.looks.production(target)
         if legacy is None or production is None or isinstance(legacy, Refused) or isinstance(production, Refused):
             return None
         detail = await self.looks.other_headers(source, legacy, target, production)
@@ -226,7 +226,7 @@ class Looker:
         if path_now != path:
             return (key, Standing.CHANGED.value, "", None, None, None, None), ""
         source, target = self._both(tail)
-        legacy, production = await self.looks.at(source), await self.looks.at(target)
+        legacy, production = await self.looks.legacy(source), await self.looks.production(target)
         if isinstance(legacy, Refused):
             return _refused(key, standing, legacy)
         if isinstance(production, Refused):
@@ -242,7 +242,7 @@ class Looker:
     async def _named(self, path: str | None) -> ObjectInfo | Refused | None:
         if not path or len(path.encode()) > MAX_KEY_BYTES:
             return None
-        return await self.looks.at(Location(self.site.production_bucket, path))
+        return await self.looks.production(Location(self.site.production_bucket, path))
 
     async def _remark(self, judged: Iterable[tuple[str, object]]) -> None:
         """Put the store's words on record of the rows whose object it refused to show."""

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.appearance import LOOKED_AT, Legacy, other_row, readings
 from sketchmigrate.core.errors import S3Error
-from sketchmigrate.core.objects import Location
 from sketchmigrate.core.reference import KeyRange
-from sketchmigrate.core.rule import Rule
 from sketchmigrate.core.spelling import other_cases
 from sketchmigrate.core.status import Status
 from sketchmigrate.inspect.listing.complete import Extent, list_all
@@ -23,11 +21,11 @@ from sketchmigrate.task_group import all_of, task_group
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sketchmigrate.core.rule import Rule
     from sketchmigrate.core.status import OtherRow
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.postgres.table import Table
-    from sketchmigrate.s3 import S3Client
-    from sketchmigrate.settings import Settings
+    from sketchmigrate.sides import Side, Sides
 
 LOOKS_AT_ONCE = 500
 
@@ -36,32 +34,28 @@ COUNTED_AT_ONCE = 2
 
 
 async def read_status(
-    store: S3Client,
+    sides: Sides,
     database: Database,
     table: Table,
-    settings: Settings,
+    rule: Rule,
     told: Callable[[str, int, int | None], None],
 ) -> Status:
     """Count rows and objects of both sides at once. ``told`` hears how far the listing of each side and the count are.
 
     Raises ``S3Error`` or ``DatabaseError``.
     """
-    prefixes = settings.legacy_prefix, settings.production_prefix
-
     legacy, production = Extent(), Extent()
-    others = Others(table, Rule(*prefixes), LOOKED_AT)
+    others = Others(table, rule, LOOKED_AT)
     async with database.session() as session:
-        tails = tails_of(await spread_paths(session, table), prefixes)
+        tails = tails_of(await spread_paths(session, table), (sides.legacy.prefix, sides.production.prefix))
         counted = await parts(session, table, COUNTED_AT_ONCE)
     async with task_group() as group:
         counting = group.create_task(_count_rows(database, table, counted, others, partial(told, "rows")))
-        for side, bucket, prefix, extent in (
-            ("legacy", settings.legacy_bucket, prefixes[0], legacy),
-            ("production", settings.production_bucket, prefixes[1], production),
-        ):
-            cuts = [prefix + tail for tail in tails]
-            rows, hear = table.estimated_rows, partial(told, side)
-            group.create_task(list_all(store, bucket, prefix, extent, cuts=cuts, expected=rows, told=hear))
+        for side, extent in ((sides.legacy, legacy), (sides.production, production)):
+            cuts = [side.prefix + tail for tail in tails]
+            rows, hear = table.estimated_rows, partial(told, side.name.value)
+            listing = list_all(side.store, side.bucket, side.prefix, extent, cuts=cuts, expected=rows, told=hear)
+            group.create_task(listing)
     legacy_rows, production_rows, total_rows, paths = counting.result()
     return Status(
         legacy_objects=legacy.objects,
@@ -72,28 +66,29 @@ async def read_status(
         production_rows=production_rows,
         total_rows=total_rows,
         paths=paths,
-        others=await _looked_at(store, Legacy(settings.legacy_bucket, prefixes[0]), others),
+        others=await _looked_at(sides.legacy, others),
     )
 
 
-async def _looked_at(store: S3Client, legacy: Legacy, others: Others) -> tuple[OtherRow, ...]:
+async def _looked_at(side: Side, others: Others) -> tuple[OtherRow, ...]:
     """Say what rows on neither side seem to be, and ask whether the legacy objects are there that they may mean."""
+    legacy = Legacy(side.bucket, side.prefix)
     keys = [[each.legacy_key for each in readings(row.path, legacy) if each.legacy_key] for row in others.rows]
-    there = {key: key for key in await _existing(store, legacy.bucket, {key for some in keys for key in some})}
+    there = {key: key for key in await _existing(side, {key for some in keys for key in some})}
     left = {key for some in keys if there.keys().isdisjoint(some) for key in some}  # of rows that name none as it is
     cases = {key: other_cases(key, legacy.prefix) for key in left}
-    found = await _existing(store, legacy.bucket, {other for some in cases.values() for other in some})
+    found = await _existing(side, {other for some in cases.values() for other in some})
     there |= {key: other for key, some in cases.items() for other in some if other in found}
     return tuple(other_row(str(row.key), row.path, legacy, there) for row in others.rows)
 
 
-async def _existing(store: S3Client, bucket: str, wanted: set[str]) -> set[str]:
+async def _existing(side: Side, wanted: set[str]) -> set[str]:
     """Return those of the keys that have an object. Raises ``S3Error`` where the store is to blame."""
     there: set[str] = set()
 
     async def look(key: str) -> None:
         try:
-            await store.head(Location(bucket, key))
+            await side.store.head(side.at(key))
         except S3Error as error:
             if not error.is_client_error:
                 raise  # else it is not there, or may not be read, or has a key that no object can have

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from sketchmigrate.core.errors import S3Error
-from sketchmigrate.core.objects import Location
 from sketchmigrate.s3.wire.xml import NotS3
 from sketchmigrate.s3.wire.xml_subresources import read_encryption
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from sketchmigrate.s3 import S3Client
     from sketchmigrate.s3.wire.xml_buckets import ObjectLock
+    from sketchmigrate.sides import Side
 
 T = TypeVar("T")
 
@@ -65,22 +64,22 @@ class BucketRules:
         )
 
 
-async def read_bucket_rules(store: S3Client, bucket: str) -> BucketRules:
-    """Ask for the rules of a bucket, with ``REQUESTS`` requests. Raises nothing of the store's."""
-    at_once = store.retrying(0)
+async def read_bucket_rules(side: Side) -> BucketRules:
+    """Ask for the rules of a side's bucket, with ``REQUESTS`` requests. Raises nothing of the store's."""
+    at_once = side.retrying(0)
     (lock, no_lock), (encryption, no_encryption) = await asyncio.gather(
-        _told(at_once.object_lock(bucket)), _told(_encryption(at_once, bucket))
+        _told(at_once.store.object_lock(side.bucket)), _told(_encryption(at_once))
     )
     untold = [
-        f"{what} of s3://{bucket} ({why})"
+        f"{what} of s3://{side.bucket} ({why})"
         for what, why in (("Object Lock", no_lock), ("default encryption", no_encryption))
         if why
     ]
     return BucketRules(lock, encryption or "", tuple(untold))
 
 
-async def _encryption(store: S3Client, bucket: str) -> str:
-    return read_encryption(await store.subresource("GetBucketEncryption", Location(bucket, ""), "encryption"))
+async def _encryption(side: Side) -> str:
+    return read_encryption(await side.store.subresource("GetBucketEncryption", side.at(""), "encryption"))
 
 
 async def _told(question: Awaitable[T]) -> tuple[T | None, str]:

@@ -1,6 +1,6 @@
 """Brings the objects of one iteration into production: place, and where something is there already, compare.
 
-The decision is ``decide``, a pure function of what a look at both sides showed; ``placing`` has the ways in which an
+The decision is ``decide``, a pure function of what a look at both sides showed; ``transfer`` has the ways in which an
 object is brought without replacing another; ``Copier`` does it for many, with as many requests in flight as the store's
 client allows.
 """
@@ -26,12 +26,12 @@ from sketchmigrate.core.errors import (
     UsageError,
 )
 from sketchmigrate.migration.access import HOPELESS, Access
+from sketchmigrate.migration.headers import differing_headers
 from sketchmigrate.migration.other_spellings import OtherSpellings
-from sketchmigrate.migration.placing import CheckFirst, Placed, Replacing, Taken, look
+from sketchmigrate.migration.transfer import CheckFirst, Replacing, Taken, Transferred, look
 from sketchmigrate.migration.versions import replaced_version
 from sketchmigrate.s3 import same_content, tells_tags
 from sketchmigrate.s3.archive import archive_of, not_restored
-from sketchmigrate.s3.fields import differing_headers
 from sketchmigrate.task_group import task_group
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.objects import Location, ObjectInfo
-    from sketchmigrate.migration.placing import Placing
     from sketchmigrate.migration.stop import Stop
-    from sketchmigrate.s3 import S3Client
+    from sketchmigrate.migration.transfer import Transfer
+    from sketchmigrate.sides import Sides
 
 logger = logging.getLogger(__name__)
 
@@ -141,38 +141,35 @@ class _Batch:
 class Copier:
     """Brings objects into production. One for the whole run, shared by its iterations. An async context manager.
 
-    ``workers`` says how many objects may be on their way at this moment. They serve the oldest iteration first. If each
-    iteration had workers of its own, all would share the store evenly, finish at the same moment, and then leave the
-    store idle while all of them flip.
+    As many objects are on their way as keep the store busy, and the oldest iteration is served first. If each had
+    workers of its own, all would share the store evenly, finish at the same moment, and then leave the store idle while
+    all of them flip.
 
     ``check_access`` raises ``S3Error`` where the store as a whole cannot be used. It is asked when an object fails and
     no other has succeeded since that one was begun, or none just now: then it may not be the object's fault. Once no
     object can succeed any more the stop is requested; once that is requested, nothing new is begun.
 
-    ``placing`` is how an object gets there: None replaces with ``overwrite``, and else looks first. A dry run looks and
-    compares. ``batches`` is the number of those on their way. Other spellings of a missing object keep the
-    ``legacy_prefix``.
+    ``transfer`` is how an object gets there: None replaces with ``overwrite``, and else looks first. A dry run looks
+    and compares. ``batches`` is the number of those on their way.
     """
 
     def __init__(
         self,
-        store: S3Client,
-        check_access: Callable[[], Awaitable[None]],
+        sides: Sides,
+        check_access: Callable[[], Awaitable[object]],
         *,
-        workers: Callable[[], int],
         overwrite: bool,
         dry_run: bool,
         stop: Stop,
-        placing: Placing | None = None,
-        legacy_prefix: str = "",
+        transfer: Transfer | None = None,
     ) -> None:
-        self._store = store
-        self._other_spellings = OtherSpellings(store, stop, legacy_prefix)
+        self._sides = sides
+        self._legacy, self._production = sides.legacy.store, sides.production.store
+        self._other_spellings = OtherSpellings(sides.legacy, stop)
         self._access = Access(check_access)
-        self._workers = workers
         self._overwrite = overwrite
         self._dry_run = dry_run
-        self._placing = placing or (Replacing(store) if overwrite else CheckFirst(store))
+        self._transfer = transfer or (Replacing(sides) if overwrite else CheckFirst(sides))
         self._stop = stop
         self._opening = task_group()  # what ends the run is raised itself, and in no group
         self._group: asyncio.TaskGroup
@@ -201,7 +198,7 @@ class Copier:
         if moves:
             batch = _Batch(moves, verdicts, len(moves), asyncio.get_running_loop().create_future(), look_first)
             self._waiting.append(batch)
-            for _ in range(min(self._workers() - self._working, len(moves))):
+            for _ in range(min(self._production.concurrency - self._working, len(moves))):
                 self._employ()
             self.batches += 1
             try:
@@ -226,7 +223,7 @@ class Copier:
         objects.
         """
         while self._waiting:
-            room = self._workers() - self._working
+            room = self._production.concurrency - self._working
             if room < 0:
                 break  # the others go on
             batch = self._waiting[0]
@@ -289,12 +286,12 @@ class Copier:
                 return seen
         for _ in range(VACATED_TIMES):
             try:
-                outcome = await self._placing.place(move)
+                outcome = await self._transfer.bring(move)
             except (ObjectMissing, S3Malformed) as error:
                 if isinstance(error, S3Malformed) and error.status != HTTPStatus.NOT_FOUND:
                     raise  # but a 404 that repeats a key with a control character is no XML, and a 404
                 return await self._said_to_be_missing(move, error)
-            if isinstance(outcome, Placed):
+            if isinstance(outcome, Transferred):
                 self._copied += 1
                 size_bytes, sampled = outcome.size_bytes, False
                 if size_bytes is None and (self._copied <= MEASURE_FIRST or self._copied % MEASURE_ONE_IN == 1):
@@ -309,7 +306,7 @@ class Copier:
     async def _measured(self, location: Location) -> tuple[int | None, bool]:
         """Look up a size for the estimate, and say whether that worked. It is no reason to call a copy failed."""
         try:
-            info = await self._look(location)
+            info = await look(self._production, location)
         except S3Error as error:
             logger.info("%s was copied, and its size cannot be looked up: %s", location, error)
             return None, False
@@ -317,9 +314,9 @@ class Copier:
 
     async def _said_to_be_missing(self, move: Move, told: S3Error) -> Copied:
         """Believe that there is no legacy object only where a look finds none either."""
-        if await self._look(move.source):
+        if await look(self._legacy, move.source):
             return Copied(Verdict.FAILED, f"a look finds the legacy object, and yet: {told}")
-        return await self._missing(move, await self._look(move.target))
+        return await self._missing(move, await look(self._production, move.target))
 
     async def _missing(self, move: Move, production: ObjectInfo | None) -> Copied:
         """Say that there is no legacy object, and which one is probably meant."""
@@ -331,20 +328,20 @@ class Copier:
         if isinstance(decision, Copied):
             return decision
         archive = archive_of(legacy.headers) if legacy else ""
-        if archive and (reason := await not_restored(self._store, move.source, archive)):
+        if archive and (reason := await not_restored(self._legacy, move.source, archive)):
             return Copied(Verdict.FAILED, reason)
         size_bytes, etag = (legacy.size_bytes, legacy.etag) if legacy else (None, "")
         return Copied(Verdict.COPIED, size_bytes=size_bytes, etag=etag)
 
     async def _look_at_both(self, move: Move) -> tuple[Copied | Need, ObjectInfo | None]:
         """Say what an object needs, by a look at both sides, and what legacy has."""
-        production, legacy = await self._look(move.target), await self._look(move.source)
+        production, legacy = await look(self._production, move.target), await look(self._legacy, move.source)
         return await self._decide(move, legacy, production, overwrite=self._overwrite), legacy
 
     async def _compare(self, move: Move, taken: Taken) -> Copied | Need:
         """Say what the object that is there already means; it may be ours, from a request whose reply was lost."""
-        legacy = await self._look(move.source)
-        production = taken.production or await self._look(move.target)
+        legacy = await look(self._legacy, move.source)
+        production = taken.production or await look(self._production, move.target)
         decision = await self._decide(move, legacy, production, overwrite=False)
         if taken.perhaps_ours and isinstance(decision, Copied) and decision.verdict is Verdict.IN_PLACE:
             return Copied(Verdict.COPIED, size_bytes=decision.size_bytes, etag=decision.etag)
@@ -371,14 +368,14 @@ class Copier:
 
     async def unguarded(self) -> bool:
         """Whether nothing keeps any copy from replacing an object that is stored in the same moment."""
-        return not self._dry_run and await self._placing.unguarded()
+        return not self._dry_run and await self._transfer.unguarded()
 
     async def differs(self, move: Move) -> bool:
         """Whether production holds other bytes than legacy; not, where one is gone. Raises ``S3Error``.
 
         Headers do not count: a store may drop some as it copies, and then our copy has others, too.
         """
-        legacy, production = await self._look(move.source), await self._look(move.target)
+        legacy, production = await look(self._legacy, move.source), await look(self._production, move.target)
         if legacy is None or production is None:
             return False
         decision = decide(legacy, production, overwrite=False)
@@ -391,17 +388,14 @@ class Copier:
         if not self._told_of_tags and not tells_tags(legacy, production):
             self._told_of_tags = True
             logger.info("%s: neither side tells a number of tags; they are compared only where both do", move.target)
-        return await differing_headers(self._store, move.source, legacy, move.target, production)
-
-    async def _look(self, location: Location) -> ObjectInfo | None:
-        return await look(self._store, location)
+        return await differing_headers(self._sides, move.source, legacy, move.target, production)
 
     async def _same_bytes(self, move: Move, legacy: ObjectInfo, production: ObjectInfo) -> bool:
         """Compare two objects of the same size piece by piece; ``if_match`` keeps each from changing meanwhile."""
         for first in range(0, legacy.size_bytes, COMPARE_BYTES):
             last = min(first + COMPARE_BYTES, legacy.size_bytes) - 1
-            ours = await self._store.get(move.source, first, last, if_match=legacy.etag)
-            theirs = await self._store.get(move.target, first, last, if_match=production.etag)
+            ours = await self._legacy.get(move.source, first, last, if_match=legacy.etag)
+            theirs = await self._production.get(move.target, first, last, if_match=production.etag)
             if ours != theirs:
                 return False
         return True

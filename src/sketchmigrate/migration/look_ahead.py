@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sketchmigrate.core.objects import Location
 from sketchmigrate.migration.bucket_rules import REQUESTS, read_bucket_rules
 from sketchmigrate.migration.keeping import look_at, way_of
 from sketchmigrate.migration.keeping_text import archived_line, dropped_lines, untold_line
@@ -33,10 +32,9 @@ async def look_ahead(site: Site, options: Options) -> LookAhead:
     """Look at the production bucket's rules and at a sample of the legacy objects that rows name."""
     if not site.legacy_paths:
         return LookAhead()
-    settings, store = site.settings, site.store
-    rules = await read_bucket_rules(store, settings.production_bucket)
-    objects = [Location(settings.legacy_bucket, path) for path in site.legacy_paths]
-    sample = await look_at(store, objects, encryption=rules.encryption)
+    rules = await read_bucket_rules(site.sides.production)
+    objects = [site.sides.legacy.at(path) for path in site.legacy_paths]
+    sample = await look_at(site.sides.legacy.store, objects, encryption=rules.encryption)
     sample.requests += REQUESTS
     way = way_of(options.no_clobber, overwrite=options.overwrite)
     lines = tuple(dropped_lines(sample, way))

@@ -1,6 +1,6 @@
 """Which means keeps a copy from replacing an object that is not ours, chosen by what the store was seen to do.
 
-The choice is ``choose``, a pure function of a probe's report. The strategies themselves are in ``placing``.
+The choice is ``choose``, a pure function of a probe's report. The strategies themselves are in ``transfer``.
 """
 
 from __future__ import annotations

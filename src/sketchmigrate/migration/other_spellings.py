@@ -6,13 +6,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import S3Error
-from sketchmigrate.core.objects import Location
 from sketchmigrate.core.spelling import spellings, spelt_otherwise
-from sketchmigrate.migration.placing import look
+from sketchmigrate.migration.transfer import look
 
 if TYPE_CHECKING:
+    from sketchmigrate.core.objects import Location
     from sketchmigrate.migration.stop import Stop
-    from sketchmigrate.s3 import S3Client
+    from sketchmigrate.sides import Side
 
 LOOKED_FOR = 20
 """So many missing objects are looked for, with up to twelve requests each; a listing finds more (``verify``, ``plan``),
@@ -23,10 +23,10 @@ GUESS_SECONDS = 3.0
 
 
 class OtherSpellings:
-    """Looks for missing objects, the first ``LOOKED_FOR`` of a run. The spellings keep the ``legacy_prefix``."""
+    """Looks for missing objects, the first ``LOOKED_FOR`` of a run. The spellings keep the prefix."""
 
-    def __init__(self, store: S3Client, stop: Stop, legacy_prefix: str) -> None:
-        self._store, self._stop, self._legacy_prefix = store, stop, legacy_prefix
+    def __init__(self, legacy: Side, stop: Stop) -> None:
+        self._legacy, self._stop = legacy.retrying(GUESS_SECONDS), stop
         self._left = LOOKED_FOR
 
     async def probably_meant(self, missing: Location) -> str:
@@ -34,10 +34,10 @@ class OtherSpellings:
         if not self._left:
             return ""
         self._left -= 1
-        for key in spellings(missing.key, self._legacy_prefix):
+        for key in spellings(missing.key, self._legacy.prefix):
             if self._stop.requested:
                 break
             with suppress(S3Error):  # it was a guess
-                if await look(self._store.retrying(GUESS_SECONDS), Location(missing.bucket, key)):
+                if await look(self._legacy.store, self._legacy.at(key)):
                     return spelt_otherwise(missing.key, key)
         return ""

@@ -1,6 +1,6 @@
 """What copies without a condition may have replaced: found out at the end of a run, for past runs as well.
 
-Where the bucket keeps versions, the copy itself tells (``placing``). Elsewhere only the rows can: an application that
+Where the bucket keeps versions, the copy itself tells (``transfer``). Elsewhere only the rows can: an application that
 stores an object sets the row to it. So every reference is in the ledger from before such a copy until we set its row
 (``unsettled``), with the transaction that is about to set the row, struck out after its COMMIT; what is left, in our
 ledger or in that of a run which was stopped or killed, is looked at here. A loss is possible where
@@ -26,8 +26,8 @@ from sketchmigrate.core.mapping import Unmappable
 from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome, Result, Tally
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.no_clobber import Means
-from sketchmigrate.migration.placing import look
 from sketchmigrate.migration.record import ENDED, is_rollback, key_of
+from sketchmigrate.migration.transfer import look
 from sketchmigrate.migration.versions import keeps_versions, replaced_version, version_before
 from sketchmigrate.postgres.flip import look_up, transaction_status
 from sketchmigrate.postgres.paging import PageSize, look_up_in_time

@@ -8,24 +8,24 @@ an object that is not there. Both are under a random name of the tool's own (``p
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from psycopg.sql import Identifier
 
 from sketchmigrate.core.errors import BucketMissing, DatabaseUnreachable, ObjectMissing, S3Error, S3Refused
-from sketchmigrate.core.objects import Location
-from sketchmigrate.migration.specimens import other_readable
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.vigil import hung_up_after
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from sketchmigrate.core.objects import Location
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.postgres.table import Table
     from sketchmigrate.s3 import S3Client
     from sketchmigrate.s3.probe.folder import ProbeFolder
     from sketchmigrate.settings import Settings
+    from sketchmigrate.sides import Side, Sides
 
 PATIENCE_SECONDS = 3.0
 """For a store that does not answer before the run: a wrong address is told at once, a hiccup is passed."""
@@ -36,6 +36,9 @@ CATALOGUE_SECONDS = 30.0
 ABSENT_NAME = ".sketch-migrate-absent"
 """What is read where there is no object to try that on. Nothing is ever written or deleted under this name."""
 
+
+OTHERS_TRIED = 20
+"""Spread over the first page of the listing."""
 
 RIGHTS = "README.md lists the rights that are needed under “Privileges”."
 
@@ -71,19 +74,19 @@ class Specimens(NamedTuple):
         return () if place == str(self.legacy) else (f"No object is under {place}: reading was not tried.",)
 
 
-async def check_reading(store: S3Client, settings: Settings, likely_key: str | None = None) -> Specimens:
+async def check_reading(sides: Sides, likely_key: str | None = None) -> Specimens:
     """Try to list both sides and to read a legacy object, and return an object of each side.
 
     ``likely_key`` of the legacy side is tried first, to spare the listing of the whole side. Raises ``S3Error``.
     """
-    likely = Location(settings.legacy_bucket, likely_key) if likely_key else None
-    if likely and await _is_specimen(store, likely):
-        return Specimens(likely, await find_specimen(store, settings, "PRODUCTION"))
-    legacy = await find_specimen(store, settings, "LEGACY")
-    specimens = Specimens(legacy, await find_specimen(store, settings, "PRODUCTION"))
+    likely = sides.legacy.at(likely_key) if likely_key else None
+    if likely and await _is_specimen(sides.legacy.store, likely):
+        return Specimens(likely, await find_specimen(sides.production))
+    legacy = await find_specimen(sides.legacy)
+    specimens = Specimens(legacy, await find_specimen(sides.production))
     if specimens.untried:
         return specimens
-    return specimens._replace(legacy=await check_read(store, legacy, settings.legacy_prefix))
+    return specimens._replace(legacy=await check_read(sides.legacy, legacy))
 
 
 async def _is_specimen(store: S3Client, likely: Location) -> bool:
@@ -101,77 +104,96 @@ async def _is_specimen(store: S3Client, likely: Location) -> bool:
     return True
 
 
-async def find_specimen(store: S3Client, settings: Settings, side: Literal["LEGACY", "PRODUCTION"]) -> Location:
+async def find_specimen(side: Side) -> Location:
     """Try to list one side, and return an object to try a right on, or a key of none. Raises ``S3Error``."""
-    bucket, prefix = (
-        (settings.legacy_bucket, settings.legacy_prefix)
-        if side == "LEGACY"
-        else (settings.production_bucket, settings.production_prefix)
-    )
     try:
-        page = await store.list_page(bucket, prefix, max_keys=2)
+        page = await side.store.list_page(side.bucket, side.prefix, max_keys=2)
     except BucketMissing as error:
         raise BucketMissing(
-            f"there is no bucket {bucket} at {store_name(settings)}", hint=f"Set {side}_BUCKET, or make the bucket."
+            f"there is no bucket {side.bucket} at {side.store_name}",
+            hint=f"Set {side.setting('BUCKET')}, or make the bucket.",
         ) from error
     except S3Refused as error:
         if error.is_denial:
-            raise _denied(error, f"list s3://{bucket}/{prefix}", "s3:ListBucket") from error
+            raise _denied(error, f"list {side}", "s3:ListBucket") from error
         raise
     if not page.objects:
-        return Location(bucket, prefix + ABSENT_NAME)
+        return side.below(ABSENT_NAME)
     # the first may be a folder marker: the prefix itself
-    return Location(bucket, page.objects[-1].key)
+    return side.at(page.objects[-1].key)
 
 
-async def check_read(store: S3Client, location: Location, prefix: str | None = None) -> Location:
+async def check_read(side: Side, location: Location, *, others: bool = True) -> Location:
     """Try to read an object, and return it; that it is not there is an answer as well. Raises ``S3Error``.
 
-    Where it is refused, others below the prefix are tried, if one is given: the first that can be read is returned.
+    Where it is refused, ``others`` of the side are tried: the first that can be read is returned.
     """
     try:
-        await store.head(location)
+        await side.store.head(location)
     except ObjectMissing:
         return location
     except S3Refused as error:
         if not error.is_denial:
             raise
-        other = None if prefix is None else await other_readable(store, location, prefix)
+        other = await other_readable(side, location) if others else None
         if other is None:
             raise _denied(error, f"read {location}", "s3:GetObject") from error
         return other
     return location
 
 
-async def check_tagging(folder: ProbeFolder, settings: Settings, specimens: Specimens) -> list[str]:
+async def other_readable(side: Side, refused: Location) -> Location | None:
+    """Return an object of the side that can be read, or None. Raises ``S3Error`` for all but refusals.
+
+    A refusal of one object says nothing of the others: it may belong to another account, or be encrypted with a key of
+    its own. So others are tried before it is said that reading is not allowed.
+    """
+    page = await side.store.list_page(side.bucket, side.prefix)
+    others = [each.key for each in page.objects if each.key not in (refused.key, side.prefix)]
+    for key in others[:: max(1, len(others) // OTHERS_TRIED)][:OTHERS_TRIED]:
+        other = side.at(key)
+        try:
+            await side.store.head(other)
+        except ObjectMissing:
+            continue
+        except S3Refused as error:
+            if not error.is_denial:
+                raise
+        else:
+            return other
+    return None
+
+
+async def check_tagging(folder: ProbeFolder, sides: Sides, specimens: Specimens) -> list[str]:
     """Try the rights to tags, and return what is not allowed.
 
     Only objects that have tags need them, so that lacking one is worth a note, and no reason to refuse.
     """
     source, target = specimens.legacy, specimens.production
-    at_once = folder.at_once  # a store without tags fails in strange ways, and no wait mends that
-    readings = await asyncio.gather(_refusal(at_once.tags(source)), _refusal(at_once.tags(target)))
+    at_once = sides.retrying(0)  # a store without tags fails in strange ways, and no wait mends that
+    readings = await asyncio.gather(
+        _refusal(at_once.legacy.store.tags(source)), _refusal(at_once.production.store.tags(target))
+    )
     refusals = [
-        (readings[0], "s3:GetObjectTagging", f"s3://{source.bucket}/{settings.legacy_prefix}"),
-        (readings[1], "s3:GetObjectTagging", f"s3://{target.bucket}/{settings.production_prefix}"),
+        (readings[0], "s3:GetObjectTagging", sides.legacy),
+        (readings[1], "s3:GetObjectTagging", sides.production),
     ]
     if not any(isinstance(reading, S3Error) and reading.code != "AccessDenied" for reading in readings):
         writing = await _refusal(_tag(folder))
-        refusals.append((writing, "s3:PutObjectTagging", f"s3://{target.bucket}/{settings.production_prefix}"))
+        refusals.append((writing, "s3:PutObjectTagging", sides.production))
     return [
-        f"The store denies {right} on {place}*: objects with tags may not be migrated. {RIGHTS}"
-        for refusal, right, place in refusals
+        f"The store denies {right} on {side}*: objects with tags may not be migrated. {RIGHTS}"
+        for refusal, right, side in refusals
         if isinstance(refusal, S3Refused) and refusal.code == "AccessDenied"
     ]
 
 
-async def check_versions(store: S3Client, settings: Settings) -> list[str]:
+async def check_versions(side: Side) -> list[str]:
     """Try the right to list versions, which tell what a copy without a condition replaced; return what is lacking."""
-    absent = settings.production_prefix + ABSENT_NAME
-    refusal = await _refusal(store.retrying(0).versions(settings.production_bucket, absent))
+    refusal = await _refusal(side.store.retrying(0).versions(*side.below(ABSENT_NAME)))
     if not isinstance(refusal, S3Refused) or refusal.code != "AccessDenied":
         return []  # a store without versions fails in strange ways, and has none to list
-    return [f"The store denies s3:ListBucketVersions on s3://{settings.production_bucket}. {RIGHTS}"]
+    return [f"The store denies s3:ListBucketVersions on s3://{side.bucket}. {RIGHTS}"]
 
 
 async def _refusal(attempt: Awaitable[object]) -> S3Error | None:
@@ -195,15 +217,14 @@ async def _tag(folder: ProbeFolder) -> None:
         raise
 
 
-async def check_writing(folder: ProbeFolder, settings: Settings) -> None:
+async def check_writing(folder: ProbeFolder, side: Side) -> None:
     """Try the right to write into production. Raises ``S3Error``."""
     location = folder.alone
     try:
         upload_id = await folder.begin_upload(location)
     except S3Refused as error:
         if error.is_denial:
-            place = f"s3://{location.bucket}/{settings.production_prefix}"
-            raise _denied(error, f"write into {place}", "s3:PutObject") from error
+            raise _denied(error, f"write into {side}", "s3:PutObject") from error
         raise
     try:
         await folder.call_off(location, upload_id)
@@ -211,11 +232,6 @@ async def check_writing(folder: ProbeFolder, settings: Settings) -> None:
         upload = f"the upload {upload_id} to {location}, begun to try the right to write"
         message = f"{upload}, was not called off (which takes s3:AbortMultipartUpload): {error}"
         raise S3Refused(message, hint=error.hint, code=error.code) from error
-
-
-def store_name(settings: Settings) -> str:
-    """Name the store in a message."""
-    return settings.s3_endpoint_url or f"AWS in {settings.region}"
 
 
 def _denied(error: S3Refused, what: str, right: str) -> S3Refused:

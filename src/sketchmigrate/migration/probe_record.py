@@ -1,6 +1,6 @@
 """What is written to find something out is on record in RUN_DIR first, so that nothing of it outlives a kill for long.
 
-All of that goes into folders of random names below the production prefix (``s3.probe_folder``): the objects of a probe,
+All of that goes into folders of random names below the production prefix (``s3.probe.folder``): the objects of a probe,
 the upload that tries the right to write, the tags that are set on nothing. Before a folder is used, a file in RUN_DIR
 names it; when it is empty again the file goes. A file whose process has died is one that nobody has locked any more
 (flock(2)): the next run, and ``probe``, empty its folder.
@@ -26,8 +26,7 @@ from sketchmigrate.s3.probe.folder import PROBE_FOLDER, ProbeFolder
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from sketchmigrate.s3 import S3Client
-    from sketchmigrate.settings import Settings
+    from sketchmigrate.sides import Side
 
 _FILES = "probe-*.json"
 _FOLDER = re.compile(rf"{re.escape(PROBE_FOLDER)}[0-9a-f]{{12}}/")
@@ -52,13 +51,13 @@ class Record:
 
 
 @asynccontextmanager
-async def recorded_folder(store: S3Client, settings: Settings) -> AsyncIterator[ProbeFolder]:
-    """Return a new folder to try something in, on record until all of it is removed again at the end.
+async def recorded_folder(side: Side, run_dir: str) -> AsyncIterator[ProbeFolder]:
+    """Return a new folder of a side to try something in, on record until all of it is removed again at the end.
 
     Raises ``RunDirectoryError`` where it cannot be put on record: then nothing was written to the store.
     """
-    record = await asyncio.to_thread(_begin, settings)
-    folder = ProbeFolder(store, record.place)
+    record = await asyncio.to_thread(_begin, side, run_dir)
+    folder = ProbeFolder(side.store, record.place)
     try:
         try:
             yield folder
@@ -76,18 +75,18 @@ async def recorded_folder(store: S3Client, settings: Settings) -> AsyncIterator[
         record.close()
 
 
-async def remove_left_behind(store: S3Client, settings: Settings) -> list[str]:
+async def remove_left_behind(side: Side, run_dir: str) -> list[str]:
     """Remove what earlier processes left in their folders when they were killed; return what is left, and why.
 
-    Only folders at this store and below this production prefix count, and only what is still what a probe makes.
+    Only folders at its store and below its prefix count, and only what is still what a probe makes.
     """
     left: list[str] = []
-    for path in await asyncio.to_thread(_files, settings):
-        record = _taken_over(path, settings)
+    for path in await asyncio.to_thread(_files, run_dir):
+        record = _taken_over(path, side)
         if record is None:
             continue
         try:
-            folder = ProbeFolder(store, record.place)
+            folder = ProbeFolder(side.store, record.place)
             try:
                 await folder.clear_past()
             except S3Error as error:
@@ -100,15 +99,15 @@ async def remove_left_behind(store: S3Client, settings: Settings) -> list[str]:
     return left
 
 
-def _files(settings: Settings) -> list[Path]:
-    return sorted(Path(settings.run_dir).expanduser().glob(_FILES))
+def _files(run_dir: str) -> list[Path]:
+    return sorted(Path(run_dir).expanduser().glob(_FILES))
 
 
-def _begin(settings: Settings) -> Record:
+def _begin(side: Side, run_dir: str) -> Record:
     name = secrets.token_hex(6)
-    place = Location(settings.production_bucket, f"{settings.production_prefix}{PROBE_FOLDER}{name}/")
-    content = {"endpoint_url": settings.s3_endpoint_url, "bucket": place.bucket, "folder": place.key}
-    base = Path(settings.run_dir)
+    place = side.below(f"{PROBE_FOLDER}{name}/")
+    content = {"endpoint_url": side.store.config.endpoint_url, "bucket": place.bucket, "folder": place.key}
+    base = Path(run_dir)
     try:
         base = base.expanduser()
         base.mkdir(parents=True, exist_ok=True)
@@ -139,7 +138,7 @@ def _sync_names(folder: Path) -> None:
         os.close(handle)
 
 
-def _taken_over(path: Path, settings: Settings) -> Record | None:
+def _taken_over(path: Path, side: Side) -> Record | None:
     """Take over the file of a process that is gone; None for one at work, and for what is not about this place."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -147,7 +146,7 @@ def _taken_over(path: Path, settings: Settings) -> Record | None:
         return None  # it was removed just now, or belongs to somebody else
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        place = _place_of(os.read(handle, _MOST_BYTES), settings)
+        place = _place_of(os.read(handle, _MOST_BYTES), side)
         if place is not None and os.fstat(handle).st_nlink:
             return Record(path, place, handle)
     except BlockingIOError:
@@ -156,16 +155,15 @@ def _taken_over(path: Path, settings: Settings) -> Record | None:
     return None
 
 
-def _place_of(content: bytes, settings: Settings) -> Location | None:
+def _place_of(content: bytes, side: Side) -> Location | None:
     """Return the folder that a file names, if it is one of ours at this store and below this prefix. Pure."""
     try:
         said = json.loads(content)
         endpoint_url, bucket, folder = (said[name] for name in ("endpoint_url", "bucket", "folder"))
     except (ValueError, KeyError, TypeError):
         return None
-    if (endpoint_url, bucket) != (settings.s3_endpoint_url, settings.production_bucket) or not isinstance(folder, str):
+    if (endpoint_url, bucket) != (side.store.config.endpoint_url, side.bucket) or not isinstance(folder, str):
         return None
-    prefix = settings.production_prefix
-    if not folder.startswith(prefix) or not _FOLDER.fullmatch(folder.removeprefix(prefix)):
+    if not folder.startswith(side.prefix) or not _FOLDER.fullmatch(folder.removeprefix(side.prefix)):
         return None
     return Location(bucket, folder)

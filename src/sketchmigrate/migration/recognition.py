@@ -34,7 +34,8 @@ async def check_recognised(site: Site, say: Callable[[str], None]) -> bool:
     settings = site.settings
     if site.first_legacy_path is not None:
         return False
-    if not (await site.store.list_page(settings.legacy_bucket, settings.legacy_prefix, max_keys=1)).objects:
+    legacy = site.sides.legacy
+    if not (await legacy.store.list_page(legacy.bucket, legacy.prefix, max_keys=1)).objects:
         return True
     others = _others(site)
     async with site.database.session() as session:

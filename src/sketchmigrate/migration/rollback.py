@@ -11,14 +11,17 @@ import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.reference import Key, Reference
 from sketchmigrate.migration.copier import Copied, Copier, Verdict
 from sketchmigrate.migration.locked import take_up_locked
+from sketchmigrate.migration.preflight import check_reading
 from sketchmigrate.migration.record import key_of
 from sketchmigrate.migration.runner import Finished, Migration, take_through
+from sketchmigrate.migration.transfer import look
 from sketchmigrate.postgres.flip import look_up
 from sketchmigrate.postgres.paging import PageSize, look_up_in_time
 
@@ -27,14 +30,22 @@ if TYPE_CHECKING:
 
     from sketchmigrate.core.mapping import Mapping, Move
     from sketchmigrate.ledger import PastFlip, PastRun
+    from sketchmigrate.migration.stop import Stop
     from sketchmigrate.postgres.session import Connection, Session
+    from sketchmigrate.settings import Options
+    from sketchmigrate.sides import Sides
+
+
+def legacy_finder(sides: Sides, options: Options, stop: Stop) -> LegacyFinder:
+    """Return what looks for legacy objects."""
+    return LegacyFinder(sides, partial(check_reading, sides), overwrite=False, dry_run=options.dry_run, stop=stop)
 
 
 class LegacyFinder(Copier):
     """Looks whether the object that a row shall point at again is there. It copies nothing."""
 
     async def _bring(self, move: Move, *, look_first: bool) -> Copied:  # noqa: ARG002 - it only ever looks
-        if await self._look(move.target) is None:
+        if await look(self._legacy, move.target) is None:
             return Copied(Verdict.MISSING, f"there is no legacy object {move.target} to go back to")
         return Copied(Verdict.IN_PLACE)
 

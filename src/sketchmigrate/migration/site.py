@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.mapping import Mapping
 from sketchmigrate.core.reference import KeyRange
-from sketchmigrate.core.rule import Rule
+from sketchmigrate.core.rule import Rule, SideName
 from sketchmigrate.migration.breaker import Breaker
 from sketchmigrate.migration.copier import Copier
 from sketchmigrate.migration.flipping import FlipControl
@@ -34,14 +34,15 @@ from sketchmigrate.postgres.references import legacy_pages
 from sketchmigrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
 from sketchmigrate.s3.wire.proxy import Proxies
 from sketchmigrate.settings import headers_of
+from sketchmigrate.sides import Side, Sides
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from sketchmigrate.core.outcome import Result, Tally
     from sketchmigrate.ledger import Ledger
-    from sketchmigrate.migration.placing import Placing
     from sketchmigrate.migration.stop import Stop
+    from sketchmigrate.migration.transfer import Transfer
     from sketchmigrate.postgres.table import Table
     from sketchmigrate.settings import Options, Settings
 
@@ -58,7 +59,7 @@ class Site:
     """
 
     settings: Settings
-    store: S3Client
+    sides: Sides
     silence: SilenceWatch
     database: Database
     table: Table
@@ -77,27 +78,25 @@ class Site:
         """Facts that a person should know before it begins."""
         return (*self.database.notices, *self.table.notices, *self.specimens.untried)
 
-    def copier(self, options: Options, stop: Stop, placing: Placing | None) -> Copier:
-        """Return what brings objects into production; ``placing`` None replaces what differs."""
+    def copier(self, options: Options, stop: Stop, transfer: Transfer | None) -> Copier:
+        """Return what brings objects into production; ``transfer`` None replaces what differs."""
 
         async def check_access() -> None:
-            specimens = await check_reading(self.store, self.settings, self.first_legacy_path)
-            await check_read(self.store, specimens.production, self.settings.production_prefix)
+            specimens = await check_reading(self.sides, self.first_legacy_path)
+            await check_read(self.sides.production, specimens.production)
             if not options.dry_run:
                 # on a worker's machine there may be no such folder: what cannot be put on record is not tried
                 with suppress(RunDirectoryError):
-                    async with recorded_folder(self.store, self.settings) as folder:
-                        await check_writing(folder, self.settings)
+                    async with recorded_folder(self.sides.production, self.settings.run_dir) as folder:
+                        await check_writing(folder, self.sides.production)
 
         return Copier(
-            self.store,
+            self.sides,
             check_access,
-            workers=lambda: self.store.concurrency,
             overwrite=options.overwrite,
             dry_run=options.dry_run,
             stop=stop,
-            placing=None if options.overwrite else placing,
-            legacy_prefix=self.settings.legacy_prefix,
+            transfer=None if options.overwrite else transfer,
         )
 
     def migration(
@@ -141,14 +140,14 @@ async def open_site(
     session after the other. Raises ``DatabaseError`` or ``S3Error``.
     """
     async with AsyncExitStack() as opened:
-        store, silence = await opened.enter_async_context(open_store(settings))
+        sides, silence = await opened.enter_async_context(open_sides(settings))
         database = Database(settings, stopping=stop.event, kept=kept_connections, for_writing=for_writing)
         opened.push_async_callback(database.close)
         table = await check_database(database, settings, for_writing=for_writing)
         rule = Rule(settings.legacy_prefix, settings.production_prefix)
         paths = await _legacy_paths(database, table, rule)
         first = paths[0] if paths else None
-        specimens = await check_reading(store.retrying(PATIENCE_SECONDS), settings, first)
+        specimens = await check_reading(sides.retrying(PATIENCE_SECONDS), first)
         mapping = Mapping(
             rule,
             settings.legacy_bucket,
@@ -156,7 +155,7 @@ async def open_site(
             max_path_chars=table.max_path_chars,
             max_path_bytes=table.max_path_bytes,
         )
-        yield Site(settings, store, silence, database, table, mapping, specimens, paths, FlipControl.of(settings))
+        yield Site(settings, sides, silence, database, table, mapping, specimens, paths, FlipControl.of(settings))
 
 
 async def _legacy_paths(database: Database, table: Table, rule: Rule) -> tuple[str, ...]:
@@ -179,8 +178,8 @@ async def _legacy_paths(database: Database, table: Table, rule: Rule) -> tuple[s
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[tuple[S3Client, SilenceWatch]]:
-    """Open a client of the store, and watch whether it answers, as long as the context lasts."""
+async def open_sides(settings: Settings) -> AsyncIterator[tuple[Sides, SilenceWatch]]:
+    """Open the sides' store, and watch whether it answers, as long as the context lasts."""
     config = S3Config(
         endpoint_url=settings.s3_endpoint_url,
         region=settings.region,
@@ -194,7 +193,9 @@ async def open_store(settings: Settings) -> AsyncIterator[tuple[S3Client, Silenc
         new_object_headers=headers_of(settings.new_object_headers),
     )
     async with S3Client(config, CredentialSource.from_environment()) as store, SilenceWatch(store) as silence:
-        yield store, silence
+        s, name = settings, settings.s3_endpoint_url or f"AWS in {settings.region}"
+        legacy = Side(SideName.LEGACY, store, s.legacy_bucket, s.legacy_prefix, name)
+        yield Sides(legacy, Side(SideName.PRODUCTION, store, s.production_bucket, s.production_prefix, name)), silence
 
 
 def caps_of(settings: Settings, *, sharing: int = 1) -> Caps:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sketchmigrate.core.errors import S3Refused
-from sketchmigrate.core.objects import Location
 from sketchmigrate.migration.probe_record import recorded_folder
 from sketchmigrate.migration.proofs import Proofs
 from sketchmigrate.s3.probe.findings import IF_ABSENT_QUESTIONS, Proof
@@ -25,12 +24,11 @@ from sketchmigrate.s3.wire.redirect import is_aws
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sketchmigrate.s3 import S3Client
     from sketchmigrate.s3.probe.findings import ProbeReport, Question
     from sketchmigrate.s3.probe.folder import ProbeFolder
     from sketchmigrate.s3.probe.race import Contest
     from sketchmigrate.s3.wire.xml_buckets import ObjectLock
-    from sketchmigrate.settings import Settings
+    from sketchmigrate.sides import Side
 
 K = TypeVar("K", bound=str)
 
@@ -46,23 +44,23 @@ class Races(Enum):
 
 
 async def try_store(
-    store: S3Client,
-    settings: Settings,
+    side: Side,
+    run_dir: str,
     races: Races = Races.UNLESS_KEPT,
     tell: Callable[[str], None] = lambda _: None,
 ) -> ProbeReport:
-    """Probe the production side, and race the conditions that are honoured. Removes what it makes.
+    """Probe a side, and race the conditions that are honoured. Removes what it makes.
 
     ``tell`` hears of it before the first object is stored, if any is. Raises ``S3Error`` where nothing can be written,
     and ``RunDirectoryError``.
     """
-    lock = await object_lock_of(store, settings.production_bucket)
+    lock = await object_lock_of(side)
     if why := keeps_for_ever(lock):
-        return untried(Location(settings.production_bucket, settings.production_prefix), why)
+        return untried(side.below(""), why)
     tell(f"Trying the store's conditions: up to {RACE_SECONDS:.0f} s, unless races of the last 30 days are on record.")
-    async with recorded_folder(store, settings) as folder:
+    async with recorded_folder(side, run_dir) as folder:
         report = await probe(folder, may_be_locked=lock is None)
-        proofs = await _proofs(folder, report, settings, races, has_lock=is_enabled(lock))
+        proofs = await _proofs(folder, report, run_dir, races, has_lock=is_enabled(lock))
     return replace(report, proofs=proofs, left_behind=tuple(folder.left_behind))
 
 
@@ -78,10 +76,10 @@ def keeps_for_ever(lock: ObjectLock | None) -> str:
     return f"not tried, as the bucket locks each new object ({lock.default_retention}): it could not be removed again"
 
 
-async def object_lock_of(store: S3Client, bucket: str) -> ObjectLock | None:
-    """Read what Object Lock does in a bucket; None where that may not be read."""
+async def object_lock_of(side: Side) -> ObjectLock | None:
+    """Read what Object Lock does in a side's bucket; None where that may not be read."""
     try:
-        return await store.object_lock(bucket)
+        return await side.store.object_lock(side.bucket)
     except S3Refused as error:
         if not error.is_denial:
             raise
@@ -89,17 +87,17 @@ async def object_lock_of(store: S3Client, bucket: str) -> ObjectLock | None:
 
 
 async def _proofs(
-    folder: ProbeFolder, report: ProbeReport, settings: Settings, races: Races, *, has_lock: bool
+    folder: ProbeFolder, report: ProbeReport, run_dir: str, races: Races, *, has_lock: bool
 ) -> dict[Question, Proof]:
     honoured = [question for question in IF_ABSENT_QUESTIONS if report.honours(question)]
     contests = await contests_for_absence(folder, honoured) if honoured else {}
-    return await prove(folder, contests, settings, races, has_lock=has_lock)
+    return await prove(folder, contests, run_dir, races, has_lock=has_lock)
 
 
 async def prove(
     folder: ProbeFolder,
     contests: Mapping[K, Contest],
-    settings: Settings,
+    run_dir: str,
     races: Races = Races.UNLESS_KEPT,
     *,
     has_lock: bool,
@@ -108,13 +106,13 @@ async def prove(
 
     Raises ``RunDirectoryError``.
     """
-    if is_aws(settings.s3_endpoint_url):
+    endpoint_url = folder.store.config.endpoint_url
+    if is_aws(endpoint_url):
         return dict.fromkeys(contests, Proof(is_proved=True, evidence=DOCUMENTED))
     with_versions = folder.keeps_versions or has_lock
     why_not = _why_not(folder, races, with_versions=with_versions)
-    run_dir = Path(settings.run_dir).expanduser()  # noqa: ASYNC240 - it asks for the home folder, at most
-    bucket = settings.production_bucket
-    kept_by = Proofs(run_dir, settings.s3_endpoint_url, bucket, with_versions=with_versions)
+    home = Path(run_dir).expanduser()  # noqa: ASYNC240 - it asks for the home folder, at most
+    kept_by = Proofs(home, endpoint_url, folder.place.bucket, with_versions=with_versions)
     now = time.time()
     proofs: dict[K, Proof] = {}
     for condition in contests:

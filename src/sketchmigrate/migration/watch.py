@@ -62,7 +62,7 @@ class Watch:
         now = time.monotonic()
         busy_share = (time.thread_time() - self._cpu_seconds) / (now - self._at)
         all_copying = self._copier.batches >= self._iterations
-        store = self._site.store
+        store = self._site.sides.production.store
         late_seconds = now - self._due
         sample = Sample(
             store.pressure, self._copier.has_work, all_copying, store.awaits_retries, busy_share, late_seconds

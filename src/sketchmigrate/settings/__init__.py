@@ -6,10 +6,11 @@ No secret is among them. The database's user and password (``SKETCH_DB_USER``, `
 
 from sketchmigrate.settings.loading import Loaded, load, load_settings
 from sketchmigrate.settings.origin import Origin
-from sketchmigrate.settings.schema import NO_CLOBBER, Options, SettingField, Settings, setting_fields
+from sketchmigrate.settings.schema import LOCAL_CLUSTER, NO_CLOBBER, Options, SettingField, Settings, setting_fields
 from sketchmigrate.settings.values import headers_of, table_name
 
 __all__ = [
+    "LOCAL_CLUSTER",
     "NO_CLOBBER",
     "Loaded",
     "Options",

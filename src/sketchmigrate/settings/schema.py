@@ -182,6 +182,9 @@ class Settings(BaseSettings):
         return self
 
 
+LOCAL_CLUSTER = "local:"
+"""How a cluster begins that is to be made on this machine."""
+
 NO_CLOBBER = ("auto", "conditional-copy", "conditional-put", "conditional-complete", "check-first")
 """What ``--no-clobber`` takes: let the probe of the store decide, or one of ``migration.no_clobber.Means``."""
 

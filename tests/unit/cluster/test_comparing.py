@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 
-ASSIGNMENT = ComparingAssignment("run", Settings(), ())
+ASSIGNMENT = ComparingAssignment("run", Settings(), (Location("l", "1"), Location("p", "1")))
 
 
 def pairs_of(sizes: list[int]) -> list[Pair]:

@@ -90,9 +90,8 @@ async def test_what_a_lost_worker_was_lent_is_not_taken_for_done() -> None:
         ledger=cast("Any", None),
         stop=Stop(),
         audience=audience,
-        strategy=None,
+        settling=cast("Any", SimpleNamespace(strategy=None)),
         breaker=Breaker(20),
-        settle=cast("Any", None),
     )
     finished = await coordinator.migrate()
     assert finished.tally == Tally(migrated=1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketchmigrate.cli.flags import LOCAL
 from sketchmigrate.core.errors import UsageError
+from sketchmigrate.settings import LOCAL_CLUSTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ def check_dask_for(cluster: str) -> None:
 def check_ledger_for(cluster: str, settings: Settings) -> None:
     """Check that the cluster, and for all its workers the ledger, can be reached. Raises ``UsageError``."""
     check_dask_for(cluster)
-    if cluster and not cluster.startswith(LOCAL) and not settings.ledger_url:
+    if cluster and not cluster.startswith(LOCAL_CLUSTER) and not settings.ledger_url:
         hint = "Set LEDGER_URL to a PostgreSQL database, and make its tables: sketch-migrate ledger init"
         text = "--cluster needs a ledger that the workers on all machines reach: a file in RUN_DIR is on this one alone"
         raise UsageError(text, hint=hint)

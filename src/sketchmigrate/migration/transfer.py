@@ -1,7 +1,7 @@
-"""The strategies that bring an object into production without replacing one: see ``no_clobber`` for the choice.
+"""How an object gets to production: within the store, and without replacing one. See ``no_clobber`` for the choice.
 
-Each takes a move and returns ``Placed`` or ``Taken``: what is there already is for the copier to compare. A source that
-is missing raises ``ObjectMissing``.
+A ``Transfer`` takes a move and returns ``Transferred``, or ``Taken``: what is there already is for the copier to
+compare. A source that is missing raises ``ObjectMissing``.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from sketchmigrate.s3 import IF_ABSENT
 from sketchmigrate.s3.multipart import copy_in_parts, kept_headers, tags_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.objects import Location, ObjectInfo
     from sketchmigrate.s3 import S3Client
+    from sketchmigrate.sides import Sides
 
 MIB = 2**20
 PUT_LIMIT_BYTES = 8 * MIB
@@ -34,7 +33,7 @@ LARGE_PUTS = 4
 """Objects between the two sizes that are in memory at once: at most 32 MiB more, and as much again on the wire."""
 
 
-class Placed(NamedTuple):
+class Transferred(NamedTuple):
     """The object is in production. ``guarded``: the store made sure that it replaced nothing, or told what it did.
 
     ``replaced`` is the version of an object that it did replace, or empty.
@@ -58,77 +57,53 @@ class Taken:
     perhaps_ours: bool = False
 
 
-class Placing(Protocol):
-    """A strategy at work."""
+class Transfer(Protocol):
+    """How objects get to production: settled before the first one is brought."""
 
-    async def place(self, move: Move) -> Placed | Taken:
+    async def bring(self, move: Move) -> Transferred | Taken:
         """Bring one object into production. Raises ``S3Error``."""
 
     async def unguarded(self) -> bool:
         """Whether nothing keeps any copy from replacing an object."""
 
 
-def placing_of(store: S3Client, strategy: Strategy) -> Placing:
+def transfer_of(sides: Sides, strategy: Strategy) -> Transfer:
     """Return the strategy's implementation."""
     match strategy.means:
         case Means.CONDITIONAL_COPY:
-            return ConditionalCopy(store, strategy)
+            return ConditionalCopy(sides, strategy)
         case Means.CONDITIONAL_PUT:
-            return ConditionalPut(store, strategy)
+            return ConditionalPut(sides, strategy)
         case Means.CONDITIONAL_COMPLETE:
-            return ConditionalComplete(store)
+            return ConditionalComplete(sides)
         case Means.CHECK_FIRST:
-            return CheckFirst(store, sent_all_the_same(store, strategy))
+            return CheckFirst(sides, _sent_all_the_same(sides, strategy))
 
 
-def sent_all_the_same(store: S3Client, strategy: Strategy) -> Placing:
+def _sent_all_the_same(sides: Sides, strategy: Strategy) -> Transfer:
     """Return what writes for check-first after its look: with a condition where the store honours one, though unproved.
 
     It does not hold against every write of the same moment, but against most.
     """
     match strategy.sends:
         case Means.CONDITIONAL_COPY:
-            return ConditionalCopy(store, strategy)
+            return ConditionalCopy(sides, strategy)
         case Means.CONDITIONAL_PUT:
-            return ConditionalPut(store, strategy)
+            return ConditionalPut(sides, strategy)
         case _:
-            return Replacing(store)
-
-
-class OnceSettled:
-    """Whatever strategy ``settle`` comes to, which is asked for with the first object, and once."""
-
-    def __init__(self, store: S3Client, settle: Callable[[], Awaitable[Strategy]]) -> None:
-        self._store = store
-        self._settle = settle
-        self._settling = asyncio.Lock()
-        self._settled: Placing | None = None
-
-    async def place(self, move: Move) -> Placed | Taken:
-        """Bring one object. Raises what ``settle`` raises."""
-        return await (self._settled or await self._once_settled()).place(move)
-
-    async def unguarded(self) -> bool:
-        """Whether it came to no condition at all. Raises what ``settle`` raises."""
-        return await (self._settled or await self._once_settled()).unguarded()
-
-    async def _once_settled(self) -> Placing:
-        async with self._settling:
-            if self._settled is None:
-                self._settled = placing_of(self._store, await self._settle())
-        return self._settled
+            return Replacing(sides)
 
 
 class Replacing:
     """CopyObject without a condition, for those who allow to replace what differs."""
 
-    def __init__(self, store: S3Client) -> None:
-        self._store = store
+    def __init__(self, sides: Sides) -> None:
+        self._store = sides.production.store
 
-    async def place(self, move: Move) -> Placed | Taken:
+    async def bring(self, move: Move) -> Transferred | Taken:
         """Copy."""
         done = await self._store.copy(move.source, move.target)
-        return Placed(done.etag, done.size_bytes, guarded=True)
+        return Transferred(done.etag, done.size_bytes, guarded=True)
 
     async def unguarded(self) -> bool:
         """No: to replace is what was asked for."""
@@ -138,18 +113,18 @@ class Replacing:
 class ConditionalCopy:
     """CopyObject with a condition: one request an object."""
 
-    def __init__(self, store: S3Client, strategy: Strategy) -> None:
-        self._store = store
+    def __init__(self, sides: Sides, strategy: Strategy) -> None:
+        self._store = sides.production.store
         self._condition = strategy.copy_condition
         self._guards_parts = strategy.guards_parts
 
-    async def place(self, move: Move) -> Placed | Taken:
+    async def bring(self, move: Move) -> Transferred | Taken:
         """Copy. An object above the limit of CopyObject was copied in parts, which its size tells."""
         try:
             done = await self._store.copy(move.source, move.target, self._condition)
         except ObjectExists as error:
             return Taken(perhaps_ours=error.attempts > 1)
-        return Placed(done.etag, done.size_bytes, guarded=self._guards_parts or done.size_bytes is None)
+        return Transferred(done.etag, done.size_bytes, guarded=self._guards_parts or done.size_bytes is None)
 
     async def unguarded(self) -> bool:
         """No."""
@@ -162,28 +137,28 @@ class CheckFirst:
     ``writing`` is what copies: without a condition, or with one that is not proved.
     """
 
-    def __init__(self, store: S3Client, writing: Placing | None = None) -> None:
-        self._store = store
-        self._writing = writing or Replacing(store)
+    def __init__(self, sides: Sides, writing: Transfer | None = None) -> None:
+        self._store = sides.production.store
+        self._writing = writing or Replacing(sides)
         self._versions_kept: bool | None = None  # nobody has looked
 
-    async def place(self, move: Move) -> Placed | Taken:
+    async def bring(self, move: Move) -> Transferred | Taken:
         """Copy where a look shows nothing."""
         if production := await look(self._store, move.target):
             return Taken(production)
-        done = await self._writing.place(move)
+        done = await self._writing.bring(move)
         if isinstance(done, Taken):
             return done  # the condition has held
         if self._versions_kept is None:
             copied = await look(self._store, move.target)
             self._versions_kept = copied is not None and keeps_versions(copied)
         if not self._versions_kept:
-            return Placed(done.etag, done.size_bytes, guarded=False)
+            return Transferred(done.etag, done.size_bytes, guarded=False)
         try:
             before = await version_before(self._store, move.target, done.etag)
         except S3Error:
-            return Placed(done.etag, done.size_bytes, guarded=False)  # asked again, and told, if the row was set
-        return Placed(done.etag, done.size_bytes, guarded=True, replaced=before)
+            return Transferred(done.etag, done.size_bytes, guarded=False)  # asked again, and told, if the row was set
+        return Transferred(done.etag, done.size_bytes, guarded=True, replaced=before)
 
     async def unguarded(self) -> bool:
         """Yes."""
@@ -196,11 +171,11 @@ class InParts:
     ``guarded`` says that the condition is proved.
     """
 
-    def __init__(self, store: S3Client, *, guarded: bool = True) -> None:
-        self._store = store
+    def __init__(self, sides: Sides, *, guarded: bool = True) -> None:
+        self._store = sides.production.store
         self._guarded = guarded
 
-    async def place(self, move: Move, info: ObjectInfo) -> Placed | Taken:
+    async def bring(self, move: Move, info: ObjectInfo) -> Transferred | Taken:
         """Copy an object of which ``info`` was seen."""
         if production := await look(self._store, move.target):
             return Taken(production)
@@ -208,19 +183,19 @@ class InParts:
             etag = await copy_in_parts(self._store, move.source, move.target, info, IF_ABSENT, storage_class=True)
         except ObjectExists as error:
             return Taken(perhaps_ours=error.attempts > 1)
-        return Placed(etag, info.size_bytes, guarded=self._guarded)
+        return Transferred(etag, info.size_bytes, guarded=self._guarded)
 
 
 class ConditionalComplete:
     """A multipart copy, mostly of a single part, whose Complete has the condition."""
 
-    def __init__(self, store: S3Client) -> None:
-        self._store = store
-        self._in_parts = InParts(store)
+    def __init__(self, sides: Sides) -> None:
+        self._legacy = sides.legacy.store
+        self._in_parts = InParts(sides)
 
-    async def place(self, move: Move) -> Placed | Taken:
+    async def bring(self, move: Move) -> Transferred | Taken:
         """Copy in parts."""
-        return await self._in_parts.place(move, await self._store.head(move.source))
+        return await self._in_parts.bring(move, await self._legacy.head(move.source))
 
     async def unguarded(self) -> bool:
         """No."""
@@ -234,22 +209,22 @@ class ConditionalPut:
     Ceph 16 decodes the source of a part copy twice, so that it finds no key with a percent sign.
     """
 
-    def __init__(self, store: S3Client, strategy: Strategy) -> None:
-        self._store = store
+    def __init__(self, sides: Sides, strategy: Strategy) -> None:
+        self._legacy, self._production = sides.legacy.store, sides.production.store
         self._asks_for_tags = strategy.asks_for_tags
-        self._in_parts = InParts(store, guarded=strategy.guards_parts) if strategy.sends_parts else None
-        self._check_first = CheckFirst(store)
+        self._in_parts = InParts(sides, guarded=strategy.guards_parts) if strategy.sends_parts else None
+        self._check_first = CheckFirst(sides)
         self._large_puts = asyncio.Semaphore(LARGE_PUTS)
         self._looks_first = False
 
-    async def place(self, move: Move) -> Placed | Taken:
+    async def bring(self, move: Move) -> Transferred | Taken:
         """Read and put. After an object that was there already the next is looked for: they rarely come alone."""
-        if self._looks_first and (production := await look(self._store, move.target)):
+        if self._looks_first and (production := await look(self._production, move.target)):
             return Taken(production)
-        info, beginning = await self._store.read_beginning(move.source, FIRST_BYTES)
+        info, beginning = await self._legacy.read_beginning(move.source, FIRST_BYTES)
         if info.size_bytes > PUT_LIMIT_BYTES:
             parts, check_first = self._in_parts, self._check_first
-            outcome = await (parts.place(move, info) if parts else check_first.place(move))
+            outcome = await (parts.bring(move, info) if parts else check_first.bring(move))
         elif info.size_bytes > len(beginning):
             async with self._large_puts:
                 rest = await self._rest(move.source, info, len(beginning))
@@ -265,20 +240,20 @@ class ConditionalPut:
 
     async def _rest(self, source: Location, info: ObjectInfo, read_bytes: int) -> bytes:
         try:
-            return await self._store.get(source, read_bytes, info.size_bytes - 1, if_match=info.etag)
+            return await self._legacy.get(source, read_bytes, info.size_bytes - 1, if_match=info.etag)
         except PreconditionFailed as error:
             hint = "Run the command again."
             raise PreconditionFailed(f"{source} was replaced while it was read", hint=hint) from error
 
-    async def _put(self, move: Move, info: ObjectInfo, body: bytes) -> Placed | Taken:
+    async def _put(self, move: Move, info: ObjectInfo, body: bytes) -> Transferred | Taken:
         tagged = self._asks_for_tags or info.headers.get("x-amz-tagging-count", "0") != "0"
-        tags = await tags_of(self._store, move.source, info) if tagged else []
+        tags = await tags_of(self._legacy, move.source, info) if tagged else []
         headers = kept_headers(info.headers, tags, storage_class=True)
         try:
-            etag = await self._store.put(move.target, body, headers, IF_ABSENT)
+            etag = await self._production.put(move.target, body, headers, IF_ABSENT)
         except ObjectExists as error:
             return Taken(perhaps_ours=error.attempts > 1)
-        return Placed(etag, info.size_bytes, guarded=True)
+        return Transferred(etag, info.size_bytes, guarded=True)
 
 
 async def look(store: S3Client, location: Location) -> ObjectInfo | None:

@@ -10,11 +10,12 @@ from sketchmigrate.s3.comparison import TAG_COUNT, other_headers
 
 if TYPE_CHECKING:
     from sketchmigrate.core.objects import Location, ObjectInfo
-    from sketchmigrate.s3.client import S3Client
+    from sketchmigrate.s3 import S3Client
+    from sketchmigrate.sides import Sides
 
 
 async def differing_headers(
-    store: S3Client, source: Location, legacy: ObjectInfo, target: Location, production: ObjectInfo
+    sides: Sides, source: Location, legacy: ObjectInfo, target: Location, production: ObjectInfo
 ) -> str:
     """Say in what two objects differ of which HEADs were seen; nothing where they do not.
 
@@ -23,8 +24,8 @@ async def differing_headers(
     ``S3Error``.
     """
     if (TAG_COUNT in legacy.headers) != (TAG_COUNT in production.headers):
-        legacy = await _with_tag_count(store, source, legacy)
-        production = await _with_tag_count(store, target, production)
+        legacy = await _with_tag_count(sides.legacy.store, source, legacy)
+        production = await _with_tag_count(sides.production.store, target, production)
     return other_headers(legacy, production)
 
 

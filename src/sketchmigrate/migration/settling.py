@@ -1,0 +1,147 @@
+"""Settles how objects get to production: the rights are tried, then the store, and a transfer is chosen.
+
+That is done once, before the work where a legacy row is in sight. Else it is done with the first object to copy: a run
+over finished work has none, and must write nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, TypeAlias
+
+from sketchmigrate.core.errors import ConditionNotProved
+from sketchmigrate.migration.no_clobber import Means, Strategy, choose
+from sketchmigrate.migration.preflight import PATIENCE_SECONDS, check_tagging, check_versions, check_writing
+from sketchmigrate.migration.probe_record import recorded_folder, remove_left_behind
+from sketchmigrate.migration.store_trial import try_store
+from sketchmigrate.migration.transfer import transfer_of
+from sketchmigrate.s3.probe.folder import told
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sketchmigrate.core.mapping import Move
+    from sketchmigrate.ledger import WholeLedger
+    from sketchmigrate.migration.site import Site
+    from sketchmigrate.migration.transfer import Taken, Transfer, Transferred
+    from sketchmigrate.settings import Options
+
+Tell: TypeAlias = "Callable[[str, int], None]"
+"""Hears a message for a person, and its level of ``logging``."""
+
+
+class Settling:
+    """How nothing is replaced in this run: ``strategy`` is None until it is settled. ``tell`` hears what is found."""
+
+    def __init__(self, site: Site, options: Options, tell: Tell) -> None:
+        self.strategy: Strategy | None = None
+        self.sides = site.sides
+        self._site, self._options, self._tell = site, options, tell
+        self._at_work = asyncio.Lock()
+        self._agreed = options.say_yes
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether it came to check-first, which nobody has asked for."""
+        is_check_first = self.strategy is not None and self.strategy.means is Means.CHECK_FIRST
+        return is_check_first and self._options.no_clobber != Means.CHECK_FIRST
+
+    @property
+    def is_agreed(self) -> bool:
+        """Whether nobody has to be asked."""
+        return self._agreed or not self.needs_consent
+
+    def agree(self) -> None:
+        """Take what is settled by now for agreed to: a person was asked, if there was a reason to."""
+        self._agreed = self._agreed or self.strategy is not None
+
+    def noted(self) -> dict[str, str]:
+        """Return what the ledger and JSON say of it; nothing as long as it is not settled."""
+        strategy = self.strategy
+        return {"no_clobber": strategy.means, "no_clobber_reason": strategy.reason} if strategy else {}
+
+    async def try_rights(self, *, with_tags: bool) -> None:
+        """Remove what earlier runs left when they were killed, and try the rights to write in production.
+
+        ``with_tags``: those to tags as well, of which it is told what is lacking. Raises ``S3Error``.
+        """
+        sides, run_dir = self.sides.retrying(PATIENCE_SECONDS), self._site.settings.run_dir
+        if left := await remove_left_behind(sides.production, run_dir):
+            self._note(f"what earlier runs left behind could not be removed: {told(left)}")
+        async with recorded_folder(sides.production, run_dir) as folder:
+            await check_writing(folder, sides.production)
+            notes = await check_tagging(folder, sides, self._site.specimens) if with_tags else []
+        for note in notes:
+            self._note(note)
+
+    async def settle(self) -> Strategy:
+        """Try the store, once, where the choice depends on it.
+
+        Raises ``ConditionNotProved`` where the means that was asked for is not proved, and ``S3Error``.
+        """
+        async with self._at_work:
+            if self.strategy is None:
+                self.strategy = await self._choose()
+        return self.strategy
+
+    async def settle_late(self, ledger: WholeLedger) -> Strategy:
+        """Settle it in the middle of the work, where nobody can be asked, and note it in the ledger.
+
+        Raises ``ConditionNotProved`` where it would take somebody's consent, too.
+        """
+        strategy = await self.settle()
+        if not self.is_agreed:
+            raise ConditionNotProved(
+                f"the rows that were found meanwhile were not begun: to replace nothing, {strategy.reason}",
+                hint="Migrate them with --no-clobber check-first, which agrees to a look before each copy.",
+            )
+        await ledger.describe(self.noted())
+        return strategy
+
+    async def _choose(self) -> Strategy:
+        wanted = self._options.no_clobber
+        if wanted == Means.CHECK_FIRST:
+            strategy = Strategy(Means.CHECK_FIRST, "it was asked for")
+        else:
+            report = await try_store(self.sides.production, self._site.settings.run_dir, tell=self._say)
+            if report.left_behind:
+                self._note(f"the probe of the store left behind {told(report.left_behind)}")
+            strategy = choose(report, wanted)
+        self._say(f"To replace nothing: {strategy.means}, because {strategy.reason}.")
+        if strategy.window:
+            self._note(
+                f"what could be replaced all the same is {strategy.window}. Rows that it changes to the"
+                " same key meanwhile are reported as possibly overwritten."
+            )
+            for note in await check_versions(self.sides.production):
+                self._note(note)
+        return strategy
+
+    def _say(self, text: str) -> None:
+        self._tell(text, logging.INFO)
+
+    def _note(self, text: str) -> None:
+        self._tell(f"Note: {text}", logging.WARNING)
+
+
+class OnceSettled:
+    """The transfer that a ``Settling`` comes to, which is asked for with the first object."""
+
+    def __init__(self, settling: Settling, ledger: WholeLedger) -> None:
+        self._settling, self._ledger = settling, ledger
+        self._transfer: Transfer | None = None
+
+    async def bring(self, move: Move) -> Transferred | Taken:
+        """Bring one object. Raises what ``settle_late`` raises."""
+        return await (self._transfer or await self._settled()).bring(move)
+
+    async def unguarded(self) -> bool:
+        """Whether it came to no condition at all. Raises what ``settle_late`` raises."""
+        return await (self._transfer or await self._settled()).unguarded()
+
+    async def _settled(self) -> Transfer:
+        strategy = await self._settling.settle_late(self._ledger)
+        if self._transfer is None:
+            self._transfer = transfer_of(self._settling.sides, strategy)
+        return self._transfer

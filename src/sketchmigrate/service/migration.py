@@ -1,0 +1,185 @@
+"""A migration from the checks to the last flip: by this process, by several, or by a cluster.
+
+It asks nobody and prints nothing: who uses it hears what is worth saying, and decides what to ask in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sketchmigrate.core.outcome import Summary
+from sketchmigrate.inspect.rate import caps_noted
+from sketchmigrate.ledger import place_of
+from sketchmigrate.migration.breaker import Breaker
+from sketchmigrate.migration.growth import outgrown
+from sketchmigrate.migration.look_ahead import LookAhead, look_ahead
+from sketchmigrate.migration.overwritten import settle
+from sketchmigrate.migration.passes import migrate
+from sketchmigrate.migration.recognition import about_empty_legacy, check_recognised
+from sketchmigrate.migration.record import description, runs_of
+from sketchmigrate.migration.room import check_room
+from sketchmigrate.migration.settling import OnceSettled, Settling
+from sketchmigrate.migration.trial import try_flips
+from sketchmigrate.migration.watch import Watch
+from sketchmigrate.service.engines import engine_for, is_shared
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Protocol
+
+    from sketchmigrate.cluster.coordinator import Audience
+    from sketchmigrate.core.outcome import Result, Tally
+    from sketchmigrate.ledger import WholeLedger
+    from sketchmigrate.migration.runner import Finished, Migration
+    from sketchmigrate.migration.settling import Tell
+    from sketchmigrate.migration.site import Site
+    from sketchmigrate.migration.stop import Stop
+    from sketchmigrate.migration.trial import Trial
+    from sketchmigrate.settings import Options
+
+    class Listener(Audience, Protocol):
+        """Hears how far the migration is, whichever way it goes."""
+
+        def observe(self, rows: int, tally: Tally, results: list[Result]) -> None:
+            """Take note of rows passed, and of what became of the references among them."""
+
+        def begin_again(self) -> None:
+            """Take note that the pass was left, and says nothing of the next one's length."""
+
+
+PROBLEMS_SHOWN = 20
+
+
+class MigrationService:
+    """One migration, or a dry run of one. ``run`` is its directory; ``tell`` hears what a person should know.
+
+    ``ahead`` is what can be told before anything is stored, ``trial`` how the flip was tried, if it was.
+    """
+
+    def __init__(self, site: Site, options: Options, stop: Stop, run: Path, tell: Tell) -> None:
+        self.ahead = LookAhead()
+        self.trial: Trial | None = None
+        self.settling = Settling(site, options, tell)
+        self._site, self._options, self._stop, self._run, self._tell = site, options, stop, run, tell
+        self._breaker = Breaker(site.settings.max_failed_percent)
+        self._is_legacy_empty = False
+
+    async def check(self) -> None:
+        """Check that rows are recognised, and look ahead. Writes nothing.
+
+        Raises ``NothingRecognised``, ``S3Error`` or ``DatabaseError``.
+        """
+        self._is_legacy_empty = await check_recognised(self._site, lambda text: self._tell(text, logging.INFO))
+        self.ahead = await look_ahead(self._site, self._options)
+
+    async def check_room(self) -> None:
+        """Check that the ledger fits on its disk. Raises ``RunDirectoryError``."""
+        await check_room(self._site, self._run, self._options.limit or None)
+
+    async def settle(self) -> None:
+        """Try the rights to write, and where there is something to copy, as far as can be seen, settle the transfer.
+
+        Raises ``ConditionNotProved`` or ``S3Error``.
+        """
+        has_work = self._site.first_legacy_path is not None
+        await self.settling.try_rights(with_tags=has_work)
+        if has_work and not self._options.overwrite:
+            await self.settling.settle()
+
+    async def try_flip(self) -> Trial:
+        """Try a flip, and roll it back. What no row takes stops a migration."""
+        self.trial = trial = await try_flips(self._site.database, self._site.table, self._site.mapping)
+        if trial.tried and trial.is_refused and not self._options.dry_run:
+            self._stop.by_error(trial.error())
+        return trial
+
+    def description(self) -> dict[str, str]:
+        """Return what the ledger says of the run."""
+        settings = self._site.settings
+        about = description(settings, "migrate") | caps_noted(settings)
+        return about | {"dry_run": str(self._options.dry_run).lower()}
+
+    async def run(self, ledger: WholeLedger, listener: Listener) -> Finished:
+        """Migrate, pass after pass, until nothing is left; report what may have been overwritten.
+
+        Ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
+        """
+        site, options = self._site, self._options
+        async with site.copier(options, self._stop, OnceSettled(self.settling, ledger)) as copier:
+            migration = site.migration(
+                options, copier, ledger, self._stop, breaker=self._breaker, observe=listener.observe
+            )
+            if is_shared(options):
+                finished = await self._share(options.processes or 1, ledger, listener)
+            else:
+                finished = await self._alone(migration, ledger, listener)
+            if not options.dry_run and self._stop.error is None:
+                store = site.sides.production.store
+                overwritten = await settle(migration, store, partial(runs_of, site.settings), self._run)
+                finished = finished._replace(tally=finished.tally + overwritten)
+        return finished
+
+    async def about_empty_legacy(self, finished: Finished) -> str:
+        """Say that neither a row nor an object is in legacy, where others are on neither side; else nothing."""
+        if not self._is_legacy_empty or finished.tally.scanned or self._stop.requested:
+            return ""
+        return await about_empty_legacy(self._site, self._stop)
+
+    async def summarise(self, ledger: WholeLedger, finished: Finished, elapsed_seconds: float) -> Summary:
+        """Sum a migration up. ``problems_file`` and ``log_file`` are to be named by who keeps them."""
+        return Summary(
+            tally=finished.tally,
+            elapsed_seconds=elapsed_seconds,
+            passes=finished.passes,
+            dry_run=self._options.dry_run,
+            rows_left=finished.rows_left,
+            stopped_by_signal=self._stop.signal_number,
+            problems=await ledger.first_unresolved(PROBLEMS_SHOWN),
+            problems_file="",
+            log_file="",
+            ended_by_error=self._stop.error is not None,
+        )
+
+    async def _alone(self, migration: Migration, ledger: WholeLedger, listener: Listener) -> Finished:
+        """Migrate with this process; if its core turns out to be too little, with others."""
+        watch = Watch(self._site, migration.copier, iterations=self._options.parallelization_level, audience=listener)
+        if self._options.processes is not None:
+            async with watch:
+                return await migrate(migration, listener.new_pass)
+        async with asyncio.TaskGroup() as group, watch:
+            growing = group.create_task(outgrown(self._stop))
+            finished = await migrate(migration, listener.new_pass)
+            growing.cancel()
+        if growing.cancelled() or not self._stop.resume():
+            return finished
+        processes = growing.result()
+        listener.begin_again()
+        self._tell(f"One core is full, and others are idle: going on with {processes} processes.", logging.INFO)
+        return await self._share(processes, ledger, listener, before=finished)
+
+    async def _share(
+        self, processes: int, ledger: WholeLedger, listener: Listener, before: Finished | None = None
+    ) -> Finished:
+        """Migrate with several processes; this one hands out ranges."""
+        # several processes are the exception, and their machinery takes a while to import
+        from sketchmigrate.cluster.coordinator import Coordinator  # noqa: PLC0415
+        from sketchmigrate.cluster.worker import RangeAssignment  # noqa: PLC0415
+
+        if self.settling.strategy is not None:
+            await ledger.describe(self.settling.noted())
+        settings, options = self._site.settings, self._options
+        coordinator = Coordinator(
+            engine_for(options.cluster, processes),
+            RangeAssignment(self._run.name, settings, options, place_of(self._run, settings)),
+            site=self._site,
+            ledger=ledger,
+            stop=self._stop,
+            audience=listener,
+            settling=self.settling,
+            breaker=self._breaker,
+            before=before,
+        )
+        return await coordinator.migrate()

@@ -1,0 +1,74 @@
+"""The two sides of a migration: where objects come from and where they go, each with the client of its store.
+
+Whatever touches a store is given a side, or the store of one. Today both sides have the same client; nothing may rely
+on that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sketchmigrate.core.objects import Location
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sketchmigrate.core.rule import SideName
+    from sketchmigrate.s3 import S3Client
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side: the keys below ``prefix`` in ``bucket``, reached by ``store``, which messages call ``store_name``."""
+
+    name: SideName
+    store: S3Client
+    bucket: str
+    prefix: str
+    store_name: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    def at(self, key: str) -> Location:
+        """Return the place of a key of this side."""
+        return Location(self.bucket, key)
+
+    def below(self, name: str) -> Location:
+        """Return the place of a name below the prefix."""
+        return Location(self.bucket, self.prefix + name)
+
+    def setting(self, what: str) -> str:
+        """Return the name of a setting of this side: ``LEGACY_BUCKET`` for ``BUCKET``."""
+        return f"{self.name.upper()}_{what}"
+
+    def retrying(self, seconds: float) -> Side:
+        """Return this side with another patience; see ``S3Client.retrying``."""
+        return replace(self, store=self.store.retrying(seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Both sides."""
+
+    legacy: Side
+    production: Side
+
+    def __iter__(self) -> Iterator[Side]:
+        yield self.legacy
+        yield self.production
+
+    @property
+    def stores(self) -> tuple[S3Client, ...]:
+        """The clients, each once."""
+        return tuple({id(side.store): side.store for side in self}.values())
+
+    def retrying(self, seconds: float) -> Sides:
+        """Return both with another patience."""
+        return Sides(self.legacy.retrying(seconds), self.production.retrying(seconds))
+
+    def stop_retrying(self) -> None:
+        """End all waits between attempts at once, and make no further ones."""
+        for store in self.stores:
+            store.stop_retrying()
