@@ -23,7 +23,7 @@ from sketchmigrate.inspect.manifest import (
 from sketchmigrate.postgres.privileges import hidden_rows
 
 if TYPE_CHECKING:
-    from sketchmigrate.cli.commands import ManifestArguments
+    from sketchmigrate.cli.commands.manifest import ManifestArguments
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.settings import Options, Settings

@@ -22,7 +22,7 @@ from sketchmigrate.migration.recognition import refusal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sketchmigrate.cli.commands import VerifyArguments
+    from sketchmigrate.cli.commands.verify import VerifyArguments
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.settings import Options, Settings

@@ -13,9 +13,9 @@ from sketchmigrate.cli.engines import check_ledger_for
 from sketchmigrate.cli.failure import error_json
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.job import run_job
-from sketchmigrate.cli.migrate import MigrationJob
-from sketchmigrate.cli.probe import settle_no_clobber, try_rights
-from sketchmigrate.cli.verify import certify
+from sketchmigrate.cli.jobs.migrate import MigrationJob
+from sketchmigrate.cli.jobs.probe import settle_no_clobber, try_rights
+from sketchmigrate.cli.jobs.verify import certify
 from sketchmigrate.inspect.guard import settle_guard
 from sketchmigrate.inspect.repair import RECOPIED_NAME, copy_stale, count_stale, read_recopied
 from sketchmigrate.inspect.restore import count_lost, restore_lost
@@ -28,7 +28,7 @@ from sketchmigrate.s3.probe.folder import told
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketchmigrate.cli.commands import RepairArguments
+    from sketchmigrate.cli.commands.repair import RepairArguments
     from sketchmigrate.core.errors import MigrateError
     from sketchmigrate.inspect.evidence import Evidence
     from sketchmigrate.inspect.repair import Again

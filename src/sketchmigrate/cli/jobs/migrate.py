@@ -13,8 +13,8 @@ from sketchmigrate import __version__
 from sketchmigrate.cli.agreement import check_first_question, migration_question
 from sketchmigrate.cli.engines import check_ledger_for, engine_for, is_shared
 from sketchmigrate.cli.job import Job, run_job
+from sketchmigrate.cli.jobs.probe import settle_no_clobber, try_rights
 from sketchmigrate.cli.observer import Observer, Parts
-from sketchmigrate.cli.probe import settle_no_clobber, try_rights
 from sketchmigrate.core.errors import ConditionNotProved
 from sketchmigrate.core.outcome import Summary
 from sketchmigrate.inspect.rate import LIMITED_BY, caps_noted

@@ -25,7 +25,7 @@ from sketchmigrate.report.rollback import LISTED, listed, rollback_json, rollbac
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketchmigrate.cli.commands import RollbackArguments
+    from sketchmigrate.cli.commands.rollback import RollbackArguments
     from sketchmigrate.ledger import PastRun, Pointer, WholeLedger
     from sketchmigrate.migration.runner import Finished
     from sketchmigrate.report.logs import RunDirectory

@@ -25,7 +25,7 @@ from sketchmigrate.s3.probe.folder import told
 from sketchmigrate.s3.wire.redirect import is_aws
 
 if TYPE_CHECKING:
-    from sketchmigrate.cli.commands import PlanArguments
+    from sketchmigrate.cli.commands.plan import PlanArguments
     from sketchmigrate.inspect.plan import Plan
     from sketchmigrate.migration.bucket_rules import BucketRules
     from sketchmigrate.migration.keeping import Sample, Way

@@ -31,7 +31,7 @@ from sketchmigrate.s3.probe.folder import told
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketchmigrate.cli.commands import ProbeArguments
+    from sketchmigrate.cli.commands.probe import ProbeArguments
     from sketchmigrate.migration.site import Site
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.report.terminal import Terminal

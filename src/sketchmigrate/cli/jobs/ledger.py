@@ -13,7 +13,7 @@ from sketchmigrate.ledger.server import LedgerServer, ledger_database
 from sketchmigrate.ledger.tables import TABLES, ledger_grants
 
 if TYPE_CHECKING:
-    from sketchmigrate.cli.commands import LedgerArguments
+    from sketchmigrate.cli.commands.ledger import LedgerArguments
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.settings import Options, Settings
 
