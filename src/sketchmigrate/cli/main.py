@@ -6,13 +6,13 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from sketchmigrate import __version__
 from sketchmigrate.cli.arguments import parse
 from sketchmigrate.cli.command import find
 from sketchmigrate.cli.early_signals import MESSAGE, end_at_ctrl_c, raise_at_ctrl_c
-from sketchmigrate.cli.failure import error_json, show_failure
+from sketchmigrate.cli.ending import conclude, error_json, show_failure
 from sketchmigrate.cli.start import Start
 from sketchmigrate.core.errors import Interrupted, MigrateError
+from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.report.terminal import Terminal
 from sketchmigrate.settings import Options
 
@@ -35,11 +35,12 @@ def main(argv: Sequence[str] | None = None, *, config_folder: Path | None = None
         with _terminal(options) as terminal, ExitStack() as log:  # the log outlives the error that is to be in it
             exit_code = _carried_out(invocation, terminal, log, config_folder)
     except MigrateError as error:
-        return show_failure(_terminal(Options()), error)
+        show_failure(_terminal(Options()), error)
+        return error.exit_code
     finally:
         raise_at_ctrl_c()
     if options.json_output and terminal.stdout_failed:
-        return MigrateError.exit_code  # whoever awaits the document has none, or a part of it
+        return ExitCode.FAILED  # whoever awaits the document has none, or a part of it
     return exit_code
 
 
@@ -60,9 +61,9 @@ def _carried_out(invocation: Invocation, terminal: Terminal, log: ExitStack, con
 
 
 def _failed(error: MigrateError, options: Options, terminal: Terminal) -> int:
-    if options.json_output:
-        terminal.document({"version": __version__, **error_json(error)})
-    return show_failure(terminal, error)
+    exit_code = conclude(terminal, options, error_json(error), error.exit_code)
+    show_failure(terminal, error)
+    return exit_code
 
 
 def _command(

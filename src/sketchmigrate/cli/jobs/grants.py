@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sketchmigrate import __version__
 from sketchmigrate.cli.command import all_rights
+from sketchmigrate.cli.ending import conclude
+from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.ledger.server import ledger_database
 from sketchmigrate.ledger.tables import ledger_grants
 from sketchmigrate.report.grants import bucket_policies, identity_policy, sql_grants, trial_grants
@@ -39,9 +40,7 @@ def grants_command(arguments: GrantsArguments, settings: Settings, options: Opti
             policy = json.dumps(next(iter(policies.values())), indent=2)
             lines = [f"-- {command}: {rights.purpose}", *sql, *about_trial, *about_ledger, policy, ""]
             terminal.result("\n".join(lines), is_verbatim=True)
-    if options.json_output:
-        terminal.document({"version": __version__, "commands": document, "exit_code": 0})
-    return 0
+    return conclude(terminal, options, {"commands": document}, ExitCode.DONE)
 
 
 def _in_the_ledger(settings: Settings, rights: Rights, role: str) -> list[str]:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.agreement import check_first_question, lines_of, listed, transfer
+from sketchmigrate.cli.ending import error_json
 from sketchmigrate.cli.engines import check_ledger_for
-from sketchmigrate.cli.failure import error_json
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.job import run_job
 from sketchmigrate.cli.jobs.migrate import MigrationJob

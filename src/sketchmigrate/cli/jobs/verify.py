@@ -11,6 +11,7 @@ from sketchmigrate.cli.engines import check_dask_for
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.job import run_job
 from sketchmigrate.core.errors import RunDirectoryError
+from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.inspect.certificate import Certificate, problems_text
 from sketchmigrate.inspect.evidence import digest
 from sketchmigrate.inspect.problems import PROBLEMS_NAME
@@ -54,7 +55,7 @@ class VerifyJob(InspectionJob):
         """Gather, judge, certify."""
         self.end_at_signals()
         certificate, document = await certify(self, self._arguments.deep)
-        return self.conclude(document, 0 if certificate.verification.passed else 1)
+        return self.conclude(document, ExitCode.finished(left=not certificate.verification.passed))
 
 
 async def certify(
