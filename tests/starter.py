@@ -23,10 +23,10 @@ WITHOUT_DUCKDB = (
     "report.terminal",
     "report.logs",
     "cli.main",
-    "cli.migrate",
-    "cli.rollback",
-    "cli.grants",
-    "cli.probe",
+    "cli.jobs.migrate",
+    "cli.jobs.rollback",
+    "cli.jobs.grants",
+    "cli.jobs.probe",
 )
 """What the tool imports when it knows what it is to do; but for the demo, which needs an extra."""
 WITH_DUCKDB = ("plan", "verify", "repair", "manifest")
@@ -44,7 +44,7 @@ def import_the_tool() -> None:
     # None of this is collected at a child's end, which would copy all pages. duckdb is: it looks for what is left.
     gc.freeze()
     for command in WITH_DUCKDB:
-        importlib.import_module(f"sketchmigrate.cli.{command}")
+        importlib.import_module(f"sketchmigrate.cli.jobs.{command}")
     del sys.path[0]  # the script does it
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         sys.exit("an import of the tool has started a thread, which a forked process would not have")

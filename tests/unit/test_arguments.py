@@ -11,7 +11,9 @@ import pytest
 
 from sketchmigrate import __version__
 from sketchmigrate.cli.arguments import Invocation, parse
-from sketchmigrate.cli.commands import COMMANDS, CommandArguments, DemoArguments, RollbackArguments
+from sketchmigrate.cli.command import words
+from sketchmigrate.cli.commands.demo import DemoArguments
+from sketchmigrate.cli.commands.rollback import RollbackArguments
 from sketchmigrate.core.errors import UsageError
 from sketchmigrate.settings import Options, setting_fields
 
@@ -76,7 +78,7 @@ def test_flags_in_either_form_and_joined(words: list[str], options: Options) -> 
         (["--limt", "3"], "there is no flag --limt; did you mean --limit?"),
         (["--db-hots=x"], "there is no flag --db-hots; did you mean --db-host?"),
         (["--lim", "3"], "there is no flag --lim; did you mean --limit?"),
-        (["dmeo"], f"'dmeo' is not a command (there is: {', '.join(COMMANDS)}) and belongs to no flag"),
+        (["dmeo"], f"'dmeo' is not a command (there is: {', '.join(words())}) and belongs to no flag"),
         (["-v", "demo"], "the command 'demo' must come first, in front of every flag"),
         (["demo", "--avatars", "0"], "--avatars: 0 is too small, it must be at least 1"),
         (["demo", "-b", "3"], "there is no flag -b"),
@@ -127,7 +129,7 @@ def test_help_begins_with_the_usage_line_and_describes_every_flag(
     missing = [flag for flag in flags.split() if not re.search(rf"[\s\[]{flag}[\s,\]]", text)]
     assert missing == []
     assert [declared.flag for declared in setting_fields() if f"  {declared.flag} " not in text] == []
-    assert all(f"  {word} " in text for word in COMMANDS)
+    assert all(f"  {word} " in text for word in words())
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
@@ -167,7 +169,7 @@ def test_demo_has_flags_of_its_own() -> None:
 
 
 def test_demo_takes_its_size_from_the_environment() -> None:
-    def demo(value: str) -> CommandArguments | None:
+    def demo(value: str) -> object:
         return parse([PROGRAM, "demo"], environ={"DEMO_AVATARS": value}).arguments
 
     assert demo("34") == DemoArguments(avatars=34, directory=None, wait=True)

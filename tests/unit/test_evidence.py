@@ -148,7 +148,7 @@ SCALE = """
 import asyncio, resource, sys
 from bisect import bisect_right
 from pathlib import Path
-from sketchmigrate.cli import verify as command  # what a run of verify has in memory besides
+from sketchmigrate.cli.jobs import verify as command  # what a run of verify has in memory besides
 from sketchmigrate.inspect.evidence import Evidence, EvidenceSite, digest
 from sketchmigrate.inspect.gathering import gather_objects, read_references
 from sketchmigrate.inspect.verify import verify

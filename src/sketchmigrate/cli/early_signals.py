@@ -1,6 +1,6 @@
 """Ctrl-C while the program is still being imported: one sentence and exit status 130, and no traceback.
 
-Imports nothing of the program: it is what runs before all else of it.
+Imports nothing of the program but the exit codes: it is what runs before all else of it.
 
 An exception raised by a signal in the middle of an import is lost where Python calls a callback of its own just then,
 and shows a traceback. So the process says its sentence and is gone: nothing has been opened that would have to be
@@ -15,12 +15,13 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.exit_codes import stopped_by
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
 MESSAGE = "interrupted before anything was changed"
-EXIT_CODE = 128 + signal.SIGINT
 _STDERR = 2
 
 _ours: set[object] = set()
@@ -45,7 +46,7 @@ def end_at_ctrl_c(tell: Callable[[], object] | None = None) -> None:
                 os.write(_STDERR, f"error: {MESSAGE}\n".encode())
             else:
                 tell()
-        os._exit(EXIT_CODE)
+        os._exit(stopped_by(signal.SIGINT))
 
     _ours.clear()
     _ours.add(end)

@@ -112,6 +112,21 @@ def add_deep_flag(parser: argparse.ArgumentParser, which: str) -> None:
         " (without a number: all)")  # fmt: skip
 
 
+def add_shared_deep_flags(parser: argparse.ArgumentParser, which: str) -> None:
+    """Declare --deep, and who shares the reading that it takes, for what only reads."""
+    share = "the reading of --deep"
+    add_deep_flag(parser, which)
+    add_processes_flag(parser, share=share, default="this one alone")
+    add_cluster_flag(parser, share=share, needs="They need the store alone")
+
+
+def shared_deep_contradiction(typed: argparse.Namespace) -> str:
+    """Say what is wrong where somebody is to share a reading that was not asked for; empty where nothing is."""
+    if typed.deep is None and (typed.cluster or typed.processes is not None):
+        return f"{'--cluster' if typed.cluster else '--processes'} shares the reading of --deep, which is not given"
+    return ""
+
+
 def add_verbose_flag(parser: argparse.ArgumentParser) -> None:
     """Declare -v."""
     parser.add_argument("-v", "--verbose", action="store_true", help="a line for every entry and what was done with it")
@@ -154,6 +169,14 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--json", dest="json_output", action="store_true", help="the result as one JSON document on stdout")
     add("--no-progress", dest="show_progress", action="store_false", help="no bar and no lines of progress")
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Declare --config and a flag for each setting; the usage names all flags so far, as these would drown them."""
+    add_config_flag(parser)
+    usage = parser.format_usage().removeprefix("usage: ").rstrip() + " [--SETTING VALUE ...]"
+    parser.usage = usage.replace("%", "%%")
+    add_setting_flags(parser)
 
 
 def _metavar(name: str) -> str:

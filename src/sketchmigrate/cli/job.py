@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from sketchmigrate import __version__
-from sketchmigrate.cli.failure import error_json, show_failure
+from sketchmigrate.cli.ending import conclude, error_json, show_failure
 from sketchmigrate.core.errors import Interrupted, MigrateError
+from sketchmigrate.core.exit_codes import ExitCode, decide
 from sketchmigrate.garbage import collect_garbage_seldom
 from sketchmigrate.ledger import check_place
 from sketchmigrate.migration.preflight import PATIENCE_SECONDS, check_read
@@ -153,15 +153,12 @@ class Job(ABC):
         if self.stop.error is not None:
             show_failure(self.terminal, self.stop.error)
             document = document | error_json(self.stop.error)
-            if self.stop.signal_number is None:
-                exit_code = self.stop.error.exit_code
+            exit_code = decide(exit_code, error_code=self.stop.error.exit_code, signal_number=self.stop.signal_number)
         waits = merged((*self.site.database.waits.held(), *self.held_up))
         if waits or "outcomes" in document:
             said = [{"what": wait.what, "seconds": round(wait.seconds, 1)} for wait in waits]
             document = {**document, "waits": said}
-        if self.options.json_output:
-            self.terminal.document({"version": __version__, **document, "exit_code": exit_code})
-        return exit_code
+        return conclude(self.terminal, self.options, document, exit_code)
 
 
 def run_job(job: Job) -> int:
@@ -171,11 +168,11 @@ def run_job(job: Job) -> int:
         try:
             runner.run(job.prepare())
             if not _agreed(job, runner, job.question):
-                return job.conclude({"declined": True}, 1)
+                return job.conclude({"declined": True}, ExitCode.LEFT)
             if not job.options.dry_run:
                 runner.run(job.settle())
             if not _agreed(job, runner, job.second_question):
-                return job.conclude({"declined": True}, 1)
+                return job.conclude({"declined": True}, ExitCode.LEFT)
             return runner.run(job.carry_out())
         except KeyboardInterrupt as pressed:
             raise Interrupted("interrupted before anything was changed", signal_number=signal.SIGINT) from pressed

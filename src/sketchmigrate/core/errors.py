@@ -41,13 +41,16 @@ person to do. All of them pickle, because a range may run in another process tha
 
 from __future__ import annotations
 
+from signal import SIGINT
 from typing import Any
+
+from sketchmigrate.core.exit_codes import ExitCode, stopped_by
 
 
 class MigrateError(Exception):
     """Something that a person can act on: ``message`` names the thing, ``hint`` what to do next."""
 
-    exit_code: int = 4
+    exit_code: int = ExitCode.FAILED
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -72,7 +75,7 @@ def _rebuild(kind: type[MigrateError], args: tuple[Any, ...], state: dict[str, A
 class UsageError(MigrateError):
     """The command line cannot be carried out as typed."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class SettingsError(UsageError):
@@ -90,7 +93,7 @@ class RunDirectoryError(MigrateError):
 class ConditionNotProved(MigrateError):
     """A conditional write that was asked for, or that nobody may do without, is not proved to hold on this store."""
 
-    exit_code = 3
+    exit_code = ExitCode.REFUSED
 
 
 class DatabaseError(MigrateError):
@@ -104,19 +107,19 @@ class DatabaseError(MigrateError):
 class DatabaseUnreachable(DatabaseError):
     """No connection could be made, or one was lost and did not come back in time."""
 
-    exit_code = 3
+    exit_code = ExitCode.REFUSED
 
 
 class DatabaseRefused(DatabaseError):
     """The database is there and says no: authentication, a missing object, a missing privilege."""
 
-    exit_code = 3
+    exit_code = ExitCode.REFUSED
 
 
 class RowsHidden(DatabaseError):
     """Row-level security hides rows: whether any is left cannot be told."""
 
-    exit_code = 1
+    exit_code = ExitCode.LEFT
 
 
 class DatabaseBusy(DatabaseError):
@@ -176,7 +179,7 @@ class ObjectExists(PreconditionFailed):
 class BucketMissing(S3Error):
     """The bucket does not exist."""
 
-    exit_code = 3
+    exit_code = ExitCode.REFUSED
 
 
 class StoreFull(S3Error):
@@ -186,7 +189,7 @@ class StoreFull(S3Error):
 class S3Refused(S3Error):
     """Not allowed: access denied, an unknown access key, or a signature that the store does not accept."""
 
-    exit_code = 3
+    exit_code = ExitCode.REFUSED
 
     @property
     def is_denial(self) -> bool:
@@ -201,13 +204,13 @@ class RedirectRefused(S3Refused):
 class CredentialsError(S3Error):
     """No credentials were found, or they expired and could not be renewed."""
 
-    exit_code = 3
+    exit_code = ExitCode.REFUSED
 
 
 class S3Unreachable(S3Error):
     """The store could not be connected to, or did not answer in time."""
 
-    exit_code = 3
+    exit_code = ExitCode.REFUSED
 
 
 class S3Busy(S3Error):
@@ -217,25 +220,25 @@ class S3Busy(S3Error):
 class S3Malformed(S3Error):
     """The answer is not what S3 sends: the endpoint is something else, or the reply was damaged."""
 
-    exit_code = 3
+    exit_code = ExitCode.REFUSED
 
 
 class NothingRecognised(MigrateError):
     """Rows have paths and legacy has objects, and no path is on either side: the settings are not of this table."""
 
-    exit_code = 1
+    exit_code = ExitCode.LEFT
 
 
 class EvidenceOutdated(MigrateError):
     """Runs have set rows since the evidence was begun, or one is about to: what it proved may not be true by now."""
 
-    exit_code = 1
+    exit_code = ExitCode.LEFT
 
 
 class TooManyFailed(MigrateError):
     """So many flips failed that nothing more is begun. What was begun is finished, as after a run to the end."""
 
-    exit_code = 1
+    exit_code = ExitCode.LEFT
 
 
 class ClusterError(MigrateError):
@@ -245,7 +248,7 @@ class ClusterError(MigrateError):
 class ClusterUnreachable(ClusterError):
     """There is no scheduler at the address, or it does not answer any more."""
 
-    exit_code = 3
+    exit_code = ExitCode.REFUSED
 
 
 class WorkerLost(ClusterError):
@@ -263,8 +266,8 @@ class WorkerLost(ClusterError):
 class Interrupted(MigrateError):
     """A signal asked the run to stop. ``exit_code`` is 128 plus the signal's number."""
 
-    exit_code = 130
+    exit_code = stopped_by(SIGINT)
 
-    def __init__(self, message: str, *, hint: str = "", signal_number: int = 2) -> None:
+    def __init__(self, message: str, *, hint: str = "", signal_number: int = SIGINT) -> None:
         super().__init__(message, hint=hint)
-        self.exit_code = 128 + signal_number
+        self.exit_code = stopped_by(signal_number)

@@ -1,10 +1,12 @@
-"""What became of references: the outcome of each, their tally, the summary of a run, and its exit code. Pure."""
+"""What became of references: the outcome of each, their tally, the summary of a run. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
+
+from sketchmigrate.core.exit_codes import ExitCode, decide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,8 +160,5 @@ class Summary:
     @property
     def exit_code(self) -> int:
         """0 all migrated, 1 finished but something is left, 128 + n stopped by signal n: with -d as without."""
-        if self.stopped_by_signal is not None:
-            return 128 + self.stopped_by_signal
-        if self.rows_hidden or self.tally.needing_a_person or self.rows_left:
-            return 1
-        return 0
+        left = self.rows_hidden or self.rows_left or self.tally.needing_a_person > 0
+        return decide(ExitCode.finished(left=left), signal_number=self.stopped_by_signal)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import sketchmigrate
 from sketchmigrate.core.errors import UsageError
+from sketchmigrate.core.exit_codes import ExitCode, stopped_by
 from sketchmigrate.demo.servers import (
     postgres_programs,
     postgres_server,
@@ -62,7 +63,7 @@ def run_demo(request: DemoRequest, terminal: Terminal) -> int:
                 return exit_code
         if broken := world.broken_rows():
             terminal.result(f"\n{len(broken)} rows are wrong:\n" + "\n".join(broken[:20]))
-            return 1
+            return ExitCode.LEFT
         terminal.result(f"\n== Checked\nEach of the {request.avatars} rows points at its own picture in production.")
         stays = request.wait and sys.stdin.isatty()
         if stays:
@@ -72,7 +73,7 @@ def run_demo(request: DemoRequest, terminal: Terminal) -> int:
             _wait_for_enter(terminal)
         else:
             terminal.result("The servers are stopped; on a terminal, without --no-wait, they stay up to look around.")
-    return 0
+    return ExitCode.DONE
 
 
 def _start(folder: Path, avatars: int, terminal: Terminal, stack: ExitStack) -> World:
@@ -174,7 +175,7 @@ def _terminated_gently() -> Iterator[None]:
     """Let SIGTERM and a closed terminal end the block by an exception, so that servers stop and files are removed."""
 
     def leave(number: int, _: object) -> None:
-        sys.exit(128 + number)
+        sys.exit(stopped_by(number))
 
     before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from sketchmigrate import __version__
+from sketchmigrate.cli.ending import conclude
 from sketchmigrate.core.errors import Interrupted
+from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.migration.no_clobber import Means, choose
 from sketchmigrate.migration.preflight import (
     PATIENCE_SECONDS,
@@ -28,7 +29,7 @@ from sketchmigrate.s3.probe.folder import told
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketchmigrate.cli.commands import ProbeArguments
+    from sketchmigrate.cli.commands.probe import ProbeArguments
     from sketchmigrate.migration.no_clobber import Strategy
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.report.terminal import Terminal
@@ -53,11 +54,9 @@ def probe_command(
     say_left(terminal, earlier)
     report = replace(report, left_behind=(*report.left_behind, *earlier))
     strategy = choose(report)
-    exit_code = 1 if strategy.means is Means.CHECK_FIRST or report.left_behind else 0
+    exit_code = ExitCode.finished(left=strategy.means is Means.CHECK_FIRST or bool(report.left_behind))
     terminal.result(report_text(report, strategy, store_name))
-    if options.json_output:
-        terminal.document({"version": __version__, **report_json(report, strategy), "exit_code": exit_code})
-    return exit_code
+    return conclude(terminal, options, report_json(report, strategy), exit_code)
 
 
 def say_left(terminal: Terminal, left: Sequence[str]) -> None:

@@ -6,14 +6,15 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sketchmigrate import __version__
+from sketchmigrate.cli.ending import conclude
 from sketchmigrate.core.errors import UsageError
+from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.ledger.past import list_runs
 from sketchmigrate.ledger.server import LedgerServer, ledger_database
 from sketchmigrate.ledger.tables import TABLES, ledger_grants
 
 if TYPE_CHECKING:
-    from sketchmigrate.cli.commands import LedgerArguments
+    from sketchmigrate.cli.commands.ledger import LedgerArguments
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.settings import Options, Settings
 
@@ -31,10 +32,10 @@ def ledger_command(arguments: LedgerArguments, settings: Settings, options: Opti
         grants = ledger_grants(arguments.role, ledger_database(settings.ledger_url), writes=True)
         statements = [*(f"{each};" for each in TABLES), *grants]
         terminal.result("\n".join(statements), is_verbatim=True)
-        return _concluded({"sql": statements}, options, terminal)
+        return conclude(terminal, options, {"sql": statements}, ExitCode.DONE)
     where = asyncio.run(_make_tables(settings))
     terminal.result(f"The ledger at {where} is ready.")
-    return _concluded({"ledger": where}, options, terminal)
+    return conclude(terminal, options, {"ledger": where}, ExitCode.DONE)
 
 
 async def _make_tables(settings: Settings) -> str:
@@ -53,10 +54,4 @@ def _list(settings: Settings, options: Options, terminal: Terminal) -> int:
         terminal.result(f"{run_id}  {began}Z  {command} of {table}, {about.get('legacy')} to {about.get('production')}")
     if not runs:
         terminal.result("No run is on record.")
-    return _concluded({"runs": [{"run": run_id, **about} for run_id, _, about in runs]}, options, terminal)
-
-
-def _concluded(document: dict[str, object], options: Options, terminal: Terminal) -> int:
-    if options.json_output:
-        terminal.document({"version": __version__, **document, "exit_code": 0})
-    return 0
+    return conclude(terminal, options, {"runs": [{"run": run_id, **about} for run_id, _, about in runs]}, ExitCode.DONE)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.job import run_job
+from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.inspect.manifest import (
     PROVED,
     certified_evidence,
@@ -23,7 +24,7 @@ from sketchmigrate.inspect.manifest import (
 from sketchmigrate.postgres.privileges import hidden_rows
 
 if TYPE_CHECKING:
-    from sketchmigrate.cli.commands import ManifestArguments
+    from sketchmigrate.cli.commands.manifest import ManifestArguments
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.settings import Options, Settings
@@ -59,7 +60,7 @@ class ManifestJob(InspectionJob):
             self._check_nothing_since(began_at)
             await self.gather(now)
             if await self.are_rows_hidden():
-                return self.conclude({"kind": "manifest"}, 1)
+                return self.conclude({"kind": "manifest"}, ExitCode.LEFT)
             await judge(now, proved, deep)
             self._check_nothing_since(began_at)  # a run may have begun meanwhile
             made = await write_manifest(now, self._verify_run, self.run.path)
@@ -69,7 +70,7 @@ class ManifestJob(InspectionJob):
             f"As a table               {made.parquet_file}\n"
             f"Log                      {self.run.log_path}"
         )
-        return self.conclude({"kind": "manifest", **asdict(made), "log_file": str(self.run.log_path)}, 0)
+        return self.conclude({"kind": "manifest", **asdict(made), "log_file": str(self.run.log_path)}, ExitCode.DONE)
 
     def _deep_evidence(self) -> list[Path]:
         return deep_evidence(Path(self.settings.run_dir).expanduser(), self.evidence_site())

@@ -10,6 +10,7 @@ from sketchmigrate import __version__
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.job import run_job
 from sketchmigrate.core.errors import RunDirectoryError
+from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.inspect.certificate import Certificate, problems_text
 from sketchmigrate.inspect.evidence import digest
 from sketchmigrate.inspect.problems import PROBLEMS_NAME
@@ -22,7 +23,7 @@ from sketchmigrate.service.engines import check_dask_for
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sketchmigrate.cli.commands import VerifyArguments
+    from sketchmigrate.cli.commands.verify import VerifyArguments
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.settings import Options, Settings
@@ -54,7 +55,7 @@ class VerifyJob(InspectionJob):
         """Gather, judge, certify."""
         self.end_at_signals()
         certificate, document = await certify(self, self._arguments.deep)
-        return self.conclude(document, 0 if certificate.verification.passed else 1)
+        return self.conclude(document, ExitCode.finished(left=not certificate.verification.passed))
 
 
 async def certify(

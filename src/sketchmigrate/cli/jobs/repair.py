@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from sketchmigrate.cli.agreement import check_first_question, lines_of, listed, transfer
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.job import run_job
-from sketchmigrate.cli.migrate import migrate_with
-from sketchmigrate.cli.verify import certify
+from sketchmigrate.cli.jobs.migrate import migrate_with
+from sketchmigrate.cli.jobs.verify import certify
 from sketchmigrate.inspect.guard import settle_guard
 from sketchmigrate.inspect.repair import RECOPIED_NAME, copy_stale, count_stale, read_recopied
 from sketchmigrate.inspect.restore import count_lost, restore_lost
@@ -25,7 +25,7 @@ from sketchmigrate.service.migration import MigrationService
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketchmigrate.cli.commands import RepairArguments
+    from sketchmigrate.cli.commands.repair import RepairArguments
     from sketchmigrate.inspect.evidence import Evidence
     from sketchmigrate.inspect.repair import Again
     from sketchmigrate.inspect.verify import Verification

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sketchmigrate.cli.job import Job, run_job
 from sketchmigrate.cli.observer import Observer
 from sketchmigrate.core.errors import UsageError
+from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.core.outcome import Summary
 from sketchmigrate.ledger import name_foreign, new_ledger, past_run, runs_below
 from sketchmigrate.migration.durable import make_durable
@@ -24,7 +25,7 @@ from sketchmigrate.report.rollback import LISTED, listed, rollback_json, rollbac
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketchmigrate.cli.commands import RollbackArguments
+    from sketchmigrate.cli.commands.rollback import RollbackArguments
     from sketchmigrate.ledger import PastRun, Pointer, WholeLedger
     from sketchmigrate.migration.runner import Finished
     from sketchmigrate.report.logs import RunDirectory
@@ -125,7 +126,7 @@ class RollbackJob(Job):
             result = await self._summarise(ledger, finished, time.monotonic() - began)
             result = replace(result, rows_hidden=hidden)
         self.terminal.result(rollback_summary(result))
-        return self.conclude(rollback_json(result), result.exit_code or int(bool(self._left)))
+        return self.conclude(rollback_json(result), result.exit_code or ExitCode.finished(left=bool(self._left)))
 
     async def _roll_back(self, ledger: WholeLedger, observer: Observer) -> Finished:
         finder = legacy_finder(self.site.sides, self.options, self.stop)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.job import run_job
+from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.inspect.estimate import estimate
 from sketchmigrate.inspect.findings import room_finding, rules_findings, sample_findings
 from sketchmigrate.inspect.plan import plan
@@ -25,7 +26,7 @@ from sketchmigrate.s3.wire.redirect import is_aws
 from sketchmigrate.service.engines import check_dask_for
 
 if TYPE_CHECKING:
-    from sketchmigrate.cli.commands import PlanArguments
+    from sketchmigrate.cli.commands.plan import PlanArguments
     from sketchmigrate.inspect.plan import Plan
     from sketchmigrate.migration.bucket_rules import BucketRules
     from sketchmigrate.migration.keeping import Sample, Way
@@ -101,7 +102,7 @@ class PlanJob(InspectionJob):
         self.terminal.result("\n\n".join((plan_text(found, needs, strategy, keeping), "\n".join(where))))
         files = {"problems_files": [str(path) for path in lists], "log_file": str(self.run.log_path)}
         document = plan_json(found, needs, strategy, keeping_json(rules, sample, way))
-        return self.conclude({**document, **files}, 1 if found.needs_a_look else 0)
+        return self.conclude({**document, **files}, ExitCode.finished(left=found.needs_a_look))
 
     async def _sample(self, found: Plan, rules: BucketRules) -> Sample:
         site = self.evidence_site()

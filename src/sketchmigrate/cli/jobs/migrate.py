@@ -8,10 +8,11 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sketchmigrate import __version__
 from sketchmigrate.cli.agreement import check_first_question, migration_question
+from sketchmigrate.cli.ending import conclude
 from sketchmigrate.cli.job import Job, run_job
 from sketchmigrate.cli.observer import Observer, Parts
+from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.inspect.rate import LIMITED_BY
 from sketchmigrate.ledger import new_ledger
 from sketchmigrate.migration.trial import certain_refusals
@@ -81,7 +82,7 @@ class MigrationJob(Job):
         if self.options.dry_run and is_over:
             found = await self._look_at_the_table()
             document["findings"] = [asdict(each) for each in found]
-            exit_code = exit_code or int(bool(found))
+            exit_code = exit_code or ExitCode.finished(left=bool(found))
         if self.options.technical_status and is_over:
             status = await self._read_status()
             document["status"] = status_json(status)
@@ -118,8 +119,7 @@ class MigrationJob(Job):
     def _print_status(self, status: Status, *, as_document: bool) -> None:
         if as_document:
             self.terminal.result(status_report(status, self.settings))
-            if self.options.json_output:
-                self.terminal.document({"version": __version__, "exit_code": 0, "status": status_json(status)})
+            conclude(self.terminal, self.options, {"status": status_json(status)}, ExitCode.DONE)
         if self.options.technical_status:
             self.terminal.result(tech_status(status), is_verbatim=True)
 

@@ -1,0 +1,51 @@
+"""``ledger``: what it can do, and its flags."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from sketchmigrate.cli import flags
+from sketchmigrate.cli.command import Command
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping
+
+    from sketchmigrate.cli.start import Start
+
+
+class LedgerArguments(NamedTuple):
+    """What ``ledger`` was asked to do. With ``only_print`` the SQL is shown, with grants for ``role``."""
+
+    action: str
+    only_print: bool
+    role: str
+
+
+def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
+    add = parser.add_argument
+    add("action", type=flags.one_of("init", "list"), metavar="init|list",
+        help="init: make the tables that are not there; list: the runs that are on record")  # fmt: skip
+    add("--print", dest="only_print", action="store_true",
+        help="with init: print the SQL for an administrator, and connect to nothing")  # fmt: skip
+    add("--role", default="sketch_migrate", metavar="NAME",
+        help="with --print: the database role that shall write the ledger (default %(default)s)")  # fmt: skip
+    add("--json", dest="json_output", action="store_true", help="the result as one JSON document on stdout")
+    flags.add_settings(parser)
+
+
+def _load(arguments: LedgerArguments, start: Start) -> Callable[[], int]:
+    settings = start.settings
+    from sketchmigrate.cli.jobs.ledger import ledger_command
+
+    return partial(ledger_command, arguments, settings, start.options, start.terminal)
+
+
+COMMAND = Command(
+    "make the tables of the ledgers in the database of LEDGER_URL, or list the runs in it",
+    place=9,
+    declare=_declare,
+    arguments=LedgerArguments,
+    load=_load,
+)

@@ -1,0 +1,90 @@
+"""The migration, its dry run and the status report: what is done where there is no command word."""
+
+from __future__ import annotations
+
+from functools import partial
+from types import NoneType
+from typing import TYPE_CHECKING
+
+from sketchmigrate import __version__
+from sketchmigrate.cli import flags
+from sketchmigrate.cli.command import Command
+from sketchmigrate.core.rights import DELETE, GET, GET_TAGS, WRITING, Rights
+from sketchmigrate.settings import NO_CLOBBER, Options
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping
+
+    from sketchmigrate.cli.start import Start
+
+RIGHTS = Rights(
+    "copies objects and rewrites rows",
+    updates=True,
+    legacy=(GET, GET_TAGS),
+    production=WRITING,
+    probe=(DELETE,),  # what the probe made itself; without it the probe leaves two objects behind, and says so
+    versions=True,  # tell what was replaced, where the store honours no condition
+)
+_STATUS = Rights("counts rows and objects (-s); a dry run (-d) needs verify's rights, with --trial plan's too")
+
+
+def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
+    program = parser.prog
+    indent = " " * len(f"usage: {program} ")
+    parser.usage = (
+        f"{program} [-h] [-p PARALLELIZATION_LEVEL] [-b BATCH_SIZE]\n"
+        f"{indent}[-l LIMIT] [-v] [-d] [-s] [-t] [-w] [-y]\n"
+        f"{indent}[--processes N] [--cluster WHERE] [--no-clobber HOW]\n"
+        f"{indent}[--trial | --no-trial] [--config FILE] [--json]\n"
+        f"{indent}[--no-progress] [--csv-safe]\n"
+        f"{indent}[--version] [--SETTING VALUE ...]\n"
+        f"       {program} COMMAND [-h] ..."
+    )
+    add = parser.add_argument
+    flags.add_pace_flags(parser)
+    flags.add_processes_flag(parser)
+    flags.add_cluster_flag(parser)
+    flags.add_verbose_flag(parser)
+    flags.add_dry_run_flag(parser)
+    add("-s", "--status-only", action="store_true", help="the status report, nothing else")
+    add("-t", "--technical-status", action="store_true",
+        help="end with a line for programs: tech_status and, with commas between, legacy objects, production"
+        " objects, legacy rows, production rows, all rows")  # fmt: skip
+    add("-w", "--overwrite", action="store_true", help="allow replacing a different object in production")
+    add("--no-clobber", choices=NO_CLOBBER, default=NO_CLOBBER[0], metavar="HOW",
+        help="without -w: how to make sure that nothing different is replaced, also not what is stored at that"
+        f" moment. One of {', '.join(NO_CLOBBER)} (default %(default)s: the first that the store is proved"
+        " to honour, else check-first)")  # fmt: skip
+    flags.add_trial_flag(parser)
+    flags.add_say_yes_flag(parser)
+    flags.add_config_flag(parser)
+    flags.add_output_flags(parser)
+    flags.add_csv_flag(parser)
+    add("--version", action="version", version=f"sketch-migrate {__version__}", help="print the version")
+    flags.add_setting_flags(parser)
+
+
+def _contradiction(typed: argparse.Namespace) -> str:
+    if typed.overwrite and typed.no_clobber != Options().no_clobber:
+        return f"-w allows to replace what --no-clobber {typed.no_clobber} protects: give one of them"
+    return ""
+
+
+def _load(_: None, start: Start) -> Callable[[], int]:
+    run = start.run_directory()
+    from sketchmigrate.cli.jobs.migrate import migrate_command
+
+    return partial(migrate_command, start.settings, start.options, start.terminal, run)
+
+
+COMMAND = Command(
+    "Copy objects from the legacy to the production bucket, and rewrite the\n"
+    "database rows that hold their keys. A good first run is: -v -d -p 1",
+    place=0,
+    declare=_declare,
+    arguments=NoneType,
+    load=_load,
+    rights={"migrate": RIGHTS, "status": _STATUS},
+    contradiction=_contradiction,
+)

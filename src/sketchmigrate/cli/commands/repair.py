@@ -1,0 +1,55 @@
+"""``repair``: its flags and its rights."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from sketchmigrate.cli import flags
+from sketchmigrate.cli.command import Command
+from sketchmigrate.cli.commands import migrate
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping
+
+    from sketchmigrate.cli.start import Start
+
+
+class RepairArguments(NamedTuple):
+    """What ``repair`` was asked to do: ``deep`` is the part to compare byte by byte, in percent, or None."""
+
+    deep: float | None
+
+
+def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
+    share = "the reading of --deep, and the migration of what was left"
+    flags.add_deep_flag(parser, "migrated rows")
+    flags.add_pace_flags(parser, verb="migrate")
+    flags.add_processes_flag(parser, share=share)
+    flags.add_cluster_flag(parser, share=share)
+    flags.add_trial_flag(parser)
+    flags.add_verbose_flag(parser)
+    flags.add_say_yes_flag(parser)
+    flags.add_output_flags(parser)
+    flags.add_csv_flag(parser)
+    flags.add_settings(parser)
+
+
+def _load(arguments: RepairArguments, start: Start) -> Callable[[], int]:
+    run = start.run_directory()
+    from sketchmigrate.cli.jobs.repair import repair_command
+
+    return partial(repair_command, arguments, start.settings, start.options, start.terminal, run)
+
+
+COMMAND = Command(
+    "copy what was changed after it was copied, migrate what was left, then verify",
+    place=7,
+    declare=_declare,
+    arguments=RepairArguments,
+    load=_load,
+    rights={
+        "repair": migrate.RIGHTS._replace(purpose="copies again what was changed since, and migrates what was left")
+    },
+)

@@ -1,0 +1,47 @@
+"""``verify``: its flags and its rights."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from sketchmigrate.cli import flags
+from sketchmigrate.cli.command import Command
+from sketchmigrate.core.rights import GET, Rights
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping
+
+    from sketchmigrate.cli.start import Start
+
+
+class VerifyArguments(NamedTuple):
+    """What ``verify`` was asked to do: ``deep`` is the part to compare byte by byte, in percent, or None."""
+
+    deep: float | None
+
+
+def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
+    flags.add_shared_deep_flags(parser, "migrated rows")
+    flags.add_output_flags(parser)
+    flags.add_csv_flag(parser)
+    flags.add_settings(parser)
+
+
+def _load(arguments: VerifyArguments, start: Start) -> Callable[[], int]:
+    run = start.run_directory()
+    from sketchmigrate.cli.jobs.verify import verify_command
+
+    return partial(verify_command, arguments, start.settings, start.options, start.terminal, run)
+
+
+COMMAND = Command(
+    "prove that every reference has its object, and that it is the right one",
+    place=6,
+    declare=_declare,
+    arguments=VerifyArguments,
+    load=_load,
+    rights={"verify": Rights("proves that every row has its object", production=(GET,))},
+    contradiction=flags.shared_deep_contradiction,
+)
