@@ -15,8 +15,8 @@ from sketchmigrate.core.errors import (
     SettingsError,
 )
 from sketchmigrate.ledger.server import ledger_parameters
+from sketchmigrate.postgres.database import parameters, too_old
 from sketchmigrate.postgres.faults import Fault, classify, connect_failure, judge, translate
-from sketchmigrate.postgres.parameters import parameters, too_old
 from sketchmigrate.settings import Settings
 
 

@@ -34,6 +34,17 @@ LARGE_PUTS = 4
 """Objects between the two sizes that are in memory at once: at most 32 MiB more, and as much again on the wire."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Up to which size an object is put, and how much of it is read with the first request."""
+
+    put_limit_bytes: int = PUT_LIMIT_BYTES
+    first_bytes: int = FIRST_BYTES
+
+
+USUAL_SIZES = Sizes()
+
+
 class Placed(NamedTuple):
     """The object is in production. ``guarded``: the store made sure that it replaced nothing, or told what it did.
 
@@ -68,20 +79,20 @@ class Placing(Protocol):
         """Whether nothing keeps any copy from replacing an object."""
 
 
-def placing_of(store: S3Client, strategy: Strategy) -> Placing:
+def placing_of(store: S3Client, strategy: Strategy, sizes: Sizes = USUAL_SIZES) -> Placing:
     """Return the strategy's implementation."""
     match strategy.means:
         case Means.CONDITIONAL_COPY:
             return ConditionalCopy(store, strategy)
         case Means.CONDITIONAL_PUT:
-            return ConditionalPut(store, strategy)
+            return ConditionalPut(store, strategy, sizes)
         case Means.CONDITIONAL_COMPLETE:
             return ConditionalComplete(store)
         case Means.CHECK_FIRST:
-            return CheckFirst(store, sent_all_the_same(store, strategy))
+            return CheckFirst(store, sent_all_the_same(store, strategy, sizes))
 
 
-def sent_all_the_same(store: S3Client, strategy: Strategy) -> Placing:
+def sent_all_the_same(store: S3Client, strategy: Strategy, sizes: Sizes) -> Placing:
     """Return what writes for check-first after its look: with a condition where the store honours one, though unproved.
 
     It does not hold against every write of the same moment, but against most.
@@ -90,7 +101,7 @@ def sent_all_the_same(store: S3Client, strategy: Strategy) -> Placing:
         case Means.CONDITIONAL_COPY:
             return ConditionalCopy(store, strategy)
         case Means.CONDITIONAL_PUT:
-            return ConditionalPut(store, strategy)
+            return ConditionalPut(store, strategy, sizes)
         case _:
             return Replacing(store)
 
@@ -234,8 +245,9 @@ class ConditionalPut:
     Ceph 16 decodes the source of a part copy twice, so that it finds no key with a percent sign.
     """
 
-    def __init__(self, store: S3Client, strategy: Strategy) -> None:
+    def __init__(self, store: S3Client, strategy: Strategy, sizes: Sizes) -> None:
         self._store = store
+        self._sizes = sizes
         self._asks_for_tags = strategy.asks_for_tags
         self._in_parts = InParts(store, guarded=strategy.guards_parts) if strategy.sends_parts else None
         self._check_first = CheckFirst(store)
@@ -246,8 +258,8 @@ class ConditionalPut:
         """Read and put. After an object that was there already the next is looked for: they rarely come alone."""
         if self._looks_first and (production := await look(self._store, move.target)):
             return Taken(production)
-        info, beginning = await self._store.read_beginning(move.source, FIRST_BYTES)
-        if info.size_bytes > PUT_LIMIT_BYTES:
+        info, beginning = await self._store.read_beginning(move.source, self._sizes.first_bytes)
+        if info.size_bytes > self._sizes.put_limit_bytes:
             parts, check_first = self._in_parts, self._check_first
             outcome = await (parts.place(move, info) if parts else check_first.place(move))
         elif info.size_bytes > len(beginning):

@@ -16,7 +16,7 @@ from sketchmigrate.core.errors import BucketMissing, DatabaseUnreachable, Object
 from sketchmigrate.core.objects import Location
 from sketchmigrate.migration.specimens import other_readable
 from sketchmigrate.postgres.privileges import inspect_table
-from sketchmigrate.postgres.vigil import hung_up_after
+from sketchmigrate.postgres.watchdog import hung_up_after
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
