@@ -73,6 +73,7 @@ class Outage:
 class Database:
     """How to reach the database, and what its sessions share. ``stopping`` ends every wait for it.
 
+    ``clock`` is what its sessions, and all that works with them, go by.
     ``for_writing`` says that it is away for as long as it takes no writes.
     ``reached_by`` are libpq's parameters, and ``name`` what messages call it, where it is not that of the references.
     ``kept`` connections of sessions that are over serve the next ones, until ``close``: one costs 5 ms of CPU.

@@ -18,7 +18,7 @@ from psycopg.waiting import wait_async
 
 from sketchmigrate.core.errors import DatabaseUnreachable, ReferenceRefused, TableLocked
 from sketchmigrate.postgres.blocking import is_read_only, table_locks
-from sketchmigrate.postgres.faults import Fault, describe, judge, translate
+from sketchmigrate.postgres.faults import ErrorKind, describe, judge, translate
 from sketchmigrate.postgres.watchdog import Watchdog, standby_missing
 
 if TYPE_CHECKING:
@@ -259,19 +259,19 @@ class Session:
         is_broken = connection is None or connection.closed
         if not isinstance(error, psycopg.Error):
             return await self._wait_for_the_database(error, trouble)
-        fault = judge(error, is_broken=is_broken, is_flip=trouble.is_flip)
-        if fault is Fault.READ_ONLY:
+        kind = judge(error, is_broken=is_broken, is_flip=trouble.is_flip)
+        if kind is ErrorKind.READ_ONLY:
             if connection is not None and await self._asked(is_read_only(connection)):
                 return await self._wait_for_the_database(error, trouble, is_told=True)
-            fault = judge(error, is_broken=False, is_flip=trouble.is_flip, is_primary=True)
-        if fault is Fault.AWAY:
+            kind = judge(error, is_broken=False, is_flip=trouble.is_flip, is_primary=True)
+        if kind is ErrorKind.AWAY:
             return await self._wait_for_the_database(error, trouble)
-        if fault is not Fault.CONTENDED:
-            raise translate(error, trouble.doing, fault) from error
+        if kind is not ErrorKind.CONTENDED:
+            raise translate(error, trouble.doing, kind) from error
         if await self._waited_for_the_table(error, trouble):
             return None
         if trouble.contended >= trouble.attempts:
-            raise translate(error, trouble.doing, fault) from error
+            raise translate(error, trouble.doing, kind) from error
         trouble.contended += 1
         return await self._pause(trouble.contended)
 
