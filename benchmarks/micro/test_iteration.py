@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import uvloop
 from tests.sides import sides_of
 
+from sketchmigrate.core.clock import SYSTEM
 from sketchmigrate.core.mapping import Mapping
 from sketchmigrate.core.outcome import Outcome, Result
 from sketchmigrate.core.reference import Reference
@@ -18,6 +19,8 @@ from sketchmigrate.migration.flip_size import FlipSize
 from sketchmigrate.migration.flipping import FlipControl, Flipping
 from sketchmigrate.migration.iteration import Iteration
 from sketchmigrate.migration.stop import Stop
+from sketchmigrate.postgres.references import References
+from sketchmigrate.postgres.session import Limits
 from sketchmigrate.postgres.table import Table
 from sketchmigrate.s3 import CopyResult, S3Client
 from sketchmigrate.settings import Settings
@@ -66,6 +69,9 @@ class Cursor:
 class Connection:
     """Gives such a cursor; it is the session as well."""
 
+    clock = SYSTEM
+    limits = Limits.usual(Settings())
+
     def cursor(self, *, binary: bool) -> Cursor:
         assert binary
         return Cursor()
@@ -88,8 +94,7 @@ async def iteration() -> AsyncIterator[Iteration]:
             copier=copier,
             ledger=cast("Ledger", Record()),
             flipping=Flipping(
-                session=cast("Session", Connection()),
-                table=Table(("avatars",), "id", "path", "bigint"),
+                references=References(cast("Session", Connection()), Table(("avatars",), "id", "path", "bigint")),
                 ledger=cast("Ledger", Record()),
                 control=FlipControl(FlipSize(target_seconds=10)),
                 breaker=Breaker(100),

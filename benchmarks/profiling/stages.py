@@ -20,7 +20,7 @@ STAGES = {
     "sign": ("wire/sigv4.py", "wire/addressing.py"),
     "write, send, receive, parse": ("wire/", "s3/replies.py"),
     "slots, routes, retries": ("sketchmigrate/s3/", "sketchmigrate/flow/"),
-    "copier": ("migration/copier.py", "migration/placing.py", "migration/overwritten.py"),
+    "copier": ("migration/copier.py", "migration/transfer.py", "migration/overwritten.py"),
     "ledger": ("sketchmigrate/ledger/",),
     "pages, mapping, outcomes": ("sketchmigrate/migration/", "sketchmigrate/core/"),
     "database": ("sketchmigrate/postgres/", "psycopg/", "psycopg_binary/"),

@@ -32,7 +32,8 @@ from sketchmigrate.core.outcome import Outcome
 from sketchmigrate.migration.copier import Copied, Verdict
 from sketchmigrate.migration.flipping import standing, to_leave_out
 from sketchmigrate.migration.iteration import is_harmless
-from sketchmigrate.postgres.flip import Answer, Looked
+from sketchmigrate.postgres.flip import Answer
+from sketchmigrate.postgres.references import Looked
 from tests.exploration import application, losses
 from tests.exploration.promises import end_of_migrating
 from tests.exploration.rules import BACK, OUTCOME_OF, THERE, as_candidate, copy_one, told

@@ -12,7 +12,8 @@ from sketchmigrate.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
-    from sketchmigrate.postgres.session import Connection
+    from psycopg import AsyncConnection
+
     from tests.servers import databases
 
 
@@ -37,10 +38,10 @@ async def shared(database: databases.Database, *, kept: int = 0, **settings: Any
         await ours.close()
 
 
-def doing(statement: str) -> Callable[[Connection], Coroutine[Any, Any, list[tuple[Any, ...]]]]:
+def doing(statement: str) -> Callable[[AsyncConnection], Coroutine[Any, Any, list[tuple[Any, ...]]]]:
     """Return a unit of work that is one statement, and its rows."""
 
-    async def work(connection: Connection) -> list[tuple[Any, ...]]:
+    async def work(connection: AsyncConnection) -> list[tuple[Any, ...]]:
         cursor = await connection.execute(statement.encode())
         return await cursor.fetchall() if cursor.description else []
 

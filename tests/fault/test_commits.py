@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sketchmigrate.core.errors import DatabaseError, DatabaseUnreachable
-from sketchmigrate.postgres import vigil
-from sketchmigrate.postgres.durability import until_flushed
+from sketchmigrate.postgres import watchdog
+from sketchmigrate.postgres.transactions import until_flushed
 from tests.fault.promises import ROWS, World, make_world
 from tests.fault.shared import doing, shared, until
 from tests.fault.test_postgres_faults import wait_for_line
@@ -51,7 +51,7 @@ def lonely(private_postgres: PostgresServer) -> Iterator[Database]:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a COMMIT asked after at once, and named."""
-    monkeypatch.setattr(vigil, "COMMIT_SECONDS", 0.2)
+    monkeypatch.setattr(watchdog, "COMMIT_SECONDS", 0.2)
     monkeypatch.setattr("sketchmigrate.postgres.waits.SAID_AFTER_SECONDS", 0.2)
 
 

@@ -24,8 +24,9 @@ from tests.servers.databases import fresh_database
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from psycopg import AsyncConnection
+
     from sketchmigrate.demo.servers import PostgresServer
-    from sketchmigrate.postgres.session import Connection
     from tests.servers.databases import Database
     from tests.servers.stores import Store
 
@@ -156,7 +157,7 @@ async def test_sessions_take_turns_and_grow_when_they_may(database: Database, mo
     database.execute(f"ALTER ROLE {limited.user} CONNECTION LIMIT 2")
     pids: set[int] = set()
 
-    async def work(connection: Connection) -> None:
+    async def work(connection: AsyncConnection) -> None:
         pids.add(connection.info.backend_pid)
         await connection.execute("SELECT pg_sleep(0.01)")
 
@@ -210,7 +211,7 @@ async def test_who_looks_gives_its_connection_up_for_a_session(database: Databas
     database.execute(f"ALTER ROLE {limited.user} CONNECTION LIMIT 2")
     async with shared(limited) as ours, ours.session() as one, ours.session() as other, asyncio.timeout(20):
         ((pid,),) = await one.run(doing("SELECT pg_backend_pid()"), doing="working")
-        await ours.lookout._answer("SELECT 1", [])  # noqa: SLF001 # as a wait would have it ask
+        await ours.monitor._answer("SELECT 1", [])  # noqa: SLF001 # as a wait would have it ask
         ((second,),) = await other.run(doing("SELECT pg_backend_pid()"), doing="working")
         assert second != pid
         assert not ours.connections.is_short

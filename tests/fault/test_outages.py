@@ -21,8 +21,9 @@ from tests.fault.shared import doing, shared, until
 from tests.servers.databases import fresh_database
 
 if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
     from sketchmigrate.demo.servers import PostgresServer
-    from sketchmigrate.postgres.session import Connection
     from tests.servers.databases import Database
 
 FLIP = "UPDATE avatars SET path = 'avatar/a' WHERE id = 1"
@@ -97,7 +98,7 @@ async def test_a_batch_that_crashes_the_server_is_refused_while_another_session_
         database.create_avatars(["image/a", "image/b"])
         killed: list[int] = []
 
-        async def crash(connection: Connection) -> None:
+        async def crash(connection: AsyncConnection) -> None:
             units = ours.units
             await until(lambda: ours.units > units)  # the other session works, as long as the server is not crashed
             killed.append(connection.info.backend_pid)

@@ -15,11 +15,10 @@ from psycopg import sql
 from sketchmigrate.cluster.ranges import cut, trim
 from sketchmigrate.core.reference import Key, KeyRange
 from sketchmigrate.core.rule import Rule
-from sketchmigrate.postgres.cuts import SAMPLED_BLOCKS, parts, sample
 from sketchmigrate.postgres.database import Database
-from sketchmigrate.postgres.histogram import count_blocks
 from sketchmigrate.postgres.privileges import inspect_table
-from sketchmigrate.postgres.references import counted_pages, legacy_pages
+from sketchmigrate.postgres.references import References
+from sketchmigrate.postgres.statistics import SAMPLED_BLOCKS, count_blocks, parts, sample
 from sketchmigrate.settings import Settings
 from tests.servers.databases import fresh_database
 
@@ -76,7 +75,7 @@ def keys_by_range(database: databases.Database, range_rows: int) -> list[list[Ke
         while waiting:
             key_range, *rest = await trim(session, table, waiting.pop(0), range_rows)
             waiting = [*rest, *waiting]
-            pages = legacy_pages(session, table, key_range, RULE)
+            pages = References(session, table).legacy_pages(key_range, RULE)
             found.append([reference.key async for page in pages for reference in page.references])
         return found
 
@@ -90,7 +89,8 @@ def counted_by_parts(database: databases.Database, number: int) -> int:
         ranges = await parts(session, table, number)
         assert len(ranges) in {1, number}
         assert (ranges[0].after, ranges[-1].until) == (None, None)
-        return sum([page.legacy for each in ranges async for page in counted_pages(session, table, each, RULE)])
+        source = References(session, table)
+        return sum([page.legacy for each in ranges async for page in source.counted_pages(each, RULE)])
 
     return on(database, work)  # type: ignore[no-any-return]  # what ``work`` returns
 
@@ -226,7 +226,7 @@ def test_a_table_without_statistics_is_sampled_and_not_read_as_a_whole(
     )
 
     async def count(session: Session, table: Table) -> int:
-        return await session.run(lambda connected: count_blocks(connected, table), doing="counting blocks")
+        return await session.run(count_blocks, table, doing="counting blocks")
 
     assert on(database, count) == pages
     found = on(database, sample)

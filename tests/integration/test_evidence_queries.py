@@ -8,14 +8,15 @@ import pytest
 
 from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.postgres.catalog import read_facts
-from sketchmigrate.postgres.extract import LONGEST_PATH_CHARS, copy_page, current_paths
+from sketchmigrate.postgres.references import LONGEST_PATH_CHARS, copy_page, current_paths
 from sketchmigrate.postgres.table import Table
 from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from sketchmigrate.postgres.session import Connection
+    from psycopg import AsyncConnection
+
     from tests.servers.databases import Database
 
 import psycopg
@@ -25,13 +26,13 @@ TABLE = Table(("avatars",), "id", "path", "bigint")
 
 
 @pytest_asyncio.fixture
-async def connection(any_database: Database) -> AsyncIterator[Connection]:
+async def connection(any_database: Database) -> AsyncIterator[AsyncConnection]:
     any_database.create_avatars(["image/a.png", None, "", 'say "hi",\nor not', "x" * 5000])
     async with await psycopg.AsyncConnection.connect(any_database.conninfo, autocommit=True) as connected:
         yield connected
 
 
-async def test_pages_cover_the_table_and_end(connection: Connection) -> None:
+async def test_pages_cover_the_table_and_end(connection: AsyncConnection) -> None:
     first = await copy_page(connection, TABLE, KeyRange(), rows=2)
     assert (first.rows, first.last_key) == (2, 2)
     assert first.csv == b'"1","image/a.png"\n"2",\n'
@@ -60,11 +61,11 @@ async def test_keys_of_other_types(any_database: Database, key_type: str) -> Non
         }
 
 
-async def test_rows_by_the_text_of_their_keys(connection: Connection) -> None:
+async def test_rows_by_the_text_of_their_keys(connection: AsyncConnection) -> None:
     assert await current_paths(connection, TABLE, ["1", "2", "77"]) == {"1": "image/a.png", "2": None}
 
 
-async def test_the_catalog(any_database: Database, connection: Connection) -> None:
+async def test_the_catalog(any_database: Database, connection: AsyncConnection) -> None:
     facts = await read_facts(connection, Settings())
     assert (facts.may_update, facts.is_standby, facts.row_security) == (True, False, False)
     assert (facts.indexes, facts.triggers, facts.constraints, facts.partition_key) == ((), (), (), False)

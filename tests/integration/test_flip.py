@@ -22,8 +22,10 @@ from sketchmigrate.migration.copier import Copied, Verdict
 from sketchmigrate.migration.flipping import FlipControl, Flipping, limits_of_many
 from sketchmigrate.migration.stop import Stop
 from sketchmigrate.postgres.database import Database as Reach
-from sketchmigrate.postgres.flip import Answer, current_transaction, flip, free_rows, look_at, transaction_status
+from sketchmigrate.postgres.flip import Answer, flip, free_rows
 from sketchmigrate.postgres.privileges import inspect_table
+from sketchmigrate.postgres.references import References, look_at
+from sketchmigrate.postgres.transactions import current_transaction, transaction_status
 from sketchmigrate.settings import Settings
 from tests.servers.databases import fresh_database
 
@@ -31,11 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
+    from psycopg import AsyncConnection
+
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.outcome import Result
     from sketchmigrate.core.reference import Key
     from sketchmigrate.demo.servers import PostgresServer
-    from sketchmigrate.postgres.session import Connection
     from sketchmigrate.postgres.table import Table
     from tests.servers.databases import Database
 
@@ -51,7 +54,7 @@ def settings_of(database: Database, monkeypatch: pytest.MonkeyPatch) -> Settings
 
 
 @asynccontextmanager
-async def opened(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Connection, Table]]:
+async def opened(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[AsyncConnection, Table]]:
     """A connection, in autocommit, and the table as it is."""
     settings = settings_of(database, monkeypatch)
     async with await Reach(settings, stopping=asyncio.Event()).connect() as connection:
@@ -117,7 +120,7 @@ async def test_what_no_lock_of_a_row_tells_is_waited_for_no_longer_than_twenty_m
     async with opened(database, monkeypatch) as (_, table), Reach(settings, stopping=asyncio.Event()).session() as tool:
         with held(database, "INSERT INTO avatars VALUES (9, 'avatar/2')"), database.connect() as application:
 
-            async def work(connection: Connection) -> None:
+            async def work(connection: AsyncConnection) -> None:
                 await flip(connection, table, moves(1, 2))
 
             flipping_them = asyncio.create_task(
@@ -210,7 +213,7 @@ async def made(database: Database, ledger: SqliteLedger, monkeypatch: pytest.Mon
         opened(database, monkeypatch) as (_, table),
     ):
         control = FlipControl.of(settings)
-        yield Flipping(session, table, ledger, control, Breaker(20), Stop(), settings)
+        yield Flipping(References(session, table), ledger, control, Breaker(20), Stop(), settings)
 
 
 async def test_while_the_ledger_is_slow_no_transaction_stays_open(

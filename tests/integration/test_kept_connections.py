@@ -11,11 +11,12 @@ from sketchmigrate.postgres.database import Database
 from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
-    from sketchmigrate.postgres.session import Connection
+    from psycopg import AsyncConnection
+
     from tests.servers import databases
 
 
-async def backend(connected: Connection) -> int:
+async def backend(connected: AsyncConnection) -> int:
     return connected.pgconn.backend_pid
 
 
@@ -61,7 +62,7 @@ async def test_one_that_broke_meanwhile_is_made_again(kept: Database, database: 
 async def test_a_cancelled_session_leaves_no_transaction(kept: Database) -> None:
     begun = asyncio.Event()
 
-    async def sleep(connected: Connection) -> None:
+    async def sleep(connected: AsyncConnection) -> None:
         await connected.execute("SELECT 1")
         begun.set()
         await connected.execute("SELECT pg_sleep(60)")

@@ -15,7 +15,7 @@ from sketchmigrate.inspect.listing import ranges
 from sketchmigrate.inspect.listing.complete import Extent, list_all
 from sketchmigrate.inspect.listing.keyspace import order
 from sketchmigrate.postgres.database import Database as Reach
-from sketchmigrate.postgres.histogram import spread_paths
+from sketchmigrate.postgres.statistics import spread_paths
 from sketchmigrate.postgres.table import Table
 from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
 from sketchmigrate.settings import Settings

@@ -10,10 +10,10 @@ import pytest
 from sketchmigrate.core.reference import KeyRange, Reference
 from sketchmigrate.core.rule import Rule
 from sketchmigrate.postgres.database import Database as Reach
-from sketchmigrate.postgres.histogram import LONGEST_PATH_CHARS
 from sketchmigrate.postgres.neither import Others, is_any_on_a_side, rows_of_neither
 from sketchmigrate.postgres.privileges import inspect_table
-from sketchmigrate.postgres.references import counted_pages
+from sketchmigrate.postgres.references import References
+from sketchmigrate.postgres.statistics import LONGEST_PATH_CHARS
 from sketchmigrate.settings import Settings
 from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 
@@ -77,10 +77,11 @@ async def test_pages_are_read_again_only_while_rows_are_wanted(any_database: Dat
     any_database.create_avatars(["image/1", "other/1"] * 2000)
     table = await table_of(reach)
     for wanted, pages, found in ((150, 100, 150), (10_000, 2, 250)):
-        others, after = Others(table, RULE, wanted, pages_left=pages), KeyRange()
+        others, after = Others(RULE, wanted, pages_left=pages), KeyRange()
         async with reach.session() as session:
-            async for page in counted_pages(session, table, KeyRange(), RULE):
-                await others.take(session, page, after)
+            source = References(session, table)
+            async for page in source.counted_pages(KeyRange(), RULE):
+                await others.take(source, page, after)
                 after = KeyRange(page.last_key)
         assert len(others.rows) == found, "50 are in the first page, 200 in the second"
         assert {row.path for row in others.rows} == {"other/1"}
@@ -98,7 +99,7 @@ async def test_a_sample_spares_reading_to_the_end(
     async def look() -> tuple[bool, int]:
         before = len(proxy.statements)
         async with reach.session() as session:
-            found = await is_any_on_a_side(session, Others(table, RULE, 3), said.append)
+            found = await is_any_on_a_side(References(session, table), Others(RULE, 3), said.append)
         new = proxy.statements[before:]
         assert sum("TABLESAMPLE" in text for text in new) == 1
         return found, sum("count(*) FILTER" in text for text in new)

@@ -17,7 +17,8 @@ from sketchmigrate.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketchmigrate.postgres.session import Connection
+    from psycopg import AsyncConnection
+
     from tests.servers.databases import Database
 
 
@@ -36,7 +37,7 @@ def reach(database: Database, *, statement_timeout_ms: int = 60_000) -> Reach:
 async def test_a_page_that_reaches_its_limit_is_asked_again_smaller(any_database: Database) -> None:
     size, asked = PageSize(3_000), list[int]()
 
-    async def read(connection: Connection, rows: int) -> Slept:
+    async def read(connection: AsyncConnection, rows: int) -> Slept:
         asked.append(rows)
         await connection.execute("SELECT pg_sleep(%s)", [rows / 1000])
         return Slept(rows)
@@ -52,7 +53,7 @@ async def test_a_page_that_reaches_its_limit_is_asked_again_smaller(any_database
 async def test_the_smallest_page_has_the_limit_of_the_settings(database: Database) -> None:
     asked = list[int]()
 
-    async def read(connection: Connection, rows: int) -> Slept:
+    async def read(connection: AsyncConnection, rows: int) -> Slept:
         asked.append(rows)
         await connection.execute("SELECT pg_sleep(1.2)")
         return Slept(rows)
@@ -69,7 +70,7 @@ async def test_the_smallest_page_has_the_limit_of_the_settings(database: Databas
 async def test_look_ups_take_some_keys_at_once(database: Database) -> None:
     at_once = list[int]()
 
-    async def look(connection: Connection, some: Sequence[int]) -> dict[int, str | None]:
+    async def look(connection: AsyncConnection, some: Sequence[int]) -> dict[int, str | None]:
         at_once.append(len(some))
         await connection.execute("SELECT pg_sleep(%s)", [len(some) * (0.001 if some[0] >= 500 else 0)])
         return {key: str(key) for key in some if key % 2}

@@ -13,9 +13,9 @@ from sketchmigrate.core.mapping import Mapping
 from sketchmigrate.core.reference import KeyRange, Reference
 from sketchmigrate.core.rule import Rule
 from sketchmigrate.postgres.database import Database as Reach
-from sketchmigrate.postgres.flip import flip, look_at
+from sketchmigrate.postgres.flip import flip
 from sketchmigrate.postgres.privileges import inspect_table
-from sketchmigrate.postgres.references import CountedPage, count_page, read_page
+from sketchmigrate.postgres.references import CountedPage, count_page, look_at, read_page
 from sketchmigrate.settings import Settings
 from tests.servers.databases import Database, fresh_database
 

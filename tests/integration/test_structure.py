@@ -11,21 +11,21 @@ import pytest
 
 from sketchmigrate.core.errors import DatabaseRefused
 from sketchmigrate.inspect.findings import Severity, table_findings
-from sketchmigrate.postgres.catalog import read_facts
+from sketchmigrate.postgres.catalog import read_facts, read_sizes
 from sketchmigrate.postgres.database import Database as Reach
 from sketchmigrate.postgres.faults import translate
-from sketchmigrate.postgres.histogram import count_blocks
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.refusals import Refusals, read_refusals
-from sketchmigrate.postgres.sizes import read_sizes
+from sketchmigrate.postgres.statistics import count_blocks
 from sketchmigrate.postgres.trial import is_possible
 from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from psycopg import AsyncConnection
+
     from sketchmigrate.postgres.catalog import TableFacts
-    from sketchmigrate.postgres.session import Connection
     from sketchmigrate.postgres.table import Table
     from tests.servers.databases import Database
 
@@ -154,7 +154,7 @@ async def test_a_table_that_goes_away_in_between_is_named(
     settings = settings_of(database, monkeypatch)
     table = await inspected(settings)
     database.execute(change)
-    asks: dict[str, Callable[[Connection], Awaitable[object]]] = {
+    asks: dict[str, Callable[[AsyncConnection], Awaitable[object]]] = {
         "facts": partial(read_facts, settings=settings),
         "sizes": partial(read_sizes, table=table),
         "refusals": partial(read_refusals, table=table, sample=[]),

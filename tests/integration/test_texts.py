@@ -10,11 +10,9 @@ import pytest
 from sketchmigrate.core.reference import KeyRange, Reference, Unreadable
 from sketchmigrate.core.rule import Rule
 from sketchmigrate.postgres.database import Database as Reach
-from sketchmigrate.postgres.extract import copy_page, current_paths
-from sketchmigrate.postgres.flip import look_up
 from sketchmigrate.postgres.privileges import inspect_table
-from sketchmigrate.postgres.references import read_page
-from sketchmigrate.postgres.texts import python_encoding
+from sketchmigrate.postgres.references import copy_page, current_paths, look_up, read_page
+from sketchmigrate.postgres.table import python_encoding
 from sketchmigrate.settings import Settings
 from tests.servers.databases import fresh_database
 

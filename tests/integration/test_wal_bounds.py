@@ -12,10 +12,9 @@ from sketchmigrate.core.objects import Location
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.inspect.wal import reckon_wal
 from sketchmigrate.migration.preflight import check_database
-from sketchmigrate.postgres.catalog import TableFacts, read_facts
+from sketchmigrate.postgres.catalog import Sizes, TableFacts, read_facts, read_sizes
 from sketchmigrate.postgres.database import Database as ToolsDatabase
 from sketchmigrate.postgres.flip import flip
-from sketchmigrate.postgres.sizes import Sizes, read_sizes
 from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:

@@ -34,11 +34,3 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual time in seconds."""
         return self._timers.now
-
-
-class Clock:
-    """Stands for the module ``time`` in the code under test."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        self.monotonic = loop.time
-        self.time = loop.time

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +21,7 @@ from tests.simulation.world import PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from sketchmigrate.core.reference import Key
     from sketchmigrate.postgres.session import PatientConnection
@@ -37,6 +39,10 @@ def database_settings(world: World) -> Any:
     """Return what sessions and flips know of the settings."""
     return SimpleNamespace(
         db_table="avatars",
+        db_key_column="id",
+        db_path_column="path",
+        legacy_prefix="image/",
+        production_prefix="avatar/",
         db_retry_seconds=DB_RETRY_SECONDS,
         lock_timeout_ms=LOCK_TIMEOUT_MS,
         statement_timeout_ms=STATEMENT_TIMEOUT_MS,
@@ -48,7 +54,7 @@ class SimulatedDatabase(Database):
     """Gives the real sessions connections to the table in memory."""
 
     def __init__(self, world: World, stopping: asyncio.Event) -> None:
-        super().__init__(database_settings(world), stopping=stopping, reached_by={})
+        super().__init__(database_settings(world), stopping=stopping, reached_by={}, clock=world.clock)
         self._world = world
 
     async def connect(self) -> PatientConnection:
@@ -70,7 +76,7 @@ class _Line:
 
     @property
     def transaction_status(self) -> TransactionStatus:
-        return TransactionStatus.IDLE if self._connection.transaction is None else TransactionStatus.INTRANS
+        return TransactionStatus.IDLE if self._connection.under_way is None else TransactionStatus.INTRANS
 
     @property
     def socket(self) -> int:
@@ -88,7 +94,7 @@ class SimulatedConnection:
         self.world = world
         self.closed = False
         self.pgconn = _Line(self)
-        self.transaction: Transaction | None = None
+        self.under_way: Transaction | None = None
 
     async def execute(self, statement: object, values: Any = ()) -> SimulatedCursor:
         """Begin, commit, set, or ask."""
@@ -98,6 +104,10 @@ class SimulatedConnection:
         """Return a cursor."""
         assert binary
         return SimulatedCursor(self)
+
+    def transaction(self) -> AbstractAsyncContextManager[None]:
+        """Return a savepoint, which is never gone back to."""
+        return nullcontext()
 
     async def rollback(self) -> None:
         """Undo what was done since BEGIN."""
@@ -111,7 +121,7 @@ class SimulatedConnection:
 
     def end_transaction(self) -> None:
         """Undo it; where the client is gone the server may notice later."""
-        transaction, self.transaction = self.transaction, None
+        transaction, self.under_way = self.under_way, None
         if transaction is None:
             return
         if self.closed and not self.world.quiet and self.world.rng.random() < 0.3:
@@ -121,12 +131,12 @@ class SimulatedConnection:
 
     async def begin(self, statement: str) -> None:
         """Begin a transaction with its limits."""
-        assert self.transaction is None, "BEGIN within a transaction"
+        assert self.under_way is None, "BEGIN within a transaction"
         assert statement.startswith("BEGIN ISOLATION LEVEL READ COMMITTED;")
         await self.arrive("BEGIN")
         found = re.search(r"lock_timeout = (\d+)", statement)
         assert found
-        self.transaction = Transaction(self.world, int(found[1]) / 1000)
+        self.under_way = Transaction(self.world, int(found[1]) / 1000)
 
     async def commit(self) -> None:
         """Commit, if the message arrives; and answer, if that does."""
@@ -134,7 +144,7 @@ class SimulatedConnection:
         await world.step("COMMIT")
         fault = world.fault("refused", "COMMIT's reply lost", "COMMIT late")
         if fault != "refused":
-            transaction, self.transaction = self.transaction, None
+            transaction, self.under_way = self.under_way, None
             assert transaction
             assert not transaction.has_failed
             if fault == "COMMIT late":
@@ -148,7 +158,7 @@ class SimulatedConnection:
     async def arrive(self, statement: str, *refusals: type[psycopg.Error]) -> None:
         """Let a statement arrive at the server, or not, or be refused for a reason that is none of its rows'."""
         assert not self.closed, "a statement on a closed connection"
-        if self.transaction and self.transaction.has_failed:
+        if self.under_way and self.under_way.has_failed:
             raise psycopg.errors.InFailedSqlTransaction(statement)
         await self.world.step(statement)
         fault = self.world.fault("connection lost", "no answer", *(each.__name__ for each in refusals))
@@ -162,8 +172,8 @@ class SimulatedConnection:
 
     def failed(self, error: psycopg.Error) -> psycopg.Error:
         """Take note that the transaction can only be rolled back now."""
-        assert self.transaction
-        self.transaction.has_failed = True
+        assert self.under_way
+        self.under_way.has_failed = True
         return error
 
     def matches(self, key: int, old_path: str) -> bool:
@@ -209,8 +219,8 @@ class SimulatedCursor:
 
     @property
     def _transaction(self) -> Transaction:
-        assert self._connection.transaction
-        return self._connection.transaction
+        assert self._connection.under_way
+        return self._connection.under_way
 
     async def _page(self, _: str, values: dict[str, Any]) -> None:
         await self._connection.arrive("reads a page", *_IN_THE_WAY)
@@ -254,6 +264,23 @@ class SimulatedCursor:
         await self._connection.arrive(f"looks up {values[0]}", *_IN_THE_WAY)
         seen = self._world.rows | self._transaction.changes
         self._answer = [(key, seen[key]) for key in values[0] if key in seen]
+
+    async def _relation(self, _: str, _values: object) -> None:
+        await self._connection.arrive("looks at the table")
+        oid, rows, seen = 1, -1, False
+        self._answer = [
+            (oid, "r", rows, seen, seen, False, False, "ada", True, "public", "UTF8", 63, []),
+        ]
+
+    async def _columns(self, _: str, _values: object) -> None:
+        may_select = may_update = is_unique = True
+        self._answer = [
+            ("id", "bigint", "N", None, False, True, may_select, may_update, False, is_unique),
+            ("path", "text", "S", None, False, False, may_select, may_update, False, False),
+        ]
+
+    async def _on_update(self, _: str, _values: object) -> None:
+        self._answer = [([], [], False)]
 
     async def _triggers(self, _: str, _values: object) -> None:
         await self._connection.arrive("SET CONSTRAINTS ALL IMMEDIATE")
@@ -322,6 +349,9 @@ _STATEMENTS: dict[str, Callable[[SimulatedCursor, str, Any], Awaitable[None]]] =
     "SET CONSTRAINTS ALL IMMEDIATE": SimulatedCursor._triggers,  # noqa: SLF001 - its own
     "SELECT pg_current_xact_id()": SimulatedCursor._number,  # noqa: SLF001 - its own
     "SELECT CASE WHEN xid": SimulatedCursor._status,  # noqa: SLF001 - its own
+    "SELECT c.oid, c.relkind": SimulatedCursor._relation,  # noqa: SLF001 - its own
+    "SELECT a.attname": SimulatedCursor._columns,  # noqa: SLF001 - its own
+    "WITH part AS": SimulatedCursor._on_update,  # noqa: SLF001 - its own
     "SELECT row_security_active": SimulatedCursor._may_be_hidden,  # noqa: SLF001 - its own
     "SET LOCAL idle_in_transaction_session_timeout": SimulatedCursor._set_local,  # noqa: SLF001 - its own
 }

@@ -7,49 +7,40 @@ whole once more.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
-import sys
-import time
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
+from sketchmigrate.core.clock import Clock
 from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.rule import SideName
-from sketchmigrate.migration import copier as copier_module
-from sketchmigrate.migration import flipping as flipping_module
-from sketchmigrate.migration import runner as runner_module
-from sketchmigrate.migration import transfer as transfer_module
 from sketchmigrate.migration.breaker import NEVER, Breaker
 from sketchmigrate.migration.copier import Copier
 from sketchmigrate.migration.flipping import FlipControl
-from sketchmigrate.migration.iteration import Iteration
 from sketchmigrate.migration.overwritten import settle
 from sketchmigrate.migration.passes import migrate
 from sketchmigrate.migration.rollback import LegacyFinder, Selection, roll_back
 from sketchmigrate.migration.runner import Migration
 from sketchmigrate.migration.transfer import transfer_of
-from sketchmigrate.postgres import database as database_module
-from sketchmigrate.postgres import session as session_module
 from sketchmigrate.postgres.table import Table
-from sketchmigrate.s3 import multipart
 from sketchmigrate.settings import Options
 from tests.sides import sides_of
 from tests.simulation.application import Application
-from tests.simulation.clock import Clock, VirtualLoop
-from tests.simulation.database import SimulatedConnection, SimulatedDatabase
+from tests.simulation.clock import VirtualLoop
+from tests.simulation.database import SimulatedDatabase
 from tests.simulation.ledger import SimulatedLedger, past_runs
 from tests.simulation.store import simulated_client
-from tests.simulation.world import MAPPING, PROCESS, SMALL_BYTES, Process, Violation, World
+from tests.simulation.world import MAPPING, PROCESS, SIZES, SMALL_BYTES, Process, Violation, World
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
     from contextvars import Context
-    from types import ModuleType
 
+    from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.reference import Reference
+    from sketchmigrate.migration.copier import Copied
 
 RUNS_AT_MOST = 40
 
@@ -58,20 +49,10 @@ def simulate(seed: int) -> World:
     """Play one seed through. Raises ``Violation``, with the seed and the trace, where a promise did not hold."""
     loop = VirtualLoop()
     loop.set_task_factory(_note_whose_task)
-    world = World(seed)
+    world = World(seed, Clock(loop.time, loop.time, random.Random(seed).uniform))
+    logging.disable(logging.WARNING)
     try:
-        with pytest.MonkeyPatch.context() as patch:
-            for module in _that_look_at_the_clock():
-                patch.setattr(module, "time", Clock(loop))
-            patch.setattr(session_module, "random", random.Random(seed))
-            patch.setattr(database_module.log, "disabled", True)
-            patch.setattr(multipart.logger, "disabled", True)
-            patch.setattr(transfer_module, "PUT_LIMIT_BYTES", SMALL_BYTES)
-            patch.setattr(transfer_module, "FIRST_BYTES", SMALL_BYTES // 2)
-            patch.setattr(copier_module, "COMPARE_BYTES", SMALL_BYTES // 2)
-            patch.setattr(runner_module, "Iteration", _watched(world))
-            patch.setattr(flipping_module, "inspect_table", _inspect_table)
-            loop.run_until_complete(_play(world))
+        loop.run_until_complete(_play(world))
     except Exception as error:
         trace = "\n".join(f"  {line}" for line in world.trace)
         cause: BaseException = error
@@ -80,6 +61,7 @@ def simulate(seed: int) -> World:
         reason = world.violated or f"{type(cause).__name__}: {cause}"
         raise Violation(f"{reason}\nSIMULATION_SEED={seed} ({world.scenario})\n{trace}") from error
     finally:
+        logging.disable(logging.NOTSET)
         for ledger in world.ledgers:
             ledger.close()
         for task in asyncio.all_tasks(loop):
@@ -87,15 +69,6 @@ def simulate(seed: int) -> World:
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
     return world
-
-
-def _that_look_at_the_clock() -> list[ModuleType]:
-    return [
-        module
-        for name, module in sys.modules.items()
-        if name.startswith(("sketchmigrate.migration", "sketchmigrate.postgres"))
-        and getattr(module, "time", None) is time
-    ]
 
 
 async def _play(world: World) -> None:
@@ -182,30 +155,27 @@ async def _migrate(world: World) -> bool:
     """Migrate the whole table as the command does. Returns False where an error stopped it."""
     stop, scenario = PROCESS.get().stop, world.scenario
     sides = sides_of(simulated_client(world))
-    seen = Tally()
-
-    def observe(_rows: int, _tally: Tally, results: list[Result]) -> None:
-        nonlocal seen
-        seen += Tally.of(results)
-
     async with (
         SimulatedLedger(world, "migrate", "" if scenario.overwrite else scenario.strategy.means) as ledger,
-        Copier(
+        _WatchedCopier(
             sides,
             _access_to(world),
             overwrite=scenario.overwrite,
             dry_run=False,
             stop=stop,
-            transfer=None if scenario.overwrite else transfer_of(sides, scenario.strategy),
+            transfer=None if scenario.overwrite else transfer_of(sides, scenario.strategy, SIZES),
+            clock=world.clock,
+            compare_bytes=SMALL_BYTES // 2,
         ) as copier,
     ):
+        watch = copier.watch = _Watch(world, ledger)
         database = SimulatedDatabase(world, stop.event)
         control, breaker = FlipControl.of(database.settings), Breaker(NEVER)
         migration = Migration(
-            _options(world), MAPPING, _table(world), database, copier, ledger, stop, control, breaker, observe
+            _options(world), MAPPING, _table(world), database, copier, ledger, stop, control, breaker, watch.observe
         )
         finished = await migrate(migration, lambda number: world.trace.append(f"-- pass {number}"))
-        world.hold(finished.tally == seen, "the tally is not the sum of what was observed")
+        world.hold(finished.tally == watch.tally, "the tally is not the sum of what was observed")
         if stop.error is None:
             await settle(migration, sides.production.store, partial(past_runs, world), ledger.directory)
         await database.close()
@@ -219,12 +189,21 @@ async def _roll_back(world: World) -> bool:
     runs = [ledger.past() for ledger in reversed(world.ledgers) if not ledger.is_rollback]
     async with (
         SimulatedLedger(world, "rollback") as ledger,
-        LegacyFinder(sides, _access_to(world), overwrite=False, dry_run=False, stop=stop) as finder,
+        _WatchedFinder(
+            sides,
+            _access_to(world),
+            overwrite=False,
+            dry_run=False,
+            stop=stop,
+            clock=world.clock,
+            compare_bytes=SMALL_BYTES // 2,
+        ) as finder,
     ):
+        watch = finder.watch = _Watch(world, ledger)
         database = SimulatedDatabase(world, stop.event)
         control, breaker, mapping = FlipControl.of(database.settings), Breaker(NEVER), MAPPING.back()
         back = Migration(
-            _options(world), mapping, _table(world), database, finder, ledger, stop, control, breaker, lambda *_: None
+            _options(world), mapping, _table(world), database, finder, ledger, stop, control, breaker, watch.observe
         )
         await roll_back(back, runs, Selection())
         await database.close()
@@ -242,35 +221,44 @@ def _table(world: World) -> Table:
     return Table(("avatars",), "id", "path", "bigint", fires_after_update=world.scenario.fires_after_update)
 
 
-async def _inspect_table(connection: SimulatedConnection, _settings: object, *, for_writing: bool) -> None:
-    """Stand for the look at the catalogue: the table is as it was."""
-    assert for_writing
-    await connection.arrive("looks at the table")
-
-
 def _options(world: World) -> Options:
     return Options(parallelization_level=world.scenario.iterations, batch_size=world.scenario.batch_size)
 
 
-def _watched(world: World) -> Callable[..., Iteration]:
-    """Return the iteration, with a look at what it says of its references."""
+class _Watch:
+    """Looks at what each iteration says of its references: they are known by the task that has their objects copied."""
 
-    class Watched(Iteration):
-        async def run(
-            self, references: Sequence[Reference], results: list[Result], *, again: bool = False, waits: bool = False
-        ) -> None:
-            process, ended = PROCESS.get(), False
-            word = "waits for" if waits else "again over" if again else "over"
-            world.trace.append(f"{process.number}: iteration {word} {[reference.key for reference in references]}")
-            try:
-                await super().run(references, results, again=again, waits=waits)
-                ended = not process.stop.requested
-            finally:
-                if process.alive:
-                    assert isinstance(self.ledger, SimulatedLedger)
-                    _check_results(world, references, results, self.ledger.locked_keys() if ended else None)
+    def __init__(self, world: World, ledger: SimulatedLedger) -> None:
+        self.tally = Tally()
+        self._world, self._ledger = world, ledger
+        self._batches: dict[asyncio.Task[Any] | None, list[Reference]] = {}
 
-    return Watched
+    def begin(self, moves: Sequence[Move], *, again: bool) -> None:
+        """Take note of the references of an iteration."""
+        references = [move.reference for move in moves]
+        self._batches[asyncio.current_task()] = references
+        word = "again over" if again else "over"
+        self._world.trace.append(f"{PROCESS.get().number}: iteration {word} {[each.key for each in references]}")
+
+    def observe(self, _rows: int, _tally: Tally, results: list[Result]) -> None:
+        """See what is said at the end of an iteration, or besides."""
+        self.tally += Tally.of(results)
+        references = self._batches.pop(asyncio.current_task(), None)
+        if references is not None and PROCESS.get().alive:
+            stopping = PROCESS.get().stop.requested
+            _check_results(self._world, references, results, None if stopping else self._ledger.locked_keys())
+
+
+class _WatchedCopier(Copier):
+    watch: _Watch
+
+    async def copy_all(self, moves: Sequence[Move], *, look_first: bool = False) -> list[Copied]:
+        self.watch.begin(moves, again=look_first)
+        return await super().copy_all(moves, look_first=look_first)
+
+
+class _WatchedFinder(_WatchedCopier, LegacyFinder):
+    """The same of a rollback."""
 
 
 def _check_results(

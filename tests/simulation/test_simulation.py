@@ -74,10 +74,10 @@ def test_a_flip_that_was_done_without_an_answer_can_be_undone_although_its_repet
     to_come: list[str] = []
 
     async def commit_without_answer(connection: SimulatedConnection) -> None:
-        transaction = connection.transaction
+        transaction = connection.under_way
         if to_come[:1] == ["no answer"] and transaction and transaction.changes:
             to_come.pop(0)
-            connection.transaction = None
+            connection.under_way = None
             transaction.commit()
             connection.closed = True
             raise psycopg.OperationalError("server closed the connection unexpectedly")
@@ -111,12 +111,12 @@ def test_a_flip_that_is_done_late_can_be_undone_although_the_application_stored_
     to_come: list[str] = []
 
     async def commit_late(connection: SimulatedConnection) -> None:
-        transaction, world = connection.transaction, connection.world
+        transaction, world = connection.under_way, connection.world
         if not to_come or world.quiet or not transaction or not transaction.changes or not world.scenario.guarded:
             await commit(connection)
             return
         to_come.pop()
-        connection.transaction = None
+        connection.under_way = None
         key, path = next(iter(transaction.changes.items()))
 
         def be_done() -> None:

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
+from sketchmigrate.core.clock import SYSTEM, Clock
 from sketchmigrate.core.mapping import Mapping
 from sketchmigrate.core.rule import Rule
 from sketchmigrate.migration.no_clobber import Means, Strategy
 from sketchmigrate.migration.stop import Stop
+from sketchmigrate.migration.transfer import Sizes
 from sketchmigrate.s3 import IF_ABSENT, R2_IF_ABSENT
 from tests.simulation.server import TRIGGERS
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 MAPPING = Mapping(Rule("image/", "avatar/"), "legacy", "production")
 SMALL_BYTES = 16
 """Stands for the 8 MiB up to which an object is put."""
+
+SIZES = Sizes(put_limit_bytes=SMALL_BYTES, first_bytes=SMALL_BYTES // 2)
 
 
 class Violation(AssertionError):
@@ -109,7 +113,8 @@ class Scenario:
 class World:
     """The store's objects, the table's rows, what is on record, and the promises about them."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, clock: Clock = SYSTEM) -> None:
+        self.clock = clock
         self.rng = random.Random(seed)
         self.scenario = Scenario.of(self.rng)
         self.trace: list[str] = []

@@ -15,38 +15,38 @@ from sketchmigrate.core.errors import (
     SettingsError,
 )
 from sketchmigrate.ledger.server import ledger_parameters
-from sketchmigrate.postgres.faults import Fault, classify, connect_failure, judge, translate
-from sketchmigrate.postgres.parameters import parameters, too_old
+from sketchmigrate.postgres.database import parameters, too_old
+from sketchmigrate.postgres.faults import ErrorKind, classify, connect_failure, judge, translate
 from sketchmigrate.settings import Settings
 
 
 @pytest.mark.parametrize(
     ("error", "fault"),
     [
-        (psycopg.OperationalError("the connection is lost"), Fault.AWAY),
-        (psycopg.InterfaceError("the connection is closed"), Fault.AWAY),
-        (errors.AdminShutdown(), Fault.AWAY),
-        (errors.CannotConnectNow(), Fault.AWAY),
-        (errors.TooManyConnections(), Fault.UNKNOWN),
-        (errors.ConnectionFailure(), Fault.UNKNOWN),
-        (errors.ReadOnlySqlTransaction(), Fault.UNKNOWN),
-        (errors.DeadlockDetected(), Fault.CONTENDED),
-        (errors.SerializationFailure(), Fault.CONTENDED),
-        (errors.LockNotAvailable(), Fault.CONTENDED),
-        (errors.QueryCanceled(), Fault.CONTENDED),
-        (errors.UniqueViolation(), Fault.ROW),
-        (errors.CheckViolation(), Fault.ROW),
-        (errors.StringDataRightTruncation(), Fault.ROW),
-        (errors.RaiseException(), Fault.ROW),
-        (errors.InsufficientPrivilege(), Fault.REFUSED),
-        (errors.UndefinedTable(), Fault.REFUSED),
-        (errors.InvalidPassword(), Fault.REFUSED),
-        (errors.InternalError_(), Fault.UNKNOWN),
-        (errors.ProtocolViolation("transaction blocks not allowed in statement pooling mode"), Fault.REFUSED),
-        (psycopg.ProgrammingError("the tool's own mistake"), Fault.UNKNOWN),
+        (psycopg.OperationalError("the connection is lost"), ErrorKind.AWAY),
+        (psycopg.InterfaceError("the connection is closed"), ErrorKind.AWAY),
+        (errors.AdminShutdown(), ErrorKind.AWAY),
+        (errors.CannotConnectNow(), ErrorKind.AWAY),
+        (errors.TooManyConnections(), ErrorKind.UNKNOWN),
+        (errors.ConnectionFailure(), ErrorKind.UNKNOWN),
+        (errors.ReadOnlySqlTransaction(), ErrorKind.UNKNOWN),
+        (errors.DeadlockDetected(), ErrorKind.CONTENDED),
+        (errors.SerializationFailure(), ErrorKind.CONTENDED),
+        (errors.LockNotAvailable(), ErrorKind.CONTENDED),
+        (errors.QueryCanceled(), ErrorKind.CONTENDED),
+        (errors.UniqueViolation(), ErrorKind.ROW),
+        (errors.CheckViolation(), ErrorKind.ROW),
+        (errors.StringDataRightTruncation(), ErrorKind.ROW),
+        (errors.RaiseException(), ErrorKind.ROW),
+        (errors.InsufficientPrivilege(), ErrorKind.REFUSED),
+        (errors.UndefinedTable(), ErrorKind.REFUSED),
+        (errors.InvalidPassword(), ErrorKind.REFUSED),
+        (errors.InternalError_(), ErrorKind.UNKNOWN),
+        (errors.ProtocolViolation("transaction blocks not allowed in statement pooling mode"), ErrorKind.REFUSED),
+        (psycopg.ProgrammingError("the tool's own mistake"), ErrorKind.UNKNOWN),
     ],
 )
-def test_a_code_says_what_to_do(error: psycopg.Error, fault: Fault) -> None:
+def test_a_code_says_what_to_do(error: psycopg.Error, fault: ErrorKind) -> None:
     assert classify(error) is fault
 
 
@@ -55,19 +55,19 @@ def test_a_code_says_what_to_do(error: psycopg.Error, fault: Fault) -> None:
 )
 def test_whatever_a_trigger_raises_on_a_healthy_connection_is_a_matter_of_the_row(code: str) -> None:
     error = errors.lookup(code)() if code != "45000" else type("Raised", (psycopg.DatabaseError,), {"sqlstate": code})()
-    assert judge(error, is_broken=False, is_flip=True) is Fault.ROW
-    assert judge(error, is_broken=False, is_flip=False) is not Fault.AWAY
-    assert judge(error, is_broken=True, is_flip=True) is Fault.AWAY
+    assert judge(error, is_broken=False, is_flip=True) is ErrorKind.ROW
+    assert judge(error, is_broken=False, is_flip=False) is not ErrorKind.AWAY
+    assert judge(error, is_broken=True, is_flip=True) is ErrorKind.AWAY
 
 
 def test_a_former_primary_is_asked_before_it_is_taken_for_one() -> None:
     error = errors.ReadOnlySqlTransaction()
-    assert judge(error, is_broken=False, is_flip=True) is Fault.READ_ONLY
-    assert judge(error, is_broken=False, is_flip=True, is_primary=True) is Fault.ROW
+    assert judge(error, is_broken=False, is_flip=True) is ErrorKind.READ_ONLY
+    assert judge(error, is_broken=False, is_flip=True, is_primary=True) is ErrorKind.ROW
 
 
 def test_a_connection_that_the_server_ended_because_we_were_slow_is_contention() -> None:
-    assert judge(errors.IdleInTransactionSessionTimeout(), is_broken=True, is_flip=True) is Fault.CONTENDED
+    assert judge(errors.IdleInTransactionSessionTimeout(), is_broken=True, is_flip=True) is ErrorKind.CONTENDED
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from sketchmigrate.core.clock import SYSTEM
 from sketchmigrate.core.outcome import Tally
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration import locked
@@ -56,7 +57,7 @@ async def rounds(
     monkeypatch.setattr(locked, "take_through", take_through)
     monkeypatch.setattr(locked, "_pause", pause)
     migration: Any = SimpleNamespace(
-        database=SimpleNamespace(settings=SimpleNamespace(db_retry_seconds=600)),
+        database=SimpleNamespace(settings=SimpleNamespace(db_retry_seconds=600), clock=SYSTEM),
         stop=stop,
         ledger=ledger,
         table=SimpleNamespace(key_type="bigint"),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sketchmigrate.migration.locked import LONGEST_PAUSE_SECONDS
-from sketchmigrate.postgres.waits import LINGERS_SECONDS, Blocker, Held, Waits, lock_words, merged
+from sketchmigrate.postgres.waits import LINGERS_SECONDS, BlockingSession, Held, Waits, lock_words, merged
 
-PUMA = Blocker(123, "web", "puma", "idle in transaction", 40.2)
+PUMA = BlockingSession(123, "web", "puma", "idle in transaction", 40.2)
 WHAT = "a lock on avatars held by pid 123 (user web, application_name 'puma')"
 
 
@@ -22,13 +22,13 @@ def test_a_lock_is_named_by_who_holds_it() -> None:
 
 
 def test_it_says_what_the_role_may_see_and_no_more() -> None:
-    hidden = Blocker(7, "web", "", None, None)
+    hidden = BlockingSession(7, "web", "", None, None)
     assert lock_words("t", [hidden])[1] == "waits for a lock on t held by pid 7 (user web)"
     assert hidden.is_hidden
     assert not PUMA.is_hidden
-    gone = Blocker(7, None, None, None, None)
+    gone = BlockingSession(7, None, None, None, None)
     assert lock_words("t", [gone])[1] == "waits for a lock on t held by pid 7"
-    prepared = Blocker(0, None, None, None, None)
+    prepared = BlockingSession(0, None, None, None, None)
     assert lock_words("t", [prepared, PUMA])[1] == "waits for a lock on t held by a prepared transaction, and 1 more"
     assert not prepared.is_hidden
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sketchmigrate.inspect.wal import reckon_wal
-from sketchmigrate.postgres.catalog import Index, TableFacts
-from sketchmigrate.postgres.sizes import IndexSize, Sizes
+from sketchmigrate.postgres.catalog import Index, IndexSize, Sizes, TableFacts
 
 ROWS = 1_000_000
 FACTS = TableFacts(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sketchmigrate.core.reference import KeyRange
-from sketchmigrate.postgres.cuts import ends, histogram, in_order, key_after, sample
+from sketchmigrate.postgres.statistics import ends, histogram, in_order, key_after, sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,20 +44,19 @@ async def cut(session: Session, table: Table, range_rows: int, workers: int) -> 
     Raises what ``Session.run`` raises.
     """
     doing, rows = "cutting the table into ranges", table.estimated_rows or 0
-    bounds = await session.run(lambda connection: histogram(connection, table), doing=doing)
+    bounds = await session.run(histogram, table, doing=doing)
     parts = len(sizes(rows, range_rows, workers))
     if not all(isinstance(bound, str) for bound in bounds):
         bounds.sort()
     elif parts <= COARSE * len(bounds):
-        texts = bounds
-        bounds = await session.run(lambda connection: in_order(connection, table, texts), doing=doing)
+        bounds = await session.run(in_order, table, bounds, doing=doing)
     else:
         bounds = []
     if not bounds or not rows:
         _, bounds, rows = await sample(session, table)
     numbers = [bound for bound in bounds if isinstance(bound, int)]
     if len(numbers) > 1:
-        reach = await session.run(lambda connection: ends(connection, table), doing=doing)
+        reach = await session.run(ends, table, doing=doing)
         if reach is not None:
             further = grown(numbers, int(reach[1]))
             rows = math.ceil(rows * (len(further) - 1) / (len(numbers) - 1))

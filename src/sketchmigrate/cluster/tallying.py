@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from sketchmigrate.cluster.count import by_reference, results
 from sketchmigrate.core.outcome import Outcome, Tally
 from sketchmigrate.migration.record import key_of
-from sketchmigrate.postgres.flip import look_up
-from sketchmigrate.postgres.paging import PageSize, look_up_in_time
+from sketchmigrate.postgres.references import References
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from sketchmigrate.core.reference import Key
     from sketchmigrate.ledger import Attempt, WholeLedger, Word
     from sketchmigrate.migration.site import Site
-    from sketchmigrate.postgres.session import Connection, Session
+    from sketchmigrate.postgres.session import Session
 
 
 async def count_pass(
@@ -53,7 +52,8 @@ async def count_pass(
 async def _count_range(attempts: Sequence[Attempt], ledger: WholeLedger, site: Site, session: Session) -> Tally:
     """Count a range that was begun more than once, key by key."""
     said = by_reference(_with_keys(await ledger.words(attempts), site))
-    now = await _rows_now([reference.key for reference, each in said.items() if each.is_open], site, session)
+    open_keys = [reference.key for reference, each in said.items() if each.is_open]
+    now = await References(session, site.table).look_up(open_keys)
     counted = list(results(said, now))
     await ledger.record_not_flipped([each for each in counted if each.outcome is not Outcome.MIGRATED or each.reason])
     return Tally.of(counted)
@@ -69,10 +69,3 @@ def _with_keys(words: Sequence[Word], site: Site) -> list[Word]:
 
 def _plain(key: Key) -> int | str:
     return key if isinstance(key, int) else str(key)
-
-
-async def _rows_now(keys: Sequence[Key], site: Site, session: Session) -> dict[Key, str | None]:
-    async def look(connection: Connection, some: Sequence[Key]) -> dict[Key, str | None]:
-        return await look_up(connection, site.table, some)
-
-    return await look_up_in_time(session, PageSize(), keys, look, doing="looking at references again")

@@ -11,8 +11,7 @@ from sketchmigrate.inspect.wal import reckon_wal
 
 if TYPE_CHECKING:
     from sketchmigrate.inspect.rate import Rate
-    from sketchmigrate.postgres.catalog import TableFacts
-    from sketchmigrate.postgres.sizes import Sizes
+    from sketchmigrate.postgres.catalog import Sizes, TableFacts
 
 LISTED_A_REQUEST = 1000
 

@@ -13,11 +13,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.inspect.listing.complete import list_all, tell_nobody
 from sketchmigrate.inspect.listing.keyspace import is_text, order
-from sketchmigrate.postgres.extract import CopiedPage, copy_page
-from sketchmigrate.postgres.paging import PageSize, read_in_time
+from sketchmigrate.postgres.references import References
 from sketchmigrate.task_group import task_group
 
 if TYPE_CHECKING:
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from sketchmigrate.inspect.evidence import Evidence
     from sketchmigrate.inspect.listing.complete import Pages, Told
     from sketchmigrate.postgres.database import Database
-    from sketchmigrate.postgres.session import Connection
     from sketchmigrate.postgres.table import Table
     from sketchmigrate.s3 import ListedObject
     from sketchmigrate.sides import Sides
@@ -65,20 +62,14 @@ async def gather_objects(evidence: Evidence, sides: Sides, told: Callable[[str, 
 
 async def reference_pages(database: Database, table: Table) -> AsyncIterator[bytes]:
     """Yield the table as CSV: some pages at once, each read in a short transaction of its own that can be repeated."""
-    key_range, size = KeyRange(), PageSize()
     content, rows, began = bytearray(), 0, time.monotonic()
     async with database.session() as session:
-
-        async def read(connection: Connection, rows: int) -> CopiedPage:
-            return await copy_page(connection, table, key_range, rows=rows)
-
-        while (page := await read_in_time(session, size, read, doing="reading references")).rows:
+        async for page in References(session, table).csv_pages():
             content += page.csv
             rows += page.rows
             if rows >= LOAD_REFERENCES or time.monotonic() - began > LOAD_SECONDS:
                 yield bytes(content)
                 content, rows, began = bytearray(), 0, time.monotonic()
-            key_range = KeyRange(after=page.last_key)
         if content:
             yield bytes(content)
 

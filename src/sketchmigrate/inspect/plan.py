@@ -11,8 +11,7 @@ from sketchmigrate.inspect.problems import Example, count_problems, first_proble
 from sketchmigrate.inspect.remarks import remark_spellings
 from sketchmigrate.inspect.standing import Standing
 from sketchmigrate.migration.keeping import SAMPLE_OBJECTS
-from sketchmigrate.postgres.catalog import read_facts
-from sketchmigrate.postgres.sizes import read_sizes
+from sketchmigrate.postgres.catalog import read_facts, read_sizes
 from sketchmigrate.report.recognition import told
 
 if TYPE_CHECKING:
@@ -22,10 +21,9 @@ if TYPE_CHECKING:
     from sketchmigrate.inspect.recognition import Recognition
     from sketchmigrate.inspect.second_look import Looker
     from sketchmigrate.migration.trial import Trial
-    from sketchmigrate.postgres.catalog import TableFacts
+    from sketchmigrate.postgres.catalog import Sizes, TableFacts
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.postgres.refusals import Refusals
-    from sketchmigrate.postgres.sizes import Sizes
     from sketchmigrate.postgres.table import Table
 
 _FIGURES = """
@@ -116,10 +114,8 @@ async def plan(
     side look like. Raises ``RunDirectoryError``, ``DatabaseError`` or ``S3Error``.
     """
     async with database.session() as session:
-        facts = await session.run(
-            lambda connection: read_facts(connection, database.settings), doing="looking at the table"
-        )
-        sizes = await session.run(lambda connection: read_sizes(connection, table), doing="looking at the table")
+        facts = await session.run(read_facts, database.settings, doing="looking at the table")
+        sizes = await session.run(read_sizes, table, doing="looking at the table")
     await evidence.script("verdict")
     await looker.second_look()
     await looker.look_at_archived()

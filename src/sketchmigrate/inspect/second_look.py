@@ -13,21 +13,19 @@ from sketchmigrate.core.objects import Location
 from sketchmigrate.inspect.comparing import Pair, cut
 from sketchmigrate.inspect.looks import Refused
 from sketchmigrate.inspect.standing import SUSPECTS, Standing, standing_of
-from sketchmigrate.postgres.extract import current_paths
-from sketchmigrate.postgres.paging import PageSize, look_up_in_time
+from sketchmigrate.postgres.references import References
 from sketchmigrate.s3 import same_content
 from sketchmigrate.s3.archive import ARCHIVES, not_restored
 from sketchmigrate.task_group import all_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 
     from sketchmigrate.core.objects import ObjectInfo
     from sketchmigrate.inspect.comparing import Answer, Answers, Comparer, Portion, PortionSize
     from sketchmigrate.inspect.evidence import Evidence, EvidenceSite
     from sketchmigrate.inspect.looks import Looks
     from sketchmigrate.postgres.database import Database
-    from sketchmigrate.postgres.session import Connection, Session
     from sketchmigrate.postgres.table import Table
 
 MOST_SECOND_LOOKS = 100_000
@@ -64,12 +62,13 @@ class Looker:
     async def second_look(self, suspects: Collection[Standing] = SUSPECTS, most: int | None = MOST_SECOND_LOOKS) -> int:
         """Judge suspects anew by their rows and objects as they are now; return how many were looked at."""
         question = "SELECT key, path, side, tail, standing FROM verdict WHERE list_contains(?, standing) LIMIT ?"
-        done, size = 0, PageSize()
+        done = 0
         async with self.database.session() as session:
+            references = References(session, self.table)
             async for rows in self.evidence.stream(question, [[each.value for each in suspects], most]):
                 for first in range(0, len(rows), LOOKS_AT_ONCE):
                     some = rows[first : first + LOOKS_AT_ONCE]
-                    paths = await self._paths(session, size, [key for key, *_ in some])
+                    paths = await references.look_up_texts([key for key, *_ in some])
                     judged = await all_of([self._judge(suspect, paths.get(suspect[0])) for suspect in some])
                     await self.evidence.insert("look", [look for look, _ in judged if not isinstance(look, Refused)])
                     details = [(key, detail) for (key, *_), (_, detail) in zip(some, judged, strict=True) if detail]
@@ -120,12 +119,12 @@ class Looker:
         question = """
         SELECT v.key, v.path FROM verdict AS v SEMI JOIN stored_otherwise AS s ON s.key = v.key WHERE v.side = 'neither'
         """
-        size = PageSize()
         async with self.database.session() as session:
+            references = References(session, self.table)
             async for rows in self.evidence.stream(question):
                 for first in range(0, len(rows), LOOKS_AT_ONCE):
                     some = rows[first : first + LOOKS_AT_ONCE]
-                    now = await self._paths(session, size, [key for key, _ in some])
+                    now = await references.look_up_texts([key for key, _ in some])
                     same = [(key, path) for key, path in some if key in now and now[key] == path]
                     seen = await all_of([self._named(path) for _, path in same])
                     dangling = [
@@ -210,12 +209,6 @@ class Looker:
             pairs = (Pair(key, *self._both(tail), *seen) for key, tail, *seen in rows)
             for portion in cut(pairs, size):
                 yield portion
-
-    async def _paths(self, session: Session, size: PageSize, keys: list[str]) -> dict[str, str | None]:
-        async def look(connection: Connection, some: Sequence[str]) -> dict[str, str | None]:
-            return await current_paths(connection, self.table, some)
-
-        return await look_up_in_time(session, size, keys, look, doing="looking at references once more")
 
     async def _judge(self, suspect: tuple[Any, ...], path_now: str | None) -> tuple[tuple[Any, ...] | Refused, str]:
         """Judge a suspect anew; return the look, and in what else than bytes its objects differ, or why none was read.

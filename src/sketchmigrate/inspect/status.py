@@ -12,10 +12,9 @@ from sketchmigrate.core.spelling import other_cases
 from sketchmigrate.core.status import Status
 from sketchmigrate.inspect.listing.complete import Extent, list_all
 from sketchmigrate.inspect.listing.keyspace import tails_of
-from sketchmigrate.postgres.cuts import parts
-from sketchmigrate.postgres.histogram import spread_paths
 from sketchmigrate.postgres.neither import Others
-from sketchmigrate.postgres.references import counted_pages
+from sketchmigrate.postgres.references import References
+from sketchmigrate.postgres.statistics import parts, spread_paths
 from sketchmigrate.task_group import all_of, task_group
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ async def read_status(
     Raises ``S3Error`` or ``DatabaseError``.
     """
     legacy, production = Extent(), Extent()
-    others = Others(table, rule, LOOKED_AT)
+    others = Others(rule, LOOKED_AT)
     async with database.session() as session:
         tails = tails_of(await spread_paths(session, table), (sides.legacy.prefix, sides.production.prefix))
         counted = await parts(session, table, COUNTED_AT_ONCE)
@@ -114,11 +113,12 @@ async def _count_rows(
     async def count(key_range: KeyRange) -> None:
         nonlocal legacy, production, total, paths
         async with database.session() as session:
-            async for page in counted_pages(session, table, key_range, others.rule):
+            references = References(session, table)
+            async for page in references.counted_pages(key_range, others.rule):
                 legacy, production, total = legacy + page.legacy, production + page.production, total + page.rows
                 paths += page.paths
                 told(total, table.estimated_rows)
-                await others.take(session, page, key_range)
+                await others.take(references, page, key_range)
                 key_range = KeyRange(page.last_key, key_range.until)
 
     await all_of([count(each) for each in ranges])

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sketchmigrate.postgres.catalog import TableFacts
-    from sketchmigrate.postgres.sizes import IndexSize, Sizes
+    from sketchmigrate.postgres.catalog import IndexSize, Sizes, TableFacts
 
 LOCK_BYTES = 54
 """The record of a row's lock: a flip takes the row that is free, and then updates it."""

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from psycopg import AsyncConnection as Connection
+
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.reference import Key, KeyRange
     from sketchmigrate.ledger.contract import Flip
-    from sketchmigrate.postgres.session import Connection, Session
+    from sketchmigrate.postgres.session import Session
     from sketchmigrate.settings import Settings
 
 T = TypeVar("T")

@@ -17,8 +17,10 @@ from sketchmigrate.task_group import task_group
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from psycopg import AsyncConnection as Connection
+
     from sketchmigrate.ledger.server import LedgerServer
-    from sketchmigrate.postgres.session import Connection, Session
+    from sketchmigrate.postgres.session import Session
 
 log = logging.getLogger(__name__)
 

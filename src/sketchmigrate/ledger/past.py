@@ -16,8 +16,8 @@ from sketchmigrate.ledger.heartbeat import STALE_SECONDS
 from sketchmigrate.ledger.merging import newest_first
 from sketchmigrate.ledger.reading import PastFiles, Pointer, find_ledgers, pointer_in
 from sketchmigrate.ledger.server import NAME, ledger_parameters, of_the_ledger, refusal
+from sketchmigrate.postgres.database import place_named
 from sketchmigrate.postgres.faults import connect_failure, translate
-from sketchmigrate.postgres.parameters import place_named
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence

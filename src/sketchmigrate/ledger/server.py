@@ -11,18 +11,19 @@ from psycopg.errors import LockNotAvailable
 
 from sketchmigrate.core.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable, SettingsError
 from sketchmigrate.ledger.tables import EDITION, SCHEMA_NAME, TABLE_NAMES, TABLES
-from sketchmigrate.postgres.database import Database
+from sketchmigrate.postgres.blocking import is_read_only
+from sketchmigrate.postgres.database import ALWAYS, CONNECT_TIMEOUT_SECONDS, KEPT_ALIVE, Database
 from sketchmigrate.postgres.faults import translate
-from sketchmigrate.postgres.lookout import is_read_only
-from sketchmigrate.postgres.parameters import ALWAYS, CONNECT_TIMEOUT_SECONDS, KEPT_ALIVE
-from sketchmigrate.postgres.vigil import hung_up_after
+from sketchmigrate.postgres.watchdog import hung_up_after
 from sketchmigrate.settings.values import LEDGER_URL, without_password
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Mapping
 
-    from sketchmigrate.postgres.session import Connection, Limits, PatientConnection, Session
+    from psycopg import AsyncConnection as Connection
+
+    from sketchmigrate.postgres.session import Limits, PatientConnection, Session
     from sketchmigrate.settings import Settings
 
 T = TypeVar("T")

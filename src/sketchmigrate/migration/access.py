@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.clock import SYSTEM, Clock
 from sketchmigrate.core.errors import (
     BucketMissing,
     ConditionNotProved,
@@ -45,8 +45,9 @@ class Access:
     not be the object's fault. ``usable_at`` is when one last succeeded, on the monotonic clock: set it for each.
     """
 
-    def __init__(self, check: Callable[[], Awaitable[object]]) -> None:
+    def __init__(self, check: Callable[[], Awaitable[object]], clock: Clock = SYSTEM) -> None:
         self._check = check
+        self._monotonic = clock.monotonic
         self._checking = asyncio.Lock()
         self._refusal: S3Error | None = None
         self.usable_at = 0.0
@@ -62,11 +63,11 @@ class Access:
         async with self._checking:
             if self._refusal is not None:
                 raise self._refusal
-            if began_at < self.usable_at and time.monotonic() - self.usable_at < PROOF_SECONDS:
+            if began_at < self.usable_at and self._monotonic() - self.usable_at < PROOF_SECONDS:
                 return
             try:
                 await self._check()
             except S3Error as refusal:
                 self._refusal = refusal
                 raise
-            self.usable_at = time.monotonic()
+            self.usable_at = self._monotonic()

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
+from sketchmigrate.core.clock import SYSTEM, Clock
 from sketchmigrate.core.errors import (
     ConditionNotProved,
     MigrateError,
@@ -162,11 +162,15 @@ class Copier:
         dry_run: bool,
         stop: Stop,
         transfer: Transfer | None = None,
+        clock: Clock = SYSTEM,
+        compare_bytes: int = COMPARE_BYTES,
     ) -> None:
         self._sides = sides
         self._legacy, self._production = sides.legacy.store, sides.production.store
         self._other_spellings = OtherSpellings(sides.legacy, stop)
-        self._access = Access(check_access)
+        self._monotonic = clock.monotonic
+        self._compare_bytes = compare_bytes
+        self._access = Access(check_access, clock)
         self._overwrite = overwrite
         self._dry_run = dry_run
         self._transfer = transfer or (Replacing(sides) if overwrite else CheckFirst(sides))
@@ -264,7 +268,7 @@ class Copier:
 
     async def _judge(self, move: Move, *, look_first: bool) -> Copied:
         """Bring one object; what a stop cut short is untouched, and begun again by the next run."""
-        began_at = time.monotonic()
+        began_at = self._monotonic()
         try:
             verdict = await self._bring(move, look_first=look_first)
         except (S3Error, UsageError, RunDirectoryError, ConditionNotProved) as error:
@@ -274,7 +278,7 @@ class Copier:
                 except MigrateError as reason:
                     self._stop.by_error(reason)
             return _UNTOUCHED if self._stop.requested else Copied(Verdict.FAILED, str(error))
-        self._access.usable_at = time.monotonic()
+        self._access.usable_at = self._monotonic()
         return verdict
 
     async def _bring(self, move: Move, *, look_first: bool) -> Copied:
@@ -392,8 +396,8 @@ class Copier:
 
     async def _same_bytes(self, move: Move, legacy: ObjectInfo, production: ObjectInfo) -> bool:
         """Compare two objects of the same size piece by piece; ``if_match`` keeps each from changing meanwhile."""
-        for first in range(0, legacy.size_bytes, COMPARE_BYTES):
-            last = min(first + COMPARE_BYTES, legacy.size_bytes) - 1
+        for first in range(0, legacy.size_bytes, self._compare_bytes):
+            last = min(first + self._compare_bytes, legacy.size_bytes) - 1
             ours = await self._legacy.get(move.source, first, last, if_match=legacy.etag)
             theirs = await self._production.get(move.target, first, last, if_match=production.etag)
             if ours != theirs:

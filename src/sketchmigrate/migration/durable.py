@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import MigrateError
-from sketchmigrate.postgres.durability import until_flushed
+from sketchmigrate.postgres.transactions import until_flushed
 
 if TYPE_CHECKING:
     from sketchmigrate.core.outcome import Tally

@@ -12,40 +12,34 @@ the database what became of that transaction. So a committed one must have set a
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.clock import SYSTEM, Clock
 from sketchmigrate.core.errors import DatabaseBusy, ReferenceRefused, TableLocked
 from sketchmigrate.core.outcome import ANOTHER_PATH, LEFT_AS_IT_WAS, Outcome, Result
 from sketchmigrate.core.reference import Key, make_all
 from sketchmigrate.migration.breaker import Breaker, cause_of
 from sketchmigrate.migration.copier import Copied, Verdict
 from sketchmigrate.migration.flip_size import FlipSize
-from sketchmigrate.postgres.flip import (
-    Answer,
-    Looked,
-    current_transaction,
-    flip,
-    held_paths,
-    look_at,
-    look_up,
-    stored_words,
-    transaction_status,
-)
-from sketchmigrate.postgres.paging import PageSize, look_up_in_time
+from sketchmigrate.postgres.flip import Answer, flip, stored_words
 from sketchmigrate.postgres.privileges import inspect_table
+from sketchmigrate.postgres.references import look_up
 from sketchmigrate.postgres.session import Limits
+from sketchmigrate.postgres.transactions import current_transaction, transaction_status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from typing import TypeAlias
 
+    from psycopg import AsyncConnection
+
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.ledger import Ledger
     from sketchmigrate.migration.stop import Stop
-    from sketchmigrate.postgres.session import Connection, Session
+    from sketchmigrate.postgres.references import Looked, References
     from sketchmigrate.postgres.table import Table
     from sketchmigrate.settings import Settings
 
@@ -141,10 +135,9 @@ def standing(move: Move, looked: Looked, *, unanswered: bool, waited: bool) -> t
 
 @dataclass(frozen=True, slots=True)
 class Flipping:
-    """What flips work with. ``session`` belongs to one iteration alone."""
+    """What flips work with. The session of ``references`` belongs to one iteration alone."""
 
-    session: Session
-    table: Table
+    references: References
     ledger: Ledger
     control: FlipControl
     breaker: Breaker
@@ -201,6 +194,10 @@ class Flipping:
         waited = {move.reference.key for move, _ in left if waits} - busy
         return await self._look_again(left, results, noted, waited)
 
+    @property
+    def _clock(self) -> Clock:
+        return self.references.session.clock
+
     def _count(self, flipped: int, failed: dict[str, int]) -> None:
         """Tell the breaker of flips; it may end the run, whose other flips under way are finished all the same."""
         if ended := self.breaker.note(flipped, {cause: rows for cause, rows in failed.items() if rows}):
@@ -209,7 +206,7 @@ class Flipping:
     def _cut(self, parts: list[list[Brought]]) -> list[Brought]:
         """Take about as much off the last part as one flip may have: what is cut is cut into equal pieces."""
         some = parts.pop()
-        pieces = round(len(some) / self.control.size.next_rows(len(some), time.monotonic()))
+        pieces = round(len(some) / self.control.size.next_rows(len(some), self._clock.monotonic()))
         if pieces > 1:
             rows = -(-len(some) // pieces)
             parts.append(some[rows:])
@@ -270,14 +267,15 @@ class Flipping:
         """Flip and commit, again if the connection broke. Raises ``_LeftOut``, and what ``Session.run`` raises."""
         many = len(moves) > 1
         doing = f"flipping {len(moves)} references" if many else "flipping the row"
-        limits = limits_of_many(self.settings) if many else replace(self.session.limits, idle_ms=IDLE_MS)
+        session, table = self.references.session, self.references.table
+        limits = limits_of_many(self.settings) if many else replace(session.limits, idle_ms=IDLE_MS)
         if noted:
             limits = replace(limits, idle_ms=round(2 * LEDGER_SECONDS * 1000))  # until a row is locked
-        transaction = _Transaction(self.table, self.ledger, moves, noted, waits)
+        transaction = _Transaction(table, self.ledger, moves, noted, waits, self._clock)
         try:
             while True:
                 with suppress(_LedgerSlow):
-                    answer = await self.session.run(
+                    answer = await session.run(
                         transaction.work, doing=doing, limits=limits, attempts=0, is_flip=True, watched=waits
                     )
                     transaction.tried.pop()  # that one was answered
@@ -286,27 +284,24 @@ class Flipping:
         finally:
             self.control.unanswered |= transaction.unanswered
         if not waits:
-            now = time.monotonic()
+            now = self._clock.monotonic()
             self.control.size.took(len(moves), now - transaction.sent_at, now)
         return answer
 
     async def _look_at_the_table(self, *, not_since_seconds: float = 0.0) -> None:
         """Look at the catalogue after a flip failed. Raises ``DatabaseRefused`` where a column or a right is gone."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if now - self.control.inspected_at < not_since_seconds:
             return
         self.control.inspected_at = now
-
-        async def inspect(connection: Connection) -> None:
-            await inspect_table(connection, self.settings, for_writing=True)
-
-        await self.session.run(inspect, doing="looking at the table")
+        look = partial(inspect_table, settings=self.settings, for_writing=True)
+        await self.references.session.run(look, doing="looking at the table")
 
     async def _look_again(
         self, left: Sequence[Brought], results: list[Result], noted: Collection[Key], waited: set[Key]
     ) -> list[Result]:
         """Say what became of the rows that the flip did not come back with; return those that are locked."""
-        looked = await look_again(self.session, self.table, [move for move, _ in left])
+        looked = await self.references.look_again([move.reference.key for move, _ in left])
         locked: list[Result] = []
         ours: list[Key] = []
         for move, copied in left:
@@ -334,6 +329,7 @@ class _Transaction:
     moves: Sequence[Move]
     noted: Sequence[Key]
     waits: bool
+    clock: Clock = SYSTEM
     sent_at: float = 0.0
     tried: list[tuple[int, Answer]] = field(default_factory=list)
     """What was to be committed, and is not known to have been or not; 0 where the number was not asked for."""
@@ -343,7 +339,7 @@ class _Transaction:
         """What a COMMIT may have set that was not answered."""
         return {key for _, answer in self.tried for key in answer.flipped}
 
-    async def work(self, connection: Connection) -> Answer:
+    async def work(self, connection: AsyncConnection) -> Answer:
         """Flip; where an earlier COMMIT turns out to be done, return the answer of that one. Raises ``_LeftOut``."""
         xid = 0
         if self.noted:
@@ -355,14 +351,14 @@ class _Transaction:
                 if fate in {"committed", "aborted"}:
                     self.tried.pop()
             xid = await self._note(connection)
-        self.sent_at = time.monotonic()
+        self.sent_at = self.clock.monotonic()
         answer = await flip(connection, self.table, self.moves, waits=self.waits)
         if left_out := to_leave_out(answer, self.noted):
             raise _LeftOut(answer, left_out)
         self.tried.append((xid, answer))
         return answer
 
-    async def _is_done(self, connection: Connection, answer: Answer) -> bool:
+    async def _is_done(self, connection: AsyncConnection, answer: Answer) -> bool:
         """Whether the rows of a transaction whose number was committed are set.
 
         A server that crashed gives numbers out again of which nothing had come to its disk: then it was another's.
@@ -371,7 +367,7 @@ class _Transaction:
         old_paths = {move.reference.key: move.reference.path for move in self.moves}
         return all(paths.get(key) != old_paths[key] for key in answer.flipped)
 
-    async def _note(self, connection: Connection) -> int:
+    async def _note(self, connection: AsyncConnection) -> int:
         """Put on record that this transaction is about to set these rows. None is locked yet."""
         xid = await current_transaction(connection)
         try:
@@ -388,34 +384,15 @@ def limits_of_many(settings: Settings) -> Limits:
     return Limits(LOCK_MS, STATEMENT_TARGETS * settings.target_flip_ms, IDLE_MS)
 
 
-async def look_again(session: Session, table: Table, moves: Sequence[Move]) -> Looked:
-    """Return what the rows of moves hold now. Raises what ``Session.run`` raises."""
-    hidden: set[Key] = set()
-
-    async def look(connection: Connection, keys: Sequence[Key]) -> dict[Key, str | None]:
-        looked = await look_at(connection, table, keys)
-        hidden.update(looked.hidden)
-        return looked.paths
-
-    keys = [move.reference.key for move in moves]
-    paths = await look_up_in_time(session, PageSize(), keys, look, doing="looking at references again")
-    return Looked(paths, frozenset(hidden))
-
-
-async def play(session: Session, table: Table, brought: Sequence[Brought]) -> list[Result]:
+async def play(references: References, brought: Sequence[Brought]) -> list[Result]:
     """Return what would become of references whose objects are brought, as far as the rows tell: for a dry run.
 
     A new path that another row holds already fails where no two rows may hold the same. Raises what ``Session.run``
     raises.
     """
-    if not table.no_path_twice or not brought:
+    if not references.table.no_path_twice or not brought:
         return migrated(brought)
-
-    async def look(connection: Connection, paths: Sequence[str]) -> dict[str, str | None]:
-        return await held_paths(connection, table, paths)
-
-    new_paths = [move.new_path for move, _ in brought]
-    held = await look_up_in_time(session, PageSize(), new_paths, look, doing="looking for new paths")
+    held = await references.held([move.new_path for move, _ in brought])
     return [
         *migrated([each for each in brought if each[0].new_path not in held]),
         *(
@@ -426,7 +403,7 @@ async def play(session: Session, table: Table, brought: Sequence[Brought]) -> li
     ]
 
 
-async def _decided(connection: Connection, xid: int) -> str | None:
+async def _decided(connection: AsyncConnection, xid: int) -> str | None:
     """Return what became of a transaction of ours whose COMMIT nobody answered. Raises ``TimeoutError``."""
     async with asyncio.timeout(LEDGER_SECONDS):
         while (status := await transaction_status(connection, xid)) == "in progress":  # noqa: ASYNC110 - nobody tells us

@@ -7,7 +7,6 @@ is simply taken up again.
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from sketchmigrate.core.outcome import Outcome, Result
 from sketchmigrate.core.reference import make_all
 from sketchmigrate.ledger import Flip
 from sketchmigrate.migration.copier import Copied, Verdict
-from sketchmigrate.migration.flipping import Flipping, look_again, play, standing
+from sketchmigrate.migration.flipping import Flipping, play, standing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +40,7 @@ _OUTCOME_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """What an iteration works with. The session of ``flipping`` belongs to this iteration alone, the rest is shared."""
+    """What an iteration works with. The session in ``flipping`` is this iteration's own, the rest is shared."""
 
     mapping: Mapping
     copier: Copier
@@ -72,7 +71,7 @@ class Iteration:
             stuck = [(m, c) for m, c in brought if not c.may_flip and c.verdict is not Verdict.UNTOUCHED]
         try:
             if self.dry_run:
-                results += await play(self.flipping.session, self.flipping.table, ready)
+                results += await play(self.flipping.references, ready)
             elif ready:
                 await self._flip(ready, results, unguarded=unguarded, again=again, waits=waits)
             if stuck and (locked := await self._look_again(stuck, results)) and not again:
@@ -106,7 +105,7 @@ class Iteration:
         a word against the flip would keep a rollback from it.
         """
         locked: list[Result] = []
-        looked = await look_again(self.flipping.session, self.flipping.table, [move for move, _ in stuck])
+        looked = await self.flipping.references.look_again([move.reference.key for move, _ in stuck])
         for move, copied in stuck:
             unanswered = move.reference.key in self.flipping.control.unanswered  # a flip of an earlier round
             outcome, reason = standing(move, looked, unanswered=unanswered, waited=False)
@@ -126,7 +125,8 @@ class Iteration:
             (m.reference.key, m.reference.path, m.new_path, copied.size_bytes, copied.etag, copied.verdict is _COPIED)
             for m, copied in ready
         ]
-        await self.ledger.record_flips(make_all(Flip, flips), unix_time=time.time())
+        clock = self.flipping.references.session.clock
+        await self.ledger.record_flips(make_all(Flip, flips), unix_time=clock.unix_time())
         noted = await self._noted(ready, unguarded=unguarded, again=again)
         locked = await self.flipping.flip(ready, results, noted=noted, waits=waits)
         if locked and not again:

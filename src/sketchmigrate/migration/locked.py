@@ -7,7 +7,6 @@ tries some of the others alone, each with a wait of LOCK_TIMEOUT_MS.
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,14 +16,14 @@ from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.flipping import limits_of_many
 from sketchmigrate.migration.record import key_of
 from sketchmigrate.migration.runner import take_through
-from sketchmigrate.postgres.flip import free_rows, look_up
+from sketchmigrate.postgres.flip import free_or_changed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from sketchmigrate.core.reference import Key
     from sketchmigrate.migration.runner import Migration
-    from sketchmigrate.postgres.session import Connection, Session
+    from sketchmigrate.postgres.references import References
 
 ALONE_ROWS = 100
 """Rows of one round that are waited for, each by itself."""
@@ -47,7 +46,8 @@ async def take_up_locked(migration: Migration) -> Tally:
 
 async def _take_up(rounds: _Rounds, migration: Migration) -> None:
     patience_seconds = migration.database.settings.db_retry_seconds
-    ends_at = time.monotonic() + patience_seconds
+    monotonic = migration.database.clock.monotonic
+    ends_at = monotonic() + patience_seconds
     pause_seconds = FIRST_PAUSE_SECONDS
     while not migration.stop.requested and await rounds.is_anything_left():
         before = rounds.tally.scanned
@@ -55,7 +55,7 @@ async def _take_up(rounds: _Rounds, migration: Migration) -> None:
         await rounds.alone()
         if rounds.tally.scanned > before:  # who holds them lets go of them now and then
             pause_seconds = FIRST_PAUSE_SECONDS
-        left_seconds = ends_at - time.monotonic()
+        left_seconds = ends_at - monotonic()
         if left_seconds <= 0 and not migration.stop.requested:
             await rounds.give_up(patience_seconds)
             return
@@ -76,10 +76,10 @@ class _Rounds:
         """Whether a reference is on record as locked."""
         return bool(await self._migration.ledger.locked(None, 1))
 
-    async def free(self, session: Session) -> AsyncGenerator[list[Reference]]:
+    async def free(self, references: References) -> AsyncGenerator[list[Reference]]:
         """Yield, in batches, those whose row is free by now, or was changed by somebody else."""
         async for page in self._pages(min(self._migration.control.size.rows, self._migration.options.batch_size)):
-            if found := await self._free_ones(page, session):
+            if found := await self._free_ones(page, references):
                 yield found
 
     async def alone(self) -> None:
@@ -92,7 +92,7 @@ class _Rounds:
             size = -(-len(some) // self._migration.options.parallelization_level)
 
             async def parts(
-                _: Session, some: list[Reference] = some, size: int = size
+                _: References, some: list[Reference] = some, size: int = size
             ) -> AsyncGenerator[list[Reference]]:
                 for first in range(0, len(some), size):
                     yield some[first : first + size]
@@ -144,21 +144,15 @@ class _Rounds:
         found = await ledger.locked(after, rows)
         return [Reference(key_of(table, str(key)), path) for key, path in found]
 
-    async def _free_ones(self, page: Sequence[Reference], session: Session) -> list[Reference]:
-        table = self._migration.table
-
-        async def work(connection: Connection) -> tuple[set[Key], dict[Key, str | None]]:
-            now = await look_up(connection, table, [reference.key for reference in page])
-            return await free_rows(connection, table, page), now  # last, as it locks them
-
-        limits = limits_of_many(self._migration.database.settings)
+    async def _free_ones(self, page: Sequence[Reference], references: References) -> list[Reference]:
+        limits, doing = limits_of_many(self._migration.database.settings), "looking for free rows"
+        session, table = references.session, references.table
         try:
-            free, now = await session.run(work, doing="looking for free rows", limits=limits, attempts=0)
+            return await session.run(free_or_changed, table, page, doing=doing, limits=limits, attempts=0)
         except TableLocked:
             raise
         except DatabaseBusy:
             return []
-        return [each for each in page if each.key in free or now.get(each.key) != each.path]
 
 
 async def _pause(migration: Migration, seconds: float) -> None:

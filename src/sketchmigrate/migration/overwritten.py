@@ -29,19 +29,18 @@ from sketchmigrate.migration.no_clobber import Means
 from sketchmigrate.migration.record import ENDED, is_rollback, key_of
 from sketchmigrate.migration.transfer import look
 from sketchmigrate.migration.versions import keeps_versions, replaced_version, version_before
-from sketchmigrate.postgres.flip import look_up, transaction_status
-from sketchmigrate.postgres.paging import PageSize, look_up_in_time
+from sketchmigrate.postgres.references import References
+from sketchmigrate.postgres.transactions import transaction_statuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from sketchmigrate.core.mapping import Move
-    from sketchmigrate.core.reference import Key
     from sketchmigrate.ledger import PastFlip, PastRun, RecordedFlip, UnsettledCopy
     from sketchmigrate.migration.copier import Copier
     from sketchmigrate.migration.runner import Migration
-    from sketchmigrate.postgres.session import Connection, Session
+    from sketchmigrate.postgres.session import Session
     from sketchmigrate.s3 import S3Client
 
 PAGE_ROWS = 1_000
@@ -102,11 +101,7 @@ class _Settling:
         unsettled = {each.key: each for each in page}
         moves = dict(self._moves([each for each in page if each.xid not in committed]))
         keys = [move.reference.key for move in moves.values()]
-
-        async def look(connection: Connection, some: Sequence[Key]) -> dict[Key, str | None]:
-            return await look_up(connection, self.migration.table, some)
-
-        now = await look_up_in_time(session, PageSize(), keys, look, doing="looking at references again")
+        now = await References(session, self.migration.table).look_up(keys)
         set_rows = {
             key: move
             for key, move in moves.items()
@@ -151,12 +146,8 @@ class _Settling:
 
     async def _committed(self, xids: Collection[int], session: Session) -> set[int]:
         """Return those of the transactions that were committed; one under way is waited for, unless the run stops."""
-
-        async def ask(connection: Connection) -> dict[int, str | None]:
-            return {xid: await transaction_status(connection, xid) for xid in xids}
-
         while xids:
-            statuses = await session.run(ask, doing="asking what became of transactions")
+            statuses = await session.run(transaction_statuses, xids, doing="asking what became of transactions")
             stop = self.migration.stop
             if stop.requested or "in progress" not in statuses.values():
                 return {xid for xid, status in statuses.items() if status == "committed"}

@@ -6,6 +6,7 @@ run side by side or twice. ``migrate`` repeats it over the whole table while row
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.outcome import Tally
@@ -13,13 +14,12 @@ from sketchmigrate.core.reference import KeyRange, Reference
 from sketchmigrate.migration.durable import make_durable
 from sketchmigrate.migration.locked import take_up_locked
 from sketchmigrate.migration.runner import Finished, take_through
-from sketchmigrate.postgres.references import legacy_pages
+from sketchmigrate.postgres.references import References
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from sketchmigrate.migration.runner import Migration, Scan
-    from sketchmigrate.postgres.session import Session
     from sketchmigrate.settings import Options
 
 
@@ -59,21 +59,18 @@ async def migrate_range(
     found unresolved before. An error that the run cannot get past is noted
     in ``migration.stop``; what was flipped until then stays flipped and is in the tally.
     """
-
-    def batches(session: Session) -> AsyncGenerator[list[Reference]]:
-        return _batches(migration, session, key_range, limit=limit, again=again)
-
+    batches = partial(_batches, migration, key_range=key_range, limit=limit, again=again)
     tally = await take_through(migration, batches)
     return tally + await take_up_locked(migration)
 
 
 async def _batches(
-    migration: Migration, session: Session, key_range: KeyRange, *, limit: int | None, again: bool
+    migration: Migration, source: References, *, key_range: KeyRange, limit: int | None, again: bool
 ) -> AsyncGenerator[list[Reference]]:
     """Cut the legacy references of a range into batches, up to the limit."""
     size = migration.options.batch_size
     waiting: list[Reference] = []
-    async for page in legacy_pages(session, migration.table, key_range, migration.mapping.rule):
+    async for page in source.legacy_pages(key_range, migration.mapping.rule):
         references = await migration.ledger.without_unresolved(page.references) if again else page.references
         migration.observe(page.rows - len(references), Tally(), [])
         if limit is not None:
@@ -96,7 +93,7 @@ async def is_anything_left(scan: Scan, tally: Tally, options: Options) -> bool:
     """
     legacy_rows = 0
     async with scan.database.session() as session:
-        async for page in legacy_pages(session, scan.table, KeyRange(), scan.mapping.rule):
+        async for page in References(session, scan.table).legacy_pages(KeyRange(), scan.mapping.rule):
             legacy_rows += len(page.references)
             if options.dry_run:
                 if legacy_rows > tally.scanned:

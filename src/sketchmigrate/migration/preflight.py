@@ -14,7 +14,7 @@ from psycopg.sql import Identifier
 
 from sketchmigrate.core.errors import BucketMissing, DatabaseUnreachable, ObjectMissing, S3Error, S3Refused
 from sketchmigrate.postgres.privileges import inspect_table
-from sketchmigrate.postgres.vigil import hung_up_after
+from sketchmigrate.postgres.watchdog import hung_up_after
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -8,7 +8,7 @@ from sketchmigrate.core.appearance import EXAMPLES, Legacy, other_row
 from sketchmigrate.core.errors import NothingRecognised
 from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.postgres.neither import Others, is_any_on_a_side
-from sketchmigrate.postgres.references import counted_pages
+from sketchmigrate.postgres.references import References
 from sketchmigrate.report.recognition import nothing_in_legacy, nothing_recognised
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def check_recognised(site: Site, say: Callable[[str], None]) -> bool:
         return True
     others = _others(site)
     async with site.database.session() as session:
-        if await is_any_on_a_side(session, others, say):
+        if await is_any_on_a_side(References(session, site.table), others, say):
             return False
     if others.rows:
         raise refusal(settings, _told(others, settings))
@@ -54,18 +54,19 @@ async def about_empty_legacy(site: Site, stop: Stop) -> str:
     others = _others(site)
     count, key_range = 0, KeyRange()
     async with site.database.session() as session:
-        async for page in counted_pages(session, site.table, key_range, site.mapping.rule):
+        references = References(session, site.table)
+        async for page in references.counted_pages(key_range, site.mapping.rule):
             if stop.requested or page.legacy:  # a row that came meanwhile tells that the side is the right one
                 return ""
             count += page.paths - page.production
-            await others.take(session, page, key_range)
+            await others.take(references, page, key_range)
             key_range = KeyRange(page.last_key)
     return nothing_in_legacy(site.settings, count, _told(others, site.settings)) if count else ""
 
 
 def _others(site: Site) -> Others:
     """Return what takes rows on neither side: among so many there may be some kinds."""
-    return Others(site.table, site.mapping.rule, wanted=100 * EXAMPLES)
+    return Others(site.mapping.rule, wanted=100 * EXAMPLES)
 
 
 def _told(others: Others, settings: Settings) -> list[OtherRow]:

@@ -22,8 +22,6 @@ from sketchmigrate.migration.preflight import check_reading
 from sketchmigrate.migration.record import key_of
 from sketchmigrate.migration.runner import Finished, Migration, take_through
 from sketchmigrate.migration.transfer import look
-from sketchmigrate.postgres.flip import look_up
-from sketchmigrate.postgres.paging import PageSize, look_up_in_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from sketchmigrate.core.mapping import Mapping, Move
     from sketchmigrate.ledger import PastFlip, PastRun
     from sketchmigrate.migration.stop import Stop
-    from sketchmigrate.postgres.session import Connection, Session
+    from sketchmigrate.postgres.references import References
     from sketchmigrate.settings import Options
     from sketchmigrate.sides import Sides
 
@@ -119,14 +117,13 @@ class _Reader:
         self.tally = Tally()
         self.rows_left = False
         self._back, self._runs, self._selection, self._given_out = back, runs, selection, given_out
-        self._size = PageSize()
 
-    async def batches(self, session: Session) -> AsyncGenerator[list[Reference]]:
+    async def batches(self, references: References) -> AsyncGenerator[list[Reference]]:
         """Yield batches of references that hold the path of a recorded flip."""
         size, limit = self._back.options.batch_size, self._back.options.limit
         taken = 0
         waiting: list[Reference] = []
-        async for found in self._candidates(session):
+        async for found in self._candidates(references):
             if limit and taken + len(found) > limit:
                 found, self.rows_left = found[: limit - taken], True  # noqa: PLW2901 - as far as it is wanted
             taken += len(found)
@@ -139,15 +136,15 @@ class _Reader:
         if waiting:
             yield waiting
 
-    async def _candidates(self, session: Session) -> AsyncGenerator[list[Reference]]:
+    async def _candidates(self, references: References) -> AsyncGenerator[list[Reference]]:
         for run in self._runs:
             async for page in run.newest_first():
-                yield await self._sift(page, session)
+                yield await self._sift(page, references)
 
-    async def _sift(self, page: list[PastFlip], session: Session) -> list[Reference]:
+    async def _sift(self, page: list[PastFlip], references: References) -> list[Reference]:
         """Return the references of a page of flips that can go back, and take note of all others."""
         flips = [(key, flip) for flip in page if (key := key_of(self._back.table, flip.key)) in self._selection]
-        now = await self._present_paths([key for key, _ in flips], session)
+        now = await references.look_up([key for key, _ in flips], doing="reading references")
         candidates: dict[Key, Reference] = {}
         others: list[Result] = []
         for key, flip in flips:
@@ -169,12 +166,6 @@ class _Reader:
         self.tally += counted
         self._back.observe(len(page) - len(candidates), counted, others)
         return list(candidates.values())
-
-    async def _present_paths(self, keys: list[Key], session: Session) -> dict[Key, str | None]:
-        async def look(connection: Connection, some: Sequence[Key]) -> dict[Key, str | None]:
-            return await look_up(connection, self._back.table, some)
-
-        return await look_up_in_time(session, self._size, keys, look, doing="reading references")
 
 
 def left_alone(flip: PastFlip, present_path: str | None, back: Mapping) -> tuple[Outcome, str] | None:

@@ -10,7 +10,7 @@ from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.rule import Rule
 from sketchmigrate.ledger.disk import free_bytes
 from sketchmigrate.ledger.size import ledger_bytes
-from sketchmigrate.postgres.histogram import spread_paths
+from sketchmigrate.postgres.statistics import spread_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,6 +11,7 @@ from sketchmigrate.core.errors import MigrateError
 from sketchmigrate.core.outcome import Result, Tally
 from sketchmigrate.migration.flipping import Flipping
 from sketchmigrate.migration.iteration import Iteration
+from sketchmigrate.postgres.references import References
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from sketchmigrate.migration.flipping import FlipControl
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.postgres.database import Database
-    from sketchmigrate.postgres.session import Session
     from sketchmigrate.postgres.table import Table
     from sketchmigrate.settings import Options
 
@@ -72,15 +72,15 @@ class Finished(NamedTuple):
 
 async def take_through(
     migration: Migration,
-    batches: Callable[[Session], AsyncGenerator[list[Reference]]],
+    batches: Callable[[References], AsyncGenerator[list[Reference]]],
     *,
     again: bool = False,
     waits: bool = False,
 ) -> Tally:
     """Take batches through the iterations, p at once, and return their tally; rows that are locked are not in it.
 
-    ``batches`` is given a session of its own to read with. ``again`` and ``waits`` are those of ``Iteration.run``. An
-    error that the run cannot get past is noted in ``migration.stop``.
+    ``batches`` is given the references, with a session of their own. ``again`` and ``waits`` are those of
+    ``Iteration.run``. An error that the run cannot get past is noted in ``migration.stop``.
     """
     tally = Tally()
     iterations = migration.options.parallelization_level
@@ -91,9 +91,8 @@ async def take_through(
         nonlocal tally
         async with migration.database.session() as session:
             ledger, settings = migration.ledger, migration.database.settings
-            flipping = Flipping(
-                session, migration.table, ledger, migration.control, migration.breaker, migration.stop, settings
-            )
+            references = References(session, migration.table)
+            flipping = Flipping(references, ledger, migration.control, migration.breaker, migration.stop, settings)
             dry_run = migration.options.dry_run
             iteration = Iteration(migration.mapping, migration.copier, ledger, flipping, dry_run)
             while (batch := await queue.get()) is not None:
@@ -112,7 +111,10 @@ async def take_through(
         for _ in range(iterations):
             group.create_task(iterate())
         try:
-            async with migration.database.session() as session, aclosing(batches(session)) as source:
+            async with (
+                migration.database.session() as session,
+                aclosing(batches(References(session, migration.table))) as source,
+            ):
                 async for batch in source:
                     await queue.put(batch)
                     if migration.stop.requested:

@@ -6,7 +6,6 @@ import math
 import os
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import RunDirectoryError
@@ -30,7 +29,7 @@ from sketchmigrate.migration.runner import Migration
 from sketchmigrate.migration.silence import SilenceWatch
 from sketchmigrate.postgres.database import Database
 from sketchmigrate.postgres.privileges import check_rows_are_shown
-from sketchmigrate.postgres.references import legacy_pages
+from sketchmigrate.postgres.references import References
 from sketchmigrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
 from sketchmigrate.s3.wire.proxy import Proxies
 from sketchmigrate.settings import headers_of
@@ -166,8 +165,8 @@ async def _legacy_paths(database: Database, table: Table, rule: Rule) -> tuple[s
     looked_at = 0
     async with database.session() as session:
         if table.hides_rows:
-            await session.run(partial(check_rows_are_shown, table=table), doing="looking at the table")
-        async for page in legacy_pages(session, table, KeyRange(), rule):
+            await session.run(check_rows_are_shown, table, doing="looking at the table")
+        async for page in References(session, table).legacy_pages(KeyRange(), rule):
             looked_at += page.rows
             if page.references:
                 step = -(-len(page.references) // SAMPLE_OBJECTS)

@@ -33,6 +33,17 @@ LARGE_PUTS = 4
 """Objects between the two sizes that are in memory at once: at most 32 MiB more, and as much again on the wire."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Up to which size an object is put, and how much of it is read with the first request."""
+
+    put_limit_bytes: int = PUT_LIMIT_BYTES
+    first_bytes: int = FIRST_BYTES
+
+
+USUAL_SIZES = Sizes()
+
+
 class Transferred(NamedTuple):
     """The object is in production. ``guarded``: the store made sure that it replaced nothing, or told what it did.
 
@@ -67,20 +78,20 @@ class Transfer(Protocol):
         """Whether nothing keeps any copy from replacing an object."""
 
 
-def transfer_of(sides: Sides, strategy: Strategy) -> Transfer:
+def transfer_of(sides: Sides, strategy: Strategy, sizes: Sizes = USUAL_SIZES) -> Transfer:
     """Return the strategy's implementation."""
     match strategy.means:
         case Means.CONDITIONAL_COPY:
             return ConditionalCopy(sides, strategy)
         case Means.CONDITIONAL_PUT:
-            return ConditionalPut(sides, strategy)
+            return ConditionalPut(sides, strategy, sizes)
         case Means.CONDITIONAL_COMPLETE:
             return ConditionalComplete(sides)
         case Means.CHECK_FIRST:
-            return CheckFirst(sides, _sent_all_the_same(sides, strategy))
+            return CheckFirst(sides, _sent_all_the_same(sides, strategy, sizes))
 
 
-def _sent_all_the_same(sides: Sides, strategy: Strategy) -> Transfer:
+def _sent_all_the_same(sides: Sides, strategy: Strategy, sizes: Sizes) -> Transfer:
     """Return what writes for check-first after its look: with a condition where the store honours one, though unproved.
 
     It does not hold against every write of the same moment, but against most.
@@ -89,7 +100,7 @@ def _sent_all_the_same(sides: Sides, strategy: Strategy) -> Transfer:
         case Means.CONDITIONAL_COPY:
             return ConditionalCopy(sides, strategy)
         case Means.CONDITIONAL_PUT:
-            return ConditionalPut(sides, strategy)
+            return ConditionalPut(sides, strategy, sizes)
         case _:
             return Replacing(sides)
 
@@ -209,8 +220,9 @@ class ConditionalPut:
     Ceph 16 decodes the source of a part copy twice, so that it finds no key with a percent sign.
     """
 
-    def __init__(self, sides: Sides, strategy: Strategy) -> None:
+    def __init__(self, sides: Sides, strategy: Strategy, sizes: Sizes) -> None:
         self._legacy, self._production = sides.legacy.store, sides.production.store
+        self._sizes = sizes
         self._asks_for_tags = strategy.asks_for_tags
         self._in_parts = InParts(sides, guarded=strategy.guards_parts) if strategy.sends_parts else None
         self._check_first = CheckFirst(sides)
@@ -221,8 +233,8 @@ class ConditionalPut:
         """Read and put. After an object that was there already the next is looked for: they rarely come alone."""
         if self._looks_first and (production := await look(self._production, move.target)):
             return Taken(production)
-        info, beginning = await self._legacy.read_beginning(move.source, FIRST_BYTES)
-        if info.size_bytes > PUT_LIMIT_BYTES:
+        info, beginning = await self._legacy.read_beginning(move.source, self._sizes.first_bytes)
+        if info.size_bytes > self._sizes.put_limit_bytes:
             parts, check_first = self._in_parts, self._check_first
             outcome = await (parts.bring(move, info) if parts else check_first.bring(move))
         elif info.size_bytes > len(beginning):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -109,11 +108,10 @@ async def try_flips(database: Database, table: Table, mapping: Mapping) -> Trial
     The first that passes ends it. Raises ``DatabaseError``.
     """
     async with database.session() as session:
-        possible = await session.run(partial(is_possible, table=table), doing="looking at the table")
+        possible = await session.run(is_possible, table, doing="looking at the table")
         if possible.obstacle:
             return Trial(left_out=possible.obstacle)
-        look = partial(spread_references, table=table, rule=mapping.rule, places=PLACES)
-        places = await session.run(look, doing="reading references")
+        places = await session.run(spread_references, table, mapping.rule, PLACES, doing="reading references")
         if not places:
             return Trial(left_out="no legacy row was found where it looked", is_done=True)
         tried: list[Tried] = []
@@ -132,10 +130,9 @@ async def certain_refusals(database: Database, table: Table, mapping: Mapping) -
     Raises ``DatabaseError``.
     """
     async with database.session() as session:
-        look = partial(spread_references, table=table, rule=mapping.rule, places=PLACES)
-        places = await session.run(look, doing="reading references")
+        places = await session.run(spread_references, table, mapping.rule, PLACES, doing="reading references")
         sample = [move for references in places for move in islice(_moves(mapping, references), 1)]
-        return await session.run(partial(read_refusals, table=table, sample=sample), doing="looking at the table")
+        return await session.run(read_refusals, table, sample, doing="looking at the table")
 
 
 async def _try_at(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -103,16 +102,17 @@ class Connections:
 
     async def _another(self) -> PatientConnection:
         """Open one; where that fails and others are open, wait for one of those. Raises what ``connect`` raises."""
-        began = time.monotonic()
+        monotonic = self._database.clock.monotonic
+        began = monotonic()
         failure: DatabaseUnreachable | None = None
         while True:
-            now = time.monotonic()
+            now = monotonic()
             if not self.is_short or now >= self._next_try or not self._count():
                 self._next_try = now + TRY_AGAIN_SECONDS
                 try:
                     connection = await self._database.connect()
                 except DatabaseUnreachable as error:
-                    if await self._database.lookout.give_way():
+                    if await self._database.monitor.give_way():
                         await asyncio.sleep(GIVEN_WAY_SECONDS)
                         self._next_try = now
                         continue
@@ -125,9 +125,9 @@ class Connections:
                     self._opened.append(connection)
                     return connection
             self._call_in()
-            if (given := self._left() or await self._given_back(self._next_try - time.monotonic())) is not None:
+            if (given := self._left() or await self._given_back(self._next_try - monotonic())) is not None:
                 return given
-            over = time.monotonic() - began > self._database.settings.db_retry_seconds
+            over = monotonic() - began > self._database.settings.db_retry_seconds
             if failure is not None and (over or self._database.stopping.is_set()):
                 raise failure
 

@@ -1,22 +1,21 @@
-"""The database as its sessions share it: its connections, whether it is away, and what holds it up."""
+"""The database as its sessions share it: how it is reached, its connections, whether it is away, what holds it up."""
 
 from __future__ import annotations
 
 import logging
-import time
+import os
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from sketchmigrate.core.errors import DatabaseUnreachable
+from sketchmigrate.core.clock import SYSTEM, Clock
+from sketchmigrate.core.errors import DatabaseRefused, DatabaseUnreachable, SettingsError
+from sketchmigrate.postgres.blocking import BlockingMonitor
 from sketchmigrate.postgres.connections import Connections
 from sketchmigrate.postgres.faults import connect_failure
-from sketchmigrate.postgres.gate import Gate
-from sketchmigrate.postgres.lookout import Lookout
-from sketchmigrate.postgres.parameters import CONNECT_TIMEOUT_SECONDS, parameters, place_named, too_old
 from sketchmigrate.postgres.session import Limits, PatientConnection, Session
-from sketchmigrate.postgres.vigil import hung_up_after
 from sketchmigrate.postgres.waits import Waits
+from sketchmigrate.postgres.watchdog import StandbyBarrier, hung_up_after
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,6 +24,24 @@ if TYPE_CHECKING:
     from sketchmigrate.settings import Settings
 
 log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_SECONDS = 10
+
+KEPT_ALIVE: dict[str, Any] = {
+    "application_name": "sketch-migrate",
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 50_000,
+}
+"""Notices within about a minute that the other machine is gone (PostgreSQL manual, section "Parameter Key Words")."""
+
+ALWAYS = {"client_encoding": "UTF8"}
+"""Sent as the connection is opened: it goes before PGCLIENTENCODING and the settings of role and database, and a pooler
+keeps it."""
+
+OLDEST_VERSION = 130000
+"""PostgreSQL 13, as ``server_version`` counts. Tried are 15 and 18."""
 
 
 class Outage:
@@ -56,6 +73,7 @@ class Outage:
 class Database:
     """How to reach the database, and what its sessions share. ``stopping`` ends every wait for it.
 
+    ``clock`` is what its sessions, and all that works with them, go by.
     ``for_writing`` says that it is away for as long as it takes no writes.
     ``reached_by`` are libpq's parameters, and ``name`` what messages call it, where it is not that of the references.
     ``kept`` connections of sessions that are over serve the next ones, until ``close``: one costs 5 ms of CPU.
@@ -75,10 +93,11 @@ class Database:
         name: str = "database",
         for_writing: bool = False,
         kept: int = 0,
+        clock: Clock = SYSTEM,
         watched: Sequence[str] = (),
         tables: str = "",
     ) -> None:
-        self.settings = settings
+        self.settings, self.clock = settings, clock
         self.tables = tables or settings.db_table
         self.limits = Limits.usual(settings)
         self.for_writing = for_writing
@@ -89,8 +108,8 @@ class Database:
         self.demand = "A connection for each session is wanted"
         self.notices: tuple[str, ...] = ()
         self.waits = Waits()
-        self.gate = Gate()
-        self.lookout = Lookout(self)
+        self.barrier = StandbyBarrier()
+        self.monitor = BlockingMonitor(self)
         self.connections = Connections(self, kept)
         self.units = self.at_work = self.losses = 0
         self._parameters = parameters(settings) if reached_by is None else dict(reached_by)
@@ -138,7 +157,7 @@ class Database:
 
     async def close(self) -> None:
         """Close the connections that are kept."""
-        await self.lookout.close()
+        await self.monitor.close()
         await self.connections.close()
 
     def session(self) -> Session:
@@ -153,7 +172,7 @@ class Database:
 
     def told_wait(self, cause: object, what: str, text: str, *, since: float | None = None) -> bool:
         """Take note of what holds the run up, and say it when it is time; return whether it was said. See ``Waits``."""
-        said = self.waits.seen(cause, what, text, time.monotonic(), since=since)
+        said = self.waits.seen(cause, what, text, self.clock.monotonic(), since=since)
         if said:
             log.warning("The run %s.", said) if said.startswith("waits") else log.warning("%s.", said)
         return bool(said)
@@ -173,3 +192,45 @@ class Database:
 
 
 _DEADLOCK_TIMEOUT = b"SELECT (extract(epoch FROM current_setting('deadlock_timeout')::interval) * 1000)::bigint"
+
+
+def parameters(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Return libpq's parameters: only what is set, so that its own variables and files hold for the rest.
+
+    Raises ``SettingsError`` where DB_PORT has several ports and PGHOST not as many hosts.
+    """
+    hosts, ports = environ.get("PGHOST", "").split(","), str(settings.db_port or "").split(",")
+    if not settings.db_host and "PGSERVICE" not in environ and len(ports) not in {1, len(hosts)}:
+        hint = "Give one port for all hosts, or one for each."
+        raise SettingsError(f"DB_PORT has {len(ports)} ports, PGHOST {len(hosts)} hosts", hint=hint)
+    chosen: dict[str, str | int | None] = {
+        "host": settings.db_host,
+        "port": settings.db_port,
+        "dbname": settings.db_name,
+        "sslmode": settings.db_sslmode,
+        "user": environ.get("SKETCH_DB_USER"),
+        "password": environ.get("SKETCH_DB_PASS"),
+        "connect_timeout": None if environ.get("PGCONNECT_TIMEOUT") else CONNECT_TIMEOUT_SECONDS,
+    }
+    return {name: value for name, value in chosen.items() if value} | KEPT_ALIVE | ALWAYS
+
+
+def too_old(server_version: int, where: str, name: str = "database") -> DatabaseRefused | None:
+    """Return the refusal of a server that is older than the oldest one which is known to do."""
+    if server_version >= OLDEST_VERSION:
+        return None
+    major, minor = divmod(server_version, 10000)
+    message = (
+        f"the {name} at {where} is PostgreSQL {major}.{minor}; {OLDEST_VERSION // 10000} is the oldest that will do"
+    )
+    return DatabaseRefused(
+        message, hint="Upgrade the server: its own maintainers support none as old as that any more."
+    )
+
+
+def place_named(reached_by: Mapping[str, Any]) -> str:
+    """Return host, port and database of libpq's parameters, as far as they are set, for messages."""
+    host = reached_by.get("host") or os.environ.get("PGHOST") or "local socket"
+    port = reached_by.get("port") or os.environ.get("PGPORT") or 5432
+    name = reached_by.get("dbname") or os.environ.get("PGDATABASE") or "default database"
+    return f"{host}:{port}/{name}"

@@ -18,7 +18,7 @@ from sketchmigrate.core.errors import (
 )
 
 
-class Fault(Enum):
+class ErrorKind(Enum):
     """What to do about an error."""
 
     AWAY = "away"  # the connection or the server is gone: wait, connect again, do it again
@@ -40,7 +40,7 @@ _STATEMENT_POOLING = "statement pooling"  # pgbouncer's words, in every release
 _ROW_LEVEL_SECURITY = "ExecWithCheckOptions"  # the function of the server that says "violates row-level security"
 
 
-def judge(error: psycopg.Error, *, is_broken: bool, is_flip: bool, is_primary: bool = False) -> Fault:
+def judge(error: psycopg.Error, *, is_broken: bool, is_flip: bool, is_primary: bool = False) -> ErrorKind:
     """Say what an error of a unit of work means.
 
     An outage is what is proved one: the connection ``is_broken`` afterwards, or the server, asked, takes no writes
@@ -50,17 +50,17 @@ def judge(error: psycopg.Error, *, is_broken: bool, is_flip: bool, is_primary: b
     code = error.sqlstate or ""
     if is_broken:
         if _STATEMENT_POOLING in str(error):  # pgbouncer ends the connection with it
-            return Fault.REFUSED
-        return Fault.CONTENDED if code in _IDLE_TOO_LONG else Fault.AWAY
+            return ErrorKind.REFUSED
+        return ErrorKind.CONTENDED if code in _IDLE_TOO_LONG else ErrorKind.AWAY
     if code in _CONTENDED:
-        return Fault.CONTENDED
+        return ErrorKind.CONTENDED
     if code == _READ_ONLY and not is_primary:
-        return Fault.READ_ONLY
-    fault = Fault.ROW if is_flip else classify(error)
-    return Fault.UNKNOWN if fault is Fault.AWAY else fault
+        return ErrorKind.READ_ONLY
+    kind = ErrorKind.ROW if is_flip else classify(error)
+    return ErrorKind.UNKNOWN if kind is ErrorKind.AWAY else kind
 
 
-def classify(error: psycopg.Error) -> Fault:
+def classify(error: psycopg.Error) -> ErrorKind:
     """Say what an error means by its code, where nothing else is known of it.
 
     42501 is a missing privilege, unless row-level security raised it for one row.
@@ -69,13 +69,13 @@ def classify(error: psycopg.Error) -> Fault:
     broken = not code and isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
     row_level_security = code == "42501" and error.diag.source_function == _ROW_LEVEL_SECURITY
     rules = (
-        (_STATEMENT_POOLING in str(error), Fault.REFUSED),
-        (broken or code in _SHUT_DOWN, Fault.AWAY),
-        (code in _CONTENDED, Fault.CONTENDED),
-        (row_level_security or code[:2] in _ROW_CLASSES, Fault.ROW),
-        (code in _REFUSED, Fault.REFUSED),
+        (_STATEMENT_POOLING in str(error), ErrorKind.REFUSED),
+        (broken or code in _SHUT_DOWN, ErrorKind.AWAY),
+        (code in _CONTENDED, ErrorKind.CONTENDED),
+        (row_level_security or code[:2] in _ROW_CLASSES, ErrorKind.ROW),
+        (code in _REFUSED, ErrorKind.REFUSED),
     )
-    return next((fault for holds, fault in rules if holds), Fault.UNKNOWN)
+    return next((kind for holds, kind in rules if holds), ErrorKind.UNKNOWN)
 
 
 def describe(error: psycopg.Error) -> str:
@@ -84,19 +84,19 @@ def describe(error: psycopg.Error) -> str:
     return text or type(error).__name__
 
 
-def translate(error: psycopg.Error, doing: str, fault: Fault | None = None) -> DatabaseError:
-    """Return our error for one of psycopg's: ``doing`` says what was being done, ``fault`` what was made of it."""
-    fault = classify(error) if fault is None else fault
+def translate(error: psycopg.Error, doing: str, kind: ErrorKind | None = None) -> DatabaseError:
+    """Return our error for one of psycopg's: ``doing`` says what was being done, ``kind`` what was made of it."""
+    kind = classify(error) if kind is None else kind
     message = f"{doing}: {describe(error)}"
     code = error.sqlstate or ""
-    if fault is Fault.AWAY:
+    if kind is ErrorKind.AWAY:
         hint = "Look whether the database runs and can be reached, then run again: nothing is lost."
         return DatabaseUnreachable(message, hint=hint, sqlstate=code)
-    if fault is Fault.REFUSED:
+    if kind is ErrorKind.REFUSED:
         return DatabaseRefused(message, hint=_refusal_hint(error), sqlstate=code)
-    if fault is Fault.CONTENDED:
+    if kind is ErrorKind.CONTENDED:
         return DatabaseBusy(message, hint=_contention_hint(error), sqlstate=code)
-    if fault is Fault.ROW:
+    if kind is ErrorKind.ROW:
         return ReferenceRefused(message, hint=_ROW_HINTS.get(code[:2], ""), sqlstate=code)
     return DatabaseError(message, sqlstate=code)
 

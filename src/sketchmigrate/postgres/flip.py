@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import sql
 
-from sketchmigrate.postgres.structure import hides_rows
-from sketchmigrate.postgres.texts import columns, decode, read_either
+from sketchmigrate.postgres.references import look_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from psycopg import AsyncConnection
+
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.reference import Key, Reference
-    from sketchmigrate.postgres.session import Connection
     from sketchmigrate.postgres.table import Table
 
 # The old path is compared byte by byte ("C"), also where the column's collation calls different texts equal. A row that
@@ -52,26 +52,7 @@ SELECT t.{key} FROM {table} AS t JOIN unnest(%b::{key_type}[], %b::text[]) AS v(
 WHERE t.{path}::text COLLATE "C" = v.path COLLATE "C" ORDER BY t.{key} FOR {strength} OF t {skip_locked}
 """
 
-_LOOK_UP: LiteralString = """
-SELECT {found_key}, {found_path} FROM (
-    SELECT {key} AS key, {path}::text AS path FROM {table} WHERE {key} = ANY(%b::{key_type}[])
-) AS page
-"""
-
-# By the unique index: the planner hashes no table for a list of constants.
-_HELD: LiteralString = "SELECT {path}::text FROM {table} WHERE {path} = ANY(%b::text[])"
-
 _ALL_CHECKED = b"SET CONSTRAINTS ALL IMMEDIATE"
-
-_TRANSACTION = b"SELECT pg_current_xact_id()::text::bigint"
-
-# Of a number that it has not given out yet the server would say, as an error, that it is in the future. A snapshot ends
-# behind the last one that is done: from there on one under way is known by the lock that it has on its own number.
-_STATUS: LiteralString = """
-SELECT CASE WHEN xid < pg_snapshot_xmax(pg_current_snapshot()) THEN pg_xact_status(xid)
-    WHEN EXISTS (SELECT FROM pg_locks WHERE locktype = 'transactionid' AND transactionid = xid::xid) THEN 'in progress'
-END FROM (SELECT %s::text::xid8 AS xid) AS asked
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +68,8 @@ class Answer:
     stored: dict[Key, str | None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """The path that each row holds now. Of a row that is not there a policy may hide those in ``hidden``."""
-
-    paths: dict[Key, str | None]
-    hidden: frozenset[Key] = frozenset()
-
-
 async def flip(
-    connection: Connection,
+    connection: AsyncConnection,
     table: Table,
     moves: Sequence[Move],
     *,
@@ -134,7 +107,7 @@ async def flip(
     return answer
 
 
-async def _checked(connection: Connection, table: Table, moves: Sequence[Move], answer: Answer) -> Answer:
+async def _checked(connection: AsyncConnection, table: Table, moves: Sequence[Move], answer: Answer) -> Answer:
     """Let fire what is deferred, and read the rows again: RETURNING does not see what AFTER triggers do."""
     await connection.execute(_ALL_CHECKED)
     now = await look_up(connection, table, list(answer.flipped))
@@ -153,7 +126,7 @@ def stored_words(move: Move, path: str | None) -> str:
 
 
 async def free_rows(
-    connection: Connection, table: Table, references: Sequence[Reference], *, waits: bool = False
+    connection: AsyncConnection, table: Table, references: Sequence[Reference], *, waits: bool = False
 ) -> set[Key]:
     """Return the keys of the references whose rows nobody has locked, or ``waits`` for those.
 
@@ -166,45 +139,13 @@ async def free_rows(
     return {key for (key,) in await cursor.fetchall()}
 
 
-async def look_up(connection: Connection, table: Table, keys: Sequence[Key]) -> dict[Key, str | None]:
-    """Return the path that each row holds now; a row that is not seen is absent."""
-    cursor = connection.cursor(binary=True)
-
-    async def read(*, stored: bool) -> dict[Key, str | None]:
-        statement = table.compose(_LOOK_UP, **columns(table, stored=stored))
-        found: list[Any] = await (await cursor.execute(statement, [list(keys)])).fetchall()
-        return dict(decode(table, found) if stored else found)
-
-    return await read_either(connection, table, read)
-
-
-async def held_paths(connection: Connection, table: Table, paths: Sequence[str]) -> dict[str, str | None]:
-    """Return those of the paths that a row holds now, each by itself. psycopg's errors pass through."""
-    cursor = connection.cursor(binary=True)
-    await cursor.execute(table.compose(_HELD), [list(paths)])
-    return {path: path for (path,) in await cursor.fetchall()}
-
-
-async def look_at(connection: Connection, table: Table, keys: Sequence[Key]) -> Looked:
-    """Return what rows hold now, and which a policy may hide, as of the same transaction."""
-    paths = await look_up(connection, table, keys)
-    unseen = frozenset(keys) - paths.keys()
-    return Looked(paths, unseen if unseen and await hides_rows(connection, table) else frozenset())
-
-
-async def current_transaction(connection: Connection) -> int:
-    """Return the number (xid8) of the transaction under way; it is given one if it has none yet."""
-    row: Any = await (await connection.execute(_TRANSACTION)).fetchone()
-    return int(row[0])
-
-
-async def transaction_status(connection: Connection, xid: int) -> str | None:
-    """Return what became of a transaction: ``committed``, ``aborted``, ``in progress``; None where nothing is known."""
-    for _ in range(2):  # it may have ended between the snapshot and the look at the locks
-        row: Any = await (await connection.execute(_STATUS, [str(xid)])).fetchone()
-        if row[0] is not None:
-            return str(row[0])
-    return None
+async def free_or_changed(
+    connection: AsyncConnection, table: Table, references: Sequence[Reference]
+) -> list[Reference]:
+    """Return the references whose rows nobody has locked any more, or somebody has changed. Locks the free ones."""
+    now = await look_up(connection, table, [reference.key for reference in references])
+    free = await free_rows(connection, table, references)  # last, as it locks them
+    return [each for each in references if each.key in free or now.get(each.key) != each.path]
 
 
 def _strength(table: Table) -> sql.SQL:

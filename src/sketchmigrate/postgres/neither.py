@@ -8,23 +8,24 @@ read to its end, page by page, each in a short transaction: as much as one pass 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from psycopg import sql
 
 from sketchmigrate.core.reference import KeyRange, Reference
-from sketchmigrate.postgres.cuts import SAMPLED_BLOCKS
-from sketchmigrate.postgres.histogram import LONGEST_PATH_CHARS, count_blocks
 from sketchmigrate.postgres.paging import PageSize, read_in_time
-from sketchmigrate.postgres.references import counted_pages, in_range, of_both_sides
-from sketchmigrate.postgres.texts import columns, decode, read_either
+from sketchmigrate.postgres.references import in_range, of_both_sides
+from sketchmigrate.postgres.statistics import LONGEST_PATH_CHARS, SAMPLED_BLOCKS, count_blocks
+from sketchmigrate.postgres.table import columns, decode, read_either
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from psycopg import AsyncConnection
+
     from sketchmigrate.core.rule import Rule
-    from sketchmigrate.postgres.references import CountedPage
-    from sketchmigrate.postgres.session import Connection, Session
+    from sketchmigrate.postgres.references import CountedPage, References
     from sketchmigrate.postgres.table import Table
 
 MOST_PAGES = 100
@@ -51,7 +52,7 @@ FROM (SELECT {path}::text COLLATE "C" AS path FROM {table} TABLESAMPLE SYSTEM ({
 
 
 async def rows_of_neither(
-    connection: Connection, table: Table, key_range: KeyRange, rule: Rule, *, rows: int, most: int
+    connection: AsyncConnection, table: Table, key_range: KeyRange, rule: Rule, *, rows: int, most: int
 ) -> list[Reference]:
     """Return up to ``most`` of the next ``rows`` rows of a key range: with a path, and on neither side."""
     condition, values = in_range(table, key_range)
@@ -72,42 +73,40 @@ async def rows_of_neither(
 class Others:
     """Collects up to ``wanted`` rows on neither side, from pages that were counted."""
 
-    table: Table
     rule: Rule
     wanted: int
     rows: list[Reference] = field(default_factory=list)
     pages_left: int = MOST_PAGES
 
-    async def take(self, session: Session, page: CountedPage, counted: KeyRange) -> None:
+    async def take(self, references: References, page: CountedPage, counted: KeyRange) -> None:
         """Read a page again, the first of the range ``counted``, if it has such rows and they are still wanted."""
         most = self.wanted - len(self.rows)
         if page.paths == page.legacy + page.production or most <= 0 or not self.pages_left:
             return
         self.pages_left -= 1
-        key_range = KeyRange(counted.after, page.last_key)
-
-        async def read(connection: Connection) -> list[Reference]:
-            return await rows_of_neither(connection, self.table, key_range, self.rule, rows=page.rows, most=most)
-
-        self.rows += (await session.run(read, doing="looking at the rows on neither side"))[:most]
+        read = partial(rows_of_neither, rows=page.rows, most=most)
+        key_range, doing = KeyRange(counted.after, page.last_key), "looking at the rows on neither side"
+        found = await references.session.run(read, references.table, key_range, self.rule, doing=doing)
+        self.rows += found[:most]
 
 
-async def is_any_on_a_side(session: Session, others: Others, say: Callable[[str], None]) -> bool:
+async def is_any_on_a_side(references: References, others: Others, say: Callable[[str], None]) -> bool:
     """Whether a row begins with either prefix; if none does, all of the table was read, which is said beforehand.
 
     ``others`` collects from what was read on the way. Raises what ``Session.run`` raises.
     """
-    table, rule = others.table, others.rule
     after, looked_at, sampled = KeyRange(), 0, False
-    async for page in counted_pages(session, table, KeyRange(), rule):
+    size = PageSize(SAMPLED_BLOCKS, most=SAMPLED_BLOCKS)
+    async for page in references.counted_pages(KeyRange(), others.rule):
         if page.legacy or page.production:
             return True
-        await others.take(session, page, after)
+        await others.take(references, page, after)
         after = KeyRange(page.last_key)
         looked_at += page.rows
         if looked_at >= FIRST_ROWS and not sampled:
             sampled = True
-            if await _is_any_sampled(session, table, rule):
+            args = references.table, others.rule
+            if (await read_in_time(references.session, size, _sampled, *args, doing="sampling the paths")).found:
                 return True
             say("No path is recognised so far: reading through the table for one that begins with either prefix.")
     return False
@@ -118,12 +117,8 @@ class _Sampled(NamedTuple):
     found: bool
 
 
-async def _is_any_sampled(session: Session, table: Table, rule: Rule) -> bool:
-    async def read(connection: Connection, blocks: int) -> _Sampled:
-        percent = min(100.0, 100.0 * blocks / max(1, await count_blocks(connection, table)))
-        statement = table.compose(_ANY, percent=sql.Literal(percent))
-        row: Any = await (await connection.execute(statement, of_both_sides(table, rule))).fetchone()
-        return _Sampled(blocks, bool(row[0]))
-
-    size = PageSize(SAMPLED_BLOCKS, most=SAMPLED_BLOCKS)
-    return (await read_in_time(session, size, read, doing="sampling the paths")).found
+async def _sampled(connection: AsyncConnection, table: Table, rule: Rule, blocks: int) -> _Sampled:
+    percent = min(100.0, 100.0 * blocks / max(1, await count_blocks(connection, table)))
+    statement = table.compose(_ANY, percent=sql.Literal(percent))
+    row: Any = await (await connection.execute(statement, of_both_sides(table, rule))).fetchone()
+    return _Sampled(blocks, bool(row[0]))

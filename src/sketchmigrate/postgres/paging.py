@@ -7,16 +7,18 @@ where they are in memory, and ten milliseconds where each is a disk's seek: so n
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, TypeVarTuple
 
 import psycopg
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from sketchmigrate.postgres.session import Connection, Session
+    from psycopg import AsyncConnection
+
+    from sketchmigrate.core.clock import Clock
+    from sketchmigrate.postgres.session import Session
 
 TARGET_SECONDS = 0.25
 """What a page is to take, at most."""
@@ -44,6 +46,7 @@ class Page(Protocol):
 
 P = TypeVar("P", bound=Page)
 K = TypeVar("K")
+Ts = TypeVarTuple("Ts")
 
 
 @dataclass(slots=True)
@@ -78,33 +81,43 @@ class _BrokenOff(Exception):
 
 
 async def read_in_time(
-    session: Session, size: PageSize, read: Callable[[Connection, int], Awaitable[P]], *, doing: str
+    session: Session,
+    size: PageSize,
+    read: Callable[[AsyncConnection, *Ts, int], Awaitable[P]],
+    *args: *Ts,
+    doing: str,
 ) -> P:
     """Read one page of up to ``size.rows`` rows, in a transaction of its own, and let ``size`` learn from it.
 
-    ``read`` is told how many rows. A page that reaches its time limit is asked again, smaller; the smallest has the
-    limit of the settings. Raises what ``Session.run`` raises.
+    ``read`` is given the connection, ``args`` and how many rows. A page that reaches its time limit is asked again,
+    smaller; the smallest has the limit of the settings. Raises what ``Session.run`` raises.
     """
-
-    async def timed(connection: Connection) -> tuple[P, float]:
-        began = time.monotonic()
-        try:
-            page = await read(connection, size.rows)
-        except psycopg.errors.QueryCanceled as error:
-            if size.is_least:
-                raise
-            raise _BrokenOff from error
-        return page, time.monotonic() - began
-
     while True:
         limits = None if size.is_least else session.limits.with_statements_of(_LONGEST_MS)
         try:
-            page, seconds = await session.run(timed, doing=doing, limits=limits)
+            page, seconds = await session.run(_timed, session.clock, size, read, args, doing=doing, limits=limits)
         except _BrokenOff:
             size.was_broken_off()
             continue
         size.took(page.rows, seconds)
         return page
+
+
+async def _timed(
+    connection: AsyncConnection,
+    clock: Clock,
+    size: PageSize,
+    read: Callable[[AsyncConnection, *Ts, int], Awaitable[P]],
+    args: tuple[*Ts],
+) -> tuple[P, float]:
+    began = clock.monotonic()
+    try:
+        page = await read(connection, *args, size.rows)
+    except psycopg.errors.QueryCanceled as error:
+        if size.is_least:
+            raise
+        raise _BrokenOff from error
+    return page, clock.monotonic() - began
 
 
 class _Found(NamedTuple):
@@ -116,17 +129,17 @@ async def look_up_in_time(
     session: Session,
     size: PageSize,
     keys: Sequence[K],
-    look: Callable[[Connection, Sequence[K]], Awaitable[dict[K, str | None]]],
-    *,
+    look: Callable[[AsyncConnection, *Ts, Sequence[K]], Awaitable[dict[K, str | None]]],
+    *args: *Ts,
     doing: str,
 ) -> dict[K, str | None]:
     """Look rows up by their keys, so many at once as ``size`` says; return what ``look`` returns for all of them."""
     answers: dict[K, str | None] = {}
     done = 0
 
-    async def read(connection: Connection, rows: int) -> _Found:
+    async def read(connection: AsyncConnection, rows: int) -> _Found:
         some = keys[done : done + rows]
-        return _Found(len(some), await look(connection, some))
+        return _Found(len(some), await look(connection, *args, some))
 
     while done < len(keys):
         found = await read_in_time(session, size, read, doing=doing)

@@ -14,7 +14,8 @@ from sketchmigrate.postgres.table import TEXT_KEYS, Table
 from sketchmigrate.settings import table_name
 
 if TYPE_CHECKING:
-    from sketchmigrate.postgres.session import Connection
+    from psycopg import AsyncConnection
+
     from sketchmigrate.postgres.structure import Column, OnUpdate, Relation
     from sketchmigrate.settings import Settings
 
@@ -36,7 +37,7 @@ _SHOWS_A_ROW: LiteralString = "SELECT EXISTS (SELECT FROM {table})"
 _SEE_ALL = "Use a user who sees every row: ALTER ROLE … BYPASSRLS, or a policy FOR ALL … USING (true)."
 
 
-async def inspect_table(connection: Connection, settings: Settings, *, for_writing: bool) -> Table:
+async def inspect_table(connection: AsyncConnection, settings: Settings, *, for_writing: bool) -> Table:
     """Describe the configured table, or raise ``DatabaseRefused`` saying what is missing and how to mend it.
 
     With ``for_writing`` the right to update the path column is required and the server must accept writes. Only the
@@ -56,7 +57,7 @@ async def inspect_table(connection: Connection, settings: Settings, *, for_writi
         raise translate(error, f"looking at table {settings.db_table}") from error
 
 
-async def check_rows_are_shown(connection: Connection, table: Table) -> None:
+async def check_rows_are_shown(connection: AsyncConnection, table: Table) -> None:
     """Raise ``RowsHidden`` where row-level security shows this user none of the rows. psycopg's errors pass through."""
     if not table.estimated_rows:
         return
@@ -79,7 +80,7 @@ def hidden_meanwhile(settings: Settings) -> RowsHidden:
     return RowsHidden(f"{message}, and the counts are of those that were seen", hint=f"{_SEE_ALL} Then run it again.")
 
 
-async def _inspect(connection: Connection, settings: Settings, *, for_writing: bool) -> Table:
+async def _inspect(connection: AsyncConnection, settings: Settings, *, for_writing: bool) -> Table:
     name = table_name(settings.db_table)
     relation = await structure.find(connection, sql.Identifier(*name).as_string(connection))
     if relation is None:
@@ -118,7 +119,7 @@ async def _inspect(connection: Connection, settings: Settings, *, for_writing: b
     )
 
 
-async def _no_table(connection: Connection, settings: Settings, name: tuple[str, ...]) -> DatabaseRefused:
+async def _no_table(connection: AsyncConnection, settings: Settings, name: tuple[str, ...]) -> DatabaseRefused:
     """Say where else there is a table of that name, or that it is in a schema that the user may not use."""
     user = connection.info.user
     hint = "Set DB_TABLE to its name, with the schema if it is not on the search path (schema.table)."
@@ -148,7 +149,7 @@ def _check_relation(relation: Relation, settings: Settings) -> None:
         )
 
 
-async def _holds(connection: Connection, relation: Relation, text: str) -> bool:
+async def _holds(connection: AsyncConnection, relation: Relation, text: str) -> bool:
     """Whether the database's encoding has all characters of a text."""
     if text.isascii() or relation.encoding in {"UTF8", "SQL_ASCII"}:
         return True

@@ -13,8 +13,9 @@ from sketchmigrate.postgres.structure import only_row
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from psycopg import AsyncConnection
+
     from sketchmigrate.core.mapping import Move
-    from sketchmigrate.postgres.session import Connection
     from sketchmigrate.postgres.table import Table
 
 # PostgreSQL manual, chapter "System Catalogs": ev_type 2 is UPDATE (pg_rewrite); the replica identity is d (the primary
@@ -102,7 +103,7 @@ class Refusals:
     policies: tuple[str, ...] = ()
 
 
-async def read_refusals(connection: Connection, table: Table, sample: Sequence[Move]) -> Refusals:
+async def read_refusals(connection: AsyncConnection, table: Table, sample: Sequence[Move]) -> Refusals:
     """Look the table up, and evaluate its checks for the new paths of a sample of rows.
 
     Within one transaction, which it makes read-only; psycopg's errors pass through.
@@ -133,7 +134,7 @@ async def read_refusals(connection: Connection, table: Table, sample: Sequence[M
 
 
 async def _holds(
-    connection: Connection, table: Table, check: sql.SQL, columns: Sequence[str], move: Move
+    connection: AsyncConnection, table: Table, check: sql.SQL, columns: Sequence[str], move: Move
 ) -> bool | None:
     """Whether a check lets a row have its new path: as everywhere, NULL lets it. None: that cannot be known."""
     base_type = sql.SQL((await _types(connection, table))[0])
@@ -157,7 +158,7 @@ async def _holds(
     return None if row is None else row[0] is not False
 
 
-async def _column(connection: Connection, table: Table, sample: Sequence[Move]) -> tuple[str, ...]:
+async def _column(connection: AsyncConnection, table: Table, sample: Sequence[Move]) -> tuple[str, ...]:
     """Say which new path the column's type refuses or changes: a domain's check, a length, the database's encoding."""
     name = (await _types(connection, table))[1]
     statement = table.compose(_FITS, type=sql.SQL(name))
@@ -174,11 +175,11 @@ async def _column(connection: Connection, table: Table, sample: Sequence[Move]) 
     return ()
 
 
-async def _types(connection: Connection, table: Table) -> tuple[str, str]:
+async def _types(connection: AsyncConnection, table: Table) -> tuple[str, str]:
     """Return the path column's type without and with its length."""
     without, with_length = await only_row(connection, _TYPE, _names(connection, table))
     return without, with_length
 
 
-def _names(connection: Connection, table: Table) -> dict[str, str]:
+def _names(connection: AsyncConnection, table: Table) -> dict[str, str]:
     return {"table": sql.Identifier(*table.name).as_string(connection), "path": table.path_column}

@@ -8,33 +8,32 @@ Nothing depends on session state, so a transaction pooler may stand between.
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, TypeVarTuple
 
 import psycopg
 from psycopg.waiting import wait_async
 
 from sketchmigrate.core.errors import DatabaseUnreachable, ReferenceRefused, TableLocked
-from sketchmigrate.postgres.faults import Fault, describe, judge, translate
-from sketchmigrate.postgres.gate import standby_missing
-from sketchmigrate.postgres.lookout import is_read_only, table_locks
-from sketchmigrate.postgres.vigil import Vigil
+from sketchmigrate.postgres.blocking import is_read_only, table_locks
+from sketchmigrate.postgres.faults import ErrorKind, describe, judge, translate
+from sketchmigrate.postgres.watchdog import Watchdog, standby_missing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
+    from psycopg import AsyncConnection
     from psycopg.abc import PQGen
 
+    from sketchmigrate.core.clock import Clock
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.settings import Settings
 
 T = TypeVar("T")
-Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+Ts = TypeVarTuple("Ts")
 
 LONGEST_WAIT_SECONDS = 5.0
 CONTENTION_ATTEMPTS = 4
@@ -48,7 +47,7 @@ GRACE_SECONDS = 5.0
 """The server's own time limits come first; past them plus this, the connection is taken for dead."""
 
 
-class PatientConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
+class PatientConnection(psycopg.AsyncConnection):
     """A connection that never asks the server to cancel a COMMIT.
 
     One that waits for a standby would be done on this server alone, and reported as done.
@@ -131,7 +130,7 @@ class Session:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection: PatientConnection | None = None
-        self._vigil: Vigil | None = None  # over the last attempt
+        self._watchdog: Watchdog | None = None  # over the last attempt
         self._is_at_work = False
         self._causes: set[object] = set()  # of the waits of this unit
         self._outages_before = database.outage.ended  # its last work
@@ -140,6 +139,11 @@ class Session:
     def limits(self) -> Limits:
         """Those of the database, which a transaction has unless it is given others."""
         return self._database.limits
+
+    @property
+    def clock(self) -> Clock:
+        """That of the database."""
+        return self._database.clock
 
     async def __aenter__(self) -> Self:
         return self
@@ -151,15 +155,15 @@ class Session:
 
     async def run(
         self,
-        work: Callable[[Connection], Awaitable[T]],
-        *,
+        work: Callable[[AsyncConnection, *Ts], Awaitable[T]],
+        *args: *Ts,
         doing: str,
         limits: Limits | None = None,
         attempts: int = CONTENTION_ATTEMPTS,
         is_flip: bool = False,
         watched: bool = False,
     ) -> T:
-        """Run ``work`` in one transaction (READ COMMITTED) and return its result.
+        """Run ``work(connection, *args)`` in one transaction (READ COMMITTED) and return its result.
 
         Repeats it when the database was away, or a whole table of ``Database.watched`` is locked, for up to
         DB_RETRY_SECONDS; and, up to ``attempts`` times, after other contention. A connection may have broken after its
@@ -177,10 +181,10 @@ class Session:
         database.at_work += 1
         try:
             while True:
-                if is_flip and not database.gate.is_open:
-                    await database.gate.passed(doing)
+                if is_flip and not database.barrier.is_open:
+                    await database.barrier.passed(doing)
                 try:
-                    result = await self._attempt(work, limits, watched=watched)
+                    result = await self._attempt(work, args, limits, watched=watched)
                 except (psycopg.Error, DatabaseUnreachable, TimeoutError) as error:
                     trouble = trouble or _Trouble(doing, is_flip, attempts)
                     await self._get_over(error, trouble)
@@ -207,60 +211,67 @@ class Session:
         self._connection = None
         return True
 
-    async def _attempt(self, work: Callable[[Connection], Awaitable[T]], limits: Limits | None, *, watched: bool) -> T:
-        self._vigil = None
+    async def _attempt(
+        self,
+        work: Callable[[AsyncConnection, *Ts], Awaitable[T]],
+        args: tuple[*Ts],
+        limits: Limits | None,
+        *,
+        watched: bool,
+    ) -> T:
+        self._watchdog = None
         if self._connection is None or self._connection.closed:
             await self._drop()
             self._connection = await self._database.connections.take(self)
         connection = self._connection
         limits = limits or self._database.limits  # which a new connection may have lowered
-        self._vigil = vigil = Vigil(self._database, connection, limits.deadline_seconds)
+        self._watchdog = watchdog = Watchdog(self._database, connection, limits.deadline_seconds)
         try:
             # one message for all of it; under another isolation level SKIP LOCKED raises 40001
             await connection.execute(limits.begin)
-            vigil.has_begun = True
+            watchdog.has_begun = True
             if watched:
-                vigil.watch(await _backend_pid(connection))
-            result = await work(connection)
+                watchdog.watch(await _backend_pid(connection))
+            result = await work(connection, *args)
             connection.is_committing = True
-            vigil.commits()
+            watchdog.commits()
             await connection.execute(_COMMIT)
             connection.is_committing = False
         except BaseException as error:
             await _leave_off(connection, error)
-            if isinstance(error, asyncio.CancelledError) and vigil.gave_up and not _still_cancelled():
-                raise DatabaseUnreachable(vigil.gave_up) from error
-            if isinstance(error, psycopg.OperationalError) and vigil.hung_up:
+            if isinstance(error, asyncio.CancelledError) and watchdog.gave_up and not _still_cancelled():
+                raise DatabaseUnreachable(watchdog.gave_up) from error
+            if isinstance(error, psycopg.OperationalError) and watchdog.hung_up:
                 raise TimeoutError from error
             raise
         finally:
-            vigil.end()
-            if vigil.causes:
-                self._causes |= vigil.causes
+            watchdog.end()
+            if watchdog.causes:
+                self._causes |= watchdog.causes
         return result
 
     async def _get_over(self, error: psycopg.Error | DatabaseUnreachable | TimeoutError, trouble: _Trouble) -> None:
         """Return when it is time to do the unit again, or raise what its caller is to know."""
-        if self._vigil is not None and self._vigil.gave_up:
+        if self._watchdog is not None and self._watchdog.gave_up:
             await self._drop()
-            raise standby_missing(trouble.doing, self._vigil.gave_up) from error
+            raise standby_missing(trouble.doing, self._watchdog.gave_up) from error
         connection = self._connection
         is_broken = connection is None or connection.closed
         if not isinstance(error, psycopg.Error):
             return await self._wait_for_the_database(error, trouble)
-        fault = judge(error, is_broken=is_broken, is_flip=trouble.is_flip)
-        if fault is Fault.READ_ONLY:
+        kind = judge(error, is_broken=is_broken, is_flip=trouble.is_flip)
+        if kind is ErrorKind.READ_ONLY:
             if connection is not None and await self._asked(is_read_only(connection)):
                 return await self._wait_for_the_database(error, trouble, is_told=True)
-            fault = judge(error, is_broken=False, is_flip=trouble.is_flip, is_primary=True)
-        if fault is Fault.AWAY:
+            kind = judge(error, is_broken=False, is_flip=trouble.is_flip, is_primary=True)
+        if kind is ErrorKind.AWAY:
             return await self._wait_for_the_database(error, trouble)
-        if fault is not Fault.CONTENDED:
-            raise translate(error, trouble.doing, fault) from error
+        if kind is not ErrorKind.CONTENDED:
+            raise translate(error, trouble.doing, kind) from error
         if await self._waited_for_the_table(error, trouble):
             return None
         if trouble.contended >= trouble.attempts:
-            raise translate(error, trouble.doing, fault) from error
+            raise translate(error, trouble.doing, kind) from error
         trouble.contended += 1
         return await self._pause(trouble.contended)
 
@@ -271,9 +282,9 @@ class Session:
 
         Raises ``DatabaseUnreachable``, and ``ReferenceRefused`` where it is the unit that breaks its connection.
         """
-        database, now = self._database, time.monotonic()
+        database, now = self._database, self._database.clock.monotonic()
         reason = describe(error) if isinstance(error, psycopg.Error) else str(error) or "no answer in time"
-        has_begun = self._vigil is not None and self._vigil.has_begun
+        has_begun = self._watchdog is not None and self._watchdog.has_begun
         if trouble.is_flip and isinstance(error, psycopg.Error) and has_begun and not is_told:
             # alone at work, that the new connection began a transaction shows as much
             if not trouble.breaks or database.units > trouble.units_then or database.at_work == 1:
@@ -304,22 +315,22 @@ class Session:
         blockers = await self._asked(table_locks(connection, database.watched, is_flip=trouble.is_flip))
         if not blockers:
             return False
-        self._causes.add(database.lookout.name_lock(blockers))
-        now = time.monotonic()
+        self._causes.add(database.monitor.name_lock(blockers))
+        now = database.clock.monotonic()
         trouble.locked_at = now if trouble.locked_at is None else trouble.locked_at
         if now - trouble.locked_at > database.settings.db_retry_seconds or database.stopping.is_set():
             who = blockers[0].named(with_state=True)
             text = f"{trouble.doing}: {describe(error)}; the lock on {database.tables} is {who}"
             hint = "End what holds it (pg_terminate_backend), or wait for it; then run again."
             raise TableLocked(text, hint=hint, sqlstate=error.sqlstate or "") from error
-        await self._pause_for(random.uniform(0.2, TABLE_LOCK_PAUSE_SECONDS))  # noqa: S311 - jitter
+        await self._pause_for(database.clock.jitter(0.2, TABLE_LOCK_PAUSE_SECONDS))
         return True
 
     async def _say_back(self) -> None:
         """Say that the database is back, unless it is to be written and takes no writes: a read may do without."""
         database, connection = self._database, self._connection
         if not database.for_writing or (connection and await self._asked(is_read_only(connection)) is False):
-            database.outage.end(time.monotonic())
+            database.outage.end(database.clock.monotonic())
 
     async def _asked(self, question: Awaitable[T]) -> T | None:
         """Return the answer to a question on our own connection; None, and no connection, where it broke."""
@@ -332,7 +343,7 @@ class Session:
     async def _pause(self, attempt: int) -> None:
         """Wait with full jitter, but no longer than until the run is stopped."""
         longest = min(LONGEST_WAIT_SECONDS, 0.1 * 2**attempt)
-        await self._pause_for(random.uniform(0.05, longest))  # noqa: S311 - jitter
+        await self._pause_for(self._database.clock.jitter(0.05, longest))
 
     async def _pause_for(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -356,7 +367,7 @@ class Session:
 _COMMIT = b"SET LOCAL statement_timeout = 0; COMMIT"
 
 
-async def _backend_pid(connection: Connection) -> int:
+async def _backend_pid(connection: AsyncConnection) -> int:
     """Return the server's number for this transaction's process: a pooler tells its own number for the connection."""
     row: Any = await (await connection.execute(b"SELECT pg_backend_pid()")).fetchone()
     return int(row[0])

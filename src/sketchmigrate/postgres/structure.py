@@ -15,7 +15,8 @@ from sketchmigrate.core.errors import DatabaseRefused
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sketchmigrate.postgres.session import Connection
+    from psycopg import AsyncConnection
+
     from sketchmigrate.postgres.table import Table
 
 # to_regclass() finds the table along the search path and answers NULL where there is none or no right to see it.
@@ -123,31 +124,31 @@ class OnUpdate(NamedTuple):
     path_is_unique: bool
 
 
-async def find(connection: Connection, quoted_name: str) -> Relation | None:
+async def find(connection: AsyncConnection, quoted_name: str) -> Relation | None:
     """Look a name up along the search path. Psycopg's errors pass through, here and below."""
     row: Any = await (await connection.execute(_TABLE, [quoted_name])).fetchone()
     return None if row is None else Relation(*row)
 
 
-async def schemas_with(connection: Connection, name: str) -> list[tuple[str, bool]]:
+async def schemas_with(connection: AsyncConnection, name: str) -> list[tuple[str, bool]]:
     """Return the schemas that have a table of that name, and whether the user may use each."""
     rows: list[Any] = await (await connection.execute(_SAME_NAME, [name])).fetchall()
     return rows
 
 
-async def columns_of(connection: Connection, relation: Relation) -> dict[str, Column]:
+async def columns_of(connection: AsyncConnection, relation: Relation) -> dict[str, Column]:
     """Return the columns by their names."""
     rows = await (await connection.execute(_COLUMNS, [relation.oid])).fetchall()
     return {row[0]: Column(*row) for row in rows}
 
 
-async def on_update(connection: Connection, relation: Relation, path_column: str) -> OnUpdate:
+async def on_update(connection: AsyncConnection, relation: Relation, path_column: str) -> OnUpdate:
     """Return what fires on an UPDATE of the path, and whether it changes a key."""
     row: Any = await (await connection.execute(_ON_UPDATE, {"oid": relation.oid, "path": path_column})).fetchone()
     return OnUpdate(*row)
 
 
-async def hides_rows(connection: Connection, table: Table) -> bool:
+async def hides_rows(connection: AsyncConnection, table: Table) -> bool:
     """Whether row-level security is active on the table for this user."""
     name = sql.Identifier(*table.name).as_string(connection)
     row: Any = await (await connection.execute(_HIDES_ROWS, [name])).fetchone()
@@ -155,7 +156,7 @@ async def hides_rows(connection: Connection, table: Table) -> bool:
 
 
 async def only_row(
-    connection: Connection, question: LiteralString, values: Mapping[str, object] | Sequence[object]
+    connection: AsyncConnection, question: LiteralString, values: Mapping[str, object] | Sequence[object]
 ) -> tuple[Any, ...]:
     """Return the row that answers a question about the table. Raises ``DatabaseRefused`` where there is none."""
     row = await (await connection.execute(question, values)).fetchone()

@@ -6,7 +6,6 @@ next number, a mail) stays as well: see docs/safety.md.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 
@@ -16,18 +15,20 @@ from psycopg import sql
 from sketchmigrate.core.outcome import ANOTHER_PATH, LEFT_AS_IT_WAS
 from sketchmigrate.core.reference import Key, KeyRange, Reference
 from sketchmigrate.postgres import structure
-from sketchmigrate.postgres.cuts import histogram
 from sketchmigrate.postgres.faults import describe
-from sketchmigrate.postgres.flip import flip, free_rows, look_up, stored_words
-from sketchmigrate.postgres.references import read_page
+from sketchmigrate.postgres.flip import flip, free_rows, stored_words
+from sketchmigrate.postgres.references import look_up, read_page
 from sketchmigrate.postgres.session import Limits
+from sketchmigrate.postgres.statistics import histogram
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from psycopg import AsyncConnection
+
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.rule import Rule
-    from sketchmigrate.postgres.session import Connection, Session
+    from sketchmigrate.postgres.session import Session
     from sketchmigrate.postgres.table import Table
 
 T = TypeVar("T")
@@ -72,7 +73,7 @@ class Possible:
     fires: bool
 
 
-async def is_possible(connection: Connection, table: Table) -> Possible:
+async def is_possible(connection: AsyncConnection, table: Table) -> Possible:
     """Look whether this server and this user can update the path. Raises ``DatabaseRefused`` if the table is gone."""
     relation = await structure.find(connection, sql.Identifier(*table.name).as_string(connection))
     if relation is None:
@@ -89,7 +90,9 @@ async def is_possible(connection: Connection, table: Table) -> Possible:
     return Possible(obstacle, relation.hides_rows, fires)
 
 
-async def spread_references(connection: Connection, table: Table, rule: Rule, places: int) -> list[list[Reference]]:
+async def spread_references(
+    connection: AsyncConnection, table: Table, rule: Rule, places: int
+) -> list[list[Reference]]:
     """Return legacy references from up to so many places of the table, those of one place together.
 
     Reads a page at each place, which the planner's statistics of the key name. Within one transaction.
@@ -112,17 +115,18 @@ async def try_flip(session: Session, table: Table, move: Move, *, hides_rows: bo
     ``hides_rows`` says that row-level security applies, which can hide a row from an update alone. What the server
     says against it is in the answer; raises what ``Session.run`` raises where the connection does not last.
     """
-    began = time.monotonic()
+    clock = session.clock
+    began = clock.monotonic()
 
     def tried(cause: str = "", words: str = "") -> Tried:
-        return Tried(move.reference, move.new_path, (time.monotonic() - began) * 1000, cause, words)
+        return Tried(move.reference, move.new_path, (clock.monotonic() - began) * 1000, cause, words)
 
-    async def work(connection: Connection) -> Tried | None:
+    async def work(connection: AsyncConnection) -> Tried | None:
         nonlocal began
         now = await look_up(connection, table, [move.reference.key])  # brings the page into memory as well
         if now.get(move.reference.key) != move.reference.path:
             return None
-        began = time.monotonic()
+        began = clock.monotonic()
         try:
             return await _flip_and_look(connection, table, move, tried, hides_rows=hides_rows)
         except psycopg.Error as error:
@@ -138,7 +142,7 @@ async def try_flip(session: Session, table: Table, move: Move, *, hides_rows: bo
 
 
 async def _flip_and_look(
-    connection: Connection, table: Table, move: Move, tried: Callable[..., Tried], *, hides_rows: bool
+    connection: AsyncConnection, table: Table, move: Move, tried: Callable[..., Tried], *, hides_rows: bool
 ) -> Tried | None:
     key = move.reference.key
     answer = await flip(connection, table, [move], checks=True, remark=_REMARK)
@@ -168,10 +172,10 @@ class _RolledBack(Exception):
         self.result = result
 
 
-async def _rolled_back(session: Session, work: Callable[[Connection], Awaitable[T]]) -> T:
+async def _rolled_back(session: Session, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
     """Run work in a transaction that is rolled back whatever comes, and return its result."""
 
-    async def and_back(connection: Connection) -> None:
+    async def and_back(connection: AsyncConnection) -> None:
         raise _RolledBack(await work(connection))
 
     try:

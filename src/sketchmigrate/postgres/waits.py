@@ -19,7 +19,7 @@ LINGERS_SECONDS = 45.0
 """A wait that was not seen for this time is over, and one that is seen after it is a new one."""
 
 
-class Blocker(NamedTuple):
+class BlockingSession(NamedTuple):
     """Who holds a lock that we want. ``pid`` 0 is a prepared transaction; ``is_ahead``: it only waits in front of us.
 
     ``state`` and ``seconds``, how long it has been so, are None where our role may not see them.
@@ -133,7 +133,7 @@ def merged(waits: Iterable[Held]) -> list[Held]:
     return sorted((Held(*each) for each in longest.items()), key=lambda held: -held.seconds)
 
 
-def lock_words(table: str, blockers: list[Blocker]) -> tuple[str, str]:
+def lock_words(table: str, blockers: list[BlockingSession]) -> tuple[str, str]:
     """Return what a lock is called for good, and what is said of it now. The first blocker is named."""
     more = f", and {len(blockers) - 1} more" if len(blockers) > 1 else ""
     what = f"a lock on {table} {blockers[0].named(with_state=False)}"

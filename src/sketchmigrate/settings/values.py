@@ -32,7 +32,10 @@ MAX_PORT = 65_535
 _LIBPQ_URL = re.compile(
     r"(?P<scheme>postgres(?:ql)?://)(?:(?P<user>[^/@:]*)(?::[^/@]*)?@)?(?P<place>[^@?]*)(?:\?(?P<more>[^@]*))?"
 )
-"""Manual of PostgreSQL, section "Connection URIs". What a password has of ``/`` and ``@`` is percent-encoded there."""
+"""Manual of PostgreSQL, section "Connection URIs". What a password has of ``/`` and ``@`` is percent-encoded there.
+
+Not by ``psycopg.conninfo``: it keeps no URL as it was written, which is what is shown, and settings would load libpq.
+"""
 
 _SECRETS = {"password", "sslpassword"}
 

@@ -119,7 +119,8 @@ class MigrationJob(Job):
     def _print_status(self, status: Status, *, as_document: bool) -> None:
         if as_document:
             self.terminal.result(status_report(status, self.settings))
-            conclude(self.terminal, self.options, {"status": status_json(status)}, ExitCode.DONE)
+            document = {"exit_code": ExitCode.DONE, "status": status_json(status)}
+            conclude(self.terminal, self.options, document, ExitCode.DONE)
         if self.options.technical_status:
             self.terminal.result(tech_status(status), is_verbatim=True)
 

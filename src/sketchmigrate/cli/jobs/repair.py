@@ -12,6 +12,7 @@ from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.job import run_job
 from sketchmigrate.cli.jobs.migrate import migrate_with
 from sketchmigrate.cli.jobs.verify import certify
+from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.inspect.guard import settle_guard
 from sketchmigrate.inspect.repair import RECOPIED_NAME, copy_stale, count_stale, read_recopied
 from sketchmigrate.inspect.restore import count_lost, restore_lost
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.settings import Options, Settings
 
-FINISHED = (0, 1)
+FINISHED = (ExitCode.DONE, ExitCode.LEFT)
 """Exit codes of a migration that came to its end."""
 
 
@@ -113,7 +114,7 @@ class RepairJob(InspectionJob):
                 return self.conclude({"kind": "repair", "repaired": repaired}, exit_code)
             self.end_at_signals()
         certificate, document = await certify(self, self._deep_percent, lists="verify-problems")
-        exit_code = 0 if certificate.verification.passed else 1
+        exit_code = ExitCode.finished(left=not certificate.verification.passed)
         left = {"stale_not_ours": others, "dangling_not_ours": unknown}
         return self.conclude({**document, "kind": "repair", "repaired": repaired, **left}, exit_code)
 

@@ -1,24 +1,25 @@
-"""Looks, on a connection of its own, at what holds the others up. Without it nothing is named, and nothing fails."""
+"""Asks, on a connection of its own, which sessions block the others. Without it nothing is named, and nothing fails."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 
 from sketchmigrate.core.errors import DatabaseError
-from sketchmigrate.postgres.vigil import hung_up_after
-from sketchmigrate.postgres.waits import Blocker, lock_words
+from sketchmigrate.postgres.waits import BlockingSession, lock_words
+from sketchmigrate.postgres.watchdog import hung_up_after
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
+    from psycopg import AsyncConnection
+
     from sketchmigrate.postgres.database import Database
-    from sketchmigrate.postgres.session import Connection, PatientConnection
-    from sketchmigrate.postgres.vigil import Vigil
+    from sketchmigrate.postgres.session import PatientConnection
+    from sketchmigrate.postgres.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ LIMIT 1
 _READ_ONLY = b"SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean"
 
 
-class Lookout:
+class BlockingMonitor:
     """Asks one question at a time; a question that comes meanwhile, or too soon, is left out."""
 
     def __init__(self, database: Database) -> None:
@@ -78,16 +79,16 @@ class Lookout:
         self._not_before = self._asked_at = 0.0
         self._hinted = False
 
-    def ask_blockers(self, vigil: Vigil, pid: int) -> None:
+    def ask_blockers(self, watchdog: Watchdog, pid: int) -> None:
         """Have looked who blocks a backend of ours."""
-        if time.monotonic() - self._asked_at >= FEWEST_SECONDS_BETWEEN:
-            self._ask(self._look_for_blockers(vigil, pid))
+        if self._database.clock.monotonic() - self._asked_at >= FEWEST_SECONDS_BETWEEN:
+            self._ask(self._look_for_blockers(watchdog, pid))
 
-    def ask_commit(self, vigil: Vigil, pid: int) -> None:
+    def ask_commit(self, watchdog: Watchdog, pid: int) -> None:
         """Have looked whether a COMMIT of ours waits for a synchronous standby."""
-        self._ask(self._look_for_standby(vigil, pid))
+        self._ask(self._look_for_standby(watchdog, pid))
 
-    def name_lock(self, blockers: list[Blocker]) -> object:
+    def name_lock(self, blockers: list[BlockingSession]) -> object:
         """Take note that these hold us up, and say so when it is time; return the cause's name for ``Waits``."""
         what, text = lock_words(self._database.tables, blockers)
         cause = "lock", blockers[0].pid
@@ -99,7 +100,7 @@ class Lookout:
     async def give_way(self) -> bool:
         """Close our connection for one that is needed more; return whether there was one."""
         connection, self._connection = self._connection, None
-        self._not_before = time.monotonic() + AGAIN_SECONDS
+        self._not_before = self._database.clock.monotonic() + AGAIN_SECONDS
         if connection is None:
             return False
         await connection.close()
@@ -118,22 +119,23 @@ class Lookout:
         if self._question is not None and not self._question.done():
             question.close()
             return
-        self._asked_at = time.monotonic()
+        self._asked_at = self._database.clock.monotonic()
         self._question = asyncio.get_running_loop().create_task(question)
 
-    async def _look_for_blockers(self, vigil: Vigil, pid: int) -> None:
-        if blockers := [Blocker(*row) for row in await self._answer(_BLOCKERS, [pid])]:
-            vigil.causes.add(self.name_lock(blockers))
+    async def _look_for_blockers(self, watchdog: Watchdog, pid: int) -> None:
+        if blockers := [BlockingSession(*row) for row in await self._answer(_BLOCKERS, [pid])]:
+            watchdog.causes.add(self.name_lock(blockers))
 
-    async def _look_for_standby(self, vigil: Vigil, pid: int) -> None:
+    async def _look_for_standby(self, watchdog: Watchdog, pid: int) -> None:
         for (names,) in await self._answer(_STANDBY, [pid]):
-            vigil.waits_for_standby(f"COMMIT waits for a synchronous standby (synchronous_standby_names = '{names}')")
+            text = f"COMMIT waits for a synchronous standby (synchronous_standby_names = '{names}')"
+            watchdog.waits_for_standby(text)
 
     async def _answer(self, statement: LiteralString, values: Sequence[object]) -> list[tuple[Any, ...]]:
         """Return the rows of an answer, none where there is no connection to ask on."""
         try:
             if self._connection is None or self._connection.closed:
-                if time.monotonic() < self._not_before:
+                if self._database.clock.monotonic() < self._not_before:
                     return []
                 self._connection = await self._database.connect()
             with hung_up_after(ANSWER_SECONDS, self._connection):
@@ -144,7 +146,7 @@ class Lookout:
             return []
 
 
-async def table_locks(connection: Connection, relations: Sequence[str], *, is_flip: bool) -> list[Blocker]:
+async def table_locks(connection: AsyncConnection, relations: Sequence[str], *, is_flip: bool) -> list[BlockingSession]:
     """Return who has, or waits for, a lock on the whole of a table that is in the way of reading, or of flips.
 
     It is asked on the very connection that waited in vain, and waits for no lock. psycopg's errors pass through.
@@ -152,10 +154,10 @@ async def table_locks(connection: Connection, relations: Sequence[str], *, is_fl
     modes = _AGAINST_FLIPS if is_flip else _AGAINST_READING
     with hung_up_after(ANSWER_SECONDS, connection):
         cursor = await connection.execute(_TABLE_LOCKS, {"relations": list(relations), "modes": modes})
-        return [Blocker(*row) for row in await cursor.fetchall()]
+        return [BlockingSession(*row) for row in await cursor.fetchall()]
 
 
-async def is_read_only(connection: Connection) -> bool:
+async def is_read_only(connection: AsyncConnection) -> bool:
     """Whether the server takes no writes: a former primary, after a failover. psycopg's errors pass through."""
     with hung_up_after(ANSWER_SECONDS, connection):
         row = await (await connection.execute(_READ_ONLY)).fetchone()

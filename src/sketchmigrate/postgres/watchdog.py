@@ -1,4 +1,4 @@
-"""Sits by one attempt at a unit of work: hangs up on silence, and sees why it waits (``lookout`` asks)."""
+"""Watches one attempt at a unit of work: hangs up on silence, and has asked why it waits (see ``blocking``)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from sketchmigrate.core.errors import DatabaseUnreachable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from psycopg import AsyncConnection
+
     from sketchmigrate.postgres.database import Database
-    from sketchmigrate.postgres.session import Connection
 
 COMMIT_SECONDS = 5.0
 """A COMMIT that takes longer is asked after: it may wait for a synchronous standby."""
@@ -25,7 +28,7 @@ CONFIRMED_SECONDS = 15.0
 """So long a COMMIT that was seen to wait for a standby is taken to do so still."""
 
 
-class Vigil:
+class Watchdog:
     """One attempt, from its first statement to the answer to its COMMIT. ``end`` it.
 
     With ``pid``, the backend's, whoever blocks that is looked for. A COMMIT that waits for a synchronous standby is
@@ -48,7 +51,7 @@ class Vigil:
         "pid",
     )
 
-    def __init__(self, database: Database, connection: Connection, deadline_seconds: float | None) -> None:
+    def __init__(self, database: Database, connection: AsyncConnection, deadline_seconds: float | None) -> None:
         self._database, self._connection = database, connection
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
@@ -77,14 +80,14 @@ class Vigil:
         self._timer.cancel()
         self._task = None
         if self._confirmed_at is not None:
-            self._database.gate.open(self)
+            self._database.barrier.open(self)
 
     def waits_for_standby(self, text: str) -> None:
         """Take note that the COMMIT was seen to wait for a synchronous standby: no new flip begins meanwhile."""
         if self._task is None or self.committing_since is None:
             return  # it has been answered
         self._confirmed_at = self._loop.time()
-        self._database.gate.shut(self, text)
+        self._database.barrier.close(self, text)
         self.causes.add(text)
         self._database.told_wait(text, text, text, since=self.committing_since)
 
@@ -92,11 +95,11 @@ class Vigil:
         now, wait = self._loop.time(), LOOK_SECONDS
         if self.committing_since is not None:
             if now >= self.committing_since + COMMIT_SECONDS:
-                self._database.lookout.ask_commit(self, self._connection.pgconn.backend_pid)
+                self._database.monitor.ask_commit(self, self._connection.pgconn.backend_pid)
             else:
                 wait = self.committing_since + COMMIT_SECONDS - now
         elif self.pid is not None:
-            self._database.lookout.ask_blockers(self, self.pid)
+            self._database.monitor.ask_blockers(self, self.pid)
         else:
             wait = COMMIT_SECONDS
         if self._is_waiting_for_standby(now):
@@ -117,13 +120,13 @@ class Vigil:
         since, patience = self.committing_since, self._database.settings.db_retry_seconds
         over = since is not None and now - since > patience
         if self._task is not None and not self.gave_up and (over or self._database.stopping.is_set()):
-            self.gave_up = self._database.gate.reason
-            self._database.gate.give_up()
+            self.gave_up = self._database.barrier.reason
+            self._database.barrier.give_up()
             self._task.cancel()
 
 
 @contextmanager
-def hung_up_after(seconds: float, connection: Connection) -> Iterator[None]:
+def hung_up_after(seconds: float, connection: AsyncConnection) -> Iterator[None]:
     """Shut a connection's socket after a time, and raise ``TimeoutError`` for what then fails."""
     hung_up = False
 
@@ -143,10 +146,57 @@ def hung_up_after(seconds: float, connection: Connection) -> Iterator[None]:
         timer.cancel()
 
 
-def hang_up(connection: Connection) -> None:
+def hang_up(connection: AsyncConnection) -> None:
     """Shut a connection's socket.
 
     A cancelled query would not do: psycopg then asks the server to cancel it, and waits for that server again.
     """
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.pgconn.socket)) as line:
         line.shutdown(socket.SHUT_RDWR)
+
+
+class StandbyBarrier:
+    """Lets no flip begin while a COMMIT of ours waits for a synchronous standby: it would only lock more rows.
+
+    ``is_open`` is cheap to ask before each flip.
+    """
+
+    def __init__(self) -> None:
+        self.is_open = True
+        self.reason = ""
+        self._holders: set[object] = set()
+        self._opened = asyncio.Event()
+        self._is_over = False
+
+    def close(self, holder: object, reason: str) -> None:
+        """Let no flip begin until this holder, and all others, open it."""
+        self._holders.add(holder)
+        self.reason, self.is_open = reason, False
+        self._opened.clear()
+
+    def open(self, holder: object) -> None:
+        """Let flips begin, as far as this holder is concerned."""
+        self._holders.discard(holder)
+        if not self._holders:
+            self.is_open = True
+            self._opened.set()
+
+    def give_up(self) -> None:
+        """Take note that a holder waits no longer, in vain: those who wait to begin shall not begin."""
+        self._is_over = True
+
+    async def passed(self, doing: str) -> None:
+        """Wait until a flip may begin. Raises ``DatabaseUnreachable`` where the wait was in vain."""
+        while not self.is_open:
+            await self._opened.wait()
+        if self._is_over:
+            raise standby_missing(doing, self.reason)
+
+
+def standby_missing(doing: str, reason: str) -> DatabaseUnreachable:
+    """Return the error of a run that waited for a synchronous standby in vain."""
+    hint = (
+        "Bring the standby back, or take it out of synchronous_standby_names, and run again. What was sent is on the"
+        " server's own disk, keeps its rows locked until then, and counts from then on."
+    )
+    return DatabaseUnreachable(f"{doing}: {reason}", hint=hint)
