@@ -14,7 +14,7 @@ from sketchmigrate.core.errors import (
     ReferenceRefused,
     SettingsError,
 )
-from sketchmigrate.ledger.server import ledger_parameters
+from sketchmigrate.ledger.postgres.server import ledger_parameters
 from sketchmigrate.postgres.faults import Fault, classify, connect_failure, judge, translate
 from sketchmigrate.postgres.parameters import parameters, too_old
 from sketchmigrate.settings import Settings

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from sketchmigrate import __version__
-from sketchmigrate.ledger.server import ledger_database
-from sketchmigrate.ledger.tables import ledger_grants
+from sketchmigrate.ledger.postgres.server import ledger_database
+from sketchmigrate.ledger.postgres.tables import ledger_grants
 from sketchmigrate.report.grants import NEEDS, bucket_policies, identity_policy, sql_grants, trial_grants
 
 if TYPE_CHECKING:

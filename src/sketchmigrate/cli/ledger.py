@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate import __version__
 from sketchmigrate.core.errors import UsageError
-from sketchmigrate.ledger.past import list_runs
-from sketchmigrate.ledger.server import LedgerServer, ledger_database
-from sketchmigrate.ledger.tables import TABLES, ledger_grants
+from sketchmigrate.ledger.postgres.past_run import list_runs
+from sketchmigrate.ledger.postgres.server import LedgerServer, ledger_database
+from sketchmigrate.ledger.postgres.tables import TABLES, ledger_grants
 
 if TYPE_CHECKING:
     from sketchmigrate.cli.commands import LedgerArguments

@@ -1,6 +1,6 @@
 """What a ledger is to those who write it: the migration, a worker with one range after the other, the whole run.
 
-``record`` has the ledger in a file; a run over several machines has one that all of them reach.
+``sqlite`` has it in files of the run's directory, ``postgres`` in tables that several machines reach.
 """
 
 from __future__ import annotations
@@ -28,6 +28,12 @@ STORED_OTHERWISE = "a trigger stored another path"
 """The reason in ledgers of versions that committed such a flip. Later ones roll it back, and say it in other words."""
 
 NEEDING_A_PERSON = tuple(outcome for outcome in Outcome if outcome.needs_a_person)
+
+REASONS = {
+    Outcome.ALREADY: "the row held the new path already",
+    Outcome.SUPERSEDED: "the application changed or deleted the row meanwhile",
+}
+"""What is written where the outcome alone says why."""
 
 
 class Flip(NamedTuple):

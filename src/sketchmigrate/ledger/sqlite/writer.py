@@ -15,7 +15,7 @@ thread of its own, so that an fsync never holds up the event loop.
 ``locked``       references whose rows somebody else holds, and what was copied for them: they are taken up again later.
 
 Where several processes share the work each has a file of its own, and ``attempt`` says to which of its attempts at a
-range a row belongs (see ``attempts``). It is 0 in the ledger of the run as a whole.
+range a row belongs (see ``workers``). It is 0 in the ledger of the run as a whole.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from uuid import UUID
 from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome, Result
 from sketchmigrate.core.reference import Key, Reference, make_all
-from sketchmigrate.ledger.contract import NEEDING_A_PERSON, Flip
+from sketchmigrate.ledger.contract import NEEDING_A_PERSON, REASONS, Flip
 from sketchmigrate.ledger.disk import disk_hint
 
 if TYPE_CHECKING:
@@ -76,12 +76,6 @@ _FLIP = f"INSERT INTO flip (unix_time, attempt, {', '.join(Flip._fields)})"
 _LOCKED = "SELECT key, path FROM locked WHERE attempt = ?1 AND (?2 IS NULL OR key > ?2) ORDER BY key LIMIT ?3"
 _ONE_OF = "outcome IN (SELECT value FROM json_each(?))"
 _FOR_A_PERSON = f"({_ONE_OF} OR reason LIKE '{POSSIBLY_OVERWRITTEN}%')"
-
-REASONS = {
-    Outcome.ALREADY: "the row held the new path already",
-    Outcome.SUPERSEDED: "the application changed or deleted the row meanwhile",
-}
-"""What is written where the outcome alone says why."""
 
 # For a value that is no int, float or str, sqlite3 looks for an adapter, and where there is none it asks the value
 # itself whether it has one: 0.15 µs each.

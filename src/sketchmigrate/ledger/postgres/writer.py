@@ -7,28 +7,24 @@ the first attempt left is found by its number, so that nothing is on record twic
 from __future__ import annotations
 
 import asyncio
-import csv
 import json
 import time
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, LiteralString, Self, TypeVar
 
-from sketchmigrate.core.errors import RunDirectoryError
-from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome, Result, Tally
 from sketchmigrate.core.reference import Reference, make_all
-from sketchmigrate.ledger.contract import NEEDING_A_PERSON, Attempt, Word
-from sketchmigrate.ledger.disk import disk_hint
-from sketchmigrate.ledger.record import REASONS, storable
-from sketchmigrate.ledger.server import LedgerServer
+from sketchmigrate.ledger.contract import NEEDING_A_PERSON, REASONS
+from sketchmigrate.ledger.postgres.server import LedgerServer
+from sketchmigrate.ledger.sqlite.writer import storable
 from sketchmigrate.postgres.session import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.outcome import Result, Tally
     from sketchmigrate.core.reference import Key, KeyRange
     from sketchmigrate.ledger.contract import Flip
     from sketchmigrate.postgres.session import Connection, Session
@@ -102,31 +98,6 @@ _UNRESOLVED: LiteralString = """
 SELECT key, path FROM sketch_ledger.not_flipped WHERE attempt = %s AND key = ANY(%s::text[]::jsonb[])
     AND outcome = ANY(%s)
 """
-_FOR_A_PERSON: LiteralString = """
-SELECT key, path, outcome, reason FROM sketch_ledger.not_flipped
-WHERE attempt = %(attempt)s AND (outcome = ANY(%(outcomes)s) OR starts_with(reason, %(overwritten)s))
-"""
-_ATTEMPTS: LiteralString = """
-SELECT worker, number, pass, range, began_at, tally, is_clean FROM sketch_ledger.attempt
-WHERE run = %s AND pass = %s AND worker <> '' ORDER BY began_at, number
-"""
-_FLIPS_OF: LiteralString = """
-SELECT attempt, key, old_path, new_path, copied, size_bytes FROM sketch_ledger.flip WHERE attempt = ANY(%s)
-"""
-_OTHERS_OF: LiteralString = """
-SELECT attempt, key, path, outcome, reason FROM sketch_ledger.not_flipped WHERE attempt = ANY(%s)
-"""
-_HAS_WORDS: LiteralString = "SELECT 1 FROM sketch_ledger.not_flipped WHERE attempt = %s LIMIT 1"
-_FORGET_FLIPPED: LiteralString = """
-DELETE FROM sketch_ledger.not_flipped AS n USING sketch_ledger.flip AS f
-WHERE n.attempt = %s AND f.attempt = ANY(%s) AND f.key = n.key
-"""
-_TAKE_OVER: LiteralString = """
-INSERT INTO sketch_ledger.not_flipped (attempt, key, path, outcome, reason)
-SELECT DISTINCT ON (key) %s, key, path, outcome, reason FROM sketch_ledger.not_flipped
-WHERE attempt = ANY(%s) ORDER BY key, attempt DESC
-ON CONFLICT (attempt, key) DO UPDATE SET path = excluded.path, outcome = excluded.outcome, reason = excluded.reason
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +113,7 @@ class DatabasePlace:
 
 
 class DatabaseLedger:
-    """A run's ledger, as the whole run or (``worker``) as one of its workers writes it; see ``contract``.
+    """A run's ledger as one of its workers writes it; see ``contract.WorkerLedger``.
 
     An async context manager. Entering it raises ``DatabaseError``, also where the tables are missing.
     """
@@ -294,64 +265,6 @@ class DatabaseLedger:
         unresolved = {(key, path) for key, path in found}
         return [each for each in references if (storable(each.key), each.path) not in unresolved]
 
-    async def first_unresolved(
-        self, count: int, outcomes: Collection[Outcome] = NEEDING_A_PERSON
-    ) -> tuple[Result, ...]:
-        """Return the first ``count`` references with one of these outcomes, by key; and what may be overwritten."""
-        rows = await self._read(
-            _FOR_A_PERSON + "ORDER BY key LIMIT %(count)s", self._for_a_person(outcomes) | {"count": count}
-        )
-        return tuple(Result(Reference(key, path), Outcome(outcome), reason) for key, path, outcome, reason in rows)
-
-    async def write_problems(self, path: Path, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> None:
-        """Write every reference with one of these outcomes into a CSV file: key, path, outcome, reason."""
-        values = self._for_a_person(outcomes)
-
-        async def write(connection: Connection) -> None:
-            with path.open("w", encoding="utf-8", newline="") as file:  # anew, where the connection broke
-                writer = csv.writer(file)
-                writer.writerow(("key", "path", "outcome", "reason"))
-                async for row in connection.cursor().stream(_FOR_A_PERSON + "ORDER BY outcome, key", values):
-                    writer.writerow(row)
-
-        try:
-            await self._do(write, "reading problems from the ledger", is_long=True)
-        except OSError as error:
-            text = f"{path} cannot be written: {error.strerror or error}"
-            raise RunDirectoryError(text, hint=disk_hint(error)) from error
-
-    async def attempts(self, pass_number: int) -> list[Attempt]:
-        """Return the attempts that workers began in a pass, the oldest first."""
-        rows = await self._read(_ATTEMPTS, [self._run, pass_number])
-        return [
-            Attempt(worker, number, of_pass, of_range, began_at, None if tally is None else Tally(**tally), is_clean)
-            for worker, number, of_pass, of_range, began_at, tally, is_clean in rows
-        ]
-
-    async def words(self, attempts: Sequence[Attempt]) -> list[Word]:
-        """Return all that these attempts put on record: as much memory as their ranges have references."""
-        by_number = {attempt.number: attempt for attempt in attempts}
-        flips = await self._read(_FLIPS_OF, [list(by_number)])
-        others = await self._read(_OTHERS_OF, [list(by_number)])
-        return [
-            Word(by_number[attempt], Reference(key, old_path), new_path, None, copied=copied, size_bytes=size_bytes)
-            for attempt, key, old_path, new_path, copied, size_bytes in flips
-        ] + [
-            Word(by_number[attempt], Reference(key, path), "", Outcome(outcome), reason)
-            for attempt, key, path, outcome, reason in others
-        ]
-
-    async def take_over(self, attempts: Sequence[Attempt]) -> None:
-        """Make what these attempts did not flip the run's own word on these references."""
-        numbers = [attempt.number for attempt in attempts]
-
-        async def take_over(connection: Connection) -> None:
-            if await (await connection.execute(_HAS_WORDS, [self._own])).fetchone():
-                await connection.execute(_FORGET_FLIPPED, [self._own, numbers])
-            await connection.execute(_TAKE_OVER, [self._own, numbers])
-
-        await self._do(take_over, "summing up a pass in the ledger", is_long=True)
-
     async def _open(self, connection: Connection) -> None:
         """Find the run and its own word, or make them; a worker's attempts come later."""
         self._run = await _number(connection, _RUN, {"id": self._run_id, "now": time.time()})
@@ -359,9 +272,6 @@ class DatabaseLedger:
         own = [self._run, "", 0, 0, None, None, time.time()]
         self._own = self._attempt = int(found[0]) if found else await _number(connection, _BEGIN, own)
         self._flips = await _number(connection, _LAST_FLIP, [self._own])
-
-    def _for_a_person(self, outcomes: Collection[Outcome]) -> dict[str, Any]:
-        return {"attempt": self._own, "outcomes": list(outcomes), "overwritten": POSSIBLY_OVERWRITTEN}
 
     async def _execute(self, statement: LiteralString, values: Sequence[object], doing: str) -> None:
         async def execute(connection: Connection) -> None:

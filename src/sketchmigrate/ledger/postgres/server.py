@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import LockNotAvailable
 
 from sketchmigrate.core.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable, SettingsError
-from sketchmigrate.ledger.tables import EDITION, SCHEMA_NAME, TABLE_NAMES, TABLES
+from sketchmigrate.ledger.postgres.tables import EDITION, SCHEMA_NAME, TABLE_NAMES, TABLES
 from sketchmigrate.postgres.database import Database
 from sketchmigrate.postgres.faults import translate
 from sketchmigrate.postgres.lookout import is_read_only

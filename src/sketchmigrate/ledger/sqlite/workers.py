@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sketchmigrate.core.outcome import Outcome, Tally
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.ledger.contract import Attempt, Word
-from sketchmigrate.ledger.record import AMONG, SqliteLedger, storable
+from sketchmigrate.ledger.sqlite.writer import AMONG, SqliteLedger, storable
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sketchmigrate.core.reference import Key, KeyRange
-    from sketchmigrate.ledger.record import T
+    from sketchmigrate.ledger.sqlite.writer import T
 
 WORKER_FILES = "ledger-*.sqlite"
 

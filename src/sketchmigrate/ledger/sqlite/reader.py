@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome
 from sketchmigrate.ledger.contract import STORED_OTHERWISE, PastFlip, RecordedFlip, UnsettledCopy
-from sketchmigrate.ledger.record import AMONG
+from sketchmigrate.ledger.sqlite.writer import AMONG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,7 +38,6 @@ SELECT f.{_FLIP.replace(", ", ", f.")}, 1 FROM not_flipped AS n
 JOIN flip AS f ON f.key = n.key AND f.attempt = n.attempt AND f.old_path = n.path
 WHERE {_STORED} AND (?1 IS NULL OR n.key > ?1) GROUP BY n.key ORDER BY n.key LIMIT ?2
 """  # noqa: S608 - our own words
-LAST_ROWID = 2**63 - 1
 
 _UNSETTLED = "SELECT key, path, new_path, {xid} FROM unsettled WHERE ?1 IS NULL OR key > ?1 ORDER BY key LIMIT ?2"
 _REPORTED = f"SELECT key FROM not_flipped WHERE {AMONG} AND reason LIKE '{POSSIBLY_OVERWRITTEN}%'"  # noqa: S608 - ours

@@ -17,7 +17,7 @@ from sketchmigrate.task_group import task_group
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from sketchmigrate.ledger.server import LedgerServer
+    from sketchmigrate.ledger.postgres.server import LedgerServer
     from sketchmigrate.postgres.session import Connection, Session
 
 log = logging.getLogger(__name__)
