@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.appearance import LOOKED_AT, Legacy, other_row, readings
 from sketchmigrate.core.errors import S3Error
+from sketchmigrate.core.keys import key_text
 from sketchmigrate.core.objects import Location
 from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.core.rule import Rule
@@ -84,7 +85,7 @@ async def _looked_at(store: S3Client, legacy: Legacy, others: Others) -> tuple[O
     cases = {key: other_cases(key, legacy.prefix) for key in left}
     found = await _existing(store, legacy.bucket, {other for some in cases.values() for other in some})
     there |= {key: other for key, some in cases.items() for other in some if other in found}
-    return tuple(other_row(str(row.key), row.path, legacy, there) for row in others.rows)
+    return tuple(other_row(key_text(row.key), row.path, legacy, there) for row in others.rows)
 
 
 async def _existing(store: S3Client, bucket: str, wanted: set[str]) -> set[str]:

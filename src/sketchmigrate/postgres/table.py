@@ -7,7 +7,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-TEXT_KEYS = frozenset({"text", "character varying"})
+from sketchmigrate.core.keys import TEXT_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Table:
     @property
     def has_text_key(self) -> bool:
         """Whether the key is a text, which is as the database's encoding has it."""
-        return self.key_type in TEXT_KEYS
+        return self.key_type in TEXT_TYPES
 
     def compose(self, template: LiteralString, **more: sql.Composable) -> sql.Composed:
         """Fill a statement's names in, quoted: rows of an ordinary table are its own (ONLY), not those of a child.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, LiteralString, Self
 
 import psycopg
 
 from sketchmigrate.core.errors import DatabaseError, DatabaseRefused, UsageError
+from sketchmigrate.core.keys import key_json
 from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN
 from sketchmigrate.ledger.contract import PAGE_FLIPS, STORED_OTHERWISE, PastFlip, RecordedFlip, UnsettledCopy
 from sketchmigrate.ledger.merging import newest_first
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
+
+    from sketchmigrate.core.keys import StoredKey
 
 
 _RUNS: LiteralString = "SELECT id, began_at, about FROM sketch_ledger.run ORDER BY number"
@@ -173,27 +175,27 @@ class PastDatabase:
         async for page in newest_first(self._attempts, page_flips):
             yield page
 
-    def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
+    def unsettled(self, after: StoredKey | None, count: int) -> list[UnsettledCopy]:
         """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
-        begin = None if after is None else json.dumps(after)
+        begin = None if after is None else key_json(after)
         rows = self._reading.rows(_UNSETTLED, [self._run, begin, begin, count])
         return [UnsettledCopy(key, path, new_path, _xid(xid)) for key, path, new_path, xid in rows]
 
-    def stored_otherwise(self, after: int | str | None, count: int) -> list[PastFlip]:
+    def stored_otherwise(self, after: StoredKey | None, count: int) -> list[PastFlip]:
         """Return flips, by key, for which the database stored another path, which the run committed."""
-        begin = None if after is None else json.dumps(after)
+        begin = None if after is None else key_json(after)
         values = {"run": self._run, "after": begin, "count": count, "stored": STORED_OTHERWISE}
         return [PastFlip(*row) for row in self._reading.rows(_STORED_OTHERWISE, values)]
 
-    def flips_of(self, keys: Iterable[int | str]) -> list[RecordedFlip]:
+    def flips_of(self, keys: Iterable[StoredKey]) -> list[RecordedFlip]:
         """Return the flips of these keys."""
-        values = {"run": self._run, "keys": [json.dumps(key) for key in keys], "stored": STORED_OTHERWISE}
+        values = {"run": self._run, "keys": [key_json(key) for key in keys], "stored": STORED_OTHERWISE}
         rows = self._reading.rows(_FLIPS_OF, values)
         return [RecordedFlip(PastFlip(*flip), denied, open_, _xid(xid)) for *flip, denied, open_, xid in rows]
 
-    def reported_overwritten(self, keys: Iterable[int | str]) -> set[int | str]:
+    def reported_overwritten(self, keys: Iterable[StoredKey]) -> set[StoredKey]:
         """Return those of the keys whose object this run has reported as possibly overwritten."""
-        among = [json.dumps(key) for key in keys]
+        among = [key_json(key) for key in keys]
         return {key for (key,) in self._reading.rows(_REPORTED, [self._run, among, POSSIBLY_OVERWRITTEN])}
 
 

@@ -13,10 +13,10 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, LiteralString, Self, TypeVar
 
+from sketchmigrate.core.keys import key_json, stored_key
 from sketchmigrate.core.reference import Reference, make_all
 from sketchmigrate.ledger.contract import NEEDING_A_PERSON, REASONS
 from sketchmigrate.ledger.postgres.server import LedgerServer
-from sketchmigrate.ledger.sqlite.writer import storable
 from sketchmigrate.postgres.session import Limits
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class DatabaseLedger:
 
     async def begin_attempt(self, pass_number: int, range_number: int, key_range: KeyRange) -> int:
         """Begin an attempt: all that is recorded until its end belongs to it. Return its number."""
-        after, until = (None if key is None else _json(key) for key in (key_range.after, key_range.until))
+        after, until = (None if key is None else key_json(key) for key in (key_range.after, key_range.until))
         about = [self._run, self._worker, pass_number, range_number, after, until, time.time()]
 
         async def begin(connection: Connection) -> int:
@@ -179,7 +179,7 @@ class DatabaseLedger:
         first, self._flips = self._flips + 1, self._flips + len(flips)
         columns = [
             list(range(first, first + len(flips))),
-            [_json(flip.key) for flip in flips],
+            [key_json(flip.key) for flip in flips],
             [flip.old_path for flip in flips],
             [flip.new_path for flip in flips],
             [flip.size_bytes for flip in flips],
@@ -197,7 +197,7 @@ class DatabaseLedger:
     async def record_not_flipped(self, results: Sequence[Result]) -> None:
         """Write references that this run did not flip, with outcome and reason."""
         self._words = True
-        latest = {_json(result.reference.key): result for result in results}
+        latest = {key_json(result.reference.key): result for result in results}
         columns = [
             list(latest),
             [result.reference.path for result in latest.values()],
@@ -208,7 +208,7 @@ class DatabaseLedger:
 
     async def open_copies(self, moves: Iterable[Move]) -> None:
         """Write references whose object is copied without a condition, and whose row we have not set."""
-        latest = {_json(move.reference.key): move for move in moves}
+        latest = {key_json(move.reference.key): move for move in moves}
         columns = [
             list(latest),
             [move.reference.path for move in latest.values()],
@@ -218,24 +218,24 @@ class DatabaseLedger:
 
     async def settle_copies(self, keys: Iterable[Key]) -> None:
         """Strike out references among those: we set their row, or wrote no object for them, or looked at it."""
-        among = [_json(key) for key in keys]
+        among = [key_json(key) for key in keys]
         await self._execute(_SETTLE, [self._run, self._worker, among], "writing into the ledger")
 
     async def note_transaction(self, keys: Iterable[Key], xid: int | None) -> None:
         """Write which transaction (xid8, or None) is about to set the rows of references that are unsettled."""
-        among = [_json(key) for key in keys]
+        among = [key_json(key) for key in keys]
         await self._execute(_NOTE_TRANSACTION, [xid, self._run, self._worker, among], "writing into the ledger")
 
     async def unsettled_among(self, keys: Sequence[Key]) -> set[Key]:
         """Return those of the keys whose reference is written as copied without a condition, and not struck out."""
-        among = [_json(key) for key in keys]
+        among = [key_json(key) for key in keys]
         found = {key for (key,) in await self._read(_UNSETTLED_AMONG, [self._run, self._worker, among])}
-        return {key for key in keys if storable(key) in found}
+        return {key for key in keys if stored_key(key) in found}
 
     async def record_locked(self, results: Sequence[Result]) -> None:
         """Write references whose rows somebody else holds: they are taken up again when the others are done."""
         columns = [
-            [_json(each.reference.key) for each in results],
+            [key_json(each.reference.key) for each in results],
             [each.reference.path for each in results],
             [each.copied for each in results],
             [each.size_bytes for each in results],
@@ -245,25 +245,25 @@ class DatabaseLedger:
 
     async def locked(self, after: Key | None, count: int) -> list[Reference]:
         """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
-        begin = None if after is None else _json(after)
+        begin = None if after is None else key_json(after)
         return make_all(Reference, await self._read(_LOCKED, [self._attempt, begin, begin, count]))
 
     async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, str]]:
         """Return the size, and what was to be said, of the copies made for those of the locked references."""
-        rows = await self._read(_COPIED_BEFORE, [self._attempt, [_json(key) for key in keys]])
+        rows = await self._read(_COPIED_BEFORE, [self._attempt, [key_json(key) for key in keys]])
         found = {key: (size_bytes, reason) for key, size_bytes, reason in rows}
-        return {key: found[stored] for key in keys if (stored := storable(key)) in found}
+        return {key: found[stored] for key in keys if (stored := stored_key(key)) in found}
 
     async def forget_locked(self, keys: Iterable[Key]) -> None:
         """Strike references out that were found locked, and then were not."""
-        await self._execute(_FORGET_LOCKED, [self._attempt, [_json(key) for key in keys]], "writing into the ledger")
+        await self._execute(_FORGET_LOCKED, [self._attempt, [key_json(key) for key in keys]], "writing into the ledger")
 
     async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
         """Drop the references that this run has found unresolved in a pass before, so that a further one skips them."""
-        keys = [_json(reference.key) for reference in references]
+        keys = [key_json(reference.key) for reference in references]
         found = await self._read(_UNRESOLVED, [self._own, keys, list(NEEDING_A_PERSON)])
         unresolved = {(key, path) for key, path in found}
-        return [each for each in references if (storable(each.key), each.path) not in unresolved]
+        return [each for each in references if (stored_key(each.key), each.path) not in unresolved]
 
     async def _open(self, connection: Connection) -> None:
         """Find the run and its own word, or make them; a worker's attempts come later."""
@@ -298,7 +298,3 @@ async def _number(
 ) -> int:
     row: Any = await (await connection.execute(statement, values)).fetchone()
     return int(row[0])
-
-
-def _json(key: Key) -> str:
-    return json.dumps(storable(key))

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from sketchmigrate.core.errors import UsageError
+from sketchmigrate.core.keys import key_order
 from sketchmigrate.ledger.contract import PAGE_FLIPS
 from sketchmigrate.ledger.directory import LEDGER_NAME
 from sketchmigrate.ledger.merging import newest_first
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from sketchmigrate.core.keys import StoredKey
     from sketchmigrate.ledger.contract import PastFlip, RecordedFlip, UnsettledCopy
 
 
@@ -73,22 +75,22 @@ class PastFiles:
         async for page in newest_first(self._files, page_flips):
             yield page
 
-    def stored_otherwise(self, after: int | str | None, count: int) -> list[PastFlip]:
+    def stored_otherwise(self, after: StoredKey | None, count: int) -> list[PastFlip]:
         """Return flips, by key, for which the database stored another path, which the run committed."""
         found = {each.key: each for file in self._files for each in file.stored_otherwise(after, count)}
-        return sorted(found.values(), key=lambda each: each.key)[:count]
+        return sorted(found.values(), key=lambda each: key_order(each.key))[:count]
 
-    def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
+    def unsettled(self, after: StoredKey | None, count: int) -> list[UnsettledCopy]:
         """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
         found = {each.key: each for file in self._files for each in file.unsettled(after, count)}
-        return sorted(found.values(), key=lambda each: each.key)[:count]
+        return sorted(found.values(), key=lambda each: key_order(each.key))[:count]
 
-    def flips_of(self, keys: Iterable[int | str]) -> list[RecordedFlip]:
+    def flips_of(self, keys: Iterable[StoredKey]) -> list[RecordedFlip]:
         """Return the flips of these keys."""
         among = list(keys)
         return [flip for file in self._files for flip in file.flips_of(among)]
 
-    def reported_overwritten(self, keys: Iterable[int | str]) -> set[int | str]:
+    def reported_overwritten(self, keys: Iterable[StoredKey]) -> set[StoredKey]:
         """Return those of the keys whose object this run has reported as possibly overwritten."""
         among = list(keys)
         return {key for file in self._files for key in file.reported_overwritten(among)}
