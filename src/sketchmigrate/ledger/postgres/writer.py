@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, LiteralString, Self, TypeVar
 
 from sketchmigrate.core.keys import key_json, stored_key
-from sketchmigrate.core.reference import Reference, make_all
+from sketchmigrate.core.reference import Reference
 from sketchmigrate.ledger.contract import NEEDING_A_PERSON, REASONS
 from sketchmigrate.ledger.postgres.server import LedgerServer
 from sketchmigrate.postgres.session import Limits
@@ -246,7 +246,8 @@ class DatabaseLedger:
     async def locked(self, after: Key | None, count: int) -> list[Reference]:
         """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
         begin = None if after is None else key_json(after)
-        return make_all(Reference, await self._read(_LOCKED, [self._attempt, begin, begin, count]))
+        rows = await self._read(_LOCKED, [self._attempt, begin, begin, count])
+        return [Reference(key, path) for key, path in rows]
 
     async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, str]]:
         """Return the size, and what was to be said, of the copies made for those of the locked references."""

@@ -33,7 +33,7 @@ from uuid import UUID
 from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.keys import keys_json, stored_key
 from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome, Result
-from sketchmigrate.core.reference import Key, Reference, make_all
+from sketchmigrate.core.reference import Key, Reference
 from sketchmigrate.ledger.contract import NEEDING_A_PERSON, REASONS, Flip
 from sketchmigrate.ledger.disk import disk_hint
 
@@ -125,8 +125,8 @@ class SqliteLedger:
     async def record_not_flipped(self, results: Sequence[Result]) -> None:
         """Write references that this run did not flip, with outcome and reason."""
         rows = [
-            (key, path, outcome.value, reason or REASONS.get(outcome, ""), self.attempt)
-            for (key, path), outcome, reason, *_ in results
+            (*each.reference, each.outcome.value, each.reason or REASONS.get(each.outcome, ""), self.attempt)
+            for each in results
         ]
         self._words = True
         await self._call(lambda: self._insert("INSERT OR REPLACE INTO not_flipped", rows))
@@ -157,7 +157,7 @@ class SqliteLedger:
 
     async def locked(self, after: Key | None, count: int) -> list[Reference]:
         """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
-        return make_all(Reference, await self._rows(_LOCKED, self.attempt, after, count))
+        return [Reference(key, path) for key, path in await self._rows(_LOCKED, self.attempt, after, count)]
 
     async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, str]]:
         """Return the size, and what was to be said, of the copies made for those of the locked references."""
