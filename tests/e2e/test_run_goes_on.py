@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketchmigrate.ledger.lock import hold_run
+from sketchmigrate.ledger.sqlite.lock import hold_run
 from tests.e2e.site import check_refused
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.servers.s3_faults import stall

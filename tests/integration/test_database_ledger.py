@@ -16,18 +16,9 @@ from sketchmigrate.core.mapping import Move
 from sketchmigrate.core.objects import Location
 from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.reference import Key, KeyRange, Reference
-from sketchmigrate.ledger import (
-    Flip,
-    LedgerPlace,
-    PastRun,
-    WholeLedger,
-    heartbeat,
-    new_ledger,
-    past_run,
-    past_runs,
-    place_of,
-)
-from sketchmigrate.ledger.server import LedgerServer, ledger_parameters
+from sketchmigrate.ledger import Flip, LedgerPlace, PastRun, WholeLedger, new_ledger, past_run, past_runs, place_of
+from sketchmigrate.ledger.postgres import heartbeat
+from sketchmigrate.ledger.postgres.server import LedgerServer, ledger_parameters
 from sketchmigrate.settings import Settings
 from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 
@@ -410,7 +401,7 @@ async def test_locked_references_and_transactions_are_on_record(
 async def test_a_user_without_rights_is_told_and_the_printed_grants_are_enough(
     database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path
 ) -> None:
-    from sketchmigrate.ledger.tables import ledger_grants  # noqa: PLC0415 - beside its only use
+    from sketchmigrate.ledger.postgres.tables import ledger_grants  # noqa: PLC0415 - beside its only use
 
     await make_tables(settings_for(database, monkeypatch))
     limited = database.make_user()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sketchmigrate.ledger import Flip, new_ledger
-from sketchmigrate.ledger.size import ledger_bytes
+from sketchmigrate.ledger.disk import ledger_bytes
 from sketchmigrate.settings import Settings
 from tests.integration.test_database_ledger import make_tables, settings_for
 

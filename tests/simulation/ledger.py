@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN
 from sketchmigrate.ledger import PastFiles, PastFlip, SqliteLedger
-from sketchmigrate.ledger.file import LAST_ROWID, LedgerFile
-from sketchmigrate.ledger.record import SCHEMA
+from sketchmigrate.ledger.merging import LAST_NUMBER
+from sketchmigrate.ledger.sqlite.reader import LedgerFile
+from sketchmigrate.ledger.sqlite.writer import SCHEMA
 from tests.simulation.world import MAPPING
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class SimulatedPastRun(PastFiles):
 
     async def newest_first(self, *, page_flips: int = 3) -> AsyncIterator[list[PastFlip]]:
         """Yield the flips, as the real one does from a thread."""
-        flips = [flip for _, flip in self._files[0].page(LAST_ROWID, 10**6)]
+        flips = [flip for _, flip in self._files[0].page(LAST_NUMBER, 10**6)]
         for first in range(0, len(flips), page_flips):
             yield flips[first : first + page_flips]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sketchmigrate.core.reference import Key
-    from sketchmigrate.ledger.attempts import WorkerFile
+    from sketchmigrate.ledger.sqlite.workers import WorkerFile
 
 FIRST, SECOND = KeyRange(None, 10), KeyRange(10, None)
 

@@ -14,7 +14,7 @@ from sketchmigrate.core.errors import (
     ReferenceRefused,
     SettingsError,
 )
-from sketchmigrate.ledger.server import ledger_parameters
+from sketchmigrate.ledger.postgres.server import ledger_parameters
 from sketchmigrate.postgres.database import parameters, too_old
 from sketchmigrate.postgres.faults import ErrorKind, classify, connect_failure, judge, translate
 from sketchmigrate.settings import Settings

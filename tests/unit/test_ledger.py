@@ -20,7 +20,7 @@ from sketchmigrate.core.errors import RunDirectoryError, UsageError
 from sketchmigrate.core.outcome import Outcome, Result
 from sketchmigrate.core.reference import Key, Reference
 from sketchmigrate.ledger import Flip, PastFiles, SqliteLedger, find_ledgers
-from sketchmigrate.ledger.record import ROWS_A_STATEMENT
+from sketchmigrate.ledger.sqlite.writer import ROWS_A_STATEMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

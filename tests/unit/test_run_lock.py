@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from sketchmigrate.ledger.lock import LOCK_NAME, hold_run, is_held
+from sketchmigrate.ledger.sqlite.lock import LOCK_NAME, hold_run, is_held
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HOLDER = """
 import subprocess, sys
 from pathlib import Path
-from sketchmigrate.ledger.lock import hold_run
+from sketchmigrate.ledger.sqlite.lock import hold_run
 with hold_run(Path(sys.argv[1])):
     child = subprocess.Popen([sys.executable, "-c", "input()"], close_fds=False)
     print(child.pid, flush=True)

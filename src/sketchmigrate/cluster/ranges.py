@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from itertools import accumulate, groupby, pairwise
 from typing import TYPE_CHECKING
-from uuid import UUID
 
+from sketchmigrate.core.keys import key_between
 from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.postgres.statistics import ends, histogram, in_order, key_after, sample
 
@@ -104,7 +104,7 @@ def spread(bounds: Sequence[Key], rows: Sequence[int]) -> list[Key]:
     cuts, total = [], sum(rows)
     for before in accumulate(rows[:-1]):
         whole, part = divmod(before * (len(bounds) - 1), total)
-        cuts.append(_between(bounds[whole], bounds[whole + 1], part, total))
+        cuts.append(key_between(bounds[whole], bounds[whole + 1], part, total))
     return cuts
 
 
@@ -139,12 +139,3 @@ def grown(bounds: Sequence[int], last: int) -> list[int]:
     least = -(-(last - bounds[-1]) // (MOST_GROWTH * len(bounds)))  # rounded up: else there are up to twice as many
     step = max(mean, least)
     return [*bounds, *range(bounds[-1] + step, last, step), last]
-
-
-def _between(one: Key, other: Key, part: int, parts: int) -> Key:
-    """Return the key that is ``part`` of ``parts`` on the way, which of two texts is the nearer one."""
-    if isinstance(one, int) and isinstance(other, int):
-        return one + (other - one) * part // parts
-    if isinstance(one, UUID) and isinstance(other, UUID):
-        return UUID(int=one.int + (other.int - one.int) * part // parts)
-    return other if 2 * part >= parts else one

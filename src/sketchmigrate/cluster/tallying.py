@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from sketchmigrate.cluster.count import by_reference, results
+from sketchmigrate.core.keys import stored_key
 from sketchmigrate.core.outcome import Outcome, Tally
 from sketchmigrate.migration.record import key_of
 from sketchmigrate.postgres.references import References
@@ -13,7 +14,6 @@ from sketchmigrate.postgres.references import References
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sketchmigrate.core.reference import Key
     from sketchmigrate.ledger import Attempt, WholeLedger, Word
     from sketchmigrate.migration.site import Site
     from sketchmigrate.postgres.session import Session
@@ -62,10 +62,6 @@ async def _count_range(attempts: Sequence[Attempt], ledger: WholeLedger, site: S
 def _with_keys(words: Sequence[Word], site: Site) -> list[Word]:
     """Give the keys the type that they have in the table: a ledger has no uuid."""
     return [
-        word._replace(reference=word.reference._replace(key=key_of(site.table, _plain(word.reference.key))))
+        word._replace(reference=word.reference._replace(key=key_of(site.table, stored_key(word.reference.key))))
         for word in words
     ]
-
-
-def _plain(key: Key) -> int | str:
-    return key if isinstance(key, int) else str(key)

@@ -21,7 +21,7 @@ Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
 def make_all(kind: type[Row], rows: Iterable[tuple[object, ...]]) -> list[Row]:
-    """Make a named tuple of each row, which has all its fields in their order: nobody looks."""
+    """Make a named tuple of each row, which has all its fields in their order: a test alone holds that order."""
     return list(map(partial(tuple.__new__, kind), rows))
 
 

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import ObjectMissing, S3Error
+from sketchmigrate.core.keys import key_text
 from sketchmigrate.core.mapping import Move
 from sketchmigrate.core.objects import Location, ObjectInfo
 from sketchmigrate.core.reference import Reference
@@ -57,7 +58,7 @@ async def restore_lost(
             moves = [_move(site, *row) for row in rows[first : first + AT_ONCE]]
             outcomes = await all_of([_restore(move, transfer, looks) for move in moves])
             done = [
-                (str(move.reference.key), move.new_path, etag)
+                (key_text(move.reference.key), move.new_path, etag)
                 for move, (_, etag) in zip(moves, outcomes, strict=True)
                 if etag
             ]

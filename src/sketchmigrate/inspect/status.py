@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.appearance import LOOKED_AT, Legacy, other_row, readings
 from sketchmigrate.core.errors import S3Error
+from sketchmigrate.core.keys import key_text
 from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.core.spelling import other_cases
 from sketchmigrate.core.status import Status
@@ -78,7 +79,7 @@ async def _looked_at(side: Side, others: Others) -> tuple[OtherRow, ...]:
     cases = {key: other_cases(key, legacy.prefix) for key in left}
     found = await _existing(side, {other for some in cases.values() for other in some})
     there |= {key: other for key, some in cases.items() for other in some if other in found}
-    return tuple(other_row(str(row.key), row.path, legacy, there) for row in others.rows)
+    return tuple(other_row(key_text(row.key), row.path, legacy, there) for row in others.rows)
 
 
 async def _existing(side: Side, wanted: set[str]) -> set[str]:

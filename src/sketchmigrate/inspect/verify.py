@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.keys import key_text
 from sketchmigrate.inspect.problems import Example, first_problems
 from sketchmigrate.inspect.remarks import remark_spellings
 from sketchmigrate.inspect.second_look import Compared
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from sketchmigrate.core.keys import StoredKey
     from sketchmigrate.inspect.evidence import Evidence
     from sketchmigrate.inspect.second_look import Looker
     from sketchmigrate.ledger import PastRun
@@ -138,11 +140,11 @@ async def read_stored_otherwise(evidence: Evidence, ledgers: Sequence[PastRun]) 
     """Take in the rows in which a past run let the database store another path; return how many there are."""
     count = 0
     for run in ledgers:
-        after: int | str | None = None
+        after: StoredKey | None = None
         while page := run.stored_otherwise(after, PAGE_FLIPS):
             after = page[-1].key
             count += len(page)
-            await evidence.insert("stored_otherwise", [(str(flip.key),) for flip in page])
+            await evidence.insert("stored_otherwise", [(key_text(flip.key),) for flip in page])
     return count
 
 
@@ -150,7 +152,7 @@ async def read_ledgers(evidence: Evidence, ledgers: Sequence[PastRun]) -> None:
     """Take in what past migrations wrote down of the objects that they stored."""
     for run in ledgers:
         async for flips in run.newest_first():
-            rows = [(str(flip.key), flip.new_path, flip.etag or "", flip.unix_time) for flip in flips]
+            rows = [(key_text(flip.key), flip.new_path, flip.etag or "", flip.unix_time) for flip in flips]
             await evidence.insert("flip", rows)
 
 

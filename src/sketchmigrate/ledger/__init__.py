@@ -1,6 +1,5 @@
 """The record of a run's flips: written while it runs, read to undo it."""
 
-from sketchmigrate.ledger.attempts import FolderPlace, RunLedger
 from sketchmigrate.ledger.contract import (
     PAGE_FLIPS,
     Attempt,
@@ -15,10 +14,11 @@ from sketchmigrate.ledger.contract import (
     Word,
     WorkerLedger,
 )
-from sketchmigrate.ledger.past import name_foreign, past_run, past_runs, runs_below
-from sketchmigrate.ledger.place import check_place, new_ledger, place_of
-from sketchmigrate.ledger.reading import PastFiles, Pointer, find_ledgers
-from sketchmigrate.ledger.record import SqliteLedger
+from sketchmigrate.ledger.directory import Pointer, find_ledgers
+from sketchmigrate.ledger.runs import check_place, name_foreign, new_ledger, past_run, past_runs, place_of, runs_below
+from sketchmigrate.ledger.sqlite.past_run import PastFiles
+from sketchmigrate.ledger.sqlite.workers import FolderPlace, RunLedger
+from sketchmigrate.ledger.sqlite.writer import SqliteLedger
 
 __all__ = [
     "PAGE_FLIPS",

@@ -1,6 +1,6 @@
 """What a ledger is to those who write it: the migration, a worker with one range after the other, the whole run.
 
-``record`` has the ledger in a file; a run over several machines has one that all of them reach.
+``sqlite`` has it in files of the run's directory, ``postgres`` in tables that several machines reach.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from sketchmigrate.core.keys import StoredKey
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.reference import Key, KeyRange, Reference
 
@@ -28,6 +29,12 @@ STORED_OTHERWISE = "a trigger stored another path"
 """The reason in ledgers of versions that committed such a flip. Later ones roll it back, and say it in other words."""
 
 NEEDING_A_PERSON = tuple(outcome for outcome in Outcome if outcome.needs_a_person)
+
+REASONS = {
+    Outcome.ALREADY: "the row held the new path already",
+    Outcome.SUPERSEDED: "the application changed or deleted the row meanwhile",
+}
+"""What is written where the outcome alone says why."""
 
 
 class Flip(NamedTuple):
@@ -168,7 +175,7 @@ class PastFlip:
     database stored another path, and the run, of an earlier version, committed that.
     """
 
-    key: int | str
+    key: StoredKey
     old_path: str
     new_path: str
     etag: str
@@ -183,7 +190,7 @@ class UnsettledCopy:
     ``xid`` is the transaction that was about to set the row: if it was committed, the run did. None: it did not try.
     """
 
-    key: int | str
+    key: StoredKey
     path: str
     new_path: str
     xid: int | None = None
@@ -242,14 +249,14 @@ class PastRun(Protocol):
     def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
         """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""
 
-    def stored_otherwise(self, after: int | str | None, count: int) -> list[PastFlip]:
+    def stored_otherwise(self, after: StoredKey | None, count: int) -> list[PastFlip]:
         """Return flips, by key, for which the database stored another path, which the run committed."""
 
-    def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
+    def unsettled(self, after: StoredKey | None, count: int) -> list[UnsettledCopy]:
         """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
 
-    def flips_of(self, keys: Iterable[int | str]) -> list[RecordedFlip]:
+    def flips_of(self, keys: Iterable[StoredKey]) -> list[RecordedFlip]:
         """Return the flips of these keys."""
 
-    def reported_overwritten(self, keys: Iterable[int | str]) -> set[int | str]:
+    def reported_overwritten(self, keys: Iterable[StoredKey]) -> set[StoredKey]:
         """Return those of the keys whose object this run has reported as possibly overwritten."""

@@ -1,4 +1,8 @@
-"""The disk of RUN_DIR: how much room it has, and what to do about an error of it."""
+"""The room that a ledger needs, the room that the disk of RUN_DIR has, and what to do about an error of it.
+
+Measured with 40 000 flips of paths of 24 and 25 characters: 117 bytes a flip in a file, 215 in PostgreSQL, its index
+included (tests/integration/test_ledger_size.py).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,17 @@ from sketchmigrate.core.errors import RunDirectoryError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+ETAG_BYTES = 32
+
+FILE_ROW_BYTES = 36
+"""Of a flip in SQLite, besides its paths and ETag: key, size, time, the record's header, what pages leave empty."""
+
+DATABASE_ROW_BYTES = 134
+"""Of a flip in PostgreSQL: the row's header, numbers, the key as JSON, and its entry in the primary key's index."""
+
+MOST_JOURNAL_BYTES = 4 * 2**20
+"""SQLite's write-ahead file is written back, and begun anew, when it is so long (sqlite.org/wal.html)."""
 
 _NUMBERS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 _WORDS = (
@@ -39,3 +54,10 @@ def disk_hint(error: Exception) -> str:
     if number in _NUMBERS or any(word in str(error).lower() for word in _WORDS):
         return "Free space on the disk of RUN_DIR or point RUN_DIR elsewhere, then run again: nothing is lost."
     return ""
+
+
+def ledger_bytes(rows: int, path_bytes: float, *, in_database: bool) -> int:
+    """Return the size of the ledger of ``rows`` flips, whose old and new path have ``path_bytes`` bytes together."""
+    row_bytes = (DATABASE_ROW_BYTES if in_database else FILE_ROW_BYTES) + path_bytes + ETAG_BYTES
+    size_bytes = round(rows * row_bytes)
+    return size_bytes if in_database else size_bytes + min(MOST_JOURNAL_BYTES, size_bytes)

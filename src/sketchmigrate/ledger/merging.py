@@ -8,12 +8,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from sketchmigrate.ledger.contract import PAGE_FLIPS
-from sketchmigrate.ledger.file import LAST_ROWID
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from sketchmigrate.ledger.contract import PastFlip
+
+LAST_NUMBER = 2**63 - 1
+"""Of a flip: what comes behind all."""
 
 
 class FlipSource(Protocol):
@@ -57,7 +59,7 @@ class _Reader:
 
     def __init__(self, source: FlipSource, page_flips: int) -> None:
         self._source, self._page_flips = source, page_flips
-        self._before = LAST_ROWID
+        self._before = LAST_NUMBER
         self._read: deque[PastFlip] = deque()
         self.newest_at = source.last_flip_at
         """The Unix time of the next flip, or a later one as long as that is not read."""

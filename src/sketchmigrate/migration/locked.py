@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import DatabaseBusy, MigrateError, TableLocked
+from sketchmigrate.core.keys import stored_key
 from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.flipping import limits_of_many
@@ -142,7 +143,7 @@ class _Rounds:
     async def _page(self, after: Key | None, rows: int) -> list[Reference]:
         ledger, table = self._migration.ledger, self._migration.table
         found = await ledger.locked(after, rows)
-        return [Reference(key_of(table, str(key)), path) for key, path in found]
+        return [Reference(key_of(table, stored_key(key)), path) for key, path in found]
 
     async def _free_ones(self, page: Sequence[Reference], references: References) -> list[Reference]:
         limits, doing = limits_of_many(self._migration.database.settings), "looking for free rows"

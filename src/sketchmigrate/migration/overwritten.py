@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from sketchmigrate.core.keys import StoredKey
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.ledger import PastFlip, PastRun, RecordedFlip, UnsettledCopy
     from sketchmigrate.migration.copier import Copier
@@ -84,7 +85,7 @@ class _Settling:
     async def go_through(self, run: PastRun, session: Session) -> Tally:
         tally = Tally()
         ledger = self.migration.ledger
-        after: int | str | None = None
+        after: StoredKey | None = None
         while page := run.unsettled(after, PAGE_ROWS):
             after = page[-1].key
             if results := await self._suspicious(run, page, session):
@@ -119,7 +120,7 @@ class _Settling:
                 results.append(Result(move.reference, Outcome.ALREADY, reason))
         return results
 
-    def _moves(self, page: Sequence[UnsettledCopy]) -> Iterator[tuple[int | str, Move]]:
+    def _moves(self, page: Sequence[UnsettledCopy]) -> Iterator[tuple[StoredKey, Move]]:
         for each in page:
             try:
                 move = self.migration.mapping.move(Reference(key_of(self.migration.table, each.key), each.path))
@@ -128,14 +129,14 @@ class _Settling:
             yield each.key, move
 
     async def _known(
-        self, keys: Collection[int | str], about: Path, session: Session
-    ) -> tuple[dict[int | str, PastFlip], set[int | str]]:
+        self, keys: Collection[StoredKey], about: Path, session: Session
+    ) -> tuple[dict[StoredKey, PastFlip], set[StoredKey]]:
         """Return the newest flip of each key that a run is known to have made, there or back; and what needs no report.
 
         That is what was reported before, of a run that is not ours.
         """
         recorded: list[RecordedFlip] = []
-        reported: set[int | str] = set()
+        reported: set[StoredKey] = set()
         for run in self.runs(None):
             if about != self.own:
                 reported |= run.reported_overwritten(keys)
@@ -170,9 +171,9 @@ def set_by_another(
     return newest is None or newest.new_path != copy.new_path
 
 
-def newest_made(recorded: Iterable[RecordedFlip], committed: Collection[int]) -> dict[int | str, PastFlip]:
+def newest_made(recorded: Iterable[RecordedFlip], committed: Collection[int]) -> dict[StoredKey, PastFlip]:
     """Return the newest flip of each key that came about, where these transactions were committed. Pure."""
-    newest: dict[int | str, PastFlip] = {}
+    newest: dict[StoredKey, PastFlip] = {}
     for each in recorded:
         flip = each.flip
         if each.was_made(committed) and (flip.key not in newest or flip.unix_time >= newest[flip.key].unix_time):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.appearance import EXAMPLES, Legacy, other_row
 from sketchmigrate.core.errors import NothingRecognised
+from sketchmigrate.core.keys import key_text
 from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.postgres.neither import Others, is_any_on_a_side
 from sketchmigrate.postgres.references import References
@@ -71,7 +72,7 @@ def _others(site: Site) -> Others:
 
 def _told(others: Others, settings: Settings) -> list[OtherRow]:
     legacy = Legacy(settings.legacy_bucket, settings.legacy_prefix)
-    return [other_row(str(row.key), row.path, legacy) for row in others.rows]
+    return [other_row(key_text(row.key), row.path, legacy) for row in others.rows]
 
 
 def refusal(settings: Settings, rows: Sequence[OtherRow]) -> NothingRecognised:

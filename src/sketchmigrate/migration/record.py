@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from sketchmigrate import __version__
 from sketchmigrate.core.errors import RunGoesOn, UsageError
+from sketchmigrate.core.keys import key_from_stored
 from sketchmigrate.ledger import past_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sketchmigrate.core.keys import StoredKey
     from sketchmigrate.core.reference import Key
     from sketchmigrate.ledger import PastRun
     from sketchmigrate.postgres.table import Table
@@ -96,15 +97,11 @@ def is_of(run: PastRun, settings: Settings) -> bool:
     return all(run.description.get(name) == present[name] for name in _MUST_AGREE)
 
 
-def key_of(table: Table, text: int | str) -> Key:
+def key_of(table: Table, stored: StoredKey) -> Key:
     """Return a key of the table from what a ledger or a person wrote. Raises ``UsageError``."""
     try:
-        if table.key_type == "uuid":
-            return UUID(str(text))
-        if table.key_type in {"text", "character varying"}:
-            return str(text)
-        return int(text)
+        return key_from_stored(stored, table.key_type)
     except ValueError:
         name = ".".join(table.name)
         hint = f"Column {table.key_column} of table {name} is of type {table.key_type}."
-        raise UsageError(f"{text!r} cannot be a key of table {name}", hint=hint) from None
+        raise UsageError(f"{stored!r} cannot be a key of table {name}", hint=hint) from None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.keys import is_before, key_text
 from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.reference import Key, Reference
 from sketchmigrate.migration.copier import Copied, Copier, Verdict
@@ -63,11 +64,11 @@ class Selection:
     first: Key | None = None
     last: Key | None = None
 
-    def __contains__(self, key: object) -> bool:
+    def __contains__(self, key: Key) -> bool:
         return (
             (self.keys is None or key in self.keys)
-            and (self.first is None or key >= self.first)  # type: ignore[operator]  # keys of one column are of one type
-            and (self.last is None or key <= self.last)  # type: ignore[operator]  # the same
+            and (self.first is None or not is_before(key, self.first))
+            and (self.last is None or not is_before(self.last, key))
         )
 
 
@@ -96,7 +97,7 @@ class _GivenOut:
 
     def known(self, keys: Iterable[Key]) -> set[Key]:
         """Return those that were given out before, and take note of the others."""
-        names = {str(key): key for key in keys}
+        names = {key_text(key): key for key in keys}
         among = json.dumps(list(names))
         known = self._database.execute(
             "SELECT key FROM given_out WHERE key IN (SELECT value FROM json_each(?))", [among]

@@ -8,8 +8,7 @@ from rich.filesize import decimal
 
 from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.rule import Rule
-from sketchmigrate.ledger.disk import free_bytes
-from sketchmigrate.ledger.size import ledger_bytes
+from sketchmigrate.ledger.disk import free_bytes, ledger_bytes
 from sketchmigrate.postgres.statistics import spread_paths
 
 if TYPE_CHECKING:

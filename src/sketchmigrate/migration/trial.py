@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import DatabaseRefused
+from sketchmigrate.core.keys import stored_key
 from sketchmigrate.core.mapping import Unmappable
 from sketchmigrate.postgres.refusals import Refusals, read_refusals
 from sketchmigrate.postgres.trial import LIMITS, Tried, is_possible, spread_references, try_flip
@@ -91,7 +92,7 @@ class Trial:
         """Return it for ``--json``."""
         rows = [
             {
-                "key": each.reference.key if isinstance(each.reference.key, int) else str(each.reference.key),
+                "key": stored_key(each.reference.key),
                 "new_path": each.new_path,
                 "milliseconds": round(each.milliseconds, 1),
                 "cause": each.cause,

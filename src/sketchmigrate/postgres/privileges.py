@@ -8,9 +8,10 @@ import psycopg
 from psycopg import sql
 
 from sketchmigrate.core.errors import DatabaseRefused, RowsHidden
+from sketchmigrate.core.keys import KEY_TYPES, TEXT_TYPES
 from sketchmigrate.postgres import structure
 from sketchmigrate.postgres.faults import translate
-from sketchmigrate.postgres.table import TEXT_KEYS, Table
+from sketchmigrate.postgres.table import Table
 from sketchmigrate.settings import table_name
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from sketchmigrate.postgres.structure import Column, OnUpdate, Relation
     from sketchmigrate.settings import Settings
 
-_KEY_TYPES = frozenset({"smallint", "integer", "bigint", "uuid"}) | TEXT_KEYS
 
 _NOT_TABLES = {
     "v": ("a view", "Set DB_TABLE to the table that it shows."),
@@ -111,7 +111,7 @@ async def _inspect(connection: AsyncConnection, settings: Settings, *, for_writi
         notices=(*_notices(relation, meets), *([] if holds_production else [_cannot_hold(relation, settings)])),
         is_partitioned=relation.kind == "p",
         path_is_unique=meets.path_is_unique,
-        no_path_twice=path.unique and path.type_name in TEXT_KEYS,
+        no_path_twice=path.unique and path.type_name in TEXT_TYPES,
         fires_after_update=bool(meets.after_triggers),
         hides_rows=relation.hides_rows,
         encoding=relation.encoding,
@@ -186,8 +186,8 @@ def _check_key(columns: dict[str, Column], settings: Settings, user: str) -> str
             f"column {name} of table {table} is neither its primary key nor unique and NOT NULL",
             hint="Set DB_KEY_COLUMN to a column that is: pages and flips go by it.",
         )
-    if key.type_name not in _KEY_TYPES:
-        hint = f"A key of type {', '.join(sorted(_KEY_TYPES))} is needed."
+    if key.type_name not in KEY_TYPES:
+        hint = f"A key of type {', '.join(sorted(KEY_TYPES))} is needed."
         raise DatabaseRefused(f"column {name} of table {table} is of type {key.type_name}", hint=hint)
     if not key.may_select:
         raise _missing("SELECT", name, table, user)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, LiteralString, Protocol, TypeVar
 
 from psycopg import errors, sql
 
+from sketchmigrate.core.keys import TEXT_TYPES
 from sketchmigrate.core.reference import Key, Unreadable
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ UNREADABLE = (errors.CharacterNotInRepertoire, errors.UntranslatableCharacter)
 
 _STORED = sql.SQL("convert_to({}::text, getdatabaseencoding())")
 """A text as bytes: where no encoding is changed, none is missed."""
-
-TEXT_KEYS = frozenset({"text", "character varying"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class Table:
     @property
     def has_text_key(self) -> bool:
         """Whether the key is a text, which is as the database's encoding has it."""
-        return self.key_type in TEXT_KEYS
+        return self.key_type in TEXT_TYPES
 
     def compose(self, template: LiteralString, **more: sql.Composable) -> sql.Composed:
         """Fill a statement's names in, quoted: rows of an ordinary table are its own (ONLY), not those of a child.

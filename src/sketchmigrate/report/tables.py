@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.filesize import decimal
 
 from sketchmigrate.core.appearance import examples
+from sketchmigrate.core.keys import key_text, stored_key
 from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome
 from sketchmigrate.report.printable import printable
 from sketchmigrate.report.progress import duration
@@ -146,7 +147,7 @@ def _problems(summary: Summary) -> str:
 
 def problem_lines(result: Result) -> str:
     """Two lines, so that a long path and a long reason both stay readable, and whole for copying."""
-    key, path = printable(str(result.reference.key)), printable(result.reference.path)
+    key, path = printable(key_text(result.reference.key)), printable(result.reference.path)
     reason = printable(result.reason) or _MEANINGS[result.outcome]
     return f"  {result.outcome:<9} {key}  {path}\n            {reason}"
 
@@ -232,9 +233,8 @@ def summary_json(summary: Summary) -> dict[str, object]:
 
 def problem_json(result: Result) -> dict[str, object]:
     """Return one entry for ``--json``."""
-    key = result.reference.key
     return {
-        "key": key if isinstance(key, int) else str(key),
+        "key": stored_key(result.reference.key),
         "path": result.reference.path,
         "outcome": result.outcome.value,
         "reason": result.reason,

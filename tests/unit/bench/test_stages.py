@@ -36,5 +36,5 @@ def test_idle_threads_do_not_count() -> None:
 
 
 def test_most_samples_come_first() -> None:
-    lines = [f"{LOOP} 1", f"{LOOP};{SEND} 2", f"{LOOP};record_flips (sketchmigrate/ledger/record.py:107) 3"]
+    lines = [f"{LOOP} 1", f"{LOOP};{SEND} 2", f"{LOOP};record_flips (sketchmigrate/ledger/sqlite/writer.py:107) 3"]
     assert list(shares(*lines)) == ["ledger", "write, send, receive, parse", "event loop"]

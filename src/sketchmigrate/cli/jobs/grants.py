@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from sketchmigrate.cli.command import all_rights
 from sketchmigrate.cli.ending import conclude
 from sketchmigrate.core.exit_codes import ExitCode
-from sketchmigrate.ledger.server import ledger_database
-from sketchmigrate.ledger.tables import ledger_grants
+from sketchmigrate.ledger.postgres.server import ledger_database
+from sketchmigrate.ledger.postgres.tables import ledger_grants
 from sketchmigrate.report.grants import bucket_policies, identity_policy, sql_grants, trial_grants
 
 if TYPE_CHECKING:

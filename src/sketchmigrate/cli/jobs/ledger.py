@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from sketchmigrate.cli.ending import conclude
 from sketchmigrate.core.errors import UsageError
 from sketchmigrate.core.exit_codes import ExitCode
-from sketchmigrate.ledger.past import list_runs
-from sketchmigrate.ledger.server import LedgerServer, ledger_database
-from sketchmigrate.ledger.tables import TABLES, ledger_grants
+from sketchmigrate.ledger.postgres.past_run import list_runs
+from sketchmigrate.ledger.postgres.server import LedgerServer, ledger_database
+from sketchmigrate.ledger.postgres.tables import TABLES, ledger_grants
 
 if TYPE_CHECKING:
     from sketchmigrate.cli.commands.ledger import LedgerArguments

@@ -13,8 +13,7 @@ from sketchmigrate.inspect.findings import room_finding, rules_findings, sample_
 from sketchmigrate.inspect.plan import plan
 from sketchmigrate.inspect.plan_report import plan_json, plan_text
 from sketchmigrate.inspect.rate import ASSUMED_ROWS_PER_SECOND, Rate, bound, measured_rate
-from sketchmigrate.ledger.disk import free_bytes
-from sketchmigrate.ledger.size import ledger_bytes
+from sketchmigrate.ledger.disk import free_bytes, ledger_bytes
 from sketchmigrate.migration.bucket_rules import REQUESTS, read_bucket_rules
 from sketchmigrate.migration.keeping import look_at, way_of
 from sketchmigrate.migration.keeping_text import dropped_lines, keeping_json, untold_line

@@ -2,66 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from sketchmigrate.core.errors import UsageError
-from sketchmigrate.ledger.attempts import WORKER_FILES
+from sketchmigrate.core.keys import key_order
 from sketchmigrate.ledger.contract import PAGE_FLIPS
-from sketchmigrate.ledger.file import LedgerFile
-from sketchmigrate.ledger.lock import LOCK_NAME, is_held
+from sketchmigrate.ledger.directory import LEDGER_NAME
 from sketchmigrate.ledger.merging import newest_first
-from sketchmigrate.settings.values import without_password
+from sketchmigrate.ledger.sqlite.lock import LOCK_NAME, is_held
+from sketchmigrate.ledger.sqlite.reader import LedgerFile
+from sketchmigrate.ledger.sqlite.workers import WORKER_FILES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
     from types import TracebackType
 
+    from sketchmigrate.core.keys import StoredKey
     from sketchmigrate.ledger.contract import PastFlip, RecordedFlip, UnsettledCopy
-
-LEDGER_NAME = "ledger.sqlite"
-POINTER_NAME = "ledger.json"
-"""Stands for the ledger where that is in a database."""
-
-
-def find_ledgers(folder: Path) -> list[Path]:
-    """Return every run's directory below ``folder`` (or itself) that holds a ledger. Raises ``UsageError``."""
-    if not folder.is_dir():
-        raise UsageError(
-            f"there is no folder {folder}", hint="Give the directory of a run, or with --all their parent."
-        )
-    return sorted({found.parent for name in (LEDGER_NAME, POINTER_NAME) for found in folder.rglob(name)})
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """What a ``ledger.json`` says: the run that it stands for, and where its ledger was. Empty where it cannot be read.
-
-    Whoever may write below RUN_DIR may have written it. So it is never a reason to connect anywhere.
-    """
-
-    directory: Path
-    run_id: str = ""
-    url: str = ""
-
-    def __str__(self) -> str:
-        said = f"names the ledger of run {self.run_id} at {self.url}" if self.run_id else "cannot be read"
-        return f"{self.directory / POINTER_NAME} {said}"
-
-
-def pointer_in(directory: Path) -> Pointer | None:
-    """Return the pointer in a run's directory; None where there is none, or the ledger itself is beside it."""
-    path = directory / POINTER_NAME
-    if not path.is_file() or (directory / LEDGER_NAME).is_file():
-        return None
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        return Pointer(directory, str(told["run"]), without_password(str(told["url"])))
-    except (OSError, ValueError, KeyError, TypeError):
-        return Pointer(directory)
 
 
 class PastFiles:
@@ -116,22 +75,22 @@ class PastFiles:
         async for page in newest_first(self._files, page_flips):
             yield page
 
-    def stored_otherwise(self, after: int | str | None, count: int) -> list[PastFlip]:
+    def stored_otherwise(self, after: StoredKey | None, count: int) -> list[PastFlip]:
         """Return flips, by key, for which the database stored another path, which the run committed."""
         found = {each.key: each for file in self._files for each in file.stored_otherwise(after, count)}
-        return sorted(found.values(), key=lambda each: each.key)[:count]
+        return sorted(found.values(), key=lambda each: key_order(each.key))[:count]
 
-    def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
+    def unsettled(self, after: StoredKey | None, count: int) -> list[UnsettledCopy]:
         """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
         found = {each.key: each for file in self._files for each in file.unsettled(after, count)}
-        return sorted(found.values(), key=lambda each: each.key)[:count]
+        return sorted(found.values(), key=lambda each: key_order(each.key))[:count]
 
-    def flips_of(self, keys: Iterable[int | str]) -> list[RecordedFlip]:
+    def flips_of(self, keys: Iterable[StoredKey]) -> list[RecordedFlip]:
         """Return the flips of these keys."""
         among = list(keys)
         return [flip for file in self._files for flip in file.flips_of(among)]
 
-    def reported_overwritten(self, keys: Iterable[int | str]) -> set[int | str]:
+    def reported_overwritten(self, keys: Iterable[StoredKey]) -> set[StoredKey]:
         """Return those of the keys whose object this run has reported as possibly overwritten."""
         among = list(keys)
         return {key for file in self._files for key in file.reported_overwritten(among)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
 import tempfile
@@ -11,13 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from sketchmigrate.core.errors import RunDirectoryError
+from sketchmigrate.core.keys import keys_json
 from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome
 from sketchmigrate.ledger.contract import STORED_OTHERWISE, PastFlip, RecordedFlip, UnsettledCopy
-from sketchmigrate.ledger.record import AMONG
+from sketchmigrate.ledger.sqlite.writer import AMONG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
+
+    from sketchmigrate.core.keys import StoredKey
 
 T = TypeVar("T")
 
@@ -38,7 +40,6 @@ SELECT f.{_FLIP.replace(", ", ", f.")}, 1 FROM not_flipped AS n
 JOIN flip AS f ON f.key = n.key AND f.attempt = n.attempt AND f.old_path = n.path
 WHERE {_STORED} AND (?1 IS NULL OR n.key > ?1) GROUP BY n.key ORDER BY n.key LIMIT ?2
 """  # noqa: S608 - our own words
-LAST_ROWID = 2**63 - 1
 
 _UNSETTLED = "SELECT key, path, new_path, {xid} FROM unsettled WHERE ?1 IS NULL OR key > ?1 ORDER BY key LIMIT ?2"
 _REPORTED = f"SELECT key FROM not_flipped WHERE {AMONG} AND reason LIKE '{POSSIBLY_OVERWRITTEN}%'"  # noqa: S608 - ours
@@ -85,14 +86,14 @@ class LedgerFile:
         rows = self._guarded(lambda: self._database.execute(statement, (before, count)).fetchall())
         return [(row[0], PastFlip(*row[1:])) for row in rows]
 
-    def stored_otherwise(self, after: int | str | None, count: int) -> list[PastFlip]:
+    def stored_otherwise(self, after: StoredKey | None, count: int) -> list[PastFlip]:
         """Return flips, by key, for which the database stored another path, which the run committed."""
         if not {"flip", "not_flipped"} <= self._tables:
             return []
         rows = self._guarded(lambda: self._database.execute(_STORED_OTHERWISE, (after, count)).fetchall())
         return [PastFlip(*row) for row in rows]
 
-    def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
+    def unsettled(self, after: StoredKey | None, count: int) -> list[UnsettledCopy]:
         """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
         if "unsettled" not in self._tables:
             return []
@@ -100,19 +101,19 @@ class LedgerFile:
         rows = self._guarded(lambda: self._database.execute(statement, (after, count)).fetchall())
         return [UnsettledCopy(*row) for row in rows]
 
-    def flips_of(self, keys: Iterable[int | str]) -> list[RecordedFlip]:
+    def flips_of(self, keys: Iterable[StoredKey]) -> list[RecordedFlip]:
         """Return the flips of these keys."""
         if not {"flip", "unsettled", "not_flipped"} <= self._tables:
             return []
-        statement, among = _FLIPS_OF.format(xid="u.xid" if self._has_xids else "NULL"), json.dumps(list(keys))
+        statement, among = _FLIPS_OF.format(xid="u.xid" if self._has_xids else "NULL"), keys_json(keys)
         rows = self._guarded(lambda: self._database.execute(statement, (among,)).fetchall())
         return [RecordedFlip(PastFlip(*flip), bool(denied), bool(open_), xid) for *flip, denied, open_, xid in rows]
 
-    def reported_overwritten(self, keys: Iterable[int | str]) -> set[int | str]:
+    def reported_overwritten(self, keys: Iterable[StoredKey]) -> set[StoredKey]:
         """Return those of the keys whose object this run has reported as possibly overwritten."""
         if "not_flipped" not in self._tables:
             return set()
-        among = json.dumps(list(keys))
+        among = keys_json(keys)
         return {key for (key,) in self._guarded(lambda: self._database.execute(_REPORTED, (among,)).fetchall())}
 
     def _open(self, opened: ExitStack) -> sqlite3.Connection:

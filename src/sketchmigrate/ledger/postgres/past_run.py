@@ -1,21 +1,19 @@
-"""Runs of the past, wherever their ledgers are: in the directory of each, or in the database that LEDGER_URL names."""
+"""A run of the past whose ledger is in a database, open for reading."""
 
 from __future__ import annotations
 
-import json
-import logging
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, LiteralString, Self
 
 import psycopg
 
 from sketchmigrate.core.errors import DatabaseError, DatabaseRefused, UsageError
+from sketchmigrate.core.keys import key_json
 from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN
 from sketchmigrate.ledger.contract import PAGE_FLIPS, STORED_OTHERWISE, PastFlip, RecordedFlip, UnsettledCopy
-from sketchmigrate.ledger.heartbeat import STALE_SECONDS
 from sketchmigrate.ledger.merging import newest_first
-from sketchmigrate.ledger.reading import PastFiles, Pointer, find_ledgers, pointer_in
-from sketchmigrate.ledger.server import NAME, ledger_parameters, of_the_ledger, refusal
+from sketchmigrate.ledger.postgres.heartbeat import STALE_SECONDS
+from sketchmigrate.ledger.postgres.server import NAME, ledger_parameters, of_the_ledger, refusal
 from sketchmigrate.postgres.database import place_named
 from sketchmigrate.postgres.faults import connect_failure, translate
 
@@ -24,16 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from sketchmigrate.ledger.contract import PastRun
-    from sketchmigrate.settings import Settings
+    from sketchmigrate.core.keys import StoredKey
 
-log = logging.getLogger(__name__)
-
-SAID_FIRST = 3
-"""So many pointers to elsewhere are named."""
-
-_SAID: set[str] = set()
-"""What was said by this process of pointers that are left alone: a run looks at past ones more than once."""
 
 _RUNS: LiteralString = "SELECT id, began_at, about FROM sketch_ledger.run ORDER BY number"
 _RUN: LiteralString = "SELECT number, about FROM sketch_ledger.run WHERE id = %s"
@@ -89,74 +79,6 @@ _REPORTED: LiteralString = """
 SELECT n.key FROM sketch_ledger.not_flipped AS n JOIN sketch_ledger.attempt AS a ON a.number = n.attempt
 WHERE a.run = %s AND n.key = ANY(%s::text[]::jsonb[]) AND starts_with(n.reason, %s)
 """
-
-
-def past_run(directory: Path, settings: Settings) -> PastRun:
-    """Return the run with this directory, to be entered.
-
-    Where the directory is gone, as that of a container may be, LEDGER_URL and its name still find it. Raises
-    ``UsageError`` where its ledger is in a database, and LEDGER_URL names none.
-    """
-    pointer = pointer_in(directory)
-    if pointer is not None:
-        if settings.ledger_url:
-            return PastDatabase(settings.ledger_url, pointer.run_id or directory.name, directory)
-        hint = "Only LEDGER_URL says which database has ledgers: if that one is yours, set it to that."
-        raise UsageError(f"{pointer}, and LEDGER_URL names no database", hint=hint)
-    if settings.ledger_url and not directory.exists():
-        return PastDatabase(settings.ledger_url, directory.name, directory)
-    return PastFiles(directory)
-
-
-def past_runs(folder: Path, settings: Settings) -> list[PastRun]:
-    """Return all runs below a folder, and those in the database of LEDGER_URL, the oldest first; to be entered.
-
-    Raises ``UsageError`` where there is no such folder, and ``DatabaseError``.
-    """
-    in_database = _runs_in_the_database(settings)
-    runs, left = _below(folder, settings, in_database)
-    runs += [PastDatabase(settings.ledger_url, run_id, folder / run_id) for run_id in in_database]
-    name_foreign(left)
-    return sorted(runs, key=lambda run: run.directory.name)
-
-
-def runs_below(folder: Path, settings: Settings) -> tuple[list[PastRun], list[Pointer]]:
-    """Return the runs whose directories are below a folder, and pointers to what is not in the database of LEDGER_URL.
-
-    Raises ``UsageError`` where there is no such folder, and ``DatabaseError``.
-    """
-    return _below(folder, settings, _runs_in_the_database(settings))
-
-
-def name_foreign(left: list[Pointer]) -> None:
-    """Say once of the first pointers that what they name is left alone, and how many more there are."""
-    said = [f"{each}, which the database of LEDGER_URL does not have: it is left alone." for each in left[:SAID_FIRST]]
-    if len(left) > SAID_FIRST:
-        said.append(f"So are {len(left) - SAID_FIRST:,} more.")
-    for text in said:
-        if text not in _SAID:
-            _SAID.add(text)
-            log.warning("%s", text)
-
-
-def _runs_in_the_database(settings: Settings) -> set[str]:
-    return {run_id for run_id, *_ in list_runs(settings.ledger_url)} if settings.ledger_url else set()
-
-
-def _below(folder: Path, settings: Settings, in_database: set[str]) -> tuple[list[PastRun], list[Pointer]]:
-    """Take what is found below a folder out of what is in the database."""
-    runs: list[PastRun] = []
-    left: list[Pointer] = []
-    for directory in find_ledgers(folder):
-        pointer = pointer_in(directory)
-        if pointer is None:
-            runs.append(PastFiles(directory))
-        elif pointer.run_id in in_database:
-            in_database.remove(pointer.run_id)
-            runs.append(PastDatabase(settings.ledger_url, pointer.run_id, directory))
-        else:
-            left.append(pointer)
-    return runs, left
 
 
 def list_runs(url: str) -> list[tuple[str, float, dict[str, str]]]:
@@ -253,27 +175,27 @@ class PastDatabase:
         async for page in newest_first(self._attempts, page_flips):
             yield page
 
-    def unsettled(self, after: int | str | None, count: int) -> list[UnsettledCopy]:
+    def unsettled(self, after: StoredKey | None, count: int) -> list[UnsettledCopy]:
         """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
-        begin = None if after is None else json.dumps(after)
+        begin = None if after is None else key_json(after)
         rows = self._reading.rows(_UNSETTLED, [self._run, begin, begin, count])
         return [UnsettledCopy(key, path, new_path, _xid(xid)) for key, path, new_path, xid in rows]
 
-    def stored_otherwise(self, after: int | str | None, count: int) -> list[PastFlip]:
+    def stored_otherwise(self, after: StoredKey | None, count: int) -> list[PastFlip]:
         """Return flips, by key, for which the database stored another path, which the run committed."""
-        begin = None if after is None else json.dumps(after)
+        begin = None if after is None else key_json(after)
         values = {"run": self._run, "after": begin, "count": count, "stored": STORED_OTHERWISE}
         return [PastFlip(*row) for row in self._reading.rows(_STORED_OTHERWISE, values)]
 
-    def flips_of(self, keys: Iterable[int | str]) -> list[RecordedFlip]:
+    def flips_of(self, keys: Iterable[StoredKey]) -> list[RecordedFlip]:
         """Return the flips of these keys."""
-        values = {"run": self._run, "keys": [json.dumps(key) for key in keys], "stored": STORED_OTHERWISE}
+        values = {"run": self._run, "keys": [key_json(key) for key in keys], "stored": STORED_OTHERWISE}
         rows = self._reading.rows(_FLIPS_OF, values)
         return [RecordedFlip(PastFlip(*flip), denied, open_, _xid(xid)) for *flip, denied, open_, xid in rows]
 
-    def reported_overwritten(self, keys: Iterable[int | str]) -> set[int | str]:
+    def reported_overwritten(self, keys: Iterable[StoredKey]) -> set[StoredKey]:
         """Return those of the keys whose object this run has reported as possibly overwritten."""
-        among = [json.dumps(key) for key in keys]
+        among = [key_json(key) for key in keys]
         return {key for (key,) in self._reading.rows(_REPORTED, [self._run, among, POSSIBLY_OVERWRITTEN])}
 
 

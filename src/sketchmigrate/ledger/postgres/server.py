@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import LockNotAvailable
 
 from sketchmigrate.core.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable, SettingsError
-from sketchmigrate.ledger.tables import EDITION, SCHEMA_NAME, TABLE_NAMES, TABLES
+from sketchmigrate.ledger.postgres.tables import EDITION, SCHEMA_NAME, TABLE_NAMES, TABLES
 from sketchmigrate.postgres.blocking import is_read_only
 from sketchmigrate.postgres.database import ALWAYS, CONNECT_TIMEOUT_SECONDS, KEPT_ALIVE, Database
 from sketchmigrate.postgres.faults import translate
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Mapping
 
-    from psycopg import AsyncConnection as Connection
+    from psycopg import AsyncConnection
 
     from sketchmigrate.postgres.session import Limits, PatientConnection, Session
     from sketchmigrate.settings import Settings
@@ -87,14 +87,14 @@ class LedgerServer(Database):
     async def run(
         self,
         session: Session,
-        work: Callable[[Connection], Awaitable[T]],
+        work: Callable[[AsyncConnection], Awaitable[T]],
         *,
         doing: str,
         limits: Limits | None = None,
     ) -> T:
         """Run ``work`` in one transaction that is on disk when this returns; see ``Session.run``."""
 
-        async def durably(connection: Connection) -> T:
+        async def durably(connection: AsyncConnection) -> T:
             await connection.execute(_DURABLE)
             return await work(connection)
 
@@ -145,7 +145,7 @@ class LedgerServer(Database):
     async def make_tables(self, session: Session) -> None:
         """Make the tables that are not there, and upgrade those of an earlier edition. Raises ``DatabaseError``."""
 
-        async def make(connection: Connection) -> str:
+        async def make(connection: AsyncConnection) -> str:
             row: Any = await (await connection.execute("SHOW server_encoding")).fetchone()
             if row[0] == "UTF8":
                 # two at once would both find nothing there
@@ -161,7 +161,7 @@ class LedgerServer(Database):
         await self.check(session)
 
 
-async def _read_edition(connection: Connection) -> int:
+async def _read_edition(connection: AsyncConnection) -> int:
     row: Any = await (await connection.execute("SELECT number FROM sketch_ledger.edition")).fetchone()
     return int(row[0]) if row else 0
 

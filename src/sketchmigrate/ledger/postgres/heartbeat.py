@@ -17,9 +17,9 @@ from sketchmigrate.task_group import task_group
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from psycopg import AsyncConnection as Connection
+    from psycopg import AsyncConnection
 
-    from sketchmigrate.ledger.server import LedgerServer
+    from sketchmigrate.ledger.postgres.server import LedgerServer
     from sketchmigrate.postgres.session import Session
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ async def _go_on(server: LedgerServer, session: Session, run_id: str) -> None:
 
 
 async def _write(server: LedgerServer, session: Session, statement: LiteralString, run_id: str) -> None:
-    async def write(connection: Connection) -> None:
+    async def write(connection: AsyncConnection) -> None:
         await connection.execute(statement, [run_id])
 
     await server.run(session, write, doing="telling the ledger that the run goes on")

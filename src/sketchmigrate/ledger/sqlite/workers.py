@@ -12,10 +12,11 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.keys import keys_json, stored_key
 from sketchmigrate.core.outcome import Outcome, Tally
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.ledger.contract import Attempt, Word
-from sketchmigrate.ledger.record import AMONG, SqliteLedger, storable
+from sketchmigrate.ledger.sqlite.writer import AMONG, SqliteLedger
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sketchmigrate.core.reference import Key, KeyRange
-    from sketchmigrate.ledger.record import T
+    from sketchmigrate.ledger.sqlite.writer import T
 
 WORKER_FILES = "ledger-*.sqlite"
 
@@ -76,7 +77,7 @@ class WorkerFile(SqliteLedger):
         """Begin an attempt; it is written with the first thing that is recorded for it."""
         self.attempt += 1
         self._words = False
-        after, until = (None if key is None else storable(key) for key in (key_range.after, key_range.until))
+        after, until = (None if key is None else stored_key(key) for key in (key_range.after, key_range.until))
         self._to_begin = (self.attempt, pass_number, range_number, after, until, time.time())
         return self.attempt
 
@@ -146,7 +147,7 @@ class RunLedger(SqliteLedger):
         """Strike out references among those, whichever worker wrote them."""
         struck_out = list(keys)
         await super().settle_copies(struck_out)
-        among = json.dumps([storable(key) for key in struck_out])
+        among = keys_json(struck_out)
 
         def strike_out() -> None:
             for worker in self._workers():

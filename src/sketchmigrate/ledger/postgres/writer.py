@@ -7,30 +7,26 @@ the first attempt left is found by its number, so that nothing is on record twic
 from __future__ import annotations
 
 import asyncio
-import csv
 import json
 import time
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, LiteralString, Self, TypeVar
 
-from sketchmigrate.core.errors import RunDirectoryError
-from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome, Result, Tally
-from sketchmigrate.core.reference import Reference, make_all
-from sketchmigrate.ledger.contract import NEEDING_A_PERSON, Attempt, Word
-from sketchmigrate.ledger.disk import disk_hint
-from sketchmigrate.ledger.record import REASONS, storable
-from sketchmigrate.ledger.server import LedgerServer
+from sketchmigrate.core.keys import key_json, stored_key
+from sketchmigrate.core.reference import Reference
+from sketchmigrate.ledger.contract import NEEDING_A_PERSON, REASONS
+from sketchmigrate.ledger.postgres.server import LedgerServer
 from sketchmigrate.postgres.session import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
-    from psycopg import AsyncConnection as Connection
+    from psycopg import AsyncConnection
 
     from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.outcome import Result, Tally
     from sketchmigrate.core.reference import Key, KeyRange
     from sketchmigrate.ledger.contract import Flip
     from sketchmigrate.postgres.session import Session
@@ -104,31 +100,6 @@ _UNRESOLVED: LiteralString = """
 SELECT key, path FROM sketch_ledger.not_flipped WHERE attempt = %s AND key = ANY(%s::text[]::jsonb[])
     AND outcome = ANY(%s)
 """
-_FOR_A_PERSON: LiteralString = """
-SELECT key, path, outcome, reason FROM sketch_ledger.not_flipped
-WHERE attempt = %(attempt)s AND (outcome = ANY(%(outcomes)s) OR starts_with(reason, %(overwritten)s))
-"""
-_ATTEMPTS: LiteralString = """
-SELECT worker, number, pass, range, began_at, tally, is_clean FROM sketch_ledger.attempt
-WHERE run = %s AND pass = %s AND worker <> '' ORDER BY began_at, number
-"""
-_FLIPS_OF: LiteralString = """
-SELECT attempt, key, old_path, new_path, copied, size_bytes FROM sketch_ledger.flip WHERE attempt = ANY(%s)
-"""
-_OTHERS_OF: LiteralString = """
-SELECT attempt, key, path, outcome, reason FROM sketch_ledger.not_flipped WHERE attempt = ANY(%s)
-"""
-_HAS_WORDS: LiteralString = "SELECT 1 FROM sketch_ledger.not_flipped WHERE attempt = %s LIMIT 1"
-_FORGET_FLIPPED: LiteralString = """
-DELETE FROM sketch_ledger.not_flipped AS n USING sketch_ledger.flip AS f
-WHERE n.attempt = %s AND f.attempt = ANY(%s) AND f.key = n.key
-"""
-_TAKE_OVER: LiteralString = """
-INSERT INTO sketch_ledger.not_flipped (attempt, key, path, outcome, reason)
-SELECT DISTINCT ON (key) %s, key, path, outcome, reason FROM sketch_ledger.not_flipped
-WHERE attempt = ANY(%s) ORDER BY key, attempt DESC
-ON CONFLICT (attempt, key) DO UPDATE SET path = excluded.path, outcome = excluded.outcome, reason = excluded.reason
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +115,7 @@ class DatabasePlace:
 
 
 class DatabaseLedger:
-    """A run's ledger, as the whole run or (``worker``) as one of its workers writes it; see ``contract``.
+    """A run's ledger as one of its workers writes it; see ``contract.WorkerLedger``.
 
     An async context manager. Entering it raises ``DatabaseError``, also where the tables are missing.
     """
@@ -190,10 +161,10 @@ class DatabaseLedger:
 
     async def begin_attempt(self, pass_number: int, range_number: int, key_range: KeyRange) -> int:
         """Begin an attempt: all that is recorded until its end belongs to it. Return its number."""
-        after, until = (None if key is None else _json(key) for key in (key_range.after, key_range.until))
+        after, until = (None if key is None else key_json(key) for key in (key_range.after, key_range.until))
         about = [self._run, self._worker, pass_number, range_number, after, until, time.time()]
 
-        async def begin(connection: Connection) -> int:
+        async def begin(connection: AsyncConnection) -> int:
             return await _number(connection, _BEGIN, about)
 
         self._attempt = await self._do(begin, "beginning an attempt in the ledger")
@@ -210,7 +181,7 @@ class DatabaseLedger:
         first, self._flips = self._flips + 1, self._flips + len(flips)
         columns = [
             list(range(first, first + len(flips))),
-            [_json(flip.key) for flip in flips],
+            [key_json(flip.key) for flip in flips],
             [flip.old_path for flip in flips],
             [flip.new_path for flip in flips],
             [flip.size_bytes for flip in flips],
@@ -218,7 +189,7 @@ class DatabaseLedger:
             [flip.copied for flip in flips],
         ]
 
-        async def write(connection: Connection) -> None:
+        async def write(connection: AsyncConnection) -> None:
             if self._words:  # said in an earlier pass: no word on these keys any more
                 await connection.execute(_FORGET, [self._attempt, columns[1]])
             await connection.execute(_FLIP, [self._attempt, unix_time, *columns])
@@ -228,7 +199,7 @@ class DatabaseLedger:
     async def record_not_flipped(self, results: Sequence[Result]) -> None:
         """Write references that this run did not flip, with outcome and reason."""
         self._words = True
-        latest = {_json(result.reference.key): result for result in results}
+        latest = {key_json(result.reference.key): result for result in results}
         columns = [
             list(latest),
             [result.reference.path for result in latest.values()],
@@ -239,7 +210,7 @@ class DatabaseLedger:
 
     async def open_copies(self, moves: Iterable[Move]) -> None:
         """Write references whose object is copied without a condition, and whose row we have not set."""
-        latest = {_json(move.reference.key): move for move in moves}
+        latest = {key_json(move.reference.key): move for move in moves}
         columns = [
             list(latest),
             [move.reference.path for move in latest.values()],
@@ -249,24 +220,24 @@ class DatabaseLedger:
 
     async def settle_copies(self, keys: Iterable[Key]) -> None:
         """Strike out references among those: we set their row, or wrote no object for them, or looked at it."""
-        among = [_json(key) for key in keys]
+        among = [key_json(key) for key in keys]
         await self._execute(_SETTLE, [self._run, self._worker, among], "writing into the ledger")
 
     async def note_transaction(self, keys: Iterable[Key], xid: int | None) -> None:
         """Write which transaction (xid8, or None) is about to set the rows of references that are unsettled."""
-        among = [_json(key) for key in keys]
+        among = [key_json(key) for key in keys]
         await self._execute(_NOTE_TRANSACTION, [xid, self._run, self._worker, among], "writing into the ledger")
 
     async def unsettled_among(self, keys: Sequence[Key]) -> set[Key]:
         """Return those of the keys whose reference is written as copied without a condition, and not struck out."""
-        among = [_json(key) for key in keys]
+        among = [key_json(key) for key in keys]
         found = {key for (key,) in await self._read(_UNSETTLED_AMONG, [self._run, self._worker, among])}
-        return {key for key in keys if storable(key) in found}
+        return {key for key in keys if stored_key(key) in found}
 
     async def record_locked(self, results: Sequence[Result]) -> None:
         """Write references whose rows somebody else holds: they are taken up again when the others are done."""
         columns = [
-            [_json(each.reference.key) for each in results],
+            [key_json(each.reference.key) for each in results],
             [each.reference.path for each in results],
             [each.copied for each in results],
             [each.size_bytes for each in results],
@@ -276,85 +247,28 @@ class DatabaseLedger:
 
     async def locked(self, after: Key | None, count: int) -> list[Reference]:
         """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
-        begin = None if after is None else _json(after)
-        return make_all(Reference, await self._read(_LOCKED, [self._attempt, begin, begin, count]))
+        begin = None if after is None else key_json(after)
+        rows = await self._read(_LOCKED, [self._attempt, begin, begin, count])
+        return [Reference(key, path) for key, path in rows]
 
     async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, str]]:
         """Return the size, and what was to be said, of the copies made for those of the locked references."""
-        rows = await self._read(_COPIED_BEFORE, [self._attempt, [_json(key) for key in keys]])
+        rows = await self._read(_COPIED_BEFORE, [self._attempt, [key_json(key) for key in keys]])
         found = {key: (size_bytes, reason) for key, size_bytes, reason in rows}
-        return {key: found[stored] for key in keys if (stored := storable(key)) in found}
+        return {key: found[stored] for key in keys if (stored := stored_key(key)) in found}
 
     async def forget_locked(self, keys: Iterable[Key]) -> None:
         """Strike references out that were found locked, and then were not."""
-        await self._execute(_FORGET_LOCKED, [self._attempt, [_json(key) for key in keys]], "writing into the ledger")
+        await self._execute(_FORGET_LOCKED, [self._attempt, [key_json(key) for key in keys]], "writing into the ledger")
 
     async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
         """Drop the references that this run has found unresolved in a pass before, so that a further one skips them."""
-        keys = [_json(reference.key) for reference in references]
+        keys = [key_json(reference.key) for reference in references]
         found = await self._read(_UNRESOLVED, [self._own, keys, list(NEEDING_A_PERSON)])
         unresolved = {(key, path) for key, path in found}
-        return [each for each in references if (storable(each.key), each.path) not in unresolved]
+        return [each for each in references if (stored_key(each.key), each.path) not in unresolved]
 
-    async def first_unresolved(
-        self, count: int, outcomes: Collection[Outcome] = NEEDING_A_PERSON
-    ) -> tuple[Result, ...]:
-        """Return the first ``count`` references with one of these outcomes, by key; and what may be overwritten."""
-        rows = await self._read(
-            _FOR_A_PERSON + "ORDER BY key LIMIT %(count)s", self._for_a_person(outcomes) | {"count": count}
-        )
-        return tuple(Result(Reference(key, path), Outcome(outcome), reason) for key, path, outcome, reason in rows)
-
-    async def write_problems(self, path: Path, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> None:
-        """Write every reference with one of these outcomes into a CSV file: key, path, outcome, reason."""
-        values = self._for_a_person(outcomes)
-
-        async def write(connection: Connection) -> None:
-            with path.open("w", encoding="utf-8", newline="") as file:  # anew, where the connection broke
-                writer = csv.writer(file)
-                writer.writerow(("key", "path", "outcome", "reason"))
-                async for row in connection.cursor().stream(_FOR_A_PERSON + "ORDER BY outcome, key", values):
-                    writer.writerow(row)
-
-        try:
-            await self._do(write, "reading problems from the ledger", is_long=True)
-        except OSError as error:
-            text = f"{path} cannot be written: {error.strerror or error}"
-            raise RunDirectoryError(text, hint=disk_hint(error)) from error
-
-    async def attempts(self, pass_number: int) -> list[Attempt]:
-        """Return the attempts that workers began in a pass, the oldest first."""
-        rows = await self._read(_ATTEMPTS, [self._run, pass_number])
-        return [
-            Attempt(worker, number, of_pass, of_range, began_at, None if tally is None else Tally(**tally), is_clean)
-            for worker, number, of_pass, of_range, began_at, tally, is_clean in rows
-        ]
-
-    async def words(self, attempts: Sequence[Attempt]) -> list[Word]:
-        """Return all that these attempts put on record: as much memory as their ranges have references."""
-        by_number = {attempt.number: attempt for attempt in attempts}
-        flips = await self._read(_FLIPS_OF, [list(by_number)])
-        others = await self._read(_OTHERS_OF, [list(by_number)])
-        return [
-            Word(by_number[attempt], Reference(key, old_path), new_path, None, copied=copied, size_bytes=size_bytes)
-            for attempt, key, old_path, new_path, copied, size_bytes in flips
-        ] + [
-            Word(by_number[attempt], Reference(key, path), "", Outcome(outcome), reason)
-            for attempt, key, path, outcome, reason in others
-        ]
-
-    async def take_over(self, attempts: Sequence[Attempt]) -> None:
-        """Make what these attempts did not flip the run's own word on these references."""
-        numbers = [attempt.number for attempt in attempts]
-
-        async def take_over(connection: Connection) -> None:
-            if await (await connection.execute(_HAS_WORDS, [self._own])).fetchone():
-                await connection.execute(_FORGET_FLIPPED, [self._own, numbers])
-            await connection.execute(_TAKE_OVER, [self._own, numbers])
-
-        await self._do(take_over, "summing up a pass in the ledger", is_long=True)
-
-    async def _open(self, connection: Connection) -> None:
+    async def _open(self, connection: AsyncConnection) -> None:
         """Find the run and its own word, or make them; a worker's attempts come later."""
         self._run = await _number(connection, _RUN, {"id": self._run_id, "now": time.time()})
         found = await (await connection.execute(_OWN, [self._run])).fetchone()
@@ -362,11 +276,8 @@ class DatabaseLedger:
         self._own = self._attempt = int(found[0]) if found else await _number(connection, _BEGIN, own)
         self._flips = await _number(connection, _LAST_FLIP, [self._own])
 
-    def _for_a_person(self, outcomes: Collection[Outcome]) -> dict[str, Any]:
-        return {"attempt": self._own, "outcomes": list(outcomes), "overwritten": POSSIBLY_OVERWRITTEN}
-
     async def _execute(self, statement: LiteralString, values: Sequence[object], doing: str) -> None:
-        async def execute(connection: Connection) -> None:
+        async def execute(connection: AsyncConnection) -> None:
             await connection.execute(statement, values)
 
         await self._do(execute, doing)
@@ -374,23 +285,19 @@ class DatabaseLedger:
     async def _read(
         self, statement: LiteralString, values: Sequence[object] | Mapping[str, object]
     ) -> list[tuple[Any, ...]]:
-        async def read(connection: Connection) -> list[tuple[Any, ...]]:
+        async def read(connection: AsyncConnection) -> list[tuple[Any, ...]]:
             return await (await connection.execute(statement, values)).fetchall()
 
         return await self._do(read, "reading the ledger")
 
-    async def _do(self, work: Callable[[Connection], Awaitable[T]], doing: str, *, is_long: bool = False) -> T:
+    async def _do(self, work: Callable[[AsyncConnection], Awaitable[T]], doing: str, *, is_long: bool = False) -> T:
         async with self._writing:
             limits = Limits.of_a_long_statement(self.server.settings) if is_long else None
             return await self.server.run(self._session, work, doing=doing, limits=limits)
 
 
 async def _number(
-    connection: Connection, statement: LiteralString, values: Sequence[object] | Mapping[str, object]
+    connection: AsyncConnection, statement: LiteralString, values: Sequence[object] | Mapping[str, object]
 ) -> int:
     row: Any = await (await connection.execute(statement, values)).fetchone()
     return int(row[0])
-
-
-def _json(key: Key) -> str:
-    return json.dumps(storable(key))

@@ -15,7 +15,7 @@ thread of its own, so that an fsync never holds up the event loop.
 ``locked``       references whose rows somebody else holds, and what was copied for them: they are taken up again later.
 
 Where several processes share the work each has a file of its own, and ``attempt`` says to which of its attempts at a
-range a row belongs (see ``attempts``). It is 0 in the ledger of the run as a whole.
+range a row belongs (see ``workers``). It is 0 in the ledger of the run as a whole.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 
 from sketchmigrate.core.errors import RunDirectoryError
+from sketchmigrate.core.keys import keys_json, stored_key
 from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome, Result
-from sketchmigrate.core.reference import Key, Reference, make_all
-from sketchmigrate.ledger.contract import NEEDING_A_PERSON, Flip
+from sketchmigrate.core.reference import Key, Reference
+from sketchmigrate.ledger.contract import NEEDING_A_PERSON, REASONS, Flip
 from sketchmigrate.ledger.disk import disk_hint
 
 if TYPE_CHECKING:
@@ -77,17 +78,11 @@ _LOCKED = "SELECT key, path FROM locked WHERE attempt = ?1 AND (?2 IS NULL OR ke
 _ONE_OF = "outcome IN (SELECT value FROM json_each(?))"
 _FOR_A_PERSON = f"({_ONE_OF} OR reason LIKE '{POSSIBLY_OVERWRITTEN}%')"
 
-REASONS = {
-    Outcome.ALREADY: "the row held the new path already",
-    Outcome.SUPERSEDED: "the application changed or deleted the row meanwhile",
-}
-"""What is written where the outcome alone says why."""
-
 # For a value that is no int, float or str, sqlite3 looks for an adapter, and where there is none it asks the value
 # itself whether it has one: 0.15 µs each.
 sqlite3.register_adapter(bool, int)
 sqlite3.register_adapter(NoneType, lambda none: none)
-sqlite3.register_adapter(UUID, str)
+sqlite3.register_adapter(UUID, stored_key)
 
 
 class SqliteLedger:
@@ -130,8 +125,8 @@ class SqliteLedger:
     async def record_not_flipped(self, results: Sequence[Result]) -> None:
         """Write references that this run did not flip, with outcome and reason."""
         rows = [
-            (key, path, outcome.value, reason or REASONS.get(outcome, ""), self.attempt)
-            for (key, path), outcome, reason, *_ in results
+            (*each.reference, each.outcome.value, each.reason or REASONS.get(each.outcome, ""), self.attempt)
+            for each in results
         ]
         self._words = True
         await self._call(lambda: self._insert("INSERT OR REPLACE INTO not_flipped", rows))
@@ -144,16 +139,16 @@ class SqliteLedger:
 
     async def note_transaction(self, keys: Iterable[Key], xid: int | None) -> None:
         """Write which transaction (xid8, or None) is about to set the rows of references that are unsettled."""
-        await self._execute(f"UPDATE unsettled SET xid = ? WHERE {AMONG}", xid, _among(keys))  # noqa: S608 - ours
+        await self._execute(f"UPDATE unsettled SET xid = ? WHERE {AMONG}", xid, keys_json(keys))  # noqa: S608 - ours
 
     async def settle_copies(self, keys: Iterable[Key]) -> None:
         """Strike out references among those: we set their row, or wrote no object for them, or looked at it."""
-        await self._execute(f"DELETE FROM unsettled WHERE {AMONG}", _among(keys))  # noqa: S608 - ours
+        await self._execute(f"DELETE FROM unsettled WHERE {AMONG}", keys_json(keys))  # noqa: S608 - ours
 
     async def unsettled_among(self, keys: Sequence[Key]) -> set[Key]:
         """Return those of the keys whose reference is written as copied without a condition, and not struck out."""
-        found = {key for (key,) in await self._rows(f"SELECT key FROM unsettled WHERE {AMONG}", _among(keys))}  # noqa: S608 - ours
-        return {key for key in keys if storable(key) in found}
+        found = {key for (key,) in await self._rows(f"SELECT key FROM unsettled WHERE {AMONG}", keys_json(keys))}  # noqa: S608 - ours
+        return {key for key in keys if stored_key(key) in found}
 
     async def record_locked(self, results: Sequence[Result]) -> None:
         """Write references whose rows somebody else holds: they are taken up again when the others are done."""
@@ -162,18 +157,18 @@ class SqliteLedger:
 
     async def locked(self, after: Key | None, count: int) -> list[Reference]:
         """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
-        return make_all(Reference, await self._rows(_LOCKED, self.attempt, after, count))
+        return [Reference(key, path) for key, path in await self._rows(_LOCKED, self.attempt, after, count)]
 
     async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, str]]:
         """Return the size, and what was to be said, of the copies made for those of the locked references."""
         statement = f"SELECT key, size_bytes, reason FROM locked WHERE copied AND attempt = ? AND {AMONG}"  # noqa: S608 - ours
-        rows = await self._rows(statement, self.attempt, _among(keys))
+        rows = await self._rows(statement, self.attempt, keys_json(keys))
         found = {key: (size_bytes, reason) for key, size_bytes, reason in rows}
-        return {key: found[stored] for key in keys if (stored := storable(key)) in found}
+        return {key: found[stored] for key in keys if (stored := stored_key(key)) in found}
 
     async def forget_locked(self, keys: Iterable[Key]) -> None:
         """Strike references out that were found locked, and then were not."""
-        await self._execute(f"DELETE FROM locked WHERE attempt = ? AND {AMONG}", self.attempt, _among(keys))  # noqa: S608 - ours
+        await self._execute(f"DELETE FROM locked WHERE attempt = ? AND {AMONG}", self.attempt, keys_json(keys))  # noqa: S608 - ours
 
     async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
         """Drop the references that this run has found unresolved in a pass before, so that a further one skips them."""
@@ -220,7 +215,7 @@ class SqliteLedger:
         with self._database:
             if self._words:
                 statement = f"DELETE FROM not_flipped WHERE attempt = ? AND {AMONG}"  # noqa: S608 - our own text
-                self._database.execute(statement, (self.attempt, _among(flip.key for flip in flips)))
+                self._database.execute(statement, (self.attempt, keys_json(flip.key for flip in flips)))
             self._insert(_FLIP, flips, of_all)
 
     def _insert(self, into: str, rows: Sequence[tuple[object, ...]], of_all: tuple[object, ...] = ()) -> None:
@@ -260,13 +255,3 @@ class SqliteLedger:
                 raise RunDirectoryError(text, hint=disk_hint(error)) from error
 
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, guarded))
-
-
-def _among(keys: Iterable[Key]) -> str:
-    """Return the parameter of ``AMONG``."""
-    return json.dumps([storable(key) for key in keys])
-
-
-def storable(key: Key) -> int | str:
-    """SQLite has no uuid: its text form stands for it."""
-    return str(key) if isinstance(key, UUID) else key

@@ -1,0 +1,1 @@
+"""Ledgers in the tables of a PostgreSQL database, which workers on several machines reach."""

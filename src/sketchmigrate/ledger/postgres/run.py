@@ -1,0 +1,111 @@
+"""The ledger of a whole run in PostgreSQL, which also reads what its workers put on record; see ``writer``."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from sketchmigrate.core.errors import RunDirectoryError
+from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome, Result, Tally
+from sketchmigrate.core.reference import Reference
+from sketchmigrate.ledger.contract import NEEDING_A_PERSON, Attempt, Word
+from sketchmigrate.ledger.disk import disk_hint
+from sketchmigrate.ledger.postgres.writer import DatabaseLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    from psycopg import AsyncConnection
+
+
+_FOR_A_PERSON: LiteralString = """
+SELECT key, path, outcome, reason FROM sketch_ledger.not_flipped
+WHERE attempt = %(attempt)s AND (outcome = ANY(%(outcomes)s) OR starts_with(reason, %(overwritten)s))
+"""
+_ATTEMPTS: LiteralString = """
+SELECT worker, number, pass, range, began_at, tally, is_clean FROM sketch_ledger.attempt
+WHERE run = %s AND pass = %s AND worker <> '' ORDER BY began_at, number
+"""
+_FLIPS_OF: LiteralString = """
+SELECT attempt, key, old_path, new_path, copied, size_bytes FROM sketch_ledger.flip WHERE attempt = ANY(%s)
+"""
+_OTHERS_OF: LiteralString = """
+SELECT attempt, key, path, outcome, reason FROM sketch_ledger.not_flipped WHERE attempt = ANY(%s)
+"""
+_HAS_WORDS: LiteralString = "SELECT 1 FROM sketch_ledger.not_flipped WHERE attempt = %s LIMIT 1"
+_FORGET_FLIPPED: LiteralString = """
+DELETE FROM sketch_ledger.not_flipped AS n USING sketch_ledger.flip AS f
+WHERE n.attempt = %s AND f.attempt = ANY(%s) AND f.key = n.key
+"""
+_TAKE_OVER: LiteralString = """
+INSERT INTO sketch_ledger.not_flipped (attempt, key, path, outcome, reason)
+SELECT DISTINCT ON (key) %s, key, path, outcome, reason FROM sketch_ledger.not_flipped
+WHERE attempt = ANY(%s) ORDER BY key, attempt DESC
+ON CONFLICT (attempt, key) DO UPDATE SET path = excluded.path, outcome = excluded.outcome, reason = excluded.reason
+"""
+
+
+class DatabaseRunLedger(DatabaseLedger):
+    """The ledger of a whole run; see ``contract.WholeLedger``."""
+
+    async def first_unresolved(
+        self, count: int, outcomes: Collection[Outcome] = NEEDING_A_PERSON
+    ) -> tuple[Result, ...]:
+        """Return the first ``count`` references with one of these outcomes, by key; and what may be overwritten."""
+        rows = await self._read(
+            _FOR_A_PERSON + "ORDER BY key LIMIT %(count)s", self._for_a_person(outcomes) | {"count": count}
+        )
+        return tuple(Result(Reference(key, path), Outcome(outcome), reason) for key, path, outcome, reason in rows)
+
+    async def write_problems(self, path: Path, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> None:
+        """Write every reference with one of these outcomes into a CSV file: key, path, outcome, reason."""
+        values = self._for_a_person(outcomes)
+
+        async def write(connection: AsyncConnection) -> None:
+            with path.open("w", encoding="utf-8", newline="") as file:  # anew, where the connection broke
+                writer = csv.writer(file)
+                writer.writerow(("key", "path", "outcome", "reason"))
+                async for row in connection.cursor().stream(_FOR_A_PERSON + "ORDER BY outcome, key", values):
+                    writer.writerow(row)
+
+        try:
+            await self._do(write, "reading problems from the ledger", is_long=True)
+        except OSError as error:
+            text = f"{path} cannot be written: {error.strerror or error}"
+            raise RunDirectoryError(text, hint=disk_hint(error)) from error
+
+    async def attempts(self, pass_number: int) -> list[Attempt]:
+        """Return the attempts that workers began in a pass, the oldest first."""
+        rows = await self._read(_ATTEMPTS, [self._run, pass_number])
+        return [
+            Attempt(worker, number, of_pass, of_range, began_at, None if tally is None else Tally(**tally), is_clean)
+            for worker, number, of_pass, of_range, began_at, tally, is_clean in rows
+        ]
+
+    async def words(self, attempts: Sequence[Attempt]) -> list[Word]:
+        """Return all that these attempts put on record: as much memory as their ranges have references."""
+        by_number = {attempt.number: attempt for attempt in attempts}
+        flips = await self._read(_FLIPS_OF, [list(by_number)])
+        others = await self._read(_OTHERS_OF, [list(by_number)])
+        return [
+            Word(by_number[attempt], Reference(key, old_path), new_path, None, copied=copied, size_bytes=size_bytes)
+            for attempt, key, old_path, new_path, copied, size_bytes in flips
+        ] + [
+            Word(by_number[attempt], Reference(key, path), "", Outcome(outcome), reason)
+            for attempt, key, path, outcome, reason in others
+        ]
+
+    async def take_over(self, attempts: Sequence[Attempt]) -> None:
+        """Make what these attempts did not flip the run's own word on these references."""
+        numbers = [attempt.number for attempt in attempts]
+
+        async def take_over(connection: AsyncConnection) -> None:
+            if await (await connection.execute(_HAS_WORDS, [self._own])).fetchone():
+                await connection.execute(_FORGET_FLIPPED, [self._own, numbers])
+            await connection.execute(_TAKE_OVER, [self._own, numbers])
+
+        await self._do(take_over, "summing up a pass in the ledger", is_long=True)
+
+    def _for_a_person(self, outcomes: Collection[Outcome]) -> dict[str, Any]:
+        return {"attempt": self._own, "outcomes": list(outcomes), "overwritten": POSSIBLY_OVERWRITTEN}

@@ -1,0 +1,150 @@
+"""Runs, wherever their ledgers are: in the directory of each, or in the database that LEDGER_URL names."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from sketchmigrate.core.errors import UsageError
+from sketchmigrate.ledger.directory import LEDGER_NAME, find_ledgers, leave_pointer, pointer_in
+from sketchmigrate.ledger.postgres.heartbeat import beating
+from sketchmigrate.ledger.postgres.past_run import PastDatabase, list_runs
+from sketchmigrate.ledger.postgres.run import DatabaseRunLedger
+from sketchmigrate.ledger.postgres.server import LedgerServer
+from sketchmigrate.ledger.postgres.writer import DatabasePlace
+from sketchmigrate.ledger.sqlite.lock import hold_run
+from sketchmigrate.ledger.sqlite.past_run import PastFiles
+from sketchmigrate.ledger.sqlite.workers import FolderPlace, RunLedger
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from sketchmigrate.ledger.contract import LedgerPlace, PastRun
+    from sketchmigrate.ledger.directory import Pointer
+    from sketchmigrate.settings import Settings
+
+log = logging.getLogger(__name__)
+
+SAID_FIRST = 3
+"""So many pointers to elsewhere are named."""
+
+_SAID: set[str] = set()
+"""What was said by this process of pointers that are left alone: a run looks at past ones more than once."""
+
+
+def new_ledger(
+    directory: Path, settings: Settings, description: dict[str, str], stopping: asyncio.Event
+) -> AbstractAsyncContextManager[RunLedger | DatabaseRunLedger]:
+    """Return the ledger of the run with this directory, to be entered, which raises ``RunDirectoryError``.
+
+    One in a database leaves a pointer in the directory, without any secret. While it is open the run counts as going
+    on: see ``sqlite.lock`` and ``postgres.heartbeat``.
+    """
+    if not settings.ledger_url:
+        return _in_the_directory(directory, description)
+    return _in_the_database(directory, settings, description, stopping)
+
+
+@asynccontextmanager
+async def _in_the_directory(directory: Path, description: dict[str, str]) -> AsyncIterator[RunLedger]:
+    """Enter a ledger in the directory. The lock comes before it: whoever finds the ledger finds it held."""
+    with hold_run(directory):
+        async with RunLedger(directory / LEDGER_NAME, description=description) as ledger:
+            yield ledger
+
+
+@asynccontextmanager
+async def _in_the_database(
+    directory: Path, settings: Settings, description: dict[str, str], stopping: asyncio.Event
+) -> AsyncIterator[DatabaseRunLedger]:
+    """Enter a ledger in the database. The pointer comes after the run that it names: a kill leaves none to nothing."""
+    async with DatabaseRunLedger(settings, directory.name, description=description, stopping=stopping) as ledger:
+        leave_pointer(directory, settings.ledger_url)
+        async with beating(ledger.server, directory.name):
+            yield ledger
+
+
+async def check_place(settings: Settings, stopping: asyncio.Event, *, for_writing: bool) -> None:
+    """Check that the database of LEDGER_URL, if any, is there and has the tables; with ``for_writing``, takes writes.
+
+    Before a run begins nothing is waited for. Raises ``DatabaseError``.
+    """
+    if settings.ledger_url:
+        await LedgerServer(settings, stopping=stopping).check_at_once(for_writing=for_writing)
+
+
+def place_of(directory: Path, settings: Settings) -> LedgerPlace:
+    """Return where the workers of this run write."""
+    return DatabasePlace(settings, directory.name) if settings.ledger_url else FolderPlace(directory.absolute())
+
+
+def past_run(directory: Path, settings: Settings) -> PastRun:
+    """Return the run with this directory, to be entered.
+
+    Where the directory is gone, as that of a container may be, LEDGER_URL and its name still find it. Raises
+    ``UsageError`` where its ledger is in a database, and LEDGER_URL names none.
+    """
+    pointer = pointer_in(directory)
+    if pointer is not None:
+        if settings.ledger_url:
+            return PastDatabase(settings.ledger_url, pointer.run_id or directory.name, directory)
+        hint = "Only LEDGER_URL says which database has ledgers: if that one is yours, set it to that."
+        raise UsageError(f"{pointer}, and LEDGER_URL names no database", hint=hint)
+    if settings.ledger_url and not directory.exists():
+        return PastDatabase(settings.ledger_url, directory.name, directory)
+    return PastFiles(directory)
+
+
+def past_runs(folder: Path, settings: Settings) -> list[PastRun]:
+    """Return all runs below a folder, and those in the database of LEDGER_URL, the oldest first; to be entered.
+
+    Raises ``UsageError`` where there is no such folder, and ``DatabaseError``.
+    """
+    in_database = _runs_in_the_database(settings)
+    runs, left = _below(folder, settings, in_database)
+    runs += [PastDatabase(settings.ledger_url, run_id, folder / run_id) for run_id in in_database]
+    name_foreign(left)
+    return sorted(runs, key=lambda run: run.directory.name)
+
+
+def runs_below(folder: Path, settings: Settings) -> tuple[list[PastRun], list[Pointer]]:
+    """Return the runs whose directories are below a folder, and pointers to what is not in the database of LEDGER_URL.
+
+    Raises ``UsageError`` where there is no such folder, and ``DatabaseError``.
+    """
+    return _below(folder, settings, _runs_in_the_database(settings))
+
+
+def name_foreign(left: list[Pointer]) -> None:
+    """Say once of the first pointers that what they name is left alone, and how many more there are."""
+    said = [f"{each}, which the database of LEDGER_URL does not have: it is left alone." for each in left[:SAID_FIRST]]
+    if len(left) > SAID_FIRST:
+        said.append(f"So are {len(left) - SAID_FIRST:,} more.")
+    for text in said:
+        if text not in _SAID:
+            _SAID.add(text)
+            log.warning("%s", text)
+
+
+def _runs_in_the_database(settings: Settings) -> set[str]:
+    return {run_id for run_id, *_ in list_runs(settings.ledger_url)} if settings.ledger_url else set()
+
+
+def _below(folder: Path, settings: Settings, in_database: set[str]) -> tuple[list[PastRun], list[Pointer]]:
+    """Take what is found below a folder out of what is in the database."""
+    runs: list[PastRun] = []
+    left: list[Pointer] = []
+    for directory in find_ledgers(folder):
+        pointer = pointer_in(directory)
+        if pointer is None:
+            runs.append(PastFiles(directory))
+        elif pointer.run_id in in_database:
+            in_database.remove(pointer.run_id)
+            runs.append(PastDatabase(settings.ledger_url, pointer.run_id, directory))
+        else:
+            left.append(pointer)
+    return runs, left
