@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from sketchmigrate.core.errors import ObjectMissing, PreconditionFailed, S3Error
 from sketchmigrate.inspect.looks import Refused
 from sketchmigrate.s3 import tells_tags
-from sketchmigrate.s3.fields import differing_headers
+from sketchmigrate.s3.comparison import differing_headers
 from sketchmigrate.task_group import all_of
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from sketchmigrate.core.errors import ObjectMissing, S3Error
+from sketchmigrate.core.errors import S3Error
 from sketchmigrate.migration.access import Access
-from sketchmigrate.s3.fields import differing_headers
+from sketchmigrate.s3.comparison import differing_headers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,9 +37,7 @@ class Looks:
         """Return what a HEAD tells, None where there is no object. Raises ``S3Error`` where the store is to blame."""
         began_at = time.monotonic()
         try:
-            found = await self.store.head(location)
-        except ObjectMissing:
-            found = None
+            found = await self.store.find(location)
         except S3Error as error:
             return await self.refused(error, began_at)
         self._access.usable_at = time.monotonic()

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sketchmigrate.core.errors import ObjectMissing, PreconditionFailed, RunDirectoryError, S3Error
+from sketchmigrate.core.errors import PreconditionFailed, RunDirectoryError, S3Error
 from sketchmigrate.inspect.guard import Guard
 from sketchmigrate.ledger.disk import disk_hint
 from sketchmigrate.s3 import same_content
-from sketchmigrate.s3.multipart import kept_headers, tags_of
+from sketchmigrate.s3.headers import kept_headers, tags_of
 from sketchmigrate.task_group import all_of
 
 if TYPE_CHECKING:
@@ -117,10 +117,10 @@ async def _copy_again(stale: Stale, site: EvidenceSite, store: S3Client, guard: 
     """Copy one object; return what became of it and, where it was written, its new ETag."""
     source = site.legacy(stale.tail)
     target = site.production(stale.tail)
-    production = await _look(store, target)
+    production = await store.find(target)
     if production is None or production.etag != stale.etag:
         return Again.NOT_OURS, ""
-    legacy = await _look(store, source)
+    legacy = await store.find(source)
     if legacy is None:
         return Again.MISSING, ""
     try:
@@ -131,7 +131,7 @@ async def _copy_again(stale: Stale, site: EvidenceSite, store: S3Client, guard: 
             etag = (await store.copy(source, target, *conditions)).etag
     except PreconditionFailed:
         # a request whose reply was lost may have been carried out: then the object is what we wanted
-        now = await _look(store, target)
+        now = await store.find(target)
         if now is None or not same_content(legacy, now):
             return Again.NOT_OURS, ""
         etag = now.etag
@@ -144,13 +144,6 @@ async def _put_again(
     body = await store.get(source, 0, legacy.size_bytes - 1, if_match=legacy.etag) if legacy.size_bytes else b""
     headers = kept_headers(legacy.headers, await tags_of(store, source, legacy), storage_class=True)
     return await store.put(target, body, headers, condition)
-
-
-async def _look(store: S3Client, location: Location) -> ObjectInfo | None:
-    try:
-        return await store.head(location)
-    except ObjectMissing:
-        return None
 
 
 def write_down(record: Path, done: Sequence[tuple[str, str, str]]) -> None:

@@ -16,7 +16,7 @@ from sketchmigrate.inspect.standing import SUSPECTS, Standing, standing_of
 from sketchmigrate.postgres.extract import current_paths
 from sketchmigrate.postgres.paging import PageSize, look_up_in_time
 from sketchmigrate.s3 import same_content
-from sketchmigrate.s3.archive import ARCHIVES, not_restored
+from sketchmigrate.s3.headers import ARCHIVES, not_restored
 from sketchmigrate.task_group import all_of
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from sketchmigrate.s3 import S3Client
-    from sketchmigrate.s3.wire.xml_buckets import ObjectLock
+    from sketchmigrate.s3.wire.xml_subresources import ObjectLock
 
 T = TypeVar("T")
 

@@ -30,8 +30,8 @@ from sketchmigrate.migration.other_spellings import OtherSpellings
 from sketchmigrate.migration.placing import CheckFirst, Placed, Replacing, Taken, look
 from sketchmigrate.migration.versions import replaced_version
 from sketchmigrate.s3 import same_content, tells_tags
-from sketchmigrate.s3.archive import archive_of, not_restored
-from sketchmigrate.s3.fields import differing_headers
+from sketchmigrate.s3.comparison import differing_headers
+from sketchmigrate.s3.headers import archive_of, not_restored
 from sketchmigrate.task_group import task_group
 
 if TYPE_CHECKING:

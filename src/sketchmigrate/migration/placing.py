@@ -14,7 +14,8 @@ from sketchmigrate.core.errors import ObjectExists, ObjectMissing, PreconditionF
 from sketchmigrate.migration.no_clobber import Means, Strategy
 from sketchmigrate.migration.versions import keeps_versions, version_before
 from sketchmigrate.s3 import IF_ABSENT
-from sketchmigrate.s3.multipart import copy_in_parts, kept_headers, tags_of
+from sketchmigrate.s3.headers import kept_headers, tags_of
+from sketchmigrate.s3.multipart import copy_in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

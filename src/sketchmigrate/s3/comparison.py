@@ -1,34 +1,28 @@
-"""When two objects are known to be the same, known to differ, and when only their bytes can tell. Pure.
+"""When two objects are known to be the same, known to differ, and when only their bytes can tell.
 
 The bytes are not all that there is to an object: what a browser is told of them (``other_headers``) may differ.
+``differing_headers`` asks the store for what their HEADs did not tell; the rest is pure.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sketchmigrate.core.objects import ObjectInfo
+from sketchmigrate.core.errors import CredentialsError, ObjectMissing, S3Error
+from sketchmigrate.s3.headers import CONTENT_HEADERS, TAG_COUNT
 
-CONTENT_HEADERS = (
-    "content-type",
-    "content-encoding",
-    "content-language",
-    "content-disposition",
-    "cache-control",
-    "expires",
-)
-"""What a browser is told, and CopyObject keeps besides user metadata and tags (S3 API reference, CopyObject)."""
+if TYPE_CHECKING:
+    from sketchmigrate.core.objects import Location, ObjectInfo
+    from sketchmigrate.s3.client import S3Client
+
 _ALWAYS_ANSWERED = frozenset({"content-type"})
 """Of these, none where the other side has one is no answer: a store that leaves it out tells nothing by that."""
 
 _METADATA = "x-amz-meta-"
 _OF_THE_STORE = frozenset({"x-amz-meta-mtime"})
 """rclone's server keeps an object's time there, and so does whoever uploads with rclone: a copy has its own."""
-
-TAG_COUNT = "x-amz-tagging-count"
-"""Left out where there are no tags, where they may not be told, and by stores that never tell (S3 API, HeadObject)."""
 
 _IS_MD5 = re.compile(r"[0-9a-fA-F]{32}").fullmatch
 
@@ -51,7 +45,7 @@ def same_content(one: ObjectInfo, other: ObjectInfo) -> bool | None:
 def other_headers(legacy: ObjectInfo, production: ObjectInfo) -> str:
     """Say in which content headers, user metadata and number of tags two objects of the same bytes differ; or nothing.
 
-    Both are as HEADs showed them; tags count where both sides told their number: ``fields`` completes them.
+    Both are as HEADs showed them; tags count where both sides told their number: ``differing_headers`` completes them.
     """
     ours, theirs = _described(legacy), _described(production)
     if TAG_COUNT in legacy.headers and TAG_COUNT in production.headers:
@@ -64,6 +58,35 @@ def other_headers(legacy: ObjectInfo, production: ObjectInfo) -> str:
         f"{name}: {_said(ours, name)} in legacy, {_said(theirs, name)} in production" for name in differing
     )
     return f"same bytes, other {told}"
+
+
+async def differing_headers(
+    store: S3Client, source: Location, legacy: ObjectInfo, target: Location, production: ObjectInfo
+) -> str:
+    """Say in what two objects differ of which HEADs were seen; nothing where they do not.
+
+    Nothing is asked for but the tags of an object whose HEAD told no number, where that of the other side told one: it
+    has none, or they may not be told to this user (S3 API reference, HeadObject: "x-amz-tagging-count"). Raises
+    ``S3Error``.
+    """
+    if (TAG_COUNT in legacy.headers) != (TAG_COUNT in production.headers):
+        legacy = await _with_tag_count(store, source, legacy)
+        production = await _with_tag_count(store, target, production)
+    return other_headers(legacy, production)
+
+
+async def _with_tag_count(store: S3Client, location: Location, info: ObjectInfo) -> ObjectInfo:
+    if TAG_COUNT in info.headers:
+        return info
+    try:
+        tags = await store.tags(location)
+    except (CredentialsError, ObjectMissing):
+        raise
+    except S3Error as error:
+        if not error.is_client_error:
+            raise
+        return info  # who may not read tags compares none
+    return replace(info, headers={**info.headers, TAG_COUNT: str(len(tags))})
 
 
 def tells_tags(*objects: ObjectInfo) -> bool:

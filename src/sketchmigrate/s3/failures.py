@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sketchmigrate.core.errors import (
     BucketMissing,
     CredentialsError,
+    ObjectExists,
     ObjectMissing,
     PreconditionFailed,
     RedirectRefused,
@@ -21,7 +22,7 @@ from sketchmigrate.core.errors import (
     S3Unreachable,
     StoreFull,
 )
-from sketchmigrate.s3 import wording
+from sketchmigrate.s3 import dialect
 from sketchmigrate.s3.retry import Failure, Kind, http_date, kind_of, retry_after_seconds
 from sketchmigrate.s3.wire import xml
 from sketchmigrate.s3.wire.proxy import ProxyFailed
@@ -127,7 +128,7 @@ def reply_failure(request: Request, reply: Reply) -> Failure:
     document = xml.read_error(reply.body)
     code = document.code if document else ""
     named = document or xml.ErrorDocument("")
-    is_full = wording.says_full(reply.status, code, named.message)
+    is_full = dialect.says_full(reply.status, code, named.message)
     kind = Kind.FATAL if is_full else kind_of(reply.status, code, bodiless=reply.bodiless)
     region = named.region or reply.header(b"x-amz-bucket-region")
     target = target_of(named.endpoint or reply.header(b"location")) if kind is Kind.MOVED else None
@@ -142,6 +143,13 @@ def reply_failure(request: Request, reply: Reply) -> Failure:
         target=target,
         store_time=http_date(reply.header(b"date")),
     )
+
+
+def object_exists(error: PreconditionFailed, request: Request) -> ObjectExists:
+    """Say that there is an object already: what a failed condition that there be none means."""
+    exists = ObjectExists(error.message, hint=error.hint, status=error.status, code=error.code)
+    exists.attempts = request.attempts
+    return exists
 
 
 def stranger(request: Request, origin: Origin, target: Target, told: S3Error) -> RedirectRefused:
@@ -179,7 +187,7 @@ def understood(document: xml.ErrorDocument, region: str) -> str:
         return f"No {lacking[1]} allows {lacking[2]}: sketch-migrate grants prints the rights that each command needs."
     if denying := _DENIED_BY(document.message):
         return f"A {denying[1]} denies this, whatever else allows it. {_IF_DEMANDED}"
-    if wording.is_denied_explicitly(document.code, document.message):
+    if dialect.is_denied_explicitly(document.code, document.message):
         return f"A policy denies this. {_IF_DEMANDED}"
     return elsewhere_hint(region) if document.code in _ELSEWHERE and region else ""
 
@@ -198,7 +206,7 @@ _ELSEWHERE = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "Il
 def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Kind, wait_seconds: float) -> S3Error:
     code, status = document.code, reply.status
     error: type[S3Error]
-    if wording.says_full(status, code, document.message):
+    if dialect.says_full(status, code, document.message):
         error, hint = StoreFull, _FULL_HINT
     elif kind in _BY_KIND:
         error, hint = _BY_KIND[kind]

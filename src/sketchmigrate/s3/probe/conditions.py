@@ -6,11 +6,11 @@ A refusal proves nothing by itself: the object must be seen to be still the same
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import (
     ObjectExists,
-    ObjectMissing,
     PreconditionFailed,
     S3Busy,
     S3Error,
@@ -86,9 +86,8 @@ class Conditions:
         self._folder.taken(target)
         said = await _what_is_said(write(target))
         try:
-            await self._folder.look(target)
-        except ObjectMissing:
-            return f"the object was not made ({said or 'status 200'})"
+            if await self._folder.find(target) is None:
+                return f"the object was not made ({said or 'status 200'})"
         except S3Error as error:
             return str(error)
         # A condition that failed at a second attempt, because the first one had made the object, is no failure.
@@ -103,14 +102,13 @@ class Conditions:
     async def _complete(self, target: Location) -> None:
         folder = self._folder
         source = await folder.look(folder.source)
-        upload_id = await folder.begin_upload(target)
-        part = (folder.source, target, upload_id, 1, None)
+        upload = await folder.begin_upload(target)
         try:
-            etag = await folder.at_once.upload_part_copy(*part, if_match=source.etag)
+            etag = await replace(upload, client=folder.at_once).copy_part(folder.source, 1, None, if_match=source.etag)
         except (S3Busy, S3Unreachable):
-            etag = await folder.store.upload_part_copy(*part, if_match=source.etag)
-        await folder.store.complete_multipart_upload(target, upload_id, [etag], IF_ABSENT)
-        folder.completed(target, upload_id)
+            etag = await upload.copy_part(folder.source, 1, None, if_match=source.etag)
+        await upload.complete([etag], IF_ABSENT)
+        folder.completed(upload)
 
     async def _if_source(self) -> Finding:
         """Ask for a copy of a source with another ETag than it has."""
