@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sketchmigrate.cluster.dispatcher import MOST_LOSSES, Dispatcher
 from sketchmigrate.cluster.orders import Lease
-from sketchmigrate.cluster.ranges import cut, merged, trim
+from sketchmigrate.cluster.ranges import cut_ranges, merged, trim
 from sketchmigrate.cluster.tallying import count_pass
 from sketchmigrate.cluster.task import Progress, RangeDone, RangeTask, StrategyNeeded
 from sketchmigrate.core.errors import ClusterError, MigrateError, WorkerLost
@@ -321,7 +321,7 @@ class Coordinator:
 
     async def _cut(self) -> list[KeyRange]:
         site = self._site
-        return await cut(self._session, site.table, site.settings.range_rows, self._engine.members)
+        return await cut_ranges(self._session, site.table, site.settings.range_rows, self._engine.members)
 
     async def _trim(self, part: Part) -> None:
         """Leave what a range has too much for another worker."""

@@ -17,7 +17,7 @@ from sketchmigrate.core.errors import (
     S3Malformed,
     S3Unreachable,
 )
-from sketchmigrate.s3.probe.findings import Answer, Finding, Question
+from sketchmigrate.s3.probe.findings import Answer, ProbeFinding, Question
 from sketchmigrate.s3.probe.folder import OCCUPANT_BODY, SOURCE_BODY, ProbeFolder
 from sketchmigrate.s3.wire.conditions import IF_ABSENT, R2_IF_ABSENT, Condition, if_source_is
 
@@ -39,7 +39,7 @@ class Conditions:
         self._folder = folder
         self._frugal = frugal
 
-    async def ask(self) -> list[Finding]:
+    async def ask(self) -> list[ProbeFinding]:
         """Ask all of them."""
         questions = (
             self._if_absent(Question.COPY_IF_ABSENT, "copy", lambda target: self._copy(target, IF_ABSENT)),
@@ -52,17 +52,19 @@ class Conditions:
             return [await question for question in questions]
         return list(await asyncio.gather(*questions))
 
-    async def _if_absent(self, question: Question, name: str, write: Callable[[Location], Awaitable[None]]) -> Finding:
+    async def _if_absent(
+        self, question: Question, name: str, write: Callable[[Location], Awaitable[None]]
+    ) -> ProbeFinding:
         """Ask one condition: where it must stop the write, and where it must not."""
         if self._frugal:
-            return Finding(question, *await self._against_occupant(self._folder.at("occupied"), write))
+            return ProbeFinding(question, *await self._against_occupant(self._folder.at("occupied"), write))
         (answer, evidence), refused = await asyncio.gather(
             self._against_occupant(self._folder.at(f"{name}-occupied"), write),
             self._onto_nothing(self._folder.at(f"{name}-new"), write),
         )
         if answer is Answer.HONOURED and refused:
-            return Finding(question, Answer.REJECTED, f"where nothing is in the way: {refused}")
-        return Finding(question, answer, evidence)
+            return ProbeFinding(question, Answer.REJECTED, f"where nothing is in the way: {refused}")
+        return ProbeFinding(question, answer, evidence)
 
     async def _against_occupant(
         self, target: Location, write: Callable[[Location], Awaitable[None]]
@@ -110,17 +112,17 @@ class Conditions:
         await upload.complete([etag], IF_ABSENT)
         folder.completed(upload)
 
-    async def _if_source(self) -> Finding:
+    async def _if_source(self) -> ProbeFinding:
         """Ask for a copy of a source with another ETag than it has."""
         target = self._folder.at("occupied" if self._frugal else "source-new")
         question = Question.COPY_IF_SOURCE
         copy = self._folder.store.copy(self._folder.source, self._folder.taken(target), if_source_is(_WRONG_ETAG))
         said = await _what_is_said(copy)
         if isinstance(said, PreconditionFailed):
-            return Finding(question, Answer.HONOURED, "412 for a source with another ETag")
+            return ProbeFinding(question, Answer.HONOURED, "412 for a source with another ETag")
         if said is None:
-            return Finding(question, Answer.IGNORED, "200, though the source has another ETag")
-        return Finding(question, *_no_answer(said))
+            return ProbeFinding(question, Answer.IGNORED, "200, though the source has another ETag")
+        return ProbeFinding(question, *_no_answer(said))
 
 
 async def _what_is_said(work: Awaitable[object]) -> S3Error | None:
