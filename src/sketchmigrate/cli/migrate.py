@@ -214,7 +214,7 @@ class MigrationJob(Job):
         """Migrate with several processes; this one hands out ranges."""
         # several processes are the exception, and their machinery takes a while to import
         from sketchmigrate.cluster.coordinator import Coordinator  # noqa: PLC0415
-        from sketchmigrate.cluster.worker import RangeAssignment  # noqa: PLC0415
+        from sketchmigrate.cluster.range_worker import RangeAssignment  # noqa: PLC0415
 
         if self._strategy is not None:
             await ledger.describe(self._no_clobber())

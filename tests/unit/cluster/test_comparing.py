@@ -20,8 +20,8 @@ from sketchmigrate.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from sketchmigrate.cluster.engine import Task
     from sketchmigrate.cluster.orders import Orders
-    from sketchmigrate.cluster.task import Task
     from sketchmigrate.inspect.comparing import Answers, Portion
 
 Done = TypeVar("Done")
