@@ -12,7 +12,7 @@ from sketchmigrate.core.errors import S3Busy
 from sketchmigrate.flow.caps import Caps
 from sketchmigrate.flow.congestion import Congestion
 from sketchmigrate.flow.limiter import Limiter
-from sketchmigrate.s3.retry import Failure, Kind, Patience
+from sketchmigrate.s3.retry import Failure, FailureKind, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,7 +162,7 @@ class Client:
 
     def _pause(self, number: int) -> None:
         patience = self._patience.setdefault(number, Patience(300.0))
-        failure = Failure(Kind.THROTTLED, S3Busy("slow down"))
+        failure = Failure(FailureKind.THROTTLED, S3Busy("slow down"))
         self._pausing += 1
 
         def again() -> None:
@@ -183,7 +183,7 @@ class Client:
                 self._refused * per_second,
                 latency_seconds,
                 self.limiter.window,
-                self.limiter.congestion.pace,
+                self.limiter.congestion.requests_per_second,
             )
         )
         self._accepted = self._refused = 0

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from sketchmigrate.cluster.ranges import cut, trim
+from sketchmigrate.cluster.ranges import cut_ranges, trim
 from sketchmigrate.core.reference import Key, KeyRange
 from sketchmigrate.core.rule import Rule
 from sketchmigrate.postgres.database import Database
@@ -71,7 +71,7 @@ def keys_by_range(database: databases.Database, range_rows: int) -> list[list[Ke
     """Cut the table, trim each range, and read each as a migration does."""
 
     async def work(session: Session, table: Table) -> list[list[Key]]:
-        waiting, found = await cut(session, table, range_rows, workers=1), []
+        waiting, found = await cut_ranges(session, table, range_rows, workers=1), []
         while waiting:
             key_range, *rest = await trim(session, table, waiting.pop(0), range_rows)
             waiting = [*rest, *waiting]
@@ -163,7 +163,7 @@ def test_a_small_table_is_for_all_workers_too(
     connection.execute("CREATE TABLE avatars (id bigint PRIMARY KEY, path text)")
     connection.execute("INSERT INTO avatars SELECT n, 'image/x' FROM generate_series(1, 8000) AS n")
     connection.execute("ANALYZE avatars")
-    ranges: list[KeyRange] = on(database, lambda session, table: cut(session, table, 50_000, workers=4))
+    ranges: list[KeyRange] = on(database, lambda session, table: cut_ranges(session, table, 50_000, workers=4))
     assert len(ranges) >= 12
     assert [each.after for each in ranges[:3]] == [None, 1000, 1875]
 
@@ -175,7 +175,7 @@ def test_a_table_that_grew_since_it_was_analysed_is_cut_all_the_same(
     connection.execute("INSERT INTO avatars SELECT n, 'image/x' FROM generate_series(1, 1000) AS n")
     connection.execute("ANALYZE avatars")
     connection.execute("INSERT INTO avatars SELECT n, 'image/x' FROM generate_series(1001, 10000) AS n")
-    ranges: list[KeyRange] = on(database, lambda session, table: cut(session, table, 500, workers=1))
+    ranges: list[KeyRange] = on(database, lambda session, table: cut_ranges(session, table, 500, workers=1))
     assert len(ranges) >= 15
 
 
@@ -197,7 +197,7 @@ def test_a_partitioned_table_is_cut_by_a_sample(
 
 def test_an_empty_table_is_one_range(database: databases.Database, connection: psycopg.Connection[Any]) -> None:
     connection.execute("CREATE TABLE avatars (id uuid PRIMARY KEY, path text)")
-    assert on(database, lambda session, table: cut(session, table, 10, workers=1)) == [KeyRange(None, None)]
+    assert on(database, lambda session, table: cut_ranges(session, table, 10, workers=1)) == [KeyRange(None, None)]
     connection.execute("INSERT INTO avatars VALUES (%s, 'image/x')", [UUID(int=1)])
     assert keys_by_range(database, 10) == [[UUID(int=1)]]
 

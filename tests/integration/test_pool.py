@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sketchmigrate.cluster.comparing_worker import ComparingAssignment, PortionTask
+from sketchmigrate.cluster.engine import Assignment, Joined, Message, Unfit
 from sketchmigrate.cluster.pool import ProcessPool
-from sketchmigrate.cluster.task import Assignment, Joined, Message, Unfit
-from sketchmigrate.cluster.worker import RangeAssignment, RangeWorkplace
+from sketchmigrate.cluster.range_worker import RangeAssignment, RangeWorker
 from sketchmigrate.core.errors import ClusterError, DatabaseUnreachable, S3Refused
 from sketchmigrate.core.objects import Location
 from sketchmigrate.inspect.comparing import Pair
@@ -69,10 +69,10 @@ def test_another_version_is_named_before_anything_is_tried(tmp_path: Path) -> No
             raise AssertionError(take)
 
     assignment = RangeAssignment("run", NOWHERE, Options(), FolderPlace(tmp_path), version="0.0.9")
-    workplace = RangeWorkplace(assignment, Deaf())
+    worker = RangeWorker(assignment, Deaf())
     with pytest.raises(ClusterError, match=r"worker-7 has version .*, the run was started by 0\.0\.9"):
-        workplace.open()
-    workplace.close()
+        worker.open()
+    worker.close()
 
 
 async def test_who_compares_needs_the_store_alone(rclone_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from sketchmigrate.migration.no_clobber import Means, choose
 from sketchmigrate.migration.proofs import Proofs
 from sketchmigrate.migration.versions import replaced
 from sketchmigrate.s3 import IF_ABSENT, R2_IF_ABSENT, ListedVersion
-from sketchmigrate.s3.probe.findings import Answer, Finding, ProbeReport, Proof, Question
+from sketchmigrate.s3.probe.findings import Answer, ProbeFinding, ProbeReport, Proof, Question
 from sketchmigrate.s3.probe.race import Race
 from sketchmigrate.settings import NO_CLOBBER
 
@@ -32,7 +32,7 @@ def report(
     """A store that honours these; each was raced, unless it was not, and those that ``lost`` lost a race."""
     return ProbeReport(
         tuple(
-            Finding(question, Answer.HONOURED if question in honoured else otherwise, f"seen of {question.name}")
+            ProbeFinding(question, Answer.HONOURED if question in honoured else otherwise, f"seen of {question.name}")
             for question in Question
         ),
         Location("production", "avatar/probe/"),

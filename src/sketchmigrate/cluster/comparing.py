@@ -12,9 +12,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sketchmigrate.cluster.comparing_worker import PortionTask
+from sketchmigrate.cluster.comparing_worker import PortionProgress, PortionTask
 from sketchmigrate.cluster.dispatcher import MOST_LOSSES, Dispatcher
-from sketchmigrate.cluster.task import Comparing
 from sketchmigrate.core.errors import ClusterError, MigrateError, WorkerLost
 from sketchmigrate.inspect.comparing import PORTION_PAIRS, Counted, PortionSize
 from sketchmigrate.migration.stop import Stop
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from sketchmigrate.cluster.comparing_worker import ComparingAssignment
-    from sketchmigrate.cluster.engine import Engine
-    from sketchmigrate.cluster.task import Message
+    from sketchmigrate.cluster.engine import Engine, Message
     from sketchmigrate.inspect.comparing import Answers, Portion
 
 FEWEST_PORTIONS = 64
@@ -70,7 +68,7 @@ class ComparerOnWorkers:
 
 
 @dataclass(slots=True, eq=False)
-class _Part:
+class _PortionState:
     """A portion at work or waiting, how often it was lost, and how far it is."""
 
     number: int
@@ -81,7 +79,7 @@ class _Part:
 
 
 class _Comparison:
-    """The portions of one comparison: the ``Work`` of its dispatcher. They are read as they are begun."""
+    """The portions of one comparison: the ``TaskSource`` of its dispatcher. They are read as they are begun."""
 
     def __init__(
         self,
@@ -102,8 +100,8 @@ class _Comparison:
         self._reading = asyncio.Lock()
         self._is_read = False
         self._number = 0
-        self._lost: deque[_Part] = deque()
-        self._running: dict[int, _Part] = {}
+        self._lost: deque[_PortionState] = deque()
+        self._running: dict[int, _PortionState] = {}
         self._done = Counted(lambda _pairs, _bytes_read: self._show())
 
     @property
@@ -121,70 +119,70 @@ class _Comparison:
         self.at_work += 1
         return self._see_through(self._lost.popleft() if self._lost else None)
 
-    async def _see_through(self, part: _Part | None) -> None:
+    async def _see_through(self, state: _PortionState | None) -> None:
         """Have a portion compared, whatever becomes of the worker: at the end it is done, or waits again."""
         try:
-            part = part or await self._next()
-            if part is not None:
-                self._running[part.number] = part
-                await self._compare(part)
+            state = state or await self._next()
+            if state is not None:
+                self._running[state.number] = state
+                await self._compare(state)
         except MigrateError as error:
             self._stop.by_error(error)
         finally:
             self.at_work -= 1
-            if part is not None:
-                self._running.pop(part.number, None)
+            if state is not None:
+                self._running.pop(state.number, None)
 
-    async def _next(self) -> _Part | None:
+    async def _next(self) -> _PortionState | None:
         async with self._reading:
             portion = None if self._is_read else await anext(self._portions, None)
             if portion is None:
                 self._is_read = True
                 return None
             self._number += 1
-            return _Part(self._number, portion)
+            return _PortionState(self._number, portion)
 
-    async def _compare(self, part: _Part) -> None:
-        task = PortionTask(self._assignment, part.number, part.portion, orders=self.dispatcher.orders)
+    async def _compare(self, state: _PortionState) -> None:
+        task = PortionTask(self._assignment, state.number, state.portion, orders=self.dispatcher.orders)
         try:
             done = await self._engine.run(task)
         except WorkerLost as lost:
-            self._redo(part, lost)
+            self._redo(state, lost)
             return
         if done.answers is None:  # a cluster's worker that heard no orders for a while
-            self._put_back(part)
+            self._put_back(state)
             return
         self._say(
-            f"{done.worker} compared the {len(part.portion):,} references of portion {part.number} in"
+            f"{done.worker} compared the {len(state.portion):,} references of portion {state.number} in"
             f" {done.seconds:.1f} s; at its peak it took {done.peak_bytes / 2**20:.0f} MiB.",
             logging.DEBUG,
         )
-        await self._take(part.portion, done.answers)
-        del self._running[part.number]
-        self._done.add(len(part.portion), 2 * sum(pair.size_bytes for pair in part.portion))
+        await self._take(state.portion, done.answers)
+        del self._running[state.number]
+        self._done.add(len(state.portion), 2 * sum(pair.size_bytes for pair in state.portion))
 
-    def _redo(self, part: _Part, lost: WorkerLost) -> None:
-        part.losses += 1
-        if part.losses >= MOST_LOSSES:
+    def _redo(self, state: _PortionState, lost: WorkerLost) -> None:
+        state.losses += 1
+        if state.losses >= MOST_LOSSES:
             hint = "Look at the workers' logs and memory. Nothing was changed; run again with fewer at once."
-            first = part.portion[0].legacy
-            text = f"the comparison from {first} on was begun {part.losses} times, and each time its worker was lost"
+            first = state.portion[0].legacy
+            text = f"the comparison from {first} on was begun {state.losses} times, and each time its worker was lost"
             raise ClusterError(text, hint=hint)
         self._say(f"{lost}. Its comparison is redone.", logging.WARNING)
-        self._put_back(part)
+        self._put_back(state)
 
-    def _put_back(self, part: _Part) -> None:
-        part.pairs = part.bytes_read = 0
-        self._lost.append(part)
+    def _put_back(self, state: _PortionState) -> None:
+        state.pairs = state.bytes_read = 0
+        self._lost.append(state)
 
     def _hear(self, message: Message) -> None:
-        if isinstance(message, Comparing) and (part := self._running.get(message.number)) is not None:
-            part.pairs, part.bytes_read = message.pairs, message.bytes_read
+        if isinstance(message, PortionProgress) and (state := self._running.get(message.number)) is not None:
+            state.pairs, state.bytes_read = message.pairs, message.bytes_read
             self._show()
 
     def _show(self) -> None:
         running = self._running.values()
         self._told(
-            self._done.pairs + sum(part.pairs for part in running),
-            self._done.bytes_read + sum(part.bytes_read for part in running),
+            self._done.pairs + sum(state.pairs for state in running),
+            self._done.bytes_read + sum(state.bytes_read for state in running),
         )

@@ -7,10 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sketchmigrate.cluster.memory import peak_memory_bytes
+from sketchmigrate.cluster.engine import Assignment, Message, Task
 from sketchmigrate.cluster.orders import ORDER_SECONDS
-from sketchmigrate.cluster.task import Assignment, Comparing, Task
-from sketchmigrate.cluster.workplace import Workplace
+from sketchmigrate.cluster.worker import Worker, peak_memory_bytes
 from sketchmigrate.inspect.comparing import Counted, compare_portion
 from sketchmigrate.inspect.looks import Looks
 from sketchmigrate.migration.preflight import PATIENCE_SECONDS, check_read
@@ -32,9 +31,9 @@ class ComparingAssignment(Assignment):
 
     specimens: tuple[Location, Location]
 
-    def workplace(self, channel: Channel) -> ComparingWorkplace:
+    def worker(self, channel: Channel) -> ComparingWorker:
         """Return what compares portions."""
-        return ComparingWorkplace(self, channel)
+        return ComparingWorker(self, channel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,17 @@ class PortionTask(Task[PortionDone]):
     portion: Portion
 
 
-class ComparingWorkplace(Workplace[PortionTask, PortionDone]):
+@dataclass(frozen=True, slots=True)
+class PortionProgress(Message):
+    """How far a running comparison is: pairs compared, and bytes read. ``number`` is its portion's."""
+
+    worker: str
+    number: int
+    pairs: int
+    bytes_read: int
+
+
+class ComparingWorker(Worker[PortionTask, PortionDone]):
     """Compares portions."""
 
     def __init__(self, assignment: ComparingAssignment, channel: Channel) -> None:
@@ -97,4 +106,4 @@ class ComparingWorkplace(Workplace[PortionTask, PortionDone]):
         """Tell how far it is, until cancelled."""
         while True:
             await asyncio.sleep(ORDER_SECONDS)
-            self._channel.send(Comparing(self._channel.worker, task.number, counted.pairs, counted.bytes_read))
+            self._channel.send(PortionProgress(self._channel.worker, task.number, counted.pairs, counted.bytes_read))

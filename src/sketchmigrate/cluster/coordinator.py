@@ -12,11 +12,11 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from sketchmigrate.cluster.counting import count_pass
 from sketchmigrate.cluster.dispatcher import MOST_LOSSES, Dispatcher
 from sketchmigrate.cluster.orders import Lease
-from sketchmigrate.cluster.ranges import cut, merged, trim
-from sketchmigrate.cluster.tallying import count_pass
-from sketchmigrate.cluster.task import Progress, RangeDone, RangeTask, StrategyNeeded
+from sketchmigrate.cluster.range_worker import RangeDone, RangeProgress, RangeTask, StrategyNeeded
+from sketchmigrate.cluster.ranges import cut_ranges, merged, trim
 from sketchmigrate.core.errors import ClusterError, MigrateError, WorkerLost
 from sketchmigrate.core.outcome import Tally
 from sketchmigrate.migration.breaker import FlipCounts
@@ -27,9 +27,8 @@ from sketchmigrate.migration.runner import Finished, Scan
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
 
-    from sketchmigrate.cluster.engine import Engine
-    from sketchmigrate.cluster.task import Message
-    from sketchmigrate.cluster.worker import RangeAssignment
+    from sketchmigrate.cluster.engine import Engine, Message
+    from sketchmigrate.cluster.range_worker import RangeAssignment
     from sketchmigrate.core.outcome import Result
     from sketchmigrate.core.reference import KeyRange
     from sketchmigrate.ledger import WholeLedger
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Audience(Protocol):
-    """Who is told of what goes on."""
+    """Where the coordinator reports what goes on."""
 
     def new_pass(self, number: int) -> None:
         """Begin a pass."""
@@ -67,7 +66,7 @@ class Audience(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Part:
+class PassRange:
     """A range of a pass, how often it was lost, and the flips of its attempt of which the breaker knows."""
 
     number: int
@@ -79,27 +78,27 @@ class Part:
 
 @dataclass(slots=True)
 class Pass:
-    """One pass: parts that wait, those that are at work with what they reported last, and what is done."""
+    """One pass: ranges that wait, those that are at work with what they reported last, and what is done."""
 
     number: int
-    waiting: deque[Part]
-    at_work: dict[Part, Progress | None] = field(default_factory=dict)
-    done: list[tuple[Part, RangeDone]] = field(default_factory=list)
+    waiting: deque[PassRange]
+    at_work: dict[PassRange, RangeProgress | None] = field(default_factory=dict)
+    done: list[tuple[PassRange, RangeDone]] = field(default_factory=list)
     rows_done: int = 0
     tally_done: Tally = field(default_factory=Tally)
     last_number: int = 0
 
     def numbered(self) -> int:
-        """Return the number for a new part."""
+        """Return the number for a new range."""
         self.last_number += 1
         return self.last_number
 
-    def heard(self, progress: Progress) -> Part | None:
-        """Take over what a part reports, and return it if it is at work."""
-        for part in self.at_work:
-            if progress.pass_number == self.number and progress.number == part.number:
-                self.at_work[part] = progress
-                return part
+    def heard(self, progress: RangeProgress) -> PassRange | None:
+        """Take over what a range reports, and return it if it is at work."""
+        for pass_range in self.at_work:
+            if progress.pass_number == self.number and progress.number == pass_range.number:
+                self.at_work[pass_range] = progress
+                return pass_range
         return None
 
     def rows_and_tally(self) -> tuple[int, Tally]:
@@ -176,7 +175,7 @@ class Coordinator:
             number = self._pass.number + 1
             self._lease = Lease(None if limit is None else limit - self._tally.scanned)
             self._pass = Pass(number, deque())
-            self._pass.waiting.extend(Part(self._pass.numbered(), each, is_trimmed=trimmed) for each in ranges)
+            self._pass.waiting.extend(PassRange(self._pass.numbered(), each, is_trimmed=trimmed) for each in ranges)
             self._audience.new_pass(number)
             await self._dispatcher.hand_out(self)
             counted = await self._count()
@@ -198,12 +197,12 @@ class Coordinator:
 
     @property
     def at_work(self) -> int:
-        """How many parts of this pass are at work."""
+        """How many ranges of this pass are at work."""
         return len(self._pass.at_work)
 
     @property
     def is_anything_waiting(self) -> bool:
-        """Whether parts of this pass wait."""
+        """Whether ranges of this pass wait."""
         return bool(self._pass.waiting)
 
     @property
@@ -212,88 +211,88 @@ class Coordinator:
         return bool(self._pass.waiting) and not self._lease.is_used_up
 
     def begin(self) -> Coroutine[object, object, None]:
-        """Take the next part; return what sees it through."""
-        part = self._pass.waiting.popleft()
-        self._pass.at_work[part] = None
-        part.flips_heard = FlipCounts()  # of the attempt that begins
-        return self._see_through(part)
+        """Take the next range; return what sees it through."""
+        pass_range = self._pass.waiting.popleft()
+        self._pass.at_work[pass_range] = None
+        pass_range.flips_heard = FlipCounts()  # of the attempt that begins
+        return self._see_through(pass_range)
 
-    async def _see_through(self, part: Part) -> None:
-        """Have a part migrated, whatever becomes of the worker: at the end it is done, or waits again."""
+    async def _see_through(self, pass_range: PassRange) -> None:
+        """Have a range migrated, whatever becomes of the worker: at the end it is done, or waits again."""
         this = self._pass
         lent: int | None = None
         try:
-            await self._trim(part)
+            await self._trim(pass_range)
             # a dry run leaves no trace of how far a part of the limit went in a range: one worker has all of it
             lent = self._lease.lend(1 if self._assignment.options.dry_run else len(self._engine.workers))
             task = RangeTask(
                 self._assignment,
                 this.number,
-                part.number,
-                part.key_range,
+                pass_range.number,
+                pass_range.key_range,
                 lent,
                 self._settling.strategy,
                 orders=self._dispatcher.orders,
             )
             done = await self._engine.run(task)
         except WorkerLost as lost:
-            await self._redo(part, lost, lent)
+            await self._redo(pass_range, lost, lent)
         except MigrateError as error:
             self._stop.by_error(error)
         else:
             if lent is not None:
                 self._lease.give_back(max(0, lent - done.tally.scanned))
-            await self._take(part, done)
+            await self._take(pass_range, done)
         finally:
-            this.at_work.pop(part, None)
+            this.at_work.pop(pass_range, None)
             self._show()
 
-    async def _take(self, part: Part, done: RangeDone) -> None:
+    async def _take(self, pass_range: PassRange, done: RangeDone) -> None:
         """Take note of an attempt that ended."""
         this = self._pass
         if isinstance(done.error, StrategyNeeded):
             await self._settle_once()
-            this.waiting.appendleft(part)
+            this.waiting.appendleft(pass_range)
             return
         self._audience.say(
-            f"{done.worker} passed {done.rows:,} rows of range {part.number} in {done.seconds:.1f} s,"
+            f"{done.worker} passed {done.rows:,} rows of range {pass_range.number} in {done.seconds:.1f} s,"
             f" {done.tally.scanned:,} of them legacy; at its peak it took {done.peak_bytes / 2**20:.0f} MiB.",
             logging.DEBUG,
         )
-        self._note_flips(part, done.flips)
+        self._note_flips(pass_range, done.flips)
         self._audience.held_up(done.held_up)
         this.rows_done += done.rows
         this.tally_done += done.tally
-        this.done.append((part, done))
+        this.done.append((pass_range, done))
         if done.error is not None:
             self._stop.by_error(done.error)
         elif not done.is_whole and not self._stop.requested:  # its part of the limit is used up
-            this.waiting.append(Part(this.numbered(), part.key_range, is_trimmed=True))
+            this.waiting.append(PassRange(this.numbered(), pass_range.key_range, is_trimmed=True))
 
-    async def _redo(self, part: Part, lost: WorkerLost, lent: int | None) -> None:
-        part.losses += 1
-        if part.losses >= MOST_LOSSES:
+    async def _redo(self, pass_range: PassRange, lost: WorkerLost, lent: int | None) -> None:
+        pass_range.losses += 1
+        if pass_range.losses >= MOST_LOSSES:
             hint = "Look at the workers' logs and memory. What was done stays done; run again with fewer at once."
-            after, until = part.key_range.after, part.key_range.until
+            after, until = pass_range.key_range.after, pass_range.key_range.until
             first = "from the first key on" if after is None else f"of keys after {after}"
             last = "to the last one" if until is None else f"up to {until}"
-            text = f"the range {first} {last} was begun {part.losses} times, and each time its worker was lost"
+            text = f"the range {first} {last} was begun {pass_range.losses} times, and each time its worker was lost"
             self._stop.by_error(ClusterError(text, hint=hint))
             return
         if lent is not None and lost.is_certain:
             try:
-                self._lease.give_back(max(0, lent - await self._used_by(lost.worker, part)))
+                self._lease.give_back(max(0, lent - await self._used_by(lost.worker, pass_range)))
             except MigrateError as error:
                 self._stop.by_error(error)
         self._audience.say(f"{lost}. Its range is redone.", logging.WARNING)
-        self._pass.waiting.appendleft(part)
+        self._pass.waiting.appendleft(pass_range)
 
-    async def _used_by(self, worker: str, part: Part) -> int:
+    async def _used_by(self, worker: str, pass_range: PassRange) -> int:
         """Return how many references a lost worker took up of a range, as far as its ledger tells."""
         attempts = [
             attempt
             for attempt in await self._ledger.attempts(self._pass.number)
-            if attempt.worker == worker and attempt.range_number == part.number
+            if attempt.worker == worker and attempt.range_number == pass_range.number
         ]
         return len({word.reference for word in await self._ledger.words(attempts)})
 
@@ -309,27 +308,29 @@ class Coordinator:
     def _ranges_for_another_pass(self) -> list[KeyRange]:
         """Return the ranges of this pass, brought together where they had few rows, those nobody began included."""
         rows: Counter[KeyRange] = Counter()
-        for part in self._pass.waiting:
-            rows[part.key_range] += self._site.settings.range_rows  # unknown: as many as there may be
-        for part, done in self._pass.done:
-            rows[part.key_range] += done.rows
+        for pass_range in self._pass.waiting:
+            rows[pass_range.key_range] += self._site.settings.range_rows  # unknown: as many as there may be
+        for pass_range, done in self._pass.done:
+            rows[pass_range.key_range] += done.rows
         return merged(rows, self._site.settings.range_rows)
 
     async def _cut(self) -> list[KeyRange]:
         site = self._site
-        return await cut(self._session, site.table, site.settings.range_rows, self._engine.members)
+        return await cut_ranges(self._session, site.table, site.settings.range_rows, self._engine.members)
 
-    async def _trim(self, part: Part) -> None:
+    async def _trim(self, pass_range: PassRange) -> None:
         """Leave what a range has too much for another worker."""
-        if part.is_trimmed:
+        if pass_range.is_trimmed:
             return
 
         site = self._site
         async with self._reading:
-            part.key_range, *rest = await trim(self._session, site.table, part.key_range, site.settings.range_rows)
-        part.is_trimmed = True
+            pass_range.key_range, *rest = await trim(
+                self._session, site.table, pass_range.key_range, site.settings.range_rows
+            )
+        pass_range.is_trimmed = True
         if rest:
-            self._pass.waiting.appendleft(Part(self._pass.numbered(), rest[0], is_trimmed=False))
+            self._pass.waiting.appendleft(PassRange(self._pass.numbered(), rest[0], is_trimmed=False))
             self._dispatcher.changed.set()
 
     async def _count(self) -> Tally:
@@ -358,17 +359,17 @@ class Coordinator:
     # -- what is heard and shown
 
     def _hear(self, message: Message) -> None:
-        if isinstance(message, Progress):
+        if isinstance(message, RangeProgress):
             if message.results:
                 self._audience.entries(message.worker, message.results)
             self._audience.held_up(message.held_up)
-            if (part := self._pass.heard(message)) is not None:
-                self._note_flips(part, message.flips)
+            if (pass_range := self._pass.heard(message)) is not None:
+                self._note_flips(pass_range, message.flips)
             self._show()
 
-    def _note_flips(self, part: Part, flips: FlipCounts) -> None:
-        """Tell the breaker what is new of a part's flips."""
-        new, part.flips_heard = flips.since(part.flips_heard), flips
+    def _note_flips(self, pass_range: PassRange, flips: FlipCounts) -> None:
+        """Tell the breaker what is new of a range's flips."""
+        new, pass_range.flips_heard = flips.since(pass_range.flips_heard), flips
         if error := self._breaker.note(new.flipped, new.failed):
             self._stop.by_error(error)
 

@@ -25,15 +25,15 @@ from sketchmigrate.cluster.dask_worker import (
     SILENT_SECONDS,
     Refusal,
     answer,
-    close_place,
+    close_worker,
     name_of,
-    open_place,
+    open_worker,
     unpacked,
     work,
     written,
 )
+from sketchmigrate.cluster.engine import Left, LogLine, Over, Unfit
 from sketchmigrate.cluster.orders import ORDER_SECONDS, Orders
-from sketchmigrate.cluster.task import Left, LogLine, Over, Unfit
 from sketchmigrate.core.errors import ClusterError, ClusterUnreachable, MigrateError, WorkerLost
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from sketchmigrate.cluster.task import Assignment, Message, Task
+    from sketchmigrate.cluster.engine import Assignment, Message, Task
 
 T = TypeVar("T")
 Done = TypeVar("Done")
@@ -55,7 +55,8 @@ GONE_SECONDS = SILENT_SECONDS + 10.0
 """After this time a worker that was lost does nothing any more: it has ended its task for want of orders."""
 
 LOCAL = "local:"
-"""In front of how many workers are to be started here."""
+"""In front of how many workers are to be started here. They are Dask's all the same, and not those of ``pool``: so that
+who tries a cluster tries its scheduler, its versions and its way of giving orders, and learns whether Dask is there."""
 
 
 @dataclass(eq=False)
@@ -160,7 +161,7 @@ class DaskCluster:
             dashboard_address="127.0.0.1:0",
             asynchronous=True,
             silence_logs=logging.ERROR,
-            preload=["sketchmigrate.cluster.dask_local"],
+            preload=["sketchmigrate.cluster.dask_worker"],
         )
         self._opened.push_async_callback(_in_time, made.close)
         await made
@@ -235,7 +236,7 @@ class DaskCluster:
     async def _introduce(self, worker: _Worker) -> None:
         try:
             await self._check_version(worker)
-            joined = await self._tell(worker, open_place, self._assignment, worker.name)
+            joined = await self._tell(worker, open_worker, self._assignment, worker.name)
         except (WorkerLost, ClusterUnreachable):
             return  # it was noted as gone
         except MigrateError as reason:
@@ -315,12 +316,12 @@ class DaskCluster:
     async def _leave(self, kind: type[BaseException] | None, *_: object) -> None:
         """End the workers' part in the run; those that are at work after an error were told to stop at once."""
         if self._failure is None:
-            await _in_time(self._send_beat if kind is not None else self._close_places)
+            await _in_time(self._send_beat if kind is not None else self._close_workers)
 
-    async def _close_places(self) -> None:
+    async def _close_workers(self) -> None:
         fit = [worker for worker in self._workers.values() if worker.is_fit]
         run_id = self._assignment.run_id
-        await asyncio.gather(*(self._tell(worker, close_place, run_id) for worker in fit), return_exceptions=True)
+        await asyncio.gather(*(self._tell(worker, close_worker, run_id) for worker in fit), return_exceptions=True)
         self._variable.delete()
 
     def _take_event(self, event: tuple[float, bytes]) -> None:

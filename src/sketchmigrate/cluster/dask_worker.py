@@ -8,22 +8,23 @@ machine needs nothing of ours.
 from __future__ import annotations
 
 import pickle
+import signal
 import threading
 import time
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed import Variable, get_client, get_worker
 
 from sketchmigrate.cluster.orders import ORDER_SECONDS, Orders, StopLevel
-from sketchmigrate.cluster.workplace import Place
 from sketchmigrate.core.errors import MigrateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sketchmigrate.cluster.task import Assignment, Joined, Message, Task
+    from sketchmigrate.cluster.engine import Assignment, Joined, Message, Task
+    from sketchmigrate.cluster.worker import Worker
 
 T = TypeVar("T")
 Done = TypeVar("Done")
@@ -126,44 +127,49 @@ class DaskChannel:
                     self._take(orders)
 
 
-class _DaskPlace(Place):
-    """This process's part in a run, with a channel of its own."""
-
-    def __init__(self, assignment: Assignment, worker: str) -> None:
-        self._listening = DaskChannel(worker, assignment.run_id)
-        super().__init__(assignment, self._listening)
-
-    def close(self) -> None:
-        """Close all that is open."""
-        self._listening.close()
-        super().close()
-
-
 _one_at_a_time = threading.Lock()
-"""A worker with several threads has one workplace all the same."""
+"""A worker with several threads does one task at a time all the same."""
 
-_places: dict[str, _DaskPlace] = {}
+_workers: dict[str, tuple[Worker[Any, Any], DaskChannel]] = {}
 """By run: no more than one, as a worker that is wanted for another run has been left by the first."""
 
 
-def open_place(assignment: Assignment, worker: str) -> Joined:
+def open_worker(assignment: Assignment, name: str) -> Joined:
     """Make this process a worker of a run. Raises the reason why it is unfit."""
     with _one_at_a_time:
-        for run_id in list(_places):
-            _places.pop(run_id).close()
-        place = _places[assignment.run_id] = _DaskPlace(assignment, worker)
-        return place.open()
+        for run_id in list(_workers):
+            _close(run_id)
+        channel = DaskChannel(name, assignment.run_id)
+        worker = assignment.worker(channel)
+        _workers[assignment.run_id] = worker, channel
+        return worker.open()
 
 
 def work(task: Task[Done]) -> Done:
-    """Do a task, as ``Workplace.work`` does."""
+    """Do a task, as ``Worker.work`` does."""
     with _one_at_a_time:
-        return _places[task.assignment.run_id].work(task)
+        done: Done = _workers[task.assignment.run_id][0].work(task)
+        return done
 
 
-def close_place(run_id: str) -> None:
+def close_worker(run_id: str) -> None:
     """End this process's part in a run."""
     with _one_at_a_time:
-        place = _places.pop(run_id, None)
-        if place is not None:
-            place.close()
+        if run_id in _workers:
+            _close(run_id)
+
+
+def _close(run_id: str) -> None:
+    worker, channel = _workers.pop(run_id)
+    channel.close()
+    worker.close()
+
+
+def dask_setup(_worker: object) -> None:
+    """Leave signals to the coordinator: a terminal, or systemd, sends them to every process of the run.
+
+    Dask calls it in the workers of ``--cluster local:N`` alone ("Customize Initialization"). Whoever ends such a
+    process otherwise takes SIGKILL.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Hands work out to the workers of an engine, of whatever kind the tasks are.
+"""Hands tasks out to the workers of an engine, of whatever kind the tasks are.
 
 What an engine does not do by itself is done here, and only that: as many are at work as there are workers who know
 their share of the caps, orders are given, what workers say is passed on, and no more is handed out once it is to stop.
@@ -12,15 +12,14 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from sketchmigrate.cluster.engine import Joined, Left, LogLine, Over, Unfit
 from sketchmigrate.cluster.orders import ORDER_SECONDS, Orders, Sharing, StopLevel
-from sketchmigrate.cluster.task import Joined, Left, LogLine, Over, Unfit
 from sketchmigrate.report.progress import EverySoOften
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from sketchmigrate.cluster.engine import Engine
-    from sketchmigrate.cluster.task import Assignment, Message
+    from sketchmigrate.cluster.engine import Assignment, Engine, Message
     from sketchmigrate.migration.stop import Stop
 
 MOST_LOSSES = 5
@@ -29,16 +28,16 @@ MOST_LOSSES = 5
 SAY_SECONDS = 30.0
 
 
-class Work(Protocol):
-    """What is handed out."""
+class TaskSource(Protocol):
+    """Where the tasks of a run come from: those that wait, and those that were begun."""
 
     @property
     def at_work(self) -> int:
-        """How many parts were begun and are not over."""
+        """How many tasks were begun and are not over."""
 
     @property
     def is_anything_waiting(self) -> bool:
-        """Whether there are parts that were not begun, or have to be begun anew."""
+        """Whether there are tasks that were not begun, or have to be begun anew."""
 
     @property
     def may_begin(self) -> bool:
@@ -49,7 +48,7 @@ class Work(Protocol):
 
 
 class Dispatcher:
-    """Hands parts of work out until nothing is left, or ``stop`` is requested.
+    """Hands tasks out until nothing is left, or ``stop`` is requested.
 
     ``say`` tells a person something; its second argument is a level of ``logging``. ``hear`` gets what workers say of
     their tasks.
@@ -70,15 +69,15 @@ class Dispatcher:
         await self._engine.begin(assignment, self._hear)
         self._say(f"Workers: {self._engine.where}.", logging.INFO)
 
-    async def hand_out(self, work: Work) -> None:
+    async def hand_out(self, source: TaskSource) -> None:
         """Hand out what waits, to as many workers as there are, until nothing is left or it is to stop."""
         async with asyncio.TaskGroup() as group:
-            while work.is_anything_waiting or work.at_work:
+            while source.is_anything_waiting or source.at_work:
                 self.changed.clear()
-                self._give_orders(work.at_work)
-                while self._may_hand_out(work):
-                    group.create_task(self._see_through(work.begin()))
-                if not work.at_work and (self._stop.requested or not work.may_begin):
+                self._give_orders(source.at_work)
+                while self._may_hand_out(source):
+                    group.create_task(self._see_through(source.begin()))
+                if not source.at_work and (self._stop.requested or not source.may_begin):
                     return
                 self._say_if_nobody_is_there()
                 await self._some_time()
@@ -87,13 +86,13 @@ class Dispatcher:
         """Tell all workers to end what they do."""
         self._publish(replace(self.orders, stop=StopLevel.AT_ONCE))
 
-    def _may_hand_out(self, work: Work) -> bool:
+    def _may_hand_out(self, source: TaskSource) -> bool:
         places = min(len(self._engine.workers), self._sharing.places(time.monotonic()))
-        return work.may_begin and not self._stop.requested and work.at_work < places
+        return source.may_begin and not self._stop.requested and source.at_work < places
 
-    async def _see_through(self, part: Coroutine[object, object, None]) -> None:
+    async def _see_through(self, task: Coroutine[object, object, None]) -> None:
         try:
-            await part
+            await task
         finally:
             self.changed.set()
 

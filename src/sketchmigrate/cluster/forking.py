@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FOR_THE_COORDINATOR = frozenset({signal.SIGINT, signal.SIGTERM})
 """A terminal, or systemd, sends these to every process of the run."""
 
-_IMPORTED = ["__main__", "sketchmigrate.cluster.worker", "sketchmigrate.cluster.comparing_worker"]
+_IMPORTED = ["__main__", "sketchmigrate.cluster.range_worker", "sketchmigrate.cluster.comparing_worker"]
 
 
 def context() -> ForkServerContext:

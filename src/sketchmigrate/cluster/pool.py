@@ -12,12 +12,11 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sketchmigrate.cluster import forking
+from sketchmigrate.cluster.engine import Left, Unfit
 from sketchmigrate.cluster.orders import Orders
-from sketchmigrate.cluster.task import Left, Unfit
-from sketchmigrate.cluster.workplace import Place
 from sketchmigrate.core.errors import ClusterError, MigrateError, WorkerLost
 
 if TYPE_CHECKING:
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from sketchmigrate.cluster.task import Assignment, Joined, Message, Task
+    from sketchmigrate.cluster.engine import Assignment, Joined, Message, Task
+    from sketchmigrate.cluster.worker import Worker
 
 Done = TypeVar("Done")
 
@@ -247,7 +247,7 @@ class _PipeChannel:
 
 
 _channel: _PipeChannel
-_place: Place
+_worker: Worker[Any, Any]
 """What this process has, if it is a worker."""
 
 
@@ -258,14 +258,15 @@ def _begin(environ: Mapping[str, str], worker: str, orders: Connection, messages
 
 
 def _open(assignment: Assignment) -> Joined:
-    global _place  # noqa: PLW0603 - the same
-    _place = Place(assignment, _channel)
-    return _place.open()
+    global _worker  # noqa: PLW0603 - the same
+    _worker = assignment.worker(_channel)
+    return _worker.open()
 
 
 def _work(task: Task[Done]) -> Done:
-    return _place.work(task)
+    done: Done = _worker.work(task)
+    return done
 
 
 def _close() -> None:
-    _place.close()
+    _worker.close()

@@ -38,7 +38,7 @@ FEWEST_ROWS = 200
 """Smaller ranges than that cost more than they even out."""
 
 
-async def cut(session: Session, table: Table, range_rows: int, workers: int) -> list[KeyRange]:
+async def cut_ranges(session: Session, table: Table, range_rows: int, workers: int) -> list[KeyRange]:
     """Cut a table into ranges of about so many rows each, the last ones smaller, for so many workers.
 
     Raises what ``Session.run`` raises.

@@ -1,172 +1,177 @@
-"""What a worker process does with the ranges it is given."""
+"""What a worker process has for its part in a run, whatever the tasks are.
+
+A ``Worker`` has the event loop and what a kind of task needs open, and keeps both between tasks. It is opened, and so
+checked, before it is given work. An engine keeps one in each of its processes.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import logging
+import os
+import re
+import resource
+import signal
+import socket
+import sys
+from abc import ABC, abstractmethod
+from contextlib import AsyncExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sketchmigrate.cluster.memory import peak_memory_bytes
-from sketchmigrate.cluster.orders import ORDER_SECONDS
-from sketchmigrate.cluster.task import Assignment, Progress, RangeDone, RangeTask, StrategyNeeded
-from sketchmigrate.cluster.workplace import Workplace
-from sketchmigrate.core.outcome import Tally
-from sketchmigrate.migration.breaker import NEVER, Breaker
-from sketchmigrate.migration.passes import migrate_range
-from sketchmigrate.migration.site import Site, open_site
-from sketchmigrate.migration.transfer import transfer_of
-from sketchmigrate.migration.watch import Watch
+import uvloop
+
+from sketchmigrate import __version__
+from sketchmigrate.cluster.engine import Assignment, Joined, LogLine, Task
+from sketchmigrate.cluster.orders import Orders, StopLevel
+from sketchmigrate.core.errors import ClusterError, Interrupted
+from sketchmigrate.garbage import collect_garbage_seldom
+from sketchmigrate.migration.site import caps_of
+from sketchmigrate.migration.stop import Stop
+from sketchmigrate.report.logs import LOGGER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sketchmigrate.cluster.engine import Channel
-    from sketchmigrate.core.mapping import Move
-    from sketchmigrate.core.outcome import Result
-    from sketchmigrate.ledger import LedgerPlace, WorkerLedger
-    from sketchmigrate.migration.transfer import Taken, Transferred
-    from sketchmigrate.postgres.waits import Waits
-    from sketchmigrate.settings import Options
     from sketchmigrate.sides import Sides
 
+_STATUS = Path("/proc/self/status")
 
-@dataclass(frozen=True, slots=True)
-class RangeAssignment(Assignment):
-    """What is the same for all ranges of a run."""
-
-    options: Options
-    ledgers: LedgerPlace
-
-    def workplace(self, channel: Channel) -> RangeWorkplace:
-        """Return what migrates ranges."""
-        return RangeWorkplace(self, channel)
+Done = TypeVar("Done")
+TaskOfKind = TypeVar("TaskOfKind", bound=Task[Any])
 
 
-class RangeWorkplace(Workplace[RangeTask, RangeDone]):
-    """Migrates ranges, with the store, the database and a ledger."""
+class Worker(ABC, Generic[TaskOfKind, Done]):
+    """One worker process's part in one run. Not thread-safe: one task at a time."""
 
-    def __init__(self, assignment: RangeAssignment, channel: Channel) -> None:
-        super().__init__(assignment, channel)
-        self._assignment = assignment
-        self._site: Site
-        self._ledger: WorkerLedger
-
-    async def _open(self) -> Sides:
-        assignment = self._assignment
-        site = open_site(
-            assignment.settings,
-            self._stop,
-            for_writing=not assignment.options.dry_run,
-            kept_connections=assignment.options.parallelization_level + 1,  # for the next range
-        )
-        self._site = await self._opened.enter_async_context(site)
-        ledger = assignment.ledgers.open(self._channel.worker, self._stop.event)
-        self._ledger = await self._opened.enter_async_context(ledger)
-        return self._site.sides
-
-    async def _work(self, task: RangeTask) -> RangeDone:
-        began = time.monotonic()
-        options, site = self._assignment.options, self._site
-        losses = site.database.losses
-        breaker = Breaker(NEVER)  # it counts; the coordinator, who knows of all flips, judges
-        report = Report(self._channel, task, site.database.waits, breaker, verbose=options.verbose)
-        with self._following(task):
-            attempt = await self._ledger.begin_attempt(task.pass_number, task.number, task.key_range)
-            transfer = transfer_of(site.sides, task.strategy) if task.strategy else NotSettled()
-            async with asyncio.TaskGroup() as group, site.copier(options, self._stop, transfer) as copier:
-                pulse = group.create_task(report.send_regularly())
-                migration = site.migration(
-                    options, copier, self._ledger, self._stop, breaker=breaker, observe=report.observe
-                )
-                async with Watch(site, copier, iterations=options.parallelization_level, audience=report):
-                    tally = await migrate_range(migration, task.key_range, limit=task.limit, again=task.pass_number > 1)
-                pulse.cancel()
-            report.send()
-            is_clean = self._stop.error is None and not await self._ledger.locked(None, 1)
-            await self._ledger.end_attempt(tally, is_clean=is_clean)
-        is_whole = not self._stop.requested and (task.limit is None or tally.scanned < task.limit)
-        return RangeDone(
-            worker=self._channel.worker,
-            attempt=attempt,
-            rows=report.rows,
-            tally=tally,
-            is_whole=is_whole,
-            seconds=time.monotonic() - began,
-            peak_bytes=peak_memory_bytes(),
-            error=self._stop.error,
-            losses=site.database.losses - losses,
-            flips=breaker.counts,
-            held_up=tuple(site.database.waits.held()),
-        )
-
-
-class Report:
-    """What a running range says of itself: at most once in ``ORDER_SECONDS``."""
-
-    def __init__(self, channel: Channel, task: RangeTask, waits: Waits, breaker: Breaker, *, verbose: bool) -> None:
-        self.rows = 0
-        self._waits = waits
-        self._breaker = breaker
+    def __init__(self, assignment: Assignment, channel: Channel) -> None:
+        self._common = assignment
         self._channel = channel
-        self._task = task
-        self._verbose = verbose
-        self._tally = Tally()
-        self._results: list[Result] = []
-        self._limited_by = self._waits_for = ""
-        self._is_news = False
+        self._is_open = False
+        self._runner: asyncio.Runner
+        self._stop: Stop
+        self._opened: AsyncExitStack
+        self._sides: Sides
 
-    def limited_by(self, word: str) -> None:
-        """Take note of what limits it now."""
-        self._is_news |= word != self._limited_by
-        self._limited_by = word
+    def open(self) -> Joined:
+        """Open and check all that a task needs: first the version. Raises the reason why it cannot be done here."""
+        collect_garbage_seldom()
+        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        self._stop, self._opened = Stop(), AsyncExitStack()
+        self._is_open = True
+        try:
+            with _warnings_sent(self._channel):
+                self._runner.run(self._open_checked())
+        except BaseException:
+            self.close()
+            raise
+        return Joined(self._channel.worker, socket.gethostname(), os.getpid())
 
-    def waits_for(self, text: str) -> None:
-        """Take note of what holds it up in the database now."""
-        self._is_news |= text != self._waits_for
-        self._waits_for = text
+    def work(self, task: TaskOfKind) -> Done:
+        """Do a task. Raises ``Interrupted`` where it was stopped at once, and other ``MigrateError``.
 
-    def observe(self, rows: int, tally: Tally, results: list[Result]) -> None:
-        """Take note of rows passed and of what became of the references among them."""
-        self.rows += rows
-        self._tally += tally
-        self._is_news = True
-        if self._verbose:
-            self._results += results
+        What is open stays so for the next task, unless it was told to stop, or met an error: that is not undone.
+        """
+        if not self._is_open:
+            self.open()
+        stays_open = False
+        try:
+            with _warnings_sent(self._channel):
+                done: Done = self._runner.run(self._work(task))
+            stays_open = not self._stop.requested
+        except asyncio.CancelledError as cancelled:
+            raise Interrupted("stopped at once", signal_number=signal.SIGINT) from cancelled
+        finally:
+            if not stays_open:
+                self.close()
+        return done
 
-    def send(self) -> None:
-        """Tell what is new."""
-        if self._is_news:
-            self._is_news = False
-            results, self._results = tuple(self._results), []
-            task = self._task
-            self._channel.send(
-                Progress(
-                    worker=self._channel.worker,
-                    pass_number=task.pass_number,
-                    number=task.number,
-                    rows=self.rows,
-                    tally=self._tally,
-                    limited_by=self._limited_by,
-                    results=results,
-                    waits_for=self._waits_for,
-                    held_up=tuple(self._waits.held()),
-                    flips=self._breaker.counts,
-                )
-            )
+    def close(self) -> None:
+        """Close what is open."""
+        if self._is_open:
+            self._is_open = False
+            with self._runner:
+                self._runner.run(self._opened.aclose())
 
-    async def send_regularly(self) -> None:
-        """Tell what is new, until cancelled."""
-        while True:
-            await asyncio.sleep(ORDER_SECONDS)
-            self.send()
+    @abstractmethod
+    async def _open(self) -> Sides:
+        """Open and check what a kind of task needs; return the sides, whose stores are kept below their share."""
+
+    @abstractmethod
+    async def _work(self, task: TaskOfKind) -> Done:
+        """Do a task, ``_following`` the orders."""
+
+    async def _open_checked(self) -> None:
+        version = self._common.version
+        if version != __version__:
+            hint = "Install the same version of sketch-migrate on every worker and on the machine that starts the run."
+            text = f"{self._channel.worker} has version {__version__}, the run was started by {version}"
+            raise ClusterError(text, hint=hint)
+        self._sides = await self._open()
+
+    @contextmanager
+    def _following(self, task: TaskOfKind) -> Iterator[None]:
+        """Follow the newest orders while the context lasts."""
+        loop, working = asyncio.get_running_loop(), asyncio.current_task()
+        newest = task.orders
+        self._share(newest)
+
+        def follow(orders: Orders) -> None:
+            nonlocal newest
+            if orders.number <= newest.number and orders.stop <= newest.stop:
+                return
+            if orders.sharing != newest.sharing:
+                self._share(orders)
+            newest = orders
+            if orders.stop >= StopLevel.FINISH and not self._stop.requested:
+                self._stop.by_signal(signal.SIGINT)
+                self._sides.stop_retrying()
+            if orders.stop is StopLevel.AT_ONCE and working is not None:
+                working.cancel()
+
+        def take(orders: Orders) -> None:
+            with suppress(RuntimeError):  # the loop was closed in this moment
+                loop.call_soon_threadsafe(follow, orders)
+
+        self._channel.on_orders(take)
+        try:
+            yield
+        finally:
+            self._channel.on_orders(None)
+
+    def _share(self, orders: Orders) -> None:
+        for store in self._sides.stores:
+            store.limit(caps_of(self._common.settings, sharing=orders.sharing))
 
 
-class NotSettled:
-    """Stands for the transfer as long as the coordinator has not settled it."""
+class _Sender(logging.Handler):
+    """Hands what the tool's loggers warn of to the coordinator."""
 
-    async def bring(self, move: Move) -> Transferred | Taken:
-        """Bring nothing. Raises ``StrategyNeeded``."""
-        raise StrategyNeeded(f"how {move.source} is to replace nothing is not settled yet")
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(logging.WARNING)
+        self._channel = channel
 
-    async def unguarded(self) -> bool:
-        """Raise ``StrategyNeeded``."""
-        raise StrategyNeeded("how to replace nothing is not settled yet")
+    def emit(self, record: logging.LogRecord) -> None:
+        self._channel.send(LogLine(self._channel.worker, record.levelno, record.getMessage()))
+
+
+@contextmanager
+def _warnings_sent(channel: Channel) -> Iterator[None]:
+    handler = _Sender(channel)
+    LOGGER.addHandler(handler)
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(handler)
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process has had.
+
+    Linux keeps it for the program that runs (VmHWM, proc(5)); what getrusage(2) tells is also that of the one before.
+    """
+    if _STATUS.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())) is not None:
+        return int(found[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -22,7 +22,7 @@ from sketchmigrate.demo.servers import (
     rclone_server,
     temporary_folder,
 )
-from sketchmigrate.demo.world import PRODUCTION_BUCKET, PRODUCTION_PREFIX, World, store_avatars
+from sketchmigrate.demo.site import PRODUCTION_BUCKET, PRODUCTION_PREFIX, DemoSite, store_avatars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,22 +52,22 @@ def run_demo(request: DemoRequest, terminal: Terminal) -> int:
     postgres_programs(), rclone_program()  # before anything is made
     with _terminated_gently(), ExitStack() as stack:
         folder = _folder(request.directory, stack)
-        world = _start(folder, request.avatars, terminal, stack)
+        site = _start(folder, request.avatars, terminal, stack)
         for title, flags in (
             ("How things are", ("-s",)),
             ("Migrate: copy the objects, then let the rows point at the copies", ("-y",)),
             ("How things are now", ("-s",)),
         ):
             terminal.result(f"\n== {title}\n$ {_TOOL} {' '.join(flags)}\n", is_verbatim=True)
-            if exit_code := _run_tool(flags, world, folder):
+            if exit_code := _run_tool(flags, site, folder):
                 return exit_code
-        if broken := world.broken_rows():
+        if broken := site.broken_rows():
             terminal.result(f"\n{len(broken)} rows are wrong:\n" + "\n".join(broken[:20]))
             return ExitCode.LEFT
         terminal.result(f"\n== Checked\nEach of the {request.avatars} rows points at its own picture in production.")
         stays = request.wait and sys.stdin.isatty()
         if stays:
-            terminal.result(_around(world, folder), is_verbatim=True)
+            terminal.result(_around(site, folder), is_verbatim=True)
         terminal.result(_on_your_own_data(), is_verbatim=True)
         if stays:
             _wait_for_enter(terminal)
@@ -76,7 +76,7 @@ def run_demo(request: DemoRequest, terminal: Terminal) -> int:
     return ExitCode.DONE
 
 
-def _start(folder: Path, avatars: int, terminal: Terminal, stack: ExitStack) -> World:
+def _start(folder: Path, avatars: int, terminal: Terminal, stack: ExitStack) -> DemoSite:
     """Start both servers below the folder and fill them."""
     terminal.result(f"== An application, in {folder}")
     started = time.monotonic()
@@ -84,24 +84,24 @@ def _start(folder: Path, avatars: int, terminal: Terminal, stack: ExitStack) -> 
     postgres = stack.enter_context(postgres_server(folder / "postgres"))
     store = stack.enter_context(rclone_server(folder / "objects"))
     terminal.result(f"PostgreSQL on {postgres.host}:{postgres.port}, an S3 server (rclone) on {store.endpoint_url}.")
-    world = World(postgres, store, avatars)
-    world.create_table()
-    world.write_environment(folder / "env")
+    site = DemoSite(postgres, store, avatars)
+    site.create_table()
+    site.write_environment(folder / "env")
     production = avatars // 2
     terminal.result(
         f"{avatars} avatars with a row each, in {time.monotonic() - started:.1f} s:"
         f" {avatars - production} legacy, {production} already in production."
     )
-    return world
+    return site
 
 
-def _run_tool(flags: Sequence[str], world: World, folder: Path) -> int:
+def _run_tool(flags: Sequence[str], site: DemoSite, folder: Path) -> int:
     """Run the real tool, as a person would, in a process of its own and in the demo's folder; return its exit code.
 
     Ctrl-C reaches it directly; it stops and says how to go on, and the demo ends with it.
     """
     own = {name: value for name, value in os.environ.items() if not name.startswith(("SKETCH_", "AWS_", "PG"))}
-    environ = {**own, **world.environ(), "PYTHONPATH": str(Path(sketchmigrate.__file__).parents[1])}
+    environ = {**own, **site.environ(), "PYTHONPATH": str(Path(sketchmigrate.__file__).parents[1])}
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         # -P: whatever lies in the current folder is not part of the tool
@@ -128,7 +128,7 @@ def _folder(directory: Path | None, stack: ExitStack) -> Path:
     return folder
 
 
-def _around(world: World, folder: Path) -> str:
+def _around(site: DemoSite, folder: Path) -> str:
     query = "SELECT * FROM avatars ORDER BY id DESC LIMIT 5"
     return f"""
 == Look around, in another terminal, while the servers are up
@@ -137,7 +137,7 @@ def _around(world: World, folder: Path) -> str:
   psql -c "{query}"
   rclone ls :s3:{PRODUCTION_BUCKET}/{PRODUCTION_PREFIX} | head
   ls {folder}/objects/{PRODUCTION_BUCKET}/{PRODUCTION_PREFIX} | head
-The database is {world.postgres.host}:{world.postgres.port}, the store {world.store.endpoint_url}; keys are in env."""
+The database is {site.postgres.host}:{site.postgres.port}, the store {site.store.endpoint_url}; keys are in env."""
 
 
 def _on_your_own_data() -> str:

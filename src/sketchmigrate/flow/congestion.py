@@ -1,4 +1,4 @@
-"""Finds the pressure that a store bears: one for the process, told of every attempt. Pure: the clock is passed in.
+"""Finds the pressure that a store bears: one for the process, which notes every attempt. Pure: the clock is passed in.
 
 Time is cut into spans: after each decision one latency of time passes, so that replies to requests from before it are
 not taken for its effect, then as much is measured, then the next decision is made. On the way of a request there are
@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from sketchmigrate.flow.measured import Measured
-from sketchmigrate.flow.request_rate import STORM_SHARE, Pace
-from sketchmigrate.flow.window import PROBE_SPAN_SECONDS, Window
+from sketchmigrate.flow.request_rate import STORM_SHARE, RequestRate
+from sketchmigrate.flow.window import PROBE_SPAN_SECONDS, Span, Window
 
 SHORTEST_SPAN_SECONDS = 0.05
 LONGEST_SETTLING_SECONDS = 1.0
@@ -33,13 +32,13 @@ SUDDEN_SECONDS = 0.25
 
 
 class Congestion:
-    """``window`` requests may be in flight and ``pace`` requests a second be sent. Both change at a span's end."""
+    """``window`` requests may be in flight and ``requests_per_second`` be sent. Both change at a span's end."""
 
     def __init__(self, ceiling: int, now: float) -> None:
         self._window = Window(ceiling)
-        self._pace = Pace()
+        self._request_rate = RequestRate()
         self.window = self._window.size
-        self.pace = math.inf
+        self.requests_per_second = math.inf
         self._replies = self._refused = self._faults = 0
         self._latency_seconds = 0.0
         self._began_at = now
@@ -61,10 +60,10 @@ class Congestion:
     @property
     def refuses_by_habit(self) -> bool:
         """Whether the store refuses a share of whatever it gets, and no rate is known to be too much."""
-        return self.pace == math.inf and self._pace.habit > 0
+        return self.requests_per_second == math.inf and self._request_rate.habit > 0
 
     def replied(self, now: float, latency_seconds: float) -> bool:
-        """Note a reply, whatever it says. Returns whether ``window`` or ``pace`` may be other ones now."""
+        """Note a reply, whatever it says. Returns whether ``window`` or ``requests_per_second`` may have changed."""
         self._replies += 1
         self._latency_seconds += latency_seconds
         return now >= self._turns_at and self._turn(now)
@@ -83,8 +82,8 @@ class Congestion:
 
     def _is_too_early(self, now: float) -> bool:
         """Whether the first refusals have outrun what was accepted."""
-        few = self._replies - self._refused < FIRST_ACCEPTED
-        return self._refused > 0 and few and self.pace == math.inf and now < self._began_at + LONGEST_FIRST_SECONDS
+        few = self.requests_per_second == math.inf and self._replies - self._refused < FIRST_ACCEPTED
+        return self._refused > 0 and few and now < self._began_at + LONGEST_FIRST_SECONDS
 
     def faulted(self, now: float) -> bool:
         """Note a request that brought no reply, or an error of the server. Returns what ``replied`` does."""
@@ -94,10 +93,10 @@ class Congestion:
     def _turn(self, now: float) -> bool:
         if self._settling:
             if self._storm and 2 * self._refused < self._replies:
-                self._pace.resume(now)
-                self.pace = self._pace.rate
+                self._request_rate.resume(now)
+                self.requests_per_second = self._request_rate.rate
             length_seconds = PROBE_SPAN_SECONDS if self._window.probing else SHORTEST_SPAN_SECONDS
-            if self.pace < math.inf:
+            if self.requests_per_second < math.inf:
                 length_seconds = PACED_SPAN_SECONDS
             self._begin(now, max(length_seconds, min(self._window.latency_seconds, LONGEST_SETTLING_SECONDS)))
             return self._storm
@@ -110,7 +109,7 @@ class Congestion:
         latency_seconds = self._latency_seconds / replies if replies else 0.0
         accepted = self._accepted + replies - self._refused
         then, accepted_then = self._lately[0]
-        span = Measured(
+        span = Span(
             now,
             now - self._began_at,
             replies,
@@ -120,20 +119,20 @@ class Congestion:
             (accepted - accepted_then) / (now - then),
         )
         self._storm = self._learn(span)
-        self.window, self.pace = self._window.size, self._pace.rate
+        self.window, self.requests_per_second = self._window.size, self._request_rate.rate
         # a store that counts by the second refuses to the end of it whatever we do: that is still the same storm
         settling_seconds = min(self._window.latency_seconds, LONGEST_SETTLING_SECONDS)
         self._begin(now, PACED_SPAN_SECONDS if self._storm else settling_seconds)
         self._settling = True
         return True
 
-    def _learn(self, span: Measured) -> bool:
-        """Hand a span to pace and window; return whether it was a storm of refusals."""
+    def _learn(self, span: Span) -> bool:
+        """Hand a span to request rate and window; return whether it was a storm of refusals."""
         storm = False
         if span.refused:
-            storm = self._pace.refused(span)
+            storm = self._request_rate.refused(span)
         else:
-            self._pace.clean(span)
+            self._request_rate.clean(span)
         if storm:
             self._window.refused()
         elif not self._window.faulted(span) and span.replies:

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sketchmigrate.flow.congestion import Congestion
-from sketchmigrate.flow.token_bucket import Bucket
+from sketchmigrate.flow.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from sketchmigrate.flow.caps import Caps
@@ -39,8 +39,8 @@ class Limiter(Generic[Waiter]):
         self.congestion = Congestion(caps.concurrency, now)
         self.in_flight = 0
         self.waiting: deque[tuple[Waiter, int]] = deque()
-        self._requests = Bucket()
-        self._bytes = Bucket()
+        self._requests = TokenBucket()
+        self._bytes = TokenBucket()
         self._at_once = 0  # slots that can be had without asking for the time
         self._refresh()
 
@@ -51,7 +51,7 @@ class Limiter(Generic[Waiter]):
         self._refresh()
 
     def _refresh(self) -> None:
-        self._requests.rate = min(self.caps.requests_per_second, self.congestion.pace)
+        self._requests.rate = min(self.caps.requests_per_second, self.congestion.requests_per_second)
         self._bytes.rate = self.caps.bytes_per_second
         metered = min(self._requests.rate, self._bytes.rate) < math.inf
         self._at_once = 0 if metered else self.congestion.window
@@ -128,5 +128,5 @@ class Limiter(Generic[Waiter]):
             return Pressure.NOTHING
         if self.waiting[0][1] and self._bytes.ready_at() > now:
             return Pressure.BANDWIDTH_CAP
-        paced = self.congestion.pace < self.caps.requests_per_second
+        paced = self.congestion.requests_per_second < self.caps.requests_per_second
         return Pressure.REFUSALS if paced else Pressure.RATE_CAP

@@ -19,7 +19,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sketchmigrate.flow.measured import Measured
+    from sketchmigrate.flow.window import Span
 
 CUT = 0.7
 PLATEAU_SECONDS = 5.0
@@ -75,7 +75,7 @@ DEVIATIONS = 2.0
 """So far a share may be from the habit by chance: that of ten replies is a rough one."""
 
 
-class Pace:
+class RequestRate:
     """Requests a second that may be sent; infinite until the store first refuses."""
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class Pace:
         """The share that the store refuses whatever is sent, as far as it is known; 0 for none."""
         return self._habit
 
-    def refused(self, span: Measured) -> bool:
+    def refused(self, span: Span) -> bool:
         """Learn from a span with refusals. However many they were, they are one storm and one cut.
 
         Returns whether it was one, or only what the store does at its edge or by habit.
@@ -120,7 +120,7 @@ class Pace:
         self._cut(span, again=cut_before > 0)
         return True
 
-    def _is_as_before(self, span: Measured, before: float) -> bool:
+    def _is_as_before(self, span: Span, before: float) -> bool:
         """Whether the store refuses the same share, though the rate was cut in between."""
         share = span.refused_share
         chance = DEVIATIONS * math.sqrt(before * (1 - before) / span.replies)
@@ -136,7 +136,7 @@ class Pace:
         self.rate = math.inf
         self._known = 0.0
 
-    def _tolerated(self, span: Measured) -> float:
+    def _tolerated(self, span: Span) -> float:
         """Return the share of refusals up to which a span says nothing of the rate."""
         habit = self._habit
         chance = DEVIATIONS * math.sqrt(habit * (1 - habit) / span.replies)
@@ -145,7 +145,7 @@ class Pace:
     def _follow_habit(self, share: float) -> None:
         self._habit = min(self._habit + (share - self._habit) * FORGETTING, self._most_habit)
 
-    def _cut(self, span: Measured, *, again: bool) -> None:
+    def _cut(self, span: Span, *, again: bool) -> None:
         self._share_before_cut = span.refused_share
         accepted = span.accepted_lately_per_second
         self._searching = self.rate == math.inf or (again and self._searching)
@@ -168,7 +168,7 @@ class Pace:
         depth = (1 - self.rate / self._known) / (1 - CUT)
         self._since = span.now - PLATEAU_SECONDS * (1 - depth ** (1 / POWER))
 
-    def clean(self, span: Measured) -> None:
+    def clean(self, span: Span) -> None:
         """Grow, where it was used and nothing was refused beyond the habit."""
         self._accepted = span.accepted_per_second
         self._knocking = False

@@ -8,7 +8,7 @@ BURST_SECONDS = 0.02
 """What may be made up for at once. Timers wake a few milliseconds late; without this, each delay would be lost."""
 
 
-class Bucket:
+class TokenBucket:
     """Lets ``rate`` units a second pass. One large amount passes at once, and those after it wait for its time."""
 
     def __init__(self, rate: float = math.inf) -> None:

@@ -8,10 +8,7 @@ rate does not grow with the window. TCP Vegas goes by the same sign (Brakmo and 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sketchmigrate.flow.measured import Measured
+from dataclasses import dataclass
 
 FIRST = 32
 """Where the doubling begins: five steps from there to a thousand."""
@@ -64,6 +61,39 @@ SAME_SHARE = 0.2
 """Shares that differ by less than this part, and what chance may add, are the same."""
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What the requests of one span of time were like, which ended at ``now``.
+
+    ``refused`` are those of the replies that said "slow down".
+    ``accepted_lately_per_second`` is the rate of useful replies over a second or more, however short the span was.
+    ``faults`` are requests without a reply (time-outs, broken connections) and server errors.
+    """
+
+    now: float
+    seconds: float
+    replies: int
+    refused: int
+    faults: int
+    latency_seconds: float
+    accepted_lately_per_second: float
+
+    @property
+    def accepted_per_second(self) -> float:
+        """The rate of useful replies."""
+        return (self.replies - self.refused) / self.seconds
+
+    @property
+    def refused_share(self) -> float:
+        """Refusals among the replies."""
+        return self.refused / self.replies if self.replies else 0.0
+
+    @property
+    def in_flight(self) -> float:
+        """Requests that were under way on average (Little's law)."""
+        return self.replies * self.latency_seconds / self.seconds
+
+
 class Window:
     """``size`` is the number that may be in flight, at most ``ceiling``; ``frozen`` says that more would only wait."""
 
@@ -101,7 +131,7 @@ class Window:
         self._end_probe()
         self._end_doubling()
 
-    def faulted(self, span: Measured) -> bool:
+    def faulted(self, span: Span) -> bool:
         """Cut where faults are many; they are one storm and one cut. Return whether they are.
 
         Where cuts do not help, they are undone: the store fails a share of whatever is sent.
@@ -125,7 +155,7 @@ class Window:
         self.size = max(1, int(CUT * self.size))
         return True
 
-    def measured(self, span: Measured) -> None:
+    def measured(self, span: Span) -> None:
         """Learn from a span in which nothing was refused: grow, stay, or look for the floor."""
         used = span.in_flight >= BUSY * self.size
         if self.probing:
@@ -148,14 +178,14 @@ class Window:
             self._mark = (self.size, span.accepted_per_second)
             self._grow()
 
-    def _give_up_unused(self, span: Measured) -> None:
+    def _give_up_unused(self, span: Span) -> None:
         self._unused_spans += 1
         if self._unused_spans == UNUSED_SPANS:
             self._unused_spans = 0
             enough = max(FIRST, math.ceil(span.in_flight / BUSY))
             self.size = min(self.size, (self.size + enough) // 2)
 
-    def _gained(self, span: Measured) -> bool:
+    def _gained(self, span: Span) -> bool:
         """Say whether the rate has grown with the window since it last did, or since the latency was last not high."""
         size_then, rate_then = self._mark
         growth = self.size / size_then - 1
@@ -188,7 +218,7 @@ class Window:
         self._step = max(1.0, self.size / STEP_PART)
         self._calm_steps = 0
 
-    def _judge_probe(self, half: Measured, *, used: bool) -> None:
+    def _judge_probe(self, half: Span, *, used: bool) -> None:
         """Go back to the size before, and let the floor rise only where half of it carried less.
 
         Half the window has half the queue at least. So the floor that a queue of our own pretends is never believed.

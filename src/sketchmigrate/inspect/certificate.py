@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.filesize import decimal
 
 from sketchmigrate.inspect.standing import WRONG, Standing
-from sketchmigrate.report.printable import printable
 from sketchmigrate.report.recognition import RIGHT_PLACE
+from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:
     from sketchmigrate.inspect.evidence import EvidenceSite

@@ -133,7 +133,7 @@ class Counted:
         self._told(self.pairs, self.bytes_read)
 
 
-def cut(pairs: Iterable[Pair], size: PortionSize) -> Iterator[Portion]:
+def cut_portions(pairs: Iterable[Pair], size: PortionSize) -> Iterator[Portion]:
     """Cut pairs into portions, in their order."""
     portion: list[Pair] = []
     size_bytes = 0

@@ -10,7 +10,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from sketchmigrate.core.errors import ObjectMissing, S3Error
+from sketchmigrate.core.errors import S3Error
 from sketchmigrate.migration.access import Access
 from sketchmigrate.migration.headers import differing_headers
 from sketchmigrate.migration.preflight import check_reading
@@ -52,9 +52,7 @@ class Looks:
     async def _at(self, store: S3Client, location: Location) -> ObjectInfo | Refused | None:
         began_at = time.monotonic()
         try:
-            found = await store.head(location)
-        except ObjectMissing:
-            found = None
+            found = await store.find(location)
         except S3Error as error:
             return await self.refused(error, began_at)
         self._access.usable_at = time.monotonic()

@@ -9,8 +9,8 @@ from rich.filesize import decimal
 
 from sketchmigrate.inspect.findings import Severity, about_trial
 from sketchmigrate.inspect.rate import FIRST_HOURS_SECONDS
-from sketchmigrate.report.printable import printable
 from sketchmigrate.report.progress import duration
+from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

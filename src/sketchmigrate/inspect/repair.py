@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING
 from sketchmigrate.core.errors import PreconditionFailed, RunDirectoryError, S3Error
 from sketchmigrate.inspect.guard import Guard
 from sketchmigrate.ledger.disk import disk_hint
-from sketchmigrate.migration.transfer import look
 from sketchmigrate.s3 import same_content
-from sketchmigrate.s3.multipart import kept_headers, tags_of
+from sketchmigrate.s3.headers import kept_headers, tags_of
 from sketchmigrate.task_group import all_of
 
 if TYPE_CHECKING:
@@ -119,10 +118,10 @@ async def _copy_again(stale: Stale, site: EvidenceSite, sides: Sides, guard: Gua
     """Copy one object; return what became of it and, where it was written, its new ETag."""
     source = site.legacy(stale.tail)
     target = site.production(stale.tail)
-    production = await look(sides.production.store, target)
+    production = await sides.production.store.find(target)
     if production is None or production.etag != stale.etag:
         return Again.NOT_OURS, ""
-    legacy = await look(sides.legacy.store, source)
+    legacy = await sides.legacy.store.find(source)
     if legacy is None:
         return Again.MISSING, ""
     try:
@@ -133,7 +132,7 @@ async def _copy_again(stale: Stale, site: EvidenceSite, sides: Sides, guard: Gua
             etag = (await sides.production.store.copy(source, target, *conditions)).etag
     except PreconditionFailed:
         # a request whose reply was lost may have been carried out: then the object is what we wanted
-        now = await look(sides.production.store, target)
+        now = await sides.production.store.find(target)
         if now is None or not same_content(legacy, now):
             return Again.NOT_OURS, ""
         etag = now.etag

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sketchmigrate.core.errors import S3Error
 from sketchmigrate.core.mapping import MAX_KEY_BYTES
 from sketchmigrate.core.objects import Location
-from sketchmigrate.inspect.comparing import Pair, cut
+from sketchmigrate.inspect.comparing import Pair, cut_portions
 from sketchmigrate.inspect.looks import Refused
 from sketchmigrate.inspect.standing import SUSPECTS, Standing, standing_of
 from sketchmigrate.postgres.references import References
 from sketchmigrate.s3 import same_content
-from sketchmigrate.s3.archive import ARCHIVES, not_restored
+from sketchmigrate.s3.headers import ARCHIVES, not_restored
 from sketchmigrate.task_group import all_of
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class Looker:
         question = f"SELECT key, tail, legacy_bytes, legacy_etag, production_etag {chosen}"
         async for rows in self.evidence.stream(question, part):
             pairs = (Pair(key, *self._both(tail), *seen) for key, tail, *seen in rows)
-            for portion in cut(pairs, size):
+            for portion in cut_portions(pairs, size):
                 yield portion
 
     async def _judge(self, suspect: tuple[Any, ...], path_now: str | None) -> tuple[tuple[Any, ...] | Refused, str]:

@@ -16,7 +16,7 @@ from sketchmigrate.s3.wire.xml_subresources import read_encryption
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from sketchmigrate.s3.wire.xml_buckets import ObjectLock
+    from sketchmigrate.s3.wire.xml_subresources import ObjectLock
     from sketchmigrate.sides import Side
 
 T = TypeVar("T")

@@ -28,10 +28,10 @@ from sketchmigrate.core.errors import (
 from sketchmigrate.migration.access import HOPELESS, Access
 from sketchmigrate.migration.headers import differing_headers
 from sketchmigrate.migration.other_spellings import OtherSpellings
-from sketchmigrate.migration.transfer import CheckFirst, Replacing, Taken, Transferred, look
+from sketchmigrate.migration.transfer import CheckFirst, Replacing, Taken, Transferred
 from sketchmigrate.migration.versions import replaced_version
 from sketchmigrate.s3 import same_content, tells_tags
-from sketchmigrate.s3.archive import archive_of, not_restored
+from sketchmigrate.s3.headers import archive_of, not_restored
 from sketchmigrate.task_group import task_group
 
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ class Copier:
     async def _measured(self, location: Location) -> tuple[int | None, bool]:
         """Look up a size for the estimate, and say whether that worked. It is no reason to call a copy failed."""
         try:
-            info = await look(self._production, location)
+            info = await self._production.find(location)
         except S3Error as error:
             logger.info("%s was copied, and its size cannot be looked up: %s", location, error)
             return None, False
@@ -318,9 +318,9 @@ class Copier:
 
     async def _said_to_be_missing(self, move: Move, told: S3Error) -> Copied:
         """Believe that there is no legacy object only where a look finds none either."""
-        if await look(self._legacy, move.source):
+        if await self._legacy.find(move.source):
             return Copied(Verdict.FAILED, f"a look finds the legacy object, and yet: {told}")
-        return await self._missing(move, await look(self._production, move.target))
+        return await self._missing(move, await self._production.find(move.target))
 
     async def _missing(self, move: Move, production: ObjectInfo | None) -> Copied:
         """Say that there is no legacy object, and which one is probably meant."""
@@ -339,13 +339,13 @@ class Copier:
 
     async def _look_at_both(self, move: Move) -> tuple[Copied | Need, ObjectInfo | None]:
         """Say what an object needs, by a look at both sides, and what legacy has."""
-        production, legacy = await look(self._production, move.target), await look(self._legacy, move.source)
+        production, legacy = await self._production.find(move.target), await self._legacy.find(move.source)
         return await self._decide(move, legacy, production, overwrite=self._overwrite), legacy
 
     async def _compare(self, move: Move, taken: Taken) -> Copied | Need:
         """Say what the object that is there already means; it may be ours, from a request whose reply was lost."""
-        legacy = await look(self._legacy, move.source)
-        production = taken.production or await look(self._production, move.target)
+        legacy = await self._legacy.find(move.source)
+        production = taken.production or await self._production.find(move.target)
         decision = await self._decide(move, legacy, production, overwrite=False)
         if taken.perhaps_ours and isinstance(decision, Copied) and decision.verdict is Verdict.IN_PLACE:
             return Copied(Verdict.COPIED, size_bytes=decision.size_bytes, etag=decision.etag)
@@ -379,7 +379,7 @@ class Copier:
 
         Headers do not count: a store may drop some as it copies, and then our copy has others, too.
         """
-        legacy, production = await look(self._legacy, move.source), await look(self._production, move.target)
+        legacy, production = await self._legacy.find(move.source), await self._production.find(move.target)
         if legacy is None or production is None:
             return False
         decision = decide(legacy, production, overwrite=False)

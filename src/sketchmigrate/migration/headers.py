@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import CredentialsError, ObjectMissing, S3Error
-from sketchmigrate.s3.comparison import TAG_COUNT, other_headers
+from sketchmigrate.s3.comparison import other_headers
+from sketchmigrate.s3.headers import TAG_COUNT
 
 if TYPE_CHECKING:
     from sketchmigrate.core.objects import Location, ObjectInfo

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import ObjectMissing, S3Error
 from sketchmigrate.migration.no_clobber import Means
-from sketchmigrate.s3.archive import archive_of, not_restored
+from sketchmigrate.s3.headers import archive_of, not_restored
 from sketchmigrate.s3.wire.xml import NotS3
 from sketchmigrate.s3.wire.xml_subresources import read_acl
 

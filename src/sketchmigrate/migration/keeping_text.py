@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sketchmigrate.migration.keeping import Way
-from sketchmigrate.report.printable import printable
+from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:
     from sketchmigrate.migration.bucket_rules import BucketRules

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import S3Error
 from sketchmigrate.core.spelling import spellings, spelt_otherwise
-from sketchmigrate.migration.transfer import look
 
 if TYPE_CHECKING:
     from sketchmigrate.core.objects import Location
@@ -38,6 +37,6 @@ class OtherSpellings:
             if self._stop.requested:
                 break
             with suppress(S3Error):  # it was a guess
-                if await look(self._legacy.store, self._legacy.at(key)):
+                if await self._legacy.store.find(self._legacy.at(key)):
                     return spelt_otherwise(missing.key, key)
         return ""

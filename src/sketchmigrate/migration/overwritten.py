@@ -27,7 +27,6 @@ from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome, Result, Ta
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.no_clobber import Means
 from sketchmigrate.migration.record import ENDED, is_rollback, key_of
-from sketchmigrate.migration.transfer import look
 from sketchmigrate.migration.versions import keeps_versions, replaced_version, version_before
 from sketchmigrate.postgres.references import References
 from sketchmigrate.postgres.transactions import transaction_statuses
@@ -198,7 +197,7 @@ async def perhaps_overwritten(store: S3Client, copier: Copier, move: Move, our_e
     target = move.target
     begin = f"{POSSIBLY_OVERWRITTEN}: the application (or another run) set this row to {target} while it was copied"
     try:
-        production = await look(store, target)
+        production = await store.find(target)
         if production is None:
             return ""
         written_later = production.etag != our_etag if our_etag else await copier.differs(move)

@@ -221,16 +221,16 @@ async def check_writing(folder: ProbeFolder, side: Side) -> None:
     """Try the right to write into production. Raises ``S3Error``."""
     location = folder.alone
     try:
-        upload_id = await folder.begin_upload(location)
+        upload = await folder.begin_upload(location)
     except S3Refused as error:
         if error.is_denial:
             raise _denied(error, f"write into {side}", "s3:PutObject") from error
         raise
     try:
-        await folder.call_off(location, upload_id)
+        await folder.abort(upload)
     except S3Error as error:
-        upload = f"the upload {upload_id} to {location}, begun to try the right to write"
-        message = f"{upload}, was not called off (which takes s3:AbortMultipartUpload): {error}"
+        begun = f"the upload {upload.upload_id} to {location}, begun to try the right to write"
+        message = f"{begun}, was not called off (which takes s3:AbortMultipartUpload): {error}"
         raise S3Refused(message, hint=error.hint, code=error.code) from error
 
 

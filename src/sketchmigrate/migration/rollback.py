@@ -22,7 +22,6 @@ from sketchmigrate.migration.locked import take_up_locked
 from sketchmigrate.migration.preflight import check_reading
 from sketchmigrate.migration.record import key_of
 from sketchmigrate.migration.runner import Finished, Migration, take_through
-from sketchmigrate.migration.transfer import look
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -44,7 +43,7 @@ class LegacyFinder(Copier):
     """Looks whether the object that a row shall point at again is there. It copies nothing."""
 
     async def _bring(self, move: Move, *, look_first: bool) -> Copied:  # noqa: ARG002 - it only ever looks
-        if await look(self._legacy, move.target) is None:
+        if await self._legacy.find(move.target) is None:
             return Copied(Verdict.MISSING, f"there is no legacy object {move.target} to go back to")
         return Copied(Verdict.IN_PLACE)
 

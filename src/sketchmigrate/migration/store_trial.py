@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sketchmigrate.s3.probe.findings import ProbeReport, Question
     from sketchmigrate.s3.probe.folder import ProbeFolder
     from sketchmigrate.s3.probe.race import Contest
-    from sketchmigrate.s3.wire.xml_buckets import ObjectLock
+    from sketchmigrate.s3.wire.xml_subresources import ObjectLock
     from sketchmigrate.sides import Side
 
 K = TypeVar("K", bound=str)

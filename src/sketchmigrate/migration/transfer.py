@@ -10,16 +10,16 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from sketchmigrate.core.errors import ObjectExists, ObjectMissing, PreconditionFailed, S3Error
+from sketchmigrate.core.errors import ObjectExists, PreconditionFailed, S3Error
 from sketchmigrate.migration.no_clobber import Means, Strategy
 from sketchmigrate.migration.versions import keeps_versions, version_before
 from sketchmigrate.s3 import IF_ABSENT
-from sketchmigrate.s3.multipart import copy_in_parts, kept_headers, tags_of
+from sketchmigrate.s3.headers import kept_headers, tags_of
+from sketchmigrate.s3.multipart import copy_in_parts
 
 if TYPE_CHECKING:
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.objects import Location, ObjectInfo
-    from sketchmigrate.s3 import S3Client
     from sketchmigrate.sides import Sides
 
 MIB = 2**20
@@ -155,13 +155,13 @@ class CheckFirst:
 
     async def bring(self, move: Move) -> Transferred | Taken:
         """Copy where a look shows nothing."""
-        if production := await look(self._store, move.target):
+        if production := await self._store.find(move.target):
             return Taken(production)
         done = await self._writing.bring(move)
         if isinstance(done, Taken):
             return done  # the condition has held
         if self._versions_kept is None:
-            copied = await look(self._store, move.target)
+            copied = await self._store.find(move.target)
             self._versions_kept = copied is not None and keeps_versions(copied)
         if not self._versions_kept:
             return Transferred(done.etag, done.size_bytes, guarded=False)
@@ -188,7 +188,7 @@ class InParts:
 
     async def bring(self, move: Move, info: ObjectInfo) -> Transferred | Taken:
         """Copy an object of which ``info`` was seen."""
-        if production := await look(self._store, move.target):
+        if production := await self._store.find(move.target):
             return Taken(production)
         try:
             etag = await copy_in_parts(self._store, move.source, move.target, info, IF_ABSENT, storage_class=True)
@@ -231,7 +231,7 @@ class ConditionalPut:
 
     async def bring(self, move: Move) -> Transferred | Taken:
         """Read and put. After an object that was there already the next is looked for: they rarely come alone."""
-        if self._looks_first and (production := await look(self._production, move.target)):
+        if self._looks_first and (production := await self._production.find(move.target)):
             return Taken(production)
         info, beginning = await self._legacy.read_beginning(move.source, self._sizes.first_bytes)
         if info.size_bytes > self._sizes.put_limit_bytes:
@@ -266,11 +266,3 @@ class ConditionalPut:
         except ObjectExists as error:
             return Taken(perhaps_ours=error.attempts > 1)
         return Transferred(etag, info.size_bytes, guarded=True)
-
-
-async def look(store: S3Client, location: Location) -> ObjectInfo | None:
-    """Return what a HEAD tells, or None where there is no such object."""
-    try:
-        return await store.head(location)
-    except ObjectMissing:
-        return None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import RunDirectoryError
-from sketchmigrate.report.printable import printable_lines
+from sketchmigrate.report.text import printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from sketchmigrate.core.outcome import Tally
-from sketchmigrate.report.printable import printable
+from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.appearance import examples
-from sketchmigrate.report.printable import printable
+from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

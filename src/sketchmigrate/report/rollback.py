@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.outcome import Outcome
-from sketchmigrate.report.printable import printable
 from sketchmigrate.report.tables import counted, elapsed, problem_json, problem_lines, signal_name
+from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:
     from sketchmigrate.core.outcome import Summary

@@ -12,9 +12,9 @@ from rich.filesize import decimal
 from sketchmigrate.core.appearance import examples
 from sketchmigrate.core.keys import key_text, stored_key
 from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome
-from sketchmigrate.report.printable import printable
 from sketchmigrate.report.progress import duration
 from sketchmigrate.report.recognition import RIGHT_PLACE, nothing_in_legacy, nothing_recognised, other_rows
+from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:
     from sketchmigrate.core.outcome import Result, Summary

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from sketchmigrate.core.errors import UsageError
 from sketchmigrate.report.logs import LOGGER
-from sketchmigrate.report.printable import printable, printable_lines
 from sketchmigrate.report.progress import EverySoOften, Progress, line
 from sketchmigrate.report.streams import Streams
-from sketchmigrate.report.wrapping import columns_of, wrapped
+from sketchmigrate.report.text import columns_of, printable, printable_lines, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

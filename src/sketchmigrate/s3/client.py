@@ -1,4 +1,4 @@
-"""The operations: head, get, copy, put, delete, list and multipart uploads, on one store.
+"""The operations on one store: head, get, copy, put, delete, list. ``multipart`` has those of uploads in parts.
 
 ::
 
@@ -16,24 +16,25 @@ from __future__ import annotations
 import time
 from copy import copy as shallow_copy
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from sketchmigrate.core.errors import BucketMissing, ObjectExists, ObjectMissing, PreconditionFailed, S3Error, StoreFull
+from sketchmigrate.core.errors import ObjectExists, ObjectMissing, PreconditionFailed, S3Error, StoreFull
 from sketchmigrate.core.objects import Location, ObjectInfo
 from sketchmigrate.flow.limiter import Pressure
-from sketchmigrate.s3 import listing, multipart, replies, wording
+from sketchmigrate.s3 import dialect, listing, multipart, replies
+from sketchmigrate.s3.dialect import Learned, content_md5
 from sketchmigrate.s3.exchange import Exchange
-from sketchmigrate.s3.learned import Learned, content_md5
-from sketchmigrate.s3.paging import Paging
+from sketchmigrate.s3.failures import object_exists
+from sketchmigrate.s3.listing import Paging
 from sketchmigrate.s3.wire import xml
 from sketchmigrate.s3.wire.addressing import copy_source, encode_query
-from sketchmigrate.s3.wire.conditions import for_completing, if_source_is, only_if_absent
+from sketchmigrate.s3.wire.conditions import for_completing, only_if_absent
 from sketchmigrate.s3.wire.messages import CopyResult, Request
 from sketchmigrate.s3.wire.xml_subresources import SUBRESOURCE_BYTES
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -41,9 +42,11 @@ if TYPE_CHECKING:
     from sketchmigrate.s3.config import S3Config
     from sketchmigrate.s3.credentials import CredentialSource
     from sketchmigrate.s3.wire.conditions import Condition
-    from sketchmigrate.s3.wire.xml_buckets import ListedUpload, ObjectLock
+    from sketchmigrate.s3.wire.messages import Reply
     from sketchmigrate.s3.wire.xml_listings import ListedVersion, ListPage
+    from sketchmigrate.s3.wire.xml_subresources import ObjectLock
 
+T = TypeVar("T")
 
 _PRECONDITION_FAILED = 412
 
@@ -113,7 +116,7 @@ class S3Client:
         closing of its own.
         """
         other = shallow_copy(self)
-        other._retry_seconds = seconds  # noqa: SLF001 - it is one of us
+        other._retry_seconds = seconds  # noqa: SLF001 - a copy of this client
         return other
 
     def stop_retrying(self) -> None:
@@ -129,6 +132,13 @@ class S3Client:
         """
         request = Request("HeadObject", "HEAD", location, headers=[("x-amz-checksum-mode", "ENABLED")] * checksums)
         return await self._exchange.perform(request, replies.object_info, self._retry_seconds)
+
+    async def find(self, location: Location) -> ObjectInfo | None:
+        """Return what ``head`` tells of an object, or None where there is none."""
+        try:
+            return await self.head(location)
+        except ObjectMissing:
+            return None
 
     async def get(self, location: Location, first_byte: int, last_byte: int, *, if_match: str = "") -> bytes:
         """Return the bytes of a range, both ends included, cut at the object's end.
@@ -175,7 +185,7 @@ class S3Client:
             etag = await self._exchange.perform(request, replies.copied, self._retry_seconds)
         except PreconditionFailed as error:
             if only_if_absent(conditions):
-                raise _exists(error, request) from error
+                raise object_exists(error, request) from error
             raise
         except S3Error as error:
             if learned.wants_checksum_of(request, error):
@@ -187,7 +197,7 @@ class S3Client:
         self, error: S3Error, source: Location, target: Location, *conditions: Condition
     ) -> CopyResult:
         """Copy in parts what was refused for its size. Raises the refusal where it was for something else."""
-        if not wording.may_be_about_size(error.code) or isinstance(error, StoreFull):
+        if not dialect.may_be_about_size(error.code) or isinstance(error, StoreFull):
             raise error
         info = await self.head(source)
         if not self._learned.is_too_large(error, info.size_bytes):
@@ -198,13 +208,8 @@ class S3Client:
         self, source: Location, target: Location, info: ObjectInfo, *conditions: Condition
     ) -> CopyResult:
         """Copy in parts. What should be absent is looked for before: not every store minds a condition at the end."""
-        if only_if_absent(conditions):
-            try:
-                await self.head(target)
-            except ObjectMissing:
-                pass
-            else:
-                raise ObjectExists(f"{target} exists already", status=_PRECONDITION_FAILED)
+        if only_if_absent(conditions) and await self.find(target):
+            raise ObjectExists(f"{target} exists already", status=_PRECONDITION_FAILED)
         etag = await multipart.copy_in_parts(self, source, target, info, *for_completing(conditions))
         return CopyResult(etag, 1, info.size_bytes)
 
@@ -220,35 +225,19 @@ class S3Client:
             "PutObject",
             "PUT",
             location,
-            headers=[*self._headers_of_new(headers or {}), *conditions],
+            headers=[*self.headers_of_new(headers or {}), *conditions],
             body=body,
             body_sha256=sha256(body).hexdigest(),
             payload_bytes=len(body),
         )
         try:
-            return await self._store(request)
+            return await self.store_body(request)
         except PreconditionFailed as error:
             if request.attempts > 1 and (etag := await self._holds(location, body)):
                 return etag
             if only_if_absent(conditions):
-                raise _exists(error, request) from error
+                raise object_exists(error, request) from error
             raise
-
-    async def _store(self, request: Request) -> str:
-        """Send a body, with its checksum where the store wants one, and return its ETag."""
-        self._learned.add_checksum(request)
-        try:
-            return await self._exchange.perform(request, replies.stored, self._retry_seconds)
-        except S3Error as error:
-            if not self._learned.wants_checksum_of(request, error):
-                raise
-        return await self._exchange.perform(request, replies.stored, self._retry_seconds)
-
-    def _headers_of_new(self, headers: Mapping[str, str]) -> list[tuple[str, str]]:
-        """Return the headers to make an object with; those that the settings demand of every new one win."""
-        demanded = self._new_object_headers
-        names = {name for name, _ in demanded}
-        return [*(header for header in _header_list(headers) if header[0] not in names), *demanded]
 
     async def _holds(self, location: Location, body: bytes) -> str:
         """Return the ETag of an object if its content is ``body``, else an empty string."""
@@ -333,7 +322,7 @@ class S3Client:
         request = Request("GetObjectLockConfiguration", "GET", Location(bucket, ""), query="object-lock=")
         return await self._exchange.perform(request, replies.object_lock, self._retry_seconds)
 
-    # -- multipart uploads
+    # -- what the operations of other modules are made of
 
     @property
     def part_size_bytes(self) -> int:
@@ -344,95 +333,25 @@ class S3Client:
         """Whether a part of this size was refused for it; then ``part_size_bytes`` is less now."""
         return self._learned.is_part_too_large(error, part_bytes)
 
-    async def uploads(self, bucket: str, prefix: str) -> list[ListedUpload]:
-        """Return up to 1 000 multipart uploads under a prefix that are neither completed nor called off."""
-        query = encode_query({"uploads": "", "encoding-type": "url", "prefix": prefix})
-        request = Request("ListMultipartUploads", "GET", Location(bucket, ""), query=query)
-        return await self._exchange.perform(request, replies.uploads, self._retry_seconds)
+    def perform(self, request: Request, read: Callable[[Request, Reply], T]) -> Awaitable[T]:
+        """Send a request, again where that helps, and return what ``read`` makes of the reply."""
+        return self._exchange.perform(request, read, self._retry_seconds)
 
-    async def create_multipart_upload(self, location: Location, headers: Mapping[str, str]) -> str:
-        """Begin an upload with the headers that the object shall have, and return its id."""
-        request = Request(
-            "CreateMultipartUpload", "POST", location, query="uploads=", headers=self._headers_of_new(headers)
-        )
-        return await self._exchange.perform(request, replies.upload_id, self._retry_seconds)
-
-    async def upload_part_copy(
-        self,
-        source: Location,
-        target: Location,
-        upload_id: str,
-        part_number: int,
-        byte_range: tuple[int, int] | None,
-        *,
-        if_match: str,
-    ) -> str:
-        """Copy a range of bytes (both ends included) as a part, if the source still has that ETag; return the part's.
-
-        ``byte_range`` None is the whole source: only of one over 5 MiB may a range be taken. Parts are numbered from 1;
-        all but the last are at least 5 MiB.
-        """
-        query = encode_query({"partNumber": str(part_number), "uploadId": upload_id})
-        headers = [("x-amz-copy-source", copy_source(source)), if_source_is(if_match)]
-        if byte_range is not None:
-            headers.append(("x-amz-copy-source-range", f"bytes={byte_range[0]}-{byte_range[1]}"))
-        request = Request("UploadPartCopy", "PUT", target, query=query, headers=headers, source=source)
-        return await self._exchange.perform(request, replies.part_copied, self._retry_seconds)
-
-    async def upload_part(self, location: Location, upload_id: str, part_number: int, body: bytes) -> str:
-        """Send a part, and return its ETag."""
-        query = encode_query({"partNumber": str(part_number), "uploadId": upload_id})
-        checksum = sha256(body).hexdigest()
-        request = Request(
-            "UploadPart", "PUT", location, query=query, body=body, body_sha256=checksum, payload_bytes=len(body)
-        )
-        return await self._store(request)
-
-    async def complete_multipart_upload(
-        self, location: Location, upload_id: str, part_etags: Sequence[str], *conditions: Condition
-    ) -> str:
-        """Make the object of parts 1, 2, … and return its ETag.
-
-        Where the reply of a first attempt was lost, the second finds no such upload: then the object that is there is
-        recognised by the ETag that these parts make.
-        """
-        body = xml.complete_document(part_etags)
-        query = encode_query({"uploadId": upload_id})
-        headers = list(conditions)
-        request = Request("CompleteMultipartUpload", "POST", location, query=query, body=body, headers=headers)
-        request.body_sha256 = sha256(body).hexdigest()
+    async def store_body(self, request: Request) -> str:
+        """Send a body, with its checksum where the store wants one, and return its ETag."""
+        self._learned.add_checksum(request)
         try:
-            return await self._exchange.perform(request, replies.completed, self._retry_seconds)
-        except PreconditionFailed as error:
-            if only_if_absent(conditions):
-                raise _exists(error, request) from error
-            raise
+            return await self.perform(request, replies.stored)
         except S3Error as error:
-            if error.code != "NoSuchUpload" or request.attempts == 1:
+            if not self._learned.wants_checksum_of(request, error):
                 raise
-            info = await self.head(location)
-            if info.etag != multipart.expected_etag(part_etags):
-                raise
-            return info.etag
+        return await self.perform(request, replies.stored)
 
-    async def abort_multipart_upload(self, location: Location, upload_id: str) -> None:
-        """Discard an upload and its parts. That it is gone already is no error."""
-        query = encode_query({"uploadId": upload_id})
-        request = Request("AbortMultipartUpload", "DELETE", location, query=query)
-        try:
-            await self._exchange.perform(request, replies.done, self._retry_seconds)
-        except BucketMissing:
-            raise
-        except S3Error as error:
-            if error.code != "NoSuchUpload":
-                raise
-
-
-def _exists(error: PreconditionFailed, request: Request) -> ObjectExists:
-    """Say that there is an object already: what the failed condition means."""
-    exists = ObjectExists(error.message, hint=error.hint, status=error.status, code=error.code)
-    exists.attempts = request.attempts
-    return exists
+    def headers_of_new(self, headers: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Return the headers to make an object with; those that the settings demand of every new one win."""
+        demanded = self._new_object_headers
+        names = {name for name, _ in demanded}
+        return [*(header for header in _header_list(headers) if header[0] not in names), *demanded]
 
 
 def _header_list(headers: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
-"""When two objects are known to be the same, known to differ, and when only their bytes can tell. Pure.
+"""When two objects are known to be the same, known to differ, and when only their bytes can tell.
 
-The bytes are not all that there is to an object: what a browser is told of them (``other_headers``) may differ.
+The bytes are not all that there is to an object: what a browser is told of them (``other_headers``) may differ. Pure.
 """
 
 from __future__ import annotations
@@ -8,27 +8,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from sketchmigrate.s3.headers import CONTENT_HEADERS, TAG_COUNT
+
 if TYPE_CHECKING:
     from sketchmigrate.core.objects import ObjectInfo
 
-CONTENT_HEADERS = (
-    "content-type",
-    "content-encoding",
-    "content-language",
-    "content-disposition",
-    "cache-control",
-    "expires",
-)
-"""What a browser is told, and CopyObject keeps besides user metadata and tags (S3 API reference, CopyObject)."""
 _ALWAYS_ANSWERED = frozenset({"content-type"})
 """Of these, none where the other side has one is no answer: a store that leaves it out tells nothing by that."""
 
 _METADATA = "x-amz-meta-"
 _OF_THE_STORE = frozenset({"x-amz-meta-mtime"})
 """rclone's server keeps an object's time there, and so does whoever uploads with rclone: a copy has its own."""
-
-TAG_COUNT = "x-amz-tagging-count"
-"""Left out where there are no tags, where they may not be told, and by stores that never tell (S3 API, HeadObject)."""
 
 _IS_MD5 = re.compile(r"[0-9a-fA-F]{32}").fullmatch
 
@@ -51,7 +41,7 @@ def same_content(one: ObjectInfo, other: ObjectInfo) -> bool | None:
 def other_headers(legacy: ObjectInfo, production: ObjectInfo) -> str:
     """Say in which content headers, user metadata and number of tags two objects of the same bytes differ; or nothing.
 
-    Both are as HEADs showed them; tags count where both sides told their number: ``fields`` completes them.
+    Both are as HEADs showed them; tags count where both sides told their number.
     """
     ours, theirs = _described(legacy), _described(production)
     if TAG_COUNT in legacy.headers and TAG_COUNT in production.headers:

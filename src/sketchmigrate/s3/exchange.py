@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sketchmigrate.core.errors import SettingsError
 from sketchmigrate.flow.limiter import Limiter
-from sketchmigrate.s3 import failures as faults
-from sketchmigrate.s3.retry import SAID_SECONDS, Failure, Kind, Patience
+from sketchmigrate.s3 import failures
+from sketchmigrate.s3.retry import SAID_SECONDS, Failure, FailureKind, Patience
 from sketchmigrate.s3.wire.addressing import Address, address_of, encode_key, endpoint_of
 from sketchmigrate.s3.wire.messages import Reply, Request, wire
 from sketchmigrate.s3.wire.proxy import ProxyFailed
@@ -125,9 +125,9 @@ class Exchange:
                 value = read(request, reply)
             except Failure as failure:
                 patience = patience or Patience(retry_seconds)
-                fresh = failure.kind is Kind.STALE
+                fresh = failure.kind is FailureKind.STALE
                 self._note(failure)
-                if failure.kind is Kind.UNEXPLAINED:
+                if failure.kind is FailureKind.UNEXPLAINED:
                     failure = await self._explained(request, failure, route)
                 self._drop_vain_hint(failure)
                 await self._recover(request, failure, patience, route)
@@ -154,8 +154,8 @@ class Exchange:
             self.requests_sent[request.operation] += 1
             began = time.monotonic()
             reply = await connection.send(data, request)
-        except (OSError, UnicodeError, ProxyFailed, *faults.NO_REPLY) as error:
-            raise faults.connection_failure(request, route.where, error) from error
+        except (OSError, UnicodeError, ProxyFailed, *failures.NO_REPLY) as error:
+            raise failures.connection_failure(request, route.where, error) from error
         except asyncio.CancelledError:
             if connection is not None:
                 connection.close()  # its reply would be taken for the next request's
@@ -208,9 +208,9 @@ class Exchange:
 
     def _note(self, failure: Failure) -> None:
         """Tell the limiter of a failure that may come from too many requests."""
-        if failure.kind is Kind.THROTTLED:
+        if failure.kind is FailureKind.THROTTLED:
             self.limiter.refused(time.monotonic())
-        elif failure.kind is Kind.TRANSIENT:
+        elif failure.kind is FailureKind.TRANSIENT:
             self.limiter.faulted(time.monotonic())
 
     def _signed(self, request: Request, route: Route) -> bytes:
@@ -262,19 +262,19 @@ class Exchange:
         """Do what the failure calls for, so that another attempt makes sense; else raise its error."""
         if self._stopping.is_set():
             raise failure.error from failure
-        if failure.kind is Kind.MOVED:
+        if failure.kind is FailureKind.MOVED:
             self._refuse_strangers(request, failure, route)
         match failure.kind:
-            case Kind.STALE if patience.first(Kind.STALE):
+            case FailureKind.STALE if patience.first(FailureKind.STALE):
                 return
-            case Kind.MOVED if patience.first(Kind.MOVED) and self._follow(request, failure, route):
+            case FailureKind.MOVED if patience.first(FailureKind.MOVED) and self._follow(request, failure, route):
                 return
-            case Kind.SKEWED if patience.first(Kind.SKEWED) and self._set_clock(failure):
+            case FailureKind.SKEWED if patience.first(FailureKind.SKEWED) and self._set_clock(failure):
                 return
-            case Kind.EXPIRED if patience.first(Kind.EXPIRED) and route is not None:
+            case FailureKind.EXPIRED if patience.first(FailureKind.EXPIRED) and route is not None:
                 await self._credentials.refresh(route.signer.credentials)
                 return
-            case Kind.TRANSIENT | Kind.THROTTLED | Kind.STALE:
+            case FailureKind.TRANSIENT | FailureKind.THROTTLED | FailureKind.STALE:
                 now = self._pool.loop.time()
                 by_habit = self.limiter.congestion.refuses_by_habit
                 pause_seconds = patience.pause_seconds(
@@ -317,7 +317,7 @@ class Exchange:
         A HEAD that names another region than the one it was signed for was refused for that.
         """
         if route is not None and failure.region not in ("", route.signer.region):
-            failure.kind = Kind.MOVED
+            failure.kind = FailureKind.MOVED
             return failure
         question = Request(request.operation, "GET", request.location, headers=[("range", "bytes=0-0")])
         try:
@@ -325,13 +325,13 @@ class Exchange:
         except Failure as other:
             return other
         if reply.status in (200, 206):
-            failure.kind = Kind.TRANSIENT  # what the HEAD was refused for has passed
+            failure.kind = FailureKind.TRANSIENT  # what the HEAD was refused for has passed
             return failure
-        return faults.reply_failure(request, reply)
+        return failures.reply_failure(request, reply)
 
     def _drop_vain_hint(self, failure: Failure) -> None:
         """Let no hint say to set what is set."""
-        if failure.error.hint == faults.elsewhere_hint(self.config.region):
+        if failure.error.hint == failures.elsewhere_hint(self.config.region):
             failure.error.hint = ""
 
     def _refuse_strangers(self, request: Request, failure: Failure, route: Route | None) -> None:
@@ -341,7 +341,7 @@ class Exchange:
         endpoint = endpoint_of(self.config.endpoint_url, self.config.region)
         here = endpoint._replace(tls=endpoint.tls or route.address.origin.tls)
         if not is_own(here, failure.target, self.config.region):
-            raise faults.stranger(request, here, failure.target, failure.error) from failure
+            raise failures.stranger(request, here, failure.target, failure.error) from failure
 
     def _follow(self, request: Request, failure: Failure, route: Route | None) -> bool:
         """Remember the region or host that a redirect named for the bucket. False if it named neither, or no news."""

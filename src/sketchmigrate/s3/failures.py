@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sketchmigrate.core.errors import (
     BucketMissing,
     CredentialsError,
+    ObjectExists,
     ObjectMissing,
     PreconditionFailed,
     RedirectRefused,
@@ -21,8 +22,8 @@ from sketchmigrate.core.errors import (
     S3Unreachable,
     StoreFull,
 )
-from sketchmigrate.s3 import wording
-from sketchmigrate.s3.retry import Failure, Kind, http_date, kind_of, retry_after_seconds
+from sketchmigrate.s3 import dialect
+from sketchmigrate.s3.retry import Failure, FailureKind, http_date, kind_of, retry_after_seconds
 from sketchmigrate.s3.wire import xml
 from sketchmigrate.s3.wire.proxy import ProxyFailed
 from sketchmigrate.s3.wire.redirect import is_region, target_of
@@ -41,15 +42,15 @@ _IF_DEMANDED = "If it demands an ACL or encryption of new objects, set NEW_OBJEC
 _FULL_HINT = "Make room in the store, or raise the quota. Then run the command again; it goes on where it stopped."
 _HTTPS_HINT = "The server speaks TLS there: S3_ENDPOINT_URL must begin with https://."
 
-_BY_KIND: dict[Kind, tuple[type[S3Error], str]] = {
-    Kind.EXPIRED: (CredentialsError, "The credentials have expired. Renew them and run the command again."),
-    Kind.THROTTLED: (S3Busy, _BUSY_HINT),
-    Kind.TRANSIENT: (S3Busy, _BUSY_HINT),
-    Kind.SKEWED: (
+_BY_KIND: dict[FailureKind, tuple[type[S3Error], str]] = {
+    FailureKind.EXPIRED: (CredentialsError, "The credentials have expired. Renew them and run the command again."),
+    FailureKind.THROTTLED: (S3Busy, _BUSY_HINT),
+    FailureKind.TRANSIENT: (S3Busy, _BUSY_HINT),
+    FailureKind.SKEWED: (
         S3Refused,
         "This machine's clock and the store's differ: set the wrong one (NTP), and run the command again.",
     ),
-    Kind.MOVED: (S3Refused, ""),
+    FailureKind.MOVED: (S3Refused, ""),
 }
 _BY_CODE: dict[str, tuple[type[S3Error], str]] = {
     "NoSuchKey": (ObjectMissing, ""),
@@ -127,10 +128,10 @@ def reply_failure(request: Request, reply: Reply) -> Failure:
     document = xml.read_error(reply.body)
     code = document.code if document else ""
     named = document or xml.ErrorDocument("")
-    is_full = wording.says_full(reply.status, code, named.message)
-    kind = Kind.FATAL if is_full else kind_of(reply.status, code, bodiless=reply.bodiless)
+    is_full = dialect.says_full(reply.status, code, named.message)
+    kind = FailureKind.FATAL if is_full else kind_of(reply.status, code, bodiless=reply.bodiless)
     region = named.region or reply.header(b"x-amz-bucket-region")
-    target = target_of(named.endpoint or reply.header(b"location")) if kind is Kind.MOVED else None
+    target = target_of(named.endpoint or reply.header(b"location")) if kind is FailureKind.MOVED else None
     wait_seconds = retry_after_seconds(
         reply.header(b"retry-after"), reply.header(b"x-amz-retry-after"), datetime.now(UTC)
     )
@@ -142,6 +143,13 @@ def reply_failure(request: Request, reply: Reply) -> Failure:
         target=target,
         store_time=http_date(reply.header(b"date")),
     )
+
+
+def object_exists(error: PreconditionFailed, request: Request) -> ObjectExists:
+    """Say that there is an object already: what a failed condition that there be none means."""
+    exists = ObjectExists(error.message, hint=error.hint, status=error.status, code=error.code)
+    exists.attempts = request.attempts
+    return exists
 
 
 def stranger(request: Request, origin: Origin, target: Target, told: S3Error) -> RedirectRefused:
@@ -162,7 +170,7 @@ def malformed(request: Request, reply: Reply, reason: str) -> Failure:
         hint=ENDPOINT_HINT,
         status=reply.status,
     )
-    return Failure(Kind.TRANSIENT, error)
+    return Failure(FailureKind.TRANSIENT, error)
 
 
 # What AWS says of a refusal that follows from policies (IAM User Guide, "Troubleshoot access denied error messages").
@@ -179,7 +187,7 @@ def understood(document: xml.ErrorDocument, region: str) -> str:
         return f"No {lacking[1]} allows {lacking[2]}: sketch-migrate grants prints the rights that each command needs."
     if denying := _DENIED_BY(document.message):
         return f"A {denying[1]} denies this, whatever else allows it. {_IF_DEMANDED}"
-    if wording.is_denied_explicitly(document.code, document.message):
+    if dialect.is_denied_explicitly(document.code, document.message):
         return f"A policy denies this. {_IF_DEMANDED}"
     return elsewhere_hint(region) if document.code in _ELSEWHERE and region else ""
 
@@ -195,10 +203,12 @@ def elsewhere_hint(region: str) -> str:
 _ELSEWHERE = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 
 
-def _error(request: Request, reply: Reply, document: xml.ErrorDocument, kind: Kind, wait_seconds: float) -> S3Error:
+def _error(
+    request: Request, reply: Reply, document: xml.ErrorDocument, kind: FailureKind, wait_seconds: float
+) -> S3Error:
     code, status = document.code, reply.status
     error: type[S3Error]
-    if wording.says_full(status, code, document.message):
+    if dialect.says_full(status, code, document.message):
         error, hint = StoreFull, _FULL_HINT
     elif kind in _BY_KIND:
         error, hint = _BY_KIND[kind]
@@ -254,10 +264,10 @@ _NO_CONNECTION: tuple[tuple[type[BaseException], str, str], ...] = (
 
 def connection_failure(request: Request, where: str, error: BaseException) -> Failure:
     """Say what it means that a connection could not be made, or broke, or brought something strange."""
-    kind = Kind.TRANSIENT
+    kind = FailureKind.TRANSIENT
     hint = _SERVER_HINT
     if isinstance(error, ProxyFailed):
-        kind = Kind.FATAL if error.is_final else Kind.TRANSIENT
+        kind = FailureKind.FATAL if error.is_final else FailureKind.TRANSIENT
         return Failure(kind, S3Unreachable(str(error), hint=error.hint))
     if isinstance(error, Endless):
         message = f"{request}: {where} answers without end: {error.words}"
@@ -269,7 +279,7 @@ def connection_failure(request: Request, where: str, error: BaseException) -> Fa
         because = f" ({_reason(error.cause)})" if error.cause else ""
         message = f"{request}: {where} closed the connection {moment}{because}"
         if error.reused and not error.reply_begun:
-            kind = Kind.STALE
+            kind = FailureKind.STALE
     elif isinstance(error, ReplySlow):
         message = f"{request}: {where} {error.words}"
         hint = f"{_SERVER_HINT} If its line is that slow, or its copies of large objects are, raise S3_TIMEOUT_SECONDS."
@@ -280,7 +290,7 @@ def connection_failure(request: Request, where: str, error: BaseException) -> Fa
         words, hint = next((words, hint) for kind_, words, hint in _NO_CONNECTION if isinstance(error, kind_))
         message = f"{where}: {words} ({_reason(error)})"
         if isinstance(error, ssl.SSLCertVerificationError):
-            kind = Kind.FATAL
+            kind = FailureKind.FATAL
     return Failure(kind, S3Unreachable(message, hint=hint))
 
 

@@ -1,22 +1,28 @@
-"""Copying what is too large for CopyObject: in parts, with everything that CopyObject would have kept."""
+"""Multipart uploads, and copying in parts what is too large for CopyObject, with everything that it would have kept."""
 
 from __future__ import annotations
 
 import logging
 import math
-from hashlib import md5
+from dataclasses import dataclass, field
+from hashlib import md5, sha256
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode
 
-from sketchmigrate.core.errors import PreconditionFailed, S3Error
-from sketchmigrate.s3.archive import ARCHIVES
-from sketchmigrate.s3.comparison import CONTENT_HEADERS
+from sketchmigrate.core.errors import BucketMissing, PreconditionFailed, S3Error
+from sketchmigrate.core.objects import Location
+from sketchmigrate.s3 import replies
+from sketchmigrate.s3.failures import object_exists
+from sketchmigrate.s3.headers import kept_headers, tags_of
+from sketchmigrate.s3.wire import xml
+from sketchmigrate.s3.wire.addressing import copy_source, encode_query
+from sketchmigrate.s3.wire.conditions import if_source_is, only_if_absent
+from sketchmigrate.s3.wire.messages import Request
 from sketchmigrate.task_group import task_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sketchmigrate.core.objects import Location, ObjectInfo
+    from sketchmigrate.core.objects import ObjectInfo
     from sketchmigrate.s3.client import S3Client
     from sketchmigrate.s3.wire.conditions import Condition
 
@@ -25,27 +31,94 @@ logger = logging.getLogger(__name__)
 MAX_PARTS = 10_000  # S3 User Guide, "Amazon S3 multipart upload limits"
 # One large object must not take all slots from the many small ones.
 PARTS_IN_FLIGHT = 8
-# S3 has 10 tags for an object; of a count that is no number nothing is known, and so not that all tags were read.
-MAX_TAG_COUNT_DIGITS = 6
 _MIB = 2**20
+_NO_UPLOAD = "NoSuchUpload"
 
 
-def kept_headers(
-    headers: Mapping[str, str], tags: Sequence[tuple[str, str]], *, storage_class: bool = False
-) -> dict[str, str]:
-    """Return the headers to store an object with, so that it is as CopyObject would have made it.
+@dataclass(frozen=True, slots=True)
+class MultipartUpload:
+    """An upload of an object in parts, until it is completed or aborted. Its operations raise ``S3Error``."""
 
-    With ``storage_class`` also in the class of its source, which CopyObject drops; but an object that was restored from
-    an archive is not archived anew.
-    """
-    kept = {name: headers[name] for name in CONTENT_HEADERS if headers.get(name)}
-    kept.update((name, value) for name, value in headers.items() if name.startswith("x-amz-meta-"))
-    kept_class = headers.get("x-amz-storage-class", "") if storage_class else ""
-    if kept_class and kept_class not in ARCHIVES:
-        kept["x-amz-storage-class"] = kept_class
-    if tags:
-        kept["x-amz-tagging"] = urlencode(tags, quote_via=quote)
-    return kept
+    client: S3Client = field(compare=False)
+    target: Location
+    upload_id: str
+
+    @classmethod
+    async def begin(cls, client: S3Client, target: Location, headers: Mapping[str, str]) -> MultipartUpload:
+        """Begin an upload with the headers that the object shall have."""
+        headers_of_new = client.headers_of_new(headers)
+        request = Request("CreateMultipartUpload", "POST", target, query="uploads=", headers=headers_of_new)
+        return cls(client, target, await client.perform(request, replies.upload_id))
+
+    async def copy_part(
+        self, source: Location, number: int, byte_range: tuple[int, int] | None, *, if_match: str
+    ) -> str:
+        """Copy a range of bytes (both ends included) as a part, if the source still has that ETag; return the part's.
+
+        ``byte_range`` None is the whole source: only of one over 5 MiB may a range be taken. Parts are numbered from 1;
+        all but the last are at least 5 MiB.
+        """
+        headers = [("x-amz-copy-source", copy_source(source)), if_source_is(if_match)]
+        if byte_range is not None:
+            headers.append(("x-amz-copy-source-range", f"bytes={byte_range[0]}-{byte_range[1]}"))
+        query = self._query(partNumber=str(number))
+        request = Request("UploadPartCopy", "PUT", self.target, query=query, headers=headers, source=source)
+        return await self.client.perform(request, replies.part_copied)
+
+    async def send_part(self, number: int, body: bytes) -> str:
+        """Send a part, and return its ETag."""
+        query = self._query(partNumber=str(number))
+        checksum = sha256(body).hexdigest()
+        request = Request(
+            "UploadPart", "PUT", self.target, query=query, body=body, body_sha256=checksum, payload_bytes=len(body)
+        )
+        return await self.client.store_body(request)
+
+    async def complete(self, part_etags: Sequence[str], *conditions: Condition) -> str:
+        """Make the object of parts 1, 2, … and return its ETag.
+
+        Where the reply of a first attempt was lost, the second finds no such upload: then the object that is there is
+        recognised by the ETag that these parts make.
+        """
+        body = xml.complete_document(part_etags)
+        query, headers = self._query(), list(conditions)
+        request = Request("CompleteMultipartUpload", "POST", self.target, query=query, body=body, headers=headers)
+        request.body_sha256 = sha256(body).hexdigest()
+        try:
+            return await self.client.perform(request, replies.completed)
+        except PreconditionFailed as error:
+            if only_if_absent(conditions):
+                raise object_exists(error, request) from error
+            raise
+        except S3Error as error:
+            if error.code != _NO_UPLOAD or request.attempts == 1:
+                raise
+            info = await self.client.head(self.target)
+            if info.etag != expected_etag(part_etags):
+                raise
+            return info.etag
+
+    async def abort(self) -> None:
+        """Discard the upload and its parts. That it is gone already is no error."""
+        request = Request("AbortMultipartUpload", "DELETE", self.target, query=self._query())
+        try:
+            await self.client.perform(request, replies.done)
+        except BucketMissing:
+            raise
+        except S3Error as error:
+            if error.code != _NO_UPLOAD:
+                raise
+
+    def _query(self, **parameters: str) -> str:
+        return encode_query({**parameters, "uploadId": self.upload_id})
+
+
+async def unfinished_uploads(client: S3Client, bucket: str, prefix: str) -> list[MultipartUpload]:
+    """Return up to 1 000 uploads under a prefix that are neither completed nor aborted."""
+    query = encode_query({"uploads": "", "encoding-type": "url", "prefix": prefix})
+    request = Request("ListMultipartUploads", "GET", Location(bucket, ""), query=query)
+    listed = await client.perform(request, replies.uploads)
+    return [MultipartUpload(client, Location(bucket, each.key), each.upload_id) for each in listed]
 
 
 def part_ranges(size_bytes: int, part_size_bytes: int) -> list[tuple[int, int]]:
@@ -62,15 +135,6 @@ def expected_etag(part_etags: Sequence[str]) -> str:
     except ValueError:
         return ""
     return f"{md5(digests, usedforsecurity=False).hexdigest()}-{len(part_etags)}"
-
-
-async def tags_of(client: S3Client, location: Location, info: ObjectInfo) -> list[tuple[str, str]]:
-    """Return all tags of an object of which ``info`` was seen. Raises ``S3Error`` where some cannot be read."""
-    tags = await client.tags(location)
-    count = info.headers.get("x-amz-tagging-count", "0")
-    if not count.isdecimal() or len(count) > MAX_TAG_COUNT_DIGITS or len(tags) < int(count):
-        raise S3Error(f"{location}: not all of its tags could be read", hint="Is s3:GetObjectTagging allowed?")
-    return tags
 
 
 async def copy_in_parts(
@@ -113,15 +177,14 @@ async def _upload(
     headers: Mapping[str, str],
     *conditions: Condition,
 ) -> str:
-    upload_id = await client.create_multipart_upload(target, headers)
+    upload = await MultipartUpload.begin(client, target, headers)
     try:
-        part_etags = await _copy_parts(client, source, target, upload_id, info)
+        part_etags = await _copy_parts(upload, source, info)
         await _see_unchanged(client, source, info)
-        etag = await client.complete_multipart_upload(target, upload_id, part_etags, *conditions)
+        return await upload.complete(part_etags, *conditions)
     except BaseException:
-        await _abort(client, target, upload_id)
+        await _abort(upload)
         raise
-    return etag
 
 
 async def _see_unchanged(client: S3Client, source: Location, info: ObjectInfo) -> None:
@@ -130,22 +193,18 @@ async def _see_unchanged(client: S3Client, source: Location, info: ObjectInfo) -
         raise PreconditionFailed(f"{source} was replaced while it was copied", hint="Run the command again.")
 
 
-async def _copy_parts(
-    client: S3Client, source: Location, target: Location, upload_id: str, info: ObjectInfo
-) -> list[str]:
-    ranges = part_ranges(info.size_bytes, client.part_size_bytes)
+async def _copy_parts(upload: MultipartUpload, source: Location, info: ObjectInfo) -> list[str]:
+    ranges = part_ranges(info.size_bytes, upload.client.part_size_bytes)
     if not ranges:
-        return [await client.upload_part(target, upload_id, 1, b"")]  # nothing cannot be copied as a part, but sent
+        return [await upload.send_part(1, b"")]  # nothing cannot be copied as a part, but sent
     if len(ranges) == 1:
-        return [await client.upload_part_copy(source, target, upload_id, 1, None, if_match=info.etag)]
+        return [await upload.copy_part(source, 1, None, if_match=info.etag)]
     etags = [""] * len(ranges)
     pending: Iterator[tuple[int, tuple[int, int]]] = iter(enumerate(ranges))
 
     async def work() -> None:
         for index, byte_range in pending:
-            etags[index] = await client.upload_part_copy(
-                source, target, upload_id, index + 1, byte_range, if_match=info.etag
-            )
+            etags[index] = await upload.copy_part(source, index + 1, byte_range, if_match=info.etag)
 
     async with task_group() as group:
         for _ in range(min(PARTS_IN_FLIGHT, len(ranges))):
@@ -153,13 +212,13 @@ async def _copy_parts(
     return etags
 
 
-async def _abort(client: S3Client, target: Location, upload_id: str) -> None:
+async def _abort(upload: MultipartUpload) -> None:
     try:
-        await client.abort_multipart_upload(target, upload_id)
+        await upload.abort()
     except S3Error as error:
         logger.warning(
             "the parts of an unfinished copy to %s remain and cost storage: abort upload %s by hand (%s)",
-            target,
-            upload_id,
+            upload.target,
+            upload.upload_id,
             error,
         )

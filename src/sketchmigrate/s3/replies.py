@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sketchmigrate.core.objects import ObjectInfo
 from sketchmigrate.s3.failures import malformed, reply_failure
-from sketchmigrate.s3.wire import xml, xml_buckets, xml_listings
+from sketchmigrate.s3.wire import xml, xml_listings, xml_subresources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sketchmigrate.s3.wire.messages import Reply, Request
-    from sketchmigrate.s3.wire.xml_buckets import ListedUpload, ObjectLock
     from sketchmigrate.s3.wire.xml_listings import ListedVersion, ListPage
+    from sketchmigrate.s3.wire.xml_subresources import ListedUpload, ObjectLock
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ def uploads(request: Request, reply: Reply) -> list[ListedUpload]:
     """ListMultipartUploads: the first page; rclone's server says NoSuchUpload where there is none."""
     if reply.status != _OK and (error := xml.read_error(reply.body)) and error.code == "NoSuchUpload":
         return []
-    return _document(request, reply, xml_buckets.read_uploads)
+    return _document(request, reply, xml_subresources.read_uploads)
 
 
 def object_lock(request: Request, reply: Reply) -> ObjectLock:
@@ -86,8 +86,8 @@ def object_lock(request: Request, reply: Reply) -> ObjectLock:
     error = xml.read_error(reply.body)
     code = error.code if error else ""
     if (reply.status in _NO_LOCK_STATUSES and code != "NoSuchBucket") or code in _NO_LOCK_CODES:
-        return xml_buckets.NO_LOCK
-    return _document(request, reply, xml_buckets.read_object_lock)
+        return xml_subresources.NO_LOCK
+    return _document(request, reply, xml_subresources.read_object_lock)
 
 
 def tags(request: Request, reply: Reply) -> list[tuple[str, str]]:

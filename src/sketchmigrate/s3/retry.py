@@ -27,7 +27,7 @@ SAID_SECONDS = 10.0
 PACED_LIMIT = 12
 
 
-class Kind(Enum):
+class FailureKind(Enum):
     """What a failure calls for."""
 
     FATAL = auto()  # nothing: it would fail again
@@ -41,7 +41,7 @@ class Kind(Enum):
 
 
 _CODES = {
-    Kind.THROTTLED: (
+    FailureKind.THROTTLED: (
         "SlowDown",
         "ServiceUnavailable",
         "Throttling",
@@ -54,24 +54,24 @@ _CODES = {
         "TooManyRequestsException",
         "BandwidthLimitExceeded",
     ),
-    Kind.TRANSIENT: ("InternalError", "RequestTimeout", "OperationAborted", "ConditionalRequestConflict"),
-    Kind.SKEWED: ("RequestTimeTooSkewed",),
-    Kind.EXPIRED: ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"),
-    Kind.MOVED: ("PermanentRedirect", "TemporaryRedirect", "Redirect", "AuthorizationHeaderMalformed"),
+    FailureKind.TRANSIENT: ("InternalError", "RequestTimeout", "OperationAborted", "ConditionalRequestConflict"),
+    FailureKind.SKEWED: ("RequestTimeTooSkewed",),
+    FailureKind.EXPIRED: ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"),
+    FailureKind.MOVED: ("PermanentRedirect", "TemporaryRedirect", "Redirect", "AuthorizationHeaderMalformed"),
 }
 _KIND_BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes}
 _KIND_BY_STATUS = {
-    **dict.fromkeys((301, 302, 307, 308), Kind.MOVED),
-    408: Kind.TRANSIENT,
-    429: Kind.THROTTLED,
-    503: Kind.THROTTLED,
-    501: Kind.FATAL,  # Not Implemented
-    505: Kind.FATAL,  # HTTP Version Not Supported
+    **dict.fromkeys((301, 302, 307, 308), FailureKind.MOVED),
+    408: FailureKind.TRANSIENT,
+    429: FailureKind.THROTTLED,
+    503: FailureKind.THROTTLED,
+    501: FailureKind.FATAL,  # Not Implemented
+    505: FailureKind.FATAL,  # HTTP Version Not Supported
 }
 _SERVER_ERRORS = range(500, 600)
 
 
-def kind_of(status: int, code: str, *, bodiless: bool = False) -> Kind:
+def kind_of(status: int, code: str, *, bodiless: bool = False) -> FailureKind:
     """Classify a reply by its HTTP status and its S3 error code (empty if it named none).
 
     The code wins over the status: S3 sends errors with status 200 as well, and RequestTimeout with 400. ``bodiless``
@@ -81,8 +81,8 @@ def kind_of(status: int, code: str, *, bodiless: bool = False) -> Kind:
     if kind is not None:
         return kind
     if status in _SERVER_ERRORS:
-        return Kind.TRANSIENT
-    return Kind.UNEXPLAINED if bodiless and status in (400, 403) else Kind.FATAL
+        return FailureKind.TRANSIENT
+    return FailureKind.UNEXPLAINED if bodiless and status in (400, 403) else FailureKind.FATAL
 
 
 class Failure(Exception):
@@ -93,7 +93,7 @@ class Failure(Exception):
 
     def __init__(
         self,
-        kind: Kind,
+        kind: FailureKind,
         error: S3Error,
         *,
         retry_after_seconds: float = 0.0,
@@ -117,9 +117,9 @@ class Patience:
     retry_seconds: float
     failures: int = 0
     failing_since: float = 0.0
-    once: set[Kind] = field(default_factory=set)
+    once: set[FailureKind] = field(default_factory=set)
 
-    def first(self, kind: Kind) -> bool:
+    def first(self, kind: FailureKind) -> bool:
         """Say whether this is the first failure of its kind: stale, skewed and moved are put right only once."""
         if kind in self.once:
             return False
@@ -146,7 +146,7 @@ class Patience:
         if self.failures == 0:
             self.failing_since = now
         self.failures += 1
-        throttled = failure.kind is Kind.THROTTLED
+        throttled = failure.kind is FailureKind.THROTTLED
         failing_seconds = now - self.failing_since
         if throttled:
             stalled_seconds = now - max(self.failing_since, client_progress_at)

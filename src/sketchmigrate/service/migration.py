@@ -166,7 +166,7 @@ class MigrationService:
         """Migrate with several processes; this one hands out ranges."""
         # several processes are the exception, and their machinery takes a while to import
         from sketchmigrate.cluster.coordinator import Coordinator  # noqa: PLC0415
-        from sketchmigrate.cluster.worker import RangeAssignment  # noqa: PLC0415
+        from sketchmigrate.cluster.range_worker import RangeAssignment  # noqa: PLC0415
 
         if self.settling.strategy is not None:
             await ledger.describe(self.settling.noted())

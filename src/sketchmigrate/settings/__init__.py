@@ -5,7 +5,7 @@ No secret is among them. The database's user and password (``SKETCH_DB_USER``, `
 """
 
 from sketchmigrate.settings.loading import Loaded, load, load_settings
-from sketchmigrate.settings.origin import Origin
+from sketchmigrate.settings.origin import ValueOrigin
 from sketchmigrate.settings.schema import LOCAL_CLUSTER, NO_CLOBBER, Options, SettingField, Settings, setting_fields
 from sketchmigrate.settings.values import headers_of, table_name
 
@@ -14,9 +14,9 @@ __all__ = [
     "NO_CLOBBER",
     "Loaded",
     "Options",
-    "Origin",
     "SettingField",
     "Settings",
+    "ValueOrigin",
     "headers_of",
     "load",
     "load_settings",

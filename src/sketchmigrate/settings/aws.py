@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchmigrate.core.errors import SettingsError
-from sketchmigrate.settings.origin import VARIABLE, Origin
+from sketchmigrate.settings.origin import VARIABLE, ValueOrigin
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -31,19 +31,19 @@ _PROFILES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
 
 def aws_surroundings(
     environ: Mapping[str, str], wanted: Collection[str] = FOUND_THERE
-) -> tuple[dict[str, str], dict[str, Origin]]:
+) -> tuple[dict[str, str], dict[str, ValueOrigin]]:
     """Return what the variables, and else the profile, say of the ``wanted`` settings, and where each was written.
 
     Raises ``SettingsError`` where a profile is named that is not there, or a file of profiles cannot be read.
     """
     values: dict[str, str] = {}
-    origins: dict[str, Origin] = {}
+    origins: dict[str, ValueOrigin] = {}
     profile = _Profile(environ) if wanted else None
     for name in wanted:
         variable = next((each for each in _VARIABLES[name] if _is_set(environ, each)), "")
         if profile is None or (name == "s3_endpoint_url" and _is_ignored(environ, profile)):
             continue
-        told = (environ[variable].strip(), Origin(variable, VARIABLE)) if variable else _of_profile(profile, name)
+        told = (environ[variable].strip(), ValueOrigin(variable, VARIABLE)) if variable else _of_profile(profile, name)
         if told is not None:
             values[name], origins[name] = told
     return values, origins
@@ -54,7 +54,7 @@ def _is_ignored(environ: Mapping[str, str], profile: _Profile) -> bool:
     return said.lower() == "true"
 
 
-def _of_profile(profile: _Profile, name: str) -> tuple[str, Origin] | None:
+def _of_profile(profile: _Profile, name: str) -> tuple[str, ValueOrigin] | None:
     if name == "s3_endpoint_url":
         return profile.service_endpoint() or profile.told("endpoint_url")
     return profile.told(name.removeprefix("s3_"))
@@ -77,7 +77,7 @@ class _Profile:
             self._services = sections.get("services", {})
             self._take(sections.get("profiles", {}), config)
         if variable and not self._sections:
-            text = f"{Origin(variable, VARIABLE)}: there is no profile {self._name!r} in {config} or {credentials}"
+            text = f"{ValueOrigin(variable, VARIABLE)}: there is no profile {self._name!r} in {config} or {credentials}"
             raise SettingsError(
                 text, hint=f"unset {variable}, or look at its spelling (AWS_CONFIG_FILE names the file)."
             )
@@ -86,11 +86,11 @@ class _Profile:
         if self._name in sections:
             self._sections.append((sections[self._name], f"profile {self._name} in {path}"))
 
-    def told(self, name: str) -> tuple[str, Origin] | None:
+    def told(self, name: str) -> tuple[str, ValueOrigin] | None:
         """Return a value and where it was written."""
         for section, place in self._sections:
             if isinstance(value := section.get(name), str) and value.strip():
-                return value.strip(), Origin(name, place)
+                return value.strip(), ValueOrigin(name, place)
         return None
 
     def value(self, name: str) -> str:
@@ -98,7 +98,7 @@ class _Profile:
         found = self.told(name)
         return found[0] if found else ""
 
-    def service_endpoint(self) -> tuple[str, Origin] | None:
+    def service_endpoint(self) -> tuple[str, ValueOrigin] | None:
         """Return the endpoint of S3 in the section of services that the profile names."""
         found = self.told("services")
         if found is None:
@@ -109,7 +109,7 @@ class _Profile:
             raise SettingsError(text, hint="Make that section, or take the line out.")
         of_s3 = self._services[name].get("s3")
         url = of_s3.get("endpoint_url", "").strip() if isinstance(of_s3, dict) else ""
-        return (url, Origin("endpoint_url", f"{origin.place}, services {name}")) if url else None
+        return (url, ValueOrigin("endpoint_url", f"{origin.place}, services {name}")) if url else None
 
 
 def _is_set(environ: Mapping[str, str], variable: str) -> bool:

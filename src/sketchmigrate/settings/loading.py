@@ -15,7 +15,7 @@ from pydantic_settings import EnvSettingsSource, InitSettingsSource
 from sketchmigrate.core.errors import SettingsError
 from sketchmigrate.settings.aws import FOUND_THERE, aws_surroundings
 from sketchmigrate.settings.files import read_settings_file
-from sketchmigrate.settings.origin import VARIABLE, Origin
+from sketchmigrate.settings.origin import VARIABLE, ValueOrigin
 from sketchmigrate.settings.schema import ENVIRONMENT_PREFIX, Contradiction, SettingField, Settings, setting_fields
 from sketchmigrate.settings.values import LEDGER_URL, without_password
 
@@ -37,7 +37,7 @@ class Loaded:
     """The settings that apply, and where each was written; what is a default is in ``origins`` not."""
 
     settings: Settings
-    origins: Mapping[str, Origin]
+    origins: Mapping[str, ValueOrigin]
 
 
 def load_settings(
@@ -58,7 +58,7 @@ def load(
     """Return the same, and of each value where it was written; see ``load_settings``."""
     path = config_file or next((candidate for candidate in search if candidate.exists()), None)
     values: dict[str, object] = {}
-    origins: dict[str, Origin] = {}
+    origins: dict[str, ValueOrigin] = {}
     for source, given in (*([_file(path)] if path is not None else []), _environment(environ), _flags(flags)):
         told = source()
         silent = {name for name in FOUND_THERE if told.get(name) == ""}
@@ -72,15 +72,15 @@ def load(
         raise _explained(error, origins) from error
 
 
-_Layer = tuple["PydanticBaseSettingsSource", dict[str, Origin]]
+_Layer = tuple["PydanticBaseSettingsSource", dict[str, ValueOrigin]]
 """A source of pydantic-settings, and the origin of each value it gives, by the setting's name."""
 
 
 def _file(path: Path) -> _Layer:
     values, places = read_settings_file(path)
-    origins: dict[str, Origin] = {}
+    origins: dict[str, ValueOrigin] = {}
     for written_as, value in values.items():
-        name, origin = written_as.lower(), Origin(written_as, places[written_as])
+        name, origin = written_as.lower(), ValueOrigin(written_as, places[written_as])
         if written_as.upper() in _SECRETS:
             variable = ("" if name.startswith("aws_") else ENVIRONMENT_PREFIX) + written_as.upper()
             hint = f"Take it out, and export {variable} instead."
@@ -99,11 +99,11 @@ def _file(path: Path) -> _Layer:
 def _environment(environ: Mapping[str, str]) -> _Layer:
     known = {declared.in_environment: declared.name for declared in _FIELDS.values()}
     secrets = [ENVIRONMENT_PREFIX + name for name in _DATABASE_SECRETS]
-    origins: dict[str, Origin] = {}
+    origins: dict[str, ValueOrigin] = {}
     for variable in environ:
         if not variable.startswith(ENVIRONMENT_PREFIX) or variable in secrets:
             continue
-        origin = Origin(variable, VARIABLE)
+        origin = ValueOrigin(variable, VARIABLE)
         if variable not in known:
             raise _unknown(origin, [*known, *secrets], f"unset {variable}, if it is not for this tool.")
         origins[known[variable]] = origin
@@ -117,20 +117,20 @@ def _environment(environ: Mapping[str, str]) -> _Layer:
 
 
 def _flags(flags: Mapping[str, object]) -> _Layer:
-    return InitSettingsSource(Settings, dict(flags)), {name: Origin(_FIELDS[name].flag, "flag") for name in flags}
+    return InitSettingsSource(Settings, dict(flags)), {name: ValueOrigin(_FIELDS[name].flag, "flag") for name in flags}
 
 
-def _unknown(origin: Origin, known: Iterable[str], hint: str) -> SettingsError:
+def _unknown(origin: ValueOrigin, known: Iterable[str], hint: str) -> SettingsError:
     close = difflib.get_close_matches(origin.written_as.upper(), known, n=1)
     meant = f"; did you mean {close[0]}?" if close else ""
     return SettingsError(f"{origin}: there is no such setting{meant}", hint=hint)
 
 
-def _explained(error: ValidationError, origins: Mapping[str, Origin]) -> SettingsError:
+def _explained(error: ValidationError, origins: Mapping[str, ValueOrigin]) -> SettingsError:
     """Say of the first fault what it is, where it was written, and what to write instead."""
 
-    def named(declared: SettingField) -> Origin:
-        return origins.get(declared.name) or Origin(declared.in_file, "the built-in default")
+    def named(declared: SettingField) -> ValueOrigin:
+        return origins.get(declared.name) or ValueOrigin(declared.in_file, "the built-in default")
 
     fault = error.errors(include_url=False)[0]
     reason = fault.get("ctx", {}).get("error", fault["msg"])

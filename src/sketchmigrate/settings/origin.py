@@ -10,7 +10,7 @@ VARIABLE = "environment variable"
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ValueOrigin:
     """Where a value was written, and under which name."""
 
     written_as: str

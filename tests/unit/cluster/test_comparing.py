@@ -14,14 +14,14 @@ from sketchmigrate.cluster.comparing import FEWEST_PORTIONS, PORTION_BYTES, Comp
 from sketchmigrate.cluster.comparing_worker import ComparingAssignment, PortionDone, PortionTask
 from sketchmigrate.core.errors import ClusterError, WorkerLost
 from sketchmigrate.core.objects import Location
-from sketchmigrate.inspect.comparing import PORTION_PAIRS, Answer, Pair, cut
+from sketchmigrate.inspect.comparing import PORTION_PAIRS, Answer, Pair, cut_portions
 from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from sketchmigrate.cluster.engine import Task
     from sketchmigrate.cluster.orders import Orders
-    from sketchmigrate.cluster.task import Task
     from sketchmigrate.inspect.comparing import Answers, Portion
 
 Done = TypeVar("Done")
@@ -40,7 +40,7 @@ def pairs_of(sizes: list[int]) -> list[Pair]:
 def test_each_pair_is_in_one_portion_which_is_small_or_the_pair_alone(sizes: list[int]) -> None:
     pairs = pairs_of(sizes)
     size = ComparerOnWorkers(ScriptedEngine, ASSIGNMENT, lambda *_: None).portion_size(len(pairs), sum(sizes))
-    portions = list(cut(pairs, size))
+    portions = list(cut_portions(pairs, size))
     assert [pair for portion in portions for pair in portion] == pairs
     assert len(portions) >= min(len(pairs), FEWEST_PORTIONS) // 2
     for portion in portions:

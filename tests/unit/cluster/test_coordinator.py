@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from sketchmigrate.cluster.coordinator import Coordinator, Part
-from sketchmigrate.cluster.task import RangeDone, RangeTask
+from sketchmigrate.cluster.coordinator import Coordinator, PassRange
+from sketchmigrate.cluster.range_worker import RangeDone, RangeTask
 from sketchmigrate.core.errors import WorkerLost
 from sketchmigrate.core.outcome import Tally
 from sketchmigrate.core.reference import KeyRange
@@ -57,8 +57,8 @@ class WithoutADatabase(Coordinator):
     async def _cut(self) -> list[KeyRange]:
         return HALVES
 
-    async def _trim(self, part: Part) -> None:
-        part.is_trimmed = True
+    async def _trim(self, pass_range: PassRange) -> None:
+        pass_range.is_trimmed = True
 
     async def _count(self) -> Tally:
         return self._pass.tally_done

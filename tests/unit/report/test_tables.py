@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sketchmigrate.core.outcome import Outcome, Result, Summary, Tally
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.core.status import Status
-from sketchmigrate.report.printable import printable, printable_lines
 from sketchmigrate.report.tables import status_json, status_report, summary, summary_json, tech_status
+from sketchmigrate.report.text import printable, printable_lines
 from sketchmigrate.settings import Settings
 
 STATUS = Status(

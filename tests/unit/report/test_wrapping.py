@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sketchmigrate.report.terminal import Terminal
-from sketchmigrate.report.wrapping import columns_of, wrapped
+from sketchmigrate.report.text import columns_of, wrapped
 
 if TYPE_CHECKING:
     from pathlib import Path

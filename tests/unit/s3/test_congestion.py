@@ -24,9 +24,8 @@ from benchmarks.simulated_servers.simulation import Client
 from sketchmigrate.flow.caps import Caps
 from sketchmigrate.flow.congestion import Congestion
 from sketchmigrate.flow.limiter import Limiter, Pressure
-from sketchmigrate.flow.measured import Measured
-from sketchmigrate.flow.token_bucket import Bucket
-from sketchmigrate.flow.window import Window
+from sketchmigrate.flow.token_bucket import TokenBucket
+from sketchmigrate.flow.window import Span, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,7 +209,7 @@ def test_a_gain_counts_once() -> None:
     for _ in range(8):
         rate = next(rate for size, rate in rates.items() if size >= window.size)
         now += 0.4
-        window.measured(Measured(now, 400 / rate, 400, 0, 0, window.size / rate, float(rate)))
+        window.measured(Span(now, 400 / rate, 400, 0, 0, window.size / rate, float(rate)))
         sizes.append(window.size)
     assert max(sizes) == 512
 
@@ -221,14 +220,14 @@ def test_a_storm_is_one_cut(congestion: Congestion) -> None:
         congestion.replied(now, 0.032)
         if number % 2:
             congestion.refused(now)
-    assert congestion.pace == pytest.approx(0.7 * 500, rel=0.05)
+    assert congestion.requests_per_second == pytest.approx(0.7 * 500, rel=0.05)
 
 
 # -- caps
 
 
 def test_a_bucket_keeps_its_rate_whatever_the_amounts() -> None:
-    bucket, now, passed = Bucket(1000.0), 0.0, 0
+    bucket, now, passed = TokenBucket(1000.0), 0.0, 0
     while now < 10:
         bucket.take(now, 500 if passed % 3 else 20)
         passed += 500 if passed % 3 else 20
@@ -237,7 +236,7 @@ def test_a_bucket_keeps_its_rate_whatever_the_amounts() -> None:
 
 
 def test_a_bucket_does_not_save_up_what_was_not_used() -> None:
-    bucket, passed = Bucket(100.0), 0
+    bucket, passed = TokenBucket(100.0), 0
     while bucket.ready_at() <= 1000.0:
         bucket.take(1000.0, 1)
         passed += 1

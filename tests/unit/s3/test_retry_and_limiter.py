@@ -14,7 +14,7 @@ from sketchmigrate.core.errors import S3Error
 from sketchmigrate.core.objects import Location
 from sketchmigrate.flow.caps import Caps
 from sketchmigrate.flow.limiter import Limiter
-from sketchmigrate.s3.retry import MAX_PAUSE_SECONDS, Failure, Kind, Patience, kind_of, retry_after_seconds
+from sketchmigrate.s3.retry import MAX_PAUSE_SECONDS, Failure, FailureKind, Patience, kind_of, retry_after_seconds
 from tests.unit.s3.scripted import (
     SOURCE,
     TARGET,
@@ -31,22 +31,28 @@ from tests.unit.s3.scripted import (
 )
 
 
-def failure(kind: Kind, retry_after: float = 0.0) -> Failure:
+def failure(kind: FailureKind, retry_after: float = 0.0) -> Failure:
     return Failure(kind, S3Error("it failed"), retry_after_seconds=retry_after)
 
 
-@given(st.integers(1, 60), st.floats(0, 1, exclude_max=True), st.sampled_from([Kind.TRANSIENT, Kind.THROTTLED]))
-def test_the_back_off_has_full_jitter_and_a_cap(failures: int, chance: float, kind: Kind) -> None:
+@given(
+    st.integers(1, 60),
+    st.floats(0, 1, exclude_max=True),
+    st.sampled_from([FailureKind.TRANSIENT, FailureKind.THROTTLED]),
+)
+def test_the_back_off_has_full_jitter_and_a_cap(failures: int, chance: float, kind: FailureKind) -> None:
     patience = Patience(retry_seconds=1e9)
     for _ in range(failures):
         pause = patience.pause_seconds(failure(kind), 0.0, 0.0, lambda: chance)
-    base = 0.5 if kind is Kind.THROTTLED else 0.1
+    base = 0.5 if kind is FailureKind.THROTTLED else 0.1
     assert pause == pytest.approx(chance * min(MAX_PAUSE_SECONDS, base * 2 ** (failures - 1)))
 
 
 def test_where_a_share_is_refused_whatever_is_sent_no_pause_grows() -> None:
     patience = Patience(retry_seconds=1e9)
-    pauses = [patience.pause_seconds(failure(Kind.THROTTLED), 0.0, 0.0, lambda: 0.9, by_habit=True) for _ in range(9)]
+    pauses = [
+        patience.pause_seconds(failure(FailureKind.THROTTLED), 0.0, 0.0, lambda: 0.9, by_habit=True) for _ in range(9)
+    ]
     assert pauses == pytest.approx([0.09, 0.18, 0.36, 0.72, *[0.9] * 5])
 
 
@@ -55,21 +61,21 @@ def test_the_cap_is_20_seconds() -> None:
 
 
 def test_retry_after_is_a_minimum() -> None:
-    assert Patience(300).pause_seconds(failure(Kind.THROTTLED, 7), 0, 0, lambda: 0.5) == pytest.approx(7.25)
+    assert Patience(300).pause_seconds(failure(FailureKind.THROTTLED, 7), 0, 0, lambda: 0.5) == pytest.approx(7.25)
 
 
 @pytest.mark.parametrize(("asked", "pause"), [(300, 300.5), (3600, 300.5), (float("inf"), 300.5)])
 def test_a_long_retry_after_is_bounded(asked: float, pause: float) -> None:
-    assert Patience(300).pause_seconds(failure(Kind.THROTTLED, asked), 0, 0, lambda: 1.0) == pytest.approx(pause)
+    assert Patience(300).pause_seconds(failure(FailureKind.THROTTLED, asked), 0, 0, lambda: 1.0) == pytest.approx(pause)
 
 
-@pytest.mark.parametrize("kind", [Kind.THROTTLED, Kind.TRANSIENT])
-def test_who_has_less_patience_than_the_store_asks_for_waits_for_nothing(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [FailureKind.THROTTLED, FailureKind.TRANSIENT])
+def test_who_has_less_patience_than_the_store_asks_for_waits_for_nothing(kind: FailureKind) -> None:
     assert Patience(3).pause_seconds(failure(kind, 300), 0, 0, lambda: 0.0) == -1
     assert Patience(3).pause_seconds(failure(kind, 3), 0, 0, lambda: 0.0) == 3
 
 
-def give_up_time(kind: Kind, progress_at: float, *, retry_seconds: float = 300) -> float:
+def give_up_time(kind: FailureKind, progress_at: float, *, retry_seconds: float = 300) -> float:
     """Return the second in which a request that fails every second from 100 on is given up."""
     patience = Patience(retry_seconds)
     for second in range(100, 10_000):
@@ -79,42 +85,44 @@ def give_up_time(kind: Kind, progress_at: float, *, retry_seconds: float = 300) 
 
 
 def test_a_dead_store_is_given_up_after_the_retry_time() -> None:
-    assert give_up_time(Kind.TRANSIENT, 0) == 400
-    assert give_up_time(Kind.THROTTLED, 0) == 400
+    assert give_up_time(FailureKind.TRANSIENT, 0) == 400
+    assert give_up_time(FailureKind.THROTTLED, 0) == 400
 
 
 def test_throttling_is_waited_out_while_the_client_makes_progress() -> None:
-    assert give_up_time(Kind.THROTTLED, 1000) == 1300
-    assert give_up_time(Kind.TRANSIENT, 1000) == 400
+    assert give_up_time(FailureKind.THROTTLED, 1000) == 1300
+    assert give_up_time(FailureKind.TRANSIENT, 1000) == 400
 
 
 def test_an_object_that_is_throttled_for_an_hour_while_others_pass_is_given_up() -> None:
-    assert give_up_time(Kind.THROTTLED, 1e9) == 100 + 12 * 300
+    assert give_up_time(FailureKind.THROTTLED, 1e9) == 100 + 12 * 300
 
 
 def test_no_patience_means_one_attempt() -> None:
-    assert give_up_time(Kind.TRANSIENT, 0, retry_seconds=0) == 100
+    assert give_up_time(FailureKind.TRANSIENT, 0, retry_seconds=0) == 100
 
 
 @pytest.mark.parametrize(
     ("status", "code", "bodiless", "kind"),
     [
-        (200, "SlowDown", False, Kind.THROTTLED),
-        (503, "", False, Kind.THROTTLED),
-        (429, "", True, Kind.THROTTLED),
-        (500, "InternalError", False, Kind.TRANSIENT),
-        (529, "", False, Kind.TRANSIENT),
-        (501, "NotImplemented", False, Kind.FATAL),
-        (400, "RequestTimeout", False, Kind.TRANSIENT),
-        (400, "ExpiredToken", False, Kind.EXPIRED),
-        (403, "RequestTimeTooSkewed", False, Kind.SKEWED),
-        (403, "AccessDenied", False, Kind.FATAL),
-        (403, "", True, Kind.UNEXPLAINED),
-        (404, "", True, Kind.FATAL),
-        (409, "BucketNotEmpty", False, Kind.FATAL),
+        (200, "SlowDown", False, FailureKind.THROTTLED),
+        (503, "", False, FailureKind.THROTTLED),
+        (429, "", True, FailureKind.THROTTLED),
+        (500, "InternalError", False, FailureKind.TRANSIENT),
+        (529, "", False, FailureKind.TRANSIENT),
+        (501, "NotImplemented", False, FailureKind.FATAL),
+        (400, "RequestTimeout", False, FailureKind.TRANSIENT),
+        (400, "ExpiredToken", False, FailureKind.EXPIRED),
+        (403, "RequestTimeTooSkewed", False, FailureKind.SKEWED),
+        (403, "AccessDenied", False, FailureKind.FATAL),
+        (403, "", True, FailureKind.UNEXPLAINED),
+        (404, "", True, FailureKind.FATAL),
+        (409, "BucketNotEmpty", False, FailureKind.FATAL),
     ],
 )
-def test_replies_are_classified_by_code_before_status(status: int, code: str, bodiless: bool, kind: Kind) -> None:
+def test_replies_are_classified_by_code_before_status(
+    status: int, code: str, bodiless: bool, kind: FailureKind
+) -> None:
     assert kind_of(status, code, bodiless=bodiless) is kind
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sketchmigrate.core.errors import S3Error, S3Malformed
 from sketchmigrate.core.objects import ObjectInfo
-from sketchmigrate.s3 import multipart
+from sketchmigrate.s3.headers import tags_of
 from sketchmigrate.s3.wire import xml, xml_listings
 from tests.unit.s3.scripted import ETAG, SOURCE, client_of, copy_against, found, reply, scripted
 
@@ -90,7 +90,7 @@ def test_a_count_of_tags_that_is_none_is_an_error(count: str) -> None:
         async with scripted(tags) as server, client_of(server.url) as client:
             info = ObjectInfo(1, ETAG, {"x-amz-tagging-count": count})
             with pytest.raises(S3Error, match="not all of its tags"):
-                await multipart.tags_of(client, SOURCE, info)
+                await tags_of(client, SOURCE, info)
 
     asyncio.run(scenario())
 

@@ -22,7 +22,7 @@ from sketchmigrate.migration.preflight import (
 from sketchmigrate.migration.probe_record import recorded_folder, remove_left_behind
 from sketchmigrate.migration.site import open_sides
 from sketchmigrate.migration.store_trial import Races, try_store
-from sketchmigrate.report.printable import printable
+from sketchmigrate.report.text import printable
 from sketchmigrate.s3.probe.findings import Question
 from sketchmigrate.s3.probe.folder import told
 

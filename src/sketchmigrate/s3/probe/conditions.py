@@ -6,18 +6,18 @@ A refusal proves nothing by itself: the object must be seen to be still the same
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import (
     ObjectExists,
-    ObjectMissing,
     PreconditionFailed,
     S3Busy,
     S3Error,
     S3Malformed,
     S3Unreachable,
 )
-from sketchmigrate.s3.probe.findings import Answer, Finding, Question
+from sketchmigrate.s3.probe.findings import Answer, ProbeFinding, Question
 from sketchmigrate.s3.probe.folder import OCCUPANT_BODY, SOURCE_BODY, ProbeFolder
 from sketchmigrate.s3.wire.conditions import IF_ABSENT, R2_IF_ABSENT, Condition, if_source_is
 
@@ -39,7 +39,7 @@ class Conditions:
         self._folder = folder
         self._frugal = frugal
 
-    async def ask(self) -> list[Finding]:
+    async def ask(self) -> list[ProbeFinding]:
         """Ask all of them."""
         questions = (
             self._if_absent(Question.COPY_IF_ABSENT, "copy", lambda target: self._copy(target, IF_ABSENT)),
@@ -52,17 +52,19 @@ class Conditions:
             return [await question for question in questions]
         return list(await asyncio.gather(*questions))
 
-    async def _if_absent(self, question: Question, name: str, write: Callable[[Location], Awaitable[None]]) -> Finding:
+    async def _if_absent(
+        self, question: Question, name: str, write: Callable[[Location], Awaitable[None]]
+    ) -> ProbeFinding:
         """Ask one condition: where it must stop the write, and where it must not."""
         if self._frugal:
-            return Finding(question, *await self._against_occupant(self._folder.at("occupied"), write))
+            return ProbeFinding(question, *await self._against_occupant(self._folder.at("occupied"), write))
         (answer, evidence), refused = await asyncio.gather(
             self._against_occupant(self._folder.at(f"{name}-occupied"), write),
             self._onto_nothing(self._folder.at(f"{name}-new"), write),
         )
         if answer is Answer.HONOURED and refused:
-            return Finding(question, Answer.REJECTED, f"where nothing is in the way: {refused}")
-        return Finding(question, answer, evidence)
+            return ProbeFinding(question, Answer.REJECTED, f"where nothing is in the way: {refused}")
+        return ProbeFinding(question, answer, evidence)
 
     async def _against_occupant(
         self, target: Location, write: Callable[[Location], Awaitable[None]]
@@ -86,9 +88,8 @@ class Conditions:
         self._folder.taken(target)
         said = await _what_is_said(write(target))
         try:
-            await self._folder.look(target)
-        except ObjectMissing:
-            return f"the object was not made ({said or 'status 200'})"
+            if await self._folder.find(target) is None:
+                return f"the object was not made ({said or 'status 200'})"
         except S3Error as error:
             return str(error)
         # A condition that failed at a second attempt, because the first one had made the object, is no failure.
@@ -103,26 +104,25 @@ class Conditions:
     async def _complete(self, target: Location) -> None:
         folder = self._folder
         source = await folder.look(folder.source)
-        upload_id = await folder.begin_upload(target)
-        part = (folder.source, target, upload_id, 1, None)
+        upload = await folder.begin_upload(target)
         try:
-            etag = await folder.at_once.upload_part_copy(*part, if_match=source.etag)
+            etag = await replace(upload, client=folder.at_once).copy_part(folder.source, 1, None, if_match=source.etag)
         except (S3Busy, S3Unreachable):
-            etag = await folder.store.upload_part_copy(*part, if_match=source.etag)
-        await folder.store.complete_multipart_upload(target, upload_id, [etag], IF_ABSENT)
-        folder.completed(target, upload_id)
+            etag = await upload.copy_part(folder.source, 1, None, if_match=source.etag)
+        await upload.complete([etag], IF_ABSENT)
+        folder.completed(upload)
 
-    async def _if_source(self) -> Finding:
+    async def _if_source(self) -> ProbeFinding:
         """Ask for a copy of a source with another ETag than it has."""
         target = self._folder.at("occupied" if self._frugal else "source-new")
         question = Question.COPY_IF_SOURCE
         copy = self._folder.store.copy(self._folder.source, self._folder.taken(target), if_source_is(_WRONG_ETAG))
         said = await _what_is_said(copy)
         if isinstance(said, PreconditionFailed):
-            return Finding(question, Answer.HONOURED, "412 for a source with another ETag")
+            return ProbeFinding(question, Answer.HONOURED, "412 for a source with another ETag")
         if said is None:
-            return Finding(question, Answer.IGNORED, "200, though the source has another ETag")
-        return Finding(question, *_no_answer(said))
+            return ProbeFinding(question, Answer.IGNORED, "200, though the source has another ETag")
+        return ProbeFinding(question, *_no_answer(said))
 
 
 async def _what_is_said(work: Awaitable[object]) -> S3Error | None:

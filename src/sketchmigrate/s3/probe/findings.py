@@ -38,7 +38,7 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ProbeFinding:
     """The answer to one question. ``evidence`` is what was seen."""
 
     question: Question
@@ -71,17 +71,17 @@ class ProbeReport:
     are about conditions that are honoured where one write comes after the other.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[ProbeFinding, ...]
     folder: Location
     left_behind: tuple[str, ...] = ()
     proofs: Mapping[Question, Proof] = field(default_factory=dict)
 
-    def on(self, question: Question) -> Finding:
+    def on(self, question: Question) -> ProbeFinding:
         """Return the finding for a question; unknown if it was not asked."""
         for finding in self.findings:
             if finding.question is question:
                 return finding
-        return Finding(question, Answer.UNKNOWN, "it was not asked")
+        return ProbeFinding(question, Answer.UNKNOWN, "it was not asked")
 
     def honours(self, question: Question) -> bool:
         """Whether the store was seen to do it."""

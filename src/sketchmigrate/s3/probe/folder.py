@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import ObjectMissing, S3Error, S3Refused
 from sketchmigrate.core.objects import Location
+from sketchmigrate.s3.multipart import MultipartUpload, unfinished_uploads
 from sketchmigrate.s3.wire.xml import tagging_document
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ _MOST_ROUNDS = 1_000
 class ProbeFolder:
     """Probe objects below one place, a folder of a random name. ``at_once`` is the same store, asked but once.
 
-    ``alone`` is a key of that name which is in no folder: rclone's server keeps the folder of an upload that is called
-    off on its disk. Listings by it have both.
+    ``alone`` is a key of that name which is in no folder: rclone's server keeps the folder of an upload that is aborted
+    on its disk. Listings by it have both.
     ``may_delete`` is what ``try_deleting`` has found. ``is_certain`` says that nothing is there but what was noted.
     """
 
@@ -68,7 +69,7 @@ class ProbeFolder:
         self.is_certain = True
         self.left_behind: list[str] = []
         self._written: dict[str, None] = {}
-        self._uploads: set[tuple[Location, str]] = set()
+        self._uploads: set[MultipartUpload] = set()
 
     def at(self, name: str) -> Location:
         """Say where an object of the probe belongs."""
@@ -101,38 +102,46 @@ class ProbeFolder:
 
     async def look(self, location: Location) -> ObjectInfo:
         """Look at an object. Raises ``ObjectMissing``."""
-        info = await self.store.head(location)
-        self.keeps_versions = self.keeps_versions or _has_version(info)
+        return self._noted(await self.store.head(location))
+
+    async def find(self, location: Location) -> ObjectInfo | None:
+        """Look at an object, or return None where there is none."""
+        found = await self.store.find(location)
+        return found and self._noted(found)
+
+    def _noted(self, info: ObjectInfo) -> ObjectInfo:
+        """Note whether the bucket gives versions."""
+        self.keeps_versions = self.keeps_versions or info.headers.get("x-amz-version-id", "null") not in ("", "null")
         return info
 
-    async def begin_upload(self, location: Location) -> str:
-        """Begin a multipart upload, to be completed or called off."""
+    async def begin_upload(self, location: Location) -> MultipartUpload:
+        """Begin a multipart upload, to be completed or aborted."""
         try:
-            upload_id = await self.store.create_multipart_upload(location, {})
+            upload = await MultipartUpload.begin(self.store, location, {})
         except S3Error as error:
             self.is_certain = self.is_certain and error.is_client_error  # else it may have been begun
             raise
-        self._uploads.add((location, upload_id))
-        return upload_id
+        self._uploads.add(upload)
+        return upload
 
-    def completed(self, location: Location, upload_id: str) -> None:
-        """Note that an upload needs no calling off."""
-        self._uploads.discard((location, upload_id))
+    def completed(self, upload: MultipartUpload) -> None:
+        """Note that an upload needs no aborting."""
+        self._uploads.discard(upload)
 
-    async def call_off(self, location: Location, upload_id: str) -> None:
-        """Call an upload off. Raises ``S3Error``: then ``clear`` tries it again."""
-        await self.store.abort_multipart_upload(location, upload_id)
-        self.completed(location, upload_id)
+    async def abort(self, upload: MultipartUpload) -> None:
+        """Abort an upload. Raises ``S3Error``: then ``clear`` tries it again."""
+        await upload.abort()
+        self.completed(upload)
 
-    async def call_off_all(self, location: Location) -> None:
-        """Call off what was begun for a key and not completed; ``clear`` does what fails here."""
-        for upload in [each for each in self._uploads if each[0] == location]:
+    async def abort_all(self, location: Location) -> None:
+        """Abort what was begun for a key and not completed; ``clear`` does what fails here."""
+        for upload in [each for each in self._uploads if each.target == location]:
             with suppress(S3Error):
-                await self.call_off(*upload)
+                await self.abort(upload)
 
     async def clear(self) -> None:
         """Remove everything; ``left_behind`` tells what could not be. Raises nothing of the store's."""
-        await asyncio.gather(*(self._call_off(*upload) for upload in self._uploads))
+        await asyncio.gather(*(self._abort(upload) for upload in self._uploads))
         if self.keeps_versions and await self._clear_versions():
             return
         await asyncio.gather(*(self._delete(Location(self.place.bucket, key)) for key in self._written))
@@ -145,11 +154,11 @@ class ProbeFolder:
         ``left_behind`` tells what stays, and why. Raises ``S3Error`` where that cannot be looked for.
         """
         try:
-            uploads = await self.store.uploads(*self.alone)
+            uploads = await unfinished_uploads(self.store, *self.alone)
         except S3Error as error:
             self.left_behind.append(f"uploads below {self.place}, if there are any: {error}")
         else:
-            self._uploads = {(Location(self.place.bucket, each.key), each.upload_id) for each in uploads}
+            self._uploads = set(uploads)
         found = [each async for page in self.store.list_pages(*self.alone) for each in page.objects]
         foreign = set[str]()
         for each in found:
@@ -166,7 +175,7 @@ class ProbeFolder:
             versions = []  # a store without them; else what ``look`` saw makes ``clear`` say what is left
         self.keeps_versions = self.keeps_versions or any(each.version_id not in ("", "null") for each in versions)
         if foreign and self.keeps_versions:
-            await asyncio.gather(*(self._call_off(*upload) for upload in self._uploads))
+            await asyncio.gather(*(self._abort(upload) for upload in self._uploads))
             self.left_behind.append(f"versions below {self.place}: some are not ours")
             return
         await self.clear()
@@ -176,8 +185,7 @@ class ProbeFolder:
             info, body = await self.store.read_beginning(location, _MOST_BYTES)
         except ObjectMissing:
             return True
-        self.keeps_versions = self.keeps_versions or _has_version(info)
-        return info.size_bytes == len(body) and body in _BODIES
+        return self._noted(info).size_bytes == len(body) and body in _BODIES
 
     async def _clear_versions(self) -> bool:
         """Delete every version and delete marker for good; False where that is not allowed."""
@@ -201,15 +209,11 @@ class ProbeFolder:
         except S3Error as error:
             self.left_behind.append(f"{location}: {error}")
 
-    async def _call_off(self, location: Location, upload_id: str) -> None:
+    async def _abort(self, upload: MultipartUpload) -> None:
         try:
-            await self.store.abort_multipart_upload(location, upload_id)
+            await upload.abort()
         except S3Error as error:
-            self.left_behind.append(f"upload {upload_id} to {location}: {error}")
-
-
-def _has_version(info: ObjectInfo) -> bool:
-    return info.headers.get("x-amz-version-id", "null") not in ("", "null")
+            self.left_behind.append(f"upload {upload.upload_id} to {upload.target}: {error}")
 
 
 def told(left: Iterable[str], *, most: int = 3) -> str:

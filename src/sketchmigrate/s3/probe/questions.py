@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.s3.probe.conditions import Conditions
 from sketchmigrate.s3.probe.fidelity import Fidelity
-from sketchmigrate.s3.probe.findings import Answer, Finding, ProbeReport, Question
+from sketchmigrate.s3.probe.findings import Answer, ProbeFinding, ProbeReport, Question
 from sketchmigrate.s3.probe.folder import SOURCE_BODY, SOURCE_HEADERS, ProbeFolder
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def untried(place: Location, why: str) -> ProbeReport:
     return _report([], place, why)
 
 
-def _report(findings: list[Finding], place: Location, why_not: str) -> ProbeReport:
+def _report(findings: list[ProbeFinding], place: Location, why_not: str) -> ProbeReport:
     found = {finding.question: finding for finding in findings}
-    every = tuple(found.get(question, Finding(question, Answer.UNKNOWN, why_not)) for question in Question)
+    every = tuple(found.get(question, ProbeFinding(question, Answer.UNKNOWN, why_not)) for question in Question)
     return ProbeReport(every, place)
 
 

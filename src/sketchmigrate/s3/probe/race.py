@@ -15,11 +15,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
-from sketchmigrate.core.errors import ObjectMissing, PreconditionFailed, S3Error
+from sketchmigrate.core.errors import PreconditionFailed, S3Error
 from sketchmigrate.s3.probe.findings import Question
 from sketchmigrate.s3.probe.folder import OCCUPANT_BODY, SOURCE_BODY, ProbeFolder
 from sketchmigrate.s3.wire.conditions import IF_ABSENT, R2_IF_ABSENT
@@ -132,12 +132,12 @@ async def contests_for_absence(folder: ProbeFolder, questions: Iterable[Question
         return lambda: store.copy(source, target, R2_IF_ABSENT)
 
     async def complete(target: Location) -> Write:
-        upload_id = await folder.begin_upload(target)
-        part_etag = await store.upload_part_copy(source, target, upload_id, 1, None, if_match=etag)
+        upload = replace(await folder.begin_upload(target), client=store)
+        part_etag = await upload.copy_part(source, 1, None, if_match=etag)
 
         async def write() -> None:
-            await store.complete_multipart_upload(target, upload_id, [part_etag], IF_ABSENT)
-            folder.completed(target, upload_id)
+            await upload.complete([part_etag], IF_ABSENT)
+            folder.completed(upload)
 
         return write
 
@@ -206,7 +206,7 @@ class _Racing:
         except S3Error:
             return
         finally:
-            await self.folder.call_off_all(target)
+            await self.folder.abort_all(target)
 
     async def _ours(self, write: Write, delay_seconds: float) -> bool:
         """Write with the condition; return whether it was refused."""
@@ -226,7 +226,5 @@ class _Racing:
         await self.folder.at_once.put(target, OCCUPANT_BODY)
 
     async def _is_ours_there(self, target: Location) -> bool:
-        try:
-            return (await self.folder.look(target)).size_bytes != len(OCCUPANT_BODY)
-        except ObjectMissing:
-            return True  # theirs is not there, though it was stored
+        found = await self.folder.find(target)
+        return found is None or found.size_bytes != len(OCCUPANT_BODY)  # None: theirs is not there, though stored

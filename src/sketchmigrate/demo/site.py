@@ -33,7 +33,7 @@ _USER = "sketch_migrate"
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class DemoSite:
     """Both servers, and how the tool gets at them. The password is for this one demo."""
 
     postgres: PostgresServer
@@ -55,7 +55,7 @@ class World:
             connection.execute(sql.SQL("GRANT SELECT (id, path), UPDATE (path) ON avatars TO {}").format(role))
 
     def environ(self) -> dict[str, str]:
-        """Return the settings that point the tool at this world."""
+        """Return the settings that point the tool at this site."""
         return {
             "SKETCH_DB_HOST": self.postgres.host,
             "SKETCH_DB_PORT": str(self.postgres.port),
@@ -73,7 +73,7 @@ class World:
         }
 
     def write_environment(self, path: Path) -> None:
-        """Write a file for a shell to source, so that the tool, psql and rclone reach this world. Mode 600."""
+        """Write a file for a shell to source, so that the tool, psql and rclone reach this site. Mode 600."""
         variables = {
             **self.environ(),
             "PGHOST": self.postgres.host,

@@ -1,4 +1,7 @@
-"""Lines for a terminal, broken at words where they are longer than it is wide. Pure, but for its width."""
+"""Text for a terminal: harmless, whatever strangers put into it, and broken at words where lines are too long.
+
+A path may hold anything, and a terminal obeys what it is shown. Pure, but for the terminal's width.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,21 @@ NARROWEST = 20
 
 _COLUMN_ENDS = re.compile(r"\S {2,}(?=\S)")
 _LABEL = re.compile(r"[A-Za-z0-9]+: +")
+
+
+def printable(text: str) -> str:
+    """Return the text with all that cannot be seen written as an escape: controls, line ends, bidi marks, surrogates.
+
+    A backslash that is there already stays single: this is for the eye, exact paths are in the list of problems.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def printable_lines(text: str) -> str:
+    """Do the same for a text of several lines, which stay lines."""
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def columns_of(stream: TextIO | None, environ: Mapping[str, str]) -> int:

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from sketchmigrate.core.errors import S3Error, StoreFull
-from sketchmigrate.s3.learned import Learned, content_md5
-from sketchmigrate.s3.wording import named_limit_bytes, says_full, says_too_large
+from sketchmigrate.s3.dialect import Learned, content_md5, named_limit_bytes, says_full, says_too_large
+from sketchmigrate.s3.multipart import MultipartUpload
 from tests.unit.s3.scripted import TARGET, Asked, client_of, copied, error, found, reply, scripted
 
 MIB = 2**20
@@ -89,7 +89,7 @@ def test_headers_of_new_objects_are_signed_and_go_with_all_that_makes_one() -> N
         async with scripted(*script) as server, client_of(server.url, new_object_headers=demanded) as client:
             await client.copy(TARGET, TARGET)
             await client.put(TARGET, b"body", {"X-Amz-Storage-Class": "GLACIER_IR"})
-            await client.create_multipart_upload(TARGET, {})
+            await MultipartUpload.begin(client, TARGET, {})
             await client.head(TARGET)
             return server.asked
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sketchmigrate.core.errors import S3Malformed
-from sketchmigrate.s3.paging import MAX_EMPTY_PAGES, Paging
+from sketchmigrate.s3.listing import MAX_EMPTY_PAGES, Paging
 from sketchmigrate.s3.wire.xml_listings import ListedObject, ListPage
 from tests.unit.s3.scripted import Asked, client_of, reply, scripted
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sketchmigrate.s3.wire.xml import NotS3
-from sketchmigrate.s3.wire.xml_buckets import NO_LOCK, ListedUpload, read_object_lock, read_uploads
+from sketchmigrate.s3.wire.xml_subresources import NO_LOCK, ListedUpload, read_object_lock, read_uploads
 
 NAMESPACE = b'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 LOCKED = b"<ObjectLockConfiguration %s><ObjectLockEnabled>Enabled</ObjectLockEnabled>%s</ObjectLockConfiguration>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sketchmigrate.cluster.count import by_reference, results
+from sketchmigrate.cluster.counting import by_reference, results
 from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.ledger import Attempt, Word
