@@ -30,11 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import ExitStack
 
+    from sketchmigrate.cli.start import Start
     from sketchmigrate.inspect.recognition import Recognition
     from sketchmigrate.ledger import PastRun
     from sketchmigrate.report.logs import RunDirectory
-    from sketchmigrate.report.terminal import Terminal
-    from sketchmigrate.settings import Options, Settings
 
 SAY_SECONDS = 5.0
 EVIDENCE_NAME = "evidence.duckdb"
@@ -45,10 +44,8 @@ class InspectionJob(Job):
 
     stopped_hint = "Nothing was changed. When it is run again it begins anew."
 
-    def __init__(
-        self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory, *, for_writing: bool = False
-    ) -> None:
-        super().__init__(settings, options, terminal, run, for_writing=for_writing)
+    def __init__(self, start: Start, run: RunDirectory, *, for_writing: bool = False) -> None:
+        super().__init__(start, run, for_writing=for_writing)
         self._writes_ledger = for_writing
         self._pulse = EverySoOften(SAY_SECONDS, time.monotonic())
 

@@ -32,11 +32,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sketchmigrate.cli.observer import Observer
+    from sketchmigrate.cli.start import Start
     from sketchmigrate.migration.copier import Copier
     from sketchmigrate.migration.look_ahead import LookAhead
     from sketchmigrate.report.logs import RunDirectory
-    from sketchmigrate.report.terminal import Terminal
-    from sketchmigrate.settings import Options, Settings
 
 
 class Job(ABC):
@@ -48,10 +47,8 @@ class Job(ABC):
     instead_of_asking = "Give -y to agree beforehand, or -d to see what would be done."
     """What is told where nobody can answer the question."""
 
-    def __init__(
-        self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory, *, for_writing: bool
-    ) -> None:
-        self.settings, self.options, self.terminal, self.run = settings, options, terminal, run
+    def __init__(self, start: Start, run: RunDirectory, *, for_writing: bool) -> None:
+        self.settings, self.options, self.terminal, self.run = start.settings, start.options, start.terminal, run
         self.stop = Stop()
         self.site: Site
         self.held_up: list[Held] = []  # what held other processes up

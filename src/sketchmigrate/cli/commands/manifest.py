@@ -32,9 +32,10 @@ def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
 
 def _load(arguments: ManifestArguments, start: Start) -> Callable[[], int]:
     run = start.run_directory()
-    from sketchmigrate.cli.jobs.manifest import manifest_command
+    from sketchmigrate.cli.job import run_job
+    from sketchmigrate.cli.jobs.manifest import ManifestJob
 
-    return partial(manifest_command, arguments, start.settings, start.options, start.terminal, run)
+    return partial(run_job, ManifestJob(arguments, start, run))
 
 
 COMMAND = Command(

@@ -73,9 +73,10 @@ def _contradiction(typed: argparse.Namespace) -> str:
 
 def _load(_: None, start: Start) -> Callable[[], int]:
     run = start.run_directory()
-    from sketchmigrate.cli.jobs.migrate import migrate_command
+    from sketchmigrate.cli.job import run_job
+    from sketchmigrate.cli.jobs.migrate import MigrationJob
 
-    return partial(migrate_command, start.settings, start.options, start.terminal, run)
+    return partial(run_job, MigrationJob(start, run))
 
 
 COMMAND = Command(

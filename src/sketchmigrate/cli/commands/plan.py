@@ -52,9 +52,10 @@ def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
 
 def _load(arguments: PlanArguments, start: Start) -> Callable[[], int]:
     run = start.run_directory()
-    from sketchmigrate.cli.jobs.plan import plan_command
+    from sketchmigrate.cli.job import run_job
+    from sketchmigrate.cli.jobs.plan import PlanJob
 
-    return partial(plan_command, arguments, start.settings, start.options, start.terminal, run)
+    return partial(run_job, PlanJob(arguments, start, run))
 
 
 COMMAND = Command(

@@ -38,9 +38,10 @@ def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
 
 def _load(arguments: RepairArguments, start: Start) -> Callable[[], int]:
     run = start.run_directory()
-    from sketchmigrate.cli.jobs.repair import repair_command
+    from sketchmigrate.cli.job import run_job
+    from sketchmigrate.cli.jobs.repair import RepairJob
 
-    return partial(repair_command, arguments, start.settings, start.options, start.terminal, run)
+    return partial(run_job, RepairJob(arguments, start, run))
 
 
 COMMAND = Command(

@@ -48,7 +48,7 @@ def _load(arguments: RollbackArguments, start: Start) -> Callable[[], int]:
     run = start.run_directory()
     from sketchmigrate.cli.jobs.rollback import rollback_command
 
-    return partial(rollback_command, arguments, start.settings, start.options, start.terminal, run)
+    return partial(rollback_command, arguments, start, run)
 
 
 COMMAND = Command(

@@ -31,9 +31,10 @@ def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
 
 def _load(arguments: VerifyArguments, start: Start) -> Callable[[], int]:
     run = start.run_directory()
-    from sketchmigrate.cli.jobs.verify import verify_command
+    from sketchmigrate.cli.job import run_job
+    from sketchmigrate.cli.jobs.verify import VerifyJob
 
-    return partial(verify_command, arguments, start.settings, start.options, start.terminal, run)
+    return partial(run_job, VerifyJob(arguments, start, run))
 
 
 COMMAND = Command(

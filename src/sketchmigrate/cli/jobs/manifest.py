@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.inspection import InspectionJob
-from sketchmigrate.cli.job import run_job
 from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.inspect.manifest import (
     PROVED,
@@ -25,27 +24,16 @@ from sketchmigrate.postgres.privileges import hidden_rows
 
 if TYPE_CHECKING:
     from sketchmigrate.cli.commands.manifest import ManifestArguments
+    from sketchmigrate.cli.start import Start
     from sketchmigrate.report.logs import RunDirectory
-    from sketchmigrate.report.terminal import Terminal
-    from sketchmigrate.settings import Options, Settings
-
-
-def manifest_command(
-    arguments: ManifestArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
-) -> int:
-    """Write the manifest of a verify into the run's directory; return 0. Raises ``MigrateError``."""
-    verify_run = arguments.verify_run or newest_verify(Path(settings.run_dir).expanduser())
-    return run_job(ManifestJob(verify_run, settings, options, terminal, run))
 
 
 class ManifestJob(InspectionJob):
     """One manifest. Its own evidence, ``now.duckdb``, has the rows and both listings as they are by now."""
 
-    def __init__(
-        self, verify_run: Path, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
-    ) -> None:
-        super().__init__(settings, options, terminal, run)
-        self._verify_run = verify_run
+    def __init__(self, arguments: ManifestArguments, start: Start, run: RunDirectory) -> None:
+        super().__init__(start, run)
+        self._verify_run = arguments.verify_run or newest_verify(Path(start.settings.run_dir).expanduser())
 
     async def carry_out(self) -> int:
         """Look whether the verify still holds, read rows and listings again, write what all bear out."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.agreement import check_first_question, migration_question
 from sketchmigrate.cli.ending import conclude
-from sketchmigrate.cli.job import Job, run_job
+from sketchmigrate.cli.job import Job
 from sketchmigrate.cli.observer import Observer, Parts
 from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.inspect.rate import LIMITED_BY
@@ -21,24 +21,17 @@ from sketchmigrate.service.engines import check_ledger_for
 from sketchmigrate.service.migration import MigrationService
 
 if TYPE_CHECKING:
+    from sketchmigrate.cli.start import Start
     from sketchmigrate.core.status import Status
     from sketchmigrate.inspect.findings import Finding
     from sketchmigrate.report.logs import RunDirectory
-    from sketchmigrate.report.terminal import Terminal
-    from sketchmigrate.settings import Options, Settings
-
-
-def migrate_command(settings: Settings, options: Options, terminal: Terminal, run: RunDirectory) -> int:
-    """Carry out a migration, a dry run or a status report, and return the exit code. Raises ``MigrateError``."""
-    return run_job(MigrationJob(settings, options, terminal, run))
 
 
 class MigrationJob(Job):
     """A migration, a dry run of one, or the status report."""
 
-    def __init__(self, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory) -> None:
-        writes = not (options.dry_run or options.status_only)
-        super().__init__(settings, options, terminal, run, for_writing=writes)
+    def __init__(self, start: Start, run: RunDirectory) -> None:
+        super().__init__(start, run, for_writing=not (start.options.dry_run or start.options.status_only))
         self._service: MigrationService
 
     async def prepare(self) -> None:

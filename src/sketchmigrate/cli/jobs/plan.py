@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.inspection import InspectionJob
-from sketchmigrate.cli.job import run_job
 from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.inspect.estimate import estimate
 from sketchmigrate.inspect.findings import room_finding, rules_findings, sample_findings
@@ -26,29 +25,19 @@ from sketchmigrate.service.engines import check_dask_for
 
 if TYPE_CHECKING:
     from sketchmigrate.cli.commands.plan import PlanArguments
+    from sketchmigrate.cli.start import Start
     from sketchmigrate.inspect.plan import Plan
     from sketchmigrate.migration.bucket_rules import BucketRules
     from sketchmigrate.migration.keeping import Sample, Way
     from sketchmigrate.migration.trial import Trial
     from sketchmigrate.report.logs import RunDirectory
-    from sketchmigrate.report.terminal import Terminal
-    from sketchmigrate.settings import Options, Settings
-
-
-def plan_command(
-    arguments: PlanArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
-) -> int:
-    """Plan a migration; return 1 where a person should look first, else 0. Raises ``MigrateError``."""
-    return run_job(PlanJob(arguments, settings, options, terminal, run))
 
 
 class PlanJob(InspectionJob):
     """One plan."""
 
-    def __init__(
-        self, arguments: PlanArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
-    ) -> None:
-        super().__init__(settings, options, terminal, run)
+    def __init__(self, arguments: PlanArguments, start: Start, run: RunDirectory) -> None:
+        super().__init__(start, run)
         self._arguments = arguments
 
     async def prepare(self) -> None:

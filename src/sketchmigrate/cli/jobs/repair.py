@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.agreement import check_first_question, lines_of, listed, transfer
 from sketchmigrate.cli.inspection import InspectionJob
-from sketchmigrate.cli.job import run_job
 from sketchmigrate.cli.jobs.migrate import migrate_with
 from sketchmigrate.cli.jobs.verify import certify
 from sketchmigrate.core.exit_codes import ExitCode
@@ -27,23 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sketchmigrate.cli.commands.repair import RepairArguments
+    from sketchmigrate.cli.start import Start
     from sketchmigrate.inspect.evidence import Evidence
     from sketchmigrate.inspect.repair import Again
     from sketchmigrate.inspect.verify import Verification
     from sketchmigrate.ledger import PastRun
     from sketchmigrate.report.logs import RunDirectory
-    from sketchmigrate.report.terminal import Terminal
-    from sketchmigrate.settings import Options, Settings
 
 FINISHED = (ExitCode.DONE, ExitCode.LEFT)
 """Exit codes of a migration that came to its end."""
-
-
-def repair_command(
-    arguments: RepairArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
-) -> int:
-    """Repair the site; return 0 where all is as it should be afterwards, else 1. Raises ``MigrateError``."""
-    return run_job(RepairJob(arguments, settings, options, terminal, run))
 
 
 class RepairJob(InspectionJob):
@@ -52,10 +43,8 @@ class RepairJob(InspectionJob):
     stopped_hint = "What it copied again stays. When it is run again it looks at everything anew."
     instead_of_asking = "Give -y to agree beforehand, or run verify to see what there is to repair."
 
-    def __init__(
-        self, arguments: RepairArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
-    ) -> None:
-        super().__init__(settings, options, terminal, run, for_writing=True)
+    def __init__(self, arguments: RepairArguments, start: Start, run: RunDirectory) -> None:
+        super().__init__(start, run, for_writing=True)
         self._deep_percent = arguments.deep
         self._service: MigrationService
 

@@ -26,23 +26,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sketchmigrate.cli.commands.rollback import RollbackArguments
+    from sketchmigrate.cli.start import Start
     from sketchmigrate.ledger import PastRun, Pointer, WholeLedger
     from sketchmigrate.migration.runner import Finished
     from sketchmigrate.report.logs import RunDirectory
-    from sketchmigrate.report.terminal import Terminal
-    from sketchmigrate.settings import Options, Settings
+    from sketchmigrate.settings import Settings
 
 PROBLEMS_SHOWN = 20
 
 
-def rollback_command(
-    arguments: RollbackArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
-) -> int:
+def rollback_command(arguments: RollbackArguments, start: Start, run: RunDirectory) -> int:
     """Carry out a rollback, and return the exit code. Raises ``MigrateError``."""
     with ExitStack() as opened:
-        runs, left = _past_runs(arguments, settings, opened)
+        runs, left = _past_runs(arguments, start.settings, opened)
         name_foreign(left)
-        return run_job(RollbackJob(arguments, runs, settings, options, terminal, run=run, left=left))
+        return run_job(RollbackJob(arguments, start, run, runs, left))
 
 
 def _past_runs(
@@ -72,15 +70,12 @@ class RollbackJob(Job):
     def __init__(
         self,
         arguments: RollbackArguments,
-        runs: list[PastRun],
-        settings: Settings,
-        options: Options,
-        terminal: Terminal,
-        *,
+        start: Start,
         run: RunDirectory,
+        runs: list[PastRun],
         left: Sequence[Pointer] = (),
     ) -> None:
-        super().__init__(settings, options, terminal, run, for_writing=not options.dry_run)
+        super().__init__(start, run, for_writing=not start.options.dry_run)
         self._arguments, self._runs, self._left = arguments, runs, left
         self._selection = Selection()
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate import __version__
 from sketchmigrate.cli.inspection import InspectionJob
-from sketchmigrate.cli.job import run_job
 from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.inspect.certificate import Certificate, problems_text
@@ -24,25 +23,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sketchmigrate.cli.commands.verify import VerifyArguments
+    from sketchmigrate.cli.start import Start
     from sketchmigrate.report.logs import RunDirectory
-    from sketchmigrate.report.terminal import Terminal
-    from sketchmigrate.settings import Options, Settings
-
-
-def verify_command(
-    arguments: VerifyArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
-) -> int:
-    """Verify the site; return 0 where all is as it should be, else 1. Raises ``MigrateError``."""
-    return run_job(VerifyJob(arguments, settings, options, terminal, run))
 
 
 class VerifyJob(InspectionJob):
     """One verification."""
 
-    def __init__(
-        self, arguments: VerifyArguments, settings: Settings, options: Options, terminal: Terminal, run: RunDirectory
-    ) -> None:
-        super().__init__(settings, options, terminal, run)
+    def __init__(self, arguments: VerifyArguments, start: Start, run: RunDirectory) -> None:
+        super().__init__(start, run)
         self._arguments = arguments
 
     async def prepare(self) -> None:
