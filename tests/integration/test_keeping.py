@@ -11,8 +11,8 @@ import pytest
 from sketchmigrate.core.mapping import Move
 from sketchmigrate.core.objects import Location
 from sketchmigrate.core.reference import Reference
-from sketchmigrate.migration.bucket_rules import BucketRules, read_bucket_rules
 from sketchmigrate.migration.keeping import Aspect, Way, look_at, way_of
+from sketchmigrate.migration.look_ahead import BucketRules, read_bucket_rules
 from sketchmigrate.migration.no_clobber import Means, Strategy
 from sketchmigrate.migration.transfer import Transferred, transfer_of
 from tests.integration.test_no_clobber_objects import run

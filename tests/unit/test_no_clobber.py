@@ -12,7 +12,7 @@ from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.no_clobber import Means, choose
 from sketchmigrate.migration.proofs import Proofs
-from sketchmigrate.migration.versions import replaced
+from sketchmigrate.migration.transfer import replaced
 from sketchmigrate.s3 import IF_ABSENT, R2_IF_ABSENT, ListedVersion
 from sketchmigrate.s3.probe.findings import Answer, ProbeFinding, ProbeReport, Proof, Question
 from sketchmigrate.s3.probe.race import Race

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from sketchmigrate.inspect.rate import bound, caps_noted, limit_of, prefix_limit, seconds_on_aws
+from sketchmigrate.inspect.estimate import bound, caps_noted, limit_of, prefix_limit, seconds_on_aws
 from sketchmigrate.migration.room import path_bytes, too_little_room
 from sketchmigrate.report.limits import RATE
 from sketchmigrate.settings import Settings

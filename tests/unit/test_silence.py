@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sketchmigrate.migration.silence import Silence
+from sketchmigrate.migration.watch import Silence
 
 
 def test_a_store_that_was_asked_and_does_not_answer_is_named_once_and_shown_all_the_time() -> None:

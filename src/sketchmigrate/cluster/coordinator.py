@@ -20,8 +20,7 @@ from sketchmigrate.cluster.ranges import cut_ranges, merged, trim
 from sketchmigrate.core.errors import ClusterError, MigrateError, WorkerLost
 from sketchmigrate.core.outcome import Tally
 from sketchmigrate.migration.breaker import FlipCounts
-from sketchmigrate.migration.durable import make_durable
-from sketchmigrate.migration.passes import is_anything_left
+from sketchmigrate.migration.passes import is_anything_left, make_durable
 from sketchmigrate.migration.runner import Finished, Scan
 
 if TYPE_CHECKING:

@@ -6,14 +6,45 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sketchmigrate.inspect.rate import prefix_limit, seconds_on_aws
 from sketchmigrate.inspect.wal import reckon_wal
+from sketchmigrate.report.limits import BANDWIDTH, CONCURRENCY, RATE, REFUSALS
 
 if TYPE_CHECKING:
-    from sketchmigrate.inspect.rate import Rate
+    from collections.abc import Mapping, Sequence
+
+    from sketchmigrate.ledger import PastRun
     from sketchmigrate.postgres.catalog import Sizes, TableFacts
+    from sketchmigrate.settings import Settings
 
 LISTED_A_REQUEST = 1000
+
+MEASURED_PAGES = 40
+"""A rate is measured over so many pages of a ledger at most: 200 000 flips."""
+
+ASSUMED_ROWS_PER_SECOND = 1000.0
+"""Where no run was measured and none is given: what a store with 30 ms a copy does with 32 requests in flight."""
+
+PREFIX_WRITES_PER_SECOND = 3500
+
+PREFIX_READS_PER_SECOND = 5500
+"""What S3 bears for each prefix until it has parted it, which takes hours of steady load.
+
+S3 User Guide, "Best practices design patterns: optimizing Amazon S3 performance".
+"""
+
+FIRST_HOURS_SECONDS = 3 * 3600.0
+"""How long that is taken to last. AWS names no time."""
+
+REQUESTS_A_ROW = 2
+"""A look and a copy."""
+
+LIMITED_BY = "limited_by"
+"""Noted by a migration at its end: what held it back most of the time, in a word of ``report.limits``."""
+
+THROTTLED = frozenset({REFUSALS, RATE, BANDWIDTH, CONCURRENCY})
+"""The words for a run that was kept from going as fast as it could."""
+
+_CAPS = {"max_requests_per_second": "MAX_REQUESTS_PER_SECOND", "max_bandwidth": "MAX_BANDWIDTH"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +114,77 @@ def estimate(
         index_bytes=wal.index_bytes,
         index_bytes_more=wal.index_bytes_more,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Rows a second, and in words whence that is."""
+
+    rows_per_second: float
+    source: str
+
+
+def caps_noted(settings: Settings) -> dict[str, str]:
+    """Return what a migration's ledger says of the caps that it kept to."""
+    return {name: f"{getattr(settings, name):g}" for name in _CAPS if getattr(settings, name)}
+
+
+async def measured_rate(runs: Sequence[PastRun]) -> Rate | None:
+    """Return the rate of the newest of these migrations that flipped for at least a second, or None.
+
+    One that a cap or the store's refusals held back tells what it was allowed, and not what the store bears: it is
+    taken only where there is no other, and called what it is.
+    """
+    throttled: Rate | None = None
+    for run in sorted(runs, key=lambda each: each.last_flip_at, reverse=True):
+        flips, first, pages = 0, run.last_flip_at, 0
+        async for page in run.newest_first():
+            flips, first, pages = flips + len(page), page[-1].unix_time, pages + 1
+            if pages == MEASURED_PAGES:
+                break
+        if run.last_flip_at - first < 1:
+            continue
+        limit = limit_of(run.description)
+        found = Rate(flips / (run.last_flip_at - first), f"measured by run {run.directory.name}, {limit[0]}")
+        if not limit[1]:
+            return found
+        throttled = throttled or found
+    return throttled
+
+
+def limit_of(description: Mapping[str, str]) -> tuple[str, bool]:
+    """Say what limited a run, by what its ledger says of it, and whether that was a cap or the store's refusals."""
+    caps = ", ".join(f"{shown}={description[name]}" for name, shown in _CAPS.items() if description.get(name))
+    word = description.get(LIMITED_BY)
+    if word in THROTTLED:
+        return f"which was limited by {word}" + (f" ({caps})" if caps else "") + ": without that it may go faster", True
+    if caps:
+        return f"which was capped ({caps}): without that it may go faster", True
+    if word is None:
+        return "of which it is not on record whether anything limited it", False
+    return f"limited by {word}" if word else "which nothing was seen to limit", False
+
+
+def bound(settings: Settings) -> tuple[float, str]:
+    """Return the most rows a second that the settings' own cap allows, and why; infinity where there is none."""
+    cap = settings.max_requests_per_second
+    if not cap:
+        return math.inf, ""
+    return cap / REQUESTS_A_ROW, f"MAX_REQUESTS_PER_SECOND ({cap:g}) allows no more"
+
+
+def prefix_limit(copies: int, rows: int) -> float:
+    """Return the most rows a second that one prefix of S3 bears on each side, where ``copies`` of ``rows`` are copied.
+
+    In production each row takes a look and perhaps a copy; in legacy it is read once.
+    """
+    writes_a_row = copies / rows if rows else 1.0
+    return min(PREFIX_WRITES_PER_SECOND / writes_a_row if writes_a_row else math.inf, PREFIX_READS_PER_SECOND)
+
+
+def seconds_on_aws(rows: int, rate: float, limit: float) -> float:
+    """Return how long ``rows`` rows take at a rate that is not reached in the first hours, where ``limit`` is lower."""
+    if limit >= rate:
+        return rows / rate
+    in_first_hours = limit * FIRST_HOURS_SECONDS
+    return rows / limit if rows <= in_first_hours else FIRST_HOURS_SECONDS + (rows - in_first_hours) / rate

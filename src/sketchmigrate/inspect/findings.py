@@ -13,8 +13,8 @@ from sketchmigrate.report.recognition import RIGHT_PLACE
 
 if TYPE_CHECKING:
     from sketchmigrate.inspect.problems import Example
-    from sketchmigrate.migration.bucket_rules import BucketRules
     from sketchmigrate.migration.keeping import Sample
+    from sketchmigrate.migration.look_ahead import BucketRules
     from sketchmigrate.migration.trial import Trial
     from sketchmigrate.postgres.catalog import TableFacts
     from sketchmigrate.postgres.refusals import Refusals

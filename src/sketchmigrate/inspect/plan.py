@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.appearance import examples as examples_of
 from sketchmigrate.inspect.findings import KINDS, NOTHING, NOTHING_IN_LEGACY, Finding, Severity, table_findings
-from sketchmigrate.inspect.problems import Example, count_problems, first_problems
-from sketchmigrate.inspect.remarks import remark_spellings
+from sketchmigrate.inspect.problems import Example, count_problems, first_problems, remark_spellings
 from sketchmigrate.inspect.standing import Standing
 from sketchmigrate.migration.keeping import SAMPLE_OBJECTS
 from sketchmigrate.postgres.catalog import read_facts, read_sizes

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
+from sketchmigrate.inspect.estimate import FIRST_HOURS_SECONDS
 from sketchmigrate.inspect.findings import Severity, about_trial
-from sketchmigrate.inspect.rate import FIRST_HOURS_SECONDS
 from sketchmigrate.report.progress import duration
 from sketchmigrate.report.text import printable
 

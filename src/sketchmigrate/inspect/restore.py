@@ -16,8 +16,7 @@ from sketchmigrate.core.mapping import Move
 from sketchmigrate.core.objects import Location, ObjectInfo
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.inspect.repair import AT_ONCE, Again, write_down
-from sketchmigrate.migration.transfer import Transferred
-from sketchmigrate.migration.versions import replaced_version
+from sketchmigrate.migration.transfer import Transferred, replaced_version
 from sketchmigrate.s3 import same_content
 from sketchmigrate.task_group import all_of
 

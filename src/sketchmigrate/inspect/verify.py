@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.keys import key_text
-from sketchmigrate.inspect.problems import Example, first_problems
-from sketchmigrate.inspect.remarks import remark_spellings
+from sketchmigrate.inspect.problems import Example, first_problems, remark_spellings
 from sketchmigrate.inspect.second_look import Compared
 from sketchmigrate.inspect.standing import HEADLINES, Standing
 from sketchmigrate.ledger import PAGE_FLIPS

@@ -28,8 +28,7 @@ from sketchmigrate.core.errors import (
 from sketchmigrate.migration.access import HOPELESS, Access
 from sketchmigrate.migration.headers import differing_headers
 from sketchmigrate.migration.other_spellings import OtherSpellings
-from sketchmigrate.migration.transfer import CheckFirst, Replacing, Taken, Transferred
-from sketchmigrate.migration.versions import replaced_version
+from sketchmigrate.migration.transfer import CheckFirst, Replacing, Taken, Transferred, replaced_version
 from sketchmigrate.s3 import same_content, tells_tags
 from sketchmigrate.s3.headers import archive_of, not_restored
 from sketchmigrate.task_group import task_group

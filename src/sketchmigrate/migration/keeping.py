@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import ObjectMissing, S3Error
 from sketchmigrate.migration.no_clobber import Means
+from sketchmigrate.report.text import printable
 from sketchmigrate.s3.headers import archive_of, not_restored
 from sketchmigrate.s3.wire.xml import NotS3
 from sketchmigrate.s3.wire.xml_subresources import read_acl
@@ -22,11 +23,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sketchmigrate.core.objects import Location
+    from sketchmigrate.migration.look_ahead import BucketRules
     from sketchmigrate.s3 import S3Client
     from sketchmigrate.s3.wire.xml_subresources import Acl
 
 SAMPLE_OBJECTS = 10
 """So many legacy objects are looked at, with two requests each, and a third for one in an archive."""
+
+_GROUPS = {"AllUsers": "everyone", "AuthenticatedUsers": "everyone with an account", "LogDelivery": "log delivery"}
+
+_CHECKSUMS = ("crc32", "crc32c", "sha1", "sha256")  # crc64nvme is what S3 gives each object by itself
+
+_NOT_SPECIAL = frozenset({"", "STANDARD"})
+
+_KEPT_ALWAYS = "content, content headers, user metadata and tags are kept"
 
 
 class Aspect(StrEnum):
@@ -63,10 +73,6 @@ _WAY = {
     Means.CONDITIONAL_PUT: Way.PUT,
     Means.CONDITIONAL_COMPLETE: Way.PARTS,
 }
-
-_GROUPS = {"AllUsers": "everyone", "AuthenticatedUsers": "everyone with an account", "LogDelivery": "log delivery"}
-_CHECKSUMS = ("crc32", "crc32c", "sha1", "sha256")  # crc64nvme is what S3 gives each object by itself
-_NOT_SPECIAL = frozenset({"", "STANDARD"})
 
 
 def way_of(means: Means | str | None, *, overwrite: bool = False) -> Way | None:
@@ -208,3 +214,60 @@ class _Looker:
         except S3Error as error:
             self.no_acl = error.code or str(error)
         return None
+
+
+def dropped_lines(sample: Sample, way: Way | None) -> list[str]:
+    """Say what the copies of the sample will not keep, by kind and count, on lines of at most 100 columns."""
+    looked_at = f"by a sample of {sample.objects:,} legacy objects ({sample.requests:,} requests)"
+    dropped = sample.dropped(way)
+    if not sample.objects:
+        return []
+    if not dropped:
+        return [f"Nothing was found that a copy would not keep, {looked_at}."]
+    lines = [f"Not kept by the copies, {looked_at}; {_KEPT_ALWAYS}:"]
+    return [
+        *lines,
+        *(f"  {each.aspect:<17}{each.objects:>3} of {sample.objects}  {_told(each, way)}" for each in dropped),
+    ]
+
+
+def _told(dropped: Dropped, way: Way | None) -> str:
+    values = printable(", ".join(dropped.values))
+    keeping = [each for each in Way if each not in dropped.ways]
+    return f"{values} (kept by {', '.join(keeping)})" if way is None and keeping else values
+
+
+def untold_line(rules: BucketRules, sample: Sample) -> str:
+    """Say, once, what the store did not tell; empty where it told all."""
+    untold = [*rules.untold, *sample.untold]
+    return f"Not told by the store: {printable('; '.join(untold))}." if untold else ""
+
+
+def archived_line(sample: Sample) -> str:
+    """Say that objects of the sample are archived; empty where none is."""
+    if not sample.archived:
+        return ""
+    location, reason = sample.archived[0]
+    count = f"{len(sample.archived):,} of {sample.objects:,} legacy objects looked at are archived and not restored"
+    return f"{count}: their rows will fail. One is {printable(str(location))}: {printable(reason)}"
+
+
+def keeping_json(rules: BucketRules, sample: Sample, way: Way | None) -> dict[str, object]:
+    """Return the same for ``--json``."""
+    return {
+        "object_lock": None if rules.lock is None else rules.lock._asdict(),
+        "default_encryption": rules.encryption,
+        "sampled_objects": sample.objects,
+        "requests": sample.requests,
+        "archived": len(sample.archived),
+        "not_kept": [
+            {
+                "kind": str(each.aspect),
+                "objects": each.objects,
+                "values": list(each.values),
+                "by": [str(by) for by in each.ways],
+            }
+            for each in sample.dropped(way)
+        ],
+        "not_told": [*rules.untold, *sample.untold],
+    }

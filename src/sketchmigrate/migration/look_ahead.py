@@ -1,18 +1,35 @@
-"""What can be told of a migration before anything is stored: by the production bucket's rules, and by a sample."""
+"""What can be told of a migration before anything is stored: by the production bucket's rules, and by a sample.
+
+The rules are what the bucket does to each new object by itself: it keeps it (Object Lock), encrypts it. What a store
+does not tell, or not to this user, is no error.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from sketchmigrate.migration.bucket_rules import REQUESTS, read_bucket_rules
-from sketchmigrate.migration.keeping import look_at, way_of
-from sketchmigrate.migration.keeping_text import archived_line, dropped_lines, untold_line
+from sketchmigrate.core.errors import S3Error
+from sketchmigrate.migration.keeping import archived_line, dropped_lines, look_at, untold_line, way_of
 from sketchmigrate.migration.store_trial import keeps_for_ever
+from sketchmigrate.s3.wire.xml import NotS3
+from sketchmigrate.s3.wire.xml_subresources import read_encryption
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from sketchmigrate.migration.site import Site
+    from sketchmigrate.s3.wire.xml_subresources import ObjectLock
     from sketchmigrate.settings import Options
+    from sketchmigrate.sides import Side
+
+T = TypeVar("T")
+
+REQUESTS = 2
+
+_HAS_NO_ENCRYPTION = "ServerSideEncryptionConfigurationNotFoundError"
+"""How a store says that a bucket has no default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +61,68 @@ async def look_ahead(site: Site, options: Options) -> LookAhead:
         dropped=lines if sample.dropped(way) else (),
         not_tried=keeps_for_ever(rules.lock),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class BucketRules:
+    """``lock`` is None where the store does not tell; ``encryption`` is the default's algorithm and key, or empty.
+
+    ``untold`` has what the store did not tell, each with why.
+    """
+
+    lock: ObjectLock | None = None
+    encryption: str = ""
+    untold: tuple[str, ...] = ()
+
+    @property
+    def keeps_objects(self) -> bool:
+        """Whether no new object can be deleted for a while."""
+        return self.lock is not None and bool(self.lock.default_retention)
+
+    def about_lock(self) -> str:
+        """Say what Object Lock means for a migration; empty without it."""
+        if self.lock is None or not self.lock.is_enabled:
+            return ""
+        if not self.lock.default_retention:
+            return "Object Lock is on, without a default retention: copies are not locked."
+        return (
+            f"Object Lock keeps each new object ({self.lock.default_retention}): neither a copy nor what trying the"
+            " store makes can be deleted before that, and the store may demand a checksum with each write."
+        )
+
+    def about_encryption(self) -> str:
+        """Say what the default encryption means for a migration; empty where it means nothing."""
+        if "kms" not in self.encryption:
+            return ""
+        return (
+            f"New objects are encrypted with {self.encryption}: the S3 user needs kms:GenerateDataKey and kms:Decrypt"
+            " for that key, and ETags do not tell equal objects there."
+        )
+
+
+async def read_bucket_rules(side: Side) -> BucketRules:
+    """Ask for the rules of a side's bucket, with ``REQUESTS`` requests. Raises nothing of the store's."""
+    at_once = side.retrying(0)
+    (lock, no_lock), (encryption, no_encryption) = await asyncio.gather(
+        _told(at_once.store.object_lock(side.bucket)), _told(_encryption(at_once))
+    )
+    untold = [
+        f"{what} of s3://{side.bucket} ({why})"
+        for what, why in (("Object Lock", no_lock), ("default encryption", no_encryption))
+        if why
+    ]
+    return BucketRules(lock, encryption or "", tuple(untold))
+
+
+async def _encryption(side: Side) -> str:
+    return read_encryption(await side.store.subresource("GetBucketEncryption", side.at(""), "encryption"))
+
+
+async def _told(question: Awaitable[T]) -> tuple[T | None, str]:
+    """Return what a store tells of a bucket, None for nothing, and why it does not tell it."""
+    try:
+        return await question, ""
+    except NotS3:
+        return None, "the store does not know it"
+    except S3Error as error:
+        return None, "" if error.code == _HAS_NO_ENCRYPTION else error.code or str(error)

@@ -27,7 +27,7 @@ from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome, Result, Ta
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.no_clobber import Means
 from sketchmigrate.migration.record import ENDED, is_rollback, key_of
-from sketchmigrate.migration.versions import keeps_versions, replaced_version, version_before
+from sketchmigrate.migration.transfer import keeps_versions, replaced_version, version_before
 from sketchmigrate.postgres.references import References
 from sketchmigrate.postgres.transactions import transaction_statuses
 

@@ -1,7 +1,8 @@
 """Goes through the table: pages by key, cut into batches, pass after pass until nothing is left.
 
 ``migrate_range`` is the unit of work: one key range, seen once. It knows nothing of other ranges, so that ranges may
-run side by side or twice. ``migrate`` repeats it over the whole table while rows keep appearing.
+run side by side or twice. ``migrate`` repeats it over the whole table while rows keep appearing. What was flipped
+is on the database's disk before a pass counts as done (``make_durable``).
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.errors import MigrateError
 from sketchmigrate.core.outcome import Tally
 from sketchmigrate.core.reference import KeyRange, Reference
-from sketchmigrate.migration.durable import make_durable
 from sketchmigrate.migration.locked import take_up_locked
 from sketchmigrate.migration.runner import Finished, take_through
 from sketchmigrate.postgres.references import References
+from sketchmigrate.postgres.transactions import until_flushed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from sketchmigrate.migration.runner import Migration, Scan
+    from sketchmigrate.migration.stop import Stop
+    from sketchmigrate.postgres.database import Database
     from sketchmigrate.settings import Options
 
 
@@ -101,3 +105,13 @@ async def is_anything_left(scan: Scan, tally: Tally, options: Options) -> bool:
             elif await scan.ledger.without_unresolved(page.references):
                 return True
     return False
+
+
+async def make_durable(database: Database, tally: Tally, options: Options, stop: Stop) -> None:
+    """Wait until the flips of a tally would survive a crash; where that does not come, note the error in ``stop``."""
+    if not tally.migrated or options.dry_run or stop.requested:
+        return
+    try:
+        await until_flushed(database)
+    except MigrateError as error:
+        stop.by_error(error)

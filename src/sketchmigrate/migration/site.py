@@ -26,7 +26,7 @@ from sketchmigrate.migration.preflight import (
 )
 from sketchmigrate.migration.probe_record import recorded_folder
 from sketchmigrate.migration.runner import Migration
-from sketchmigrate.migration.silence import SilenceWatch
+from sketchmigrate.migration.watch import SilenceWatch
 from sketchmigrate.postgres.database import Database
 from sketchmigrate.postgres.privileges import check_rows_are_shown
 from sketchmigrate.postgres.references import References

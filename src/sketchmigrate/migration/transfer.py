@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sketchmigrate.core.errors import ObjectExists, PreconditionFailed, S3Error
+from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN
 from sketchmigrate.migration.no_clobber import Means, Strategy
-from sketchmigrate.migration.versions import keeps_versions, version_before
 from sketchmigrate.s3 import IF_ABSENT
 from sketchmigrate.s3.headers import kept_headers, tags_of
 from sketchmigrate.s3.multipart import copy_in_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.objects import Location, ObjectInfo
+    from sketchmigrate.s3 import ListedVersion, S3Client
     from sketchmigrate.sides import Sides
 
 MIB = 2**20
@@ -266,3 +269,44 @@ class ConditionalPut:
         except ObjectExists as error:
             return Taken(perhaps_ours=error.attempts > 1)
         return Transferred(etag, info.size_bytes, guarded=True)
+
+
+def keeps_versions(info: ObjectInfo) -> bool:
+    """Whether the bucket that an object was written into kept versions then."""
+    return info.headers.get("x-amz-version-id", "null") not in ("", "null")
+
+
+async def version_before(store: S3Client, target: Location, our_etag: str) -> str:
+    """Return the id of the version that our copy with this ETag replaced; empty for none. Raises ``S3Error``."""
+    listed = await store.versions(target.bucket, target.key)
+    own = [version for version in listed if version.key == target.key]
+    if own and own[0].etag != our_etag:
+        return ""  # what is there now was written after our copy, and stays
+    before = replaced(own, our_etag)
+    return before.version_id if before else ""
+
+
+def replaced_version(target: Location, version_id: str) -> str:
+    """Say what is certain: which version our copy replaced."""
+    return (
+        f"{POSSIBLY_OVERWRITTEN}: our copy to {target} replaced what had been stored there in that moment;"
+        f" its object is version {version_id}: restore that one"
+    )
+
+
+def replaced(versions: Sequence[ListedVersion], our_etag: str) -> ListedVersion | None:
+    """Return the version of one key, newest first, that the newest one of ours replaced. None if it replaced nothing.
+
+    Older copies of the same content (of a run that was killed, or of one at the same time) are passed over; a delete
+    marker means that nothing was there.
+    """
+    ours_seen = False
+    for version in versions:
+        if version.is_delete_marker:
+            if ours_seen:
+                return None
+        elif version.etag == our_etag:
+            ours_seen = True
+        elif ours_seen:
+            return version
+    return None

@@ -1,23 +1,39 @@
-"""Looks at a run a few times a second, and so knows what limits it, and what holds it up in database or store."""
+"""Looks at a run a few times a second, and so knows what limits it, and what holds it up in database or store.
+
+Whoever opens a store watches whether it answers (``SilenceWatch``, by ``Silence``, which is pure).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, Self
 
 from sketchmigrate.report.limits import Sample, limited_by
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from sketchmigrate.migration.copier import Copier
     from sketchmigrate.migration.site import Site
+    from sketchmigrate.s3 import S3Client
 
 SAMPLE_SECONDS = 0.25
 SAMPLES_KEPT = 20
 """The word is that of the last five seconds."""
+
+logger = logging.getLogger(__name__)
+
+SAID_AFTER_SECONDS = 10.0
+
+LOOK_SECONDS = 0.5
+
+BLIND_SECONDS = 5.0
+"""After so long without a look the event loop stood still: a person was asked, or the process was stopped."""
 
 
 class Listener(Protocol):
@@ -71,3 +87,88 @@ class Watch:
         self._audience.limited_by(limited_by(self._samples))
         self._audience.waits_for(self._site.database.waits.present(now) or self._site.silence.note)
         self._begin_sample()
+
+
+class Silence:
+    """How long a store that was asked has not answered. Pure: the clock (monotonic, seconds) is passed in.
+
+    ``note`` is what to show now, and empty while the store answers. ``news`` is what to say once: that it does not, and
+    that it does again.
+    """
+
+    def __init__(self) -> None:
+        self.note = self.news = ""
+        self._asked_since: float | None = None
+        self._silent_since = 0.0
+        self._looked_at = 0.0
+
+    def look(self, now: float, *, asked: int, answered_at: float) -> None:
+        """Learn that so many requests wait for an answer (``S3Client.asked``), and when the last answer came."""
+        self.news = ""
+        if now - self._looked_at > BLIND_SECONDS:  # what was asked before has nobody waiting for it since
+            self._asked_since, self.note = None, ""
+        self._looked_at = now
+        if asked and self._asked_since is None:
+            self._asked_since = now
+        silent_since = now if self._asked_since is None or not asked else max(self._asked_since, answered_at)
+        if not asked:
+            self._asked_since = None
+        if now - silent_since >= SAID_AFTER_SECONDS:
+            if not self.note:
+                self.news = f"The store has not answered for {now - silent_since:.0f} s; requests under way: {asked}."
+            self.note = f"the store has not answered for {now - silent_since:.0f} s"
+            self._silent_since = silent_since
+        elif self.note:
+            self.note = ""
+            if asked or answered_at > self._silent_since:
+                self.news = f"The store answers again, after {now - self._silent_since:.0f} s."
+
+
+class SilenceWatch:
+    """Looks at a store as long as the context lasts, and logs what is new of its silence. An async context manager.
+
+    ``note`` is what to show now; it is also told, after each look, to who is the audience at that time.
+    """
+
+    def __init__(self, store: S3Client) -> None:
+        self._store = store
+        self._silence = Silence()
+        self._tell: Callable[[str], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        self._look_regularly()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._look()  # it may just have come back
+
+    @property
+    def note(self) -> str:
+        """What to show now; empty while the store answers."""
+        return self._silence.note
+
+    @contextmanager
+    def told_to(self, tell: Callable[[str], None]) -> Iterator[None]:
+        """Have an audience while the context lasts."""
+        self._tell = tell
+        try:
+            yield
+        finally:
+            self._tell = None
+
+    def _look_regularly(self) -> None:
+        self._look()
+        if self._tell is not None:
+            self._tell(self.note)
+        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look_regularly)
+
+    def _look(self) -> None:
+        silence, store = self._silence, self._store
+        silence.look(time.monotonic(), asked=store.asked, answered_at=store.answered_at)
+        if silence.news:
+            logger.warning("%s", silence.news)

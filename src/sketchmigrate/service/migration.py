@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.outcome import Summary
-from sketchmigrate.inspect.rate import caps_noted
+from sketchmigrate.inspect.estimate import caps_noted
 from sketchmigrate.ledger import place_of
 from sketchmigrate.migration.breaker import Breaker
 from sketchmigrate.migration.growth import outgrown

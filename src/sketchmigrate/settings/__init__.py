@@ -4,8 +4,8 @@ No secret is among them. The database's user and password (``SKETCH_DB_USER``, `
 (``AWS_ACCESS_KEY_ID`` and so on) are read from the environment by the layers that connect, at the moment they connect.
 """
 
+from sketchmigrate.settings.files import ValueOrigin
 from sketchmigrate.settings.loading import Loaded, load, load_settings
-from sketchmigrate.settings.origin import ValueOrigin
 from sketchmigrate.settings.schema import LOCAL_CLUSTER, NO_CLOBBER, Options, SettingField, Settings, setting_fields
 from sketchmigrate.settings.values import headers_of, table_name
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchmigrate.core.errors import SettingsError
-from sketchmigrate.settings.origin import VARIABLE, ValueOrigin
+from sketchmigrate.settings.files import VARIABLE, ValueOrigin
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import runpy
+import shlex
 import tomllib
 import traceback
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic_settings import TomlConfigSettingsSource
@@ -16,6 +19,8 @@ from sketchmigrate.settings.schema import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+VARIABLE = "environment variable"
 
 
 def read_settings_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -93,3 +98,31 @@ def _toml_line(text: str, name: str) -> str:
     """Find the line of a top-level key or table; tomllib does not tell, so a value that looks like one may mislead."""
     match = re.search(rf"^[ \t]*\[?[\"']?{re.escape(name)}[\"']?[ \t]*[=.\]]", text, re.MULTILINE)
     return f":{text.count(chr(10), 0, match.start()) + 1}" if match else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueOrigin:
+    """Where a value was written, and under which name."""
+
+    written_as: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.written_as} ({self.place})"
+
+    @property
+    def brief(self) -> str:
+        """The shortest that still finds it: a flag and a variable by their name, a line of a file by its place."""
+        return self.written_as if self.place in {"flag", VARIABLE} else self.place
+
+    def example(self, value: object) -> str:
+        """Write ``value`` the way the faulty one was written: as a flag, a variable or a line of a file."""
+        in_shell = shlex.quote(("no", "yes")[value] if isinstance(value, bool) else str(value))
+        if self.place == "flag":
+            return f"{self.written_as} {in_shell}"
+        if self.place == VARIABLE:
+            return f"{self.written_as}={in_shell}"
+        if self.place.startswith("profile "):
+            return f"{self.written_as} = {value}"
+        in_python = isinstance(value, bool) and ".toml" not in self.place
+        return f"{self.written_as} = {value if in_python else json.dumps(value, ensure_ascii=False)}"

@@ -14,8 +14,7 @@ from pydantic_settings import EnvSettingsSource, InitSettingsSource
 
 from sketchmigrate.core.errors import SettingsError
 from sketchmigrate.settings.aws import FOUND_THERE, aws_surroundings
-from sketchmigrate.settings.files import read_settings_file
-from sketchmigrate.settings.origin import VARIABLE, ValueOrigin
+from sketchmigrate.settings.files import VARIABLE, ValueOrigin, read_settings_file
 from sketchmigrate.settings.schema import ENVIRONMENT_PREFIX, Contradiction, SettingField, Settings, setting_fields
 from sketchmigrate.settings.values import LEDGER_URL, without_password
 

@@ -13,7 +13,7 @@ from sketchmigrate.cli.ending import conclude
 from sketchmigrate.cli.job import Job
 from sketchmigrate.cli.observer import Observer, Parts
 from sketchmigrate.core.exit_codes import ExitCode
-from sketchmigrate.inspect.rate import LIMITED_BY
+from sketchmigrate.inspect.estimate import LIMITED_BY
 from sketchmigrate.ledger import new_ledger
 from sketchmigrate.migration.trial import certain_refusals
 from sketchmigrate.report.tables import status_json, status_report, summary, summary_json, tech_status

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.core.exit_codes import ExitCode
-from sketchmigrate.inspect.estimate import estimate
+from sketchmigrate.inspect.estimate import ASSUMED_ROWS_PER_SECOND, Rate, bound, estimate, measured_rate
 from sketchmigrate.inspect.findings import room_finding, rules_findings, sample_findings
 from sketchmigrate.inspect.plan import plan
 from sketchmigrate.inspect.plan_report import plan_json, plan_text
-from sketchmigrate.inspect.rate import ASSUMED_ROWS_PER_SECOND, Rate, bound, measured_rate
 from sketchmigrate.ledger.disk import free_bytes, ledger_bytes
-from sketchmigrate.migration.bucket_rules import REQUESTS, read_bucket_rules
-from sketchmigrate.migration.keeping import look_at, way_of
-from sketchmigrate.migration.keeping_text import dropped_lines, keeping_json, untold_line
+from sketchmigrate.migration.keeping import dropped_lines, keeping_json, look_at, untold_line, way_of
+from sketchmigrate.migration.look_ahead import REQUESTS, read_bucket_rules
 from sketchmigrate.migration.no_clobber import choose
 from sketchmigrate.migration.store_trial import try_store
 from sketchmigrate.migration.trial import certain_refusals, try_flips
@@ -27,8 +25,8 @@ if TYPE_CHECKING:
     from sketchmigrate.cli.commands.plan import PlanArguments
     from sketchmigrate.cli.start import Start
     from sketchmigrate.inspect.plan import Plan
-    from sketchmigrate.migration.bucket_rules import BucketRules
     from sketchmigrate.migration.keeping import Sample, Way
+    from sketchmigrate.migration.look_ahead import BucketRules
     from sketchmigrate.migration.trial import Trial
     from sketchmigrate.report.logs import RunDirectory
 

@@ -13,7 +13,7 @@ from sketchmigrate.core.errors import UsageError
 from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.core.outcome import Summary
 from sketchmigrate.ledger import name_foreign, new_ledger, past_run, runs_below
-from sketchmigrate.migration.durable import make_durable
+from sketchmigrate.migration.passes import make_durable
 from sketchmigrate.migration.record import check_ledger, check_over, description, is_rollback, key_of
 from sketchmigrate.migration.rollback import (
     Selection,
