@@ -97,8 +97,7 @@ def test_a_token_that_runs_out_is_renewed(stage: Stage, tmp_path: Path) -> None:
     refused = [token_of(request) for _, request in stage.s3.struck]
     others = {token_of(request) for request in stage.s3.requests} - set(refused)
     assert len(set(refused)) == 1
-    clients = 2 if stage.scene.command == "repair" else 1  # what it migrates is a migration with a client of its own
-    assert len(calls.read_text()) == clients + 1, "all requests share one renewal"
+    assert len(calls.read_text()) == 2, "all requests share one client, and its one renewal"
     assert others
 
 

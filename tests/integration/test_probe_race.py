@@ -32,7 +32,7 @@ def run_race(store: Store, *questions: Question, races: int = LEAST_RACES) -> di
             folder = ProbeFolder(client, Location(store.production_bucket, f"avatar/{PROBE_FOLDER}{token_hex(6)}/"))
             try:
                 await folder.put(folder.source, SOURCE_BODY)
-                return await race(folder, await contests_for_absence(folder, questions), races=races)
+                return await race(folder, await contests_for_absence(folder, questions), races=races, seconds=60)
             finally:
                 await folder.clear()
                 assert folder.left_behind == []
