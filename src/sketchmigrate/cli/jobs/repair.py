@@ -98,6 +98,7 @@ class RepairJob(InspectionJob):
             text = f"{others:,} stale objects are not in our ledgers: whose they are is not known, so they were left."
             self.terminal.message(text)
         if found.standings[Standing.UNMIGRATED] or found.standings[Standing.CONFLICT]:
+            await self._service.check_room()
             _, exit_code = await migrate_with(self, self._service)
             if exit_code not in FINISHED or self.stop.error is not None:
                 return self.conclude({"kind": "repair", "repaired": repaired}, exit_code)
