@@ -7,14 +7,12 @@ take 0.8 s and twice the memory. All work is on one thread of its own, as DuckDB
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from hashlib import sha256
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
@@ -22,12 +20,12 @@ from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.objects import Location
 from sketchmigrate.core.rule import Rule
 from sketchmigrate.ledger.disk import disk_hint
+from sketchmigrate.ledger.file_database import FileDatabase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
     from datetime import datetime
     from pathlib import Path
-    from types import TracebackType
 
 T = TypeVar("T")
 
@@ -87,7 +85,7 @@ class EvidenceSite:
         return Location(self.production_bucket, self.rule.production_key(tail))
 
 
-class Evidence:
+class Evidence(FileDatabase):
     """The evidence of one run. Use as an async context manager; every method raises ``RunDirectoryError``.
 
     With a ``site`` the file is made anew; without, an existing one is opened and can only be read. ``rule`` says how
@@ -97,23 +95,11 @@ class Evidence:
     rule: Rule
 
     def __init__(self, path: Path, site: EvidenceSite | None = None, *, memory_limit_mb: int = MEMORY_LIMIT_MB) -> None:
+        super().__init__("the evidence", path, duckdb.Error)
         self.path = path
         self._site = site
         self._memory_limit_mb = memory_limit_mb
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="evidence")
         self._database: duckdb.DuckDBPyConnection
-
-    async def __aenter__(self) -> Self:
-        await self._call(self._open)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            await self._call(self._database.close)
-        finally:
-            self._thread.shutdown(wait=True)
 
     async def load_references(self, content: bytes) -> None:
         """Take in rows of key and path, as PostgreSQL's COPY writes CSV; the side of each is told by its prefix."""
@@ -215,21 +201,11 @@ class Evidence:
         self.rule = Rule(*prefixes)
         self._database.execute(self.rule.duckdb_macros)
 
+    def _close(self) -> None:
+        self._database.close()
+
     def _scratch(self) -> Path:
         return self.path.with_suffix(".csv")
-
-    async def _call(self, work: Callable[[], T]) -> T:
-        """Do the work on the evidence's thread; shielded, so that a cancelled caller leaves nothing half done."""
-
-        def guarded() -> T:
-            try:
-                return work()
-            except (duckdb.Error, OSError) as error:
-                reason = str(error).split("\n", 1)[0]
-                text = f"the evidence {self.path} cannot be used: {reason}"
-                raise RunDirectoryError(text, hint=disk_hint(error)) from error
-
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, guarded))
 
 
 def digest(path: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, Self
@@ -46,20 +47,15 @@ class Listener(Protocol):
         """Take over what holds it up in the database or the store; empty for nothing."""
 
 
-class Watch:
-    """Tells what limits the run, in a word, as long as the context lasts. An async context manager."""
+class RegularLook(ABC):
+    """Looks every so many seconds, by a timer of the event loop, as long as the context lasts."""
 
-    def __init__(self, site: Site, copier: Copier, *, iterations: int, audience: Listener) -> None:
-        self._site, self._copier = site, copier
-        self._iterations = iterations
-        self._audience = audience
-        self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
-        self._loop = asyncio.get_running_loop()
-        self._due = self._at = self._cpu_seconds = 0.0
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
-        self._begin_sample()
+        self._begin()
         return self
 
     async def __aexit__(
@@ -68,25 +64,46 @@ class Watch:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _begin_sample(self) -> None:
-        self._at = time.monotonic()
-        self._due = self._at + SAMPLE_SECONDS
-        self._cpu_seconds = time.thread_time()
-        self._timer = self._loop.call_later(SAMPLE_SECONDS, self._take_sample)
+    def _begin(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._look_again)
 
-    def _take_sample(self) -> None:
+    def _look_again(self) -> None:
+        self._look()
+        self._begin()
+
+    @abstractmethod
+    def _look(self) -> None:
+        """Look once."""
+
+
+class Watch(RegularLook):
+    """Tells what limits the run, in a word, as long as the context lasts. An async context manager."""
+
+    def __init__(self, site: Site, copier: Copier, *, iterations: int, audience: Listener) -> None:
+        super().__init__(SAMPLE_SECONDS)
+        self._site, self._copier = site, copier
+        self._iterations = iterations
+        self._audience = audience
+        self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
+        self._at = self._cpu_seconds = 0.0
+
+    def _begin(self) -> None:
+        self._at = time.monotonic()
+        self._cpu_seconds = time.thread_time()
+        super()._begin()
+
+    def _look(self) -> None:
         now = time.monotonic()
         busy_share = (time.thread_time() - self._cpu_seconds) / (now - self._at)
         all_copying = self._copier.batches >= self._iterations
         store = self._site.sides.production.store
-        late_seconds = now - self._due
+        late_seconds = now - (self._at + SAMPLE_SECONDS)
         sample = Sample(
             store.pressure, self._copier.has_work, all_copying, store.awaits_retries, busy_share, late_seconds
         )
         self._samples.append(sample)
         self._audience.limited_by(limited_by(self._samples))
         self._audience.waits_for(self._site.database.waits.present(now) or self._site.silence.note)
-        self._begin_sample()
 
 
 class Silence:
@@ -124,27 +141,22 @@ class Silence:
                 self.news = f"The store answers again, after {now - self._silent_since:.0f} s."
 
 
-class SilenceWatch:
+class SilenceWatch(RegularLook):
     """Looks at a store as long as the context lasts, and logs what is new of its silence. An async context manager.
 
     ``note`` is what to show now; it is also told, after each look, to who is the audience at that time.
     """
 
     def __init__(self, store: S3Client) -> None:
+        super().__init__(LOOK_SECONDS)
         self._store = store
         self._silence = Silence()
         self._tell: Callable[[str], None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    async def __aenter__(self) -> Self:
-        self._look_regularly()
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        await super().__aexit__(kind, error, trace)
         self._look()  # it may just have come back
 
     @property
@@ -161,14 +173,10 @@ class SilenceWatch:
         finally:
             self._tell = None
 
-    def _look_regularly(self) -> None:
-        self._look()
-        if self._tell is not None:
-            self._tell(self.note)
-        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look_regularly)
-
     def _look(self) -> None:
         silence, store = self._silence, self._store
         silence.look(time.monotonic(), asked=store.asked, answered_at=store.answered_at)
         if silence.news:
             logger.warning("%s", silence.news)
+        if self._tell is not None:
+            self._tell(self.note)

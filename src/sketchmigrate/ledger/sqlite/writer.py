@@ -20,27 +20,23 @@ range a row belongs (see ``workers``). It is 0 in the ledger of the run as a who
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import json
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.keys import keys_json, stored_key
 from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome, Result
 from sketchmigrate.core.reference import Key, Reference
 from sketchmigrate.ledger.contract import NEEDING_A_PERSON, REASONS, Flip
-from sketchmigrate.ledger.disk import disk_hint
+from sketchmigrate.ledger.file_database import FileDatabase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from sketchmigrate.core.mapping import Move
 
@@ -85,7 +81,7 @@ sqlite3.register_adapter(NoneType, lambda none: none)
 sqlite3.register_adapter(UUID, stored_key)
 
 
-class SqliteLedger:
+class SqliteLedger(FileDatabase):
     """The ledger of one run. Use as an async context manager; every method raises ``RunDirectoryError``."""
 
     attempt = 0
@@ -94,23 +90,10 @@ class SqliteLedger:
     _word_of_the_run = "not_flipped"
 
     def __init__(self, path: Path, *, description: dict[str, str]) -> None:
-        self._path = path
+        super().__init__("the run's record", path, sqlite3.Error)
         self._description = description
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._words = False  # whether anything was said of any reference that was not flipped
         self._database: sqlite3.Connection
-
-    async def __aenter__(self) -> Self:
-        await self._call(self._open)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            await self._call(self._database.close)
-        finally:
-            self._thread.shutdown(wait=True)
 
     async def describe(self, more: Mapping[str, str]) -> None:
         """Add to what the run was about."""
@@ -210,6 +193,9 @@ class SqliteLedger:
         self._database.executescript(SCHEMA)
         self._insert("INSERT OR REPLACE INTO run", list(self._description.items()))
 
+    def _close(self) -> None:
+        self._database.close()
+
     def _insert_flips(self, flips: Sequence[Flip], of_all: tuple[float, int]) -> None:
         """Insert flips. What was said of their keys before, in an earlier pass, is no word on them any more."""
         with self._database:
@@ -243,15 +229,3 @@ class SqliteLedger:
 
     async def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         return await self._call(lambda: self._database.execute(statement, values).fetchall())
-
-    async def _call(self, work: Callable[[], T]) -> T:
-        """Do the work on the ledger's thread; shielded, so that a cancelled caller never leaves a write half known."""
-
-        def guarded() -> T:
-            try:
-                return work()
-            except (sqlite3.Error, OSError) as error:
-                text = f"the run's record {self._path} cannot be used: {error}"
-                raise RunDirectoryError(text, hint=disk_hint(error)) from error
-
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, guarded))
