@@ -16,8 +16,9 @@ import uvloop
 from sketchmigrate.cli.ending import conclude, error_json, show_failure
 from sketchmigrate.core.errors import Interrupted, MigrateError
 from sketchmigrate.core.exit_codes import ExitCode, decide
+from sketchmigrate.core.outcome import Summary
 from sketchmigrate.garbage import collect_garbage_seldom
-from sketchmigrate.ledger import check_place
+from sketchmigrate.ledger import NEEDING_A_PERSON, check_place
 from sketchmigrate.migration.preflight import PATIENCE_SECONDS, check_read
 from sketchmigrate.migration.site import Site, open_site
 from sketchmigrate.migration.stop import Stop
@@ -33,9 +34,15 @@ if TYPE_CHECKING:
 
     from sketchmigrate.cli.observer import Observer
     from sketchmigrate.cli.start import Start
+    from sketchmigrate.core.outcome import Outcome
+    from sketchmigrate.ledger import WholeLedger
     from sketchmigrate.migration.copier import Copier
     from sketchmigrate.migration.look_ahead import LookAhead
+    from sketchmigrate.migration.runner import Finished
     from sketchmigrate.report.logs import RunDirectory
+
+
+PROBLEMS_SHOWN = 20
 
 
 class Job(ABC):
@@ -139,6 +146,38 @@ class Job(ABC):
         if hidden:
             self.stop.by_error(hidden_meanwhile(self.settings))
         return hidden
+
+    async def summarise(
+        self,
+        ledger: WholeLedger,
+        finished: Finished,
+        elapsed_seconds: float,
+        *,
+        rows_hidden: bool,
+        listed: tuple[Outcome, ...] = NEEDING_A_PERSON,
+        nothing_in_legacy: bool = False,
+    ) -> Summary:
+        """Sum up what was done, and write the list of the entries with an outcome that is to be ``listed``."""
+        problems_file = ""
+        counts = finished.tally.by_outcome()
+        if finished.tally.possibly_overwritten or any(counts[outcome] for outcome in listed):
+            await ledger.write_problems(self.run.problems_path, listed)
+            await self.wrote_csv(self.run.problems_path)
+            problems_file = str(self.run.problems_path)
+        return Summary(
+            tally=finished.tally,
+            elapsed_seconds=elapsed_seconds,
+            passes=finished.passes,
+            dry_run=self.options.dry_run,
+            rows_left=finished.rows_left,
+            stopped_by_signal=self.stop.signal_number,
+            problems=await ledger.first_unresolved(PROBLEMS_SHOWN, listed),
+            problems_file=problems_file,
+            log_file=str(self.run.log_path),
+            ended_by_error=self.stop.error is not None,
+            rows_hidden=rows_hidden,
+            nothing_in_legacy=nothing_in_legacy,
+        )
 
     async def wrote_csv(self, path: Path) -> None:
         """Make a list harmless for spreadsheets, where that is wanted. Raises ``RunDirectoryError``."""

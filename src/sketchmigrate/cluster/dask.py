@@ -35,6 +35,7 @@ from sketchmigrate.cluster.dask_worker import (
 from sketchmigrate.cluster.engine import Left, LogLine, Over, Unfit
 from sketchmigrate.cluster.orders import ORDER_SECONDS, Orders
 from sketchmigrate.core.errors import ClusterError, ClusterUnreachable, MigrateError, WorkerLost
+from sketchmigrate.settings import LOCAL_CLUSTER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -53,10 +54,6 @@ SCHEDULER_SECONDS = 60.0
 
 GONE_SECONDS = SILENT_SECONDS + 10.0
 """After this time a worker that was lost does nothing any more: it has ended its task for want of orders."""
-
-LOCAL = "local:"
-"""In front of how many workers are to be started here. They are Dask's all the same, and not those of ``pool``: so that
-who tries a cluster tries its scheduler, its versions and its way of giving orders, and learns whether Dask is there."""
 
 
 @dataclass(eq=False)
@@ -124,8 +121,10 @@ class DaskCluster:
         """Connect; each worker introduces itself as it is found. Raises ``ClusterUnreachable``."""
         self._assignment, self._hear = assignment, hear
         _keep_quiet()
-        if self._address.startswith(LOCAL):
-            await self._start_locally(int(self._address.removeprefix(LOCAL)))
+        # Dask's own workers here as well, and not those of ``pool``: who tries a cluster is to try its scheduler, its
+        # versions and its way of giving orders, and to learn whether Dask is there.
+        if self._address.startswith(LOCAL_CLUSTER):
+            await self._start_locally(int(self._address.removeprefix(LOCAL_CLUSTER)))
         with warnings.catch_warnings(record=True) as said:
             self._client = await self._connect()
         self._opened.push_async_callback(_in_time, self._client.close)

@@ -1,6 +1,7 @@
 """The record of a run's flips: written while it runs, read to undo it."""
 
 from sketchmigrate.ledger.contract import (
+    NEEDING_A_PERSON,
     PAGE_FLIPS,
     Attempt,
     Flip,
@@ -21,6 +22,7 @@ from sketchmigrate.ledger.sqlite.workers import FolderPlace, RunLedger
 from sketchmigrate.ledger.sqlite.writer import SqliteLedger
 
 __all__ = [
+    "NEEDING_A_PERSON",
     "PAGE_FLIPS",
     "Attempt",
     "Flip",

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sketchmigrate.migration.transfer import Taken, Transfer, Transferred
     from sketchmigrate.settings import Options
 
+NOT_REMOVED = "what earlier runs left behind could not be removed"
+
 Tell: TypeAlias = "Callable[[str, int], None]"
 """Hears a message for a person, and its level of ``logging``."""
 
@@ -40,6 +42,7 @@ class Settling:
         self._site, self._options, self._tell = site, options, tell
         self._at_work = asyncio.Lock()
         self._agreed = options.say_yes
+        self._refusal: ConditionNotProved | None = None
 
     @property
     def needs_consent(self) -> bool:
@@ -68,7 +71,7 @@ class Settling:
         """
         sides, run_dir = self.sides.retrying(PATIENCE_SECONDS), self._site.settings.run_dir
         if left := await remove_left_behind(sides.production, run_dir):
-            self._note(f"what earlier runs left behind could not be removed: {told(left)}")
+            self._note(f"{NOT_REMOVED}: {told(left)}")
         async with recorded_folder(sides.production, run_dir) as folder:
             await check_writing(folder, sides.production)
             notes = await check_tagging(folder, sides, self._site.specimens) if with_tags else []
@@ -81,8 +84,14 @@ class Settling:
         Raises ``ConditionNotProved`` where the means that was asked for is not proved, and ``S3Error``.
         """
         async with self._at_work:
+            if self._refusal is not None:
+                raise self._refusal  # the objects that waited for it need not try the store again
             if self.strategy is None:
-                self.strategy = await self._choose()
+                try:
+                    self.strategy = await self._choose()
+                except ConditionNotProved as refusal:
+                    self._refusal = refusal
+                    raise
         return self.strategy
 
     async def settle_late(self, ledger: WholeLedger) -> Strategy:

@@ -10,7 +10,6 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sketchmigrate.core.outcome import Summary
 from sketchmigrate.inspect.estimate import caps_noted
 from sketchmigrate.ledger import place_of
 from sketchmigrate.migration.breaker import Breaker
@@ -48,9 +47,6 @@ if TYPE_CHECKING:
 
         def begin_again(self) -> None:
             """Take note that the pass was left, and says nothing of the next one's length."""
-
-
-PROBLEMS_SHOWN = 20
 
 
 class MigrationService:
@@ -127,21 +123,6 @@ class MigrationService:
         if not self._is_legacy_empty or finished.tally.scanned or self._stop.requested:
             return ""
         return await about_empty_legacy(self._site, self._stop)
-
-    async def summarise(self, ledger: WholeLedger, finished: Finished, elapsed_seconds: float) -> Summary:
-        """Sum a migration up. ``problems_file`` and ``log_file`` are to be named by who keeps them."""
-        return Summary(
-            tally=finished.tally,
-            elapsed_seconds=elapsed_seconds,
-            passes=finished.passes,
-            dry_run=self._options.dry_run,
-            rows_left=finished.rows_left,
-            stopped_by_signal=self._stop.signal_number,
-            problems=await ledger.first_unresolved(PROBLEMS_SHOWN),
-            problems_file="",
-            log_file="",
-            ended_by_error=self._stop.error is not None,
-        )
 
     async def _alone(self, migration: Migration, ledger: WholeLedger, listener: Listener) -> Finished:
         """Migrate with this process; if its core turns out to be too little, with others."""

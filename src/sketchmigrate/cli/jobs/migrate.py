@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -136,16 +136,13 @@ async def migrate_with(job: Job, service: MigrationService) -> tuple[dict[str, o
         if job.stop.error is None:
             await ledger.describe({LIMITED_BY: observer.limit})
         job.held_up = observer.held
-        hidden = await job.are_rows_hidden()
-        result = await service.summarise(ledger, finished, time.monotonic() - began)
-        if finished.tally.needing_a_person:
-            await ledger.write_problems(job.run.problems_path)
-            await job.wrote_csv(job.run.problems_path)
-            result = replace(result, problems_file=str(job.run.problems_path))
+        hidden, elapsed_seconds = await job.are_rows_hidden(), time.monotonic() - began
         empty = await service.about_empty_legacy(finished)
         if empty:
             terminal.message(f"Warning: {empty}", logging.WARNING)
-        result = replace(result, rows_hidden=hidden, nothing_in_legacy=bool(empty), log_file=str(job.run.log_path))
+        result = await job.summarise(
+            ledger, finished, elapsed_seconds, rows_hidden=hidden, nothing_in_legacy=bool(empty)
+        )
     terminal.result(summary(result))
     return summary_json(result) | service.settling.noted() | tried, result.exit_code
 

@@ -20,6 +20,7 @@ from sketchmigrate.migration.preflight import (
     find_specimen,
 )
 from sketchmigrate.migration.probe_record import recorded_folder, remove_left_behind
+from sketchmigrate.migration.settling import NOT_REMOVED
 from sketchmigrate.migration.site import open_sides
 from sketchmigrate.migration.store_trial import Races, try_store
 from sketchmigrate.report.text import printable
@@ -27,8 +28,6 @@ from sketchmigrate.s3.probe.findings import Question
 from sketchmigrate.s3.probe.folder import told
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sketchmigrate.cli.commands.probe import ProbeArguments
     from sketchmigrate.migration.no_clobber import Strategy
     from sketchmigrate.report.logs import RunDirectory
@@ -51,18 +50,13 @@ def probe_command(
             report, earlier, store_name = runner.run(_probe(settings, races))
         except KeyboardInterrupt as pressed:
             raise Interrupted("interrupted; what the probe had made was removed") from pressed
-    say_left(terminal, earlier)
+    if earlier:
+        terminal.message(f"Note: {NOT_REMOVED}: {told(earlier)}", logging.WARNING)
     report = replace(report, left_behind=(*report.left_behind, *earlier))
     strategy = choose(report)
     exit_code = ExitCode.finished(left=strategy.means is Means.CHECK_FIRST or bool(report.left_behind))
     terminal.result(report_text(report, strategy, store_name))
     return conclude(terminal, options, report_json(report, strategy), exit_code)
-
-
-def say_left(terminal: Terminal, left: Sequence[str]) -> None:
-    """Say what earlier runs left in production when they were killed, and could not be removed now."""
-    if left:
-        terminal.message(f"Note: what earlier runs left behind could not be removed: {told(left)}", logging.WARNING)
 
 
 async def _probe(settings: Settings, races: Races) -> tuple[ProbeReport, list[str], str]:

@@ -11,7 +11,6 @@ from sketchmigrate.cli.job import Job, run_job
 from sketchmigrate.cli.observer import Observer
 from sketchmigrate.core.errors import UsageError
 from sketchmigrate.core.exit_codes import ExitCode
-from sketchmigrate.core.outcome import Summary
 from sketchmigrate.ledger import name_foreign, new_ledger, past_run, runs_below
 from sketchmigrate.migration.passes import make_durable
 from sketchmigrate.migration.record import check_ledger, check_over, description, is_rollback, key_of
@@ -20,7 +19,7 @@ from sketchmigrate.migration.rollback import (
     legacy_finder,
     roll_back,
 )
-from sketchmigrate.report.rollback import LISTED, listed, rollback_json, rollback_summary
+from sketchmigrate.report.rollback import LISTED, rollback_json, rollback_summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from sketchmigrate.migration.runner import Finished
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.settings import Settings
-
-PROBLEMS_SHOWN = 20
 
 
 def rollback_command(arguments: RollbackArguments, start: Start, run: RunDirectory) -> int:
@@ -118,8 +115,7 @@ class RollbackJob(Job):
                 observer = Observer(self.site, self.options, self.terminal, progress, is_back=True)
                 finished = await self._roll_back(ledger, observer)
             hidden = await self.are_rows_hidden()
-            result = await self._summarise(ledger, finished, time.monotonic() - began)
-            result = replace(result, rows_hidden=hidden)
+            result = await self.summarise(ledger, finished, time.monotonic() - began, rows_hidden=hidden, listed=LISTED)
         self.terminal.result(rollback_summary(result))
         return self.conclude(rollback_json(result), result.exit_code or ExitCode.finished(left=bool(self._left)))
 
@@ -130,22 +126,3 @@ class RollbackJob(Job):
             finished = await roll_back(back, self._runs, self._selection)
             await make_durable(self.site.database, finished.tally, self.options, self.stop)
             return finished
-
-    async def _summarise(self, ledger: WholeLedger, finished: Finished, elapsed_seconds: float) -> Summary:
-        result = Summary(
-            tally=finished.tally,
-            elapsed_seconds=elapsed_seconds,
-            passes=finished.passes,
-            dry_run=self.options.dry_run,
-            rows_left=finished.rows_left,
-            stopped_by_signal=self.stop.signal_number,
-            problems=await ledger.first_unresolved(PROBLEMS_SHOWN, LISTED),
-            problems_file="",
-            log_file=str(self.run.log_path),
-            ended_by_error=self.stop.error is not None,
-        )
-        if not listed(result):
-            return result
-        await ledger.write_problems(self.run.problems_path, LISTED)
-        await self.wrote_csv(self.run.problems_path)
-        return replace(result, problems_file=str(self.run.problems_path))
