@@ -14,7 +14,7 @@ import pytest
 import sketchmigrate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PACKAGE = Path(sketchmigrate.__file__).parent
 COMMAND_LINE = sorted((PACKAGE / "cli").rglob("*.py"))
@@ -39,20 +39,67 @@ def imported(tree: ast.AST) -> dict[str, Any]:
     return found
 
 
+def methods_below() -> dict[str, list[Any]]:
+    """The methods of all classes below the command line that take a callable, by their names."""
+    found: dict[str, list[Any]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts[0] in {"cli", "demo", "__main__"} or path.stem == "__init__":
+            continue
+        try:
+            module = importlib.import_module(".".join(("sketchmigrate", *parts)))
+        except ModuleNotFoundError:
+            continue  # an extra that is not installed
+        for _, kind in inspect.getmembers(module, inspect.isclass):
+            for name, method in inspect.getmembers(kind, inspect.isfunction):
+                if kind.__module__ == module.__name__ and any(IS_CALLABLE.search(each) for each in hints_of(method)):
+                    found.setdefault(name, []).append(method)
+    return found
+
+
+def hints_of(method: Any) -> list[str]:
+    """What the parameters of a function are annotated with."""
+    return [str(each.annotation) for each in inspect.signature(method).parameters.values()]
+
+
+METHODS = methods_below()
+
+
 def handed_down(source: str) -> Iterator[tuple[int, str, str]]:
-    """Each callable that a module gives to a function or class below: the line, the parameter, and its annotation."""
+    """Each callable that a module gives to what is below: the line, the parameter, and its annotation.
+
+    Of functions and classes that it imports, whatever the argument is; of methods, which are known by their names
+    alone, where the argument is a lambda, or a function or method that the module defines.
+    """
     tree = ast.parse(source)
     below = imported(tree)
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in below:
+        if not isinstance(node, ast.Call):
             continue
-        signature = inspect.signature(below[node.func.id])
-        names = [each for each in signature.parameters if each != "self"]
-        given = dict(zip(names, node.args, strict=False)) | {each.arg: each.value for each in node.keywords if each.arg}
-        for name in given:
-            annotation = annotation_of(below[node.func.id], name)
-            if IS_CALLABLE.search(annotation):
-                yield node.lineno, f"{node.func.id}({name})", annotation
+        if isinstance(node.func, ast.Name) and node.func.id in below:
+            yield from given(node, node.func.id, below[node.func.id], lambda _: True)
+        elif isinstance(node.func, ast.Attribute):
+            for method in METHODS.get(node.func.attr, ()):
+                yield from given(node, node.func.attr, method, lambda value: is_own(value, own))
+
+
+def given(call: ast.Call, name: str, thing: Any, counts: Callable[[ast.expr], bool]) -> Iterator[tuple[int, str, str]]:
+    """The callables among the arguments of a call that count."""
+    names = [each for each in inspect.signature(thing).parameters if each != "self"]
+    arguments = dict(zip(names, call.args, strict=False)) | {each.arg: each.value for each in call.keywords if each.arg}
+    for parameter, value in arguments.items():
+        annotation = annotation_of(thing, parameter)
+        if IS_CALLABLE.search(annotation) and counts(value):
+            yield call.lineno, f"{name}({parameter})", annotation
+
+
+def is_own(value: ast.expr, own: set[str]) -> bool:
+    """Whether an argument is a callable that the module itself makes."""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "partial":
+        return is_own(value.args[0], own)
+    named = value.id if isinstance(value, ast.Name) else value.attr if isinstance(value, ast.Attribute) else ""
+    return isinstance(value, ast.Lambda) or named in own
 
 
 def annotation_of(thing: Any, parameter: str) -> str:
@@ -81,14 +128,16 @@ def test_who_listens_to_the_work_returns_nothing() -> None:
 
 
 def test_a_breach_is_seen() -> None:
-    """The test itself can fail: a question handed down, by position and by name."""
+    """The test itself can fail: a question handed down, by position, by name, and to a method."""
     breach = (
         "from sketchmigrate.inspect.looks import Looks\n"
-        "def look(sides, ask):\n"
+        "def look(sides, ask, session, site):\n"
         "    Looks(sides, ask)\n"
-        "    return Looks(sides, check_access=ask)\n"
+        "    Looks(sides, check_access=ask)\n"
+        "    session.run(lambda connection: ask, doing='asking')\n"
+        "    site.silence.told_to(lambda note: None)\n"
     )
     found = list(handed_down(breach))
-    names = [(line, parameter) for line, parameter, _ in found]
-    assert names == [(3, "Looks(check_access)"), (4, "Looks(check_access)")]
-    assert not any(LISTENS.search(annotation) for *_, annotation in found)
+    asked = {(line, parameter) for line, parameter, annotation in found if not LISTENS.search(annotation)}
+    assert asked == {(3, "Looks(check_access)"), (4, "Looks(check_access)"), (5, "run(work)")}
+    assert (6, "told_to(tell)") in {(line, parameter) for line, parameter, _ in found}
