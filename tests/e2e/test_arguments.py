@@ -223,7 +223,10 @@ def test_json_is_one_document_on_stdout(filled: Site) -> None:
     summed = document["outcomes"] | {"scanned": document["scanned"], "copied": document["objects_copied"]}
     assert summed == counts(migrated=8, missing=1, copied=8)
     (problem,) = document["problems"]
-    assert problem == {"key": 4, "path": PATHS[3], "outcome": "missing", "reason": "there is no legacy object"}
+    why = {"reason": "there is no legacy object", "kind": "no_legacy_object", "code": "", "status": 0, "hint": ""}
+    assert problem == {"key": 4, "path": PATHS[3], "outcome": "missing", **why}
+    (group,) = document["problem_groups"]
+    assert group == {"references": 1, "outcome": "missing", "kind": "no_legacy_object", "code": "", "hint": ""}
     assert document["status"]["legacy"] == {"objects": 8, "bytes": document["status"]["legacy"]["bytes"], "rows": 1}
     assert "migrated   avatars id=1" in done.err
     assert "tech_status 8,8,1,8,9" in done.err

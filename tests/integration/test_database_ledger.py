@@ -11,15 +11,18 @@ from uuid import UUID
 
 import pytest
 
-from sketchmigrate.core.errors import DatabaseRefused, DatabaseUnreachable, TableLocked, UsageError
+from sketchmigrate.core.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable, TableLocked, UsageError
 from sketchmigrate.core.mapping import Move
 from sketchmigrate.core.objects import Location
-from sketchmigrate.core.outcome import Outcome, Result, Tally
+from sketchmigrate.core.outcome import Outcome, ProblemGroup, Result, Tally
+from sketchmigrate.core.reason import ReasonKind, because, refused_by_database
 from sketchmigrate.core.reference import Key, KeyRange, Reference
 from sketchmigrate.ledger import Flip, LedgerPlace, PastRun, WholeLedger, new_ledger, past_run, past_runs, place_of
+from sketchmigrate.ledger.contract import EDITION
 from sketchmigrate.ledger.postgres import heartbeat
 from sketchmigrate.ledger.postgres.server import LedgerServer, ledger_parameters
 from sketchmigrate.settings import Settings
+from tests.reasons import PROBLEM_GROUPS, some_problems, told
 from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ NOTE_HOW_FLIPS_ARE_COMMITTED = (
     BEGIN INSERT INTO noted SELECT current_setting('synchronous_commit'); RETURN NULL; END $$""",
     "CREATE TRIGGER note AFTER INSERT ON sketch_ledger.flip EXECUTE FUNCTION note()",
 )
-MISSING = Result(Reference(2, "image/2"), Outcome.MISSING, "gone")
+MISSING = Result(Reference(2, "image/2"), Outcome.MISSING, told("gone"))
 
 
 def settings_for(database: Database, monkeypatch: pytest.MonkeyPatch, **more: object) -> Settings:
@@ -166,14 +169,17 @@ async def test_flips_hold_all_that_undoes_them(settings: Settings, directory: Pa
 async def test_a_further_pass_skips_what_is_known_unless_its_path_changed(ledger: WholeLedger) -> None:
     known, changed, fresh = Reference(1, "image/a"), Reference(UUID(int=2), "image/b"), Reference("3", "image/c")
     before = Reference(changed.key, "image/before")
-    await ledger.record_not_flipped([Result(known, Outcome.MISSING, "gone"), Result(before, Outcome.FAILED, "no")])
+    await ledger.record_not_flipped(
+        [Result(known, Outcome.MISSING, told("gone")), Result(before, Outcome.FAILED, told("no"))]
+    )
     assert await ledger.without_unresolved([known, changed, fresh]) == [changed, fresh]
     await ledger.record_flips([_flip(1)], unix_time=1.0)
     assert await ledger.without_unresolved([known]) == [known], "a flip is the later word"
 
 
 async def test_problems_are_listed_by_key_with_their_reason(ledger: WholeLedger, tmp_path: Path) -> None:
-    nasty = Result(Reference(10, 'image/"quoted",\nnext'), Outcome.FAILED, "because")
+    refused = refused_by_database(DatabaseError("because", hint="Mend it.", sqlstate="23514"))
+    nasty = Result(Reference(10, 'image/"quoted",\nnext'), Outcome.FAILED, refused)
     already = Result(Reference(1, "image/1"), Outcome.ALREADY)
     await ledger.record_not_flipped([nasty, MISSING, already])
     assert await ledger.first_unresolved(9) == (MISSING, nasty)
@@ -181,7 +187,20 @@ async def test_problems_are_listed_by_key_with_their_reason(ledger: WholeLedger,
     await ledger.write_problems(tmp_path / "problems.csv")
     with (tmp_path / "problems.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
-    assert rows[1:] == [["10", 'image/"quoted",\nnext', "failed", "because"], ["2", "image/2", "missing", "gone"]]
+    assert rows == [
+        ["key", "path", "outcome", "reason", "kind", "code", "status", "hint"],
+        ["10", 'image/"quoted",\nnext', "failed", "because", "database_error", "23514", "", "Mend it."],
+        ["2", "image/2", "missing", "gone", "sentence", "", "", ""],
+    ]
+
+
+async def test_problems_are_counted_by_their_reason_the_most_frequent_first(ledger: WholeLedger) -> None:
+    await ledger.record_not_flipped(some_problems())
+    assert await ledger.problem_groups() == PROBLEM_GROUPS
+    assert await ledger.problem_groups([Outcome.SUPERSEDED]) == (
+        ProblemGroup(1, Outcome.ALREADY, ReasonKind.PERHAPS_REPLACED, "", ""),
+        ProblemGroup(1, Outcome.SUPERSEDED, None, "", ""),
+    )
 
 
 async def test_attempts_tell_what_each_put_on_record(ledger: WholeLedger, place: LedgerPlace) -> None:
@@ -244,7 +263,7 @@ async def test_copies_without_a_condition_stay_unsettled_until_their_own_worker_
 
 
 async def test_what_was_reported_overwritten_is_known(settings: Settings, directory: Path, ledger: WholeLedger) -> None:
-    reported = Result(Reference(1, "image/1"), Outcome.ALREADY, "possibly overwritten: look")
+    reported = Result(Reference(1, "image/1"), Outcome.ALREADY, because(ReasonKind.PERHAPS_REPLACED, target="s3://b/k"))
     await ledger.record_not_flipped([reported, MISSING])
     assert await ledger.first_unresolved(9, []) == (reported,)
     with past_run(directory, settings) as run:
@@ -296,12 +315,14 @@ async def test_a_copy_that_is_made_again_is_not_settled_by_the_transaction_of_th
 
 async def test_what_was_said_of_a_row_before_it_was_flipped_is_forgotten(ledger: WholeLedger, tmp_path: Path) -> None:
     """In an earlier pass it held another path."""
-    await ledger.record_not_flipped([Result(Reference(key, "image/before"), Outcome.FAILED, "no") for key in (1, 2)])
+    await ledger.record_not_flipped(
+        [Result(Reference(key, "image/before"), Outcome.FAILED, told("no")) for key in (1, 2)]
+    )
     await ledger.record_flips([_flip(2)], unix_time=1.0)
     assert [result.reference.key for result in await ledger.first_unresolved(9)] == [1]
     await ledger.write_problems(tmp_path / "problems.csv")
     lines = (tmp_path / "problems.csv").read_text().splitlines()  # a few bytes
-    assert lines == ["key,path,outcome,reason", "1,image/before,failed,no"]
+    assert lines == ["key,path,outcome,reason,kind,code,status,hint", "1,image/before,failed,no,sentence,,,"]
 
 
 async def test_missing_tables_are_said_to_be_made_by_ledger_init(
@@ -341,12 +362,17 @@ async def test_tables_of_a_later_edition_are_refused(
 ) -> None:
     settings = settings_for(database, monkeypatch)
     await make_tables(settings)
-    database.execute("UPDATE sketch_ledger.edition SET number = 4")
-    with pytest.raises(DatabaseRefused, match="edition 4, and this version has 3"):
+    async with new_ledger(directory, settings, {}, asyncio.Event()):
+        pass
+    database.execute("UPDATE sketch_ledger.edition SET number = number + 1")
+    later = f"edition {EDITION + 1}, and this version knows editions up to {EDITION}"
+    with pytest.raises(UsageError, match=later):
         async with new_ledger(directory, settings, {}, asyncio.Event()):
             pass
-    with pytest.raises(DatabaseRefused, match="edition 4, and this version has 3"):
+    with pytest.raises(UsageError, match=later):
         await make_tables(settings)
+    with pytest.raises(UsageError, match=later), past_run(directory, settings):
+        pass
 
 
 async def test_tables_of_the_first_edition_are_read_and_upgraded(
@@ -357,14 +383,18 @@ async def test_tables_of_the_first_edition_are_read_and_upgraded(
     async with new_ledger(directory, settings, {}, asyncio.Event()) as ledger:
         await ledger.open_copies([_move(1)])
         await ledger.record_flips([_flip(1), _flip(2)], unix_time=1.0)
+        await ledger.record_not_flipped([Result(Reference(3, "image/3"), Outcome.ALREADY)])
     database.execute("UPDATE sketch_ledger.edition SET number = 1")
     database.execute("ALTER TABLE sketch_ledger.unsettled DROP COLUMN xid")
     database.execute("ALTER TABLE sketch_ledger.run DROP COLUMN alive_at")
+    database.execute("ALTER TABLE sketch_ledger.not_flipped DROP COLUMN about")
     database.execute("DROP TABLE sketch_ledger.locked")
+    database.execute("UPDATE sketch_ledger.not_flipped SET reason = 'possibly overwritten: so it is' WHERE key = '3'")
     with past_run(directory, settings) as run:
         assert run.goes_on() == "", "runs of older versions give no sign"
         assert [each.xid for each in run.unsettled(None, 9)] == [None]
         assert [(each.flip.key, each.was_made([])) for each in run.flips_of([1, 2])] == [(1, False), (2, True)]
+        assert run.reported_overwritten([1, 2, 3]) == {3}
     with pytest.raises(DatabaseRefused, match="edition 1") as caught:
         async with new_ledger(directory, settings, {}, asyncio.Event()):
             pass
@@ -380,11 +410,11 @@ async def test_locked_references_and_transactions_are_on_record(
     settings: Settings, directory: Path, ledger: WholeLedger
 ) -> None:
     locked = [
-        Result(Reference(key, f"image/{key}"), Outcome.FAILED, f"of {key}", copied=key > 1, size_bytes=key)
+        Result(Reference(key, f"image/{key}"), Outcome.FAILED, told(f"of {key}"), copied=key > 1, size_bytes=key)
         for key in (3, 1, 2)
     ]
     await ledger.record_locked(locked)
-    assert await ledger.copied_before([1, 2, 3, 4]) == {2: (2, "of 2"), 3: (3, "of 3")}
+    assert await ledger.copied_before([1, 2, 3, 4]) == {2: (2, told("of 2")), 3: (3, told("of 3"))}
     assert await ledger.locked(None, 2) == [Reference(1, "image/1"), Reference(2, "image/2")]
     await ledger.forget_locked([2])
     assert await ledger.locked(1, 9) == [Reference(3, "image/3")]

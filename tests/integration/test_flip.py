@@ -297,7 +297,7 @@ async def test_what_else_a_trigger_makes_of_a_row_is_rolled_back_and_named(
         made(any_database, ledger, monkeypatch) as work,
     ):
         assert await work.flip([(move, Copied(Verdict.COPIED)) for move in moves(1, 2)], results) == []
-    assert {(each.reference.key, each.outcome, each.reason) for each in results} == {
+    assert {(each.reference.key, each.outcome, str(each.reason or "")) for each in results} == {
         (1, Outcome.MIGRATED, ""),
         (2, Outcome.FAILED, reason),
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import RunDirectoryError
-from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN
+from sketchmigrate.core.reason import OVERWRITTEN, ReasonKind
 from sketchmigrate.ledger import PastFiles, PastFlip, SqliteLedger
 from sketchmigrate.ledger.merging import LAST_NUMBER
 from sketchmigrate.ledger.sqlite.reader import LedgerFile
@@ -86,7 +86,9 @@ class SimulatedLedger(SqliteLedger):
             self._said |= {int(str(row[0])): str(row[1]) for row in rows}
             told = {MAPPING.new_path(str(row[1])): str(row[3]) for row in rows if _is_report(str(row[3]))}
             self._world.reported |= told.keys()
-            self._world.asserted |= {path for path, reason in told.items() if "could not be looked at" not in reason}
+            self._world.asserted |= {
+                path for path, reason in told.items() if reason != ReasonKind.PERHAPS_REPLACED_UNSEEN
+            }
 
     def _forget_words(self, paths: dict[int, str]) -> None:
         """Note what the ledger does not deny any more: it has one word on each row, the latest."""
@@ -113,7 +115,7 @@ class SimulatedLedger(SqliteLedger):
 
 
 def _is_report(reason: str) -> bool:
-    return reason.startswith(POSSIBLY_OVERWRITTEN)
+    return reason in OVERWRITTEN
 
 
 class SimulatedPastRun(PastFiles):

@@ -11,6 +11,7 @@ from sketchmigrate.core.objects import Location as Place
 from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.reference import KeyRange, Reference
 from sketchmigrate.ledger import Flip, FolderPlace, PastFiles, RunLedger
+from tests.reasons import told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ def flip(key: Key) -> Flip:
 
 
 def left(key: Key, outcome: Outcome, reason: str = "for a reason") -> Result:
-    return Result(Reference(key, f"image/{key}"), outcome, reason)
+    return Result(Reference(key, f"image/{key}"), outcome, told(reason))
 
 
 def whole(folder: Path) -> RunLedger:

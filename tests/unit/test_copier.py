@@ -25,7 +25,7 @@ def test_without_a_legacy_object_there_is_nothing_to_copy_or_compare(overwrite: 
     assert isinstance(only_there, Copied)
     assert only_there.verdict is Verdict.MISSING
     assert not only_there.may_flip, "promise 1: an object of that name alone is no proof"
-    assert "production holds an object" in only_there.reason
+    assert "production holds an object" in str(only_there.reason)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

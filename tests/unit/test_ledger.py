@@ -16,11 +16,14 @@ from uuid import UUID
 
 import pytest
 
-from sketchmigrate.core.errors import RunDirectoryError, UsageError
+from sketchmigrate.core.errors import DatabaseError, RunDirectoryError, UsageError
 from sketchmigrate.core.outcome import Outcome, Result
+from sketchmigrate.core.reason import ReasonKind, because, refused_by_database
 from sketchmigrate.core.reference import Key, Reference
 from sketchmigrate.ledger import Flip, PastFiles, SqliteLedger, find_ledgers
+from sketchmigrate.ledger.contract import EDITION
 from sketchmigrate.ledger.sqlite.writer import ROWS_A_STATEMENT
+from tests.reasons import PROBLEM_GROUPS, some_problems, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,14 +72,18 @@ async def test_a_further_pass_skips_what_is_known_unless_its_path_changed(tmp_pa
     known, changed, fresh = Reference(1, "image/a"), Reference(2, "image/b"), Reference(3, "image/c")
     async with SqliteLedger(tmp_path / "ledger.sqlite", description={}) as ledger:
         await ledger.record_not_flipped(
-            [Result(known, Outcome.MISSING, "gone"), Result(Reference(2, "image/before"), Outcome.FAILED, "no")]
+            [
+                Result(known, Outcome.MISSING, told("gone")),
+                Result(Reference(2, "image/before"), Outcome.FAILED, told("no")),
+            ]
         )
         assert await ledger.without_unresolved([known, changed, fresh]) == [changed, fresh]
 
 
 async def test_problems_are_listed_with_their_reason(tmp_path: Path) -> None:
-    nasty = Result(Reference(2, 'image/"quoted",\nnext'), Outcome.FAILED, "because")
-    missing = Result(Reference(1, "image/é"), Outcome.MISSING, "there is no legacy object")
+    refused = refused_by_database(DatabaseError("because", hint="Mend it.", sqlstate="23514"))
+    nasty = Result(Reference(2, 'image/"quoted",\nnext'), Outcome.FAILED, refused)
+    missing = Result(Reference(1, "image/é"), Outcome.MISSING, because(ReasonKind.NO_LEGACY_OBJECT))
     async with SqliteLedger(tmp_path / "ledger.sqlite", description={}) as ledger:
         await ledger.record_not_flipped([nasty, missing])
         assert await ledger.first_unresolved(1) == (missing,)
@@ -84,13 +91,28 @@ async def test_problems_are_listed_with_their_reason(tmp_path: Path) -> None:
     with (tmp_path / "problems.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     assert rows == [
-        ["key", "path", "outcome", "reason"],
-        ["2", 'image/"quoted",\nnext', "failed", "because"],
-        ["1", "image/é", "missing", "there is no legacy object"],
+        ["key", "path", "outcome", "reason", "kind", "code", "status", "hint"],
+        ["2", 'image/"quoted",\nnext', "failed", "because", "database_error", "23514", "", "Mend it."],
+        ["1", "image/é", "missing", "there is no legacy object", "no_legacy_object", "", "", ""],
     ]
 
 
-async def test_what_was_not_flipped_is_on_record_with_a_reason_and_is_no_problem_by_itself(tmp_path: Path) -> None:
+async def test_problems_are_counted_by_their_reason_the_most_frequent_first(tmp_path: Path) -> None:
+    async with SqliteLedger(tmp_path / "ledger.sqlite", description={}) as ledger:
+        await ledger.record_not_flipped(some_problems())
+        assert await ledger.problem_groups() == PROBLEM_GROUPS
+
+
+async def test_a_ledger_of_a_later_edition_is_refused(tmp_path: Path) -> None:
+    async with SqliteLedger(tmp_path / "ledger.sqlite", description={}) as ledger:
+        await ledger.record_flips([_flip(1)], unix_time=7.5)
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as database:
+        database.execute(f"PRAGMA user_version = {EDITION + 1}")
+    with pytest.raises(UsageError, match=f"of edition {EDITION + 1}, and this version knows"), PastFiles(tmp_path):
+        pass
+
+
+async def test_what_was_not_flipped_is_on_record_and_is_no_problem_by_itself(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     already, superseded = Reference(1, "image/a"), Reference(2, "image/b")
     async with SqliteLedger(path, description={}) as ledger:
@@ -99,8 +121,8 @@ async def test_what_was_not_flipped_is_on_record_with_a_reason_and_is_no_problem
         assert len(await ledger.first_unresolved(9, [Outcome.SUPERSEDED])) == 1
         assert await ledger.without_unresolved([already, superseded]) == [already, superseded], "the next pass may try"
     assert _read(path, "SELECT key, outcome, reason FROM not_flipped") == [
-        (1, "already", "the row held the new path already"),
-        (2, "superseded", "the application changed or deleted the row meanwhile"),
+        (1, "already", ""),
+        (2, "superseded", ""),
     ]
 
 

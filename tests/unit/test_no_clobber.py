@@ -9,6 +9,7 @@ import pytest
 from sketchmigrate.core.errors import ConditionNotProved
 from sketchmigrate.core.objects import Location
 from sketchmigrate.core.outcome import Outcome, Result, Tally
+from sketchmigrate.core.reason import ReasonKind, because
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.no_clobber import Means, choose
 from sketchmigrate.migration.proofs import Proofs
@@ -225,7 +226,7 @@ def test_the_version_to_restore_is_the_one_that_ours_replaced(
 
 def test_a_possible_loss_is_counted_besides_the_outcome_and_needs_a_person() -> None:
     reference = Reference(1, "image/1.png")
-    lost = Result(reference, Outcome.ALREADY, "possibly overwritten: so it is", copied=True)
+    lost = Result(reference, Outcome.ALREADY, because(ReasonKind.PERHAPS_REPLACED, target="it"), copied=True)
     tally = Tally.of([lost, Result(reference, Outcome.ALREADY), Result(reference, Outcome.MIGRATED)])
     assert (tally.scanned, tally.already, tally.possibly_overwritten, tally.needing_a_person) == (3, 2, 1, 1)
     assert (tally + tally).possibly_overwritten == 2

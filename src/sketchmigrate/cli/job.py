@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.cli.observer import Observer
     from sketchmigrate.cli.start import Start
-    from sketchmigrate.core.outcome import Outcome
+    from sketchmigrate.core.outcome import Outcome, ProblemGroup
     from sketchmigrate.ledger import WholeLedger
     from sketchmigrate.migration.copier import Copier
     from sketchmigrate.migration.look_ahead import LookAhead
@@ -159,11 +159,12 @@ class Job(ABC):
     ) -> Summary:
         """Sum up what was done, and write the list of the entries with an outcome that is to be ``listed``."""
         problems_file = ""
+        groups: tuple[ProblemGroup, ...] = ()
         counts = finished.tally.by_outcome()
         if finished.tally.possibly_overwritten or any(counts[outcome] for outcome in listed):
             await ledger.write_problems(self.run.problems_path, listed)
             await self.wrote_csv(self.run.problems_path)
-            problems_file = str(self.run.problems_path)
+            problems_file, groups = str(self.run.problems_path), await ledger.problem_groups(listed)
         return Summary(
             tally=finished.tally,
             elapsed_seconds=elapsed_seconds,
@@ -172,6 +173,7 @@ class Job(ABC):
             rows_left=finished.rows_left,
             stopped_by_signal=self.stop.signal_number,
             problems=await ledger.first_unresolved(PROBLEMS_SHOWN, listed),
+            groups=groups,
             problems_file=problems_file,
             log_file=str(self.run.log_path),
             ended_by_error=self.stop.error is not None,

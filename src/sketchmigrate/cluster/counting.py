@@ -19,6 +19,7 @@ from sketchmigrate.postgres.references import References
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from sketchmigrate.core.reason import Reason
     from sketchmigrate.core.reference import Key, Reference
     from sketchmigrate.ledger import Attempt, WholeLedger, Word
     from sketchmigrate.migration.site import Site
@@ -29,7 +30,7 @@ class Said(NamedTuple):
     """All that was put on record of one reference, by attempt, the oldest first. Outcome None is an intended flip."""
 
     new_path: str
-    outcomes: list[tuple[Outcome | None, str]]
+    outcomes: list[tuple[Outcome | None, Reason | None]]
     copied: bool
     size_bytes: int | None
 
@@ -59,12 +60,12 @@ def _said(by_attempt: Mapping[tuple[float, Attempt], Sequence[Word]]) -> Said:
     )
 
 
-def _outcome(attempt: tuple[float, Attempt], words: Sequence[Word]) -> tuple[Outcome | None, str]:
+def _outcome(attempt: tuple[float, Attempt], words: Sequence[Word]) -> tuple[Outcome | None, Reason | None]:
     """Return what one attempt says: an intended flip came about if the attempt ended and says nothing else."""
     for word in words:
         if word.outcome is not None:
             return word.outcome, word.reason
-    return (Outcome.MIGRATED if attempt[1].is_clean else None), ""
+    return (Outcome.MIGRATED if attempt[1].is_clean else None), None
 
 
 def results(said: Mapping[Reference, Said], now: Mapping[Key, str | None]) -> Iterator[Result]:
@@ -78,19 +79,19 @@ def results(said: Mapping[Reference, Said], now: Mapping[Key, str | None]) -> It
             yield Result(reference, outcome, reason, each.copied, each.size_bytes if each.copied else None)
 
 
-def _decided(reference: Reference, said: Said, now: Mapping[Key, str | None]) -> tuple[Outcome | None, str]:
+def _decided(reference: Reference, said: Said, now: Mapping[Key, str | None]) -> tuple[Outcome | None, Reason | None]:
     told = {outcome: reason for outcome, reason in said.outcomes if outcome is not None}
     if Outcome.MIGRATED in told:
         return Outcome.MIGRATED, told[Outcome.MIGRATED]
     path = now.get(reference.key)
     if said.is_open and path == said.new_path:
-        return Outcome.MIGRATED, ""
+        return Outcome.MIGRATED, None
     if Outcome.ALREADY in told:
         return Outcome.ALREADY, told[Outcome.ALREADY]
     if told:
         outcome = list(told)[-1]
         return outcome, told[outcome]
-    return (None if path == reference.path else Outcome.SUPERSEDED), ""
+    return (None if path == reference.path else Outcome.SUPERSEDED), None
 
 
 async def count_pass(

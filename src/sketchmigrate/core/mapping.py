@@ -7,12 +7,14 @@ from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from sketchmigrate.core.objects import Location
+from sketchmigrate.core.reason import ReasonKind, because
 from sketchmigrate.core.reference import Unreadable, make_all
 from sketchmigrate.core.rule import Rule, SideName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sketchmigrate.core.reason import Detail
     from sketchmigrate.core.reference import Reference
 
 MAX_KEY_BYTES = 1024
@@ -29,7 +31,11 @@ class Move(NamedTuple):
 
 
 class Unmappable(ValueError):
-    """This path cannot be moved; the text says why."""
+    """This path cannot be moved, for this reason."""
+
+    def __init__(self, kind: ReasonKind, **details: Detail) -> None:
+        self.reason = because(kind, **details)
+        super().__init__(str(self.reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +60,19 @@ class Mapping:
         """
         mapped = self.rule.backward(path) if self.backwards else self.rule.forward(path)
         if isinstance(path, Unreadable):
-            message = "the row's path, or its key, is not text in UTF-8"
-            raise Unmappable(message)
+            raise Unmappable(ReasonKind.PATH_NOT_TEXT)
         if path == (self.rule.production_prefix if self.backwards else self.rule.legacy_prefix):
-            message = f"the path is only the prefix {path!r} and names no object"
-            raise Unmappable(message)
+            raise Unmappable(ReasonKind.ONLY_PREFIX, prefix=path)
         size_bytes = len(mapped.encode())
         if size_bytes > MAX_KEY_BYTES:
             side = SideName.LEGACY if self.backwards else SideName.PRODUCTION
-            message = f"the {side} key would be {size_bytes} bytes long; S3 allows {MAX_KEY_BYTES}"
-            raise Unmappable(message)
+            raise Unmappable(ReasonKind.KEY_TOO_LONG, side=side, size=size_bytes, limit=MAX_KEY_BYTES)
         if self.max_path_chars is not None and len(mapped) > self.max_path_chars:
-            message = f"the new path has {len(mapped)} characters; the column holds {self.max_path_chars}"
-            raise Unmappable(message)
+            limit = self.max_path_chars
+            raise Unmappable(ReasonKind.COLUMN_TOO_SHORT, size=len(mapped), unit="characters", limit=limit)
         if self.max_path_bytes is not None and size_bytes > self.max_path_bytes:
-            message = f"the new path has {size_bytes} bytes; the column holds {self.max_path_bytes}"
-            raise Unmappable(message)
+            limit = self.max_path_bytes
+            raise Unmappable(ReasonKind.COLUMN_TOO_SHORT, size=size_bytes, unit="bytes", limit=limit)
         return mapped
 
     def move(self, reference: Reference) -> Move:

@@ -11,11 +11,8 @@ from sketchmigrate.core.exit_codes import ExitCode, decide
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sketchmigrate.core.reason import Reason, ReasonKind
     from sketchmigrate.core.reference import Reference
-
-POSSIBLY_OVERWRITTEN = "possibly overwritten"
-"""How the reason of a reference begins whose production object our copy may have replaced."""
-
 
 ANOTHER_PATH = "another path stored"
 LEFT_AS_IT_WAS = "row left as it was"
@@ -40,14 +37,14 @@ class Outcome(StrEnum):
 
 
 class Result(NamedTuple):
-    """One reference's outcome, the reason where it needs a person, and whether an object was copied for it.
+    """One reference's outcome, the reason where there is more to say, and whether an object was copied for it.
 
     ``sampled``: its size was looked up, as that of one copy of many; else the copy itself told it, or it is None.
     """
 
     reference: Reference
     outcome: Outcome
-    reason: str = ""
+    reason: Reason | None = None
     copied: bool = False
     size_bytes: int | None = None
     sampled: bool = False
@@ -55,7 +52,7 @@ class Result(NamedTuple):
     @property
     def possibly_overwritten(self) -> bool:
         """Whether our copy may have replaced an object of the application's."""
-        return self.reason.startswith(POSSIBLY_OVERWRITTEN)
+        return self.reason is not None and self.reason.is_overwritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +125,23 @@ class Tally:
         return {outcome: getattr(self, outcome.value) for outcome in Outcome}
 
 
+class ProblemGroup(NamedTuple):
+    """How many references need a person for the same reason; no ``kind`` where the outcome alone says why."""
+
+    references: int
+    outcome: Outcome
+    kind: ReasonKind | None
+    code: str
+    hint: str
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """What a finished (or stopped) migration has to say.
 
-    ``problems`` are the first entries that need a person, all of them are in ``problems_file``. ``rows_left`` says that
-    legacy rows remain for which nothing was tried: the limit was reached, or the run was stopped.
+    ``problems`` are the first entries that need a person, all of them are in ``problems_file``, and ``groups`` has
+    their number by reason. ``rows_left`` says that legacy rows remain for which nothing was tried: the limit was
+    reached, or the run was stopped.
     ``stopped_by_signal`` is the signal's number, or None; ``ended_by_error`` says that the run could not go on, and
     ``rows_hidden`` that row-level security became active while it went on. ``nothing_in_legacy``: there is neither a
     row nor an object, and rows have paths on neither side.
@@ -151,6 +159,7 @@ class Summary:
     ended_by_error: bool = False
     rows_hidden: bool = False
     nothing_in_legacy: bool = False
+    groups: tuple[ProblemGroup, ...] = ()
 
     @property
     def rows_per_second(self) -> float:

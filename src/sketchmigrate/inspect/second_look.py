@@ -107,7 +107,8 @@ class Looker:
     async def _not_restored(self, tail: str, archive: str) -> str:
         began_at = time.monotonic()
         try:
-            return await not_restored(self.looks.sides.legacy.store, self._both(tail)[0], archive)
+            refusal = await not_restored(self.looks.sides.legacy.store, self._both(tail)[0], archive)
+            return str(refusal or "")
         except S3Error as error:
             return (await self.looks.refused(error, began_at)).words
 

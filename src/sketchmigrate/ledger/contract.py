@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from sketchmigrate.core.outcome import Outcome, Result, Tally
+from sketchmigrate.core.errors import UsageError
+from sketchmigrate.core.outcome import Outcome, ProblemGroup, Result, Tally
+from sketchmigrate.core.reason import POSSIBLY_OVERWRITTEN, ReasonKind, reason_from_stored
 
 if TYPE_CHECKING:
     import asyncio
@@ -20,21 +22,51 @@ if TYPE_CHECKING:
 
     from sketchmigrate.core.keys import StoredKey
     from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.reason import Reason, Stored
     from sketchmigrate.core.reference import Key, KeyRange, Reference
 
 PAGE_FLIPS = 5_000
 """Flips read at once: some megabytes, and a few milliseconds of a thread."""
 
+OVERWRITTEN_SENTENCE = f"{POSSIBLY_OVERWRITTEN}: "
+"""How the reason of a reference begins in ledgers of earlier editions whose object our copy may have replaced."""
+
 STORED_OTHERWISE = "a trigger stored another path"
 """The reason in ledgers of versions that committed such a flip. Later ones roll it back, and say it in other words."""
 
+MOST_GROUPS = 20
+"""Reasons are counted by kind, code and hint, and a hint may name what only one object has."""
+
+PROBLEM_COLUMNS = ("key", "path", "outcome", "reason", "kind", "code", "status", "hint")
+"""Of problems.csv: ``reason`` is the sentence."""
+
 NEEDING_A_PERSON = tuple(outcome for outcome in Outcome if outcome.needs_a_person)
 
-REASONS = {
-    Outcome.ALREADY: "the row held the new path already",
-    Outcome.SUPERSEDED: "the application changed or deleted the row meanwhile",
-}
-"""What is written where the outcome alone says why."""
+EDITION = 4
+"""Of what is on record. Up to the third a reason was a sentence; files of SQLite told no edition then."""
+
+
+def check_edition(found: int, where: Path | str) -> None:
+    """Check that a ledger is not of a later edition than this version knows. Raises ``UsageError``."""
+    if found > EDITION:
+        text = f"the ledger at {where} is of edition {found}, and this version knows editions up to {EDITION}"
+        raise UsageError(text, hint="Use the version of sketch-migrate that made it.")
+
+
+def problem_row(key: StoredKey, path: str, outcome: str, kind: str, about: Stored) -> tuple[object, ...]:
+    """Return a row of problems.csv from one of a ledger; see ``PROBLEM_COLUMNS``."""
+    reason = reason_from_stored(kind, about)
+    if reason is None:
+        return key, path, outcome, "", "", "", "", ""
+    return key, path, outcome, str(reason), reason.kind.value, reason.code, reason.status or "", reason.hint
+
+
+def problem_groups(rows: Iterable[Sequence[Any]]) -> tuple[ProblemGroup, ...]:
+    """Return groups from rows of a number, outcome, stored kind, code and hint."""
+    return tuple(
+        ProblemGroup(references, Outcome(outcome), ReasonKind(kind) if kind else None, code, hint)
+        for references, outcome, kind, code, hint in rows
+    )
 
 
 class Flip(NamedTuple):
@@ -84,7 +116,7 @@ class Ledger(Protocol):
     async def locked(self, after: Key | None, count: int) -> list[Reference]:
         """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
 
-    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, str]]:
+    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, Reason | None]]:
         """Return the size, and what was to be said, of the copies made for those of the locked references."""
 
     async def forget_locked(self, keys: Iterable[Key]) -> None:
@@ -118,7 +150,7 @@ class Word(NamedTuple):
     reference: Reference
     new_path: str
     outcome: Outcome | None
-    reason: str = ""
+    reason: Reason | None = None
     copied: bool = False
     size_bytes: int | None = None
 
@@ -145,7 +177,10 @@ class WholeLedger(Ledger, Protocol):
         """Return the first ``count`` references with one of these outcomes, by key; and what may be overwritten."""
 
     async def write_problems(self, path: Path, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> None:
-        """Write every reference with one of these outcomes into a CSV file: key, path, outcome, reason."""
+        """Write every reference with one of these outcomes into a CSV file, with the columns ``PROBLEM_COLUMNS``."""
+
+    async def problem_groups(self, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> tuple[ProblemGroup, ...]:
+        """Return how many references have these outcomes, by reason: the most frequent ``MOST_GROUPS`` of them."""
 
     async def attempts(self, pass_number: int) -> list[Attempt]:
         """Return the attempts that workers began in a pass, the oldest first."""

@@ -25,12 +25,13 @@ from sketchmigrate.core.errors import (
     S3Malformed,
     UsageError,
 )
+from sketchmigrate.core.reason import ReasonKind, because, refused_by_store
 from sketchmigrate.migration.access import HOPELESS, Access
 from sketchmigrate.migration.headers import differing_headers
 from sketchmigrate.migration.other_spellings import OtherSpellings
 from sketchmigrate.migration.transfer import CheckFirst, Replacing, Taken, Transferred, replaced_version
 from sketchmigrate.s3 import same_content, tells_tags
-from sketchmigrate.s3.headers import archive_of, not_restored
+from sketchmigrate.s3.headers import NOT_RESTORED, archive_of, not_restored
 from sketchmigrate.task_group import task_group
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.objects import Location, ObjectInfo
+    from sketchmigrate.core.reason import Reason
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.migration.transfer import Transfer
     from sketchmigrate.sides import Sides
@@ -75,7 +77,7 @@ class Copied(NamedTuple):
     """
 
     verdict: Verdict
-    reason: str = ""
+    reason: Reason | None = None
     size_bytes: int | None = None
     etag: str = ""
     guarded: bool = True
@@ -116,13 +118,13 @@ def decide(legacy: ObjectInfo | None, production: ObjectInfo | None, *, overwrit
 
 
 def _missing(production: ObjectInfo | None) -> Copied:
-    there = "; production holds an object of the new name, but nothing to compare it with" if production else ""
-    return Copied(Verdict.MISSING, f"there is no legacy object{there}")
+    missing = because(ReasonKind.NO_LEGACY_OBJECT)
+    return Copied(Verdict.MISSING, missing.adding(taken=1) if production else missing)
 
 
 def _conflict(legacy: ObjectInfo, production: ObjectInfo) -> Copied:
-    sizes = f"{production.size_bytes} bytes there, {legacy.size_bytes} in legacy"
-    return Copied(Verdict.CONFLICT, f"production holds a different object ({sizes})", legacy.size_bytes)
+    sizes = {"production_bytes": production.size_bytes, "legacy_bytes": legacy.size_bytes}
+    return Copied(Verdict.CONFLICT, because(ReasonKind.DIFFERENT_OBJECT, **sizes), legacy.size_bytes)
 
 
 @dataclass(slots=True)
@@ -254,7 +256,7 @@ class Copier:
             shared: asyncio.Future[Copied] = self._on_the_way[key] or asyncio.get_running_loop().create_future()
             self._on_the_way[key] = shared
             verdict = await asyncio.shield(shared)
-            return verdict._replace(verdict=Verdict.IN_PLACE, reason="") if verdict.may_flip else verdict
+            return verdict._replace(verdict=Verdict.IN_PLACE, reason=None) if verdict.may_flip else verdict
         self._on_the_way[key] = None
         verdict = _UNTOUCHED
         try:
@@ -276,7 +278,10 @@ class Copier:
                     await self._access.check(error, began_at)
                 except MigrateError as reason:
                     self._stop.by_error(reason)
-            return _UNTOUCHED if self._stop.requested else Copied(Verdict.FAILED, str(error))
+            if self._stop.requested or not isinstance(error, S3Error):
+                return _UNTOUCHED
+            kind = ReasonKind.ARCHIVED if error.code in NOT_RESTORED else ReasonKind.STORE_ERROR
+            return Copied(Verdict.FAILED, refused_by_store(error, kind))
         self._access.usable_at = self._monotonic()
         return verdict
 
@@ -299,12 +304,12 @@ class Copier:
                 size_bytes, sampled = outcome.size_bytes, False
                 if size_bytes is None and (self._copied <= MEASURE_FIRST or self._copied % MEASURE_ONE_IN == 1):
                     size_bytes, sampled = await self._measured(move.target)
-                reason = replaced_version(move.target, outcome.replaced) if outcome.replaced else ""
+                reason = replaced_version(move.target, outcome.replaced) if outcome.replaced else None
                 return Copied(_COPIED, reason, size_bytes, outcome.etag, outcome.guarded, sampled)
             decision = await self._compare(move, outcome)
             if isinstance(decision, Copied):
                 return decision
-        return Copied(Verdict.FAILED, "production's key is taken and free by turns: someone else is at work there")
+        return Copied(Verdict.FAILED, because(ReasonKind.TAKEN_BY_TURNS))
 
     async def _measured(self, location: Location) -> tuple[int | None, bool]:
         """Look up a size for the estimate, and say whether that worked. It is no reason to call a copy failed."""
@@ -318,21 +323,23 @@ class Copier:
     async def _said_to_be_missing(self, move: Move, told: S3Error) -> Copied:
         """Believe that there is no legacy object only where a look finds none either."""
         if await self._legacy.find(move.source):
-            return Copied(Verdict.FAILED, f"a look finds the legacy object, and yet: {told}")
+            return Copied(Verdict.FAILED, refused_by_store(told, ReasonKind.FOUND_AND_REFUSED))
         return await self._missing(move, await self._production.find(move.target))
 
     async def _missing(self, move: Move, production: ObjectInfo | None) -> Copied:
         """Say that there is no legacy object, and which one is probably meant."""
-        missing, meant = _missing(production), await self._other_spellings.probably_meant(move.source)
-        return missing._replace(reason=f"{missing.reason}; {meant}") if meant else missing
+        missing, probably = _missing(production), await self._other_spellings.probably_meant(move.source)
+        if probably and missing.reason:
+            return missing._replace(reason=missing.reason.adding(probably=probably))
+        return missing
 
     async def _play_through(self, move: Move) -> Copied:
         decision, legacy = await self._look_at_both(move)
         if isinstance(decision, Copied):
             return decision
         archive = archive_of(legacy.headers) if legacy else ""
-        if archive and (reason := await not_restored(self._legacy, move.source, archive)):
-            return Copied(Verdict.FAILED, reason)
+        if archive and (refusal := await not_restored(self._legacy, move.source, archive)):
+            return Copied(Verdict.FAILED, refused_by_store(refusal, ReasonKind.ARCHIVED))
         size_bytes, etag = (legacy.size_bytes, legacy.etag) if legacy else (None, "")
         return Copied(Verdict.COPIED, size_bytes=size_bytes, etag=etag)
 
@@ -363,7 +370,7 @@ class Copier:
             same = await self._same_bytes(move, legacy, production)
             decision = Need.NOTHING if same else _conflict(legacy, production)
         if decision is Need.NOTHING and (other := await self._other_headers(move, legacy, production)):
-            taken = Copied(Verdict.CONFLICT, f"production holds the {other}", legacy.size_bytes)
+            taken = Copied(Verdict.CONFLICT, because(ReasonKind.OTHER_HEADERS, difference=other), legacy.size_bytes)
             decision = Need.COPY if overwrite else taken
         if decision is Need.NOTHING:
             return Copied(Verdict.IN_PLACE, size_bytes=legacy.size_bytes, etag=legacy.etag)

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING
 from sketchmigrate.core.clock import SYSTEM, Clock
 from sketchmigrate.core.errors import DatabaseBusy, ReferenceRefused, TableLocked
 from sketchmigrate.core.outcome import ANOTHER_PATH, LEFT_AS_IT_WAS, Outcome, Result
+from sketchmigrate.core.reason import Reason, ReasonKind, because, refused_by_database
 from sketchmigrate.core.reference import Key, make_all
 from sketchmigrate.migration.breaker import Breaker, cause_of
 from sketchmigrate.migration.copier import Copied, Verdict
 from sketchmigrate.migration.flip_size import FlipSize
-from sketchmigrate.postgres.flip import Answer, flip, stored_words
+from sketchmigrate.postgres.flip import Answer, flip, stored_otherwise
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.references import look_up
 from sketchmigrate.postgres.session import Limits
@@ -59,8 +60,8 @@ LEDGER_SECONDS = 10.0
 
 LOCK_NOT_AVAILABLE = "55P03"
 
-MOST_WORDS = 1_000
-"""Of so many rows the words are kept, which are for a person."""
+MOST_REFUSALS = 1_000
+"""Of so many rows it is kept what the database said, which is for a person."""
 
 INSPECT_SECONDS = 1.0
 """So often, at most, the catalogue is looked at while flips fail; and once before rows are called failed."""
@@ -69,8 +70,8 @@ INSPECT_SECONDS = 1.0
 _MIGRATED = Outcome.MIGRATED
 _COPIED = Verdict.COPIED
 
-HELD_BACK = "a trigger or row-level security left the row as it was"
-HIDDEN = "the row is not there any more: deleted, or hidden by a policy"
+HELD_BACK = because(ReasonKind.HELD_BACK)
+HIDDEN = because(ReasonKind.HIDDEN)
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ class FlipControl:
     size: FlipSize
     unanswered: set[Key] = field(default_factory=set)
     inspected_at: float = 0.0
-    words: dict[Key, str] = field(default_factory=dict)
+    refusals: dict[Key, Reason] = field(default_factory=dict)
     """What the database said of rows that it did not set although nobody was seen to hold them: of some."""
 
     @classmethod
@@ -88,11 +89,11 @@ class FlipControl:
         """Return that of a process that begins."""
         return cls(FlipSize(settings.target_flip_ms / 1000))
 
-    def note_words(self, key: Key, error: DatabaseBusy | ReferenceRefused) -> None:
+    def note_refusal(self, key: Key, error: DatabaseBusy | ReferenceRefused) -> None:
         """Keep what the database said last of a row that was tried alone, if it may be no matter of a lock."""
-        self.words.pop(key, None)
-        if error.sqlstate != LOCK_NOT_AVAILABLE and len(self.words) < MOST_WORDS:
-            self.words[key] = str(error)
+        self.refusals.pop(key, None)
+        if error.sqlstate != LOCK_NOT_AVAILABLE and len(self.refusals) < MOST_REFUSALS:
+            self.refusals[key] = refused_by_database(error)
 
 
 class _LeftOut(Exception):
@@ -116,7 +117,7 @@ def to_leave_out(answer: Answer, noted: Collection[Key]) -> set[Key]:
     return answer.stored.keys() | {key for key in noted if key not in answer.flipped}
 
 
-def standing(move: Move, looked: Looked, *, unanswered: bool, waited: bool) -> tuple[Outcome | None, str]:
+def standing(move: Move, looked: Looked, *, unanswered: bool, waited: bool) -> tuple[Outcome | None, Reason | None]:
     """Return what became of a row that the flip did not come back with, and the reason; no outcome: it is locked. Pure.
 
     ``unanswered``: a COMMIT of ours that nobody answered may have set it. ``waited``: the flip would have waited for a
@@ -124,13 +125,13 @@ def standing(move: Move, looked: Looked, *, unanswered: bool, waited: bool) -> t
     """
     key = move.reference.key
     if key not in looked.paths:
-        return (Outcome.FAILED, HIDDEN) if key in looked.hidden else (Outcome.SUPERSEDED, "")
+        return (Outcome.FAILED, HIDDEN) if key in looked.hidden else (Outcome.SUPERSEDED, None)
     path = looked.paths[key]
     if path == move.new_path:
-        return (_MIGRATED if unanswered else Outcome.ALREADY), ""
+        return (_MIGRATED if unanswered else Outcome.ALREADY), None
     if path == move.reference.path:
-        return (Outcome.FAILED, HELD_BACK) if waited else (None, "")
-    return Outcome.SUPERSEDED, ""
+        return (Outcome.FAILED, HELD_BACK) if waited else (None, None)
+    return Outcome.SUPERSEDED, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ class Flipping:
                 ):
                     left += some  # a COMMIT that broke the connection may be done, or be done yet
                     busy.add(moves[0].reference.key)
-                    self.control.note_words(moves[0].reference.key, error)
+                    self.control.note_refusal(moves[0].reference.key, error)
                 else:
                     refused.append(await self._refused(some[0], error))
                 continue
@@ -217,7 +218,7 @@ class Flipping:
         """Take note of a row that was refused alone, unless the table itself is what refused it."""
         await self._look_at_the_table(not_since_seconds=INSPECT_SECONDS)
         self._count(0, {cause_of(error) or "": 1})
-        return _result(*one, Outcome.FAILED, str(error))
+        return _result(*one, Outcome.FAILED, refused_by_database(error))
 
     async def _halved(self, some: list[Brought], error: Exception) -> list[list[Brought]]:
         """Cut a part that failed as a whole in two, the first half last, unless the table itself is what failed it."""
@@ -236,7 +237,7 @@ class Flipping:
             elif key in answer.held_back:
                 results.append(_result(move, copied, Outcome.FAILED, HELD_BACK))
             elif key in answer.stored:
-                results.append(_result(move, copied, Outcome.FAILED, stored_words(move, answer.stored[key])))
+                results.append(_result(move, copied, Outcome.FAILED, stored_otherwise(move, answer.stored[key])))
             else:
                 left.append((move, copied))
         return left
@@ -396,7 +397,7 @@ async def play(references: References, brought: Sequence[Brought]) -> list[Resul
     return [
         *migrated([each for each in brought if each[0].new_path not in held]),
         *(
-            _result(move, copied, Outcome.FAILED, f"another row holds {move.new_path!r} already")
+            _result(move, copied, Outcome.FAILED, because(ReasonKind.PATH_HELD, path=move.new_path))
             for move, copied in brought
             if move.new_path in held
         ),
@@ -420,5 +421,5 @@ def migrated(all_flipped: Sequence[Brought]) -> list[Result]:
     return make_all(Result, results)
 
 
-def _result(move: Move, copied: Copied, outcome: Outcome, reason: str) -> Result:
+def _result(move: Move, copied: Copied, outcome: Outcome, reason: Reason | None) -> Result:
     return Result(move.reference, outcome, reason, copied.verdict is _COPIED, copied.size_bytes, copied.sampled)

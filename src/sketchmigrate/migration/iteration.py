@@ -94,8 +94,8 @@ class Iteration:
         for reference in references:
             try:
                 moves.append(self.mapping.move(reference))
-            except Unmappable as reason:
-                results.append(Result(reference, Outcome.FAILED, str(reason)))
+            except Unmappable as unmappable:
+                results.append(Result(reference, Outcome.FAILED, unmappable.reason))
         return moves
 
     async def _look_again(self, stuck: Sequence[Brought], results: list[Result]) -> list[Result]:

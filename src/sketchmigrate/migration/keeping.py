@@ -190,8 +190,8 @@ class _Looker:
             archive = archive_of(info.headers)
             if archive:
                 sample.requests += 1
-                if reason := await not_restored(self._store, location, archive):
-                    sample.archived.append((location, reason))
+                if refusal := await not_restored(self._store, location, archive):
+                    sample.archived.append((location, str(refusal)))
         except ObjectMissing:
             return
         except S3Error as error:

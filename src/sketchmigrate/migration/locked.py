@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sketchmigrate.core.errors import DatabaseBusy, MigrateError, TableLocked
 from sketchmigrate.core.keys import stored_key
 from sketchmigrate.core.outcome import Outcome, Result, Tally
+from sketchmigrate.core.reason import ReasonKind, because
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.flipping import limits_of_many
 from sketchmigrate.migration.record import key_of
@@ -109,13 +110,13 @@ class _Rounds:
         That may yet be done: a word against the flip would keep a rollback from it. Raises ``DatabaseBusy``.
         """
         unanswered = self._migration.control.unanswered
-        words = self._migration.control.words
-        reason = f"locked: another transaction held the row for {patience_seconds:.0f} s after all others were done"
+        refusals = self._migration.control.refusals
+        locked = because(ReasonKind.LOCKED, seconds=round(patience_seconds))
         async for page in self._pages(self._migration.options.batch_size):
             copied = await self._migration.ledger.copied_before([each.key for each in page])
             results = [
                 Result(
-                    *(each, Outcome.FAILED, words.get(each.key, reason)),
+                    *(each, Outcome.FAILED, refusals.get(each.key, locked)),
                     copied=each.key in copied,
                     size_bytes=copied[each.key][0] if each.key in copied else None,
                 )

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from sketchmigrate.core.errors import MigrateError, S3Error
 from sketchmigrate.core.mapping import Unmappable
-from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome, Result, Tally
+from sketchmigrate.core.outcome import Outcome, Result, Tally
+from sketchmigrate.core.reason import ReasonKind, because, refused_by_store
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.no_clobber import Means
 from sketchmigrate.migration.record import ENDED, is_rollback, key_of
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.core.keys import StoredKey
     from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.reason import Reason
     from sketchmigrate.ledger import PastFlip, PastRun, RecordedFlip, UnsettledCopy
     from sketchmigrate.migration.copier import Copier
     from sketchmigrate.migration.runner import Migration
@@ -189,23 +191,22 @@ def _tells_what_it_made(run: PastRun) -> bool:
     return about.get("no_clobber") == Means.CHECK_FIRST or ENDED in about or is_rollback(run)
 
 
-async def perhaps_overwritten(store: S3Client, copier: Copier, move: Move, our_etag: str) -> str:
-    """Return what to tell a person of an object that we copied and whose row somebody else has set, or an empty text.
+async def perhaps_overwritten(store: S3Client, copier: Copier, move: Move, our_etag: str) -> Reason | None:
+    """Return what to tell a person of an object that we copied and whose row somebody else has set, or None.
 
     ``our_etag`` is that of our copy, or empty where it is not known: then what is there is compared with the source.
     """
     target = move.target
-    begin = f"{POSSIBLY_OVERWRITTEN}: the application (or another run) set this row to {target} while it was copied"
     try:
         production = await store.find(target)
         if production is None:
-            return ""
+            return None
         written_later = production.etag != our_etag if our_etag else await copier.differs(move)
         if written_later:
-            return ""  # and stays
+            return None  # and stays
         if keeps_versions(production):
             before = await version_before(store, target, production.etag)
-            return replaced_version(target, before) if before else ""
+            return replaced_version(target, before) if before else None
     except S3Error as error:
-        return f"{begin}, and what is there now could not be looked at: {error}"
-    return f"{begin}; the bucket keeps no versions, so store its object again if it differs"
+        return refused_by_store(error, ReasonKind.PERHAPS_REPLACED_UNSEEN).adding(target=str(target))
+    return because(ReasonKind.PERHAPS_REPLACED, target=str(target))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.keys import is_before, key_text
 from sketchmigrate.core.outcome import Outcome, Result, Tally
+from sketchmigrate.core.reason import ReasonKind, because
 from sketchmigrate.core.reference import Key, Reference
 from sketchmigrate.migration.copier import Copied, Copier, Verdict
 from sketchmigrate.migration.locked import take_up_locked
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
 
     from sketchmigrate.core.mapping import Mapping, Move
+    from sketchmigrate.core.reason import Reason
     from sketchmigrate.ledger import PastFlip, PastRun
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.postgres.references import References
@@ -44,7 +46,7 @@ class LegacyFinder(Copier):
 
     async def _bring(self, move: Move, *, look_first: bool) -> Copied:  # noqa: ARG002 - it only ever looks
         if await self._legacy.find(move.target) is None:
-            return Copied(Verdict.MISSING, f"there is no legacy object {move.target} to go back to")
+            return Copied(Verdict.MISSING, because(ReasonKind.NOTHING_TO_GO_BACK_TO, object=str(move.target)))
         return Copied(Verdict.IN_PLACE)
 
     async def unguarded(self) -> bool:
@@ -150,7 +152,7 @@ class _Reader:
         for key, flip in flips:
             reference = Reference(key, flip.new_path)
             if key in candidates:
-                others.append(Result(reference, Outcome.ALREADY, "recorded twice"))
+                others.append(Result(reference, Outcome.ALREADY, because(ReasonKind.RECORDED_TWICE)))
             elif result := left_alone(flip, now.get(key), self._back.mapping):
                 outcome, reason = result
                 shown = now[key] if outcome is Outcome.FAILED and now.get(key) is not None else flip.new_path
@@ -158,7 +160,8 @@ class _Reader:
             else:
                 candidates[key] = reference
         known = self._given_out.known(candidates)
-        others += [Result(candidates.pop(key), Outcome.ALREADY, "another run undoes it") for key in known]
+        undone = because(ReasonKind.UNDONE_BY_ANOTHER_RUN)
+        others += [Result(candidates.pop(key), Outcome.ALREADY, undone) for key in known]
         to_record = [result for result in others if result.outcome is not Outcome.ALREADY]
         if to_record:
             await self._back.ledger.record_not_flipped(to_record)
@@ -168,18 +171,18 @@ class _Reader:
         return list(candidates.values())
 
 
-def left_alone(flip: PastFlip, present_path: str | None, back: Mapping) -> tuple[Outcome, str] | None:
+def left_alone(flip: PastFlip, present_path: str | None, back: Mapping) -> tuple[Outcome, Reason] | None:
     """Return why a recorded flip is not to be undone where its row holds this path; None: it is. Pure."""
     if present_path == flip.new_path:
         if _leads_back(back, flip):
             return None
-        return Outcome.FAILED, f"the settings do not lead from here back to {flip.old_path!r}"
+        return Outcome.FAILED, because(ReasonKind.LEADS_ELSEWHERE, path=flip.old_path)
     if present_path == flip.old_path:
-        return Outcome.ALREADY, "the row holds the old path"
+        return Outcome.ALREADY, because(ReasonKind.HOLDS_OLD_PATH)
     if flip.stored_otherwise and present_path is not None:
-        reason = f"the run let the database store another path than {flip.new_path!r}; the row holds {present_path!r}"
-        return Outcome.FAILED, reason
-    return Outcome.SUPERSEDED, "the application changed or deleted the row since"
+        paths = {"new_path": flip.new_path, "path": present_path}
+        return Outcome.FAILED, because(ReasonKind.STORED_OTHERWISE, **paths)
+    return Outcome.SUPERSEDED, because(ReasonKind.CHANGED_SINCE)
 
 
 def _leads_back(mapping: Mapping, flip: PastFlip) -> bool:

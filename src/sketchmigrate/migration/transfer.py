@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sketchmigrate.core.errors import ObjectExists, PreconditionFailed, S3Error
-from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN
+from sketchmigrate.core.reason import Reason, ReasonKind, because
 from sketchmigrate.migration.no_clobber import Means, Strategy
 from sketchmigrate.s3 import IF_ABSENT
 from sketchmigrate.s3.headers import kept_headers, tags_of
@@ -286,12 +286,9 @@ async def version_before(store: S3Client, target: Location, our_etag: str) -> st
     return before.version_id if before else ""
 
 
-def replaced_version(target: Location, version_id: str) -> str:
+def replaced_version(target: Location, version_id: str) -> Reason:
     """Say what is certain: which version our copy replaced."""
-    return (
-        f"{POSSIBLY_OVERWRITTEN}: our copy to {target} replaced what had been stored there in that moment;"
-        f" its object is version {version_id}: restore that one"
-    )
+    return because(ReasonKind.REPLACED_VERSION, target=str(target), version=version_id)
 
 
 def replaced(versions: Sequence[ListedVersion], our_etag: str) -> ListedVersion | None:

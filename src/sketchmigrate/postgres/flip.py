@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import sql
 
+from sketchmigrate.core.reason import Reason, ReasonKind, because
 from sketchmigrate.postgres.references import look_up
 
 if TYPE_CHECKING:
@@ -116,13 +117,13 @@ async def _checked(connection: AsyncConnection, table: Table, moves: Sequence[Mo
     return Answer(answer.flipped - changed.keys(), answer.held_back, answer.stored | changed)
 
 
-def stored_words(move: Move, path: str | None) -> str:
+def stored_otherwise(move: Move, path: str | None) -> Reason:
     """Say what the database made of a row instead of what was asked for; ``path`` is what it stored. Pure."""
     if path is None:
-        return "a trigger or a policy takes its path away, or the row itself"
+        return because(ReasonKind.PATH_TAKEN_AWAY)
     if path == move.new_path:
-        return "a trigger changes the row's key"
-    return f"another path was stored: {path!r}"
+        return because(ReasonKind.KEY_CHANGED)
+    return because(ReasonKind.ANOTHER_PATH_STORED, path=path)
 
 
 async def free_rows(

@@ -16,7 +16,7 @@ from sketchmigrate.core.outcome import ANOTHER_PATH, LEFT_AS_IT_WAS
 from sketchmigrate.core.reference import Key, KeyRange, Reference
 from sketchmigrate.postgres import structure
 from sketchmigrate.postgres.faults import describe
-from sketchmigrate.postgres.flip import flip, free_rows, stored_words
+from sketchmigrate.postgres.flip import flip, free_rows, stored_otherwise
 from sketchmigrate.postgres.references import look_up, read_page
 from sketchmigrate.postgres.session import Limits
 from sketchmigrate.postgres.statistics import histogram
@@ -151,7 +151,7 @@ async def _flip_and_look(
     if key in answer.held_back:
         return tried(LEFT_AS_IT_WAS, "a trigger or a policy of row-level security left the row as it was")
     if key in answer.stored:
-        return tried(ANOTHER_PATH, stored_words(move, answer.stored[key]))
+        return tried(ANOTHER_PATH, str(stored_otherwise(move, answer.stored[key])))
     # a row that can be read, and cannot be locked although nobody holds it
     if hides_rows and not await free_rows(connection, table, [move.reference], waits=True):
         return tried(HIDDEN, "a policy of row-level security hides it from updates")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.outcome import Outcome
-from sketchmigrate.report.tables import counted, elapsed, problem_json, problem_lines, signal_name
+from sketchmigrate.report.failures import failed_steps
+from sketchmigrate.report.tables import counted, elapsed, group_json, problem_json, problem_lines, signal_name
 from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def rollback_json(summary: Summary) -> dict[str, object]:
         "problems_file": summary.problems_file,
         "log_file": summary.log_file,
         "exit_code": summary.exit_code,
+        "problem_groups": [group_json(group) for group in summary.groups],
     }
 
 
@@ -107,8 +109,7 @@ def _next_step(summary: Summary) -> str:
         steps.append("Run it again for the rows that are left (without -l: all of them).")
     if summary.tally.missing:
         steps.append("missing: put the object back in its place in the legacy bucket, and run it again.")
-    if summary.tally.failed:
-        steps.append("failed: remove the reason, and run it again.")
+    steps += failed_steps(summary.groups, summary.tally.failed, remove="remove the reason, and run it again.")
     if not steps:
         steps.append("Nothing to do. The copies in production are all still there: nothing was deleted.")
     return "Next:\n" + "\n".join(f"  {step}" for step in steps)

@@ -11,13 +11,15 @@ from rich.filesize import decimal
 
 from sketchmigrate.core.appearance import examples
 from sketchmigrate.core.keys import key_text, stored_key
-from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome
+from sketchmigrate.core.outcome import Outcome
+from sketchmigrate.core.reason import POSSIBLY_OVERWRITTEN
+from sketchmigrate.report.failures import failed_steps
 from sketchmigrate.report.progress import duration
 from sketchmigrate.report.recognition import RIGHT_PLACE, nothing_in_legacy, nothing_recognised, other_rows
 from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:
-    from sketchmigrate.core.outcome import Result, Summary
+    from sketchmigrate.core.outcome import ProblemGroup, Result, Summary
     from sketchmigrate.core.status import Status
     from sketchmigrate.settings import Settings
 
@@ -33,7 +35,6 @@ _MEANINGS = {
 _MENDING = {
     Outcome.MISSING: "missing: put the object in its place in the legacy bucket, or mend the row.",
     Outcome.CONFLICT: "conflict: compare both objects; with -w the legacy one replaces the other.",
-    Outcome.FAILED: "failed: remove the reason.",
 }
 
 _SHORT_SECONDS = 60
@@ -148,7 +149,7 @@ def _problems(summary: Summary) -> str:
 def problem_lines(result: Result) -> str:
     """Two lines, so that a long path and a long reason both stay readable, and whole for copying."""
     key, path = printable(key_text(result.reference.key)), printable(result.reference.path)
-    reason = printable(result.reason) or _MEANINGS[result.outcome]
+    reason = printable(str(result.reason or "")) or _MEANINGS[result.outcome]
     return f"  {result.outcome:<9} {key}  {path}\n            {reason}"
 
 
@@ -170,6 +171,7 @@ def _next_step(summary: Summary) -> str:
     elif summary.rows_left:
         steps.append("Run it again for the rows that are left (without -l: all of them).")
     steps += [step for outcome, step in _MENDING.items() if tally.by_outcome()[outcome]]
+    steps += failed_steps(summary.groups, tally.failed, remove="remove the reason.")
     if tally.possibly_overwritten:
         steps.append("possibly overwritten: restore the version that is named, or let the application store it again.")
     if tally.needing_a_person and not summary.dry_run:
@@ -228,16 +230,27 @@ def summary_json(summary: Summary) -> dict[str, object]:
         "problems_file": summary.problems_file,
         "log_file": summary.log_file,
         "exit_code": summary.exit_code,
+        "problem_groups": [group_json(group) for group in summary.groups],
     }
+
+
+def group_json(group: ProblemGroup) -> dict[str, object]:
+    """Return the number of entries with one reason for ``--json``."""
+    return {**group._asdict(), "outcome": group.outcome.value, "kind": group.kind.value if group.kind else ""}
 
 
 def problem_json(result: Result) -> dict[str, object]:
     """Return one entry for ``--json``."""
+    reason = result.reason
     return {
         "key": stored_key(result.reference.key),
         "path": result.reference.path,
         "outcome": result.outcome.value,
-        "reason": result.reason,
+        "reason": str(reason or ""),
+        "kind": reason.kind.value if reason else "",
+        "code": reason.code if reason else "",
+        "status": reason.status if reason else 0,
+        "hint": reason.hint if reason else "",
     }
 
 

@@ -75,14 +75,15 @@ def archive_of(headers: Mapping[str, str]) -> str:
     return storage_class if storage_class in ARCHIVES else ""
 
 
-async def not_restored(store: S3Client, location: Location, archive: str) -> str:
-    """Return why an object in an archive cannot be read, by the store; empty where it can. Raises ``S3Error``."""
+async def not_restored(store: S3Client, location: Location, archive: str) -> S3Error | None:
+    """Return why an object in an archive cannot be read, by the store; None where it can. Raises ``S3Error``."""
     try:
         await store.read_beginning(location, 1)
     except ObjectMissing:
-        return ""
+        return None
     except S3Error as error:
         if error.code not in NOT_RESTORED:
             raise
-        return f"archived ({archive}), and not restored: {error}"
-    return ""
+        text = f"archived ({archive}), and not restored: {error}"
+        return S3Error(text, hint=error.hint, status=error.status, code=error.code, said=error.said)
+    return None

@@ -8,6 +8,7 @@ from sketchmigrate.cluster.counting import by_reference, results
 from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.ledger import Attempt, Word
+from tests.reasons import told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,7 @@ def flip(attempt: Attempt, key: int, *, copied: bool = True) -> Word:
 
 
 def word(attempt: Attempt, key: int, outcome: Outcome, reason: str = "") -> Word:
-    return Word(attempt, Reference(key, f"image/{key}"), "", outcome, reason)
+    return Word(attempt, Reference(key, f"image/{key}"), "", outcome, told(reason) if reason else None)
 
 
 def counted(*words: Word, now: Mapping[Key, str | None] | None = None) -> dict[int, Result]:
@@ -68,8 +69,8 @@ def test_the_last_word_holds_for_what_was_not_flipped() -> None:
         flip(KILLED, 2),
         word(KILLED, 2, Outcome.FAILED, "a constraint"),
     )
-    assert (found[1].outcome, found[1].reason) == (Outcome.CONFLICT, "different")
-    assert (found[2].outcome, found[2].reason) == (Outcome.FAILED, "a constraint")
+    assert (found[1].outcome, found[1].reason) == (Outcome.CONFLICT, told("different"))
+    assert (found[2].outcome, found[2].reason) == (Outcome.FAILED, told("a constraint"))
 
 
 def test_a_row_that_the_application_set_anew_meanwhile_is_another_reference() -> None:

@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sketchmigrate.core.errors import S3Error
 from sketchmigrate.core.outcome import Outcome, Result, Summary, Tally
+from sketchmigrate.core.reason import refused_by_store
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.core.status import Status
 from sketchmigrate.report.tables import status_json, status_report, summary, summary_json, tech_status
 from sketchmigrate.report.text import printable, printable_lines
 from sketchmigrate.settings import Settings
+from tests.reasons import told
 
 STATUS = Status(
     legacy_objects=5000,
@@ -27,9 +30,10 @@ STATUS = Status(
     total_rows=10_003,
 )
 PROBLEMS = (
-    Result(Reference(123, "image/a\x1b[31m.png"), Outcome.MISSING, "no object s3://legacy/image/a\x1b[31m.png"),
+    Result(Reference(123, "image/a\x1b[31m.png"), Outcome.MISSING, told("no object s3://legacy/image/a\x1b[31m.png")),
     Result(Reference(124, "image/b.png"), Outcome.CONFLICT),
 )
+BROKEN = refused_by_store(S3Error("it is broken", hint="Mend it.", status=400, code="Broken"))
 FINE = Summary(
     tally=Tally(
         migrated=9998, already=1, superseded=2, objects_copied=9990, sized_objects=9990, sized_bytes=12_345_678
@@ -188,15 +192,33 @@ def test_json_has_the_figures_as_they_are() -> None:
         },
     }
     key = UUID("12345678-1234-5678-1234-567812345678")
-    problems = (PROBLEMS[0], Result(Reference(key, "image/c"), Outcome.FAILED, "why"))
+    problems = (PROBLEMS[0], Result(Reference(key, "image/c"), Outcome.FAILED, BROKEN))
     result = json.loads(json.dumps(summary_json(replace(FINE, tally=Tally(missing=1, failed=1), problems=problems))))
     assert result["outcomes"] == {
         "migrated": 0, "already": 0, "superseded": 0, "missing": 1, "conflict": 0, "failed": 1,
     }  # fmt: skip
     assert (result["scanned"], result["exit_code"], result["stopped_by_signal"]) == (2, 1, None)
     assert result["problems"] == [
-        {"key": 123, "path": PROBLEMS[0].reference.path, "outcome": "missing", "reason": PROBLEMS[0].reason},
-        {"key": str(key), "path": "image/c", "outcome": "failed", "reason": "why"},
+        {
+            "key": 123,
+            "path": PROBLEMS[0].reference.path,
+            "outcome": "missing",
+            "reason": str(PROBLEMS[0].reason),
+            "kind": "sentence",
+            "code": "",
+            "status": 0,
+            "hint": "",
+        },
+        {
+            "key": str(key),
+            "path": "image/c",
+            "outcome": "failed",
+            "reason": "it is broken",
+            "kind": "store_error",
+            "code": "Broken",
+            "status": 400,
+            "hint": "Mend it.",
+        },
     ]
 
 

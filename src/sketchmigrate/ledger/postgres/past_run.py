@@ -9,11 +9,19 @@ import psycopg
 
 from sketchmigrate.core.errors import DatabaseError, DatabaseRefused, UsageError
 from sketchmigrate.core.keys import key_json
-from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN
-from sketchmigrate.ledger.contract import PAGE_FLIPS, STORED_OTHERWISE, PastFlip, RecordedFlip, UnsettledCopy
+from sketchmigrate.core.reason import OVERWRITTEN
+from sketchmigrate.ledger.contract import (
+    OVERWRITTEN_SENTENCE,
+    PAGE_FLIPS,
+    STORED_OTHERWISE,
+    PastFlip,
+    RecordedFlip,
+    UnsettledCopy,
+    check_edition,
+)
 from sketchmigrate.ledger.merging import newest_first
 from sketchmigrate.ledger.postgres.heartbeat import STALE_SECONDS
-from sketchmigrate.ledger.postgres.server import NAME, ledger_parameters, of_the_ledger, refusal
+from sketchmigrate.ledger.postgres.server import NAME, READ_EDITION, ledger_parameters, of_the_ledger, refusal
 from sketchmigrate.postgres.database import place_named
 from sketchmigrate.postgres.faults import connect_failure, translate
 
@@ -77,7 +85,7 @@ WHERE a.run = %(run)s ORDER BY unix_time
 )
 _REPORTED: LiteralString = """
 SELECT n.key FROM sketch_ledger.not_flipped AS n JOIN sketch_ledger.attempt AS a ON a.number = n.attempt
-WHERE a.run = %s AND n.key = ANY(%s::text[]::jsonb[]) AND starts_with(n.reason, %s)
+WHERE a.run = %s AND n.key = ANY(%s::text[]::jsonb[]) AND (n.reason = ANY(%s) OR starts_with(n.reason, %s))
 """
 
 
@@ -100,6 +108,11 @@ class _Reading:
             self._connection = psycopg.connect(autocommit=True, prepare_threshold=None, **self._parameters)
         except psycopg.Error as error:
             raise of_the_ledger(connect_failure(error, self.where, NAME)) from error
+        with ExitStack() as opened:
+            opened.callback(self._connection.close)
+            for (edition,) in self.rows(READ_EDITION, ()):
+                check_edition(edition, self.where)
+            opened.pop_all()
         return self
 
     def __exit__(
@@ -195,8 +208,8 @@ class PastDatabase:
 
     def reported_overwritten(self, keys: Iterable[StoredKey]) -> set[StoredKey]:
         """Return those of the keys whose object this run has reported as possibly overwritten."""
-        among = [key_json(key) for key in keys]
-        return {key for (key,) in self._reading.rows(_REPORTED, [self._run, among, POSSIBLY_OVERWRITTEN])}
+        values = [self._run, [key_json(key) for key in keys], list(OVERWRITTEN), OVERWRITTEN_SENTENCE]
+        return {key for (key,) in self._reading.rows(_REPORTED, values)}
 
 
 class _AttemptReader:

@@ -6,9 +6,18 @@ import csv
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from sketchmigrate.core.errors import RunDirectoryError
-from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome, Result, Tally
+from sketchmigrate.core.outcome import Outcome, Result, Tally
+from sketchmigrate.core.reason import OVERWRITTEN, reason_from_stored
 from sketchmigrate.core.reference import Reference
-from sketchmigrate.ledger.contract import NEEDING_A_PERSON, Attempt, Word
+from sketchmigrate.ledger.contract import (
+    MOST_GROUPS,
+    NEEDING_A_PERSON,
+    PROBLEM_COLUMNS,
+    Attempt,
+    Word,
+    problem_groups,
+    problem_row,
+)
 from sketchmigrate.ledger.disk import disk_hint
 from sketchmigrate.ledger.postgres.writer import DatabaseLedger
 
@@ -18,11 +27,20 @@ if TYPE_CHECKING:
 
     from psycopg import AsyncConnection
 
+    from sketchmigrate.core.outcome import ProblemGroup
 
 _FOR_A_PERSON: LiteralString = """
-SELECT key, path, outcome, reason FROM sketch_ledger.not_flipped
-WHERE attempt = %(attempt)s AND (outcome = ANY(%(outcomes)s) OR starts_with(reason, %(overwritten)s))
+FROM sketch_ledger.not_flipped
+WHERE attempt = %(attempt)s AND (outcome = ANY(%(outcomes)s) OR reason = ANY(%(overwritten)s))
 """
+_PROBLEMS: LiteralString = "SELECT key, path, outcome, reason, about" + _FOR_A_PERSON
+_GROUPS: LiteralString = (
+    """
+SELECT count(*), outcome, reason, coalesce(about ->> 'code', '') AS code, coalesce(about ->> 'hint', '') AS hint
+"""
+    + _FOR_A_PERSON
+    + "GROUP BY outcome, reason, code, hint ORDER BY count(*) DESC, outcome, reason, code, hint LIMIT %(count)s"
+)
 _ATTEMPTS: LiteralString = """
 SELECT worker, number, pass, range, began_at, tally, is_clean FROM sketch_ledger.attempt
 WHERE run = %s AND pass = %s AND worker <> '' ORDER BY began_at, number
@@ -31,7 +49,7 @@ _FLIPS_OF: LiteralString = """
 SELECT attempt, key, old_path, new_path, copied, size_bytes FROM sketch_ledger.flip WHERE attempt = ANY(%s)
 """
 _OTHERS_OF: LiteralString = """
-SELECT attempt, key, path, outcome, reason FROM sketch_ledger.not_flipped WHERE attempt = ANY(%s)
+SELECT attempt, key, path, outcome, reason, about FROM sketch_ledger.not_flipped WHERE attempt = ANY(%s)
 """
 _HAS_WORDS: LiteralString = "SELECT 1 FROM sketch_ledger.not_flipped WHERE attempt = %s LIMIT 1"
 _FORGET_FLIPPED: LiteralString = """
@@ -39,10 +57,11 @@ DELETE FROM sketch_ledger.not_flipped AS n USING sketch_ledger.flip AS f
 WHERE n.attempt = %s AND f.attempt = ANY(%s) AND f.key = n.key
 """
 _TAKE_OVER: LiteralString = """
-INSERT INTO sketch_ledger.not_flipped (attempt, key, path, outcome, reason)
-SELECT DISTINCT ON (key) %s, key, path, outcome, reason FROM sketch_ledger.not_flipped
+INSERT INTO sketch_ledger.not_flipped (attempt, key, path, outcome, reason, about)
+SELECT DISTINCT ON (key) %s, key, path, outcome, reason, about FROM sketch_ledger.not_flipped
 WHERE attempt = ANY(%s) ORDER BY key, attempt DESC
-ON CONFLICT (attempt, key) DO UPDATE SET path = excluded.path, outcome = excluded.outcome, reason = excluded.reason
+ON CONFLICT (attempt, key) DO UPDATE
+SET path = excluded.path, outcome = excluded.outcome, reason = excluded.reason, about = excluded.about
 """
 
 
@@ -54,20 +73,28 @@ class DatabaseRunLedger(DatabaseLedger):
     ) -> tuple[Result, ...]:
         """Return the first ``count`` references with one of these outcomes, by key; and what may be overwritten."""
         rows = await self._read(
-            _FOR_A_PERSON + "ORDER BY key LIMIT %(count)s", self._for_a_person(outcomes) | {"count": count}
+            _PROBLEMS + "ORDER BY key LIMIT %(count)s", self._for_a_person(outcomes) | {"count": count}
         )
-        return tuple(Result(Reference(key, path), Outcome(outcome), reason) for key, path, outcome, reason in rows)
+        return tuple(
+            Result(Reference(key, path), Outcome(outcome), reason_from_stored(*reason))
+            for key, path, outcome, *reason in rows
+        )
+
+    async def problem_groups(self, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> tuple[ProblemGroup, ...]:
+        """Return how many references have these outcomes, by reason: the most frequent ``MOST_GROUPS`` of them."""
+        return problem_groups(await self._read(_GROUPS, self._for_a_person(outcomes) | {"count": MOST_GROUPS}))
 
     async def write_problems(self, path: Path, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> None:
-        """Write every reference with one of these outcomes into a CSV file: key, path, outcome, reason."""
+        """Write every reference with one of these outcomes into a CSV file, with the columns ``PROBLEM_COLUMNS``."""
         values = self._for_a_person(outcomes)
 
         async def write(connection: AsyncConnection) -> None:
             with path.open("w", encoding="utf-8", newline="") as file:  # anew, where the connection broke
                 writer = csv.writer(file)
-                writer.writerow(("key", "path", "outcome", "reason"))
-                async for row in connection.cursor().stream(_FOR_A_PERSON + "ORDER BY outcome, key", values):
-                    writer.writerow(row)
+                writer.writerow(PROBLEM_COLUMNS)
+                rows = connection.cursor().stream(_PROBLEMS + "ORDER BY outcome, key", values)
+                async for row in rows:
+                    writer.writerow(problem_row(*row))
 
         try:
             await self._do(write, "reading problems from the ledger", is_long=True)
@@ -92,8 +119,8 @@ class DatabaseRunLedger(DatabaseLedger):
             Word(by_number[attempt], Reference(key, old_path), new_path, None, copied=copied, size_bytes=size_bytes)
             for attempt, key, old_path, new_path, copied, size_bytes in flips
         ] + [
-            Word(by_number[attempt], Reference(key, path), "", Outcome(outcome), reason)
-            for attempt, key, path, outcome, reason in others
+            Word(by_number[attempt], Reference(key, path), "", Outcome(outcome), reason_from_stored(*reason))
+            for attempt, key, path, outcome, *reason in others
         ]
 
     async def take_over(self, attempts: Sequence[Attempt]) -> None:
@@ -108,4 +135,4 @@ class DatabaseRunLedger(DatabaseLedger):
         await self._do(take_over, "summing up a pass in the ledger", is_long=True)
 
     def _for_a_person(self, outcomes: Collection[Outcome]) -> dict[str, Any]:
-        return {"attempt": self._own, "outcomes": list(outcomes), "overwritten": POSSIBLY_OVERWRITTEN}
+        return {"attempt": self._own, "outcomes": list(outcomes), "overwritten": list(OVERWRITTEN)}

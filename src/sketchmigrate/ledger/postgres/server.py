@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 
 from psycopg import Error, ProgrammingError, sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import LockNotAvailable
 
 from sketchmigrate.core.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable, SettingsError
-from sketchmigrate.ledger.postgres.tables import EDITION, SCHEMA_NAME, TABLE_NAMES, TABLES
+from sketchmigrate.ledger.contract import EDITION, check_edition
+from sketchmigrate.ledger.postgres.tables import SCHEMA_NAME, TABLE_NAMES, TABLES
 from sketchmigrate.postgres.blocking import is_read_only
 from sketchmigrate.postgres.database import ALWAYS, CONNECT_TIMEOUT_SECONDS, KEPT_ALIVE, Database
 from sketchmigrate.postgres.faults import translate
@@ -32,6 +33,7 @@ NAME = "ledger's database"
 """What messages call it."""
 
 _LOOKING = "looking at the ledger"
+READ_EDITION: LiteralString = "SELECT number FROM sketch_ledger.edition"
 _NO_TABLES = {"42P01", "3F000"}
 _NO_RIGHT = "42501"
 
@@ -135,12 +137,10 @@ class LedgerServer(Database):
             raise DatabaseUnreachable(f"the {NAME} takes no writes ({self.where})", hint=hint)
 
     def _check_edition(self, found: int) -> None:
-        if found != EDITION:
-            hint = "Use the version of sketch-migrate that made them, or another database for the ledger."
-            if found < EDITION:
-                hint = "Upgrade them: sketch-migrate ledger init"
+        check_edition(found, self.where)
+        if found < EDITION:
             text = f"the tables of the ledger at {self.where} are of edition {found}, and this version has {EDITION}"
-            raise DatabaseRefused(text, hint=hint)
+            raise DatabaseRefused(text, hint="Upgrade them: sketch-migrate ledger init")
 
     async def make_tables(self, session: Session) -> None:
         """Make the tables that are not there, and upgrade those of an earlier edition. Raises ``DatabaseError``."""
@@ -162,7 +162,7 @@ class LedgerServer(Database):
 
 
 async def _read_edition(connection: AsyncConnection) -> int:
-    row: Any = await (await connection.execute("SELECT number FROM sketch_ledger.edition")).fetchone()
+    row: Any = await (await connection.execute(READ_EDITION)).fetchone()
     return int(row[0]) if row else 0
 
 

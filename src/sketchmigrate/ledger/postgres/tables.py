@@ -8,7 +8,8 @@ One set of tables holds the runs of any number of sites. All is in a schema of i
                  references is an attempt too: that with no worker.
 ``flip``         everything that undoes a flip; it may list a flip that the database then refused.
 ``not_flipped``  every other reference, with the latest word on each key; and a flipped one whose object's copy has
-                 replaced another.
+                 replaced another. ``reason`` is its kind, and ``about`` what is particular of it; up to the third
+                 edition ``reason`` was a sentence.
 ``unsettled``    references whose object is or was copied without a condition, from before the copy to just after our
                  flip's COMMIT, by the worker who did it; ``xid`` is the flip's transaction, from before its UPDATE on.
 ``locked``       references whose rows somebody else holds: they are taken up again later.
@@ -22,13 +23,12 @@ from typing import TYPE_CHECKING
 
 from psycopg.sql import Identifier
 
+from sketchmigrate.ledger.contract import EDITION
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SCHEMA_NAME = "sketch_ledger"
-EDITION = 3
-"""Of the tables: another version of the tool may want others."""
-
 # A flip's reference to its attempt is not declared: checking it would cost more than the row.
 TABLES: tuple[str, ...] = (
     "CREATE SCHEMA IF NOT EXISTS sketch_ledger",
@@ -58,11 +58,13 @@ TABLES: tuple[str, ...] = (
     run bigint, worker text, key jsonb, path text NOT NULL, new_path text NOT NULL,
     PRIMARY KEY (run, key, worker)
 )""",
+    "ALTER TABLE sketch_ledger.not_flipped ADD COLUMN IF NOT EXISTS about jsonb",
     "ALTER TABLE sketch_ledger.unsettled ADD COLUMN IF NOT EXISTS xid bigint",
     """CREATE TABLE IF NOT EXISTS sketch_ledger.locked (
     attempt bigint, key jsonb, path text NOT NULL, copied boolean NOT NULL, size_bytes bigint,
     reason text NOT NULL, PRIMARY KEY (attempt, key)
 )""",
+    "ALTER TABLE sketch_ledger.locked ADD COLUMN IF NOT EXISTS about jsonb",
     f"UPDATE sketch_ledger.edition SET number = {EDITION} WHERE number < {EDITION}",  # noqa: S608 - ours
 )
 """What makes the tables, upgrades or leaves those that are there; each statement without its semicolon."""

@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, LiteralString, Self, TypeVar
 
 from sketchmigrate.core.keys import key_json, stored_key
+from sketchmigrate.core.reason import reason_from_stored, stored_reason
 from sketchmigrate.core.reference import Reference
-from sketchmigrate.ledger.contract import NEEDING_A_PERSON, REASONS
+from sketchmigrate.ledger.contract import NEEDING_A_PERSON
 from sketchmigrate.ledger.postgres.server import LedgerServer
 from sketchmigrate.postgres.session import Limits
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.outcome import Result, Tally
+    from sketchmigrate.core.reason import Reason
     from sketchmigrate.core.reference import Key, KeyRange
     from sketchmigrate.ledger.contract import Flip
     from sketchmigrate.postgres.session import Session
@@ -59,10 +61,11 @@ FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::
 ON CONFLICT DO NOTHING
 """
 _NOT_FLIPPED: LiteralString = """
-INSERT INTO sketch_ledger.not_flipped AS n (attempt, key, path, outcome, reason)
-SELECT %s, key::jsonb, path, outcome, reason
-FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[]) AS v(key, path, outcome, reason)
-ON CONFLICT (attempt, key) DO UPDATE SET path = excluded.path, outcome = excluded.outcome, reason = excluded.reason
+INSERT INTO sketch_ledger.not_flipped AS n (attempt, key, path, outcome, reason, about)
+SELECT %s, key::jsonb, path, outcome, reason, about::jsonb
+FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[]) AS v(key, path, outcome, reason, about)
+ON CONFLICT (attempt, key) DO UPDATE
+SET path = excluded.path, outcome = excluded.outcome, reason = excluded.reason, about = excluded.about
 """
 _FORGET: LiteralString = "DELETE FROM sketch_ledger.not_flipped WHERE attempt = %s AND key = ANY(%s::text[]::jsonb[])"
 _OPEN: LiteralString = """
@@ -77,14 +80,16 @@ _UNSETTLED_AMONG: LiteralString = """
 SELECT key FROM sketch_ledger.unsettled WHERE run = %s AND worker = %s AND key = ANY(%s::text[]::jsonb[])
 """
 _RECORD_LOCKED: LiteralString = """
-INSERT INTO sketch_ledger.locked (attempt, key, path, copied, size_bytes, reason)
-SELECT %s, key::jsonb, path, copied, size_bytes, reason
-FROM unnest(%b::text[], %b::text[], %b::boolean[], %b::bigint[], %b::text[]) AS v(key, path, copied, size_bytes, reason)
+INSERT INTO sketch_ledger.locked (attempt, key, path, copied, size_bytes, reason, about)
+SELECT %s, key::jsonb, path, copied, size_bytes, reason, about::jsonb
+FROM unnest(%b::text[], %b::text[], %b::boolean[], %b::bigint[], %b::text[], %b::text[])
+    AS v(key, path, copied, size_bytes, reason, about)
 ON CONFLICT (attempt, key) DO UPDATE
-SET path = excluded.path, copied = excluded.copied, size_bytes = excluded.size_bytes, reason = excluded.reason
+SET path = excluded.path, copied = excluded.copied, size_bytes = excluded.size_bytes, reason = excluded.reason,
+    about = excluded.about
 """
 _COPIED_BEFORE: LiteralString = """
-SELECT key, size_bytes, reason FROM sketch_ledger.locked
+SELECT key, size_bytes, reason, about FROM sketch_ledger.locked
 WHERE copied AND attempt = %s AND key = ANY(%s::text[]::jsonb[])
 """
 _LOCKED: LiteralString = """
@@ -204,7 +209,7 @@ class DatabaseLedger:
             list(latest),
             [result.reference.path for result in latest.values()],
             [result.outcome.value for result in latest.values()],
-            [result.reason or REASONS.get(result.outcome, "") for result in latest.values()],
+            *_columns_of_reasons(latest.values()),
         ]
         await self._execute(_NOT_FLIPPED, [self._attempt, *columns], "writing into the ledger")
 
@@ -241,7 +246,7 @@ class DatabaseLedger:
             [each.reference.path for each in results],
             [each.copied for each in results],
             [each.size_bytes for each in results],
-            [each.reason for each in results],
+            *_columns_of_reasons(results),
         ]
         await self._execute(_RECORD_LOCKED, [self._attempt, *columns], "writing into the ledger")
 
@@ -251,10 +256,10 @@ class DatabaseLedger:
         rows = await self._read(_LOCKED, [self._attempt, begin, begin, count])
         return [Reference(key, path) for key, path in rows]
 
-    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, str]]:
+    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, Reason | None]]:
         """Return the size, and what was to be said, of the copies made for those of the locked references."""
         rows = await self._read(_COPIED_BEFORE, [self._attempt, [key_json(key) for key in keys]])
-        found = {key: (size_bytes, reason) for key, size_bytes, reason in rows}
+        found = {key: (size_bytes, reason_from_stored(*reason)) for key, size_bytes, *reason in rows}
         return {key: found[stored] for key in keys if (stored := stored_key(key)) in found}
 
     async def forget_locked(self, keys: Iterable[Key]) -> None:
@@ -294,6 +299,11 @@ class DatabaseLedger:
         async with self._writing:
             limits = Limits.of_a_long_statement(self.server.settings) if is_long else None
             return await self.server.run(self._session, work, doing=doing, limits=limits)
+
+
+def _columns_of_reasons(results: Iterable[Result]) -> tuple[list[str], list[str | None]]:
+    stored = [stored_reason(result.reason) for result in results]
+    return [kind for kind, _ in stored], [about for _, about in stored]
 
 
 async def _number(

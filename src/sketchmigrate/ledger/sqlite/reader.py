@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.keys import keys_json
-from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome
-from sketchmigrate.ledger.contract import STORED_OTHERWISE, PastFlip, RecordedFlip, UnsettledCopy
+from sketchmigrate.core.outcome import Outcome
+from sketchmigrate.core.reason import OVERWRITTEN
+from sketchmigrate.ledger.contract import (
+    OVERWRITTEN_SENTENCE,
+    STORED_OTHERWISE,
+    PastFlip,
+    RecordedFlip,
+    UnsettledCopy,
+    check_edition,
+)
 from sketchmigrate.ledger.sqlite.writer import AMONG
 
 if TYPE_CHECKING:
@@ -42,7 +50,10 @@ WHERE {_STORED} AND (?1 IS NULL OR n.key > ?1) GROUP BY n.key ORDER BY n.key LIM
 """  # noqa: S608 - our own words
 
 _UNSETTLED = "SELECT key, path, new_path, {xid} FROM unsettled WHERE ?1 IS NULL OR key > ?1 ORDER BY key LIMIT ?2"
-_REPORTED = f"SELECT key FROM not_flipped WHERE {AMONG} AND reason LIKE '{POSSIBLY_OVERWRITTEN}%'"  # noqa: S608 - ours
+_REPORTED = f"""
+SELECT key FROM not_flipped WHERE {AMONG}
+    AND (reason IN ({", ".join(f"'{kind}'" for kind in OVERWRITTEN)}) OR reason LIKE '{OVERWRITTEN_SENTENCE}%')
+"""  # noqa: S608 - our own words
 _FLIPS_OF = f"""
 SELECT f.{_FLIP.replace(", ", ", f.")}, {_DENIED}, u.key IS NOT NULL, {{xid}}
 FROM flip AS f LEFT JOIN unsettled AS u ON u.key = f.key WHERE f.{AMONG} ORDER BY f.rowid
@@ -136,6 +147,8 @@ class LedgerFile:
     def _describe(self) -> None:
         """Read what the run is; a run that was killed while it began its ledger has no tables, and no flips."""
         execute = self._database.execute
+        ((edition,),) = execute("PRAGMA user_version")
+        check_edition(edition, self.path)
         self._tables = {name for (name,) in execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         self._has_xids = ("xid",) in execute("SELECT name FROM pragma_table_info('unsettled')").fetchall()
         if "run" in self._tables:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.keys import keys_json, stored_key
 from sketchmigrate.core.outcome import Outcome, Tally
+from sketchmigrate.core.reason import reason_from_stored
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.ledger.contract import Attempt, Word
 from sketchmigrate.ledger.sqlite.writer import AMONG, SqliteLedger
@@ -39,10 +40,10 @@ _BEGIN = "INSERT INTO attempt (number, pass, range, after, until, began_at) VALU
 _END = "UPDATE attempt SET ended_at = ?, tally = ?, is_clean = ? WHERE number = ?"
 _ATTEMPTS_OF = "SELECT number, pass, range, began_at, tally, is_clean FROM other.attempt WHERE pass = ?"
 _FLIPS = "SELECT key, old_path, new_path, copied, size_bytes FROM other.flip WHERE attempt = ?"
-_OTHERS = "SELECT key, path, outcome, reason FROM other.not_flipped WHERE attempt = ?"
+_OTHERS = "SELECT key, path, outcome, reason, about FROM other.not_flipped WHERE attempt = ?"
 _TAKE_OVER = """
-INSERT OR REPLACE INTO main.not_flipped (key, path, outcome, reason, attempt)
-SELECT key, path, outcome, reason, 0 FROM other.not_flipped WHERE attempt IN (SELECT value FROM json_each(?))
+INSERT OR REPLACE INTO main.not_flipped (key, path, outcome, reason, about, attempt)
+SELECT key, path, outcome, reason, about, 0 FROM other.not_flipped WHERE attempt IN (SELECT value FROM json_each(?))
 ORDER BY attempt
 """
 _FORGET = """
@@ -196,7 +197,7 @@ def _words_of(attempt: Attempt) -> Callable[[sqlite3.Connection], Iterator[Word]
     def read(database: sqlite3.Connection) -> Iterator[Word]:
         for key, old_path, new_path, copied, size_bytes in database.execute(_FLIPS, (attempt.number,)):
             yield Word(attempt, Reference(key, old_path), new_path, None, copied=bool(copied), size_bytes=size_bytes)
-        for key, path, outcome, reason in database.execute(_OTHERS, (attempt.number,)):
-            yield Word(attempt, Reference(key, path), "", Outcome(outcome), reason)
+        for key, path, outcome, *reason in database.execute(_OTHERS, (attempt.number,)):
+            yield Word(attempt, Reference(key, path), "", Outcome(outcome), reason_from_stored(*reason))
 
     return read

@@ -7,8 +7,8 @@ thread of its own, so that an fsync never holds up the event loop.
 ``run``          what the run was about: the table and its columns, both sides, the command. No secret.
 ``flip``         key, old path, new path, size, ETag, time: everything that undoes a flip; it may list a flip that the
                  database then refused, so a rollback compares before it sets.
-``not_flipped``  key, path, outcome, reason: every other reference, with the latest word on each key; and a flipped one
-                 whose object's copy has replaced another.
+``not_flipped``  key, path, outcome, reason (its kind) and what is particular of it: every other reference, with the
+                 latest word on each key; and a flipped one whose object's copy has replaced another.
 ``unsettled``    key, path, new path of references whose object is or was copied without a condition, from before the
                  copy to just after our flip's COMMIT; xid is the transaction of the flip, from before its UPDATE on.
                  What is left was set by us only if that was committed: see ``migration.overwritten``.
@@ -29,9 +29,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from sketchmigrate.core.keys import keys_json, stored_key
-from sketchmigrate.core.outcome import POSSIBLY_OVERWRITTEN, Outcome, Result
+from sketchmigrate.core.outcome import Outcome, Result
+from sketchmigrate.core.reason import OVERWRITTEN, reason_from_stored, stored_reason
 from sketchmigrate.core.reference import Key, Reference
-from sketchmigrate.ledger.contract import NEEDING_A_PERSON, REASONS, Flip
+from sketchmigrate.ledger.contract import (
+    EDITION,
+    MOST_GROUPS,
+    NEEDING_A_PERSON,
+    PROBLEM_COLUMNS,
+    Flip,
+    problem_groups,
+    problem_row,
+)
 from sketchmigrate.ledger.file_database import FileDatabase
 
 if TYPE_CHECKING:
@@ -39,20 +48,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.outcome import ProblemGroup
+    from sketchmigrate.core.reason import Reason
 
 T = TypeVar("T")
 
-SCHEMA = """
+SCHEMA = f"""
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 BEGIN;
+PRAGMA user_version = {EDITION};
 CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS flip (
     key NOT NULL, old_path TEXT NOT NULL, new_path TEXT NOT NULL, size_bytes INTEGER, etag TEXT,
     unix_time REAL NOT NULL, copied INTEGER NOT NULL, attempt INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS not_flipped (
-    key NOT NULL, path TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, attempt INTEGER NOT NULL,
+    key NOT NULL, path TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, about TEXT, attempt INTEGER NOT NULL,
     PRIMARY KEY (attempt, key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unsettled (
@@ -60,7 +72,7 @@ CREATE TABLE IF NOT EXISTS unsettled (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS locked (
     key NOT NULL, path TEXT NOT NULL, copied INTEGER NOT NULL, size_bytes INTEGER, reason TEXT NOT NULL,
-    attempt INTEGER NOT NULL, PRIMARY KEY (attempt, key)
+    about TEXT, attempt INTEGER NOT NULL, PRIMARY KEY (attempt, key)
 ) WITHOUT ROWID;
 """
 """Leaves its transaction open: what the run is about belongs to it, so that no ledger with tables is without."""
@@ -72,7 +84,15 @@ AMONG = "key IN (SELECT value FROM json_each(?))"
 _FLIP = f"INSERT INTO flip (unix_time, attempt, {', '.join(Flip._fields)})"
 _LOCKED = "SELECT key, path FROM locked WHERE attempt = ?1 AND (?2 IS NULL OR key > ?2) ORDER BY key LIMIT ?3"
 _ONE_OF = "outcome IN (SELECT value FROM json_each(?))"
-_FOR_A_PERSON = f"({_ONE_OF} OR reason LIKE '{POSSIBLY_OVERWRITTEN}%')"
+_PROBLEM = "key, path, outcome, reason, about"
+_FOR_A_PERSON = f"""
+FROM not_flipped WHERE attempt = 0 AND ({_ONE_OF} OR reason IN ({", ".join(f"'{kind}'" for kind in OVERWRITTEN)}))
+"""
+_GROUPS = f"""
+SELECT count(*), outcome, reason, coalesce(json_extract(about, '$.code'), '') AS code,
+    coalesce(json_extract(about, '$.hint'), '') AS hint {_FOR_A_PERSON}
+GROUP BY outcome, reason, code, hint ORDER BY count(*) DESC, outcome, reason, code, hint LIMIT {MOST_GROUPS}
+"""
 
 # For a value that is no int, float or str, sqlite3 looks for an adapter, and where there is none it asks the value
 # itself whether it has one: 0.15 µs each.
@@ -107,10 +127,7 @@ class SqliteLedger(FileDatabase):
 
     async def record_not_flipped(self, results: Sequence[Result]) -> None:
         """Write references that this run did not flip, with outcome and reason."""
-        rows = [
-            (*each.reference, each.outcome.value, each.reason or REASONS.get(each.outcome, ""), self.attempt)
-            for each in results
-        ]
+        rows = [(*each.reference, each.outcome.value, *stored_reason(each.reason), self.attempt) for each in results]
         self._words = True
         await self._call(lambda: self._insert("INSERT OR REPLACE INTO not_flipped", rows))
 
@@ -135,18 +152,21 @@ class SqliteLedger(FileDatabase):
 
     async def record_locked(self, results: Sequence[Result]) -> None:
         """Write references whose rows somebody else holds: they are taken up again when the others are done."""
-        rows = [(*each.reference, each.copied, each.size_bytes, each.reason, self.attempt) for each in results]
+        rows = [
+            (*each.reference, each.copied, each.size_bytes, *stored_reason(each.reason), self.attempt)
+            for each in results
+        ]
         await self._call(lambda: self._insert("INSERT OR REPLACE INTO locked", rows))
 
     async def locked(self, after: Key | None, count: int) -> list[Reference]:
         """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
         return [Reference(key, path) for key, path in await self._rows(_LOCKED, self.attempt, after, count)]
 
-    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, str]]:
+    async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, Reason | None]]:
         """Return the size, and what was to be said, of the copies made for those of the locked references."""
-        statement = f"SELECT key, size_bytes, reason FROM locked WHERE copied AND attempt = ? AND {AMONG}"  # noqa: S608 - ours
+        statement = f"SELECT key, size_bytes, reason, about FROM locked WHERE copied AND attempt = ? AND {AMONG}"  # noqa: S608 - ours
         rows = await self._rows(statement, self.attempt, keys_json(keys))
-        found = {key: (size_bytes, reason) for key, size_bytes, reason in rows}
+        found = {key: (size_bytes, reason_from_stored(*reason)) for key, size_bytes, *reason in rows}
         return {key: found[stored] for key in keys if (stored := stored_key(key)) in found}
 
     async def forget_locked(self, keys: Iterable[Key]) -> None:
@@ -168,22 +188,27 @@ class SqliteLedger(FileDatabase):
         self, count: int, outcomes: Collection[Outcome] = NEEDING_A_PERSON
     ) -> tuple[Result, ...]:
         """Return the first ``count`` references with one of these outcomes, by key; and what may be overwritten."""
-        columns = "key, path, outcome, reason"
-        statement = f"SELECT {columns} FROM not_flipped WHERE attempt = 0 AND {_FOR_A_PERSON} ORDER BY key LIMIT ?"  # noqa: S608 - our own text
-
+        statement = f"SELECT {_PROBLEM} {_FOR_A_PERSON} ORDER BY key LIMIT ?"
         rows = await self._rows(statement, json.dumps(list(outcomes)), count)
-        return tuple(Result(Reference(key, path), Outcome(outcome), reason) for key, path, outcome, reason in rows)
+        return tuple(
+            Result(Reference(key, path), Outcome(outcome), reason_from_stored(*reason))
+            for key, path, outcome, *reason in rows
+        )
+
+    async def problem_groups(self, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> tuple[ProblemGroup, ...]:
+        """Return how many references have these outcomes, by reason: the most frequent ``MOST_GROUPS`` of them."""
+        return problem_groups(await self._rows(_GROUPS, json.dumps(list(outcomes))))
 
     async def write_problems(self, path: Path, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> None:
-        """Write every reference with one of these outcomes into a CSV file: key, path, outcome, reason."""
-        columns = "key, path, outcome, reason"
-        statement = f"SELECT {columns} FROM not_flipped WHERE attempt = 0 AND {_FOR_A_PERSON} ORDER BY outcome, key"  # noqa: S608 - our own text
+        """Write every reference with one of these outcomes into a CSV file, with the columns ``PROBLEM_COLUMNS``."""
+        statement = f"SELECT {_PROBLEM} {_FOR_A_PERSON} ORDER BY outcome, key"
 
         def write() -> None:
             with path.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
-                writer.writerow(("key", "path", "outcome", "reason"))
-                writer.writerows(self._database.execute(statement, (json.dumps(list(outcomes)),)))
+                writer.writerow(PROBLEM_COLUMNS)
+                for row in self._database.execute(statement, (json.dumps(list(outcomes)),)):
+                    writer.writerow(problem_row(*row))
 
         await self._call(write)
 

@@ -1,0 +1,58 @@
+"""What to do about references that failed, said once for all that failed for the same reason. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sketchmigrate.core.outcome import Outcome
+from sketchmigrate.core.reason import ReasonKind
+from sketchmigrate.report.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sketchmigrate.core.outcome import ProblemGroup
+
+GROUPS_SHOWN = 5
+"""The most frequent; the others are in the list of problems."""
+
+_LOOK_AT_TRIGGERS = "Look at the table's triggers and policies."
+
+_MENDING = {
+    ReasonKind.PATH_NOT_TEXT: ("the path or the key is not UTF-8", "Mend the rows."),
+    ReasonKind.ONLY_PREFIX: ("the path names no object", "Mend the rows."),
+    ReasonKind.KEY_TOO_LONG: ("the new key is too long for S3", "Choose a shorter prefix, or mend the rows."),
+    ReasonKind.COLUMN_TOO_SHORT: ("the new path does not fit the column", "Make the column wider."),
+    ReasonKind.PATH_HELD: ("another row holds the new path", "Mend one of the two rows."),
+    ReasonKind.ARCHIVED: ("archived", "Restore the objects first."),
+    ReasonKind.STORE_ERROR: ("refused by the store", ""),
+    ReasonKind.FOUND_AND_REFUSED: ("refused by the store, which shows the object", ""),
+    ReasonKind.TAKEN_BY_TURNS: ("someone else writes and deletes these objects", "Stop whoever it is, or wait."),
+    ReasonKind.DATABASE_ERROR: ("refused by the database", ""),
+    ReasonKind.LOCKED: ("locked for all that time", "Look who holds the rows, or wait."),
+    ReasonKind.HELD_BACK: ("rows were left as they were", _LOOK_AT_TRIGGERS),
+    ReasonKind.HIDDEN: ("rows are deleted, or hidden by a policy", _LOOK_AT_TRIGGERS),
+    ReasonKind.PATH_TAKEN_AWAY: ("rows lose their path, or are gone", _LOOK_AT_TRIGGERS),
+    ReasonKind.KEY_CHANGED: ("a trigger changes the row's key", _LOOK_AT_TRIGGERS),
+    ReasonKind.ANOTHER_PATH_STORED: ("another path was stored", _LOOK_AT_TRIGGERS),
+    ReasonKind.LEADS_ELSEWHERE: ("the settings lead elsewhere", "Give the settings of that run."),
+    ReasonKind.STORED_OTHERWISE: ("the row holds neither path", "Mend the rows."),
+}
+"""What a kind is called, and what to do where the error has no hint of its own."""
+
+
+def failed_steps(groups: Sequence[ProblemGroup], failed: int, *, remove: str) -> list[str]:
+    """Return a line for each of the most frequent reasons, and one for the ``failed`` that are left: ``remove``."""
+    shown = [group for group in groups if group.outcome is Outcome.FAILED and group.kind in _MENDING][:GROUPS_SHOWN]
+    steps = [_step(group) for group in shown if group.kind]
+    rest = failed - sum(group.references for group in shown)
+    if rest > 0:
+        steps.append(f"failed ({rest:,} more): {remove}" if shown else f"failed: {remove}")
+    return steps
+
+
+def _step(group: ProblemGroup) -> str:
+    called, mending = _MENDING[group.kind] if group.kind else ("", "")
+    code = f" ({group.code})" if group.code else ""
+    step = group.hint or mending or "What was said is in the list of problems."
+    return printable(f"failed ({group.references:,}): {called}{code}. {step}")
