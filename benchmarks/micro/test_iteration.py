@@ -20,6 +20,7 @@ from sketchmigrate.migration.flipping import FlipControl, Flipping
 from sketchmigrate.migration.iteration import Iteration
 from sketchmigrate.migration.stop import Stop
 from sketchmigrate.postgres.references import References
+from sketchmigrate.postgres.row_key import RowKey
 from sketchmigrate.postgres.session import Limits
 from sketchmigrate.postgres.table import Table
 from sketchmigrate.s3 import CopyResult, S3Client
@@ -53,6 +54,9 @@ class Record:
     async def record_flips(self, flips: Sequence[Flip], *, unix_time: float) -> None:
         assert len(flips) == BATCH
         assert unix_time
+
+
+TABLE = Table(("avatars",), RowKey.of("id", "bigint"), "path")
 
 
 class Cursor:
@@ -94,7 +98,7 @@ async def iteration() -> AsyncIterator[Iteration]:
             copier=copier,
             ledger=cast("Ledger", Record()),
             flipping=Flipping(
-                references=References(cast("Session", Connection()), Table(("avatars",), "id", "path", "bigint")),
+                references=References(cast("Session", Connection()), TABLE),
                 ledger=cast("Ledger", Record()),
                 control=FlipControl(FlipSize(target_seconds=10)),
                 breaker=Breaker(100),

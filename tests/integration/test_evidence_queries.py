@@ -9,6 +9,7 @@ import pytest
 from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.postgres.catalog import read_facts
 from sketchmigrate.postgres.references import LONGEST_PATH_CHARS, copy_page, current_paths
+from sketchmigrate.postgres.row_key import RowKey
 from sketchmigrate.postgres.table import Table
 from sketchmigrate.settings import Settings
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 import psycopg
 import pytest_asyncio
 
-TABLE = Table(("avatars",), "id", "path", "bigint")
+TABLE = Table(("avatars",), RowKey.of("id", "bigint"), "path")
 
 
 @pytest_asyncio.fixture
@@ -50,7 +51,7 @@ async def test_keys_of_other_types(any_database: Database, key_type: str) -> Non
     any_database.execute(f"CREATE TABLE avatars (id {key_type} PRIMARY KEY, path text)")
     for key in keys:
         any_database.execute("INSERT INTO avatars VALUES (%s, 'image/x')", key)
-    table = Table(("avatars",), "id", "path", key_type)
+    table = Table(("avatars",), RowKey.of("id", key_type), "path")
     async with await psycopg.AsyncConnection.connect(any_database.conninfo, autocommit=True) as connection:
         first = await copy_page(connection, table, KeyRange(), rows=2)
         second = await copy_page(connection, table, KeyRange(after=first.last_key), rows=2)

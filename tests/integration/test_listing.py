@@ -15,6 +15,7 @@ from sketchmigrate.inspect.listing import ranges
 from sketchmigrate.inspect.listing.complete import Extent, list_all
 from sketchmigrate.inspect.listing.keyspace import order
 from sketchmigrate.postgres.database import Database as Reach
+from sketchmigrate.postgres.row_key import RowKey
 from sketchmigrate.postgres.statistics import spread_paths
 from sketchmigrate.postgres.table import Table
 from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
@@ -76,7 +77,7 @@ def test_a_bucket_that_is_not_there_is_not_an_empty_one(store: Store) -> None:
         uvloop.run(main())
 
 
-TABLE = Table(("od d", "av atars"), "id", 'pa"th', "bigint")
+TABLE = Table(("od d", "av atars"), RowKey.of("id", "bigint"), 'pa"th')
 PATHS = {f"{prefix}{number:05}" for prefix in ("image/", "avatar/") for number in range(3000)}
 
 
@@ -109,7 +110,7 @@ async def test_a_large_table_without_statistics_is_sampled_all_over(database: Da
         database.execute(f"CREATE TABLE part_{begin} PARTITION OF avatars FOR VALUES FROM ({begin}) TO ({end})")
         database.execute(f"ALTER TABLE part_{begin} SET (autovacuum_enabled = off)")
     database.execute("INSERT INTO avatars SELECT n, 'image/' || n FROM generate_series(0, 99999) AS n")
-    found = await spread(database, Table(("avatars",), "id", "path", "bigint", is_partitioned=True))
+    found = await spread(database, Table(("avatars",), RowKey.of("id", "bigint"), "path", is_partitioned=True))
     assert 1000 < len(found) <= 10_000
     numbers = [int(path.removeprefix("image/")) for path in found]
     assert min(numbers) < 25_000
@@ -118,4 +119,4 @@ async def test_a_large_table_without_statistics_is_sampled_all_over(database: Da
 
 async def test_an_empty_table_tells_nothing(database: Database) -> None:
     database.create_avatars([])
-    assert await spread(database, Table(("avatars",), "id", "path", "bigint", is_partitioned=True)) == []
+    assert await spread(database, Table(("avatars",), RowKey.of("id", "bigint"), "path", is_partitioned=True)) == []

@@ -187,7 +187,7 @@ MISSING: list[tuple[LiteralString, dict[str, object], str]] = [
     ("CREATE TABLE avatars (id int, path text)", {}, "neither its primary key nor unique"),
     ("CREATE TABLE avatars (id int UNIQUE, path text)", {}, "neither its primary key nor unique"),
     ("CREATE TABLE avatars (id int, n int, path text, PRIMARY KEY (id, n))", {}, "neither its primary key"),
-    ("CREATE TABLE avatars (id numeric PRIMARY KEY, path text)", {}, "of type numeric"),
+    ("CREATE TABLE avatars (id interval PRIMARY KEY, path text)", {}, "of type interval"),
     ("CREATE TABLE avatars (id int PRIMARY KEY, path bytea)", {}, "of type bytea, not text"),
     ("CREATE VIEW avatars AS SELECT 1 AS id, 'image/a' AS path", {}, "is a view, not a table"),
     (

@@ -24,6 +24,7 @@ from sketchmigrate.migration.passes import migrate
 from sketchmigrate.migration.rollback import LegacyFinder, Selection, roll_back
 from sketchmigrate.migration.runner import Migration
 from sketchmigrate.migration.transfer import transfer_of
+from sketchmigrate.postgres.row_key import RowKey
 from sketchmigrate.postgres.table import Table
 from sketchmigrate.settings import Options
 from tests.sides import sides_of
@@ -218,7 +219,7 @@ def _access_to(world: World) -> Callable[[], Awaitable[None]]:
 
 
 def _table(world: World) -> Table:
-    return Table(("avatars",), "id", "path", "bigint", fires_after_update=world.scenario.fires_after_update)
+    return Table(("avatars",), RowKey.of("id", "bigint"), "path", fires_after_update=world.scenario.fires_after_update)
 
 
 def _options(world: World) -> Options:

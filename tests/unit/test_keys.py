@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import sketchmigrate.ledger.sqlite.writer  # noqa: F401 - with it SQLite is told how a uuid is stored
 from sketchmigrate.core.keys import (
-    KEY_TYPES,
+    NATIVE_TYPES,
     is_before,
     key_between,
     key_from_stored,
@@ -44,7 +44,7 @@ SEVERAL = st.sampled_from(sorted(OF_TYPE)).flatmap(lambda name: st.lists(OF_TYPE
 
 
 def test_every_type_that_a_key_column_may_have_is_tried_here() -> None:
-    assert OF_TYPE.keys() == KEY_TYPES
+    assert OF_TYPE.keys() == NATIVE_TYPES
 
 
 @given(TYPED)

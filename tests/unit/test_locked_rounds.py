@@ -10,6 +10,7 @@ from sketchmigrate.core.outcome import Tally
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration import locked
 from sketchmigrate.migration.locked import ALONE_ROWS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, take_up_locked
+from sketchmigrate.postgres.row_key import RowKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,7 +61,7 @@ async def rounds(
         database=SimpleNamespace(settings=SimpleNamespace(db_retry_seconds=600), clock=SYSTEM),
         stop=stop,
         ledger=ledger,
-        table=SimpleNamespace(key_type="bigint"),
+        table=SimpleNamespace(key=RowKey.of("id", "bigint")),
         options=SimpleNamespace(parallelization_level=1),
     )
     await take_up_locked(migration)

@@ -2,6 +2,7 @@
 
 Nobody else takes a key apart or puts one together, so that a key of another type, or of several columns, is added here.
 A ledger and JSON know numbers and texts: a uuid is its text there, and the type of the key column makes it one again.
+A key of several columns is a text, a JSON array.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ StoredKey: TypeAlias = int | str
 """A key as ledgers and JSON documents have it."""
 
 TEXT_TYPES = frozenset({"text", "character varying"})
-KEY_TYPES = frozenset({"smallint", "integer", "bigint", "uuid"}) | TEXT_TYPES
-"""The SQL types that a key column may have."""
+NATIVE_TYPES = frozenset({"smallint", "integer", "bigint", "uuid"}) | TEXT_TYPES
+"""The SQL types of keys that are values of their own here; all others are texts (``postgres.row_key``)."""
 
 
 def stored_key(key: Key) -> StoredKey:

@@ -100,8 +100,8 @@ def is_of(run: PastRun, settings: Settings) -> bool:
 def key_of(table: Table, stored: StoredKey) -> Key:
     """Return a key of the table from what a ledger or a person wrote. Raises ``UsageError``."""
     try:
-        return key_from_stored(stored, table.key_type)
+        return key_from_stored(stored, table.key.type_name)
     except ValueError:
         name = ".".join(table.name)
-        hint = f"Column {table.key_column} of table {name} is of type {table.key_type}."
+        hint = f"Column {table.key} of table {name} is of type {table.key.type_name}."
         raise UsageError(f"{stored!r} cannot be a key of table {name}", hint=hint) from None

@@ -58,19 +58,45 @@ class LegacyFinder(Copier):
 class Selection:
     """Which rows to set back: those among ``keys``, where given, from ``first`` to ``last``, both included.
 
-    Texts are ordered by their code points, uuids by their value.
+    Of keys that travel as texts they are texts that equal keys share.
+
+    Texts are ordered by their code points, uuids by their value, and keys of other types as the database has them.
     """
 
     keys: frozenset[Key] | None = None
     first: Key | None = None
     last: Key | None = None
 
-    def __contains__(self, key: Key) -> bool:
-        return (
-            (self.keys is None or key in self.keys)
-            and (self.first is None or not is_before(key, self.first))
-            and (self.last is None or not is_before(self.last, key))
-        )
+    async def among(self, keys: Sequence[Key], references: References) -> set[Key]:
+        """Return those of the keys that are meant. Raises what ``Session.run`` raises."""
+        if references.table.key.is_native:
+            return {
+                key
+                for key in keys
+                if (self.keys is None or key in self.keys)
+                and (self.first is None or not is_before(key, self.first))
+                and (self.last is None or not is_before(self.last, key))
+            }
+        if self.keys is not None:
+            shared = zip(keys, await references.equalised(keys), strict=True)
+            keys = [key for key, text in shared if text in self.keys]
+        if self.first is None and self.last is None:
+            return set(keys)
+        return await references.between(keys, self.first, self.last)
+
+
+async def select(
+    references: References, listed: Sequence[str] | None, first: str | None, last: str | None
+) -> Selection:
+    """Return the selection that a person wrote. Raises ``UsageError``, and what ``Session.run`` raises."""
+
+    async def read(typed: Sequence[str]) -> list[Key]:
+        if references.table.key.is_native:
+            return [key_of(references.table, each) for each in typed]
+        return await references.equalised(typed)
+
+    bounds = [None if bound is None else (await read([bound]))[0] for bound in (first, last)]
+    return Selection(None if listed is None else frozenset(await read(listed)), *bounds)
 
 
 async def roll_back(back: Migration, runs: Sequence[PastRun], selection: Selection) -> Finished:
@@ -145,7 +171,9 @@ class _Reader:
 
     async def _sift(self, page: list[PastFlip], references: References) -> list[Reference]:
         """Return the references of a page of flips that can go back, and take note of all others."""
-        flips = [(key, flip) for flip in page if (key := key_of(self._back.table, flip.key)) in self._selection]
+        keyed = [(key_of(self._back.table, flip.key), flip) for flip in page]
+        meant = await self._selection.among([key for key, _ in keyed], references)
+        flips = [(key, flip) for key, flip in keyed if key in meant]
         now = await references.look_up([key for key, _ in flips], doing="reading references")
         candidates: dict[Key, Reference] = {}
         others: list[Result] = []

@@ -190,6 +190,6 @@ class Sizes:
 async def read_sizes(connection: AsyncConnection, table: Table) -> Sizes:
     """Look the sizes up. Within one transaction; psycopg's errors pass through."""
     name = sql.Identifier(*table.name).as_string(connection)
-    names = {"table": name, "path": table.path_column, "key": table.key_column}
+    names = {"table": name, "path": table.path_column, "key": table.key.columns[0].name}
     sizes: dict[str, Any] = (await only_row(connection, _SIZES, names))[0]
     return Sizes(**{**sizes, "indexes": tuple(IndexSize(**index) for index in sizes["indexes"])})

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 # rows) than the flip.
 _FLIP: LiteralString = """{remark}
 WITH free AS MATERIALIZED (
-    SELECT t.{key} AS key, v.new_path FROM {table} AS t
-    JOIN unnest(%b::{key_type}[], %b::text[], %b::text[]) AS v(key, old_path, new_path) ON t.{key} = v.key
+    SELECT {free_columns}, v.new_path FROM {table} AS t
+    JOIN unnest(%b::{keys}, %b::text[], %b::text[]) AS v(key, old_path, new_path) ON {is_wanted}
     WHERE t.{path}::text COLLATE "C" = v.old_path COLLATE "C"
-    ORDER BY t.{key} FOR {strength} OF t {skip_locked}
+    ORDER BY {order} FOR {strength} OF t {skip_locked}
 ), done AS (
-    UPDATE {table} AS t SET {path} = free.new_path FROM free WHERE t.{key} = free.key
+    UPDATE {table} AS t SET {path} = free.new_path FROM free WHERE {is_free}
     RETURNING free.key AS key, t.{path}::text AS path,
-        coalesce(t.{path}::text COLLATE "C" = free.new_path COLLATE "C" AND t.{key} = free.key, false) AS as_asked
+        coalesce(t.{path}::text COLLATE "C" = free.new_path COLLATE "C" AND {is_free}, false) AS as_asked
 )
 SELECT count(*) FILTER (WHERE as_asked),
     CASE WHEN count(*) FILTER (WHERE as_asked) < {wanted} THEN array_agg(key) FILTER (WHERE as_asked) END,
@@ -49,8 +49,8 @@ FROM done
 
 # Locks are taken, and given back with the transaction: whoever asks must end it at once.
 _FREE: LiteralString = """
-SELECT t.{key} FROM {table} AS t JOIN unnest(%b::{key_type}[], %b::text[]) AS v(key, path) ON t.{key} = v.key
-WHERE t.{path}::text COLLATE "C" = v.path COLLATE "C" ORDER BY t.{key} FOR {strength} OF t {skip_locked}
+SELECT {key} FROM {table} AS t JOIN unnest(%b::{keys}, %b::text[]) AS v(key, path) ON {is_wanted}
+WHERE t.{path}::text COLLATE "C" = v.path COLLATE "C" ORDER BY {order} FOR {strength} OF t {skip_locked}
 """
 
 _ALL_CHECKED = b"SET CONSTRAINTS ALL IMMEDIATE"

@@ -38,7 +38,8 @@ FIRST_ROWS = 20_000
 _NEITHER: LiteralString = """
 SELECT {found_key}, {found_path} FROM (
     SELECT key, {shortened} AS path FROM (
-        SELECT {key} AS key, {path}::text COLLATE "C" AS path FROM {table} WHERE {range} ORDER BY {key} LIMIT {rows}
+        SELECT {key} AS key, {path}::text COLLATE "C" AS path FROM {table} AS t
+        WHERE {range} ORDER BY {order} LIMIT {rows}
     ) AS all_rows
     WHERE path <> '' AND (path LIKE %(legacy)s) IS NOT TRUE AND (path LIKE %(production)s) IS NOT TRUE LIMIT {most}
 ) AS page
@@ -47,7 +48,7 @@ _SHORTENED = sql.SQL("left(path, {})").format(sql.Literal(LONGEST_PATH_CHARS))
 
 _ANY: LiteralString = """
 SELECT coalesce(bool_or(path LIKE %(legacy)s OR path LIKE %(production)s), false)
-FROM (SELECT {path}::text COLLATE "C" AS path FROM {table} TABLESAMPLE SYSTEM ({percent})) AS sample
+FROM (SELECT {path}::text COLLATE "C" AS path FROM {table} AS t TABLESAMPLE SYSTEM ({percent})) AS sample
 """
 
 

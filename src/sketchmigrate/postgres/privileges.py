@@ -8,9 +8,10 @@ import psycopg
 from psycopg import sql
 
 from sketchmigrate.core.errors import DatabaseRefused, RowsHidden
-from sketchmigrate.core.keys import KEY_TYPES, TEXT_TYPES
+from sketchmigrate.core.keys import TEXT_TYPES
 from sketchmigrate.postgres import structure
 from sketchmigrate.postgres.faults import translate
+from sketchmigrate.postgres.row_key import KNOWN_TYPES, KeyColumn, RowKey
 from sketchmigrate.postgres.table import Table
 from sketchmigrate.settings import table_name
 
@@ -87,7 +88,7 @@ async def _inspect(connection: AsyncConnection, settings: Settings, *, for_writi
         raise await _no_table(connection, settings, name)
     _check_relation(relation, settings)
     columns = await structure.columns_of(connection, relation)
-    key_type = _check_key(columns, settings, relation.user)
+    key = _check_key(columns, settings, relation.user)
     path = _check_path(columns, settings, relation.user, for_writing=for_writing)
     if for_writing and (relation.is_standby or relation.is_read_only):
         hint = "Point DB_HOST at the primary."
@@ -102,9 +103,8 @@ async def _inspect(connection: AsyncConnection, settings: Settings, *, for_writi
     max_chars, max_bytes = _lengths(path, relation)
     return Table(
         name=name,
-        key_column=settings.db_key_column,
+        key=key,
         path_column=settings.db_path_column,
-        key_type=key_type,
         max_path_chars=max_chars,
         max_path_bytes=max_bytes,
         estimated_rows=relation.estimated_rows if relation.estimated_rows >= 0 else None,
@@ -175,8 +175,8 @@ def _cannot_hold(relation: Relation, settings: Settings) -> str:
     return f"The database's encoding {relation.encoding} {lacking}."
 
 
-def _check_key(columns: dict[str, Column], settings: Settings, user: str) -> str:
-    """Return the key column's type; it must order the rows and tell each from the other."""
+def _check_key(columns: dict[str, Column], settings: Settings, user: str) -> RowKey:
+    """Return the key; it must order the rows and tell each from the other."""
     table, name = settings.db_table, settings.db_key_column
     if name not in columns:
         raise DatabaseRefused(f"table {table} has no column {name}", hint=f"Set DB_KEY_COLUMN: {_known(columns)}.")
@@ -186,12 +186,13 @@ def _check_key(columns: dict[str, Column], settings: Settings, user: str) -> str
             f"column {name} of table {table} is neither its primary key nor unique and NOT NULL",
             hint="Set DB_KEY_COLUMN to a column that is: pages and flips go by it.",
         )
-    if key.type_name not in KEY_TYPES:
-        hint = f"A key of type {', '.join(sorted(KEY_TYPES))} is needed."
+    column = KeyColumn(name, key.base_type, key.is_domain)
+    if not column.is_known:
+        hint = f"A key of type {', '.join(sorted(KNOWN_TYPES))}, or of a domain over one, is needed."
         raise DatabaseRefused(f"column {name} of table {table} is of type {key.type_name}", hint=hint)
     if not key.may_select:
         raise _missing("SELECT", name, table, user)
-    return key.type_name
+    return RowKey((column,))
 
 
 def _check_path(columns: dict[str, Column], settings: Settings, user: str, *, for_writing: bool) -> Column:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, TypeVar, TypeVarTuple
 
 from psycopg import AsyncClientCursor, sql
 
+from sketchmigrate.core.errors import DatabaseError, UsageError
 from sketchmigrate.core.reference import Key, KeyRange, Reference, make_all
 from sketchmigrate.postgres.paging import PageSize, look_up_in_time, read_in_time
 from sketchmigrate.postgres.structure import hides_rows
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 P = TypeVar("P", "Page", "CountedPage", "CsvPage")
 Ts = TypeVarTuple("Ts")
 
+_DATA = "22"
+"""The class of SQLSTATEs for values that are none of their type (PostgreSQL manual, "PostgreSQL Error Codes")."""
+
 LONGEST_PATH_CHARS = 2048
 """Twice the longest key that there is. A path beyond it is cut: that it is too long is all there is to say of it."""
 
@@ -43,7 +47,7 @@ SELECT count(*), (array_agg({found_key}))[count(*)],
        array_agg({found_key}) FILTER (WHERE is_legacy), array_agg({found_path}) FILTER (WHERE is_legacy)
 FROM (
     SELECT {key} AS key, {path}::text COLLATE "C" AS path, {path}::text COLLATE "C" LIKE %(legacy)s AS is_legacy
-    FROM {table} WHERE {range} ORDER BY {key} LIMIT {rows}
+    FROM {table} AS t WHERE {range} ORDER BY {order} LIMIT {rows}
 ) AS page
 """
 
@@ -52,40 +56,42 @@ SELECT count(*), (array_agg({found_key}))[count(*)],
        count(*) FILTER (WHERE path LIKE %(legacy)s), count(*) FILTER (WHERE path LIKE %(production)s),
        count(*) FILTER (WHERE path <> '')
 FROM (
-    SELECT {key} AS key, {path}::text COLLATE "C" AS path FROM {table} WHERE {range} ORDER BY {key} LIMIT {rows}
+    SELECT {key} AS key, {path}::text COLLATE "C" AS path FROM {table} AS t WHERE {range} ORDER BY {order} LIMIT {rows}
 ) AS page
 """
 
 _END: LiteralString = """
 SELECT count(*), (array_agg({found_key}))[count(*)]
-FROM (SELECT {key} AS key FROM {table} WHERE {range} ORDER BY {key} LIMIT {rows}) AS page
+FROM (SELECT {key} AS key FROM {table} AS t WHERE {range} ORDER BY {order} LIMIT {rows}) AS page
 """
 
 # COPY writes the CSV on the server, so that no row becomes a Python object. NULL is an empty field, an empty text is ""
 # (PostgreSQL manual, COPY, "CSV Format"). COPY takes no parameters.
 _COPY: LiteralString = """
-COPY (SELECT {key}, {shortened} FROM {table} WHERE {range} ORDER BY {key})
+COPY (SELECT {key}, {shortened} FROM {table} AS t WHERE {range} ORDER BY {order})
 TO STDOUT (FORMAT csv, FORCE_QUOTE *, ENCODING 'UTF8')
 """
 
 _ROWS: LiteralString = """
 SELECT {found_key}, {found_path} FROM (
-    SELECT {key} AS key, {shortened} AS path FROM {table} WHERE {range} ORDER BY {key}
+    SELECT {key} AS key, {shortened} AS path FROM {table} AS t WHERE {range} ORDER BY {order}
 ) AS page
 """
 
 _NOW: LiteralString = """
 SELECT {found_key}, {found_path} FROM (
-    SELECT {key}::text AS key, {shortened} AS path FROM {table}
-    WHERE {key} = ANY(%s::text[]::{key_type}[])
+    SELECT {key}::text AS key, {shortened} AS path FROM {table} AS t
+    WHERE {among_texts}
 ) AS page
 """
 
 _LOOK_UP: LiteralString = """
 SELECT {found_key}, {found_path} FROM (
-    SELECT {key} AS key, {path}::text AS path FROM {table} WHERE {key} = ANY(%b::{key_type}[])
+    SELECT {key} AS key, {path}::text AS path FROM {table} AS t WHERE {among}
 ) AS page
 """
+
+_AFTER, _UNTIL = sql.SQL(">"), sql.SQL("<=")
 
 # By the unique index: the planner hashes no table for a list of constants.
 _HELD: LiteralString = "SELECT {path}::text FROM {table} WHERE {path} = ANY(%b::text[])"
@@ -172,6 +178,19 @@ class References:
         """Return those of the paths that a row holds now, where no two rows may hold the same."""
         doing = "looking for new paths"
         return set(await look_up_in_time(self.session, self._by_path, paths, held_paths, self.table, doing=doing))
+
+    async def between(self, keys: Sequence[Key], first: Key | None, last: Key | None) -> set[Key]:
+        """Return those of some texts of keys that are from ``first`` to ``last``, both included, where given."""
+        return await self.session.run(_between, self.table, keys, first, last, doing="putting keys in order")
+
+    async def equalised(self, keys: Sequence[Key]) -> list[Key]:
+        """Return, for each text of a key, one that equal keys share. Raises ``UsageError`` where it is of none."""
+        try:
+            return await self.session.run(_equalised, self.table, keys, doing="reading keys")
+        except DatabaseError as error:
+            if not error.sqlstate.startswith(_DATA):
+                raise
+            raise UsageError(f"that cannot be a key of table {'.'.join(self.table.name)}: {error}") from error
 
     async def _pages(
         self,
@@ -277,11 +296,31 @@ async def current_paths(connection: AsyncConnection, table: Table, keys: Sequenc
 
     async def read(*, stored: bool) -> dict[str, str | None]:
         names = columns(table, stored=stored)
-        statement = table.compose(_NOW, shortened=_shortened(table, stored=stored), **names)
+        among_texts = table.key.among(sql.SQL("%s::text[]"))
+        statement = table.compose(_NOW, shortened=_shortened(table, stored=stored), among_texts=among_texts, **names)
         found: list[Any] = await (await connection.execute(statement, [list(keys)])).fetchall()
         return {str(key): path for key, path in (decode(table, found) if stored else found)}
 
     return await read_either(connection, table, read)
+
+
+async def _between(
+    connection: AsyncConnection, table: Table, keys: Sequence[Key], first: Key | None, last: Key | None
+) -> set[Key]:
+    key = sql.SQL("key")
+    bounds = [(">=", first), ("<=", last)]
+    conditions = [table.key.compared(sql.SQL(side), sql.Literal(at), key) for side, at in bounds if at is not None]
+    statement = sql.SQL("SELECT key FROM unnest({}::text[]) AS given(key) WHERE {}").format(
+        sql.Literal(list(keys)), sql.SQL(" AND ").join(conditions)
+    )
+    return {found for (found,) in await (await connection.execute(statement)).fetchall()}
+
+
+async def _equalised(connection: AsyncConnection, table: Table, keys: Sequence[Key]) -> list[Key]:
+    statement = sql.SQL("SELECT {} FROM unnest({}::text[]) WITH ORDINALITY AS given(key, place) ORDER BY place").format(
+        table.key.equalised(sql.SQL("key")), sql.Literal(list(keys))
+    )
+    return [found for (found,) in await (await connection.execute(statement)).fetchall()]
 
 
 async def held_paths(connection: AsyncConnection, table: Table, paths: Sequence[str]) -> dict[str, str | None]:
@@ -295,12 +334,12 @@ def in_range(table: Table, key_range: KeyRange) -> tuple[sql.Composed, dict[str,
     """Return the condition that a key is in the range, and the values that it names."""
     conditions: list[sql.Composable] = [sql.SQL("true")]
     values: dict[str, Key | bytes] = {}
-    for name, operator, value in (("after", ">", key_range.after), ("until", "<=", key_range.until)):
+    for name, operator, value in (("after", _AFTER, key_range.after), ("until", _UNTIL, key_range.until)):
         if value is not None:
             place = sql.Placeholder(name)
             stored = bytes_of(table, value)
             bound = sql.SQL("({})" if stored is None else "convert_from({}, getdatabaseencoding())").format(place)
-            conditions.append(table.compose("{key} " + operator + " {bound}::{key_type}", bound=bound))
+            conditions.append(table.key.compared(operator, bound))
             values[name] = value if stored is None else stored
     return sql.SQL(" AND ").join(conditions), values
 

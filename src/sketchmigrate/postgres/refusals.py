@@ -79,7 +79,7 @@ WHERE attrelid = to_regclass(%(table)s) AND attname = %(path)s
 # With the row's other columns as they are: only those that the check has, as others may not be readable.
 _HOLDS: LiteralString = """
 SELECT {check} FROM (
-    SELECT {columns} FROM {table} AS t WHERE t.{key} = %(key)s AND t.{path}::text = %(old)s COLLATE "C"
+    SELECT {columns} FROM {table} AS t WHERE {is_key} AND t.{path}::text = %(old)s COLLATE "C"
 ) AS {alias}
 """
 
@@ -145,7 +145,11 @@ async def _holds(
         for column in columns
     ]
     statement = table.compose(
-        _HOLDS, check=check, columns=sql.SQL(", ").join(selected), alias=sql.Identifier(table.name[-1])
+        _HOLDS,
+        check=check,
+        columns=sql.SQL(", ").join(selected),
+        is_key=table.key.is_key(sql.SQL("%(key)s")),
+        alias=sql.Identifier(table.name[-1]),
     )
     values = {"key": move.reference.key, "old": move.reference.path, "new": move.new_path}
     try:

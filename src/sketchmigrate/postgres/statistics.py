@@ -39,20 +39,23 @@ LONGEST_PATH_CHARS = 1025
 # Of a partitioned table there are statistics of the parent with all partitions, if somebody had it analysed; those of
 # an ordinary table are its own, as its rows are.
 _HISTOGRAM: LiteralString = """
-SELECT s.histogram_bounds::text::{key_type}[]
+SELECT {bounds}
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = %s
 WHERE c.oid = to_regclass(%s) AND s.histogram_bounds IS NOT NULL AND s.inherited = (c.relkind = 'p')
 """
 
-_ENDS: LiteralString = "SELECT min({key}), max({key}) FROM {table}"
+_ENDS: LiteralString = """
+SELECT (SELECT {key} FROM {table} AS t ORDER BY {order} LIMIT 1),
+       (SELECT {key} FROM {table} AS t ORDER BY {backwards} LIMIT 1)
+"""
 
 # Cuts must be in the order in which the pages are read: that of the column's own collation.
-_IN_ORDER: LiteralString = "SELECT {key} FROM {table} WHERE {key} = ANY(%b::{key_type}[]) ORDER BY {key}"
+_IN_ORDER: LiteralString = "SELECT {key} FROM {table} AS t WHERE {among} ORDER BY {order}"
 
-_SAMPLE_KEYS: LiteralString = "SELECT {key} FROM {table} TABLESAMPLE SYSTEM (%s) ORDER BY {key}"
+_SAMPLE_KEYS: LiteralString = "SELECT {key} FROM {table} AS t TABLESAMPLE SYSTEM (%s) ORDER BY {order}"
 
-_NTH: LiteralString = "SELECT {key} FROM {table} WHERE {range} ORDER BY {key} OFFSET %(rows)s LIMIT 1"
+_NTH: LiteralString = "SELECT {key} FROM {table} AS t WHERE {range} ORDER BY {order} OFFSET %(rows)s LIMIT 1"
 
 # The bounds part the rows into groups of equal size, by the order of the column's collation (PostgreSQL manual, view
 # pg_stats). They are an array of whatever type the column has; inherited are those of a table with its partitions.
@@ -77,13 +80,18 @@ SELECT left({path}::text, {longest}) FROM {table} TABLESAMPLE SYSTEM ({percent})
 
 async def histogram(connection: AsyncConnection, table: Table) -> list[Key]:
     """Return keys with about the same number of rows between any two of them, in no order; empty where not known."""
+    if len(table.key.columns) > 1:
+        return []  # they are of single columns
     name = sql.Identifier(*table.name).as_string(connection)
 
     async def read(*, stored: bool) -> list[Key]:
         if stored:  # keys that are not UTF-8 are no cuts
             return []
+        bounds = table.key.histogram_bounds(sql.SQL("s.histogram_bounds"))
+        if not table.key.is_native:  # the bounds are a text, in which a date has to be one that can be read again
+            await connection.execute("SET LOCAL datestyle = 'ISO'")
         cursor = connection.cursor(binary=True)
-        await cursor.execute(table.compose(_HISTOGRAM), [table.key_column, name])
+        await cursor.execute(table.compose(_HISTOGRAM, bounds=bounds), [table.key.columns[0].name, name])
         row = await cursor.fetchone()
         return list(row[0]) if row is not None else []
 
@@ -91,8 +99,10 @@ async def histogram(connection: AsyncConnection, table: Table) -> list[Key]:
 
 
 async def ends(connection: AsyncConnection, table: Table) -> tuple[Key, Key] | None:
-    """Return the first and the last key, or None for an empty table. PostgreSQL 17 and older have no min(uuid)."""
-    row: Any = await (await connection.cursor(binary=True).execute(table.compose(_ENDS), ())).fetchone()
+    """Return the first and the last key, or None for an empty table."""
+    backwards = sql.SQL(", ").join(sql.SQL("{} DESC").format(column.of_row) for column in table.key.columns)
+    statement = table.compose(_ENDS, backwards=backwards)
+    row: Any = await (await connection.cursor(binary=True).execute(statement, ())).fetchone()
     return None if row[0] is None else (row[0], row[1])
 
 

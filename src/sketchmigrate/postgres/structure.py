@@ -47,14 +47,17 @@ SELECT a.attname::text, format_type(a.atttypid, NULL), t.typcategory::text, base
        has_column_privilege(a.attrelid, a.attnum, 'SELECT'), has_column_privilege(a.attrelid, a.attnum, 'UPDATE'),
        a.attgenerated::text <> '',
        EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND i.indisvalid
-               AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum)
+               AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum),
+       base.named, t.typtype = 'd'
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid CROSS JOIN LATERAL (
-    WITH RECURSIVE below (type, modifier) AS (
-        SELECT a.atttypid, a.atttypmod
+    WITH RECURSIVE below (depth, type, modifier) AS (
+        SELECT 0, a.atttypid, a.atttypmod
         UNION ALL
-        SELECT d.typbasetype, d.typtypmod FROM below JOIN pg_type d ON d.oid = below.type AND d.typtype = 'd'
+        SELECT depth + 1, d.typbasetype, d.typtypmod FROM below JOIN pg_type d ON d.oid = below.type AND d.typtype = 'd'
     )
-    SELECT min(modifier - 4) FILTER (WHERE type IN ('varchar'::regtype, 'bpchar'::regtype) AND modifier > 4) AS chars,
+    SELECT (array_agg(CASE type WHEN 'bpchar'::regtype THEN 'bpchar' ELSE format_type(type, NULL) END
+               ORDER BY depth DESC))[1] AS named,
+           min(modifier - 4) FILTER (WHERE type IN ('varchar'::regtype, 'bpchar'::regtype) AND modifier > 4) AS chars,
            bool_or(type = 'name'::regtype) AS is_name
     FROM below
 ) AS base
@@ -102,7 +105,7 @@ class Relation(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column; ``max_chars`` and ``is_name`` are those of the type below its domains, if it has any."""
+    """A column; ``base_type``, ``max_chars`` and ``is_name`` are of the type below its domains, if it has any."""
 
     name: str
     type_name: str
@@ -114,6 +117,8 @@ class Column(NamedTuple):
     may_update: bool
     generated: bool
     unique: bool
+    base_type: str
+    is_domain: bool
 
 
 class OnUpdate(NamedTuple):

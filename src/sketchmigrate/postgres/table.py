@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, LiteralString, Protocol, TypeVar
 
 from psycopg import errors, sql
 
-from sketchmigrate.core.keys import TEXT_TYPES
 from sketchmigrate.core.reference import Key, Unreadable
+from sketchmigrate.postgres.row_key import fragments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from psycopg import AsyncConnection
+
+    from sketchmigrate.postgres.row_key import RowKey
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -34,9 +36,9 @@ _STORED = sql.SQL("convert_to({}::text, getdatabaseencoding())")
 class Table:
     """The table as the catalog describes it.
 
-    ``key_type`` is the key column's SQL type, ``max_path_chars`` and ``max_path_bytes`` the path column's length or
-    None, ``estimated_rows`` the planner's estimate or None where the table was never analysed. ``notices`` are facts
-    that bear on a migration and that a person should know: triggers, row-level security.
+    ``max_path_chars`` and ``max_path_bytes`` are the path column's length or None, ``estimated_rows`` the planner's
+    estimate or None where the table was never analysed. ``notices`` are facts that bear on a migration and that a
+    person should know: triggers, row-level security.
 
     ``path_is_unique``: the path is in the key of a unique index without a condition and an expression, so that an
     UPDATE of it takes the row's strongest lock; ``no_path_twice``: alone in the key of one, as a text, so that no two
@@ -46,9 +48,8 @@ class Table:
     """
 
     name: tuple[str, ...]
-    key_column: str
+    key: RowKey
     path_column: str
-    key_type: str
     max_path_chars: int | None = None
     max_path_bytes: int | None = None
     estimated_rows: int | None = None
@@ -61,22 +62,17 @@ class Table:
     encoding: str = "UTF8"
     holds_production: bool = True
 
-    @property
-    def has_text_key(self) -> bool:
-        """Whether the key is a text, which is as the database's encoding has it."""
-        return self.key_type in TEXT_TYPES
-
     def compose(self, template: LiteralString, **more: sql.Composable) -> sql.Composed:
         """Fill a statement's names in, quoted: rows of an ordinary table are its own (ONLY), not those of a child.
 
-        The statement is to be executed with parameters, ``()`` where it has none: a ``%`` in a name is doubled.
+        What it may say of keys is in ``fragments``. The statement is to be executed with parameters, ``()`` where it
+        has none: a ``%`` in a name is doubled.
         """
         table = _identifier(*self.name)
         return sql.SQL(template).format(
             table=table if self.is_partitioned else sql.SQL("ONLY ") + table,
-            key=_identifier(self.key_column),
             path=_identifier(self.path_column),
-            key_type=sql.SQL(self.key_type),  # format_type() of the server's own catalog
+            **fragments(self.key),
             **more,
         )
 
@@ -116,7 +112,7 @@ def columns(table: Table, *, stored: bool) -> dict[str, sql.Composable]:
     key, path = sql.SQL("key"), sql.SQL("path")
     if not stored:
         return {"found_key": key, "found_path": path}
-    return {"found_key": _STORED.format(key) if table.has_text_key else key, "found_path": _STORED.format(path)}
+    return {"found_key": _STORED.format(key) if table.key.is_text else key, "found_path": _STORED.format(path)}
 
 
 def decode(table: Table, rows: Iterable[tuple[Key | bytes, bytes | None]]) -> Iterator[tuple[Key, str | None]]:

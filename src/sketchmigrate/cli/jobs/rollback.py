@@ -13,12 +13,9 @@ from sketchmigrate.core.errors import UsageError
 from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.ledger import name_foreign, new_ledger, past_run, runs_below
 from sketchmigrate.migration.passes import make_durable
-from sketchmigrate.migration.record import check_ledger, check_over, description, is_rollback, key_of
-from sketchmigrate.migration.rollback import (
-    Selection,
-    legacy_finder,
-    roll_back,
-)
+from sketchmigrate.migration.record import check_ledger, check_over, description, is_rollback
+from sketchmigrate.migration.rollback import Selection, legacy_finder, roll_back, select
+from sketchmigrate.postgres.references import References
 from sketchmigrate.report.rollback import LISTED, rollback_json, rollback_summary
 
 if TYPE_CHECKING:
@@ -80,16 +77,15 @@ class RollbackJob(Job):
         """Open the site, and read which rows are meant."""
         await super().prepare()
         self.site = replace(self.site, mapping=self.site.mapping.back())
-        arguments, table = self._arguments, self.site.table
+        arguments = self._arguments
         try:
             lines = arguments.only_keys.read_text(encoding="utf-8").splitlines() if arguments.only_keys else None
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{arguments.only_keys} cannot be read: {error}", hint="Give a key a line.") from error
-        self._selection = Selection(
-            None if lines is None else frozenset(key_of(table, line) for line in lines if line.strip()),
-            None if arguments.key_from is None else key_of(table, arguments.key_from),
-            None if arguments.key_until is None else key_of(table, arguments.key_until),
-        )
+        listed = None if lines is None else [line for line in lines if line.strip()]
+        async with self.site.database.session() as session:
+            references = References(session, self.site.table)
+            self._selection = await select(references, listed, arguments.key_from, arguments.key_until)
 
     def question(self) -> str:
         """Say what is about to be changed, and where."""
