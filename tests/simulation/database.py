@@ -275,8 +275,8 @@ class SimulatedCursor:
     async def _columns(self, _: str, _values: object) -> None:
         may_select = may_update = is_unique = True
         self._answer = [
-            ("id", "bigint", "N", None, False, True, may_select, may_update, False, is_unique),
-            ("path", "text", "S", None, False, False, may_select, may_update, False, False),
+            ("id", "bigint", "N", None, False, True, may_select, may_update, False, is_unique, "bigint", False),
+            ("path", "text", "S", None, False, False, may_select, may_update, False, False, "text", False),
         ]
 
     async def _on_update(self, _: str, _values: object) -> None:
@@ -339,7 +339,7 @@ _IN_THE_WAY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)  #
 _STATEMENTS: dict[str, Callable[[SimulatedCursor, str, Any], Awaitable[None]]] = {
     "SELECT count(*), (array_agg(key))[count(*)]": SimulatedCursor._page,  # noqa: SLF001 - its own
     "WITH free": SimulatedCursor._flip,  # noqa: SLF001 - its own
-    'SELECT t."id" FROM': SimulatedCursor._free_rows,  # noqa: SLF001 - its own
+    'SELECT "t"."id" FROM': SimulatedCursor._free_rows,  # noqa: SLF001 - its own
     'SELECT "id", "path"::text FROM': SimulatedCursor._look_up,  # noqa: SLF001 - its own
     "SELECT key, path FROM (": SimulatedCursor._look_up,  # noqa: SLF001 - its own
     "SELECT pg_backend_pid()": SimulatedCursor._one,  # noqa: SLF001 - its own
