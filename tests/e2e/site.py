@@ -18,20 +18,11 @@ if TYPE_CHECKING:
     import pexpect
 
     from tests.servers.databases import Database
-    from tests.servers.stores import Store
+    from tests.servers.stores import Store, StoredObject
     from tests.tool import Finished
 
 
 NEEDING_A_PERSON = ("missing", "conflict", "failed")
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """An object as a listing shows it; equal for two looks only if nobody wrote it between them."""
-
-    size_bytes: int
-    etag: str
-    last_modified: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +103,9 @@ class Site:
         return Facts(
             rows={row[0]: row[1] for row in table},
             versions={row[0]: row[2] for row in table},
-            legacy=self._objects(self.store.legacy_bucket),
-            production=self._objects(self.store.production_bucket),
+            legacy=self.store.listed(self.store.legacy_bucket),
+            production=self.store.listed(self.store.production_bucket),
         )
-
-    def _objects(self, bucket: str) -> dict[str, StoredObject]:
-        pages = self.store.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-        return {
-            found["Key"]: StoredObject(found["Size"], found["ETag"], str(found["LastModified"]))
-            for page in pages
-            for found in page.get("Contents", [])
-        }
 
     def production_bodies(self) -> dict[str, bytes]:
         """Read every object of the production bucket."""

@@ -138,7 +138,7 @@ def left(
     shutil.copytree(data / "run_dir", tmp_path / "runs")
     script = data / "ledger.sql"
     with databases.fresh() as ledger, closing(rclone.client()) as client:
-        site = Site(database, Store(rclone, client, *BUCKETS), tmp_path)
+        site = Site(database, Store(rclone, rclone, client, *BUCKETS), tmp_path)
         database.create_avatars(rows.values())
         if script.exists():
             restore_tables(ledger, script.read_text(), database, rows)

@@ -65,8 +65,7 @@ def rows_of(database: Database) -> dict[int, tuple[str | None, str]]:
 
 def content_of(store: Store, bucket: str) -> dict[str, str]:
     """Return the MD5 of every object's bytes, as the server computes it of what it holds: it is the ETag of a PUT."""
-    pages = store.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-    return {found["Key"]: found["ETag"].strip('"') for page in pages for found in page.get("Contents", [])}
+    return {key: found.etag.strip('"') for key, found in store.listed(bucket).items()}
 
 
 def check_promises(database: Database, store: Store, before: Before) -> int:

@@ -62,17 +62,19 @@ def application_updates(database: Database, without: int = 0) -> Iterator[list[f
             updating.result()
 
 
-def flipped(database: Database) -> int:
-    ((count,),) = database.execute("SELECT count(*) FROM avatars WHERE starts_with(path, 'avatar/')")
-    return int(count)
-
-
 def wait_until_all_others_are_flipped(world: World, but: int = 1) -> None:
     done_before = sum((path or "").startswith("avatar/") for path, _ in world.before.rows.values())
+    wait_for_rows("avatar/", world.database, done_before + ROWS - but)
+
+
+def wait_for_rows(side: str, database: Database, count: int) -> None:
+    """Wait until so many rows are on a side. To make a connection for each look would cost more than the pause."""
     ends_at = time.monotonic() + 30
-    while flipped(world.database) - done_before < ROWS - but:
-        assert time.monotonic() < ends_at, "rows that nobody holds were not flipped"
-        time.sleep(0.02)
+    with database.connect() as connection:
+        look = "SELECT count(*) >= %s FROM avatars WHERE starts_with(path, %s)"
+        while connection.execute(look, [count, side]).fetchone() != (True,):
+            assert time.monotonic() < ends_at, "rows that nobody holds were not flipped"
+            time.sleep(0.02)
 
 
 def reset_owners(world: World) -> None:
@@ -103,10 +105,7 @@ def test_rows_that_are_locked_for_a_while_are_taken_up_when_they_are_free(
     with held(world.database, *held_rows) as lock:
         process = world.start(command=command)
         if command:
-            while (
-                len([path for path in world.database.paths().values() if (path or "").startswith(LEGACY)]) < ROWS - 30
-            ):
-                time.sleep(0.02)
+            wait_for_rows(LEGACY, world.database, ROWS - 30)
         else:
             wait_until_all_others_are_flipped(world, but=30)
         lock.rollback()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import subprocess
 
     from tests.servers.databases import Database
+    from tests.servers.postgres_fault_proxy import PostgresFaultProxy
     from tests.servers.s3_fault_proxy import S3FaultProxy
     from tests.servers.stores import Store
 
@@ -116,6 +117,25 @@ def test_the_limit_holds_for_all_together(wide: World) -> None:
     rest = wide.finish(start(wide, None, "-l", str(ROWS)))
     assert (rest.code, rest.outcomes, rest.document["rows_left"]) == (0, {"migrated": ROWS - 45}, False)
     wide.check_finished()
+
+
+def test_what_a_limit_leaves_of_a_range_begins_behind_what_was_taken_up(
+    wide: World, postgres_proxy: PostgresFaultProxy
+) -> None:
+    """Both workers are there when the only range is handed out, so that it is lent half of the limit at a time."""
+    wide.store.client.delete_object(Bucket=wide.store.legacy_bucket, Key=wide.before.legacy_paths[3])
+
+    def both_have_joined() -> None:
+        deadline = time.monotonic() + 30
+        while log_of(wide).count(" joined: process ") < 2:
+            assert time.monotonic() < deadline, "a worker is not there"
+            time.sleep(0.02)
+
+    postgres_proxy.act_at("OFFSET", both_have_joined)  # which looks whether the range is too large
+    done = wide.finish(wide.start(*TWO, "-l", "20", database=wide.database.via(postgres_proxy.port)))
+    assert postgres_proxy.hits["act"] == 1
+    assert done.outcomes == {"migrated": 19, "missing": 1}, done.err
+    assert list(done.reasons) == [3]
 
 
 def test_what_is_said_of_each_entry_is_said_once(wide: World) -> None:

@@ -34,6 +34,23 @@ def test_a_store_copies_on_the_server_side_and_lists_exact_keys(store: Store) ->
     assert store.bodies(store.production_bucket) == {key: key.encode() for key in keys}
 
 
+@pytest.mark.parametrize("prefix", ["", "image/"])
+def test_a_store_lists_what_boto3_lists(store: Store, prefix: str) -> None:
+    """Within a page and beyond it, keys and what is said of each."""
+    odd = ["image/a b+c%41.png", "image/&<'é\".png", "image/~", "z"]
+    many = [f"image/{number}" for number in range(1_005 if store.name == "rclone" else 3)]
+    store.put_all(store.legacy_bucket, {key: key.encode() for key in (*odd, *many)})
+    pages = store.client.get_paginator("list_objects_v2").paginate(Bucket=store.legacy_bucket, Prefix=prefix)
+    found = {each["Key"]: each for page in pages for each in page["Contents"]}
+    assert store.keys(store.legacy_bucket, prefix) == list(found)
+    assert len(found) == len(odd) + len(many) - bool(prefix)
+    listed = store.listed(store.legacy_bucket)
+    assert {key: (listed[key].size_bytes, listed[key].etag) for key in found} == {
+        key: (each["Size"], each["ETag"]) for key, each in found.items()
+    }
+    assert listed.keys() - found.keys() == ({"z"} if prefix else set())
+
+
 def test_a_store_checks_signatures(rclone_store: Store) -> None:
     stranger = rclone_store.server.client(secret_key="wrong")
     with pytest.raises(ClientError, match="SignatureDoesNotMatch"):

@@ -19,6 +19,7 @@ from sketchmigrate.cluster.range_worker import RangeDone, RangeProgress, RangeTa
 from sketchmigrate.cluster.ranges import cut_ranges, merged, trim
 from sketchmigrate.core.errors import ClusterError, MigrateError, WorkerLost
 from sketchmigrate.core.outcome import Tally
+from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.migration.breaker import FlipCounts
 from sketchmigrate.migration.passes import is_anything_left, make_durable
 from sketchmigrate.migration.runner import Finished, Scan
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from sketchmigrate.cluster.engine import Engine, Message
     from sketchmigrate.cluster.range_worker import RangeAssignment
     from sketchmigrate.core.outcome import Result
-    from sketchmigrate.core.reference import KeyRange
     from sketchmigrate.ledger import WholeLedger
     from sketchmigrate.migration.breaker import Breaker
     from sketchmigrate.migration.settling import Settling
@@ -224,6 +224,9 @@ class Coordinator:
             await self._trim(pass_range)
             # a dry run leaves no trace of how far a part of the limit went in a range: one worker has all of it
             lent = self._lease.lend(1 if self._assignment.options.dry_run else len(self._engine.workers))
+            if lent == 0:  # others have taken the rest meanwhile
+                this.waiting.appendleft(pass_range)
+                return
             task = RangeTask(
                 self._assignment,
                 this.number,
@@ -265,8 +268,10 @@ class Coordinator:
         this.done.append((pass_range, done))
         if done.error is not None:
             self._stop.by_error(done.error)
-        elif not done.is_whole and not self._stop.requested:  # its part of the limit is used up
-            this.waiting.append(PassRange(this.numbered(), pass_range.key_range, is_trimmed=True))
+        elif done.rest is not None and not self._stop.requested:  # its part of the limit is used up
+            # what was taken up is not to be met again: that of it which stayed legacy would count once more
+            pass_range.key_range = KeyRange(pass_range.key_range.after, done.rest.after)
+            this.waiting.append(PassRange(this.numbered(), done.rest, is_trimmed=True))
 
     async def _redo(self, pass_range: PassRange, lost: WorkerLost, lent: int | None) -> None:
         pass_range.losses += 1

@@ -48,8 +48,9 @@ class RangeAssignment(Assignment):
 class RangeTask(Task["RangeDone"]):
     """One range of a pass. ``number`` names the range within its pass, and stays the same when it is redone.
 
-    ``limit`` is how many references may be taken up, None for all. ``strategy`` is how nothing is replaced, None as
-    long as the store has not been probed; the range then ends with ``StrategyNeeded`` before the first object.
+    ``limit`` is how many references may be taken up, at least one; None for all. ``strategy`` is how nothing is
+    replaced, None as long as the store has not been probed; the range then ends with ``StrategyNeeded`` before the
+    first object.
     """
 
     pass_number: int
@@ -63,17 +64,17 @@ class RangeTask(Task["RangeDone"]):
 class RangeDone:
     """How an attempt ended. ``tally`` and the ``rows`` passed are true also where it was cut short.
 
-    ``is_whole`` says that the range was seen to its end. ``error`` is what the worker could not get past. ``seconds``
-    is how long it took, ``peak_bytes`` the most memory that the process had until then, ``losses`` how many connections
-    to the database broke meanwhile, ``flips`` those of the attempt. ``held_up`` is what has held the worker up so far:
-    the last message of its progress may come too late to be heard.
+    ``rest`` is what the limit left of the range, None for nothing. ``error`` is what the worker could not get past.
+    ``seconds`` is how long it took, ``peak_bytes`` the most memory that the process had until then, ``losses`` how many
+    connections to the database broke meanwhile, ``flips`` those of the attempt. ``held_up`` is what has held the worker
+    up so far: the last message of its progress may come too late to be heard.
     """
 
     worker: str
     attempt: int
     rows: int
     tally: Tally
-    is_whole: bool
+    rest: KeyRange | None
     seconds: float
     peak_bytes: int
     error: MigrateError | None = None
@@ -143,18 +144,19 @@ class RangeWorker(Worker[RangeTask, RangeDone]):
                     options, copier, self._ledger, self._stop, breaker=breaker, observe=report.observe
                 )
                 async with Watch(site, copier, iterations=options.parallelization_level, audience=report):
-                    tally = await migrate_range(migration, task.key_range, limit=task.limit, again=task.pass_number > 1)
+                    tally, rest = await migrate_range(
+                        migration, task.key_range, limit=task.limit, again=task.pass_number > 1
+                    )
                 pulse.cancel()
             report.send()
             is_clean = self._stop.error is None and not await self._ledger.locked(None, 1)
             await self._ledger.end_attempt(tally, is_clean=is_clean)
-        is_whole = not self._stop.requested and (task.limit is None or tally.scanned < task.limit)
         return RangeDone(
             worker=self._channel.worker,
             attempt=attempt,
             rows=report.rows,
             tally=tally,
-            is_whole=is_whole,
+            rest=rest,
             seconds=time.monotonic() - began,
             peak_bytes=peak_memory_bytes(),
             error=self._stop.error,

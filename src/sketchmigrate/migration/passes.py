@@ -7,8 +7,8 @@ is on the database's disk before a pass counts as done (``make_durable``).
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from sketchmigrate.core.errors import MigrateError
 from sketchmigrate.core.outcome import Tally
@@ -42,7 +42,7 @@ async def migrate(migration: Migration, new_pass: Callable[[int], None]) -> Fini
         new_pass(passes)
         room = None if limit is None else limit - tally.scanned
         losses = migration.database.losses
-        this_pass = await migrate_range(migration, KeyRange(), limit=room, again=passes > 1)
+        this_pass, _ = await migrate_range(migration, KeyRange(), limit=room, again=passes > 1)
         tally += this_pass
         await make_durable(migration.database, this_pass, migration.options, migration.stop)
         if migration.stop.requested:
@@ -54,40 +54,58 @@ async def migrate(migration: Migration, new_pass: Callable[[int], None]) -> Fini
             return Finished(tally, passes, rows_left=False)
 
 
+class RangePassed(NamedTuple):
+    """What became of the references of a range, and what its limit left of it: None for nothing."""
+
+    tally: Tally
+    rest: KeyRange | None
+
+
 async def migrate_range(
     migration: Migration, key_range: KeyRange, *, limit: int | None = None, again: bool = False
-) -> Tally:
-    """Migrate the legacy references of one key range, at most ``limit`` of them, and return their tally.
+) -> RangePassed:
+    """Migrate the legacy references of one key range, at most ``limit`` (from 1) of them.
 
     Rows that somebody else holds are taken up when the others are done. ``again`` skips references that the run has
     found unresolved before. An error that the run cannot get past is noted
     in ``migration.stop``; what was flipped until then stays flipped and is in the tally.
     """
-    batches = partial(_batches, migration, key_range=key_range, limit=limit, again=again)
-    tally = await take_through(migration, batches)
-    return tally + await take_up_locked(migration)
+    reading = _Reading(migration, key_range, limit, again)
+    tally = await take_through(migration, reading.batches)
+    return RangePassed(tally + await take_up_locked(migration), reading.rest)
 
 
-async def _batches(
-    migration: Migration, source: References, *, key_range: KeyRange, limit: int | None, again: bool
-) -> AsyncGenerator[list[Reference]]:
-    """Cut the legacy references of a range into batches, up to the limit."""
-    size = migration.options.batch_size
-    waiting: list[Reference] = []
-    async for page in source.legacy_pages(key_range, migration.mapping.rule):
-        references = await migration.ledger.without_unresolved(page.references) if again else page.references
-        migration.observe(page.rows - len(references), Tally(), [])
-        if limit is not None:
-            references = references[:limit]
-            limit -= len(references)
-        waiting += references
-        while len(waiting) >= size:
-            batch, waiting = waiting[:size], waiting[size:]
-            yield batch
-        if migration.stop.requested or limit == 0:
-            break
-    if waiting:
-        yield waiting
+@dataclass(slots=True)
+class _Reading:
+    """Reads a range, and knows what the limit has left of it."""
+
+    migration: Migration
+    key_range: KeyRange
+    limit: int | None
+    again: bool
+    rest: KeyRange | None = None
+
+    async def batches(self, source: References) -> AsyncGenerator[list[Reference]]:
+        """Cut the legacy references of the range into batches, up to the limit."""
+        migration, left = self.migration, self.limit
+        size = migration.options.batch_size
+        waiting: list[Reference] = []
+        async for page in source.legacy_pages(self.key_range, migration.mapping.rule):
+            references = await migration.ledger.without_unresolved(page.references) if self.again else page.references
+            migration.observe(page.rows - len(references), Tally(), [])
+            if left is not None:
+                references = references[:left]
+                left -= len(references)
+                if left == 0:
+                    self.rest = KeyRange(references[-1].key, self.key_range.until)
+            waiting += references
+            while len(waiting) >= size:
+                batch, waiting = waiting[:size], waiting[size:]
+                yield batch
+            if migration.stop.requested or left == 0:
+                break
+        if waiting:
+            yield waiting
 
 
 async def is_anything_left(scan: Scan, tally: Tally, options: Options) -> bool:

@@ -1,4 +1,4 @@
-"""What becomes of ranges whose worker was lost and may still be at work, under a limit."""
+"""What becomes of a limit: where a worker is lost and may still be at work, and where two begin at once."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ from sketchmigrate.settings import Options
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from sketchmigrate.migration.runner import Finished
+
 HALVES = [KeyRange(None, 10), KeyRange(10, None)]
 
 
-class LosesTheFirst:
-    """One worker, cut off with its first range, and back for all others: it migrates as much as it is lent."""
+class Workers:
+    """They migrate as much as they are lent. With ``loses_first`` one is cut off with the first range, and is back."""
 
     where = "here"
-    workers = frozenset({"w"})
-    members = 1
 
-    def __init__(self) -> None:
-        self.ranges: list[KeyRange] = []
+    def __init__(self, *names: str, loses_first: bool = False) -> None:
+        self.workers = frozenset(names)
+        self.members = len(names)
+        self.tasks: list[RangeTask] = []
+        self._loses_first = loses_first
 
     async def __aenter__(self) -> Self:
         return self
@@ -38,17 +41,17 @@ class LosesTheFirst:
         """Nothing is open."""
 
     async def begin(self, *_: object) -> None:
-        """It is there already."""
+        """They are there already."""
 
     def publish(self, _orders: object) -> None:
-        """It hears none."""
+        """They hear none."""
 
     async def run(self, task: RangeTask) -> RangeDone:
-        """Lose the first range, and migrate the others up to their limit."""
-        self.ranges.append(task.key_range)
-        if len(self.ranges) == 1:
+        """Lose the first range perhaps, and migrate the others up to their limit."""
+        self.tasks.append(task)
+        if len(self.tasks) == 1 and self._loses_first:
             raise WorkerLost("w", "cut off", is_certain=False)
-        return RangeDone("w", 1, 1, Tally(migrated=task.limit or 0), is_whole=False, seconds=0, peak_bytes=0)
+        return RangeDone("w", 1, 1, Tally(migrated=task.limit or 0), rest=task.key_range, seconds=0, peak_bytes=0)
 
 
 class WithoutADatabase(Coordinator):
@@ -75,8 +78,8 @@ async def no_session() -> AsyncIterator[None]:
     yield
 
 
-async def test_what_a_lost_worker_was_lent_is_not_taken_for_done() -> None:
-    engine = LosesTheFirst()
+async def migrated(engine: Workers) -> Finished:
+    """Migrate one reference, which is the limit."""
     site: Any = SimpleNamespace(database=SimpleNamespace(session=no_session), settings=SimpleNamespace(range_rows=100))
     audience: Any = SimpleNamespace(
         **dict.fromkeys(
@@ -93,7 +96,20 @@ async def test_what_a_lost_worker_was_lent_is_not_taken_for_done() -> None:
         settling=cast("Any", SimpleNamespace(strategy=None)),
         breaker=Breaker(20),
     )
-    finished = await coordinator.migrate()
+    return await coordinator.migrate()
+
+
+async def test_what_a_lost_worker_was_lent_is_not_taken_for_done() -> None:
+    engine = Workers("w", loses_first=True)
+    finished = await migrated(engine)
     assert finished.tally == Tally(migrated=1)
     assert finished.rows_left
-    assert engine.ranges[1] in {*HALVES, KeyRange(None, None)}
+    assert engine.tasks[1].key_range in {*HALVES, KeyRange(None, None)}
+
+
+async def test_nobody_is_given_work_when_nothing_of_the_limit_is_left() -> None:
+    engine = Workers("v", "w")
+    finished = await migrated(engine)
+    assert finished.tally == Tally(migrated=1)
+    assert finished.rows_left
+    assert [task.limit for task in engine.tasks] == [1], "two places were free, and two ranges waited"
