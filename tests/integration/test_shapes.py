@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
+from sketchmigrate.core.notation import KeyNotation
 from sketchmigrate.core.shapes.array import Array
 from sketchmigrate.core.shapes.json import Json
-from tests.unit.shapes.site import KEYS, check_slots, is_legal, moved
+from tests.unit.shapes.site import KEYS, PLAIN, check_slots, is_legal, moved
 
 if TYPE_CHECKING:
     import psycopg
@@ -113,3 +114,10 @@ def test_a_key_of_the_greatest_length_fits(database: Database) -> None:
             new = asked(connection, "SELECT %s::text[]", check_slots(Array(KEYS), value))
             there = 'ava"tar\\/' + key.removeprefix("image/")
             assert new == ([there] * 2 if is_legal(there) else [key] * 2)
+
+
+def test_an_element_is_quoted_where_the_server_quotes_it(any_database: Database) -> None:
+    with any_database.connect() as connection:
+        for char in [*map(chr, range(1, 256)), "\u2003", "\u3000", "\ufeff"]:
+            value = asked(connection, "SELECT ARRAY[%s, %s]::text", f"image/{char}", char)
+            assert check_slots(Array(KeyNotation(PLAIN)), value) == value.replace("image/", "avatar/")

@@ -15,6 +15,7 @@ from sketchmigrate.core.notation import KeyNotation
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.core.shapes.contract import replace
 from sketchmigrate.core.shapes.text import Text
+from sketchmigrate.core.urls import UrlForm, UrlNotation
 from tests.unit.shapes.site import PLAIN, URLS, check_slots
 
 if TYPE_CHECKING:
@@ -79,6 +80,20 @@ def test_keys_are_sought_only_if_asked_for() -> None:
     assert check_slots(WITH_KEYS, value) == new
     keys = [each.key for each in WITH_KEYS.read(value).slots]
     assert keys == ["image/a.png", "image/b.png", "image/d.png", "image/e&f.png", "image/g=image/h"]
+
+
+def test_punctuation_behind_a_key_is_no_part_of_it() -> None:
+    value = "image/a. image/b, image/c: image/d; image/e! image/f? image/g.;?!"
+    assert [each.key for each in WITH_KEYS.read(value).slots] == [f"image/{each}" for each in "abcdefg"]
+
+
+def test_what_is_new_has_entities_where_the_old_had_some() -> None:
+    form = UrlForm("https://old.example.com/?a&b={key}", "https://cdn.example.com/?c&d={key}", "old")
+    text = Text(UrlNotation(PLAIN, (form,), URLS.legacy, URLS.production))
+    for sign in ("&amp;", "&", "&#38;"):
+        new = "&" if sign == "&" else "&amp;"
+        value = f"(https://old.example.com/?a{sign}b=image/a{sign}x)"
+        assert check_slots(text, value) == f"(https://cdn.example.com/?c{new}d=avatar/a{sign}x)"
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def _read(raw: str, notation: Notation, side: SideName | None, *, is_encoded: bo
     if is_encoded:
         front = quote(found.front, safe="/" if "/" in raw[:cut] else "")
     else:
-        front = escape(found.front) if "&" in raw[:cut] else found.front
+        front = found.front if decode(raw[:cut]) == raw[:cut] else escape(found.front)
     return found, front + raw[cut:]
 
 
