@@ -86,7 +86,10 @@ def along(route: Route, key: str, cut: int, front: str) -> Written:
         _check(key, SideName.LEGACY)
     if not (other.isascii() and len(other) <= MAX_KEY_BYTES):
         _check(other, SideName.PRODUCTION)
-    return Written(SideName.LEGACY, route.legacy_bucket, key, route.production_bucket, other, cut, front)
+    # as core.reference.make_all does it: this is done for each row
+    return tuple.__new__(
+        Written, (SideName.LEGACY, route.legacy_bucket, key, route.production_bucket, other, cut, front)
+    )
 
 
 def back_along(routes: Routes, route: Route, key: str) -> Written | None:

@@ -218,3 +218,20 @@ def test_a_wrong_path_is_refused(path: str) -> None:
 def test_a_path_has_an_end() -> None:
     with pytest.raises(ValueError, match="101 steps; there may be 100"):
         parse_path("$" + ".a" * 101)
+
+
+@pytest.mark.parametrize(
+    "aside",
+    [
+        '"x":1,' * 10_000,
+        '"x":[[[[[1]]]]],' * 5_000,
+        '"x":[' + '"a",' * 10_000 + "1],",
+        '"x":{' + '"y":[["\\"]"]],' * 5_000 + '"z":{}},',
+        '"x":"' + '\\"' * 10_000 + '",',
+    ],
+    ids=["members", "nested members", "elements", "nested elements", "escapes"],
+)
+def test_length_is_no_matter(aside: str) -> None:
+    """More than is passed over in one go."""
+    value = f'{{{aside}"id":"image/1",{aside}"y":{{"id":"image/0"}}}}'
+    assert check_slots(Json(KeyNotation(PLAIN), ("$.id",)), value) == value.replace("image/1", "avatar/1")

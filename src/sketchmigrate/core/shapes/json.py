@@ -71,34 +71,37 @@ def _written(raw: str, cut: int, front: str) -> str:
 
 
 class _Level:
-    """An object or array that is being walked through, and what its members gave: ``found[begin:end]`` of each."""
+    """An object or array that is being walked through."""
 
-    __slots__ = ("begin", "given", "is_object", "name", "node", "number")
+    __slots__ = ("begins", "is_object", "node", "number", "seen")
 
-    def __init__(self, node: Node, *, is_object: bool) -> None:
-        self.node, self.is_object = node, is_object
-        self.number, self.name, self.begin = -1, "", 0
-        self.given: dict[str, tuple[int, int]] = {}
+    def __init__(self, node: Node, bracket: str) -> None:
+        self.node, self.is_object, self.number = node, bracket == "{", -1
+        self.seen: dict[str, int] = {}
+        """Which of the members that count was the last of this name."""
+        self.begins: list[int] = []
+        """How many strings had been found when each of them began."""
 
     def child(self, name: str, found: list[tuple[int, int] | None]) -> Node | None:
-        """Go on to the next member or element, and return the node it is at, if any."""
+        """Go on to the next member or element, and return the node that it is at, if any."""
         node = self.node
         if not self.is_object:
             self.number += 1
             return node.numbers.get(self.number, node.any)
-        name = json.loads(f'"{name}"') if "\\" in name else name
+        if "\\" in name:
+            name = json.loads(f'"{name}"')
         child = node.names.get(name, node.any)
         if child is not None:
-            # what an earlier member of this name gave does not count
-            for number in range(*self.given.pop(name, (0, 0))):
-                found[number] = None
-            self.name, self.begin = name, len(found)
+            if name in self.seen:
+                self._forget(self.seen[name], found)
+            self.seen[name] = len(self.begins)
+            self.begins.append(len(found))
         return child
 
-    def leave(self, found: list[tuple[int, int] | None]) -> None:
-        """Note what the value of the member gave."""
-        if self.is_object and len(found) > self.begin:
-            self.given[self.name] = (self.begin, len(found))
+    def _forget(self, member: int, found: list[tuple[int, int] | None]) -> None:
+        """Take out what a member gave that does not count, as there is another one of its name."""
+        begin, end = (*self.begins[member : member + 2], len(found))[:2]
+        found[begin:end] = [None] * (end - begin)
 
 
 def _strings(value: str, root: Node) -> list[tuple[int, int]]:
@@ -109,7 +112,7 @@ def _strings(value: str, root: Node) -> list[tuple[int, int]]:
         return [match.span(3)] if root.is_reference and text is not None else []
     found: list[tuple[int, int] | None] = []
     around: list[_Level] = []
-    level = _Level(root, is_object=bracket == "{")
+    level = _Level(root, bracket)
     position = match.end()
     while True:
         match = _matched(level.node.member.match(value, position) if level.is_object else _element(value, position))
@@ -119,19 +122,16 @@ def _strings(value: str, root: Node) -> list[tuple[int, int]]:
             if not around:
                 return [each for each in found if each is not None]
             level = around.pop()
-            level.leave(found)
             continue
         child = level.child(name, found)
-        if child is not None:
-            if bracket is not None and not child.is_end:
-                around.append(level)
-                level = _Level(child, is_object=bracket == "{")
-                continue
-            if text is not None and child.is_reference:
-                found.append(match.span(3))
-                level.leave(found)
         if bracket is not None:
-            position = _skipped(value, position)
+            if child is None or child.is_end:
+                position = _skipped(value, position)
+            else:
+                around.append(level)
+                level = _Level(child, bracket)
+        elif text is not None and child is not None and child.is_reference:
+            found.append(match.span(3))
 
 
 def _skipped(value: str, position: int) -> int:

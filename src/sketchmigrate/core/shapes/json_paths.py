@@ -19,18 +19,21 @@ Step: TypeAlias = str | int | None
 
 MAX_STEPS = 100
 
+# A group that is repeated possessively (*+) must not fail once it has begun: Python before 3.11.5 goes astray. One that
+# may is repeated so many times at most, as each time takes 100 bytes until the match is over.
+_TIMES = "{0,200}"
 _SPACE = r"[ \t\n\r]*+"
 _STRING = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _SCALAR = r'[^ \t\n\r,:"\[\]{}]++'
 _VALUE = rf'(?:"({_STRING})"|{_SCALAR}|([\[{{]))'
-_NESTED = rf'[\[{{](?:[^"\[\]{{}}]++|"{_STRING}")*+[\]}}]'
+_NESTED = rf'[\[{{](?:[^"\[\]{{}}]++|"{_STRING}"){_TIMES}[\]}}]'
 for _ in range(2):
-    _NESTED = rf'[\[{{](?:[^"\[\]{{}}]++|"{_STRING}"|{_NESTED})*+[\]}}]'
+    _NESTED = rf'[\[{{](?:[^"\[\]{{}}]++|"{_STRING}"|{_NESTED}){_TIMES}[\]}}]'
 
 ELEMENT = re.compile(rf"[ \t\n\r,]*+(?:([\]}}])|(){_VALUE})", re.DOTALL)
 """The end of an array, or its next element: groups end, an empty one, string, bracket that opens."""
 
-BRACKET = re.compile(rf'(?:[^"\[\]{{}}]++|"{_STRING}")*+([\[\]{{}}])', re.DOTALL)
+BRACKET = re.compile(rf'[^"\[\]{{}}]*+(?:"{_STRING}"[^"\[\]{{}}]*+)*+([\[\]{{}}])', re.DOTALL)
 """The next bracket that is in no string."""
 
 _QUOTED = r'("(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9A-Fa-f]{4})*")'
@@ -67,10 +70,8 @@ class Node:
     member: re.Pattern[str]
     """The end of an object, or its next member that may count: groups end, name, string, bracket that opens."""
 
-    @property
-    def is_end(self) -> bool:
-        """Whether no path goes on below."""
-        return not (self.names or self.numbers or self.any)
+    is_end: bool
+    """Whether no path goes on below."""
 
 
 def tree_of(paths: Iterable[tuple[Step, ...]]) -> Node:
@@ -90,6 +91,7 @@ def tree_of(paths: Iterable[tuple[Step, ...]]) -> Node:
         {step: node for step, node in below.items() if isinstance(step, int)},
         tree_of(by_any) if by_any else None,
         _member([] if by_any else names),
+        not deeper,
     )
 
 
@@ -103,6 +105,6 @@ def _member(names: Collection[str]) -> re.Pattern[str]:
     if names:
         others = rf'"(?!(?:{"|".join(map(re.escape, names))})")[^"\\]*+"'
         value = rf'(?:"{_STRING}"|{_SCALAR}|{_NESTED})'
-        passed = rf"(?:{others}{_SPACE}:{_SPACE}{value}[ \t\n\r,]*+)*+"
+        passed = rf"(?:{others}{_SPACE}:{_SPACE}{value}[ \t\n\r,]*+){_TIMES}"
     member = rf'"({_STRING})"{_SPACE}:{_SPACE}{_VALUE}'
     return re.compile(rf"[ \t\n\r,]*+{passed}(?:(\}})|{member})", re.DOTALL)

@@ -33,8 +33,8 @@ _URL = rf"(?P<url>(?:{_SCHEME}:)?//)"
 _ENCODED_URL = rf"(?P<encoded>(?i:{_SCHEME}%3A(?:%2F|/){{2}}|%2F%2F))"
 _ENTITY = r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30})"
 _ENDING_ENTITY = r"&(?i:quot|apos|lt|gt|nbsp|#0{0,4}(?:34|39|60|62|160)|#x0{0,4}(?:22|27|3c|3e|a0));"
-_run = re.compile(rf"""(?:[^\s"'<>)\]|\\&]++|(?!{_ENDING_ENTITY})&)*+""").match
-_run_encoded = re.compile(r"""[^\s"'<>)\]|\\&?#]*+""").match
+_ending = re.compile(rf"""[\s"'<>)\]|\\]|{_ENDING_ENTITY}""").search
+_ending_encoded = re.compile(r"""[\s"'<>)\]|\\&?#]""").search
 _SENTENCE = ".,;:!?"
 _ends_with_entity = re.compile(rf"{_ENTITY}\Z").search
 _LONGEST_ENTITY = 33
@@ -69,26 +69,26 @@ class Text:
         slots: list[Slot] = []
         failure = ""
         position = 0
-        ends = {_run: 0, _run_encoded: 0}  # the run that was measured last ends there, and so does all within it
+        ends = {_ending: 0, _ending_encoded: 0}  # the run that was measured last ends there, and so does all within it
         while anchor := self._anchor.search(value, position):
             start, position = anchor.span()
             is_encoded = anchor["encoded"] is not None
-            run = _run_encoded if is_encoded else _run
-            if ends[run] < position:
-                ends[run] = _end(run, value, position)
+            ending = _ending_encoded if is_encoded else _ending
+            if ends[ending] < position:
+                ends[ending] = _end(ending, value, position)
             notation = self.notation if is_encoded or anchor["url"] is not None else self.keys
             assert notation is not None, anchor  # noqa: S101 - without keys there is no such anchor
             head = value[start : start + self._head_chars]
             try:
-                if start + len(head) < ends[run] and not _is_reference(head, notation, side, is_encoded=is_encoded):
+                if start + len(head) < ends[ending] and not _is_reference(head, notation, side, is_encoded=is_encoded):
                     continue  # another one may begin within it, such as behind ?url=
-                found = _read(value[start : ends[run]], notation, side, is_encoded=is_encoded)
+                found = _read(value[start : ends[ending]], notation, side, is_encoded=is_encoded)
                 if found is None:
                     continue
             except Unmappable as fault:
                 failure = failure or str(fault)
                 found = None
-            position = ends[run]
+            position = ends[ending]
             if found is not None:
                 written, text = found
                 slots.append(slot(start, position, written, text))
@@ -97,10 +97,10 @@ class Text:
         return Reading(tuple(slots), failure)
 
 
-def _end(run: Callable[[str, int], re.Match[str] | None], value: str, position: int) -> int:
+def _end(ending: Callable[[str, int], re.Match[str] | None], value: str, position: int) -> int:
     """Return where a run of characters ends that a reference may have, without the punctuation behind it."""
-    match = run(value, position)
-    end = position if match is None else match.end()
+    match = ending(value, position)
+    end = len(value) if match is None else match.start()
     text = value[position:end]
     trimmed = len(text.rstrip(_SENTENCE))
     # the semicolon of an entity is no punctuation

@@ -27,4 +27,4 @@ class Whole:
             return Reading((), str(fault))
         if found is None:
             return NOTHING
-        return Reading((slot(0, len(value), found, found.front + value[found.cut :]),))
+        return tuple.__new__(Reading, ((slot(0, len(value), found, found.front + value[found.cut :]),), ""))
