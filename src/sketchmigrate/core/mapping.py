@@ -66,7 +66,7 @@ class Mapping:
         size_bytes = len(mapped.encode())
         if size_bytes > MAX_KEY_BYTES:
             side = SideName.LEGACY if self.backwards else SideName.PRODUCTION
-            raise Unmappable(ReasonKind.KEY_TOO_LONG, side=side, size=size_bytes, limit=MAX_KEY_BYTES)
+            raise Unmappable(ReasonKind.KEY_TOO_LONG, side=side, verb="would be", size=size_bytes, limit=MAX_KEY_BYTES)
         if self.max_path_chars is not None and len(mapped) > self.max_path_chars:
             limit = self.max_path_chars
             raise Unmappable(ReasonKind.COLUMN_TOO_SHORT, size=len(mapped), unit="characters", limit=limit)

@@ -28,6 +28,15 @@ class ReasonKind(StrEnum):
     KEY_TOO_LONG = "key_too_long"
     COLUMN_TOO_SHORT = "column_too_short"
     PATH_HELD = "path_held"
+    KEY_EMPTY = "key_empty"
+    KEY_NOT_TEXT = "key_not_text"
+    KEY_HAS_NUL = "key_has_nul"
+    # what is written in the value is not to be exchanged for something else
+    PRESIGNED_URL = "presigned_url"
+    NO_PERCENT_ENCODING = "no_percent_encoding"
+    SPLIT_ENTITY = "split_entity"
+    SERIALIZED_BY_PHP = "serialized_by_php"
+    NOT_JSON = "not_json"
     # what is in the buckets
     NO_LEGACY_OBJECT = "no_legacy_object"
     DIFFERENT_OBJECT = "different_object"
@@ -72,9 +81,17 @@ _SET_MEANWHILE = (
 _SENTENCES = {
     ReasonKind.PATH_NOT_TEXT: "the row's path, or its key, is not text in UTF-8",
     ReasonKind.ONLY_PREFIX: "the path is only the prefix {prefix!r} and names no object",
-    ReasonKind.KEY_TOO_LONG: "the {side} key would be {size} bytes long; S3 allows {limit}",
+    ReasonKind.KEY_TOO_LONG: "the {side} key {verb} {size} bytes long; S3 allows {limit}",
     ReasonKind.COLUMN_TOO_SHORT: "the new path has {size} {unit}; the column holds {limit}",
     ReasonKind.PATH_HELD: "another row holds {path!r} already",
+    ReasonKind.KEY_EMPTY: "the key is empty",
+    ReasonKind.KEY_NOT_TEXT: "the key is not text in UTF-8",
+    ReasonKind.KEY_HAS_NUL: "the key holds a NUL",
+    ReasonKind.PRESIGNED_URL: "the URL is presigned: its signature would not hold for another one",
+    ReasonKind.NO_PERCENT_ENCODING: "{sequence!r} in the URL is no percent-encoding",
+    ReasonKind.SPLIT_ENTITY: "an entity in it is part of the prefix and of what follows it",
+    ReasonKind.SERIALIZED_BY_PHP: "the text is serialized by PHP with the lengths of its parts, which would not hold",
+    ReasonKind.NOT_JSON: "the value is not JSON",
     ReasonKind.NO_LEGACY_OBJECT: "there is no legacy object",
     ReasonKind.DIFFERENT_OBJECT: (
         "production holds a different object ({production_bytes} bytes there, {legacy_bytes} in legacy)"

@@ -59,12 +59,12 @@ class Rule:
     @property
     def legacy_pattern(self) -> str:
         """PostgreSQL's pattern of LIKE, under the collation "C", for paths with the legacy prefix."""
-        return _pattern(self.legacy_prefix)
+        return like_pattern(self.legacy_prefix)
 
     @property
     def production_pattern(self) -> str:
         """The same for the production prefix; a path that has both prefixes is a legacy one, which is asked first."""
-        return _pattern(self.production_prefix)
+        return like_pattern(self.production_prefix)
 
     @property
     def duckdb_macros(self) -> str:
@@ -72,7 +72,7 @@ class Rule:
 
         NULL is on neither side, where nothing has a tail.
         """
-        legacy, production = _literal(self.legacy_prefix), _literal(self.production_prefix)
+        legacy, production = sql_literal(self.legacy_prefix), sql_literal(self.production_prefix)
         of_legacy, of_production = f"starts_with(path, {legacy})", f"starts_with(path, {production})"
         return f"""
 CREATE OR REPLACE TEMP MACRO side_of(path) AS CASE
@@ -94,10 +94,11 @@ def _tail(key: str, prefix: str) -> str:
     return key[len(prefix) :]
 
 
-def _pattern(prefix: str) -> str:
+def like_pattern(prefix: str) -> str:
+    """Return PostgreSQL's pattern of LIKE for texts with a prefix."""
     return re.sub(r"([\\%_])", r"\\\1", prefix) + "%"
 
 
-def _literal(text: str) -> str:
+def sql_literal(text: str) -> str:
     """Write a text in SQL; a backslash is a sign like any other (SQL standard, PostgreSQL, DuckDB)."""
     return "'" + text.replace("'", "''") + "'"

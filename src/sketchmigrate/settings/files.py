@@ -96,7 +96,7 @@ def _read_toml(path: Path, source: bytes) -> tuple[dict[str, Any], dict[str, str
 
 def _toml_line(text: str, name: str) -> str:
     """Find the line of a top-level key or table; tomllib does not tell, so a value that looks like one may mislead."""
-    match = re.search(rf"^[ \t]*\[?[\"']?{re.escape(name)}[\"']?[ \t]*[=.\]]", text, re.MULTILINE)
+    match = re.search(rf"^[ \t]*\[{{0,2}}[\"']?{re.escape(name)}[\"']?[ \t]*[=.\]]", text, re.MULTILINE)
     return f":{text.count(chr(10), 0, match.start()) + 1}" if match else ""
 
 

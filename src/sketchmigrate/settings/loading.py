@@ -28,6 +28,9 @@ _DATABASE_SECRETS = ("DB_PASS", "DB_USER", "LEDGER_PASS", "LEDGER_USER")
 """Read by the layer that connects, from the environment only. So is the password in ``SKETCH_LEDGER_URL``."""
 
 _SECRETS = {*_DATABASE_SECRETS, "DB_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+_LISTS = ("moves", "urls", "references")
+"""What only a settings file can say: lists of entries, for which there is no flag and no variable."""
+
 _FIELDS = {declared.name: declared for declared in setting_fields()}
 
 
@@ -63,12 +66,28 @@ def load(
         silent = {name for name in FOUND_THERE if told.get(name) == ""}
         values |= {name: value for name, value in told.items() if name not in silent}
         origins |= {name: origin for name, origin in given.items() if name not in silent}
+    lists = {name: values.pop(name) for name in _LISTS if name in values}
     found, places = aws_surroundings(environ, [name for name in FOUND_THERE if name not in values])
     values, origins = found | values, places | origins
     try:
-        return Loaded(Settings.model_validate(values), origins)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         raise _explained(error, origins) from error
+    if any(lists.values()):
+        _refuse_lists(lists, settings, origins)
+    return Loaded(settings, origins)
+
+
+def _refuse_lists(lists: Mapping[str, object], settings: Settings, origins: Mapping[str, ValueOrigin]) -> None:
+    """Say what is wrong with the lists, and if nothing is, that this version does not work by them."""
+    from sketchmigrate.settings.lists import read_lists  # noqa: PLC0415 - few need it
+
+    read_lists(lists, settings, origins)
+    written = " and ".join(str(origins[name]) for name in lists if lists[name])
+    text = f"{written}: this version reads and checks such a list, and does not work by it yet"
+    raise SettingsError(
+        text, hint="Take it out, and say one table and one prefix of each side with the other settings."
+    )
 
 
 _Layer = tuple["PydanticBaseSettingsSource", dict[str, ValueOrigin]]
@@ -84,11 +103,11 @@ def _file(path: Path) -> _Layer:
             variable = ("" if name.startswith("aws_") else ENVIRONMENT_PREFIX) + written_as.upper()
             hint = f"Take it out, and export {variable} instead."
             raise SettingsError(f"{origin}: secrets are not kept in a settings file", hint=hint)
-        if name not in _FIELDS:
+        if name not in _FIELDS and name not in _LISTS:
             hint = "Names of your own begin with an underscore in a .py file."
             if isinstance(value, dict):
                 hint = "Settings stand at the top of a TOML file, in no [table]."
-            raise _unknown(origin, (declared.in_file for declared in _FIELDS.values()), hint)
+            raise _unknown(origin, map(str.upper, (*_FIELDS, *_LISTS)), hint)
         if name in origins:
             raise SettingsError(f"{origin} is set twice: {origins[name].written_as} as well", hint="Keep one of them.")
         origins[name] = origin
@@ -103,6 +122,10 @@ def _environment(environ: Mapping[str, str]) -> _Layer:
         if not variable.startswith(ENVIRONMENT_PREFIX) or variable in secrets:
             continue
         origin = ValueOrigin(variable, VARIABLE)
+        name = variable.removeprefix(ENVIRONMENT_PREFIX)
+        if name.lower() in _LISTS:
+            hint = f"unset {variable}, and write {name} into the settings file."
+            raise SettingsError(f"{origin}: a list of entries can only be in a settings file", hint=hint)
         if variable not in known:
             raise _unknown(origin, [*known, *secrets], f"unset {variable}, if it is not for this tool.")
         origins[known[variable]] = origin

@@ -86,7 +86,8 @@ def _without(*signs: str, must_be: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _bucket(text: str) -> str:
+def bucket_name(text: str) -> str:
+    """Check the name of a bucket. Raises ``ValueError``."""
     if not _BUCKET.fullmatch(text):
         raise ValueError(
             f"{text!r} is not the name of a bucket: 3 to 255 letters, digits, dots, hyphens and underscores, "
@@ -146,7 +147,8 @@ def _ledger_url(url: str) -> str:
     return url
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
+    """Check the name of a column, or a part of a table's. Raises ``ValueError``."""
     size_bytes = len(name.encode())
     if size_bytes > MAX_IDENTIFIER_BYTES:
         raise ValueError(f"{name!r} is {size_bytes} bytes long; PostgreSQL allows {MAX_IDENTIFIER_BYTES}")
@@ -168,7 +170,7 @@ def table_name(db_table: str) -> tuple[str, ...]:
         if match is None:
             raise ValueError(f'{db_table!r} must be table, schema.table, or with quotes "my.schema"."my.table"')
         quoted, plain = match.groups()
-        parts.append(_identifier(plain if quoted is None else quoted.replace('""', '"')))
+        parts.append(identifier(plain if quoted is None else quoted.replace('""', '"')))
         position = match.end()
         if position == len(db_table):
             break
@@ -253,11 +255,11 @@ SslMode: TypeAlias = Annotated[
     _must_be("one of: empty, disable, allow, prefer, require, verify-ca, verify-full"),
 ]
 Table: TypeAlias = Annotated[Filled, AfterValidator(_table)]
-Column: TypeAlias = Annotated[Filled, AfterValidator(_identifier)]
+Column: TypeAlias = Annotated[Filled, AfterValidator(identifier)]
 
 NewObjectHeaders: TypeAlias = Annotated[str, _must_be("text"), AfterValidator(_new_object_headers)]
 LedgerUrl: TypeAlias = Annotated[Text, AfterValidator(_ledger_url)]
 Endpoint: TypeAlias = Annotated[Text, AfterValidator(_endpoint)]
 AddressingStyle: TypeAlias = Annotated[Literal["auto", "path", "virtual"], _must_be("one of: auto, path, virtual")]
-Bucket: TypeAlias = Annotated[Filled, AfterValidator(_bucket)]
+Bucket: TypeAlias = Annotated[Filled, AfterValidator(bucket_name)]
 Prefix: TypeAlias = Annotated[Filled, AfterValidator(_prefix)]

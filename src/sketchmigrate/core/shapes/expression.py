@@ -1,0 +1,24 @@
+"""Keys that are computed from a row, and stand nowhere in it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sketchmigrate.core.shapes.contract import Reading
+
+if TYPE_CHECKING:
+    from sketchmigrate.core.rule import SideName
+    from sketchmigrate.core.shapes.contract import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What SQL gives is read like a value of an ``inner`` shape, and nothing is written in its place."""
+
+    inner: Shape
+
+    def read(self, value: str, side: SideName | None = None) -> Reading:
+        """See ``Shape``."""
+        slots, failure = self.inner.read(value, side)
+        return Reading(tuple(each._replace(text=value[each.start : each.stop]) for each in slots), failure)
