@@ -239,7 +239,7 @@ class Looker:
 
     async def _remark(self, judged: Iterable[tuple[str, object]]) -> None:
         """Put the store's words on record of the rows whose object it refused to show."""
-        remarks = [(key, f"it cannot be looked at: {one.words}") for key, one in judged if isinstance(one, Refused)]
+        remarks = [(key, one.remark) for key, one in judged if isinstance(one, Refused)]
         await self.evidence.insert("remark", remarks)
 
     def _both(self, tail: str) -> tuple[Location, Location]:
