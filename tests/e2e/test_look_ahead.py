@@ -158,12 +158,24 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-def test_a_ledger_that_has_no_room_is_told_before_anything_is_written(site: Site, small_disk: Path) -> None:
+@pytest.mark.parametrize("analysed", ["full", "small", "never"])
+def test_a_ledger_that_has_no_room_is_told_before_anything_is_written(
+    site: Site, small_disk: Path, analysed: str
+) -> None:
     site.fill([f"image/avatar-{number}.png" for number in range(3)])
+    if analysed == "never":
+        site.database.execute("CREATE TABLE another (LIKE avatars INCLUDING ALL)")
+        site.database.execute("INSERT INTO another SELECT * FROM avatars")
+        site.database.execute("DROP TABLE avatars")
+        site.database.execute("ALTER TABLE another RENAME TO avatars")
+    site.database.execute("ALTER TABLE avatars SET (autovacuum_enabled = off)")
     site.database.execute(
         "INSERT INTO avatars SELECT n, 'image/avatar-' || n || '.png' FROM generate_series(10, 40000) AS n"
     )
-    site.database.execute("ANALYZE avatars")
+    if analysed == "full":
+        site.database.execute("ANALYZE avatars")
+    (estimate,) = site.database.execute("SELECT reltuples::int FROM pg_class WHERE relname = 'avatars'")[0]
+    assert estimate == {"full": 39_994, "small": 3, "never": -1}[analysed]
     with S3FaultProxy(site.store.endpoint_url) as s3:
         watched = site.at(store=site.store.via(s3.endpoint_url)).with_environ(SKETCH_RUN_DIR=str(small_disk))
         done = watched.run("-y")
