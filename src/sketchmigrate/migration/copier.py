@@ -30,7 +30,7 @@ from sketchmigrate.migration.headers import differing_headers
 from sketchmigrate.migration.other_spellings import OtherSpellings
 from sketchmigrate.migration.transfer import CheckFirst, Replacing, Taken, Transferred, replaced_version
 from sketchmigrate.s3 import same_content, tells_tags
-from sketchmigrate.s3.headers import archive_of, not_restored
+from sketchmigrate.s3.headers import archive_of, not_restored, told_archived
 from sketchmigrate.task_group import task_group
 
 if TYPE_CHECKING:
@@ -276,7 +276,9 @@ class Copier:
                     await self._access.check(error, began_at)
                 except MigrateError as reason:
                     self._stop.by_error(reason)
-            return _UNTOUCHED if self._stop.requested else Copied(Verdict.FAILED, str(error))
+            if self._stop.requested:
+                return _UNTOUCHED
+            return Copied(Verdict.FAILED, told_archived(error) or str(error))
         self._access.usable_at = self._monotonic()
         return verdict
 

@@ -82,7 +82,14 @@ async def not_restored(store: S3Client, location: Location, archive: str) -> str
     except ObjectMissing:
         return ""
     except S3Error as error:
-        if error.code not in NOT_RESTORED:
-            raise
-        return f"archived ({archive}), and not restored: {error}"
+        if reason := told_archived(error, archive):
+            return reason
+        raise
     return ""
+
+
+def told_archived(error: Exception, archive: str = "") -> str:
+    """Say that an error is about an archived object, and which archive if a HEAD has shown it; else nothing."""
+    where = f" ({archive})" if archive else ""
+    is_archived = isinstance(error, S3Error) and error.code in NOT_RESTORED
+    return f"archived{where}, and not restored: {error}" if is_archived else ""
