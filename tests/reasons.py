@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import DatabaseError, S3Error
 from sketchmigrate.core.outcome import Outcome, ProblemGroup, Result
-from sketchmigrate.core.reason import ReasonKind, because, refused_by_database, refused_by_store
+from sketchmigrate.core.reason import ReasonKind, archived, because, refused_by_database
 from sketchmigrate.core.reference import Reference
 
 if TYPE_CHECKING:
@@ -22,11 +22,9 @@ def told(sentence: str) -> Reason:
 
 def some_problems() -> list[Result]:
     """Return references that need a person, for several reasons, and some that do not."""
-    archived = [
-        S3Error(f"{key} is archived", hint=RESTORE, status=403, code="InvalidObjectState") for key in range(1, 4)
-    ]
+    errors = [S3Error(f"{key} is archived", hint=RESTORE, status=403, code="InvalidObjectState") for key in range(1, 4)]
     results = [
-        *((Outcome.FAILED, refused_by_store(error, ReasonKind.ARCHIVED)) for error in archived),
+        *((Outcome.FAILED, archived(error)) for error in errors),
         (Outcome.FAILED, refused_by_database(DatabaseError("a CHECK", sqlstate="23514"))),
         (Outcome.MISSING, because(ReasonKind.NO_LEGACY_OBJECT)),
         (Outcome.MISSING, because(ReasonKind.NO_LEGACY_OBJECT, taken=1)),

@@ -37,6 +37,9 @@ NOTED = (
 NEEDED = {"migrate": 10, "status": 6, "rollback": 7, "probe": 4, "plan": 6, "verify": 7, "repair": 10}
 """How many rights a command does not run without."""
 
+NOT_ON_CEPH = "s3:GetEncryptionConfiguration"
+"""Ceph 16 refuses a policy with it, and has no default encryption to tell of."""
+
 ROWS = 12
 
 Statement = dict[str, Any]
@@ -53,17 +56,23 @@ class Guarded:
         self.owner = Site(database, store, folder, {"SKETCH_DB_TABLE": "app.avatars"})
         self.owner.fill([*(f"image/avatar-{n}.png" for n in range(ROWS)), "avatar/own.png"])
 
-    def wanted(self, command: str, role: str) -> tuple[list[str], Policies]:
+    def wanted(self, command: str, role: str, *, optional: bool = False) -> tuple[list[str], Policies]:
         """Ask the tool which rights a command needs: SQL, and the statements of each bucket's policy."""
         printed = self.owner.run("grants", command, "--json", "--role", role, "--principal", OTHER_ARN)
         assert printed.code == 0, printed.err
         needs = json.loads(printed.out)["commands"][command]
-        return needs["sql"], {bucket: policy["Statement"] for bucket, policy in needs["bucket_policies"].items()}
+        documents = [needs, *(needs["optional"] if optional else [])]
+        policies: Policies = {}
+        for bucket, policy in (each for document in documents for each in document["bucket_policies"].items()):
+            for each in policy["Statement"]:
+                if known := [action for action in each["Action"] if action != NOT_ON_CEPH]:
+                    policies.setdefault(bucket, []).append({**each, "Action": known})
+        return needs["sql"], policies
 
-    def with_rights(self, command: str, *, without: str = "") -> tuple[Site, list[str]]:
+    def with_rights(self, command: str, *, without: str = "", optional: bool = False) -> tuple[Site, list[str]]:
         """Return the site as someone with the rights of a command, but for one; and the names of all rights."""
         role = self.owner.database.make_user()
-        sql, policies = self.wanted(command, role.user)
+        sql, policies = self.wanted(command, role.user, optional=optional)
         named = {statement.replace(role.user, "ROLE"): statement for statement in sql}
         for name, statement in named.items():
             if name != without:
@@ -152,6 +161,107 @@ def test_a_right_that_only_some_runs_need_is_noted(guarded: Guarded, right: str,
         assert ran.code == 0, ran.err
         assert right in ran.err, f"without {each}: {ran.err}"
         guarded.owner.database.execute("UPDATE avatars SET path = replace(path, 'avatar/avatar', 'image/avatar')")
+
+
+@pytest.mark.ceph
+def test_the_optional_rights_are_what_a_store_needs_to_tell_more(guarded: Guarded) -> None:
+    untold, told = (
+        json.loads(guarded.with_rights("plan", optional=optional)[0].run("plan --json").out)["keeping"]["not_told"]
+        for optional in (False, True)
+    )
+    assert "ACLs (AccessDenied)" in untold
+    assert not any("ACLs" in each or "AccessDenied" in each for each in told)
+
+
+@pytest.mark.ceph
+def test_what_the_demanded_headers_take_is_granted(guarded: Guarded) -> None:
+    guarded.owner = guarded.owner.with_environ(SKETCH_NEW_OBJECT_HEADERS="x-amz-acl: bucket-owner-full-control")
+    site, rights = guarded.with_rights("migrate")
+    assert any(right.startswith("s3:PutObjectAcl") for right in rights)
+    done = site.run("-y")
+    assert (done.code, done.counts["migrated"]) == (0, ROWS), done
+
+
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/0123-4567"
+
+
+@pytest.mark.parametrize(
+    ("headers", "actions", "resource", "alias"),
+    [
+        ("", [], "", ""),
+        ("x-amz-acl: private", ["s3:PutObjectAcl"], "", ""),
+        ("x-amz-grant-read: id=1", ["s3:PutObjectAcl"], "", ""),
+        ("x-amz-object-lock-mode: GOVERNANCE", ["s3:PutObjectRetention"], "", ""),
+        ("x-amz-object-lock-legal-hold: ON", ["s3:PutObjectLegalHold"], "", ""),
+        ("x-amz-server-side-encryption: AES256; x-amz-storage-class: STANDARD_IA", [], "", ""),
+        ("x-amz-server-side-encryption: aws:kms", [], "", ""),  # the key that AWS manages
+        (f"x-amz-server-side-encryption-aws-kms-key-id: {KEY}", [], KEY, ""),
+        ("x-amz-server-side-encryption-aws-kms-key-id: 0123", [], "arn:aws:kms:eu-west-1:*:key/0123", ""),
+        ("x-amz-server-side-encryption-aws-kms-key-id: alias/a", [], "arn:aws:kms:eu-west-1:*:key/*", "alias/a"),
+    ],
+)
+@pytest.mark.parametrize("command", ["migrate", "repair", "probe"])
+def test_headers_of_new_objects_take_rights_of_their_own(
+    tmp_path: Path, command: str, headers: str, actions: list[str], resource: str, alias: str
+) -> None:
+    environ = {"SKETCH_NEW_OBJECT_HEADERS": headers, "SKETCH_S3_REGION": "eu-west-1"}
+
+    def needs(*more: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(run("grants", command, "--json", *more, environ=environ, cwd=tmp_path).out)[
+            "commands"
+        ][command]
+        return found
+
+    statements = needs()["policy"]["Statement"]
+    (writing,) = [each["Action"] for each in statements if "s3:PutObject" in each["Action"]]
+    assert [action for action in writing if action.startswith("s3:PutObject") and action in ADDED] == actions
+    of_keys = [each for each in statements if "kms:Decrypt" in each["Action"]]
+    assert [each["Resource"] for each in of_keys] == [[resource]] * bool(resource)
+    conditions = [each["Condition"] for each in of_keys if "Condition" in each]
+    assert conditions == [{"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}}] * bool(alias)
+    of_buckets = needs("--principal", OTHER_ARN)
+    assert ("key_policy" in of_buckets) is bool(resource)
+    assert "kms:" not in json.dumps(of_buckets["bucket_policies"])
+    environ["SKETCH_S3_ENDPOINT_URL"] = "https://s3.example.com"  # which has no KMS of AWS
+    assert "kms:" not in json.dumps(needs())
+
+
+ADDED = ("s3:PutObjectAcl", "s3:PutObjectRetention", "s3:PutObjectLegalHold")
+OPTIONAL = {
+    "status": set(),
+    "manifest": set(),
+    "rollback": set(),
+    "verify": {"s3:GetObjectTagging", "kms:Decrypt"},
+    "plan": {
+        *("s3:GetBucketObjectLockConfiguration", "s3:GetEncryptionConfiguration", "s3:GetObject"),
+        *("s3:GetObjectAcl", "s3:GetObjectRetention", "s3:GetObjectLegalHold", "s3:GetObjectTagging", "kms:Decrypt"),
+    },
+    "migrate": {
+        *("s3:GetEncryptionConfiguration", "s3:GetObjectAcl", "s3:GetObjectRetention", "s3:GetObjectLegalHold"),
+        *("s3:DeleteObjectVersion", "kms:Decrypt", "kms:GenerateDataKey"),
+    },
+    "probe": {"s3:ListBucketVersions", "s3:DeleteObjectVersion", "kms:Decrypt", "kms:GenerateDataKey"},
+}
+
+
+def test_optional_rights_are_printed_as_such_with_their_purpose(tmp_path: Path) -> None:
+    document = json.loads(run("grants", "--json", environ={}, cwd=tmp_path).out)["commands"]
+    text = run("grants", environ={}, cwd=tmp_path).out
+    for command, actions in {**OPTIONAL, "repair": OPTIONAL["migrate"]}.items():
+        found = [
+            (each["purpose"], action, statement["Resource"][0])
+            for each in document[command]["optional"]
+            for statement in each["policy"]["Statement"]
+            for action in statement["Action"]
+        ]
+        assert {action for _, action, _ in found} == actions, command
+        assert all(f"-- optional, {purpose}:\n{{" in text for purpose, *_ in found)
+        needed = {
+            (action, each["Resource"][0])
+            for each in document[command]["policy"]["Statement"]
+            for action in each["Action"]
+        }
+        assert not needed & {(action, resource) for _, action, resource in found}, "what is needed is not optional"
 
 
 def test_the_right_to_set_tags_is_tried_where_a_store_asks_for_it(moto_site: Site) -> None:

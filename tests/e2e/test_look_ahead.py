@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.site import Site
+from tests.servers import s3_faults
 from tests.servers.s3_fault_proxy import S3FaultProxy
 
 if TYPE_CHECKING:
@@ -64,6 +65,28 @@ def test_archived_objects_are_findings_of_plan_and_fail_in_the_dry_run_as_in_the
         assert "Restore it" in group["hint"]
     assert "archived (DEEP_ARCHIVE), and not restored" in document(tried)["problems"][0]["reason"]
     assert "  failed (2): archived (InvalidObjectState). The object is archived." in archive.run("-y").out
+    assert document(ran)["problems"][0]["reason"].startswith("archived, and not restored: GetObject ")
+
+
+def test_an_archive_tier_that_listings_do_not_show_is_called_archived_as_well(moto_site: Site) -> None:
+    """The dry run looks at the object anyway, and names the tier; a run learns it from the refusal."""
+    site, path = moto_site, "image/tiered.png"
+    site.fill([path, "image/warm.png"])
+    seen = {"Content-Length": "4", "ETag": '"0"', "Last-Modified": "Sun, 01 Nov 2026 00:00:00 GMT"}
+    tier = {"x-amz-storage-class": "INTELLIGENT_TIERING", "x-amz-archive-status": "DEEP_ARCHIVE_ACCESS"}
+    with S3FaultProxy(site.store.endpoint_url) as proxy:
+        proxy.on(s3_faults.Answer("tiered", 200, b"", {**seen, **tier}), operation="head", key=path)
+        refusal = s3_faults.status(403, "InvalidObjectState")
+        proxy.on(refusal, operation="get", key=path)
+        proxy.on(refusal, operation="copy", key="avatar/tiered.png")
+        for flags, words in (
+            ("-d", "archived (INTELLIGENT_TIERING DEEP_ARCHIVE_ACCESS), and not restored: GetObject "),
+            ("-y --no-clobber check-first", "archived, and not restored: CopyObject "),
+        ):
+            done = site.at(store=site.store.via(proxy.endpoint_url)).run(f"{flags} --json")
+            assert (done.code, document(done)["outcomes"]["failed"]) == (1, 1), done
+            (problem,) = document(done)["problems"]
+            assert problem["reason"].startswith(words), problem
 
 
 def test_what_was_restored_is_no_finding(archive: Site) -> None:
@@ -162,12 +185,24 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-def test_a_ledger_that_has_no_room_is_told_before_anything_is_written(site: Site, small_disk: Path) -> None:
+@pytest.mark.parametrize("analysed", ["full", "small", "never"])
+def test_a_ledger_that_has_no_room_is_told_before_anything_is_written(
+    site: Site, small_disk: Path, analysed: str
+) -> None:
     site.fill([f"image/avatar-{number}.png" for number in range(3)])
+    if analysed == "never":
+        site.database.execute("CREATE TABLE another (LIKE avatars INCLUDING ALL)")
+        site.database.execute("INSERT INTO another SELECT * FROM avatars")
+        site.database.execute("DROP TABLE avatars")
+        site.database.execute("ALTER TABLE another RENAME TO avatars")
+    site.database.execute("ALTER TABLE avatars SET (autovacuum_enabled = off)")
     site.database.execute(
         "INSERT INTO avatars SELECT n, 'image/avatar-' || n || '.png' FROM generate_series(10, 40000) AS n"
     )
-    site.database.execute("ANALYZE avatars")
+    if analysed == "full":
+        site.database.execute("ANALYZE avatars")
+    (estimate,) = site.database.execute("SELECT reltuples::int FROM pg_class WHERE relname = 'avatars'")[0]
+    assert estimate == {"full": 39_994, "small": 3, "never": -1}[analysed]
     with S3FaultProxy(site.store.endpoint_url) as s3:
         watched = site.at(store=site.store.via(s3.endpoint_url)).with_environ(SKETCH_RUN_DIR=str(small_disk))
         done = watched.run("-y")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.site import body_of
+from tests.servers import s3_faults
 from tests.servers.condition_proxy import ConditionProxy
 from tests.tool import finish
 
@@ -142,6 +143,23 @@ def test_a_killed_run_leaves_word_of_what_it_was_about_to_copy(
     assert overwritten(again) == (1, 1)
     assert json.loads(again.out)["outcomes"] | {"migrated": 4} == json.loads(again.out)["outcomes"]
     assert overwritten(site.run("-y --json")) == (0, 0), "it was told, and is not told again"
+
+
+def test_what_a_killed_run_leaves_is_looked_at_side_by_side(moto_site: Site, site: Site, proxy: ConditionProxy) -> None:
+    """Each later run asks again for the rows that the application has set, and there may be thousands of them."""
+    kill_after_the_copy(site, proxy)
+    moto_site.database.execute("UPDATE avatars SET path = replace(path, 'image/', 'avatar/')")
+    for path in PATHS:
+        moto_site.store.put_all(moto_site.store.production_bucket, {path.replace("image/", "avatar/"): THEIRS})
+    # the first one tries the right to read
+    proxy.on(s3_faults.stall(), operation="head", key="^avatar/[1-5].png$", skip=1)
+    process = site.start("-y --json")
+    try:
+        proxy.wait_until(lambda: len({r.key for name, r in proxy.struck if name == "stall"}) == len(PATHS))
+    finally:
+        proxy.clear()
+        proxy.release()
+    assert overwritten(finish(process)) == (0, 0)
 
 
 @pytest.mark.parametrize("fate", ["COMMIT", "ROLLBACK"])

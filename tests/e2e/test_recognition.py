@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.site import check_refused
+from tests.servers import s3_faults
 from tests.servers.s3_fault_proxy import S3FaultProxy
 
 if TYPE_CHECKING:
@@ -163,6 +164,24 @@ def test_one_row_among_many_that_means_a_legacy_object_is_a_finding(site: Site) 
     assert status.code == 0, status
     assert "1 of 2 rows on neither side that were looked at name a legacy object in another way" in status.out
     assert "Nothing recognised" not in status.out
+
+
+def test_the_status_names_rows_whose_object_the_store_refuses_to_show(site: Site) -> None:
+    """Whether they name one is not known: that is no reason to call them none, or to end the status."""
+    fill(site, ["avatar/1.png", *URLS[:2], "https://elsewhere.example.com/" + "x" * 1100])
+    with S3FaultProxy(site.store.endpoint_url) as proxy:
+        proxy.on(s3_faults.status(403, "AccessDenied"), key="^image/0.png$")
+        denied = site.at(store=site.store.via(proxy.endpoint_url))
+        status = denied.run("-s")
+        recognition = document(denied.run("-s --json").out)["status"]["recognition"]
+    assert status.code == 0, status
+    assert "50.0 %  at most" in status.out
+    assert "1 of 3 rows on neither side that were looked at name a legacy object in another way" in status.out
+    assert "1 of 3 rows on neither side that were looked at may name a legacy object that is refused" in status.out
+    assert "seems to be a URL; it cannot be looked at: HeadObject" in status.out
+    assert (recognition["naming_a_legacy_object"], recognition["refused"]) == (1, 1)
+    (example,) = [each for each in recognition["examples"] if each["refused"]]
+    assert (example["path"], "AccessDenied" in example["refused"]) == (URLS[0], True)
 
 
 @pytest.mark.parametrize("path", [" image/0.png", "./image/0.png", "0.PNG", "IMAGE/0.PNG", "0.png ", "\t./IMAGE/0.PNG"])

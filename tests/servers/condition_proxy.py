@@ -90,6 +90,21 @@ class ConditionProxy(S3FaultProxy):
             return ""
 
 
+class CompletesIfMatch(S3FaultProxy):
+    """In front of moto, which ignores If-Match on CompleteMultipartUpload: honours it, as AWS does (API reference)."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.endpoint_url, sees_probes=True)
+        self._client = store.client
+
+    async def _considered(self, request: S3Request, fault: Fault | None) -> tuple[S3Request, Fault | None]:
+        wanted = request.headers.get("if-match", "")
+        if request.operation != "complete_multipart_upload" or not wanted:
+            return request, fault
+        found = await asyncio.to_thread(self._client.head_object, Bucket=request.bucket, Key=request.key)
+        return request, _failed() if found["ETag"] != wanted else fault
+
+
 def _failed() -> Answer:
     return replace(status(412, "PreconditionFailed"), name="condition_failed")
 

@@ -48,20 +48,30 @@ def readings(path: str, legacy: Legacy) -> tuple[Reading, ...]:
     return tuple(dict.fromkeys(_readings(path, legacy)))
 
 
-def other_row(key: str, path: str, legacy: Legacy, there: Mapping[str, str] | None = None) -> OtherRow:
-    """Say what a row seems to be. ``there`` has the object of each read key that has one, perhaps in another case."""
-    known = there or {}
+def other_row(
+    key: str,
+    path: str,
+    legacy: Legacy,
+    there: Mapping[str, str] | None = None,
+    refused: Mapping[str, str] | None = None,
+) -> OtherRow:
+    """Say what a row seems to be. ``there`` has the object of each read key that has one, perhaps in another case.
+
+    ``refused`` has the read keys that could not be looked at, each with why.
+    """
+    known, unknown = there or {}, refused or {}
     found = readings(path, legacy)
     of_an_object = next((each for each in found if each.legacy_key in known), None)
     if of_an_object is None:
-        return OtherRow(key, path, found[0].words)
+        why = next((unknown[each.legacy_key] for each in found if each.legacy_key in unknown), "")
+        return OtherRow(key, path, found[0].words, refused=why)
     words, read = of_an_object
     return OtherRow(key, path, words if known[read] == read else f"{words} and in another case", known[read])
 
 
 def examples(rows: Sequence[OtherRow]) -> tuple[OtherRow, ...]:
-    """Choose rows to show: one of each kind, then others, those that name an object first."""
-    ordered = sorted(rows, key=lambda row: not row.legacy_key)
+    """Choose rows to show: one of each kind, then others, those that name an object, or may, first."""
+    ordered = sorted(rows, key=lambda row: (not row.legacy_key, not row.refused))
     of_a_kind = list({row.seems: row for row in reversed(ordered)}.values())[::-1]
     chosen = [*of_a_kind, *(row for row in ordered if row not in of_a_kind)][:EXAMPLES]
     return tuple(sorted(chosen, key=ordered.index))

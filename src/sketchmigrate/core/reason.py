@@ -97,7 +97,7 @@ _SENTENCES = {
         "production holds a different object ({production_bytes} bytes there, {legacy_bytes} in legacy)"
     ),
     ReasonKind.OTHER_HEADERS: "production holds the {difference}",
-    ReasonKind.ARCHIVED: "{said}",
+    ReasonKind.ARCHIVED: "archived{where}, and not restored: {said}",
     ReasonKind.STORE_ERROR: "{said}",
     ReasonKind.FOUND_AND_REFUSED: "a look finds the legacy object, and yet: {said}",
     ReasonKind.TAKEN_BY_TURNS: "production's key is taken and free by turns: someone else is at work there",
@@ -170,6 +170,12 @@ def because(kind: ReasonKind, **details: Detail) -> Reason:
 def refused_by_store(error: S3Error, kind: ReasonKind = ReasonKind.STORE_ERROR) -> Reason:
     """Return the reason that is an error of the store."""
     return Reason(kind, {"said": str(error)}, error.code, error.status, error.hint)
+
+
+def archived(error: S3Error, archive: str = "") -> Reason:
+    """Return the reason that the store refuses an object that is not restored, ``archive`` being where it is."""
+    where = f" ({archive})" if archive else ""
+    return refused_by_store(error, ReasonKind.ARCHIVED).adding(where=where)
 
 
 def refused_by_database(error: DatabaseError) -> Reason:

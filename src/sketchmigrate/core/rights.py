@@ -18,9 +18,66 @@ ABORT = "s3:AbortMultipartUpload"
 GET_TAGS = "s3:GetObjectTagging"
 PUT_TAGS = "s3:PutObjectTagging"
 DELETE = "s3:DeleteObject"
+DELETE_VERSION = "s3:DeleteObjectVersion"
+GET_ENCRYPTION = "s3:GetEncryptionConfiguration"
+GET_ACL = "s3:GetObjectAcl"
+PUT_ACL = "s3:PutObjectAcl"
+GET_RETENTION = "s3:GetObjectRetention"
+PUT_RETENTION = "s3:PutObjectRetention"
+GET_HOLD = "s3:GetObjectLegalHold"
+PUT_HOLD = "s3:PutObjectLegalHold"
+DECRYPT = "kms:Decrypt"
+GENERATE_KEY = "kms:GenerateDataKey"
 
 WRITING = (GET, PUT, ABORT, GET_TAGS, PUT_TAGS)
 """What storing an object and looking at it takes."""
+
+
+class OptionalRight(NamedTuple):
+    """Actions that a command goes without, and says less then, or leaves something behind; ``purpose`` says what for.
+
+    They are on one side: on its ``bucket``, on its ``objects``, on what a ``probe`` makes there, on its KMS ``keys``.
+    """
+
+    purpose: str
+    side: str
+    bucket: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
+    probe: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+
+
+COMPARING = (
+    OptionalRight("compares tags", "legacy", objects=(GET_TAGS,)),
+    OptionalRight("compares headers and tags of what is in production already", "production", objects=(GET, GET_TAGS)),
+)
+
+LOOK_AHEAD = (
+    OptionalRight(
+        "tells beforehand what the bucket does to each new object: Object Lock, encryption",
+        "production",
+        bucket=(GET_LOCK, GET_ENCRYPTION),
+    ),
+    OptionalRight(
+        "tells by a sample which ACLs, retentions and legal holds copies do not keep",
+        "legacy",
+        objects=(GET_ACL, GET_RETENTION, GET_HOLD),
+    ),
+)
+"""HEAD tells retention and legal hold to whom they may be told alone (S3 API reference, HeadObject)."""
+
+CLEARING_VERSIONS = OptionalRight(
+    "removes what the probe made for good, where the bucket keeps versions",
+    "production",
+    bucket=(LIST_VERSIONS,),
+    probe=(DELETE_VERSION,),
+)
+READING_KEYS = OptionalRight("reads legacy objects that are encrypted with a key of KMS", "legacy", keys=(DECRYPT,))
+WRITING_KEYS = OptionalRight(
+    "stores and reads objects where the production bucket encrypts with a key of KMS",
+    "production",
+    keys=(GENERATE_KEY, DECRYPT),
+)
 
 
 class Rights(NamedTuple):
@@ -41,3 +98,4 @@ class Rights(NamedTuple):
     probe: tuple[str, ...] = ()
     versions: bool = False
     tries_flip: bool = False
+    optional: tuple[OptionalRight, ...] = ()

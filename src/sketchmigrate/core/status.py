@@ -9,13 +9,15 @@ from dataclasses import dataclass
 class OtherRow:
     """A row on neither side, and what its path ``seems`` to be.
 
-    ``legacy_key`` is that of an object for which it stands, and which is there; or empty.
+    ``legacy_key`` is that of an object for which it stands, and which is there; or empty. ``refused`` says why none of
+    those for which it may stand could be looked at, or is empty.
     """
 
     key: str
     path: str
     seems: str
     legacy_key: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,11 @@ class Status:
     def naming_legacy(self) -> tuple[OtherRow, ...]:
         """Those of ``others`` that name a legacy object."""
         return tuple(row for row in self.others if row.legacy_key)
+
+    @property
+    def refused(self) -> tuple[OtherRow, ...]:
+        """Those of ``others`` that may name a legacy object which could not be looked at."""
+        return tuple(row for row in self.others if row.refused)
 
     @property
     def is_nothing_in_legacy(self) -> bool:

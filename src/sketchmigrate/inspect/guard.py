@@ -6,7 +6,7 @@ is raced against writes of the same moment (``s3.probe_race``), as an applicatio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sketchmigrate.sides import Side
 
 WRONG_ETAG = "0" * 32
+PUT_LIMIT_BYTES = 8 * 2**20
+"""Of a larger object the body does not pass through this machine."""
 
 
 class Guard(StrEnum):
@@ -34,6 +36,8 @@ class Guard(StrEnum):
     COPY = "CopyObject with If-Match"
     PUT = "PutObject with If-Match"
     PUT_BARE = "PutObject with If-Match, its ETag without quotes"
+    PARTS = "CompleteMultipartUpload with If-Match"
+    PARTS_BARE = "CompleteMultipartUpload with If-Match, its ETag without quotes"
     LOOK = "a look before each copy, which leaves a moment between the two"
 
     @property
@@ -41,39 +45,65 @@ class Guard(StrEnum):
         """Whether the object is read and put, and not copied."""
         return self in {Guard.PUT, Guard.PUT_BARE}
 
+    @property
+    def completes(self) -> bool:
+        """Whether the object is copied in parts, and the condition is for the moment in which they become it."""
+        return self in {Guard.PARTS, Guard.PARTS_BARE}
+
     def condition(self, etag: str) -> Condition:
         """Return the condition that the object which is to be replaced has this ETag."""
-        return ("if-match", etag) if self is Guard.PUT_BARE else if_target_is(etag)
+        return ("if-match", etag) if self in {Guard.PUT_BARE, Guard.PARTS_BARE} else if_target_is(etag)
 
 
 @dataclass(frozen=True, slots=True)
 class SettledGuard:
-    """The guard, in ``words`` what it is worth, and what trying it left behind."""
+    """The guard, in ``words`` what it is worth, and what trying it left behind.
+
+    ``of_large`` is that of objects which are too large to be put, where others are.
+    """
 
     guard: Guard
     words: str
+    of_large: Guard = Guard.LOOK
     left_behind: tuple[str, ...] = ()
 
+    def of(self, size_bytes: int) -> Guard:
+        """Return the guard of an object of that size."""
+        is_other = self.guard is not Guard.COPY and size_bytes > PUT_LIMIT_BYTES
+        return self.of_large if is_other else self.guard
 
-async def settle_guard(side: Side, run_dir: str) -> SettledGuard:
-    """Try both conditions on objects of our own, and return the first that is proved, else the first that is honoured.
 
-    Raises ``S3Error`` where nothing can be written, and ``RunDirectoryError``.
+async def settle_guard(side: Side, run_dir: str, *, large: bool) -> SettledGuard:
+    """Try the conditions on objects of our own, and return the first that is proved, else the first that is honoured.
+
+    With ``large`` there are objects over ``PUT_LIMIT_BYTES``. Raises ``S3Error`` where nothing can be written, and
+    ``RunDirectoryError``.
     """
     lock = await object_lock_of(side)
     if why_not := keeps_for_ever(lock):
         return SettledGuard(Guard.LOOK, f"{Guard.LOOK}; conditions were {why_not}")
     async with recorded_folder(side, run_dir) as folder:
-        guard, words = await find_guard(folder, run_dir, has_lock=is_enabled(lock))
-    return SettledGuard(guard, words, tuple(folder.left_behind))
+        found = await find_guard(folder, run_dir, has_lock=is_enabled(lock), large=large)
+    return replace(found, left_behind=tuple(folder.left_behind))
 
 
-async def find_guard(folder: ProbeFolder, run_dir: str, *, has_lock: bool) -> tuple[Guard, str]:
-    """Do so in a folder, which the caller clears; return the guard, and in words what it is worth."""
+async def find_guard(folder: ProbeFolder, run_dir: str, *, has_lock: bool, large: bool) -> SettledGuard:
+    """Do so in a folder, which the caller clears."""
     await folder.put(folder.source, SOURCE_BODY)
     await folder.try_deleting()
+    guard, words = await _first(folder, (Guard.COPY, Guard.PUT, Guard.PUT_BARE), run_dir, has_lock=has_lock)
+    if guard is Guard.COPY or not large:
+        return SettledGuard(guard, words)
+    of_large, more = await _first(folder, (Guard.PARTS, Guard.PARTS_BARE), run_dir, has_lock=has_lock)
+    if of_large is guard:
+        return SettledGuard(guard, words)  # a look, for both
+    return SettledGuard(guard, f"{words}; those over {PUT_LIMIT_BYTES >> 20} MiB with {more}", of_large)
+
+
+async def _first(folder: ProbeFolder, guards: tuple[Guard, ...], run_dir: str, *, has_lock: bool) -> tuple[Guard, str]:
+    """Return the first of the guards that is proved, else the first that is honoured, and what it is worth."""
     chosen, unproved = Guard.LOOK, ""
-    for guard in (Guard.COPY, Guard.PUT, Guard.PUT_BARE):
+    for guard in guards:
         if not await _honoured(folder, guard):
             continue
         (proof,) = (await prove(folder, {guard: _Contest(folder, guard)}, run_dir, has_lock=has_lock)).values()
@@ -94,15 +124,31 @@ class _Contest:
 
     async def __call__(self, target: Location) -> Write:
         etag = await self.folder.at_once.put(target, OLD_BODY)
-        return lambda: _write(self.folder, target, self.guard, etag)
+        return await _prepared(self.folder, target, self.guard, etag)
+
+
+async def _prepared(folder: ProbeFolder, target: Location, guard: Guard, etag: str) -> Write:
+    """Return our write, with all done that comes before the condition is asked."""
+    condition = guard.condition(etag)
+    if guard.puts:
+        return lambda: folder.at_once.put(target, SOURCE_BODY, None, condition)
+    if not guard.completes:
+        return lambda: folder.at_once.copy(folder.source, target, condition)
+    upload = replace(await folder.begin_upload(target), client=folder.at_once)
+    part_etag = await upload.send_part(1, SOURCE_BODY)
+
+    async def complete() -> None:
+        await upload.complete([part_etag], condition)
+        folder.completed(upload)
+
+    return complete
 
 
 async def _write(folder: ProbeFolder, target: Location, guard: Guard, etag: str) -> None:
-    condition = guard.condition(etag)
-    if guard.puts:
-        await folder.at_once.put(target, SOURCE_BODY, None, condition)
-    else:
-        await folder.at_once.copy(folder.source, target, condition)
+    try:
+        await (await _prepared(folder, target, guard, etag))()
+    finally:
+        await folder.abort_all(target)
 
 
 async def _honoured(folder: ProbeFolder, guard: Guard) -> bool:

@@ -28,6 +28,11 @@ class Refused(NamedTuple):
 
     words: str
 
+    @property
+    def remark(self) -> str:
+        """What is to be said of a row that names it."""
+        return f"it cannot be looked at: {self.words}"
+
 
 def looks_at(sides: Sides) -> Looks:
     """Return looks at both sides, which can be used as long as both can be listed and legacy can be read."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.appearance import LOOKED_AT, Legacy, other_row, readings
@@ -68,5 +68,5 @@ async def look_at_neither(evidence: Evidence) -> Recognition:
     tails = [key.removeprefix(prefix) for key in keys]
     there = dict(await evidence.ask(_THERE, [tails])) if tails else {}
     others = tuple(other_row(key, path, legacy, there) for key, path in found)
-    await evidence.insert("other_row", [astuple(row) for row in others])
+    await evidence.insert("other_row", [(row.key, row.path, row.seems, row.legacy_key) for row in others])
     return Recognition(paths, on_a_side, objects, other_paths, is_empty, others)

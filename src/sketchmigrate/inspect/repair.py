@@ -12,13 +12,14 @@ import os
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sketchmigrate.core.errors import PreconditionFailed, RunDirectoryError, S3Error
-from sketchmigrate.inspect.guard import Guard
+from sketchmigrate.inspect.guard import PUT_LIMIT_BYTES, Guard
 from sketchmigrate.ledger.disk import disk_hint
 from sketchmigrate.s3 import same_content
 from sketchmigrate.s3.headers import kept_headers, tags_of
+from sketchmigrate.s3.multipart import copy_in_parts
 from sketchmigrate.task_group import all_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.core.objects import Location, ObjectInfo
     from sketchmigrate.inspect.evidence import Evidence, EvidenceSite
+    from sketchmigrate.inspect.guard import SettledGuard
     from sketchmigrate.inspect.looks import Looks
     from sketchmigrate.s3 import Condition
     from sketchmigrate.sides import Sides
@@ -34,13 +36,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RECOPIED_NAME = "recopied.csv"
-PUT_LIMIT_BYTES = 8 * 2**20
 AT_ONCE = 8
 """Objects under way: with a conditional put, each is in memory."""
 
 # Stale, and known to be ours: production still holds what our newest record says that we wrote there.
 _STALE = """
-SELECT DISTINCT v.key, v.tail, v.path, v.production_etag FROM verdict AS v
+SELECT DISTINCT v.key, v.tail, v.path, v.production_etag, v.legacy_bytes FROM verdict AS v
 JOIN (SELECT key, new_path, arg_max(etag, unix_time) AS etag FROM flip WHERE etag <> '' GROUP BY key, new_path) AS ours
   ON ours.key = v.key AND ours.new_path = v.path AND ours.etag = v.production_etag
 WHERE v.standing = 'stale'
@@ -68,7 +69,7 @@ class Stale:
 
 
 async def copy_stale(
-    evidence: Evidence, site: EvidenceSite, sides: Sides, guard: Guard, *, looks: Looks, record: Path
+    evidence: Evidence, site: EvidenceSite, sides: Sides, settled: SettledGuard, *, looks: Looks, record: Path
 ) -> dict[Again, int]:
     """Copy again what the evidence calls stale and ours, and count what became of it.
 
@@ -78,8 +79,8 @@ async def copy_stale(
     counts = dict.fromkeys((Again.COPIED, Again.NOT_OURS, Again.MISSING, Again.REFUSED), 0)
     async for rows in evidence.stream(_STALE):
         for first in range(0, len(rows), AT_ONCE):
-            group = [Stale(*row) for row in rows[first : first + AT_ONCE]]
-            outcomes = await all_of([_copy_if_taken(stale, site, sides, guard, looks) for stale in group])
+            group = [Stale(*row[:4]) for row in rows[first : first + AT_ONCE]]
+            outcomes = await all_of([_copy_if_taken(stale, site, sides, settled, looks) for stale in group])
             done = [(one.key, one.path, etag) for one, (_, etag) in zip(group, outcomes, strict=True) if etag]
             await asyncio.to_thread(write_down, record, done)
             for outcome, _ in outcomes:
@@ -87,11 +88,20 @@ async def copy_stale(
     return counts
 
 
-async def count_stale(evidence: Evidence) -> tuple[int, int]:
-    """Return how many rows are stale and ours, and how many are stale without a record that says so."""
-    ((ours,),) = await evidence.ask(f"SELECT count(*) FROM ({_STALE})")  # noqa: S608 - our own words
+class CountedStale(NamedTuple):
+    """How many stale rows are ours, of ``others`` no record says so, ``large`` ones of ours are too large to be put."""
+
+    ours: int
+    others: int
+    large: int
+
+
+async def count_stale(evidence: Evidence) -> CountedStale:
+    """Count the stale rows."""
+    counts = f"SELECT count(*), count(*) FILTER (legacy_bytes > {PUT_LIMIT_BYTES}) FROM ({_STALE})"  # noqa: S608 - ours
+    ((ours, large),) = await evidence.ask(counts)
     ((stale,),) = await evidence.ask("SELECT count(*) FROM verdict WHERE standing = 'stale'")
-    return ours, stale - ours
+    return CountedStale(ours, stale - ours, large)
 
 
 async def read_recopied(evidence: Evidence, records: Sequence[Path]) -> None:
@@ -103,18 +113,18 @@ async def read_recopied(evidence: Evidence, records: Sequence[Path]) -> None:
 
 
 async def _copy_if_taken(
-    stale: Stale, site: EvidenceSite, sides: Sides, guard: Guard, looks: Looks
+    stale: Stale, site: EvidenceSite, sides: Sides, settled: SettledGuard, looks: Looks
 ) -> tuple[Again, str]:
     """Do so with one object; that the store refuses this one ends nothing."""
     began_at = time.monotonic()
     try:
-        return await _copy_again(stale, site, sides, guard)
+        return await _copy_again(stale, site, sides, settled)
     except S3Error as error:
         log.warning("%s was not copied again: %s", stale.path, (await looks.refused(error, began_at)).words)
         return Again.REFUSED, ""
 
 
-async def _copy_again(stale: Stale, site: EvidenceSite, sides: Sides, guard: Guard) -> tuple[Again, str]:
+async def _copy_again(stale: Stale, site: EvidenceSite, sides: Sides, settled: SettledGuard) -> tuple[Again, str]:
     """Copy one object; return what became of it and, where it was written, its new ETag."""
     source = site.legacy(stale.tail)
     target = site.production(stale.tail)
@@ -124,9 +134,13 @@ async def _copy_again(stale: Stale, site: EvidenceSite, sides: Sides, guard: Gua
     legacy = await sides.legacy.store.find(source)
     if legacy is None:
         return Again.MISSING, ""
+    guard = settled.of(legacy.size_bytes)
     try:
-        if guard.puts and legacy.size_bytes <= PUT_LIMIT_BYTES:
+        if guard.puts:
             etag = await _put_again(sides, source, target, legacy, guard.condition(stale.etag))
+        elif guard.completes:
+            condition = guard.condition(stale.etag)
+            etag = await copy_in_parts(sides.production.store, source, target, legacy, condition, storage_class=True)
         else:
             conditions = [guard.condition(stale.etag)] if guard is Guard.COPY else []
             etag = (await sides.production.store.copy(source, target, *conditions)).etag

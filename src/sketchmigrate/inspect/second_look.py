@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sketchmigrate.core.errors import S3Error
 from sketchmigrate.core.mapping import MAX_KEY_BYTES
 from sketchmigrate.core.objects import Location
+from sketchmigrate.core.reason import archived
 from sketchmigrate.inspect.comparing import Pair, cut_portions
 from sketchmigrate.inspect.looks import Refused
 from sketchmigrate.inspect.standing import SUSPECTS, Standing, standing_of
@@ -107,8 +108,8 @@ class Looker:
     async def _not_restored(self, tail: str, archive: str) -> str:
         began_at = time.monotonic()
         try:
-            refusal = await not_restored(self.looks.sides.legacy.store, self._both(tail)[0], archive)
-            return str(refusal or "")
+            refusal = await not_restored(self.looks.sides.legacy.store, self._both(tail)[0])
+            return str(archived(refusal, archive)) if refusal else ""
         except S3Error as error:
             return (await self.looks.refused(error, began_at)).words
 
@@ -240,7 +241,7 @@ class Looker:
 
     async def _remark(self, judged: Iterable[tuple[str, object]]) -> None:
         """Put the store's words on record of the rows whose object it refused to show."""
-        remarks = [(key, f"it cannot be looked at: {one.words}") for key, one in judged if isinstance(one, Refused)]
+        remarks = [(key, one.remark) for key, one in judged if isinstance(one, Refused)]
         await self.evidence.insert("remark", remarks)
 
     def _both(self, tail: str) -> tuple[Location, Location]:

@@ -6,13 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.appearance import LOOKED_AT, Legacy, other_row, readings
-from sketchmigrate.core.errors import S3Error
 from sketchmigrate.core.keys import key_text
+from sketchmigrate.core.mapping import MAX_KEY_BYTES
 from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.core.spelling import other_cases
 from sketchmigrate.core.status import Status
 from sketchmigrate.inspect.listing.complete import Extent, list_all
 from sketchmigrate.inspect.listing.keyspace import tails_of
+from sketchmigrate.inspect.looks import Refused, looks_at
 from sketchmigrate.postgres.neither import Others
 from sketchmigrate.postgres.references import References
 from sketchmigrate.postgres.statistics import parts, spread_paths
@@ -21,11 +22,13 @@ from sketchmigrate.task_group import all_of, task_group
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sketchmigrate.core.objects import ObjectInfo
     from sketchmigrate.core.rule import Rule
     from sketchmigrate.core.status import OtherRow
+    from sketchmigrate.inspect.looks import Looks
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.postgres.table import Table
-    from sketchmigrate.sides import Side, Sides
+    from sketchmigrate.sides import Sides
 
 LOOKS_AT_ONCE = 500
 
@@ -66,39 +69,42 @@ async def read_status(
         production_rows=production_rows,
         total_rows=total_rows,
         paths=paths,
-        others=await _looked_at(sides.legacy, others),
+        others=await _looked_at(sides, others),
     )
 
 
-async def _looked_at(side: Side, others: Others) -> tuple[OtherRow, ...]:
-    """Say what rows on neither side seem to be, and ask whether the legacy objects are there that they may mean."""
-    legacy = Legacy(side.bucket, side.prefix)
+async def _looked_at(sides: Sides, others: Others) -> tuple[OtherRow, ...]:
+    """Say what rows on neither side seem to be, and ask whether the legacy objects are there that they may mean.
+
+    Raises ``S3Error`` where the store is to blame; that it refuses one object is said of its rows.
+    """
+    legacy, looks = Legacy(sides.legacy.bucket, sides.legacy.prefix), looks_at(sides)
     keys = [[each.legacy_key for each in readings(row.path, legacy) if each.legacy_key] for row in others.rows]
-    there = {key: key for key in await _existing(side, {key for some in keys for key in some})}
+    found = await _look(looks, {key for some in keys for key in some})
+    refused = {key: one.remark for key, one in found.items() if isinstance(one, Refused)}
+    there = {key: key for key in found.keys() - refused.keys()}
     left = {key for some in keys if there.keys().isdisjoint(some) for key in some}  # of rows that name none as it is
     cases = {key: other_cases(key, legacy.prefix) for key in left}
-    found = await _existing(side, {other for some in cases.values() for other in some})
-    there |= {key: other for key, some in cases.items() for other in some if other in found}
-    return tuple(other_row(key_text(row.key), row.path, legacy, there) for row in others.rows)
+    in_other_cases = await _look(looks, {other for some in cases.values() for other in some})
+    there |= {
+        key: other
+        for key, some in cases.items()
+        for other in some
+        if other in in_other_cases and not isinstance(in_other_cases[other], Refused)
+    }
+    return tuple(other_row(key_text(row.key), row.path, legacy, there, refused) for row in others.rows)
 
 
-async def _existing(side: Side, wanted: set[str]) -> set[str]:
-    """Return those of the keys that have an object. Raises ``S3Error`` where the store is to blame."""
-    there: set[str] = set()
-
-    async def look(key: str) -> None:
-        try:
-            await side.store.head(side.at(key))
-        except S3Error as error:
-            if not error.is_client_error:
-                raise  # else it is not there, or may not be read, or has a key that no object can have
-        else:
-            there.add(key)
-
-    keys = sorted(wanted)
+async def _look(looks: Looks, wanted: set[str]) -> dict[str, ObjectInfo | Refused]:
+    """Return what the keys have: those with no object are left out, as are those that none can have."""
+    keys = sorted(key for key in wanted if len(key.encode()) <= MAX_KEY_BYTES)
+    side = looks.sides.legacy
+    found: dict[str, ObjectInfo | Refused] = {}
     for first in range(0, len(keys), LOOKS_AT_ONCE):
-        await all_of([look(key) for key in keys[first : first + LOOKS_AT_ONCE]])
-    return there
+        some = keys[first : first + LOOKS_AT_ONCE]
+        seen = await all_of([looks.legacy(side.at(key)) for key in some])
+        found |= {key: one for key, one in zip(some, seen, strict=True) if one is not None}
+    return found
 
 
 async def _count_rows(

@@ -25,7 +25,7 @@ from sketchmigrate.core.errors import (
     S3Malformed,
     UsageError,
 )
-from sketchmigrate.core.reason import ReasonKind, because, refused_by_store
+from sketchmigrate.core.reason import ReasonKind, archived, because, refused_by_store
 from sketchmigrate.migration.access import HOPELESS, Access
 from sketchmigrate.migration.headers import differing_headers
 from sketchmigrate.migration.other_spellings import OtherSpellings
@@ -280,8 +280,8 @@ class Copier:
                     self._stop.by_error(reason)
             if self._stop.requested or not isinstance(error, S3Error):
                 return _UNTOUCHED
-            kind = ReasonKind.ARCHIVED if error.code in NOT_RESTORED else ReasonKind.STORE_ERROR
-            return Copied(Verdict.FAILED, refused_by_store(error, kind))
+            is_archived = error.code in NOT_RESTORED
+            return Copied(Verdict.FAILED, archived(error) if is_archived else refused_by_store(error))
         self._access.usable_at = self._monotonic()
         return verdict
 
@@ -338,8 +338,8 @@ class Copier:
         if isinstance(decision, Copied):
             return decision
         archive = archive_of(legacy.headers) if legacy else ""
-        if archive and (refusal := await not_restored(self._legacy, move.source, archive)):
-            return Copied(Verdict.FAILED, refused_by_store(refusal, ReasonKind.ARCHIVED))
+        if archive and (refusal := await not_restored(self._legacy, move.source)):
+            return Copied(Verdict.FAILED, archived(refusal, archive))
         size_bytes, etag = (legacy.size_bytes, legacy.etag) if legacy else (None, "")
         return Copied(Verdict.COPIED, size_bytes=size_bytes, etag=etag)
 

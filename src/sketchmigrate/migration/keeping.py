@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import ObjectMissing, S3Error
+from sketchmigrate.core.reason import archived
 from sketchmigrate.migration.no_clobber import Means
 from sketchmigrate.report.text import printable
 from sketchmigrate.s3.headers import archive_of, not_restored
@@ -190,8 +191,8 @@ class _Looker:
             archive = archive_of(info.headers)
             if archive:
                 sample.requests += 1
-                if refusal := await not_restored(self._store, location, archive):
-                    sample.archived.append((location, str(refusal)))
+                if refusal := await not_restored(self._store, location):
+                    sample.archived.append((location, str(archived(refusal, archive))))
         except ObjectMissing:
             return
         except S3Error as error:

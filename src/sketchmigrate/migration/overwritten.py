@@ -31,6 +31,7 @@ from sketchmigrate.migration.record import ENDED, is_rollback, key_of
 from sketchmigrate.migration.transfer import keeps_versions, replaced_version, version_before
 from sketchmigrate.postgres.references import References
 from sketchmigrate.postgres.transactions import transaction_statuses
+from sketchmigrate.task_group import all_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 
 PAGE_ROWS = 1_000
 """Unsettled references that are looked at together."""
+
+LOOKS_AT_ONCE = 16
+"""Objects that are looked at together: some may have to be compared by their bytes, which are in memory then."""
 
 ASK_AGAIN_SECONDS = 0.5
 
@@ -113,12 +117,21 @@ class _Settling:
             return []
         made, passed_over = await self._known(set_rows.keys(), run.directory, session)
         etags = {each.flip.key: each.flip.etag for each in run.flips_of(set_rows)}
+        suspects = [
+            (move, etags.get(key, ""))
+            for key, move in set_rows.items()
+            if key not in passed_over and set_by_another(unsettled[key], move.new_path, committed, made.get(key))
+        ]
         results: list[Result] = []
-        for key, move in set_rows.items():
-            if key in passed_over or not set_by_another(unsettled[key], move.new_path, committed, made.get(key)):
-                continue
-            if reason := await perhaps_overwritten(self.store, self.migration.copier, move, etags.get(key, "")):
-                results.append(Result(move.reference, Outcome.ALREADY, reason))
+        for first in range(0, len(suspects), LOOKS_AT_ONCE):
+            some = suspects[first : first + LOOKS_AT_ONCE]
+            looks = [perhaps_overwritten(self.store, self.migration.copier, move, etag) for move, etag in some]
+            reasons = await all_of(looks)
+            results += [
+                Result(move.reference, Outcome.ALREADY, reason)
+                for (move, _), reason in zip(some, reasons, strict=True)
+                if reason
+            ]
         return results
 
     def _moves(self, page: Sequence[UnsettledCopy]) -> Iterator[tuple[StoredKey, Move]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
@@ -9,7 +10,7 @@ from rich.filesize import decimal
 from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.rule import Rule
 from sketchmigrate.ledger.disk import free_bytes, ledger_bytes
-from sketchmigrate.postgres.statistics import spread_paths
+from sketchmigrate.postgres.statistics import MOST_ROWS_OF_A_BLOCK, count_blocks, sample_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,25 +42,24 @@ def too_little_room(directory: Path, needed_bytes: int, rows: int, free: int) ->
 async def check_room(site: Site, directory: Path, limit: int | None) -> None:
     """See that the ledger of a migration fits on the disk. Raises ``RunDirectoryError``, with the figures.
 
-    The planner's number of rows is enough where even all of them would fit. Else a sample of the table as it is now
-    tells how many of them are legacy: statistics may be older than what was migrated since. Where the table was never
-    analysed, nobody knows how many rows it has, and nothing is checked.
+    The size of the table in blocks is enough where even as many rows as they can hold would fit. Else a sample tells
+    how many there are, and how many of them are legacy. The planner's figures are not asked: they may be older than
+    what was filled or migrated since, and there are none of a table that was never analysed.
     """
-    rows = site.table.estimated_rows
-    if rows is None or site.settings.ledger_url or not site.legacy_paths:
+    if site.settings.ledger_url or not site.legacy_paths:
         return
-    rows = rows if limit is None else min(rows, limit)
-    bytes_a_row, free = path_bytes(site.legacy_paths, site.settings), free_bytes(directory)
-    if too_little_room(directory, ledger_bytes(rows, bytes_a_row, in_database=False), rows, free) is None:
-        return
+    free, most = free_bytes(directory), limit or math.inf
+
+    def judge(rows: int, paths: Sequence[str]) -> RunDirectoryError | None:
+        rows = int(min(rows, most))
+        needed_bytes = ledger_bytes(rows, path_bytes(paths, site.settings), in_database=False)
+        return too_little_room(directory, needed_bytes, rows, free)
+
     async with site.database.session() as session:
-        paths = await spread_paths(session, site.table, fresh=True)
-    legacy = [path for path in paths if path.startswith(site.settings.legacy_prefix)]
-    if not legacy:
-        return
-    share = len(legacy) / len(paths)
-    left = round((site.table.estimated_rows or 0) * share)
-    left = left if limit is None else min(left, limit)
-    needed_bytes = ledger_bytes(left, path_bytes(legacy, site.settings), in_database=False)
-    if error := too_little_room(directory, needed_bytes, left, free):
+        blocks = await session.run(count_blocks, site.table, doing="looking at the size of the table")
+        if judge(blocks * MOST_ROWS_OF_A_BLOCK, site.legacy_paths) is None:
+            return
+        sample = await sample_paths(session, site.table)
+    legacy = [path for path in sample.paths if path.startswith(site.settings.legacy_prefix)]
+    if legacy and (error := judge(round(sample.table_rows * len(legacy) / len(sample.paths)), legacy)):
         raise error

@@ -33,6 +33,10 @@ SAMPLED_ROWS = 5_000
 """Of a table without statistics about so many rows are read, wherever they lie, or fewer where that takes long."""
 
 ROWS_OF_A_BLOCK = 100
+MOST_ROWS_OF_A_BLOCK = 291
+"""Of 8 KiB, as a row takes 28 bytes at least (PostgreSQL manual, "Database Page Layout")."""
+
+_LOOKING_AT_PATHS = "looking at the spread of the paths"
 LONGEST_PATH_CHARS = 1025
 """A path beyond it is cut: no key is that long."""
 
@@ -188,21 +192,27 @@ async def _count_off(connection: AsyncConnection, table: Table, key_range: KeyRa
     return await read_either(connection, table, take)
 
 
-class _Paths(NamedTuple):
+class SampledPaths(NamedTuple):
+    """``paths`` of about ``rows`` rows that have one, wherever they lie; ``table_rows`` are all such, by this."""
+
     rows: int
     paths: list[str]
+    table_rows: int
 
 
-async def spread_paths(session: Session, table: Table, *, fresh: bool = False) -> list[str]:
+async def spread_paths(session: Session, table: Table) -> list[str]:
     """Return some paths, spread about as all of them are, in no order that means anything here.
 
-    They are the planner's statistics, where the table was analysed, else, or with ``fresh``, a sample of its rows.
-    Bounded work for any table. There are none where one of them is not UTF-8. Raises what ``Session.run`` raises.
+    They are the planner's statistics, where the table was analysed, else a sample of its rows. Bounded work for any
+    table. There are none where one of them is not UTF-8. Raises what ``Session.run`` raises.
     """
-    doing = "looking at the spread of the paths"
-    if not fresh and (bounds := await session.run(_path_bounds, table, doing=doing)):
-        return bounds
-    return (await read_in_time(session, PageSize(SAMPLED_ROWS), _sample_paths, table, doing=doing)).paths
+    bounds = await session.run(_path_bounds, table, doing=_LOOKING_AT_PATHS)
+    return bounds or (await sample_paths(session, table)).paths
+
+
+async def sample_paths(session: Session, table: Table) -> SampledPaths:
+    """Return paths of the table as it is now, whatever the statistics say; else as ``spread_paths`` does."""
+    return await read_in_time(session, PageSize(SAMPLED_ROWS), _sample_paths, table, doing=_LOOKING_AT_PATHS)
 
 
 async def _path_bounds(connection: AsyncConnection, table: Table) -> list[str]:
@@ -215,20 +225,21 @@ async def _path_bounds(connection: AsyncConnection, table: Table) -> list[str]:
     return await read_either(connection, table, take)
 
 
-async def _sample_paths(connection: AsyncConnection, table: Table, rows: int) -> _Paths:
-    blocks = await count_blocks(connection, table)
+async def _sample_paths(connection: AsyncConnection, table: Table, rows: int) -> SampledPaths:
+    percent = min(100.0, 100 * rows / ROWS_OF_A_BLOCK / max(1, await count_blocks(connection, table)))
     sample = table.compose(
         _SAMPLE_PATHS,
         longest=sql.Literal(LONGEST_PATH_CHARS),
-        percent=sql.Literal(min(100, 100 * rows / ROWS_OF_A_BLOCK / max(1, blocks))),
-        rows=sql.Literal(2 * rows),
+        percent=sql.Literal(percent),
+        rows=sql.Literal(MOST_ROWS_OF_A_BLOCK * rows // ROWS_OF_A_BLOCK),
     )
 
     async def take(*, stored: bool) -> list[str]:
         found = [] if stored else await (await connection.execute(sample, ())).fetchall()
         return [path for (path,) in found]
 
-    return _Paths(rows, await read_either(connection, table, take))
+    paths = await read_either(connection, table, take)
+    return SampledPaths(rows, paths, round(len(paths) * 100 / percent))
 
 
 async def count_blocks(connection: AsyncConnection, table: Table) -> int:

@@ -5,19 +5,40 @@ Source of the privileges: the PostgreSQL manual, section "Privileges".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from psycopg.sql import Identifier
 
-from sketchmigrate.core.rights import GET_LOCK, LIST, LIST_UPLOADS, LIST_VERSIONS
+from sketchmigrate.core.rights import (
+    DECRYPT,
+    GENERATE_KEY,
+    GET_LOCK,
+    LIST,
+    LIST_UPLOADS,
+    LIST_VERSIONS,
+    PUT,
+    PUT_ACL,
+    PUT_HOLD,
+    PUT_RETENTION,
+)
 from sketchmigrate.s3.probe.folder import PROBE_FOLDER
-from sketchmigrate.settings import table_name
+from sketchmigrate.s3.wire.redirect import is_aws
+from sketchmigrate.settings import headers_of, table_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from sketchmigrate.core.rights import Rights
+    from sketchmigrate.core.rights import OptionalRight, Rights
     from sketchmigrate.settings import Settings
+
+_DEMANDED = {
+    PUT_ACL: ("x-amz-acl", "x-amz-grant-"),
+    PUT_RETENTION: ("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"),
+    PUT_HOLD: ("x-amz-object-lock-legal-hold",),
+}
+"""S3 API reference, PutObject and CopyObject, "Permissions"."""
+
+_KEY_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
 
 
 def sql_grants(settings: Settings, rights: Rights, role: str) -> list[str]:
@@ -45,51 +66,133 @@ def _update_grant(settings: Settings, to: str) -> str:
     return f"GRANT UPDATE ({_quoted(settings.db_path_column)}) ON {_quoted(*table_name(settings.db_table))} {to}"
 
 
-def statements(settings: Settings, rights: Rights) -> list[tuple[str, list[str], str]]:
-    """Return what a policy allows: bucket, actions, resource.
+class Allowed(NamedTuple):
+    """What a policy allows on one resource of a bucket, or with an empty ``bucket`` on keys of KMS."""
+
+    bucket: str
+    actions: tuple[str, ...]
+    resource: str
+    condition: Mapping[str, Mapping[str, str]] = {}
+
+
+def needed(settings: Settings, rights: Rights) -> list[Allowed]:
+    """Return what a policy has to allow.
 
     Listing is not narrowed to the prefix: a HEAD carries none, and whoever may not list is told "access denied" where
     an object is missing (S3 API reference, HeadObject, "Permissions").
     """
-    sides = {
-        "legacy": (settings.legacy_bucket, settings.legacy_prefix, rights.legacy),
-        "production": (settings.production_bucket, settings.production_prefix, rights.production),
-    }
-    arn = f"arn:{_partition(settings.region)}:s3:::"
-    allowed: list[tuple[str, list[str], str]] = []
-    for side, (bucket, prefix, actions) in sides.items():
-        if side in rights.listed and (bucket, [LIST], arn + bucket) not in allowed:
-            allowed.append((bucket, [LIST], arn + bucket))
+    places = _places(settings)
+    allowed: list[Allowed] = []
+    for side, actions in (("legacy", rights.legacy), ("production", rights.production)):
+        place = places[side]
+        listing = Allowed(place.bucket, (LIST,), place.arn)
+        if side in rights.listed and listing not in allowed:
+            allowed.append(listing)
         if actions:
-            allowed.append((bucket, list(actions), f"{arn}{bucket}/{prefix}*"))
-    bucket, prefix, _ = sides["production"]
+            demanded = demanded_actions(settings) if PUT in actions else ()
+            allowed.append(Allowed(place.bucket, (*actions, *demanded), place.objects))
+    production = places["production"]
     if rights.versions:
-        allowed.append((bucket, [LIST_VERSIONS], arn + bucket))
+        allowed.append(Allowed(production.bucket, (LIST_VERSIONS,), production.arn))
     if rights.probe:  # read first whether what it stores could be removed again, and find what a killed one left
-        allowed.append((bucket, [GET_LOCK, LIST_UPLOADS], arn + bucket))
-        allowed.append((bucket, list(rights.probe), f"{arn}{bucket}/{prefix}{PROBE_FOLDER}*"))
+        allowed.append(Allowed(production.bucket, (GET_LOCK, LIST_UPLOADS), production.arn))
+        allowed.append(Allowed(production.bucket, rights.probe, production.probe))
+    if PUT in rights.production:
+        allowed += demanded_key(settings)
     return allowed
 
 
-def identity_policy(settings: Settings, rights: Rights) -> dict[str, object]:
-    """Return the policy to attach to a user or role."""
-    return _policy({}, statements(settings, rights))
+def optional(settings: Settings, right: OptionalRight, already: Iterable[Allowed]) -> list[Allowed]:
+    """Return what a policy may allow besides what it does ``already``; nothing where that is all of it."""
+    place, key = _places(settings)[right.side], _key_arn(settings, "*")
+    suffix = ".cn" if settings.region.startswith("cn-") else ""
+    via = {"StringEquals": {"kms:ViaService": f"s3.{settings.region}.amazonaws.com{suffix}"}}
+    wanted = [
+        Allowed(place.bucket, right.bucket, place.arn),
+        Allowed(place.bucket, right.objects, place.objects),
+        Allowed(place.bucket, right.probe, place.probe),
+        Allowed("", right.keys if is_aws(settings.s3_endpoint_url) else (), key, via),
+    ]
+    has = {(each.resource, action) for each in already for action in each.actions}
+    left = (
+        each._replace(actions=tuple(action for action in each.actions if (each.resource, action) not in has))
+        for each in wanted
+    )
+    return [each for each in left if each.actions]
 
 
-def bucket_policies(settings: Settings, rights: Rights, principal: str) -> dict[str, dict[str, object]]:
-    """Return the policy to attach to each bucket, for a user or role given by ARN."""
-    allowed = statements(settings, rights)
+class _Place(NamedTuple):
+    """A side's bucket, and as ARNs the bucket, the objects below the prefix, and those of a probe there."""
+
+    bucket: str
+    arn: str
+    objects: str
+    probe: str
+
+
+def _places(settings: Settings) -> dict[str, _Place]:
+    arn, s = f"arn:{_partition(settings.region)}:s3:::", settings
+    sides = {
+        "legacy": (s.legacy_bucket, s.legacy_prefix),
+        "production": (s.production_bucket, s.production_prefix),
+    }
     return {
-        bucket: _policy({"Principal": {"AWS": [principal]}}, (each for each in allowed if each[0] == bucket))
-        for bucket in dict.fromkeys(each[0] for each in allowed)
+        side: _Place(bucket, arn + bucket, f"{arn}{bucket}/{prefix}*", f"{arn}{bucket}/{prefix}{PROBE_FOLDER}*")
+        for side, (bucket, prefix) in sides.items()
     }
 
 
-def _policy(whom: dict[str, object], allowed: Iterable[tuple[str, list[str], str]]) -> dict[str, object]:
+def demanded_actions(settings: Settings) -> tuple[str, ...]:
+    """Return the actions that storing an object takes besides, for what NEW_OBJECT_HEADERS sends with each."""
+    names = [name for name, _ in headers_of(settings.new_object_headers)]
+    return tuple(action for action, begins in _DEMANDED.items() if any(name.startswith(begins) for name in names))
+
+
+def demanded_key(settings: Settings) -> list[Allowed]:
+    """Return what is needed on the key with which NEW_OBJECT_HEADERS encrypts; nothing for S3's own, or elsewhere.
+
+    An alias is no resource of a policy (KMS developer guide, "Use aliases to control access to KMS keys").
+    """
+    key = dict(headers_of(settings.new_object_headers)).get(_KEY_HEADER, "")
+    if not key or not is_aws(settings.s3_endpoint_url):
+        return []
+    *_, alias = key.rpartition(":")
+    if alias.startswith("alias/"):
+        condition = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}}
+        return [Allowed("", (GENERATE_KEY, DECRYPT), _key_arn(settings, "*"), condition)]
+    arn = key if key.startswith("arn:") else _key_arn(settings, key)
+    return [Allowed("", (GENERATE_KEY, DECRYPT), arn)]
+
+
+def _key_arn(settings: Settings, key_id: str) -> str:
+    return f"arn:{_partition(settings.region)}:kms:{settings.region}:*:key/{key_id}"
+
+
+def policies(allowed: Sequence[Allowed], principal: str | None) -> dict[str, object]:
+    """Return the policy to attach to a user or role; or for one given by ARN those of each bucket, and of a KMS key."""
+    if principal is None:
+        return {"policy": _policy({}, allowed)}
+    whom: dict[str, object] = {"Principal": {"AWS": [principal]}}
+    buckets = dict.fromkeys(each.bucket for each in allowed if each.bucket)
+    of_buckets = {bucket: _policy(whom, [each for each in allowed if each.bucket == bucket]) for bucket in buckets}
+    found: dict[str, object] = {"bucket_policies": of_buckets} if of_buckets else {}
+    if keys := [each._replace(resource="*", condition={}) for each in allowed if not each.bucket]:
+        found["key_policy"] = _policy(whom, keys)  # in the policy of a key, * is this key
+    return found
+
+
+def _policy(whom: dict[str, object], allowed: Iterable[Allowed]) -> dict[str, object]:
     return {
         "Version": "2012-10-17",
         "Statement": [
-            {"Effect": "Allow", **whom, "Action": actions, "Resource": [resource]} for _, actions, resource in allowed
+            {
+                "Effect": "Allow",
+                **whom,
+                "Action": list(each.actions),
+                "Resource": [each.resource],
+                **({"Condition": each.condition} if each.condition else {}),
+            }
+            for each in allowed
         ],
     }
 

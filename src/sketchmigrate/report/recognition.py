@@ -52,4 +52,6 @@ def other_rows(rows: Sequence[OtherRow]) -> str:
 
 def told(row: OtherRow) -> str:
     """Say of a row what it seems to be."""
-    return f"{row.seems} of the legacy object {row.legacy_key}, which is there" if row.legacy_key else row.seems
+    if row.legacy_key:
+        return f"{row.seems} of the legacy object {row.legacy_key}, which is there"
+    return f"{row.seems}; {row.refused}" if row.refused else row.seems

@@ -67,18 +67,21 @@ def status_report(status: Status, settings: Settings) -> str:
     ]
     lines += ["", printable(f"Rows of {settings.db_table}, by their {settings.db_path_column}")]
     lines += [f"  {side:<12}{count:>{width},}  {printable(meaning)}".rstrip() for side, count, meaning in rows]
-    named = status.naming_legacy
+    named, refused = status.naming_legacy, status.refused
     about = "  if legacy is the right place" if status.is_nothing_in_legacy else ""
-    if named and len(status.others) < status.other_paths:
+    if refused or (named and len(status.others) < status.other_paths):
         about = "  at most"
     lines += ["", f"Done          {_percent(status.percent_done):>{width}}{about}"]
     if status.is_nothing_recognised:
         lines += ["", f"Nothing recognised: {nothing_recognised(settings, status.others)}"]
     elif status.is_nothing_in_legacy:
         lines += ["", f"Nothing in legacy: {nothing_in_legacy(settings, status.other_paths, status.others)}"]
-    elif named:
-        of_those = f"{len(named):,} of {len(status.others):,} rows on neither side that were looked at"
-        lines += ["", f"{of_those} name a legacy object in another way:", other_rows(named)]
+    else:
+        of_those = f"of {len(status.others):,} rows on neither side that were looked at"
+        if named:
+            lines += ["", f"{len(named):,} {of_those} name a legacy object in another way:", other_rows(named)]
+        if refused:
+            lines += ["", f"{len(refused):,} {of_those} may name a legacy object that is refused:", other_rows(refused)]
     return "\n".join(lines)
 
 
@@ -205,6 +208,7 @@ def status_json(status: Status) -> dict[str, object]:
             "looked_at": len(status.others),
             "naming_a_legacy_object": len(status.naming_legacy),
             "examples": [asdict(row) for row in examples(status.others)],
+            "refused": len(status.refused),
         },
     }
 

@@ -75,8 +75,8 @@ def archive_of(headers: Mapping[str, str]) -> str:
     return storage_class if storage_class in ARCHIVES else ""
 
 
-async def not_restored(store: S3Client, location: Location, archive: str) -> S3Error | None:
-    """Return why an object in an archive cannot be read, by the store; None where it can. Raises ``S3Error``."""
+async def not_restored(store: S3Client, location: Location) -> S3Error | None:
+    """Return what the store says where an archived object cannot be read; None where it can. Raises ``S3Error``."""
     try:
         await store.read_beginning(location, 1)
     except ObjectMissing:
@@ -84,6 +84,5 @@ async def not_restored(store: S3Client, location: Location, archive: str) -> S3E
     except S3Error as error:
         if error.code not in NOT_RESTORED:
             raise
-        text = f"archived ({archive}), and not restored: {error}"
-        return S3Error(text, hint=error.hint, status=error.status, code=error.code, said=error.said)
+        return error
     return None

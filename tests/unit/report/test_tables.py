@@ -189,6 +189,7 @@ def test_json_has_the_figures_as_they_are() -> None:
             "looked_at": 0,
             "naming_a_legacy_object": 0,
             "examples": [],
+            "refused": 0,
         },
     }
     key = UUID("12345678-1234-5678-1234-567812345678")

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 from sketchmigrate import __version__
 from sketchmigrate.cli import flags
 from sketchmigrate.cli.command import Command
-from sketchmigrate.core.rights import DELETE, GET, GET_TAGS, WRITING, Rights
+from sketchmigrate.core.rights import (
+    CLEARING_VERSIONS,
+    DELETE,
+    GET,
+    GET_TAGS,
+    LOOK_AHEAD,
+    READING_KEYS,
+    WRITING,
+    WRITING_KEYS,
+    Rights,
+)
 from sketchmigrate.settings import NO_CLOBBER, Options
 
 if TYPE_CHECKING:
@@ -25,6 +35,7 @@ RIGHTS = Rights(
     production=WRITING,
     probe=(DELETE,),  # what the probe made itself; without it the probe leaves two objects behind, and says so
     versions=True,  # tell what was replaced, where the store honours no condition
+    optional=(*LOOK_AHEAD, CLEARING_VERSIONS, READING_KEYS, WRITING_KEYS),
 )
 _STATUS = Rights("counts rows and objects (-s); a dry run (-d) needs verify's rights, with --trial plan's too")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sketchmigrate.cli import flags
 from sketchmigrate.cli.command import Command
-from sketchmigrate.core.rights import Rights
+from sketchmigrate.core.rights import COMPARING, LOOK_AHEAD, READING_KEYS, Rights
 from sketchmigrate.settings import Options
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ COMMAND = Command(
             "says beforehand what a migration would meet"
             " (with --probe it needs probe's rights too, with --deep verify's)",
             tries_flip=True,
+            optional=(*LOOK_AHEAD, *COMPARING, READING_KEYS),
         )
     },
     contradiction=flags.shared_deep_contradiction,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sketchmigrate.cli import flags
 from sketchmigrate.cli.command import Command
-from sketchmigrate.core.rights import DELETE, WRITING, Rights
+from sketchmigrate.core.rights import CLEARING_VERSIONS, DELETE, WRITING, WRITING_KEYS, Rights
 
 if TYPE_CHECKING:
     import argparse
@@ -50,6 +50,7 @@ COMMAND = Command(
             legacy=(),
             production=WRITING,
             probe=(DELETE,),
+            optional=(CLEARING_VERSIONS, WRITING_KEYS),
         )
     },
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sketchmigrate.cli import flags
 from sketchmigrate.cli.command import Command
-from sketchmigrate.core.rights import GET, Rights
+from sketchmigrate.core.rights import COMPARING, GET, READING_KEYS, Rights
 
 if TYPE_CHECKING:
     import argparse
@@ -43,6 +43,8 @@ COMMAND = Command(
     declare=_declare,
     arguments=VerifyArguments,
     load=_load,
-    rights={"verify": Rights("proves that every row has its object", production=(GET,))},
+    rights={
+        "verify": Rights("proves that every row has its object", production=(GET,), optional=(*COMPARING, READING_KEYS))
+    },
     contradiction=flags.shared_deep_contradiction,
 )

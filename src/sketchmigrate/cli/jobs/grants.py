@@ -10,7 +10,7 @@ from sketchmigrate.cli.ending import conclude
 from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.ledger.postgres.server import ledger_database
 from sketchmigrate.ledger.postgres.tables import ledger_grants
-from sketchmigrate.report.grants import bucket_policies, identity_policy, sql_grants, trial_grants
+from sketchmigrate.report.grants import needed, optional, policies, sql_grants, trial_grants
 
 if TYPE_CHECKING:
     from sketchmigrate.cli.commands.grants import GrantsArguments
@@ -26,19 +26,29 @@ def grants_command(arguments: GrantsArguments, settings: Settings, options: Opti
     for command in arguments.commands or of_commands:
         rights = of_commands[command]
         sql = sql_grants(settings, rights, arguments.role)
-        if arguments.principal is None:
-            policies = {"policy": identity_policy(settings, rights)}
-        else:
-            policies = {"bucket_policies": dict(bucket_policies(settings, rights, arguments.principal))}
+        allowed = needed(settings, rights)
+        policy = policies(allowed, arguments.principal)
+        more = [(each.purpose, optional(settings, each, allowed)) for each in rights.optional]
+        optionals = [
+            {"purpose": purpose, **policies(besides, arguments.principal)} for purpose, besides in more if besides
+        ]
         ledger = _in_the_ledger(settings, rights, arguments.role)
         trial = trial_grants(settings, rights, arguments.role)
-        more = {"trial_sql": trial, "ledger_sql": ledger}
-        document[command] = {"sql": sql, **{name: each for name, each in more.items() if each}, **policies}
+        extra_sql = {"trial_sql": trial, "ledger_sql": ledger}
+        document[command] = {
+            "sql": sql,
+            **{name: each for name, each in extra_sql.items() if each},
+            **policy,
+            "optional": optionals,
+        }
         if not options.json_output:
             about_ledger = ["-- in the database of LEDGER_URL, once its tables are made:", *ledger] if ledger else []
             about_trial = ["-- for --trial besides:", *trial] if trial else []
-            policy = json.dumps(next(iter(policies.values())), indent=2)
-            lines = [f"-- {command}: {rights.purpose}", *sql, *about_trial, *about_ledger, policy, ""]
+            lines = [f"-- {command}: {rights.purpose}", *sql, *about_trial, *about_ledger, *_documents(policy)]
+            for purpose, besides in more:
+                if besides:
+                    lines += [f"-- optional, {purpose}:", *_documents(policies(besides, arguments.principal))]
+            lines.append("")
             terminal.result("\n".join(lines), is_verbatim=True)
     return conclude(terminal, options, {"commands": document}, ExitCode.DONE)
 
@@ -48,3 +58,11 @@ def _in_the_ledger(settings: Settings, rights: Rights, role: str) -> list[str]:
     if not settings.ledger_url or not rights.reads:
         return []
     return list(ledger_grants(role, ledger_database(settings.ledger_url), writes=rights.updates))
+
+
+def _documents(found: dict[str, object]) -> list[str]:
+    """Return the policies of a document as text: that of a key of KMS under a heading of its own."""
+    lines: list[str] = []
+    for name, each in found.items():
+        lines += ["-- in the policy of the KMS key:"] * (name == "key_policy") + [json.dumps(each, indent=2)]
+    return lines

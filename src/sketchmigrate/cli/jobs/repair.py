@@ -90,13 +90,13 @@ class RepairJob(InspectionJob):
                 await read_recopied(evidence, self.past_repairs())
                 ledgers = list(self.past_runs(opened))
                 found = await verify(evidence, self.looker(evidence), ledgers, deep_percent=self._deep_percent)
-                ours, others = await count_stale(evidence)
-                again = Counter(await self._copy_again(evidence) if ours else {})
+                stale = await count_stale(evidence)
+                again = Counter(await self._copy_again(evidence, large=bool(stale.large)) if stale.ours else {})
                 unknown = await self._restore_lost(evidence, found, ledgers, again)
         repaired: dict[str, object] = {outcome.value: count for outcome, count in again.items()}
-        if others:
-            text = f"{others:,} stale objects are not in our ledgers: whose they are is not known, so they were left."
-            self.terminal.message(text)
+        if stale.others:
+            text = "stale objects are not in our ledgers: whose they are is not known, so they were left."
+            self.terminal.message(f"{stale.others:,} {text}")
         if found.standings[Standing.UNMIGRATED] or found.standings[Standing.CONFLICT]:
             await self._service.check_room()
             _, exit_code = await migrate_with(self, self._service)
@@ -105,17 +105,17 @@ class RepairJob(InspectionJob):
             self.end_at_signals()
         certificate, document = await certify(self, self._deep_percent, lists="verify-problems")
         exit_code = ExitCode.finished(left=not certificate.verification.passed)
-        left = {"stale_not_ours": others, "dangling_not_ours": unknown}
+        left = {"stale_not_ours": stale.others, "dangling_not_ours": unknown}
         return self.conclude({**document, "kind": "repair", "repaired": repaired, **left}, exit_code)
 
-    async def _copy_again(self, evidence: Evidence) -> dict[Again, int]:
+    async def _copy_again(self, evidence: Evidence, *, large: bool) -> dict[Again, int]:
         sides = self.site.sides
-        settled = await settle_guard(sides.production, self.settings.run_dir)
+        settled = await settle_guard(sides.production, self.settings.run_dir, large=large)
         if settled.left_behind:
             self.terminal.message(f"Left behind by trying that: {told(settled.left_behind)}", logging.WARNING)
         self.terminal.message(f"Copying again with {settled.words}.")
         record = self.run.path / RECOPIED_NAME
-        counts = await copy_stale(evidence, self.evidence_site(), sides, settled.guard, looks=self.looks, record=record)
+        counts = await copy_stale(evidence, self.evidence_site(), sides, settled, looks=self.looks, record=record)
         for outcome, count in counts.items():
             if count:
                 self.terminal.message(f"{count:,} stale objects {outcome}")
