@@ -31,7 +31,7 @@ def details(run: Path) -> dict[tuple[str, str], str]:
     """The list of problems of a run, verify or plan: kind or outcome, and path, to what is said of it."""
     with (run / "problems.csv").open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
-    names = ("kind", "detail") if "kind" in found[0] else ("outcome", "reason")
+    names = ("kind", "detail") if "detail" in found[0] else ("outcome", "reason")
     return {(row[names[0]], row["path"]): row[names[1]] for row in found}
 
 

@@ -31,7 +31,7 @@ _MENDING = {
     ReasonKind.DATABASE_ERROR: ("refused by the database", ""),
     ReasonKind.LOCKED: ("locked for all that time", "Look who holds the rows, or wait."),
     ReasonKind.HELD_BACK: ("rows were left as they were", _LOOK_AT_TRIGGERS),
-    ReasonKind.HIDDEN: ("rows are deleted, or hidden by a policy", _LOOK_AT_TRIGGERS),
+    ReasonKind.HIDDEN: ("rows are hidden by a policy, or gone", _LOOK_AT_TRIGGERS),
     ReasonKind.PATH_TAKEN_AWAY: ("rows lose their path, or are gone", _LOOK_AT_TRIGGERS),
     ReasonKind.KEY_CHANGED: ("a trigger changes the row's key", _LOOK_AT_TRIGGERS),
     ReasonKind.ANOTHER_PATH_STORED: ("another path was stored", _LOOK_AT_TRIGGERS),
