@@ -229,6 +229,20 @@ async def test_a_key_that_is_typed_in_another_form_is_the_same_key(
         assert page == {r"\xab": "image/1"}
 
 
+async def test_an_offset_that_a_person_writes_counts(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What psql shows in a session's time zone is the same moment, and without an offset it is UTC."""
+    database.execute("CREATE TABLE avatars (id timestamptz PRIMARY KEY, path text)")
+    for setting in ("DateStyle = 'SQL, DMY'", "TimeZone = 'Europe/Paris'"):
+        database.execute(f"ALTER DATABASE {database.name} SET {setting}")
+    keys = [f"2026-03-31T0{hour}:00:00" for hour in range(3, 8)]
+    async with opened(database, monkeypatch) as (session, table):
+        references = References(session, table)
+        listed = await select(references, ["2026-03-31 05:00:00+02", "2026-03-31 04:00:00"], None, None)
+        assert await listed.among(keys, references) == {keys[0], keys[1]}
+        bounded = await select(references, None, "2026-03-31 06:00:00+02", "2026-03-31 03:00:00-02:00")
+        assert await bounded.among(keys, references) == {keys[1], keys[2]}
+
+
 @pytest.mark.parametrize("key_type", ["json", "point", "interval", "boolean"])
 async def test_other_types_are_refused_with_those_that_are_known(
     database: Database, monkeypatch: pytest.MonkeyPatch, key_type: str

@@ -317,6 +317,8 @@ async def _between(
 
 
 async def _equalised(connection: AsyncConnection, table: Table, keys: Sequence[Key]) -> list[Key]:
+    await connection.execute("SET LOCAL timezone = 'UTC'")
+    await connection.execute("SET LOCAL datestyle = 'ISO, YMD'")
     statement = sql.SQL("SELECT {} FROM unnest({}::text[]) WITH ORDINALITY AS given(key, place) ORDER BY place").format(
         table.key.equalised(sql.SQL("key")), sql.Literal(list(keys))
     )

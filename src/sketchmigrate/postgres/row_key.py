@@ -66,6 +66,10 @@ class KeyColumn:
         """Return the value that travels as this text."""
         if self.type_name == _IN_UTC:
             return sql.SQL("({}::timestamp AT TIME ZONE 'UTC')").format(text)
+        return self.cast(text)
+
+    def cast(self, text: sql.Composable) -> sql.Composed:
+        """Return the value that the server reads from a text, which for dates depends on the session."""
         return sql.SQL("{}::{}").format(text, sql.SQL(self.type_name))
 
 
@@ -113,9 +117,16 @@ class RowKey:
         return columns[0]
 
     def equalised(self, key: sql.Composable) -> sql.Composed:
-        """Return a text that equal keys share, of one that travels as a text."""
-        values = zip(self.columns, self.given(key), strict=True)
-        return _joined([column.equalised(value) for column, value in values])
+        """Return a text that equal keys share, of one that travels as a text or that a person wrote.
+
+        For a session whose DateStyle is ISO and whose TimeZone is UTC: what a person writes may have an offset.
+        """
+        texts = [key]
+        if len(self.columns) > 1:
+            part = sql.SQL("({}::jsonb ->> {})")
+            texts = [part.format(key, sql.Literal(at)) for at, _ in enumerate(self.columns)]
+        values = zip(self.columns, texts, strict=True)
+        return _joined([column.equalised(column.cast(text)) for column, text in values])
 
     def given(self, key: sql.Composable) -> list[sql.Composable]:
         """Return the columns' values from a key that travels."""
