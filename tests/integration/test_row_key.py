@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -25,6 +25,8 @@ from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+
+    from psycopg import AsyncConnection
 
     from sketchmigrate.postgres.session import Session
     from tests.servers.databases import Database
@@ -214,6 +216,26 @@ async def test_a_person_may_select_keys_and_a_range_of_them(
         if table.key.columns[0].type_name in {"numeric", "date", "timestamp with time zone", "integer", "bigint"}:
             with pytest.raises(UsageError, match="cannot be a key of table"):
                 await select(references, ["what?"], None, None)
+
+
+async def test_every_statement_goes_by_the_index_of_the_key(
+    kind: Kind, any_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key is cast, and never the column: else each flip would read the whole table."""
+    async with opened(any_database, monkeypatch) as (session, table):
+
+        async def scans(connection: AsyncConnection) -> tuple[int, int]:
+            await connection.execute("SET LOCAL enable_seqscan = off")  # of a few rows it would be chosen rightly
+            await read_page(connection, table, KeyRange(kind.keys[0], kind.keys[-1]), RULE, 9)
+            await look_up(connection, table, kind.keys)
+            await current_paths(connection, table, [str(key) for key in kind.keys])
+            await flip(connection, table, [MAPPING.move(Reference(key, "image/0")) for key in kind.keys])
+            counted = "SELECT seq_scan, idx_scan FROM pg_stat_xact_user_tables WHERE relname = 'avatars'"
+            row: Any = await (await connection.execute(counted)).fetchone()
+            return row[0], row[1]
+
+        whole, by_index = await session.run(scans, doing="asking")
+    assert (whole, by_index >= 4) == (0, True), (whole, by_index)
 
 
 async def test_a_key_that_is_typed_in_another_form_is_the_same_key(

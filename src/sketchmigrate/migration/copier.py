@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.objects import Location, ObjectInfo
-    from sketchmigrate.core.reason import Reason
+    from sketchmigrate.core.reason import Detail, Reason
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.migration.transfer import Transfer
     from sketchmigrate.sides import Sides
@@ -117,9 +117,11 @@ def decide(legacy: ObjectInfo | None, production: ObjectInfo | None, *, overwrit
     return Need.COMPARE_BYTES if same is None else _conflict(legacy, production)
 
 
-def _missing(production: ObjectInfo | None) -> Copied:
-    missing = because(ReasonKind.NO_LEGACY_OBJECT)
-    return Copied(Verdict.MISSING, missing.adding(taken=1) if production else missing)
+def _missing(production: ObjectInfo | None, probably: str = "") -> Copied:
+    known: dict[str, Detail] = {"taken": 1} if production else {}
+    if probably:
+        known["probably"] = probably
+    return Copied(Verdict.MISSING, because(ReasonKind.NO_LEGACY_OBJECT, **known))
 
 
 def _conflict(legacy: ObjectInfo, production: ObjectInfo) -> Copied:
@@ -328,10 +330,7 @@ class Copier:
 
     async def _missing(self, move: Move, production: ObjectInfo | None) -> Copied:
         """Say that there is no legacy object, and which one is probably meant."""
-        missing, probably = _missing(production), await self._other_spellings.probably_meant(move.source)
-        if probably and missing.reason:
-            return missing._replace(reason=missing.reason.adding(probably=probably))
-        return missing
+        return _missing(production, await self._other_spellings.probably_meant(move.source))
 
     async def _play_through(self, move: Move) -> Copied:
         decision, legacy = await self._look_at_both(move)

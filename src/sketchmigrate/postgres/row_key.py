@@ -109,33 +109,30 @@ class RowKey:
 
     def value(self) -> sql.Composable:
         """Return the key of a row, as it travels."""
-        columns = [column.of_row for column in self.columns]
         if not self.is_native:
             return _joined([column.as_text(column.of_row) for column in self.columns])
-        if self.columns[0].is_domain:
-            return sql.SQL("{}::{}").format(columns[0], sql.SQL(self.type_name))
-        return columns[0]
+        (column,) = self.columns
+        return column.cast(column.of_row) if column.is_domain else column.of_row
 
     def equalised(self, key: sql.Composable) -> sql.Composed:
         """Return a text that equal keys share, of one that travels as a text or that a person wrote.
 
         For a session whose DateStyle is ISO and whose TimeZone is UTC: what a person writes may have an offset.
         """
-        texts = [key]
-        if len(self.columns) > 1:
-            part = sql.SQL("({}::jsonb ->> {})")
-            texts = [part.format(key, sql.Literal(at)) for at, _ in enumerate(self.columns)]
-        values = zip(self.columns, texts, strict=True)
-        return _joined([column.equalised(column.cast(text)) for column, text in values])
+        parts = zip(self.columns, self._texts(key), strict=True)
+        return _joined([column.equalised(column.cast(text)) for column, text in parts])
 
     def given(self, key: sql.Composable) -> list[sql.Composable]:
         """Return the columns' values from a key that travels."""
         if self.is_native:
             return [key]
+        return [column.from_text(text) for column, text in zip(self.columns, self._texts(key), strict=True)]
+
+    def _texts(self, key: sql.Composable) -> list[sql.Composable]:
+        """Return the columns' texts from a key that travels as a text."""
         if len(self.columns) == 1:
-            return [self.columns[0].from_text(key)]
-        part = sql.SQL("({}::jsonb ->> {})")
-        return [column.from_text(part.format(key, sql.Literal(at))) for at, column in enumerate(self.columns)]
+            return [key]
+        return [sql.SQL("({}::jsonb ->> {})").format(key, sql.Literal(at)) for at, _ in enumerate(self.columns)]
 
     def histogram_bounds(self, bounds: sql.Composable) -> sql.Composed:
         """Return an array of keys from statistics of the one column, which are an array of whatever type it has."""

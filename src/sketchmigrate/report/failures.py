@@ -44,15 +44,14 @@ _MENDING = {
 def failed_steps(groups: Sequence[ProblemGroup], failed: int, *, remove: str) -> list[str]:
     """Return a line for each of the most frequent reasons, and one for the ``failed`` that are left: ``remove``."""
     shown = [group for group in groups if group.outcome is Outcome.FAILED and group.kind in _MENDING][:GROUPS_SHOWN]
-    steps = [_step(group) for group in shown if group.kind]
+    steps = [_step(group, *_MENDING[group.kind]) for group in shown if group.kind]
     rest = failed - sum(group.references for group in shown)
     if rest > 0:
         steps.append(f"failed ({rest:,} more): {remove}" if shown else f"failed: {remove}")
     return steps
 
 
-def _step(group: ProblemGroup) -> str:
-    called, mending = _MENDING[group.kind] if group.kind else ("", "")
+def _step(group: ProblemGroup, called: str, mending: str) -> str:
     code = f" ({group.code})" if group.code else ""
     step = group.hint or mending or "What was said is in the list of problems."
     return printable(f"failed ({group.references:,}): {called}{code}. {step}")
