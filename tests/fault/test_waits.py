@@ -108,6 +108,29 @@ async def test_every_lock_that_is_in_the_way_is_waited_for(any_database: Databas
         await waiting
 
 
+async def test_a_lock_that_ends_just_before_it_is_asked_for_was_waited_for(
+    database: Database, postgres_proxy: PostgresFaultProxy
+) -> None:
+    """A unit has waited in vain for it, and finds nobody in the way when it asks who that was."""
+    database.create_avatars(["image/a"])
+    questions: list[str] = []
+    with database.connect() as holder:
+        holder.execute("BEGIN; LOCK TABLE avatars IN SHARE MODE")
+
+        def give_back(statement: str) -> None:
+            if "pg_locks" in statement:
+                questions.append(statement)
+                if len(questions) == 2:
+                    holder.execute("ROLLBACK")
+
+        postgres_proxy.before_statement = give_back
+        reached = database.via(postgres_proxy.port)
+        async with shared(reached, lock_timeout_ms=50) as ours, ours.session() as session, asyncio.timeout(20):
+            await session.run(doing(FLIP), doing="it", is_flip=True, attempts=0)
+    assert len(questions) == 2
+    assert database.paths() == {1: "avatar/a"}
+
+
 @pytest.mark.usefixtures("at_once")
 async def test_who_waits_in_front_of_us_is_waited_for_too(database: Database) -> None:
     """An ALTER TABLE behind a long report, and everybody behind the ALTER TABLE."""

@@ -122,6 +122,7 @@ class _Trouble:
     units_then: int = 0
     lost_at: float | None = None
     locked_at: float | None = None
+    is_table_locked: bool = False
 
 
 class Session:
@@ -313,8 +314,9 @@ class Session:
         if not database.watched or connection is None or connection.closed:
             return False
         blockers = await self._asked(table_locks(connection, database.watched, is_flip=trouble.is_flip))
+        was_locked, trouble.is_table_locked = trouble.is_table_locked, bool(blockers)
         if not blockers:
-            return False
+            return was_locked  # the lock was given back just after this unit had waited for it in vain
         self._causes.add(database.monitor.name_lock(blockers))
         now = database.clock.monotonic()
         trouble.locked_at = now if trouble.locked_at is None else trouble.locked_at
