@@ -6,6 +6,7 @@ import asyncio
 import csv
 import shutil
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -14,21 +15,30 @@ import pytest
 from sketchmigrate.core.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable, TableLocked, UsageError
 from sketchmigrate.core.mapping import Move
 from sketchmigrate.core.objects import Location
-from sketchmigrate.core.outcome import Outcome, ProblemGroup, Result, Tally
+from sketchmigrate.core.outcome import Outcome, Problem, ProblemGroup, Result, Tally
 from sketchmigrate.core.reason import ReasonKind, because, refused_by_database
 from sketchmigrate.core.reference import Key, KeyRange, Reference
-from sketchmigrate.ledger import Flip, LedgerPlace, PastRun, WholeLedger, new_ledger, past_run, past_runs, place_of
+from sketchmigrate.ledger import (
+    Flip,
+    LedgerPlace,
+    PastFlip,
+    PastRun,
+    WholeLedger,
+    new_ledger,
+    past_run,
+    past_runs,
+    place_of,
+)
 from sketchmigrate.ledger.contract import EDITION
+from sketchmigrate.ledger.directory import leave_pointer
 from sketchmigrate.ledger.postgres import heartbeat
 from sketchmigrate.ledger.postgres.server import LedgerServer, ledger_parameters
-from sketchmigrate.settings import Settings
+from tests.integration.ledgers import make_tables, settings_for
 from tests.reasons import PROBLEM_GROUPS, some_problems, told
 from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
+    from sketchmigrate.settings import Settings
     from tests.servers.databases import Database
 
 NOTE_HOW_FLIPS_ARE_COMMITTED = (
@@ -37,54 +47,18 @@ NOTE_HOW_FLIPS_ARE_COMMITTED = (
     BEGIN INSERT INTO noted SELECT current_setting('synchronous_commit'); RETURN NULL; END $$""",
     "CREATE TRIGGER note AFTER INSERT ON sketch_ledger.flip EXECUTE FUNCTION note()",
 )
+DATA = Path(__file__).parents[1] / "data" / "ledgers"
+BACK_TO_THE_FOURTH_EDITION = (
+    "ALTER TABLE sketch_ledger.attempt DROP COLUMN source",
+    """ALTER TABLE sketch_ledger.flip
+    DROP COLUMN source, DROP COLUMN old_packed, DROP COLUMN new_packed, DROP COLUMN value_bytes""",
+    """ALTER TABLE sketch_ledger.not_flipped DROP COLUMN source, DROP COLUMN packed""",
+    "ALTER TABLE sketch_ledger.not_flipped ADD PRIMARY KEY (attempt, key)",
+    """ALTER TABLE sketch_ledger.unsettled
+    DROP COLUMN source, DROP COLUMN packed, DROP COLUMN new_packed, DROP COLUMN value_bytes""",
+    "ALTER TABLE sketch_ledger.unsettled ADD PRIMARY KEY (run, key, worker)",
+)
 MISSING = Result(Reference(2, "image/2"), Outcome.MISSING, told("gone"))
-
-
-def settings_for(database: Database, monkeypatch: pytest.MonkeyPatch, **more: object) -> Settings:
-    """Return settings with this database as the ledger's; user and password are in the environment."""
-    monkeypatch.setenv("SKETCH_LEDGER_USER", database.user)
-    monkeypatch.setenv("SKETCH_LEDGER_PASS", database.password)
-    url = f"postgresql://{database.host}:{database.port}/{database.name}"
-    return Settings.model_validate({"ledger_url": url, **more})
-
-
-async def make_tables(settings: Settings) -> None:
-    """Do what ``ledger init`` does."""
-    server = LedgerServer(settings, stopping=asyncio.Event())
-    async with server.session() as session:
-        await server.make_tables(session)
-
-
-@pytest.fixture(params=["files", "database"])
-async def settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
-    """Settings with which ledgers are files, or in a database that has the tables."""
-    if request.param == "files":
-        return Settings.model_validate({"run_dir": str(tmp_path)})
-    in_database = settings_for(request.getfixturevalue("database"), monkeypatch, run_dir=str(tmp_path))
-    await make_tables(in_database)
-    await make_tables(in_database)  # and leaves those that are there
-    return in_database
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    """The directory of a run."""
-    made = tmp_path / "20261122T180000Z-one"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture
-async def ledger(settings: Settings, directory: Path) -> AsyncIterator[WholeLedger]:
-    """The run's ledger, open."""
-    async with new_ledger(directory, settings, {"table": "avatars"}, asyncio.Event()) as opened:
-        yield opened
-
-
-@pytest.fixture
-def place(settings: Settings, directory: Path) -> LedgerPlace:
-    """Where workers write."""
-    return place_of(directory, settings)
 
 
 def files_of(directory: Path) -> list[str]:
@@ -182,15 +156,15 @@ async def test_problems_are_listed_by_key_with_their_reason(ledger: WholeLedger,
     nasty = Result(Reference(10, 'image/"quoted",\nnext'), Outcome.FAILED, refused)
     already = Result(Reference(1, "image/1"), Outcome.ALREADY)
     await ledger.record_not_flipped([nasty, MISSING, already])
-    assert await ledger.first_unresolved(9) == (MISSING, nasty)
-    assert await ledger.first_unresolved(1) == (MISSING,)
+    assert await ledger.first_unresolved(9) == (Problem(0, MISSING), Problem(0, nasty))
+    assert await ledger.first_unresolved(1) == (Problem(0, MISSING),)
     await ledger.write_problems(tmp_path / "problems.csv")
     with (tmp_path / "problems.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     assert rows == [
-        ["key", "path", "outcome", "reason", "kind", "code", "status", "hint"],
-        ["10", 'image/"quoted",\nnext', "failed", "because", "database_error", "23514", "", "Mend it."],
-        ["2", "image/2", "missing", "gone", "sentence", "", "", ""],
+        ["key", "path", "outcome", "reason", "kind", "code", "status", "hint", "source"],
+        ["10", 'image/"quoted",\nnext', "failed", "because", "database_error", "23514", "", "Mend it.", "avatars"],
+        ["2", "image/2", "missing", "gone", "sentence", "", "", "", "avatars"],
     ]
 
 
@@ -227,7 +201,7 @@ async def test_attempts_tell_what_each_put_on_record(ledger: WholeLedger, place:
         ]  # fmt: skip
         assert await ledger.first_unresolved(9) == (), "not the run's own word yet"
         await ledger.take_over(attempts[:1])
-        assert await ledger.first_unresolved(9) == (MISSING,)
+        assert await ledger.first_unresolved(9) == (Problem(0, MISSING),)
         assert await one.without_unresolved([MISSING.reference]) == [], "a worker knows it too"
         await ledger.take_over(await ledger.attempts(2))
         assert await ledger.first_unresolved(9) == (), "it was flipped since"
@@ -265,7 +239,7 @@ async def test_copies_without_a_condition_stay_unsettled_until_their_own_worker_
 async def test_what_was_reported_overwritten_is_known(settings: Settings, directory: Path, ledger: WholeLedger) -> None:
     reported = Result(Reference(1, "image/1"), Outcome.ALREADY, because(ReasonKind.PERHAPS_REPLACED, target="s3://b/k"))
     await ledger.record_not_flipped([reported, MISSING])
-    assert await ledger.first_unresolved(9, []) == (reported,)
+    assert await ledger.first_unresolved(9, []) == (Problem(0, reported),)
     with past_run(directory, settings) as run:
         assert run.reported_overwritten([1, 2, 3]) == {1}
 
@@ -319,10 +293,13 @@ async def test_what_was_said_of_a_row_before_it_was_flipped_is_forgotten(ledger:
         [Result(Reference(key, "image/before"), Outcome.FAILED, told("no")) for key in (1, 2)]
     )
     await ledger.record_flips([_flip(2)], unix_time=1.0)
-    assert [result.reference.key for result in await ledger.first_unresolved(9)] == [1]
+    assert [each.result.reference.key for each in await ledger.first_unresolved(9)] == [1]
     await ledger.write_problems(tmp_path / "problems.csv")
     lines = (tmp_path / "problems.csv").read_text().splitlines()  # a few bytes
-    assert lines == ["key,path,outcome,reason,kind,code,status,hint", "1,image/before,failed,no,sentence,,,"]
+    assert lines == [
+        "key,path,outcome,reason,kind,code,status,hint,source",
+        "1,image/before,failed,no,sentence,,,,avatars",
+    ]
 
 
 async def test_missing_tables_are_said_to_be_made_by_ledger_init(
@@ -384,6 +361,8 @@ async def test_tables_of_the_first_edition_are_read_and_upgraded(
         await ledger.open_copies([_move(1)])
         await ledger.record_flips([_flip(1), _flip(2)], unix_time=1.0)
         await ledger.record_not_flipped([Result(Reference(3, "image/3"), Outcome.ALREADY)])
+    for statement in BACK_TO_THE_FOURTH_EDITION:
+        database.execute(statement)
     database.execute("UPDATE sketch_ledger.edition SET number = 1")
     database.execute("ALTER TABLE sketch_ledger.unsettled DROP COLUMN xid")
     database.execute("ALTER TABLE sketch_ledger.run DROP COLUMN alive_at")
@@ -404,6 +383,54 @@ async def test_tables_of_the_first_edition_are_read_and_upgraded(
         await ledger.note_transaction([1], 77)
     with past_run(directory, settings) as run:
         assert [each.xid for each in run.unsettled(None, 9)] == [77]
+
+
+async def test_tables_of_the_fourth_edition_are_read_and_upgraded(
+    database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path
+) -> None:
+    """They are as that version made and filled them."""
+    settings = settings_for(database, monkeypatch)
+    with database.connect() as connection:
+        connection.execute((DATA / "edition-4-in-a-database.sql").read_text().replace("RUN", directory.name).encode())
+    leave_pointer(directory, settings.ledger_url)
+
+    async def check_read() -> None:
+        with past_run(directory, settings) as run:
+            assert (run.sources, run.flips, run.last_flip_at) == (("avatars.path",), 4, 2.0)
+            made = [PastFlip(key, f"image/{key}", f"avatar/{key}", "etag", (key + 1) // 2) for key in (1, 2, 4)]
+            assert [page async for page in run.newest_first()] == [made[::-1]]
+            assert [page async for page in run.oldest_first(page_flips=2)] == [made[:2], made[2:]]
+            assert [page async for page in run.newest_first(source=1)] == []
+            assert [(each.key, each.path, each.new_path, each.xid) for each in run.unsettled(None, 9)] == [
+                (2, "image/2", "avatar/2", 77), (4, "image/4", "avatar/4", None)
+            ]  # fmt: skip
+            assert [(each.flip.key, each.was_made({77})) for each in run.flips_of([1, 2, 3, 4])] == [
+                (1, True), (2, True), (3, False), (4, False)
+            ]  # fmt: skip
+            assert run.reported_overwritten([3, 5]) == {5}
+
+    await check_read()
+    with pytest.raises(DatabaseRefused, match="are of edition 4, and this version has 5"):
+        async with new_ledger(directory, settings, {}, asyncio.Event()):
+            pass
+    await make_tables(settings)
+    await make_tables(settings)
+    await check_read()
+    keys = "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'p'"
+    upgraded = set(database.execute(keys + " AND connamespace = 'sketch_ledger'::regnamespace"))
+    assert ("sketch_ledger.not_flipped", "PRIMARY KEY (attempt, source, key)") in upgraded
+    async with new_ledger(directory, settings, {}, asyncio.Event()) as ledger:
+        assert await ledger.locked(None, 9) == [Reference(4, "image/4")]
+        assert await ledger.new_paths([4]) == {4: "avatar/4"}
+        ledger.source = 1
+        await ledger.record_not_flipped([Result(Reference(3, "image/3"), Outcome.MISSING)])
+        await ledger.open_copies([_move(2)])
+        await ledger.record_flips([_flip(2)], unix_time=9.0)
+        await ledger.record_locked([Result(Reference(4, "image/4"), Outcome.FAILED)])
+        assert [each.source for each in await ledger.first_unresolved(9)] == [0, 1]
+    with past_run(directory, settings) as run:
+        assert [each.source for each in run.unsettled(None, 9, source=1)] == [1]
+        assert [each.key for each in run.unsettled(None, 9)] == [2, 4]
 
 
 async def test_locked_references_and_transactions_are_on_record(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from sketchmigrate.ledger import Flip, new_ledger, past_run
-from tests.integration.test_database_ledger import make_tables, settings_for
+from tests.integration.ledgers import make_tables, settings_for
 
 if TYPE_CHECKING:
     from pathlib import Path

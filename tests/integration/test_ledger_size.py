@@ -10,7 +10,7 @@ import pytest
 from sketchmigrate.ledger import Flip, new_ledger
 from sketchmigrate.ledger.disk import ledger_bytes
 from sketchmigrate.settings import Settings
-from tests.integration.test_database_ledger import make_tables, settings_for
+from tests.integration.ledgers import make_tables, settings_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sketchmigrate.core.mapping import Move
 from sketchmigrate.core.objects import Location as Place
-from sketchmigrate.core.outcome import Outcome, Result, Tally
+from sketchmigrate.core.outcome import Outcome, Problem, Result, Tally
 from sketchmigrate.core.reference import KeyRange, Reference
 from sketchmigrate.ledger import Flip, FolderPlace, PastFiles, RunLedger
 from tests.reasons import told
@@ -82,7 +82,7 @@ async def test_what_one_left_in_a_pass_every_other_skips_in_the_next(tmp_path: P
         assert await two.without_unresolved([known, other]) == [known, other], "the pass is not over"
         await ledger.take_over(await ledger.attempts(1))
         assert await two.without_unresolved([known, other]) == [other]
-        assert await ledger.first_unresolved(5) == (missing._replace(size_bytes=None),)
+        assert await ledger.first_unresolved(5) == (Problem(0, missing._replace(size_bytes=None)),)
         await two.begin_attempt(2, 1, FIRST)
         await two.record_flips([Flip(*known, "avatar/1", None, "")], unix_time=3.0)
         await two.end_attempt(Tally(migrated=1), is_clean=True)

@@ -17,7 +17,7 @@ from uuid import UUID
 import pytest
 
 from sketchmigrate.core.errors import DatabaseError, RunDirectoryError, UsageError
-from sketchmigrate.core.outcome import Outcome, Result
+from sketchmigrate.core.outcome import Outcome, Problem, Result
 from sketchmigrate.core.reason import ReasonKind, because, refused_by_database
 from sketchmigrate.core.reference import Key, Reference
 from sketchmigrate.ledger import Flip, PastFiles, SqliteLedger, find_ledgers
@@ -43,9 +43,9 @@ async def test_flips_hold_all_that_undoes_them(tmp_path: Path) -> None:
     async with SqliteLedger(path, description={"table": "avatars"}) as ledger:
         await ledger.record_flips([_flip(1), _flip("a"), _flip(UUID(int=5))], unix_time=7.5)
     assert _read(path, "SELECT * FROM flip") == [
-        (1, "image/1", "avatar/1", 12, "etag", 7.5, 0, 0),
-        ("a", "image/a", "avatar/a", 12, "etag", 7.5, 0, 0),
-        (str(UUID(int=5)), f"image/{UUID(int=5)}", f"avatar/{UUID(int=5)}", 12, "etag", 7.5, 0, 0),
+        (1, "image/1", "avatar/1", 12, "etag", 7.5, 0, 0, 0),
+        ("a", "image/a", "avatar/a", 12, "etag", 7.5, 0, 0, 0),
+        (str(UUID(int=5)), f"image/{UUID(int=5)}", f"avatar/{UUID(int=5)}", 12, "etag", 7.5, 0, 0, 0),
     ]
     assert _read(path, "SELECT * FROM run") == [("table", "avatars")]
     assert path.stat().st_mode & 0o777 == 0o600
@@ -56,7 +56,7 @@ async def test_a_batch_of_several_statements_and_what_a_copy_did_not_tell(tmp_pa
     flips = [Flip(n, f"image/{n}", f"avatar/{n}", None, "", copied=n % 2 == 0) for n in range(2 * ROWS_A_STATEMENT + 1)]
     async with SqliteLedger(path, description={}) as ledger:
         await ledger.record_flips(flips, unix_time=7.5)
-    expected = [(f.key, f.old_path, f.new_path, None, "", 7.5, int(f.copied), 0) for f in flips]
+    expected = [(f.key, f.old_path, f.new_path, None, "", 7.5, int(f.copied), 0, 0) for f in flips]
     assert _read(path, "SELECT * FROM flip ORDER BY key") == expected
 
 
@@ -84,16 +84,17 @@ async def test_problems_are_listed_with_their_reason(tmp_path: Path) -> None:
     refused = refused_by_database(DatabaseError("because", hint="Mend it.", sqlstate="23514"))
     nasty = Result(Reference(2, 'image/"quoted",\nnext'), Outcome.FAILED, refused)
     missing = Result(Reference(1, "image/é"), Outcome.MISSING, because(ReasonKind.NO_LEGACY_OBJECT))
-    async with SqliteLedger(tmp_path / "ledger.sqlite", description={}) as ledger:
+    about = {"table": "avatars", "path_column": "path"}
+    async with SqliteLedger(tmp_path / "ledger.sqlite", description=about) as ledger:
         await ledger.record_not_flipped([nasty, missing])
-        assert await ledger.first_unresolved(1) == (missing,)
+        assert await ledger.first_unresolved(1) == (Problem(0, missing),)
         await ledger.write_problems(tmp_path / "problems.csv")
     with (tmp_path / "problems.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     assert rows == [
-        ["key", "path", "outcome", "reason", "kind", "code", "status", "hint"],
-        ["2", 'image/"quoted",\nnext', "failed", "because", "database_error", "23514", "", "Mend it."],
-        ["1", "image/é", "missing", "there is no legacy object", "no_legacy_object", "", "", ""],
+        ["key", "path", "outcome", "reason", "kind", "code", "status", "hint", "source"],
+        ["2", 'image/"quoted",\nnext', "failed", "because", "database_error", "23514", "", "Mend it.", "avatars.path"],
+        ["1", "image/é", "missing", "there is no legacy object", "no_legacy_object", "", "", "", "avatars.path"],
     ]
 
 

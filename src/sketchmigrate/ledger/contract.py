@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sketchmigrate.core.errors import UsageError
-from sketchmigrate.core.outcome import Outcome, ProblemGroup, Result, Tally
+from sketchmigrate.core.outcome import Outcome, Problem, ProblemGroup, Result, Tally
 from sketchmigrate.core.reason import POSSIBLY_OVERWRITTEN, ReasonKind, reason_from_stored
+from sketchmigrate.ledger.values import unpack
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.core.keys import StoredKey
     from sketchmigrate.core.mapping import Move
-    from sketchmigrate.core.reason import Reason, Stored
+    from sketchmigrate.core.reason import Reason
     from sketchmigrate.core.reference import Key, KeyRange, Reference
 
 PAGE_FLIPS = 5_000
@@ -37,13 +39,17 @@ STORED_OTHERWISE = "a trigger stored another path"
 MOST_GROUPS = 20
 """Reasons are counted by kind, code and hint, and a hint may name what only one object has."""
 
-PROBLEM_COLUMNS = ("key", "path", "outcome", "reason", "kind", "code", "status", "hint")
-"""Of problems.csv: ``reason`` is the sentence."""
+PROBLEM_COLUMNS = ("key", "path", "outcome", "reason", "kind", "code", "status", "hint", "source")
+"""Of problems.csv: ``reason`` is the sentence, and ``source`` a name."""
 
 NEEDING_A_PERSON = tuple(outcome for outcome in Outcome if outcome.needs_a_person)
 
-EDITION = 4
-"""Of what is on record. Up to the third a reason was a sentence; files of SQLite told no edition then."""
+EDITION = 5
+"""Of what is on record. Up to the fourth there was one source, and no value was packed; up to the third a reason was a
+sentence, and files of SQLite told no edition."""
+
+SOURCES = "sources"
+"""The names of a run's sources, as a JSON array, in what it noted of itself. Runs of earlier editions have none."""
 
 
 def check_edition(found: int, where: Path | str) -> None:
@@ -53,12 +59,29 @@ def check_edition(found: int, where: Path | str) -> None:
         raise UsageError(text, hint="Use the version of sketch-migrate that made it.")
 
 
-def problem_row(key: StoredKey, path: str, outcome: str, kind: str, about: Stored) -> tuple[object, ...]:
-    """Return a row of problems.csv from one of a ledger; see ``PROBLEM_COLUMNS``."""
+def source_names(description: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of a run's sources, by what it noted of itself."""
+    if SOURCES in description:
+        return tuple(map(str, json.loads(description[SOURCES])))
+    return (".".join(filter(None, (description.get("table"), description.get("path_column")))),)
+
+
+def source_name(names: Sequence[str], source: int) -> str:
+    """Return the name of a source by its place among these."""
+    return names[source] if source < len(names) else str(source)
+
+
+def problem_row(names: Sequence[str], row: Sequence[Any]) -> tuple[object, ...]:
+    """Return a row of problems.csv from one of a ledger; see ``PROBLEM_COLUMNS``. ``names`` are those of sources.
+
+    The ledger's has a source, key, path, outcome, stored kind, and what is particular of it.
+    """
+    source, key, path, outcome, kind, about = row
+    name = source_name(names, source)
     reason = reason_from_stored(kind, about)
     if reason is None:
-        return key, path, outcome, "", "", "", "", ""
-    return key, path, outcome, str(reason), reason.kind.value, reason.code, reason.status or "", reason.hint
+        return key, path, outcome, "", "", "", "", "", name
+    return key, path, outcome, str(reason), reason.kind.value, reason.code, reason.status or "", reason.hint, name
 
 
 def problem_groups(rows: Iterable[Sequence[Any]]) -> tuple[ProblemGroup, ...]:
@@ -84,7 +107,13 @@ class Flip(NamedTuple):
 
 
 class Ledger(Protocol):
-    """What a migration puts on record. Every method raises ``RunDirectoryError`` or ``DatabaseError``."""
+    """What a migration puts on record. Every method raises ``RunDirectoryError`` or ``DatabaseError``.
+
+    A run goes through its sources one after the other, and keys are unique in each. What is recorded, and what is
+    asked, is of the present ``source`` (its place in the run's settings), but for what is said to be of all.
+    """
+
+    source: int
 
     async def describe(self, more: Mapping[str, str]) -> None:
         """Add to what the run was about."""
@@ -110,11 +139,21 @@ class Ledger(Protocol):
     async def record_locked(self, results: Sequence[Result]) -> None:
         """Write references whose rows somebody else holds: they are taken up again when the others are done.
 
-        They have no outcome yet: of the results only the reference counts, and what is known of the copy.
+        They have no outcome yet: of the results only the reference counts, and what is known of the copy. What the last
+        flip on record of each was to set its row to is kept with it.
         """
 
     async def locked(self, after: Key | None, count: int) -> list[Reference]:
-        """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
+        """Return references of this attempt that were found locked, by key, with keys as a ledger has them.
+
+        They are ``count`` at most, and fewer where their values fill ``values.PAGE_BYTES``.
+        """
+
+    async def new_paths(self, keys: Sequence[Key]) -> dict[Key, str]:
+        """Return what this attempt's flips on record set the rows with these keys to, the last of each.
+
+        Those that are on record as locked are found at once; of others all its flips may have to be read.
+        """
 
     async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, Reason | None]]:
         """Return the size, and what was to be said, of the copies made for those of the locked references."""
@@ -141,6 +180,7 @@ class Attempt:
     began_at: float
     tally: Tally | None = None
     is_clean: bool = False
+    source: int = 0
 
 
 class Word(NamedTuple):
@@ -153,15 +193,16 @@ class Word(NamedTuple):
     reason: Reason | None = None
     copied: bool = False
     size_bytes: int | None = None
+    source: int = 0
 
 
 class WorkerLedger(Ledger, Protocol):
     """What a worker puts on record, attempt by attempt, one at a time."""
 
-    async def begin_attempt(self, pass_number: int, range_number: int, key_range: KeyRange) -> int:
-        """Begin an attempt: all that is recorded until its end belongs to it. Return its number.
+    async def begin_attempt(self, pass_number: int, range_number: int, key_range: KeyRange, source: int = 0) -> int:
+        """Begin an attempt at a range of a source, which is the present one from now on. Return its number.
 
-        It is on disk with the first thing that is recorded for it.
+        All that is recorded until its end belongs to it. It is on disk with the first thing that is recorded for it.
         """
 
     async def end_attempt(self, tally: Tally, *, is_clean: bool) -> None:
@@ -169,12 +210,18 @@ class WorkerLedger(Ledger, Protocol):
 
 
 class WholeLedger(Ledger, Protocol):
-    """The ledger of a whole run, which also knows what its workers put on record."""
+    """The ledger of a whole run, which also knows what its workers put on record. Its own methods are of all sources.
+
+    ``settle_copies`` strikes out what workers wrote as well.
+    """
 
     async def first_unresolved(
         self, count: int, outcomes: Collection[Outcome] = NEEDING_A_PERSON
-    ) -> tuple[Result, ...]:
-        """Return the first ``count`` references with one of these outcomes, by key; and what may be overwritten."""
+    ) -> tuple[Problem, ...]:
+        """Return the first ``count`` references with one of these outcomes, by source and key.
+
+        What may be overwritten is among them.
+        """
 
     async def write_problems(self, path: Path, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> None:
         """Write every reference with one of these outcomes into a CSV file, with the columns ``PROBLEM_COLUMNS``."""
@@ -216,6 +263,7 @@ class PastFlip:
     etag: str
     unix_time: float
     stored_otherwise: bool = False
+    source: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +277,18 @@ class UnsettledCopy:
     path: str
     new_path: str
     xid: int | None = None
+    source: int = 0
+
+
+def past_flip(row: Sequence[Any]) -> PastFlip:
+    """Return a flip from a row of a ledger: its fields in their order, the paths as they are kept there."""
+    key, old_path, new_path, *more = row
+    return PastFlip(key, *unpack(old_path, new_path), *more)
+
+
+def values_of(what: PastFlip | UnsettledCopy) -> tuple[str, str]:
+    """Return the values that one of a page holds."""
+    return (what.old_path if isinstance(what, PastFlip) else what.path), what.new_path
 
 
 class RecordedFlip(NamedTuple):
@@ -241,6 +301,7 @@ class RecordedFlip(NamedTuple):
     denied: bool
     unsettled: bool
     xid: int | None
+    source: int = 0
 
     def was_made(self, committed: Collection[int]) -> bool:
         """Whether it came about, where these transactions were committed, as far as can be known."""
@@ -265,6 +326,10 @@ class PastRun(Protocol):
         """What the run noted of itself."""
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of its sources. What is on record of each has its place among them."""
+
+    @property
     def flips(self) -> int:
         """How many flips it set out to make."""
 
@@ -281,17 +346,26 @@ class PastRun(Protocol):
     def goes_on(self) -> str:
         """Return what tells that the run is not over; empty where it is, as far as can be told."""
 
-    def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
-        """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""
+    def newest_first(self, *, source: int | None = None, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
+        """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself.
 
-    def stored_otherwise(self, after: StoredKey | None, count: int) -> list[PastFlip]:
+        None is all sources. A page ends as well where its values fill ``values.PAGE_BYTES``.
+        """
+
+    def oldest_first(self, *, source: int | None = None, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
+        """Yield the same in the order in which they were written."""
+
+    def stored_otherwise(self, after: StoredKey | None, count: int, *, source: int = 0) -> list[PastFlip]:
         """Return flips, by key, for which the database stored another path, which the run committed."""
 
-    def unsettled(self, after: StoredKey | None, count: int) -> list[UnsettledCopy]:
-        """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
+    def unsettled(self, after: StoredKey | None, count: int, *, source: int = 0) -> list[UnsettledCopy]:
+        """Return references, by key, whose object this run copied without a condition and whose row it did not set.
 
-    def flips_of(self, keys: Iterable[StoredKey]) -> list[RecordedFlip]:
+        They are ``count`` at most, and fewer where their values fill ``values.PAGE_BYTES``.
+        """
+
+    def flips_of(self, keys: Iterable[StoredKey], *, source: int = 0) -> list[RecordedFlip]:
         """Return the flips of these keys."""
 
-    def reported_overwritten(self, keys: Iterable[StoredKey]) -> set[StoredKey]:
+    def reported_overwritten(self, keys: Iterable[StoredKey], *, source: int = 0) -> set[StoredKey]:
         """Return those of the keys whose object this run has reported as possibly overwritten."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sketchmigrate.cli import flags
@@ -16,23 +17,43 @@ if TYPE_CHECKING:
 
 
 class LedgerArguments(NamedTuple):
-    """What ``ledger`` was asked to do. With ``only_print`` the SQL is shown, with grants for ``role``."""
+    """What ``ledger`` was asked to do. With ``only_print`` the SQL is shown, with grants for ``role``.
+
+    ``run`` is what is exported, to the file ``output`` or to stdout.
+    """
 
     action: str
+    run: Path | None
+    output: Path | None
     only_print: bool
     role: str
 
 
 def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
     add = parser.add_argument
-    add("action", type=flags.one_of("init", "list"), metavar="init|list",
-        help="init: make the tables that are not there; list: the runs that are on record")  # fmt: skip
+    add("action", type=flags.one_of("init", "list", "export"), metavar="init|list|export",
+        help="init: make the tables that are not there; list: the runs that are on record;"
+        " export: the flips of a run as CSV")  # fmt: skip
+    add("run", type=Path, nargs="?", metavar="RUN_DIR", help="with export: the directory of the run, or its name where"
+        " its ledger is in the database of LEDGER_URL")  # fmt: skip
+    add("--output", type=Path, metavar="FILE", help="with export: the file to write, which must not be there"
+        " (default: stdout)")  # fmt: skip
     add("--print", dest="only_print", action="store_true",
         help="with init: print the SQL for an administrator, and connect to nothing")  # fmt: skip
     add("--role", default="sketch_migrate", metavar="NAME",
         help="with --print: the database role that shall write the ledger (default %(default)s)")  # fmt: skip
     add("--json", dest="json_output", action="store_true", help="the result as one JSON document on stdout")
     flags.add_settings(parser)
+
+
+def _contradiction(typed: argparse.Namespace) -> str:
+    if typed.action != "export":
+        return "only export takes a run and --output" if typed.run is not None or typed.output is not None else ""
+    if typed.run is None:
+        return "export needs the directory of a run"
+    if typed.json_output and typed.output is None:
+        return "--json is the only document on stdout: give --output a file for the flips"
+    return ""
 
 
 def _load(arguments: LedgerArguments, start: Start) -> Callable[[], int]:
@@ -43,9 +64,10 @@ def _load(arguments: LedgerArguments, start: Start) -> Callable[[], int]:
 
 
 COMMAND = Command(
-    "make the tables of the ledgers in the database of LEDGER_URL, or list the runs in it",
+    "make the tables of the ledgers in the database of LEDGER_URL, list the runs in it, or export the flips of one",
     place=9,
     declare=_declare,
     arguments=LedgerArguments,
     load=_load,
+    contradiction=_contradiction,
 )

@@ -1,26 +1,38 @@
-"""``ledger``: the tables of the ledgers in PostgreSQL, made or printed, and the runs that are in them."""
+"""``ledger``: the tables of the ledgers in PostgreSQL, made or printed, the runs in them, and the flips of any run."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.ending import conclude
-from sketchmigrate.core.errors import UsageError
+from sketchmigrate.core.errors import RunDirectoryError, UsageError
 from sketchmigrate.core.exit_codes import ExitCode
+from sketchmigrate.ledger import past_run
+from sketchmigrate.ledger.disk import disk_hint
+from sketchmigrate.ledger.export import csv_of
 from sketchmigrate.ledger.postgres.past_run import list_runs
 from sketchmigrate.ledger.postgres.server import LedgerServer, ledger_database
 from sketchmigrate.ledger.postgres.tables import TABLES, ledger_grants
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import TextIO
+
     from sketchmigrate.cli.commands.ledger import LedgerArguments
+    from sketchmigrate.ledger import PastRun
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.settings import Options, Settings
 
 
 def ledger_command(arguments: LedgerArguments, settings: Settings, options: Options, terminal: Terminal) -> int:
-    """Make the tables, print how to, or list runs; return the exit code. Raises ``MigrateError``."""
+    """Make the tables, print how to, list runs, or export one; return the exit code. Raises ``MigrateError``."""
+    if arguments.run is not None:
+        return _export(arguments.run, arguments.output, settings, options, terminal)
     if arguments.only_print and arguments.action != "init":
         raise UsageError("--print goes with init", hint="sketch-migrate ledger init --print")
     if not settings.ledger_url and not arguments.only_print:
@@ -55,3 +67,51 @@ def _list(settings: Settings, options: Options, terminal: Terminal) -> int:
     if not runs:
         terminal.result("No run is on record.")
     return conclude(terminal, options, {"runs": [{"run": run_id, **about} for run_id, _, about in runs]}, ExitCode.DONE)
+
+
+def _export(directory: Path, output: Path | None, settings: Settings, options: Options, terminal: Terminal) -> int:
+    with past_run(directory, settings) as run:
+        if sign := run.goes_on():
+            terminal.message(f"The run goes on ({sign}): what it flips from now on is not in here.")
+        if output is not None:
+            flips = asyncio.run(_write_file(run, output))
+            terminal.result(f"{flips:,} flips of {run.path} are in {output}")
+            return conclude(terminal, options, {"flips": flips, "output": str(output)}, ExitCode.DONE)
+        asyncio.run(_write_stdout(run, terminal))
+    return ExitCode.FAILED if terminal.stdout_failed else ExitCode.DONE
+
+
+async def _write_stdout(run: PastRun, terminal: Terminal) -> None:
+    async with aclosing(csv_of(run)) as parts:
+        async for _, text in parts:
+            if not terminal.data(text):
+                return  # whoever read it has had enough
+    terminal.data("", flush=True)
+
+
+async def _write_file(run: PastRun, path: Path) -> int:
+    """Write a file of its owner's; a part of one is not left behind, as it would look like the whole."""
+    flips = 0
+    with _new_file(path) as file:
+        async for count, text in csv_of(run):
+            file.write(text)
+            flips += count
+    return flips
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[TextIO]:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            try:
+                yield file
+            except BaseException:
+                path.unlink()
+                raise
+    except FileExistsError as error:
+        raise UsageError(f"{path} is there already", hint="Give --output another name: nothing is replaced.") from error
+    except OSError as error:
+        raise RunDirectoryError(
+            f"{path} cannot be written: {error.strerror or error}", hint=disk_hint(error)
+        ) from error

@@ -11,6 +11,7 @@ from sketchmigrate.core.errors import DatabaseError, DatabaseRefused, UsageError
 from sketchmigrate.core.keys import key_json
 from sketchmigrate.core.reason import OVERWRITTEN
 from sketchmigrate.ledger.contract import (
+    EDITION,
     OVERWRITTEN_SENTENCE,
     PAGE_FLIPS,
     STORED_OTHERWISE,
@@ -18,10 +19,13 @@ from sketchmigrate.ledger.contract import (
     RecordedFlip,
     UnsettledCopy,
     check_edition,
+    past_flip,
+    source_names,
 )
-from sketchmigrate.ledger.merging import newest_first
+from sketchmigrate.ledger.merging import in_order
 from sketchmigrate.ledger.postgres.heartbeat import STALE_SECONDS
 from sketchmigrate.ledger.postgres.server import NAME, READ_EDITION, ledger_parameters, of_the_ledger, refusal
+from sketchmigrate.ledger.values import DIGEST_BYTES, PAGE_BYTES, unpack
 from sketchmigrate.postgres.database import place_named
 from sketchmigrate.postgres.faults import connect_failure, translate
 
@@ -41,52 +45,99 @@ SELECT extract(epoch FROM clock_timestamp() - (to_jsonb(r) ->> 'alive_at')::time
 FROM sketch_ledger.run AS r WHERE number = %s
 """
 _LAST_FLIPS: LiteralString = """
-SELECT a.number, f.number, f.unix_time FROM sketch_ledger.attempt AS a, LATERAL (
-    SELECT number, unix_time FROM sketch_ledger.flip WHERE attempt = a.number ORDER BY number DESC LIMIT 1
-) AS f WHERE a.run = %s
+SELECT a.number, l.number, f.unix_time, l.unix_time FROM sketch_ledger.attempt AS a, LATERAL (
+    SELECT unix_time FROM sketch_ledger.flip AS f WHERE attempt = a.number ORDER BY number LIMIT 1
+) AS f, LATERAL (
+    SELECT number, unix_time FROM sketch_ledger.flip AS l WHERE attempt = a.number ORDER BY number DESC LIMIT 1
+) AS l WHERE a.run = %s
 """
 _FLIPS: LiteralString = """
-SELECT f.attempt, f.number, f.key, f.old_path, f.new_path, f.etag, f.unix_time,
+SELECT f.attempt, f.number, f.source, f.key, f.old_path, f.old_packed, f.new_path, f.new_packed, f.value_bytes,
+    f.etag, f.unix_time,
     coalesce(n.outcome <> 'migrated', false) AS denied, coalesce(n.reason = %(stored)s, false) AS stored_otherwise
 FROM sketch_ledger.flip AS f LEFT JOIN sketch_ledger.not_flipped AS n
-    ON n.attempt = f.attempt AND n.key = f.key AND n.path = f.old_path
+    ON n.attempt = f.attempt AND n.source = f.source AND n.key = f.key AND CASE
+        WHEN f.old_packed IS NULL THEN n.packed IS NULL AND n.path = f.old_path
+        ELSE substring(n.packed FROM 1 FOR %(digest_bytes)s) = substring(f.old_packed FROM 1 FOR %(digest_bytes)s)
+    END
 """
+_FLIP: LiteralString = (
+    "f.key, f.old_path, f.old_packed, f.new_path, f.new_packed, f.etag, f.unix_time, f.stored_otherwise, f.source"
+)
 _PAGE: LiteralString = (
-    "SELECT number, key, old_path, new_path, etag, unix_time, stored_otherwise FROM ("  # noqa: S608 - our own words
+    "SELECT number, "  # noqa: S608 - our own words
+    + _FLIP
+    + " FROM (SELECT *, sum(value_bytes) OVER (ORDER BY {by} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+    + " AS before_bytes FROM (SELECT * FROM ("
     + _FLIPS
     + """
-WHERE f.attempt = %(attempt)s AND f.number < %(before)s) AS f
-WHERE NOT denied OR stored_otherwise ORDER BY number DESC LIMIT %(count)s
+WHERE f.attempt = %(attempt)s AND f.number {beyond} AND (%(source)s::integer IS NULL OR f.source = %(source)s)) AS f
+WHERE NOT denied OR stored_otherwise ORDER BY {by} LIMIT %(count)s) AS f) AS f
+WHERE before_bytes IS NULL OR before_bytes < %(page_bytes)s ORDER BY {by}
 """
 )
+_BACKWARDS: LiteralString = _PAGE.replace("{by}", "number DESC").replace("{beyond}", "< %(beyond)s")
+_FORWARDS: LiteralString = _PAGE.replace("{by}", "number").replace("{beyond}", "> %(beyond)s")
 _STORED_OTHERWISE: LiteralString = (
-    "SELECT DISTINCT ON (key) key, old_path, new_path, etag, unix_time, stored_otherwise FROM ("  # noqa: S608 - ours
+    "SELECT DISTINCT ON (key) "  # noqa: S608 - ours
+    + _FLIP
+    + " FROM ("
     + _FLIPS
     + """
 WHERE n.reason = %(stored)s AND f.attempt IN (SELECT number FROM sketch_ledger.attempt WHERE run = %(run)s)
-    AND (%(after)s::jsonb IS NULL OR f.key > %(after)s::jsonb)) AS f ORDER BY key LIMIT %(count)s
+    AND f.source = %(source)s AND (%(after)s::jsonb IS NULL OR f.key > %(after)s::jsonb)) AS f
+ORDER BY key LIMIT %(count)s
 """
 )
 _UNSETTLED: LiteralString = """
-SELECT DISTINCT ON (key) key, path, new_path, to_jsonb(u) ->> 'xid' FROM sketch_ledger.unsettled AS u
-WHERE run = %s AND (%s::jsonb IS NULL OR key > %s::jsonb) ORDER BY key LIMIT %s
+SELECT key, path, packed, new_path, new_packed, xid FROM (
+    SELECT *, sum(value_bytes) OVER (ORDER BY key ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_bytes
+    FROM (
+        SELECT DISTINCT ON (key) key, path, packed, new_path, new_packed, value_bytes, to_jsonb(u) ->> 'xid' AS xid
+        FROM sketch_ledger.unsettled AS u
+        WHERE run = %s AND source = %s AND (%s::jsonb IS NULL OR key > %s::jsonb) ORDER BY key LIMIT %s
+    ) AS u
+) AS u WHERE before_bytes IS NULL OR before_bytes < %s ORDER BY key
 """
 # The first edition of the tables has no column xid.
 _FLIPS_OF: LiteralString = (
-    """
-SELECT f.key, old_path, f.new_path, etag, unix_time, stored_otherwise, denied, u.key IS NOT NULL, to_jsonb(u) ->> 'xid'
+    "SELECT "
+    + _FLIP
+    + """, denied, u.key IS NOT NULL, to_jsonb(u) ->> 'xid'
 FROM ("""
     + _FLIPS
     + """
-WHERE f.key = ANY(%(keys)s::text[]::jsonb[])) AS f JOIN sketch_ledger.attempt AS a ON a.number = f.attempt
-LEFT JOIN sketch_ledger.unsettled AS u ON u.run = a.run AND u.worker = a.worker AND u.key = f.key
+WHERE f.source = %(source)s AND f.key = ANY(%(keys)s::text[]::jsonb[])) AS f
+JOIN sketch_ledger.attempt AS a ON a.number = f.attempt
+LEFT JOIN sketch_ledger.unsettled AS u
+    ON u.run = a.run AND u.worker = a.worker AND u.source = f.source AND u.key = f.key
 WHERE a.run = %(run)s ORDER BY unix_time
 """
 )
 _REPORTED: LiteralString = """
 SELECT n.key FROM sketch_ledger.not_flipped AS n JOIN sketch_ledger.attempt AS a ON a.number = n.attempt
-WHERE a.run = %s AND n.key = ANY(%s::text[]::jsonb[]) AND (n.reason = ANY(%s) OR starts_with(n.reason, %s))
+WHERE a.run = %s AND n.source = %s AND n.key = ANY(%s::text[]::jsonb[])
+    AND (n.reason = ANY(%s) OR starts_with(n.reason, %s))
 """
+
+_OF_ALL = {"stored": STORED_OTHERWISE, "digest_bytes": DIGEST_BYTES}
+"""Parameters of ``_FLIPS``."""
+
+WITH_SOURCES = 5
+"""The first edition that tells sources apart, and packs values."""
+
+_BEFORE_THE_FIFTH: dict[LiteralString, LiteralString] = {
+    "sketch_ledger.flip": """(
+        SELECT *, 0 AS source, NULL::bytea AS old_packed, NULL::bytea AS new_packed, NULL::integer AS value_bytes
+        FROM sketch_ledger.flip
+    )""",
+    "sketch_ledger.not_flipped": "(SELECT *, 0 AS source, NULL::bytea AS packed FROM sketch_ledger.not_flipped)",
+    "sketch_ledger.unsettled": """(
+        SELECT *, 0 AS source, NULL::bytea AS packed, NULL::bytea AS new_packed, NULL::integer AS value_bytes
+        FROM sketch_ledger.unsettled
+    )""",
+}
+"""What stands for a table of an edition without sources, and without values that are packed."""
 
 
 def list_runs(url: str) -> list[tuple[str, float, dict[str, str]]]:
@@ -101,6 +152,7 @@ class _Reading:
     def __init__(self, url: str) -> None:
         self._parameters = ledger_parameters(url)
         self.where = place_named(self._parameters)
+        self._edition = EDITION
         self._connection: psycopg.Connection[tuple[Any, ...]]
 
     def __enter__(self) -> Self:
@@ -112,6 +164,7 @@ class _Reading:
             opened.callback(self._connection.close)
             for (edition,) in self.rows(READ_EDITION, ()):
                 check_edition(edition, self.where)
+                self._edition = edition
             opened.pop_all()
         return self
 
@@ -121,7 +174,10 @@ class _Reading:
         self._connection.close()
 
     def rows(self, statement: LiteralString, values: Sequence[object] | Mapping[str, object]) -> list[tuple[Any, ...]]:
-        """Return what a query finds."""
+        """Return what a query finds, which is written for the tables of this edition."""
+        if self._edition < WITH_SOURCES:
+            for table, instead in _BEFORE_THE_FIFTH.items():
+                statement = statement.replace(table + " ", instead + " ")
         try:
             return self._connection.execute(statement, values).fetchall()
         except psycopg.Error as error:
@@ -151,6 +207,11 @@ class PastDatabase:
         return f"run {self._run_id} in the ledger at {self._reading.where}"
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of its sources."""
+        return source_names(self.description)
+
+    @property
     def last_flip_at(self) -> float:
         """The Unix time of the last, or 0."""
         return max((attempt.last_flip_at for attempt in self._attempts), default=0.0)
@@ -164,8 +225,8 @@ class PastDatabase:
                 raise UsageError(f"there is no {self.path}", hint=hint)
             ((self._run, self.description),) = found
             last_flips = self._reading.rows(_LAST_FLIPS, [self._run])
-            self.flips = sum(number for _, number, _ in last_flips)
-            self._attempts = [_AttemptReader(self._reading, attempt, at) for attempt, _, at in last_flips]
+            self.flips = sum(number for _, number, *_ in last_flips)
+            self._attempts = [_AttemptReader(self._reading, attempt, *ends) for attempt, _, *ends in last_flips]
             self._opened = opened.pop_all()
         return self
 
@@ -183,47 +244,70 @@ class PastDatabase:
             f"the ledger heard of it {silent:.0f} s ago, and it counts as over after {STALE_SECONDS:.0f} s of silence"
         )
 
-    async def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
+    async def newest_first(
+        self, *, source: int | None = None, page_flips: int = PAGE_FLIPS
+    ) -> AsyncIterator[list[PastFlip]]:
         """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""
-        async for page in newest_first(self._attempts, page_flips):
+        async for page in in_order(self._attempts, page_flips, source=source):
             yield page
 
-    def unsettled(self, after: StoredKey | None, count: int) -> list[UnsettledCopy]:
+    async def oldest_first(
+        self, *, source: int | None = None, page_flips: int = PAGE_FLIPS
+    ) -> AsyncIterator[list[PastFlip]]:
+        """Yield the same in the order in which they were written."""
+        async for page in in_order(self._attempts, page_flips, source=source, forwards=True):
+            yield page
+
+    def unsettled(self, after: StoredKey | None, count: int, *, source: int = 0) -> list[UnsettledCopy]:
         """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
         begin = None if after is None else key_json(after)
-        rows = self._reading.rows(_UNSETTLED, [self._run, begin, begin, count])
-        return [UnsettledCopy(key, path, new_path, _xid(xid)) for key, path, new_path, xid in rows]
+        rows = self._reading.rows(_UNSETTLED, [self._run, source, begin, begin, count, PAGE_BYTES])
+        return [_unsettled_copy(row, source) for row in rows]
 
-    def stored_otherwise(self, after: StoredKey | None, count: int) -> list[PastFlip]:
+    def stored_otherwise(self, after: StoredKey | None, count: int, *, source: int = 0) -> list[PastFlip]:
         """Return flips, by key, for which the database stored another path, which the run committed."""
         begin = None if after is None else key_json(after)
-        values = {"run": self._run, "after": begin, "count": count, "stored": STORED_OTHERWISE}
-        return [PastFlip(*row) for row in self._reading.rows(_STORED_OTHERWISE, values)]
+        values = {"run": self._run, "after": begin, "count": count, "source": source}
+        return [_past_flip(row) for row in self._reading.rows(_STORED_OTHERWISE, values | _OF_ALL)]
 
-    def flips_of(self, keys: Iterable[StoredKey]) -> list[RecordedFlip]:
+    def flips_of(self, keys: Iterable[StoredKey], *, source: int = 0) -> list[RecordedFlip]:
         """Return the flips of these keys."""
-        values = {"run": self._run, "keys": [key_json(key) for key in keys], "stored": STORED_OTHERWISE}
-        rows = self._reading.rows(_FLIPS_OF, values)
-        return [RecordedFlip(PastFlip(*flip), denied, open_, _xid(xid)) for *flip, denied, open_, xid in rows]
+        values = {"run": self._run, "keys": [key_json(key) for key in keys], "source": source}
+        rows = self._reading.rows(_FLIPS_OF, values | _OF_ALL)
+        return [RecordedFlip(_past_flip(flip), denied, open_, _xid(xid), source) for *flip, denied, open_, xid in rows]
 
-    def reported_overwritten(self, keys: Iterable[StoredKey]) -> set[StoredKey]:
+    def reported_overwritten(self, keys: Iterable[StoredKey], *, source: int = 0) -> set[StoredKey]:
         """Return those of the keys whose object this run has reported as possibly overwritten."""
-        values = [self._run, [key_json(key) for key in keys], list(OVERWRITTEN), OVERWRITTEN_SENTENCE]
+        values = [self._run, source, [key_json(key) for key in keys], list(OVERWRITTEN), OVERWRITTEN_SENTENCE]
         return {key for (key,) in self._reading.rows(_REPORTED, values)}
 
 
 class _AttemptReader:
     """The flips of one attempt; see ``merging.FlipSource``."""
 
-    def __init__(self, reading: _Reading, attempt: int, last_flip_at: float) -> None:
+    def __init__(self, reading: _Reading, attempt: int, first_flip_at: float, last_flip_at: float) -> None:
         self._reading, self._attempt = reading, attempt
-        self.last_flip_at = last_flip_at
+        self.first_flip_at, self.last_flip_at = first_flip_at, last_flip_at
 
-    def page(self, before: int, count: int) -> list[tuple[int, PastFlip]]:
-        """Return flips with numbers below ``before``, the newest first."""
-        values = {"attempt": self._attempt, "before": before, "count": count, "stored": STORED_OTHERWISE}
-        rows = self._reading.rows(_PAGE, values)
-        return [(row[0], PastFlip(*row[1:])) for row in rows]
+    def page(
+        self, beyond: int, count: int, *, source: int | None = None, forwards: bool = False
+    ) -> list[tuple[int, PastFlip]]:
+        """Return flips with numbers below ``beyond``, the newest first; or above it, the oldest first."""
+        values = {"attempt": self._attempt, "beyond": beyond, "count": count, "source": source}
+        statement = _FORWARDS if forwards else _BACKWARDS
+        rows = self._reading.rows(statement, values | {"page_bytes": PAGE_BYTES} | _OF_ALL)
+        return [(number, _past_flip(row)) for number, *row in rows]
+
+
+def _past_flip(row: Sequence[Any]) -> PastFlip:
+    key, old_path, old_packed, new_path, new_packed, *more = row
+    return past_flip((key, old_packed or old_path, new_packed or new_path, *more))
+
+
+def _unsettled_copy(row: Sequence[Any], source: int) -> UnsettledCopy:
+    key, path, packed, new_path, new_packed, xid = row
+    path, new_path = unpack(packed or path, new_packed or new_path)
+    return UnsettledCopy(key, path, new_path, _xid(xid), source)
 
 
 def _xid(text: str | None) -> int | None:

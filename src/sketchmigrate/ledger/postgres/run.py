@@ -6,7 +6,7 @@ import csv
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from sketchmigrate.core.errors import RunDirectoryError
-from sketchmigrate.core.outcome import Outcome, Result, Tally
+from sketchmigrate.core.outcome import Outcome, Problem, Result, Tally
 from sketchmigrate.core.reason import OVERWRITTEN, reason_from_stored
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.ledger.contract import (
@@ -17,9 +17,11 @@ from sketchmigrate.ledger.contract import (
     Word,
     problem_groups,
     problem_row,
+    source_names,
 )
 from sketchmigrate.ledger.disk import disk_hint
 from sketchmigrate.ledger.postgres.writer import DatabaseLedger
+from sketchmigrate.ledger.values import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -27,13 +29,14 @@ if TYPE_CHECKING:
 
     from psycopg import AsyncConnection
 
+    from sketchmigrate.core.keys import StoredKey
     from sketchmigrate.core.outcome import ProblemGroup
 
 _FOR_A_PERSON: LiteralString = """
 FROM sketch_ledger.not_flipped
 WHERE attempt = %(attempt)s AND (outcome = ANY(%(outcomes)s) OR reason = ANY(%(overwritten)s))
 """
-_PROBLEMS: LiteralString = "SELECT key, path, outcome, reason, about" + _FOR_A_PERSON
+_PROBLEMS: LiteralString = "SELECT source, key, path, outcome, reason, about" + _FOR_A_PERSON
 _GROUPS: LiteralString = (
     """
 SELECT count(*), outcome, reason, coalesce(about ->> 'code', '') AS code, coalesce(about ->> 'hint', '') AS hint
@@ -41,27 +44,31 @@ SELECT count(*), outcome, reason, coalesce(about ->> 'code', '') AS code, coales
     + _FOR_A_PERSON
     + "GROUP BY outcome, reason, code, hint ORDER BY count(*) DESC, outcome, reason, code, hint LIMIT %(count)s"
 )
+_ABOUT: LiteralString = "SELECT about FROM sketch_ledger.run WHERE number = %s"
 _ATTEMPTS: LiteralString = """
-SELECT worker, number, pass, range, began_at, tally, is_clean FROM sketch_ledger.attempt
+SELECT worker, number, pass, range, began_at, tally, is_clean, source FROM sketch_ledger.attempt
 WHERE run = %s AND pass = %s AND worker <> '' ORDER BY began_at, number
 """
 _FLIPS_OF: LiteralString = """
-SELECT attempt, key, old_path, new_path, copied, size_bytes FROM sketch_ledger.flip WHERE attempt = ANY(%s)
+SELECT attempt, source, key, old_path, old_packed, new_path, new_packed, copied, size_bytes FROM sketch_ledger.flip
+WHERE attempt = ANY(%s)
 """
 _OTHERS_OF: LiteralString = """
-SELECT attempt, key, path, outcome, reason, about FROM sketch_ledger.not_flipped WHERE attempt = ANY(%s)
+SELECT attempt, source, key, path, packed, outcome, reason, about FROM sketch_ledger.not_flipped
+WHERE attempt = ANY(%s)
 """
 _HAS_WORDS: LiteralString = "SELECT 1 FROM sketch_ledger.not_flipped WHERE attempt = %s LIMIT 1"
 _FORGET_FLIPPED: LiteralString = """
 DELETE FROM sketch_ledger.not_flipped AS n USING sketch_ledger.flip AS f
-WHERE n.attempt = %s AND f.attempt = ANY(%s) AND f.key = n.key
+WHERE n.attempt = %s AND f.attempt = ANY(%s) AND f.source = n.source AND f.key = n.key
 """
 _TAKE_OVER: LiteralString = """
-INSERT INTO sketch_ledger.not_flipped (attempt, key, path, outcome, reason, about)
-SELECT DISTINCT ON (key) %s, key, path, outcome, reason, about FROM sketch_ledger.not_flipped
-WHERE attempt = ANY(%s) ORDER BY key, attempt DESC
-ON CONFLICT (attempt, key) DO UPDATE
-SET path = excluded.path, outcome = excluded.outcome, reason = excluded.reason, about = excluded.about
+INSERT INTO sketch_ledger.not_flipped (attempt, source, key, path, packed, outcome, reason, about)
+SELECT DISTINCT ON (source, key) %s, source, key, path, packed, outcome, reason, about FROM sketch_ledger.not_flipped
+WHERE attempt = ANY(%s) ORDER BY source, key, attempt DESC
+ON CONFLICT (attempt, source, key) DO UPDATE
+SET path = excluded.path, packed = excluded.packed, outcome = excluded.outcome, reason = excluded.reason,
+    about = excluded.about
 """
 
 
@@ -70,14 +77,14 @@ class DatabaseRunLedger(DatabaseLedger):
 
     async def first_unresolved(
         self, count: int, outcomes: Collection[Outcome] = NEEDING_A_PERSON
-    ) -> tuple[Result, ...]:
-        """Return the first ``count`` references with one of these outcomes, by key; and what may be overwritten."""
+    ) -> tuple[Problem, ...]:
+        """Return the first ``count`` references with one of these outcomes, by source and key."""
         rows = await self._read(
-            _PROBLEMS + "ORDER BY key LIMIT %(count)s", self._for_a_person(outcomes) | {"count": count}
+            _PROBLEMS + "ORDER BY source, key LIMIT %(count)s", self._for_a_person(outcomes) | {"count": count}
         )
         return tuple(
-            Result(Reference(key, path), Outcome(outcome), reason_from_stored(*reason))
-            for key, path, outcome, *reason in rows
+            Problem(source, Result(Reference(key, path), Outcome(outcome), reason_from_stored(*reason)))
+            for source, key, path, outcome, *reason in rows
         )
 
     async def problem_groups(self, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> tuple[ProblemGroup, ...]:
@@ -89,12 +96,14 @@ class DatabaseRunLedger(DatabaseLedger):
         values = self._for_a_person(outcomes)
 
         async def write(connection: AsyncConnection) -> None:
+            ((about,),) = await (await connection.execute(_ABOUT, [self._run])).fetchall()
+            names = source_names(about)
             with path.open("w", encoding="utf-8", newline="") as file:  # anew, where the connection broke
                 writer = csv.writer(file)
                 writer.writerow(PROBLEM_COLUMNS)
-                rows = connection.cursor().stream(_PROBLEMS + "ORDER BY outcome, key", values)
+                rows = connection.cursor().stream(_PROBLEMS + "ORDER BY outcome, source, key", values)
                 async for row in rows:
-                    writer.writerow(problem_row(*row))
+                    writer.writerow(problem_row(names, row))
 
         try:
             await self._do(write, "reading problems from the ledger", is_long=True)
@@ -106,8 +115,8 @@ class DatabaseRunLedger(DatabaseLedger):
         """Return the attempts that workers began in a pass, the oldest first."""
         rows = await self._read(_ATTEMPTS, [self._run, pass_number])
         return [
-            Attempt(worker, number, of_pass, of_range, began_at, None if tally is None else Tally(**tally), is_clean)
-            for worker, number, of_pass, of_range, began_at, tally, is_clean in rows
+            Attempt(worker, number, of_pass, of_range, began_at, tally and Tally(**tally), is_clean, source)
+            for worker, number, of_pass, of_range, began_at, tally, is_clean, source in rows
         ]
 
     async def words(self, attempts: Sequence[Attempt]) -> list[Word]:
@@ -115,13 +124,19 @@ class DatabaseRunLedger(DatabaseLedger):
         by_number = {attempt.number: attempt for attempt in attempts}
         flips = await self._read(_FLIPS_OF, [list(by_number)])
         others = await self._read(_OTHERS_OF, [list(by_number)])
-        return [
-            Word(by_number[attempt], Reference(key, old_path), new_path, None, copied=copied, size_bytes=size_bytes)
-            for attempt, key, old_path, new_path, copied, size_bytes in flips
-        ] + [
-            Word(by_number[attempt], Reference(key, path), "", Outcome(outcome), reason_from_stored(*reason))
-            for attempt, key, path, outcome, *reason in others
-        ]
+
+        def flipped(attempt: int, source: int, key: StoredKey, *more: Any) -> Word:  # noqa: ANN401 - a row of theirs
+            old_path, old_packed, new_path, new_packed, copied, size_bytes = more
+            old, new = unpack(old_packed or old_path, new_packed or new_path)
+            return Word(by_number[attempt], Reference(key, old), new, None, None, copied, size_bytes, source)
+
+        def said(attempt: int, source: int, key: StoredKey, *more: Any) -> Word:  # noqa: ANN401 - a row of theirs
+            path, packed, outcome, *reason = more
+            reference = Reference(key, unpack(packed or path, None)[0])
+            why = reason_from_stored(*reason)
+            return Word(by_number[attempt], reference, "", Outcome(outcome), why, source=source)
+
+        return [flipped(*row) for row in flips] + [said(*row) for row in others]
 
     async def take_over(self, attempts: Sequence[Attempt]) -> None:
         """Make what these attempts did not flip the run's own word on these references."""

@@ -12,9 +12,12 @@ One set of tables holds the runs of any number of sites. All is in a schema of i
                  edition ``reason`` was a sentence.
 ``unsettled``    references whose object is or was copied without a condition, from before the copy to just after our
                  flip's COMMIT, by the worker who did it; ``xid`` is the flip's transaction, from before its UPDATE on.
-``locked``       references whose rows somebody else holds: they are taken up again later.
+``locked``       references whose rows somebody else holds, and what the last flip on record was to set them to: they
+                 are taken up again later.
 
-A key is JSON, so that a number stays a number and is in order.
+A key is JSON, so that a number stays a number and is in order. ``source`` is the place of a row's source in the run's
+settings; keys are unique in each. A long value is packed (see ``ledger.values``) and no text, and ``value_bytes`` is
+the memory that it takes; in ``not_flipped`` its beginning is the path.
 """
 
 from __future__ import annotations
@@ -29,6 +32,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SCHEMA_NAME = "sketch_ledger"
+
+_KEYS = {
+    "not_flipped": "attempt, source, key",
+    "unsettled": "run, source, key, worker",
+    "locked": "attempt, source, key",
+}
+
+
+def _with_a_source(table: str, key: str) -> str:
+    """Return what adds the source to a table and to its primary key, where it is in neither."""
+    return f"""DO $$ BEGIN IF NOT EXISTS (
+    SELECT FROM pg_attribute WHERE attrelid = 'sketch_ledger.{table}'::regclass AND attname = 'source'
+) THEN ALTER TABLE sketch_ledger.{table} ADD COLUMN source smallint NOT NULL DEFAULT 0,
+    DROP CONSTRAINT {table}_pkey, ADD PRIMARY KEY ({key});
+END IF; END $$"""
+
+
 # A flip's reference to its attempt is not declared: checking it would cost more than the row.
 TABLES: tuple[str, ...] = (
     "CREATE SCHEMA IF NOT EXISTS sketch_ledger",
@@ -65,6 +85,20 @@ TABLES: tuple[str, ...] = (
     reason text NOT NULL, PRIMARY KEY (attempt, key)
 )""",
     "ALTER TABLE sketch_ledger.locked ADD COLUMN IF NOT EXISTS about jsonb",
+    "ALTER TABLE sketch_ledger.attempt ADD COLUMN IF NOT EXISTS source smallint NOT NULL DEFAULT 0",
+    """ALTER TABLE sketch_ledger.flip ADD COLUMN IF NOT EXISTS source smallint NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS old_packed bytea, ADD COLUMN IF NOT EXISTS new_packed bytea,
+    ADD COLUMN IF NOT EXISTS value_bytes integer,
+    ALTER COLUMN old_path DROP NOT NULL, ALTER COLUMN new_path DROP NOT NULL""",
+    """ALTER TABLE sketch_ledger.unsettled
+    ADD COLUMN IF NOT EXISTS packed bytea, ADD COLUMN IF NOT EXISTS new_packed bytea,
+    ADD COLUMN IF NOT EXISTS value_bytes integer,
+    ALTER COLUMN path DROP NOT NULL, ALTER COLUMN new_path DROP NOT NULL""",
+    """ALTER TABLE sketch_ledger.locked ADD COLUMN IF NOT EXISTS new_path text,
+    ADD COLUMN IF NOT EXISTS packed bytea, ADD COLUMN IF NOT EXISTS new_packed bytea,
+    ADD COLUMN IF NOT EXISTS value_bytes integer, ALTER COLUMN path DROP NOT NULL""",
+    "ALTER TABLE sketch_ledger.not_flipped ADD COLUMN IF NOT EXISTS packed bytea",
+    *(_with_a_source(table, key) for table, key in _KEYS.items()),
     f"UPDATE sketch_ledger.edition SET number = {EDITION} WHERE number < {EDITION}",  # noqa: S608 - ours
 )
 """What makes the tables, upgrades or leaves those that are there; each statement without its semicolon."""

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Self
 
 from sketchmigrate.core.errors import UsageError
 from sketchmigrate.core.keys import key_order
-from sketchmigrate.ledger.contract import PAGE_FLIPS
+from sketchmigrate.ledger.contract import PAGE_FLIPS, source_names, values_of
 from sketchmigrate.ledger.directory import LEDGER_NAME
-from sketchmigrate.ledger.merging import newest_first
+from sketchmigrate.ledger.merging import in_order
 from sketchmigrate.ledger.sqlite.lock import LOCK_NAME, is_held
 from sketchmigrate.ledger.sqlite.reader import LedgerFile
 from sketchmigrate.ledger.sqlite.workers import WORKER_FILES
+from sketchmigrate.ledger.values import is_full
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -57,6 +58,11 @@ class PastFiles:
         return self._files[0].description
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of its sources."""
+        return source_names(self.description)
+
+    @property
     def flips(self) -> int:
         """How many flips it set out to make."""
         return sum(file.flips for file in self._files)
@@ -70,27 +76,42 @@ class PastFiles:
         """Return what tells that the run is not over; empty where it is, as far as can be told."""
         return f"it holds the lock of {self.directory / LOCK_NAME}" if is_held(self.directory) else ""
 
-    async def newest_first(self, *, page_flips: int = PAGE_FLIPS) -> AsyncIterator[list[PastFlip]]:
+    async def newest_first(
+        self, *, source: int | None = None, page_flips: int = PAGE_FLIPS
+    ) -> AsyncIterator[list[PastFlip]]:
         """Yield all flips in pages, the newest first, but those that did not come about as the run noted itself."""
-        async for page in newest_first(self._files, page_flips):
+        async for page in in_order(self._files, page_flips, source=source):
             yield page
 
-    def stored_otherwise(self, after: StoredKey | None, count: int) -> list[PastFlip]:
+    async def oldest_first(
+        self, *, source: int | None = None, page_flips: int = PAGE_FLIPS
+    ) -> AsyncIterator[list[PastFlip]]:
+        """Yield the same in the order in which they were written."""
+        async for page in in_order(self._files, page_flips, source=source, forwards=True):
+            yield page
+
+    def stored_otherwise(self, after: StoredKey | None, count: int, *, source: int = 0) -> list[PastFlip]:
         """Return flips, by key, for which the database stored another path, which the run committed."""
-        found = {each.key: each for file in self._files for each in file.stored_otherwise(after, count)}
-        return sorted(found.values(), key=lambda each: key_order(each.key))[:count]
+        pages = [file.stored_otherwise(after, count, source=source) for file in self._files]
+        return sorted({each.key: each for page in pages for each in page}.values(), key=_order)[:count]
 
-    def unsettled(self, after: StoredKey | None, count: int) -> list[UnsettledCopy]:
+    def unsettled(self, after: StoredKey | None, count: int, *, source: int = 0) -> list[UnsettledCopy]:
         """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
-        found = {each.key: each for file in self._files for each in file.unsettled(after, count)}
-        return sorted(found.values(), key=lambda each: key_order(each.key))[:count]
+        pages = [file.unsettled(after, count, source=source) for file in self._files]
+        found = sorted({each.key: each for page in pages for each in page}.values(), key=_order)[:count]
+        cut_at = [_order(page[-1]) for page in pages if page and is_full(map(values_of, page))]
+        return [each for each in found if all(_order(each) <= last for last in cut_at)]  # type: ignore[operator]  # keys of one column are of one type
 
-    def flips_of(self, keys: Iterable[StoredKey]) -> list[RecordedFlip]:
+    def flips_of(self, keys: Iterable[StoredKey], *, source: int = 0) -> list[RecordedFlip]:
         """Return the flips of these keys."""
         among = list(keys)
-        return [flip for file in self._files for flip in file.flips_of(among)]
+        return [flip for file in self._files for flip in file.flips_of(among, source=source)]
 
-    def reported_overwritten(self, keys: Iterable[StoredKey]) -> set[StoredKey]:
+    def reported_overwritten(self, keys: Iterable[StoredKey], *, source: int = 0) -> set[StoredKey]:
         """Return those of the keys whose object this run has reported as possibly overwritten."""
         among = list(keys)
-        return {key for file in self._files for key in file.reported_overwritten(among)}
+        return {key for file in self._files for key in file.reported_overwritten(among, source=source)}
+
+
+def _order(what: PastFlip | UnsettledCopy) -> int | str:
+    return key_order(what.key)

@@ -14,14 +14,18 @@ from sketchmigrate.core.keys import keys_json
 from sketchmigrate.core.outcome import Outcome
 from sketchmigrate.core.reason import OVERWRITTEN
 from sketchmigrate.ledger.contract import (
+    EDITION,
     OVERWRITTEN_SENTENCE,
     STORED_OTHERWISE,
     PastFlip,
     RecordedFlip,
     UnsettledCopy,
     check_edition,
+    past_flip,
+    values_of,
 )
-from sketchmigrate.ledger.sqlite.writer import AMONG
+from sketchmigrate.ledger.sqlite.writer import AMONG, OF_LONG
+from sketchmigrate.ledger.values import page_of, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,49 +35,76 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_SAID = """
-EXISTS (
-    SELECT 1 FROM not_flipped AS n WHERE n.attempt = f.attempt AND n.key = f.key AND n.path = f.old_path AND {}
-)
+_COLUMNS = {
+    "run": {"name": "''", "value": "''"},
+    "flip": {
+        **dict.fromkeys(("rowid", "key", "old_path", "new_path", "etag", "unix_time", "attempt"), "NULL"),
+        "source": "0",
+    },
+    "not_flipped": {
+        **dict.fromkeys(("key", "path", "outcome", "reason", "attempt", "packed"), "NULL"),
+        "source": "0",
+    },
+    "unsettled": {**dict.fromkeys(("key", "path", "new_path", "xid"), "NULL"), "source": "0"},
+}
+"""What is read, by table, and what stands for a column in files of editions that do not have it."""
+
+_SAME_VALUE = f"""
+CASE typeof(f.old_path) WHEN 'text' THEN n.packed IS NULL AND n.path = f.old_path
+ELSE {OF_LONG.format("n.packed")} = {OF_LONG.format("f.old_path")} END
 """
+_SAID = f"""
+EXISTS (
+    SELECT 1 FROM not_flipped AS n
+    WHERE n.attempt = f.attempt AND n.source = f.source AND n.key = f.key AND {_SAME_VALUE} AND {{}}
+)
+"""  # noqa: S608 - our own words
 _STORED = f"n.reason = '{STORED_OTHERWISE}'"
 _DENIED = _SAID.format(f"n.outcome <> '{Outcome.MIGRATED}'")
 _DENIED_AS_STORED = _SAID.format(_STORED)
-_FLIP = "key, old_path, new_path, etag, unix_time"
+_FLIP = "f.key, f.old_path, f.new_path, f.etag, f.unix_time"
 _PAGE = f"""
-SELECT rowid, {_FLIP}, {{stored}} FROM flip AS f WHERE rowid < ? {{only}} ORDER BY rowid DESC LIMIT ?
+SELECT f.rowid, {_FLIP}, {_DENIED_AS_STORED}, f.source FROM flip AS f
+WHERE f.rowid {{beyond}} ?1 AND (?2 IS NULL OR f.source = ?2) AND (NOT {_DENIED} OR {_DENIED_AS_STORED})
+ORDER BY f.rowid {{order}} LIMIT ?3
 """  # noqa: S608 - our own words
+_PAGES = {False: _PAGE.format(beyond="<", order="DESC"), True: _PAGE.format(beyond=">", order="ASC")}
+_ENDS = [f"SELECT rowid, unix_time FROM flip ORDER BY rowid {order} LIMIT 1" for order in ("ASC", "DESC")]  # noqa: S608 - ours
 _STORED_OTHERWISE = f"""
-SELECT f.{_FLIP.replace(", ", ", f.")}, 1 FROM not_flipped AS n
-JOIN flip AS f ON f.key = n.key AND f.attempt = n.attempt AND f.old_path = n.path
-WHERE {_STORED} AND (?1 IS NULL OR n.key > ?1) GROUP BY n.key ORDER BY n.key LIMIT ?2
+SELECT {_FLIP}, 1, f.source FROM not_flipped AS n
+JOIN flip AS f ON f.key = n.key AND f.attempt = n.attempt AND f.source = n.source AND {_SAME_VALUE}
+WHERE {_STORED} AND n.source = ?1 AND (?2 IS NULL OR n.key > ?2) GROUP BY n.key ORDER BY n.key LIMIT ?3
 """  # noqa: S608 - our own words
 
-_UNSETTLED = "SELECT key, path, new_path, {xid} FROM unsettled WHERE ?1 IS NULL OR key > ?1 ORDER BY key LIMIT ?2"
+_UNSETTLED = """
+SELECT key, path, new_path, xid, source FROM unsettled WHERE source = ?1 AND (?2 IS NULL OR key > ?2)
+ORDER BY key LIMIT ?3
+"""
 _REPORTED = f"""
-SELECT key FROM not_flipped WHERE {AMONG}
+SELECT key FROM not_flipped WHERE source = ? AND {AMONG}
     AND (reason IN ({", ".join(f"'{kind}'" for kind in OVERWRITTEN)}) OR reason LIKE '{OVERWRITTEN_SENTENCE}%')
 """  # noqa: S608 - our own words
 _FLIPS_OF = f"""
-SELECT f.{_FLIP.replace(", ", ", f.")}, {_DENIED}, u.key IS NOT NULL, {{xid}}
-FROM flip AS f LEFT JOIN unsettled AS u ON u.key = f.key WHERE f.{AMONG} ORDER BY f.rowid
+SELECT {_FLIP}, {_DENIED_AS_STORED}, f.source, {_DENIED}, u.key IS NOT NULL, u.xid
+FROM flip AS f LEFT JOIN unsettled AS u ON u.source = f.source AND u.key = f.key
+WHERE f.source = ? AND f.{AMONG} ORDER BY f.rowid
 """  # noqa: S608 - our own words
 
 
 class LedgerFile:
     """A ledger's file, open for reading. A context manager; nothing is written beside it.
 
-    ``description`` is what was noted of its run, ``flips`` how many are in it, ``last_flip_at`` the Unix time of the
-    last, or 0. Every method raises ``RunDirectoryError``. Those that take time are for a thread of their own.
+    ``description`` is what was noted of its run, ``flips`` how many are in it, ``first_flip_at`` and ``last_flip_at``
+    the Unix times of the first and the last, or 0. Every method raises ``RunDirectoryError``. Those that take time are
+    for a thread of their own.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.description: dict[str, str] = {}
         self.flips = 0
-        self.last_flip_at = 0.0
-        self._tables: set[str] = set()
-        self._has_xids = False
+        self.first_flip_at = self.last_flip_at = 0.0
+        self._tells_what_was_made = False
         self._opened = ExitStack()
         self._database: sqlite3.Connection
 
@@ -89,43 +120,49 @@ class LedgerFile:
     ) -> None:
         self._opened.close()
 
-    def page(self, before: int, count: int) -> list[tuple[int, PastFlip]]:
-        """Return flips with their row numbers, the newest first, but those that did not come about as the run noted."""
-        told = "not_flipped" in self._tables
-        only = f"AND (NOT {_DENIED} OR {_DENIED_AS_STORED})" if told else ""
-        statement = _PAGE.format(only=only, stored=_DENIED_AS_STORED if told else "0")
-        rows = self._guarded(lambda: self._database.execute(statement, (before, count)).fetchall())
-        return [(row[0], PastFlip(*row[1:])) for row in rows]
+    def page(
+        self, beyond: int, count: int, *, source: int | None = None, forwards: bool = False
+    ) -> list[tuple[int, PastFlip]]:
+        """Return flips beyond a row number, and these numbers, the newest first unless ``forwards``.
 
-    def stored_otherwise(self, after: StoredKey | None, count: int) -> list[PastFlip]:
+        Those that did not come about as the run noted are left out.
+        """
+
+        def read() -> list[tuple[int, PastFlip]]:
+            rows = self._database.execute(_PAGES[forwards], (beyond, source, count))
+            return page_of(((number, past_flip(row)) for number, *row in rows), lambda each: values_of(each[1]))
+
+        return self._guarded(read)
+
+    def stored_otherwise(self, after: StoredKey | None, count: int, *, source: int = 0) -> list[PastFlip]:
         """Return flips, by key, for which the database stored another path, which the run committed."""
-        if not {"flip", "not_flipped"} <= self._tables:
-            return []
-        rows = self._guarded(lambda: self._database.execute(_STORED_OTHERWISE, (after, count)).fetchall())
-        return [PastFlip(*row) for row in rows]
+        rows = self._guarded(lambda: self._database.execute(_STORED_OTHERWISE, (source, after, count)).fetchall())
+        return [past_flip(row) for row in rows]
 
-    def unsettled(self, after: StoredKey | None, count: int) -> list[UnsettledCopy]:
+    def unsettled(self, after: StoredKey | None, count: int, *, source: int = 0) -> list[UnsettledCopy]:
         """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
-        if "unsettled" not in self._tables:
-            return []
-        statement = _UNSETTLED.format(xid="xid" if self._has_xids else "NULL")
-        rows = self._guarded(lambda: self._database.execute(statement, (after, count)).fetchall())
-        return [UnsettledCopy(*row) for row in rows]
 
-    def flips_of(self, keys: Iterable[StoredKey]) -> list[RecordedFlip]:
+        def read() -> list[UnsettledCopy]:
+            rows = self._database.execute(_UNSETTLED, (source, after, count))
+            copies = (UnsettledCopy(key, *unpack(path, new_path), *more) for key, path, new_path, *more in rows)
+            return page_of(copies, values_of)
+
+        return self._guarded(read)
+
+    def flips_of(self, keys: Iterable[StoredKey], *, source: int = 0) -> list[RecordedFlip]:
         """Return the flips of these keys."""
-        if not {"flip", "unsettled", "not_flipped"} <= self._tables:
+        if not self._tells_what_was_made:
             return []
-        statement, among = _FLIPS_OF.format(xid="u.xid" if self._has_xids else "NULL"), keys_json(keys)
-        rows = self._guarded(lambda: self._database.execute(statement, (among,)).fetchall())
-        return [RecordedFlip(PastFlip(*flip), bool(denied), bool(open_), xid) for *flip, denied, open_, xid in rows]
-
-    def reported_overwritten(self, keys: Iterable[StoredKey]) -> set[StoredKey]:
-        """Return those of the keys whose object this run has reported as possibly overwritten."""
-        if "not_flipped" not in self._tables:
-            return set()
         among = keys_json(keys)
-        return {key for (key,) in self._guarded(lambda: self._database.execute(_REPORTED, (among,)).fetchall())}
+        rows = self._guarded(lambda: self._database.execute(_FLIPS_OF, (source, among)).fetchall())
+        return [
+            RecordedFlip(past_flip(flip), bool(denied), bool(open_), xid, source) for *flip, denied, open_, xid in rows
+        ]
+
+    def reported_overwritten(self, keys: Iterable[StoredKey], *, source: int = 0) -> set[StoredKey]:
+        """Return those of the keys whose object this run has reported as possibly overwritten."""
+        values = (source, keys_json(keys))
+        return {key for (key,) in self._guarded(lambda: self._database.execute(_REPORTED, values).fetchall())}
 
     def _open(self, opened: ExitStack) -> sqlite3.Connection:
         """Open the file without a change to it, also where SQLite's own files cannot be made beside it.
@@ -149,13 +186,29 @@ class LedgerFile:
         execute = self._database.execute
         ((edition,),) = execute("PRAGMA user_version")
         check_edition(edition, self.path)
-        self._tables = {name for (name,) in execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        self._has_xids = ("xid",) in execute("SELECT name FROM pragma_table_info('unsettled')").fetchall()
-        if "run" in self._tables:
-            self.description = dict(execute("SELECT name, value FROM run"))
-        if "flip" in self._tables:
-            last = execute("SELECT rowid, unix_time FROM flip ORDER BY rowid DESC LIMIT 1").fetchone()
-            self.flips, self.last_flip_at = last or (0, 0.0)
+        there = {name for (name,) in execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")}
+        self._tells_what_was_made = {"flip", "unsettled", "not_flipped"} <= there
+        if edition < EDITION:
+            self._show_as_of_today(there)
+        self.description = dict(execute("SELECT name, value FROM run"))
+        first, last = (execute(end).fetchone() or (0, 0.0) for end in _ENDS)
+        (_, self.first_flip_at), (self.flips, self.last_flip_at) = first, last
+
+    def _show_as_of_today(self, there: set[str]) -> None:
+        """Have the tables of an earlier edition read as those of this one, by views that stand before them.
+
+        Views of the connection's own are looked for first (sqlite.org/lang_naming.html).
+        """
+        execute = self._database.execute
+        execute("PRAGMA temp_store = MEMORY")
+        for table, columns in _COLUMNS.items():
+            has = {"rowid", *(name for (name,) in execute("SELECT name FROM pragma_table_info(?)", (table,)))}
+            shown = ", ".join(f"{name if name in has else instead} AS {name}" for name, instead in columns.items())
+            if table in there:
+                execute(f"CREATE TEMP VIEW {table} AS SELECT {shown} FROM main.{table}")  # noqa: S608 - our own words
+            else:
+                nothing = ", ".join(f"NULL AS {name}" for name in columns)
+                execute(f"CREATE TEMP VIEW {table} AS SELECT {nothing} WHERE false")
 
     def _guarded(self, work: Callable[[], T]) -> T:
         try:

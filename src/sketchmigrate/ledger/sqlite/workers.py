@@ -18,6 +18,7 @@ from sketchmigrate.core.reason import reason_from_stored
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.ledger.contract import Attempt, Word
 from sketchmigrate.ledger.sqlite.writer import AMONG, SqliteLedger
+from sketchmigrate.ledger.values import unpack
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,24 +34,24 @@ WORKER_FILES = "ledger-*.sqlite"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS attempt (
     number INTEGER PRIMARY KEY, pass INTEGER NOT NULL, range INTEGER NOT NULL, after, until, began_at REAL NOT NULL,
-    ended_at REAL, tally TEXT, is_clean INTEGER NOT NULL DEFAULT 0
+    ended_at REAL, tally TEXT, is_clean INTEGER NOT NULL DEFAULT 0, source INTEGER NOT NULL
 );
 """
-_BEGIN = "INSERT INTO attempt (number, pass, range, after, until, began_at) VALUES (?, ?, ?, ?, ?, ?)"
+_BEGIN = "INSERT INTO attempt (number, pass, range, after, until, began_at, source) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _END = "UPDATE attempt SET ended_at = ?, tally = ?, is_clean = ? WHERE number = ?"
-_ATTEMPTS_OF = "SELECT number, pass, range, began_at, tally, is_clean FROM other.attempt WHERE pass = ?"
-_FLIPS = "SELECT key, old_path, new_path, copied, size_bytes FROM other.flip WHERE attempt = ?"
-_OTHERS = "SELECT key, path, outcome, reason, about FROM other.not_flipped WHERE attempt = ?"
+_ATTEMPTS_OF = "SELECT number, pass, range, began_at, tally, is_clean, source FROM other.attempt WHERE pass = ?"
+_FLIPS = "SELECT source, key, old_path, new_path, copied, size_bytes FROM other.flip WHERE attempt = ?"
+_OTHERS = "SELECT source, key, path, packed, outcome, reason, about FROM other.not_flipped WHERE attempt = ?"
 _TAKE_OVER = """
-INSERT OR REPLACE INTO main.not_flipped (key, path, outcome, reason, about, attempt)
-SELECT key, path, outcome, reason, about, 0 FROM other.not_flipped WHERE attempt IN (SELECT value FROM json_each(?))
-ORDER BY attempt
+INSERT OR REPLACE INTO main.not_flipped (key, path, outcome, reason, about, attempt, source, packed)
+SELECT key, path, outcome, reason, about, 0, source, packed FROM other.not_flipped
+WHERE attempt IN (SELECT value FROM json_each(?)) ORDER BY attempt
 """
 _FORGET = """
 DELETE FROM main.not_flipped WHERE attempt = 0
-AND key IN (SELECT key FROM other.flip WHERE attempt IN (SELECT value FROM json_each(?)))
+AND (source, key) IN (SELECT source, key FROM other.flip WHERE attempt IN (SELECT value FROM json_each(?)))
 """
-_STRIKE_OUT = f"DELETE FROM other.unsettled WHERE {AMONG}"  # noqa: S608 - our own text
+_STRIKE_OUT = f"DELETE FROM other.unsettled WHERE source = ? AND {AMONG}"  # noqa: S608 - our own text
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +75,13 @@ class WorkerFile(SqliteLedger):
         self._run_ledger = run_ledger
         self._to_begin: tuple[object, ...] | None = None
 
-    async def begin_attempt(self, pass_number: int, range_number: int, key_range: KeyRange) -> int:
+    async def begin_attempt(self, pass_number: int, range_number: int, key_range: KeyRange, source: int = 0) -> int:
         """Begin an attempt; it is written with the first thing that is recorded for it."""
         self.attempt += 1
+        self.source = source
         self._words = False
         after, until = (None if key is None else stored_key(key) for key in (key_range.after, key_range.until))
-        self._to_begin = (self.attempt, pass_number, range_number, after, until, time.time())
+        self._to_begin = (self.attempt, pass_number, range_number, after, until, time.time(), source)
         return self.attempt
 
     async def end_attempt(self, tally: Tally, *, is_clean: bool) -> None:
@@ -140,7 +142,7 @@ class RunLedger(SqliteLedger):
 
         def copy_all() -> None:
             for worker, some in numbers.items():
-                self._change(worker, [(_FORGET, json.dumps(some)), (_TAKE_OVER, json.dumps(some))])
+                self._change(worker, [(_FORGET, [json.dumps(some)]), (_TAKE_OVER, [json.dumps(some)])])
 
         await self._call(copy_all)
 
@@ -148,21 +150,21 @@ class RunLedger(SqliteLedger):
         """Strike out references among those, whichever worker wrote them."""
         struck_out = list(keys)
         await super().settle_copies(struck_out)
-        among = keys_json(struck_out)
+        which = [self.source, keys_json(struck_out)]
 
         def strike_out() -> None:
             for worker in self._workers():
-                self._change(worker, [(_STRIKE_OUT, among)])
+                self._change(worker, [(_STRIKE_OUT, which)])
 
         await self._call(strike_out)
 
-    def _change(self, worker: str, statements: Sequence[tuple[str, str]]) -> None:
-        """Carry out statements, with a parameter each, beside a worker's file, all or none."""
+    def _change(self, worker: str, statements: Sequence[tuple[str, Sequence[object]]]) -> None:
+        """Carry out statements, each with its parameters, beside a worker's file, all or none."""
 
         def change(database: sqlite3.Connection) -> Iterator[None]:
             with database:
-                for statement, parameter in statements:
-                    database.execute(statement, (parameter,))
+                for statement, parameters in statements:
+                    database.execute(statement, parameters)
             yield
 
         self._beside(worker, change)
@@ -186,18 +188,20 @@ def _attempts_of(pass_number: int) -> Callable[[sqlite3.Connection], Iterator[At
         if not database.execute("SELECT 1 FROM other.sqlite_master WHERE name = 'attempt'").fetchone():
             return  # it was killed while it began
         ((worker,),) = database.execute("SELECT value FROM other.run WHERE name = 'worker'")
-        for number, pass_, range_, began_at, tally, is_clean in database.execute(_ATTEMPTS_OF, (pass_number,)):
+        for number, pass_, range_, began_at, tally, is_clean, source in database.execute(_ATTEMPTS_OF, (pass_number,)):
             counts = None if tally is None else Tally(**json.loads(tally))
-            yield Attempt(worker, number, pass_, range_, began_at, counts, bool(is_clean))
+            yield Attempt(worker, number, pass_, range_, began_at, counts, bool(is_clean), source)
 
     return read
 
 
 def _words_of(attempt: Attempt) -> Callable[[sqlite3.Connection], Iterator[Word]]:
     def read(database: sqlite3.Connection) -> Iterator[Word]:
-        for key, old_path, new_path, copied, size_bytes in database.execute(_FLIPS, (attempt.number,)):
-            yield Word(attempt, Reference(key, old_path), new_path, None, copied=bool(copied), size_bytes=size_bytes)
-        for key, path, outcome, *reason in database.execute(_OTHERS, (attempt.number,)):
-            yield Word(attempt, Reference(key, path), "", Outcome(outcome), reason_from_stored(*reason))
+        for source, key, old, new, copied, size_bytes in database.execute(_FLIPS, (attempt.number,)):
+            old_path, new_path = unpack(old, new)
+            yield Word(attempt, Reference(key, old_path), new_path, None, None, bool(copied), size_bytes, source)
+        for source, key, path, packed, outcome, *reason in database.execute(_OTHERS, (attempt.number,)):
+            reference = Reference(key, unpack(packed or path, None)[0])
+            yield Word(attempt, reference, "", Outcome(outcome), reason_from_stored(*reason), source=source)
 
     return read

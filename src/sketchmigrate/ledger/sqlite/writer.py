@@ -12,7 +12,11 @@ thread of its own, so that an fsync never holds up the event loop.
 ``unsettled``    key, path, new path of references whose object is or was copied without a condition, from before the
                  copy to just after our flip's COMMIT; xid is the transaction of the flip, from before its UPDATE on.
                  What is left was set by us only if that was committed: see ``migration.overwritten``.
-``locked``       references whose rows somebody else holds, and what was copied for them: they are taken up again later.
+``locked``       references whose rows somebody else holds, what was copied for them, and what the last flip on record
+                 was to set them to: they are taken up again later.
+
+``source`` is the place of a row's source in the run's settings; keys are unique in each. A long value is packed, a BLOB
+instead of a text (see ``values``); in ``not_flipped`` its beginning is the path, and the whole of it ``packed``.
 
 Where several processes share the work each has a file of its own, and ``attempt`` says to which of its attempts at a
 range a row belongs (see ``workers``). It is 0 in the ledger of the run as a whole.
@@ -23,13 +27,14 @@ from __future__ import annotations
 import csv
 import json
 import sqlite3
+from functools import lru_cache
 from itertools import chain
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from sketchmigrate.core.keys import keys_json, stored_key
-from sketchmigrate.core.outcome import Outcome, Result
+from sketchmigrate.core.outcome import Outcome, Problem, Result
 from sketchmigrate.core.reason import OVERWRITTEN, reason_from_stored, stored_reason
 from sketchmigrate.core.reference import Key, Reference
 from sketchmigrate.ledger.contract import (
@@ -40,8 +45,10 @@ from sketchmigrate.ledger.contract import (
     Flip,
     problem_groups,
     problem_row,
+    source_names,
 )
 from sketchmigrate.ledger.file_database import FileDatabase
+from sketchmigrate.ledger.values import DIGEST_BYTES, all_short, digest_of_long, pack, page_of, shown, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -61,18 +68,19 @@ PRAGMA user_version = {EDITION};
 CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS flip (
     key NOT NULL, old_path TEXT NOT NULL, new_path TEXT NOT NULL, size_bytes INTEGER, etag TEXT,
-    unix_time REAL NOT NULL, copied INTEGER NOT NULL, attempt INTEGER NOT NULL
+    unix_time REAL NOT NULL, copied INTEGER NOT NULL, attempt INTEGER NOT NULL, source INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS not_flipped (
     key NOT NULL, path TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, about TEXT, attempt INTEGER NOT NULL,
-    PRIMARY KEY (attempt, key)
+    source INTEGER NOT NULL, packed BLOB, PRIMARY KEY (attempt, source, key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unsettled (
-    key NOT NULL PRIMARY KEY, path TEXT NOT NULL, new_path TEXT NOT NULL, xid INTEGER
+    key NOT NULL, path TEXT NOT NULL, new_path TEXT NOT NULL, xid INTEGER, source INTEGER NOT NULL,
+    PRIMARY KEY (source, key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS locked (
     key NOT NULL, path TEXT NOT NULL, copied INTEGER NOT NULL, size_bytes INTEGER, reason TEXT NOT NULL,
-    about TEXT, attempt INTEGER NOT NULL, PRIMARY KEY (attempt, key)
+    about TEXT, attempt INTEGER NOT NULL, source INTEGER NOT NULL, new_path TEXT, PRIMARY KEY (attempt, source, key)
 ) WITHOUT ROWID;
 """
 """Leaves its transaction open: what the run is about belongs to it, so that no ledger with tables is without."""
@@ -81,10 +89,21 @@ ROWS_A_STATEMENT = 1_000
 """SQLite takes 32 766 parameters (sqlite.org/limits.html)."""
 
 AMONG = "key IN (SELECT value FROM json_each(?))"
-_FLIP = f"INSERT INTO flip (unix_time, attempt, {', '.join(Flip._fields)})"
-_LOCKED = "SELECT key, path FROM locked WHERE attempt = ?1 AND (?2 IS NULL OR key > ?2) ORDER BY key LIMIT ?3"
+OF_LONG = f"substr({{}}, 1, {DIGEST_BYTES})"
+"""What tells a packed value from all others; NULL where none is."""
+
+_FLIP = f"INSERT INTO flip (unix_time, attempt, source, {', '.join(Flip._fields)})"
+_LOCKED = """
+SELECT key, path FROM locked WHERE attempt = ?1 AND source = ?2 AND (?3 IS NULL OR key > ?3) ORDER BY key LIMIT ?4
+"""
+_LOCKED_TO = (
+    f"SELECT key, path, new_path FROM locked WHERE new_path NOT NULL AND attempt = ? AND source = ? AND {AMONG}"  # noqa: S608 - ours
+)
+_FLIPPED_TO = f"""
+SELECT key, old_path, new_path FROM flip WHERE attempt = ? AND source = ? AND {AMONG} ORDER BY rowid DESC
+"""  # noqa: S608 - our own words
 _ONE_OF = "outcome IN (SELECT value FROM json_each(?))"
-_PROBLEM = "key, path, outcome, reason, about"
+_PROBLEM = "source, key, path, outcome, reason, about"
 _FOR_A_PERSON = f"""
 FROM not_flipped WHERE attempt = 0 AND ({_ONE_OF} OR reason IN ({", ".join(f"'{kind}'" for kind in OVERWRITTEN)}))
 """
@@ -101,11 +120,22 @@ sqlite3.register_adapter(NoneType, lambda none: none)
 sqlite3.register_adapter(UUID, stored_key)
 
 
+@lru_cache(maxsize=64)
+def _insertion(into: str, rows: int, columns: int, of_all: int) -> str:
+    """Return a statement that inserts so many rows; one of 500 has 9 KB, and is the same for nearly every batch."""
+    row = f"({', '.join('?' * columns)})"
+    values = f"VALUES {', '.join([row] * rows)}"
+    return f"{into} SELECT {'?, ' * of_all}* FROM ({values})" if of_all else f"{into} {values}"  # noqa: S608 - our own text
+
+
 class SqliteLedger(FileDatabase):
     """The ledger of one run. Use as an async context manager; every method raises ``RunDirectoryError``."""
 
     attempt = 0
     """To which attempt belongs what is recorded."""
+
+    source = 0
+    """Of which source is what is recorded, and what is asked."""
 
     _word_of_the_run = "not_flipped"
 
@@ -122,77 +152,114 @@ class SqliteLedger(FileDatabase):
 
     async def record_flips(self, flips: Sequence[Flip], *, unix_time: float) -> None:
         """Write intended flips; they are on disk when this returns."""
-        of_all = (unix_time, self.attempt)
+        of_all = (unix_time, self.attempt, self.source)
         await self._call(lambda: self._insert_flips(flips, of_all))
 
     async def record_not_flipped(self, results: Sequence[Result]) -> None:
         """Write references that this run did not flip, with outcome and reason."""
-        rows = [(*each.reference, each.outcome.value, *stored_reason(each.reason), self.attempt) for each in results]
+        rows: list[tuple[object, ...]] = []
+        for each in results:
+            path, packed = shown(each.reference.path)
+            outcome = (each.outcome.value, *stored_reason(each.reason))
+            rows.append((each.reference.key, path, *outcome, self.attempt, self.source, packed))
         self._words = True
         await self._call(lambda: self._insert("INSERT OR REPLACE INTO not_flipped", rows))
 
     async def open_copies(self, moves: Iterable[Move]) -> None:
         """Write references whose object is copied without a condition, and whose row we have not set."""
-        rows = [(*m.reference, m.new_path) for m in moves]
-        into = "INSERT OR REPLACE INTO unsettled (key, path, new_path)"
+        rows = [(m.reference.key, *pack(m.reference.path, m.new_path), self.source) for m in moves]
+        into = "INSERT OR REPLACE INTO unsettled (key, path, new_path, source)"
         await self._call(lambda: self._insert(into, rows))
 
     async def note_transaction(self, keys: Iterable[Key], xid: int | None) -> None:
         """Write which transaction (xid8, or None) is about to set the rows of references that are unsettled."""
-        await self._execute(f"UPDATE unsettled SET xid = ? WHERE {AMONG}", xid, keys_json(keys))  # noqa: S608 - ours
+        statement = f"UPDATE unsettled SET xid = ? WHERE source = ? AND {AMONG}"  # noqa: S608 - ours
+        await self._execute(statement, xid, self.source, keys_json(keys))
 
     async def settle_copies(self, keys: Iterable[Key]) -> None:
         """Strike out references among those: we set their row, or wrote no object for them, or looked at it."""
-        await self._execute(f"DELETE FROM unsettled WHERE {AMONG}", keys_json(keys))  # noqa: S608 - ours
+        await self._execute(f"DELETE FROM unsettled WHERE source = ? AND {AMONG}", self.source, keys_json(keys))  # noqa: S608 - ours
 
     async def unsettled_among(self, keys: Sequence[Key]) -> set[Key]:
         """Return those of the keys whose reference is written as copied without a condition, and not struck out."""
-        found = {key for (key,) in await self._rows(f"SELECT key FROM unsettled WHERE {AMONG}", keys_json(keys))}  # noqa: S608 - ours
+        statement = f"SELECT key FROM unsettled WHERE source = ? AND {AMONG}"  # noqa: S608 - ours
+        found = {key for (key,) in await self._rows(statement, self.source, keys_json(keys))}
         return {key for key in keys if stored_key(key) in found}
 
     async def record_locked(self, results: Sequence[Result]) -> None:
         """Write references whose rows somebody else holds: they are taken up again when the others are done."""
-        rows = [
-            (*each.reference, each.copied, each.size_bytes, *stored_reason(each.reason), self.attempt)
-            for each in results
-        ]
-        await self._call(lambda: self._insert("INSERT OR REPLACE INTO locked", rows))
+        of_all = (self.attempt, self.source)
+
+        def record() -> None:
+            new_paths = self._flipped_to([each.reference.key for each in results], of_all)
+            rows: list[tuple[object, ...]] = []
+            for each in results:
+                key, path = each.reference
+                old, new = pack(path, new_paths.get(key))
+                rows.append((key, old, bool(each.copied), each.size_bytes, *stored_reason(each.reason), *of_all, new))
+            self._insert("INSERT OR REPLACE INTO locked", rows)
+
+        await self._call(record)
 
     async def locked(self, after: Key | None, count: int) -> list[Reference]:
         """Return references of this attempt that were found locked, by key, with keys as a ledger has them."""
-        return [Reference(key, path) for key, path in await self._rows(_LOCKED, self.attempt, after, count)]
+        values = (self.attempt, self.source, after, count)
+
+        def read() -> list[Reference]:
+            rows = self._database.execute(_LOCKED, values)
+            return page_of((Reference(key, unpack(path, None)[0]) for key, path in rows), lambda each: [each.path])
+
+        return await self._call(read)
+
+    async def new_paths(self, keys: Sequence[Key]) -> dict[Key, str]:
+        """Return what this attempt's flips on record set the rows with these keys to, the last of each."""
+        of_all = (self.attempt, self.source)
+
+        def read() -> dict[Key, str]:
+            rows = self._database.execute(_LOCKED_TO, (*of_all, keys_json(keys)))
+            locked = {key: unpack(path, new_path)[1] for key, path, new_path in rows}
+            found = {key: locked[stored] for key in keys if (stored := stored_key(key)) in locked}
+            return found | self._flipped_to([key for key in keys if key not in found], of_all)
+
+        return await self._call(read)
 
     async def copied_before(self, keys: Sequence[Key]) -> dict[Key, tuple[int | None, Reason | None]]:
         """Return the size, and what was to be said, of the copies made for those of the locked references."""
-        statement = f"SELECT key, size_bytes, reason, about FROM locked WHERE copied AND attempt = ? AND {AMONG}"  # noqa: S608 - ours
-        rows = await self._rows(statement, self.attempt, keys_json(keys))
+        which = f"copied AND attempt = ? AND source = ? AND {AMONG}"
+        statement = f"SELECT key, size_bytes, reason, about FROM locked WHERE {which}"  # noqa: S608 - ours
+        rows = await self._rows(statement, self.attempt, self.source, keys_json(keys))
         found = {key: (size_bytes, reason_from_stored(*reason)) for key, size_bytes, *reason in rows}
         return {key: found[stored] for key in keys if (stored := stored_key(key)) in found}
 
     async def forget_locked(self, keys: Iterable[Key]) -> None:
         """Strike references out that were found locked, and then were not."""
-        await self._execute(f"DELETE FROM locked WHERE attempt = ? AND {AMONG}", self.attempt, keys_json(keys))  # noqa: S608 - ours
+        statement = f"DELETE FROM locked WHERE attempt = ? AND source = ? AND {AMONG}"  # noqa: S608 - ours
+        await self._execute(statement, self.attempt, self.source, keys_json(keys))
 
     async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
         """Drop the references that this run has found unresolved in a pass before, so that a further one skips them."""
-        statement = f"SELECT 1 FROM {self._word_of_the_run} WHERE attempt = 0 AND key = ? AND path = ? AND {_ONE_OF}"  # noqa: S608 - our own text
-        outcomes = json.dumps(NEEDING_A_PERSON)
+        which = f"attempt = 0 AND source = ? AND key = ? AND path = ? AND {OF_LONG.format('packed')} IS ? AND {_ONE_OF}"
+        statement = f"SELECT 1 FROM {self._word_of_the_run} WHERE {which}"  # noqa: S608 - our own text
+        source, outcomes = self.source, json.dumps(NEEDING_A_PERSON)
+
+        def is_unresolved(key: Key, path: str) -> bool:
+            values = (source, key, shown(path)[0], digest_of_long(path), outcomes)
+            return self._database.execute(statement, values).fetchone() is not None
 
         def look_up() -> list[Reference]:
-            execute = self._database.execute
-            return [r for r in references if execute(statement, (*r, outcomes)).fetchone() is None]
+            return [reference for reference in references if not is_unresolved(*reference)]
 
         return await self._call(look_up)
 
     async def first_unresolved(
         self, count: int, outcomes: Collection[Outcome] = NEEDING_A_PERSON
-    ) -> tuple[Result, ...]:
-        """Return the first ``count`` references with one of these outcomes, by key; and what may be overwritten."""
-        statement = f"SELECT {_PROBLEM} {_FOR_A_PERSON} ORDER BY key LIMIT ?"
+    ) -> tuple[Problem, ...]:
+        """Return the first ``count`` references with one of these outcomes, by source and key."""
+        statement = f"SELECT {_PROBLEM} {_FOR_A_PERSON} ORDER BY source, key LIMIT ?"
         rows = await self._rows(statement, json.dumps(list(outcomes)), count)
         return tuple(
-            Result(Reference(key, path), Outcome(outcome), reason_from_stored(*reason))
-            for key, path, outcome, *reason in rows
+            Problem(source, Result(Reference(key, path), Outcome(outcome), reason_from_stored(*reason)))
+            for source, key, path, outcome, *reason in rows
         )
 
     async def problem_groups(self, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> tuple[ProblemGroup, ...]:
@@ -201,14 +268,15 @@ class SqliteLedger(FileDatabase):
 
     async def write_problems(self, path: Path, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> None:
         """Write every reference with one of these outcomes into a CSV file, with the columns ``PROBLEM_COLUMNS``."""
-        statement = f"SELECT {_PROBLEM} {_FOR_A_PERSON} ORDER BY outcome, key"
+        statement = f"SELECT {_PROBLEM} {_FOR_A_PERSON} ORDER BY outcome, source, key"
 
         def write() -> None:
+            names = source_names(dict(self._database.execute("SELECT name, value FROM run")))
             with path.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
                 writer.writerow(PROBLEM_COLUMNS)
                 for row in self._database.execute(statement, (json.dumps(list(outcomes)),)):
-                    writer.writerow(problem_row(*row))
+                    writer.writerow(problem_row(names, row))
 
         await self._call(write)
 
@@ -221,13 +289,33 @@ class SqliteLedger(FileDatabase):
     def _close(self) -> None:
         self._database.close()
 
-    def _insert_flips(self, flips: Sequence[Flip], of_all: tuple[float, int]) -> None:
+    def _insert_flips(self, flips: Sequence[Flip], of_all: tuple[float, int, int]) -> None:
         """Insert flips. What was said of their keys before, in an earlier pass, is no word on them any more."""
+        rows: Sequence[tuple[object, ...]] = flips
+        if flips:
+            _, old_paths, new_paths, *_ = zip(*flips, strict=True)
+            if not all_short(old_paths) or not all_short(new_paths):
+                rows = [(key, *pack(old_path, new_path), *more) for key, old_path, new_path, *more in flips]
         with self._database:
             if self._words:
-                statement = f"DELETE FROM not_flipped WHERE attempt = ? AND {AMONG}"  # noqa: S608 - our own text
-                self._database.execute(statement, (self.attempt, keys_json(flip.key for flip in flips)))
-            self._insert(_FLIP, flips, of_all)
+                statement = f"DELETE FROM not_flipped WHERE attempt = ? AND source = ? AND {AMONG}"  # noqa: S608 - our own text
+                self._database.execute(statement, (*of_all[1:], keys_json(flip.key for flip in flips)))
+            self._insert(_FLIP, rows, of_all)
+
+    def _flipped_to(self, keys: Sequence[Key], of_all: tuple[int, int]) -> dict[Key, str]:
+        """Return what the last flip on record of each key of an attempt and source was to; the newest are read first.
+
+        What was found locked was put on record just before: so that ends when all are found.
+        """
+        wanted = {stored_key(key): key for key in keys}
+        found: dict[Key, str] = {}
+        if wanted:
+            for stored, old_path, new_path in self._database.execute(_FLIPPED_TO, (*of_all, json.dumps(list(wanted)))):
+                if (key := wanted.pop(stored, None)) is not None:
+                    found[key] = unpack(old_path, new_path)[1]
+                if not wanted:
+                    break
+        return found
 
     def _insert(self, into: str, rows: Sequence[tuple[object, ...]], of_all: tuple[object, ...] = ()) -> None:
         """Insert rows, many in one statement: ``executemany`` would hand the interpreter's lock over for each row.
@@ -237,11 +325,8 @@ class SqliteLedger(FileDatabase):
         with self._database:
             for first in range(0, len(rows), ROWS_A_STATEMENT):
                 some = rows[first : first + ROWS_A_STATEMENT]
-                row = f"({', '.join('?' * len(some[0]))})"
-                values = f"VALUES {', '.join([row] * len(some))}"
-                if of_all:
-                    values = f"SELECT {'?, ' * len(of_all)}* FROM ({values})"  # noqa: S608 - our own text
-                self._database.execute(f"{into} {values}", [*of_all, *chain.from_iterable(some)])
+                statement = _insertion(into, len(some), len(some[0]), len(of_all))
+                self._database.execute(statement, [*of_all, *chain.from_iterable(some)])
 
     async def _execute(self, statement: str, *values: object) -> None:
         """Carry out one statement; what it changed is on disk when this returns."""
