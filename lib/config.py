@@ -32,7 +32,7 @@ DB_SSLMODE = ""
 # needed around a part that holds a dot or a quote: '"my.schema"."avatars"'.
 DB_TABLE = "avatars"
 
-# Its primary key, or another unique column without NULL. The table is read in its order.
+# Its primary key, or another unique column. The table is read in its order.
 DB_KEY_COLUMN = "id"
 
 # Its column that holds the object's key, prefix included: "image/avatar-123.png". The only column that is changed.
@@ -133,3 +133,15 @@ STATEMENT_TIMEOUT_MS = 60000
 # 1 000 on), or the first 1 000 all for one cause. Objects that cannot be copied and locked rows do not count. 100 is
 # never.
 MAX_FAILED_PERCENT = 20.0
+
+# --- Several moves, many tables, other shapes ------------------------------------------------------------------------
+# Lists that take the place of the table's and the prefixes' settings above; docs/references.md explains their entries.
+
+# Which keys go where. Example: {"legacy": "s3://sketch-legacy-s3/image/", "production": "s3://new-s3/avatar/"}
+MOVES: list[dict[str, object]] = []
+
+# How keys are written as URLs. Example: {"legacy": "https://old.example.com/{key}", "production": "https://cdn…/{key}"}
+URLS: list[dict[str, object]] = []
+
+# Where references are. Example: {"table": "documents", "column": "file", "shape": "json", "paths": ["$.id"]}
+REFERENCES: list[dict[str, object]] = []

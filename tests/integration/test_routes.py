@@ -1,4 +1,4 @@
-"""Routes say the same in Python, in PostgreSQL and in DuckDB, and one route says what a rule does."""
+"""Routes say the same in Python, in PostgreSQL and in DuckDB."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sketchmigrate.core.objects import Location
 from sketchmigrate.core.routes import Route, Routes, RoutesClash, ToldBy
-from sketchmigrate.core.rule import Rule, SideName
+from sketchmigrate.core.rule import SideName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,28 +93,6 @@ def test_what_a_key_tells_has_one_answer(routes: Routes, data: st.DataObject) ->
         back = routes.backward(there.key)
         assert back is not None
         assert routes.forward(back.key, back.bucket) == there
-
-
-@given(st.text("ab/%_'é", max_size=4), st.text("ab/%_'é", max_size=4), st.data())
-def test_one_route_says_what_a_rule_does(legacy: str, production: str, data: st.DataObject) -> None:
-    rule, routes = Rule(legacy, production), Routes((Route("one", legacy, "two", production),))
-    key = data.draw(keys_for(routes))
-    assert routes.side_of(key) is rule.side_of(key)
-    assert routes.longer_bytes == rule.longer_bytes
-    assert (routes.legacy_patterns, routes.production_patterns) == ([rule.legacy_pattern], [rule.production_pattern])
-    for there, other, prefix in (
-        (routes.forward(key), rule.forward, legacy),
-        (routes.backward(key), rule.backward, production),
-    ):
-        assert (there is not None) == key.startswith(prefix)
-        assert there is None or there.key == other(key)
-    asked = "SELECT side_of(?), tail_of(?), legacy_key(?), production_key(?)"
-    answers = []
-    for macros in (rule.duckdb_macros, routes.duckdb_macros):
-        with duckdb.connect() as database:
-            database.execute(macros)
-            answers.append(database.execute(asked, [key] * 4).fetchall())
-    assert answers[0] == answers[1]
 
 
 @given(routes_of_any_kind(), st.data())

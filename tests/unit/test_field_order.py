@@ -13,31 +13,38 @@ import pytest
 
 import sketchmigrate
 from sketchmigrate.core.mapping import Move
+from sketchmigrate.core.notation import Written
 from sketchmigrate.core.objects import Location
 from sketchmigrate.core.outcome import Result
 from sketchmigrate.core.reference import Reference, make_all
+from sketchmigrate.core.shapes.contract import Reading, Slot
 from sketchmigrate.ledger import Flip, PastFlip, RecordedFlip, UnsettledCopy
 
 PACKAGE = Path(sketchmigrate.__file__).parent
+AS_IT_IS = "tuple.__new__"
 
 MADE_OF_ROWS = {
-    # core/mapping, of a batch
+    # core/mapping, of a batch; migration/bringing, of several objects
     Location: "bucket key",
-    Move: "reference new_path source target",
-    # postgres/references, of a page; the ledgers write its fields in this order
+    Move: "reference new_path source target more references left",
+    # core/notation, core/shapes, of a value; core/mapping takes a slot apart
+    Written: "side bucket key other_bucket other_key cut front",
+    Slot: "start stop side bucket key other_bucket other_key text",
+    Reading: "slots failure",
+    # postgres/pages, of a page; the ledgers write its fields in this order
     Reference: "key path",
     # migration/flipping, of a flip
-    Result: "reference outcome reason copied size_bytes sampled",
+    Result: "reference outcome reason copied size_bytes sampled references move",
     # migration/iteration, of a batch; ledger/sqlite/writer names its columns by the fields
     Flip: "key old_path new_path size_bytes etag copied",
 }
-"""By ``make_all``, which does not look."""
+"""By ``make_all`` or ``tuple.__new__``, which do not look."""
 
 READ_FROM_A_LEDGER = {
     # ledger/sqlite/reader and ledger/postgres/past_run select these columns
-    PastFlip: "key old_path new_path etag unix_time stored_otherwise",
-    UnsettledCopy: "key path new_path xid",
-    RecordedFlip: "flip denied unsettled xid",
+    PastFlip: "key old_path new_path etag unix_time stored_otherwise source",
+    UnsettledCopy: "key path new_path xid source",
+    RecordedFlip: "flip denied unsettled xid source",
 }
 
 
@@ -50,11 +57,17 @@ def test_fields_are_in_the_order_in_which_they_are_given(kind: type, order: str)
 def test_nothing_else_is_made_so() -> None:
     made = {
         ast.unparse(call.args[0])
-        for path in PACKAGE.rglob("*.py")
-        for call in ast.walk(ast.parse(path.read_text()))
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == make_all.__name__
+        for tree in (ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py"))
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in {make_all.__name__, AS_IT_IS, *aliases(tree)}
     }
     assert made == {kind.__name__ for kind in MADE_OF_ROWS}
+
+
+def aliases(tree: ast.Module) -> set[str]:
+    """Return the names that a module gives what makes a tuple of any kind."""
+    named = (each for each in tree.body if isinstance(each, ast.Assign) and ast.unparse(each.value) == AS_IT_IS)
+    return {ast.unparse(target) for each in named for target in each.targets}
 
 
 def test_what_is_made_of_rows_is_what_naming_the_fields_makes() -> None:

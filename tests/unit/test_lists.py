@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sketchmigrate.cli.main import main
 from sketchmigrate.core.errors import SettingsError
 from sketchmigrate.core.routes import Route
 from sketchmigrate.core.shapes.contract import replace
@@ -14,9 +15,11 @@ from sketchmigrate.core.urls import UrlForm
 from sketchmigrate.settings import Settings, ValueOrigin, load_settings
 from sketchmigrate.settings.files import read_settings_file
 from sketchmigrate.settings.lists import Lists, read_lists
+from sketchmigrate.settings.sources import sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 NO_PROFILE = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
 
@@ -61,13 +64,13 @@ set = { store = "production" }
 """
 
 
-def lists(text: str, settings: Settings | None = None, tmp_path: Path = Path("site")) -> Lists:
+def lists(tmp_path: Path, text: str) -> Lists:
     """Return what a file in TOML says."""
     path = tmp_path / "site.toml"
     path.write_text(text)
     values, places = read_settings_file(path)
     origins = {name: ValueOrigin(name, place) for name, place in places.items()}
-    return read_lists(values, settings or Settings(), origins)
+    return read_lists(Settings(**values), origins)
 
 
 def refusal(
@@ -83,8 +86,15 @@ def refusal(
     return caught.value
 
 
+def loaded(tmp_path: Path, text: str, suffix: str = ".toml") -> Settings:
+    """Return the settings that a file gives."""
+    path = tmp_path / f"site{suffix}"
+    path.write_text(text)
+    return load_settings(config_file=path, search=[], environ=NO_PROFILE, flags={})
+
+
 def test_what_a_file_says_is_understood(tmp_path: Path) -> None:
-    found = lists(SITE, tmp_path=tmp_path)
+    found = lists(tmp_path, SITE)
     assert found.routes.all == (Route("sketch-legacy-s3", "image/", "sketch-production-s3", "avatar/"),)
     assert found.forms == (
         UrlForm("https://old.example.com/{key}", "https://cdn.example.com/{key}", "sketch-legacy-s3"),
@@ -101,7 +111,7 @@ def test_what_a_file_says_is_understood(tmp_path: Path) -> None:
 
 
 def test_each_source_has_its_shape(tmp_path: Path) -> None:
-    found = lists(SITE, tmp_path=tmp_path)
+    found = lists(tmp_path, SITE)
     values = (
         ('{"file": {"id": "image/1"}}', '{"file": {"id": "avatar/1"}}'),
         ("see https://old.example.com/image/1.", "see https://cdn.example.com/avatar/1."),
@@ -116,18 +126,37 @@ def test_each_source_has_its_shape(tmp_path: Path) -> None:
 
 
 def test_without_moves_the_classic_settings_say_where_keys_go(tmp_path: Path) -> None:
-    text = '[[references]]\ntable = "files"\ncolumn = "path"\nshape = "key"\n'
-    found = lists(text, Settings(legacy_prefix="a/", production_prefix="b/"), tmp_path=tmp_path)
+    prefixes = 'legacy_prefix = "a/"\nproduction_prefix = "b/"\n'
+    found = lists(tmp_path, prefixes + '[[references]]\ntable = "files"\ncolumn = "path"\nshape = "key"\n')
     assert found.routes.all == (Route("sketch-legacy-s3", "a/", "sketch-production-s3", "b/"),)
 
 
 @pytest.mark.parametrize("suffix", [".toml", ".py"])
-def test_a_list_that_is_right_is_not_taken_yet(tmp_path: Path, suffix: str) -> None:
+def test_a_list_that_is_right_is_taken(tmp_path: Path, suffix: str) -> None:
     entry = {"legacy": "s3://sketch-legacy-s3/image/", "production": "s3://sketch-production-s3/avatar/"}
-    text = SITE if suffix == ".toml" else f"MOVES = [{entry!r}]\n"
-    error = refusal(tmp_path, text, suffix)
-    assert "does not work by it yet" in error.message
-    assert f"{tmp_path}/site{suffix}:" in error.message
+    settings = loaded(tmp_path, SITE if suffix == ".toml" else f"MOVES = [{entry!r}]\n", suffix)
+    assert settings.moves == (entry,)
+    assert [each["table"] for each in settings.references] == (
+        ["documents", "pages", "files", "people"] if suffix == ".toml" else []
+    )
+    assert settings.has_lists
+
+
+COMMANDS = [(), ("-d",), ("-s",), ("plan",), ("verify",), ("manifest", "production.csv"), ("repair", "-y")]
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_command_works_by_lists_as_far_as_the_database(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(SITE)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen: whoever asks for the database ends with 3
+        where = ["--db-host", "127.0.0.1", "--db-port", str(taken.getsockname()[1]), "--db-retry-seconds", "0"]
+        files = ["--config", str(path), "--run-dir", str(tmp_path / "runs")]
+        code = main(["sketch-migrate", *words, *where, *files])
+    assert (code, "MOVES" in capsys.readouterr().err) == (3, False)
 
 
 def test_an_empty_list_is_the_default(tmp_path: Path) -> None:
@@ -160,7 +189,7 @@ def test_a_classic_setting_beside_a_list_is_refused_and_both_are_named(tmp_path:
 
 def test_a_classic_setting_at_its_default_may_stay(tmp_path: Path) -> None:
     defaults = 'db_table = "avatars"\ndb_key_column = "id"\nlegacy_prefix = "image/"\n'
-    assert "does not work by it yet" in refusal(tmp_path, defaults + SITE).message
+    assert len(loaded(tmp_path, defaults + SITE).references) == 4
 
 
 MOVE = '[[moves]]\nlegacy = "s3://old-s3/image/"\nproduction = "s3://new-s3/avatar/"\n'
@@ -169,6 +198,7 @@ OTHER = '[[moves]]\nlegacy = "s3://older-s3/image/"\nproduction = "s3://new-s3/o
 SAME = '[[moves]]\nlegacy = "s3://old-s3/"\nproduction = "s3://new-s3/"\n'
 FILES = '[[references]]\ntable = "files"\n'
 KEYS = f'{FILES}column = "path"\nshape = "key"\n'
+OID = MOVE.replace("image/", "urn:oid:").replace("avatar/", "")
 URLS = '[[urls]]\nlegacy = "https://old.example.com/{key}"\nproduction = "https://cdn.example.com/{key}"\n'
 
 
@@ -241,7 +271,14 @@ URLS = '[[urls]]\nlegacy = "https://old.example.com/{key}"\nproduction = "https:
 def test_a_wrong_entry_is_named(tmp_path: Path, text: str, said: str) -> None:
     error = refusal(tmp_path, text)
     assert said.replace("FILE", f"{tmp_path}/site.toml") in error.message
-    assert "does not work by it yet" not in error.message
+
+
+def test_moves_alone_are_refused_by_who_works_on_the_classic_table(tmp_path: Path) -> None:
+    """Others look for what they lead to: ``discover``."""
+    settings = loaded(tmp_path, OID)
+    with pytest.raises(SettingsError, match="would match its legacy prefix again") as caught:
+        sources_of(settings)
+    assert caught.value.message.startswith("MOVES: production keys of s3://old-s3/urn:oid: -> s3://new-s3/")
 
 
 @pytest.mark.parametrize(
@@ -252,11 +289,11 @@ def test_a_wrong_entry_is_named(tmp_path: Path, text: str, said: str) -> None:
         SAME + KEYS + "set = { store = 'x' }\nwhere = \"store = 'y'\"\n",
         SAME + URLS + KEYS.replace('"key"', '"url"'),
         KEYS + "key = ['path']\n",
-        MOVE.replace("image/", "urn:oid:").replace("avatar/", ""),
+        OID + KEYS + "set = { store = 'x' }\nwhere = \"store = 'y'\"\n",
     ],
 )
 def test_what_may_be_said(tmp_path: Path, text: str) -> None:
-    assert "does not work by it yet" in refusal(tmp_path, text).message
+    assert loaded(tmp_path, text).has_lists
 
 
 def test_a_setting_below_an_entry_is_explained(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The rule from legacy path to production path."""
+"""What is to be done for a row that holds one key, and the way back of what was done."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from hypothesis import strategies as st
 
 from sketchmigrate.core.mapping import MAX_KEY_BYTES, Mapping, Move, Unmappable
 from sketchmigrate.core.objects import Location
+from sketchmigrate.core.reason import ReasonKind
 from sketchmigrate.core.reference import Reference, Unreadable
-from sketchmigrate.core.rule import Rule
+from tests.mappings import mapping_of
 
-MAPPING = Mapping(Rule("image/", "avatar/"), "old", "new")
+MAPPING = mapping_of()
+
+
+def new_path(path: str, mapping: Mapping = MAPPING) -> str:
+    """Return the new path of a row, or raise why there is none."""
+    return mapping.move(Reference(7, path)).new_path
 
 
 def test_only_the_prefix_changes() -> None:
@@ -20,67 +26,73 @@ def test_only_the_prefix_changes() -> None:
     moved = Move(reference, new, Location("old", old), Location("new", new))
     assert MAPPING.move(reference) == moved
     assert repr(MAPPING.move(reference)) == repr(moved), "it is all of the same types"
+    (planned,) = MAPPING.plan([reference]).moves
+    assert repr(planned) == repr(moved), "and so it is in a batch"
 
 
-def test_a_batch_is_moved_as_each_of_it_or_not_at_all() -> None:
-    references = [Reference(number, f"image/{number}") for number in range(3)]
-    assert MAPPING.moves(references) == [MAPPING.move(reference) for reference in references]
-    assert MAPPING.moves([]) == []
-    with pytest.raises(Unmappable):
-        MAPPING.moves([*references, Reference(3, "image/")])
+@given(st.lists(st.sampled_from(["image/1", "image/23", "image/", "avatar/1", "", Unreadable("image/\\xe9")])))
+def test_a_batch_is_moved_as_each_of_it_and_what_cannot_be_is_named(paths: list[str]) -> None:
+    references = [Reference(number, path) for number, path in enumerate(paths)]
+    planned = MAPPING.plan(references)
+    assert planned.moves == [MAPPING.move(each) for each in references if each.path in {"image/1", "image/23"}]
+    refused = [each for each in references if each.path not in {"image/1", "image/23"}]
+    assert [reference for reference, _ in planned.refused] == refused
+    for reference, reason in planned.refused:
+        with pytest.raises(Unmappable) as caught:
+            MAPPING.move(reference)
+        assert caught.value.reason == reason
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=200))
 def test_everything_behind_the_prefix_stays_as_it_is(rest: str) -> None:
-    assert MAPPING.new_path(f"image/{rest}") == f"avatar/{rest}"
+    assert new_path(f"image/{rest}") == f"avatar/{rest}"
 
 
 def test_the_bare_prefix_names_no_object() -> None:
     with pytest.raises(Unmappable, match="names no object"):
-        MAPPING.new_path("image/")
+        new_path("image/")
 
 
 @pytest.mark.parametrize("path", ["", "avatar/a", "Image/a", "image", "/image/a"])
 def test_a_path_of_another_side_is_no_business_of_the_mapping(path: str) -> None:
-    with pytest.raises(ValueError, match="does not begin with"):
-        MAPPING.new_path(path)
+    with pytest.raises(ValueError, match="no move has the key"):
+        new_path(path)
 
 
 def test_a_key_may_have_1024_bytes_and_not_one_more() -> None:
     room = MAX_KEY_BYTES - len("avatar/")
-    assert len(MAPPING.new_path("image/" + "é" * (room // 2)).encode()) == MAX_KEY_BYTES - room % 2
-    with pytest.raises(Unmappable, match="1025 bytes"):
-        MAPPING.new_path("image/" + "x" * (room + 1))
+    assert len(new_path("image/" + "é" * (room // 2)).encode()) == MAX_KEY_BYTES - room % 2
+    with pytest.raises(Unmappable, match="the production key would be 1025 bytes"):
+        new_path("image/" + "x" * (room + 1))
+
+
+def test_a_path_that_is_no_key_is_refused_before_anything_is_asked_of_it() -> None:
+    back = mapping_of("image/longer/", "avatar/")
+    with pytest.raises(Unmappable, match="the legacy key is 1025 bytes"):
+        new_path("image/longer/" + "x" * 1012, back)
+    assert len(new_path("image/longer/" + "x" * 1011, back)) == 1018
+    with pytest.raises(Unmappable) as caught:
+        new_path("image/a\0b")
+    assert caught.value.reason.kind is ReasonKind.KEY_HAS_NUL
 
 
 def test_a_path_must_fit_its_column() -> None:
-    narrow = Mapping(Rule("image/", "avatar/"), "old", "new", max_path_chars=10)
-    assert narrow.new_path("image/äöü") == "avatar/äöü"
+    narrow = mapping_of(max_path_chars=10)
+    assert new_path("image/äöü", narrow) == "avatar/äöü"
     with pytest.raises(Unmappable, match="11 characters; the column holds 10"):
-        narrow.new_path("image/abcd")
+        new_path("image/abcd", narrow)
+    assert [str(reason) for _, reason in narrow.plan([Reference(1, "image/abcd")]).refused] == [
+        "the new path has 11 characters; the column holds 10"
+    ]
 
 
 def test_a_path_must_fit_a_column_that_counts_bytes() -> None:
-    narrow = Mapping(Rule("image/", "avatar/"), "old", "new", max_path_bytes=10)
-    assert narrow.new_path("image/aä") == "avatar/aä"
+    narrow = mapping_of(max_path_bytes=10)
+    assert new_path("image/aä", narrow) == "avatar/aä"
     with pytest.raises(Unmappable, match="11 bytes; the column holds 10"):
-        narrow.new_path("image/ää")
-    with pytest.raises(Unmappable, match="12 bytes"):
-        Mapping(Rule("picture/", "avatar/"), "old", "new", max_path_bytes=11).back().new_path("avatar/abcd")
-
-
-def test_back_is_from_production_to_legacy_and_says_so() -> None:
-    back = MAPPING.back()
-    moved = Move(Reference(7, "avatar/a"), "image/a", Location("new", "avatar/a"), Location("old", "image/a"))
-    assert back.move(Reference(7, "avatar/a")) == moved
-    with pytest.raises(ValueError, match="does not begin with 'avatar/'"):
-        back.new_path("image/a")
-    with pytest.raises(Unmappable, match="names no object"):
-        back.new_path("avatar/")
-    with pytest.raises(Unmappable, match="the legacy key would be 1025 bytes"):
-        Mapping(Rule("image/longer/", "avatar/"), "old", "new").back().new_path("avatar/" + "x" * 1012)
+        new_path("image/ää", narrow)
 
 
 def test_a_path_that_is_no_text_is_not_mapped() -> None:
     with pytest.raises(Unmappable, match="UTF-8"):
-        MAPPING.new_path(Unreadable("image/\\xe9"))
+        new_path(Unreadable("image/\\xe9"))

@@ -57,6 +57,8 @@ def refusal(
 
 def test_the_file_of_the_checkout_says_every_setting_with_its_built_in_default() -> None:
     values = {name: value for name, value in runpy.run_path(str(CONFIG)).items() if name.isupper()}
+    lists = {name: values.pop(name) for name in ("MOVES", "URLS", "REFERENCES")}
+    assert not any(lists.values())
     assert values == {declared.in_file: declared.default for declared in setting_fields()}
     assert load_settings(config_file=CONFIG, search=[], environ={}, flags={}) == Settings()
 
@@ -169,7 +171,6 @@ FAULTS = [
     ('DB_TABLE = "a.b.c"', ["DB_TABLE", "3 parts"]),
     ('DB_TABLE = "a."', ["DB_TABLE", "schema.table"]),
     (f'DB_TABLE = "{"x" * 64}"', ["DB_TABLE", "64 bytes", "63"]),
-    ('DB_PATH_COLUMN = "id"', ["DB_KEY_COLUMN", "DB_PATH_COLUMN", "both 'id'"]),
     ('S3_ADDRESSING_STYLE = "dns"', ["S3_ADDRESSING_STYLE", "'dns'", "auto, path, virtual"]),
     ('S3_ENDPOINT_URL = "s3.example.com"', ["S3_ENDPOINT_URL", "http:// or https://"]),
     ('S3_ENDPOINT_URL = "https://"', ["S3_ENDPOINT_URL", "name a host"]),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from sketchmigrate.core.objects import Location
 from sketchmigrate.core.reference import Unreadable
 from sketchmigrate.core.status import OtherRow
 
@@ -41,6 +42,10 @@ class Legacy:
 
     bucket: str
     prefix: str
+
+    def at(self, key: str) -> Location:
+        """Return the place of a key."""
+        return Location(self.bucket, key)
 
 
 def readings(path: str, legacy: Legacy) -> tuple[Reading, ...]:

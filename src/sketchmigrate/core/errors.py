@@ -12,6 +12,7 @@
     │   ├── DatabaseUnreachable      3  no connection, or it was lost and did not come back
     │   ├── DatabaseRefused          3  wrong password, no such database, missing privilege
     │   ├── RowsHidden               1  row-level security hides rows of the table
+    │   ├── KeyNotUnique             1  two rows of a view have the key that should tell them apart
     │   ├── DatabaseBusy             4  a lock, a deadlock or a time limit, again and again
     │   │   └── TableLocked          4  … and it is the whole table that stays locked
     │   └── ReferenceRefused         4  the database will not take one particular flip
@@ -118,6 +119,12 @@ class DatabaseRefused(DatabaseError):
 
 class RowsHidden(DatabaseError):
     """Row-level security hides rows: whether any is left cannot be told."""
+
+    exit_code = ExitCode.LEFT
+
+
+class KeyNotUnique(DatabaseError):
+    """Two rows have one key: which of them a flip is about cannot be told."""
 
     exit_code = ExitCode.LEFT
 

@@ -31,12 +31,27 @@ class Written(NamedTuple):
     front: str
 
 
+class Signs(NamedTuple):
+    """Texts of which a text holds one, if it holds a reference. ``ignores_case``: hosts are the same in any.
+
+    ``may_be_encoded``: what they say may be percent-encoded, and then none of them is there.
+    """
+
+    texts: tuple[str, ...]
+    ignores_case: bool = False
+    may_be_encoded: bool = False
+
+
 class Notation(Protocol):
     """A way of writing references."""
 
     @property
     def longest_chars(self) -> int:
         """How many characters, percent-encoded, have to be seen at most to tell that there is no reference."""
+        ...
+
+    def signs(self, side: SideName) -> tuple[Signs, ...]:
+        """Return what a text is known by that holds a reference of a side: it holds one of each of these."""
         ...
 
     def read(self, written: str, side: SideName | None = None) -> Written | None:
@@ -58,6 +73,15 @@ class KeyNotation:
         """See ``Notation``."""
         return longest_prefix_chars(self.routes)
 
+    def beginnings(self, side: SideName) -> tuple[str, ...]:
+        """Return patterns of LIKE for the keys of a side."""
+        routes = self.routes
+        return tuple(routes.legacy_patterns if side is SideName.LEGACY else routes.production_patterns)
+
+    def signs(self, side: SideName) -> tuple[Signs, ...]:
+        """See ``Notation``."""
+        return (Signs(prefixes(self.routes, side)),)
+
     def read(self, written: str, side: SideName | None = None) -> Written | None:
         """See ``Notation``."""
         routes = self.routes
@@ -70,6 +94,13 @@ class KeyNotation:
             if route is not None:
                 return back_along(routes, route, written)
         return None
+
+
+def prefixes(routes: Routes, side: SideName) -> tuple[str, ...]:
+    """Return the prefixes of one side, each once."""
+    if side is SideName.LEGACY:
+        return tuple(dict.fromkeys(route.legacy_prefix for route in routes.all))
+    return tuple(dict.fromkeys(route.production_prefix for route in routes.all))
 
 
 def longest_prefix_chars(routes: Routes) -> int:

@@ -11,6 +11,7 @@ from sketchmigrate.core.exit_codes import ExitCode, decide
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.reason import Reason, ReasonKind
     from sketchmigrate.core.reference import Reference
 
@@ -37,17 +38,21 @@ class Outcome(StrEnum):
 
 
 class Result(NamedTuple):
-    """One reference's outcome, the reason where there is more to say, and whether an object was copied for it.
+    """One row's outcome, the reason where there is more to say, and how many objects were copied for it.
 
     ``sampled``: its size was looked up, as that of one copy of many; else the copy itself told it, or it is None.
+    ``references`` is how many of the row were moved, and ``move`` what was done, or would be in a dry run, where it was
+    planned.
     """
 
     reference: Reference
     outcome: Outcome
     reason: Reason | None = None
-    copied: bool = False
+    copied: int = 0
     size_bytes: int | None = None
     sampled: bool = False
+    references: int = 0
+    move: Move | None = None
 
     @property
     def possibly_overwritten(self) -> bool:
@@ -62,7 +67,8 @@ class Tally:
     ``sized_objects`` and ``sized_bytes`` are the copied objects whose size is known; a blind copy does not tell it,
     so a sample of them is measured (see ``migration.copier``), and ``bytes_copied`` scales that up. The others among
     them, such as large ones that are copied in parts, are each known, and say nothing of the rest.
-    ``possibly_overwritten`` counts objects, each of a reference that has its outcome besides.
+    ``possibly_overwritten`` counts objects, each of a reference that has its outcome besides. ``references_moved`` are
+    those in the rows that were flipped, of which one may have several.
     """
 
     migrated: int = 0
@@ -77,18 +83,22 @@ class Tally:
     possibly_overwritten: int = 0
     sampled_objects: int = 0
     sampled_bytes: int = 0
+    references_moved: int = 0
 
     @classmethod
     def of(cls, results: Sequence[Result]) -> Tally:
         """Count results."""
         outcomes = [result.outcome for result in results]
-        sizes = [result.size_bytes for result in results if result.copied and result.size_bytes is not None]
+        sized = [
+            (result.copied, result.size_bytes) for result in results if result.copied and result.size_bytes is not None
+        ]
         sampled = [result.size_bytes or 0 for result in results if result.sampled]
         return cls(
             **{outcome.value: outcomes.count(outcome) for outcome in Outcome},
             objects_copied=sum([result.copied for result in results]),
-            sized_objects=len(sizes),
-            sized_bytes=sum(sizes),
+            sized_objects=sum([copied for copied, _ in sized]),
+            sized_bytes=sum([size_bytes for _, size_bytes in sized]),
+            references_moved=sum([result.references for result in results]),
             possibly_overwritten=sum([result.possibly_overwritten for result in results if result.reason]),
             sampled_objects=len(sampled),
             sampled_bytes=sum(sampled),
@@ -125,6 +135,13 @@ class Tally:
         return {outcome: getattr(self, outcome.value) for outcome in Outcome}
 
 
+class Problem(NamedTuple):
+    """What became of a row that needs a person, and its source. Of a long value the path is only the beginning."""
+
+    source: int
+    result: Result
+
+
 class ProblemGroup(NamedTuple):
     """How many references need a person for the same reason; no ``kind`` where the outcome alone says why."""
 
@@ -144,7 +161,7 @@ class Summary:
     reached, or the run was stopped.
     ``stopped_by_signal`` is the signal's number, or None; ``ended_by_error`` says that the run could not go on, and
     ``rows_hidden`` that row-level security became active while it went on. ``nothing_in_legacy``: there is neither a
-    row nor an object, and rows have paths on neither side.
+    row nor an object, and rows have paths on neither side. ``sources`` has the name of each source, and its tally.
     """
 
     tally: Tally
@@ -153,13 +170,18 @@ class Summary:
     dry_run: bool
     rows_left: bool
     stopped_by_signal: int | None
-    problems: tuple[Result, ...]
+    problems: tuple[Problem, ...]
     problems_file: str
     log_file: str
     ended_by_error: bool = False
     rows_hidden: bool = False
     nothing_in_legacy: bool = False
     groups: tuple[ProblemGroup, ...] = ()
+    sources: tuple[tuple[str, Tally], ...] = ()
+
+    def source_of(self, problem: Problem) -> str:
+        """Return the name of the source of a problem."""
+        return self.sources[problem.source][0] if problem.source < len(self.sources) else ""
 
     @property
     def rows_per_second(self) -> float:

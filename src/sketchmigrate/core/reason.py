@@ -31,6 +31,7 @@ class ReasonKind(StrEnum):
     KEY_EMPTY = "key_empty"
     KEY_NOT_TEXT = "key_not_text"
     KEY_HAS_NUL = "key_has_nul"
+    NO_MOVE = "no_move"
     # what is written in the value is not to be exchanged for something else
     PRESIGNED_URL = "presigned_url"
     NO_PERCENT_ENCODING = "no_percent_encoding"
@@ -87,6 +88,7 @@ _SENTENCES = {
     ReasonKind.KEY_EMPTY: "the key is empty",
     ReasonKind.KEY_NOT_TEXT: "the key is not text in UTF-8",
     ReasonKind.KEY_HAS_NUL: "the key holds a NUL",
+    ReasonKind.NO_MOVE: "the row counts as legacy, and no move has the key that it names",
     ReasonKind.PRESIGNED_URL: "the URL is presigned: its signature would not hold for another one",
     ReasonKind.NO_PERCENT_ENCODING: "{sequence!r} in the URL is no percent-encoding",
     ReasonKind.SPLIT_ENTITY: "an entity in it is part of the prefix and of what follows it",
@@ -131,6 +133,7 @@ _SENTENCES = {
 _MORE = {
     "taken": "; production holds an object of the new name, but nothing to compare it with",
     "probably": "; {probably}",
+    "which": " ({which})",
 }
 """What a detail of that name adds to a sentence."""
 

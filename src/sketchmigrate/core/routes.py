@@ -2,7 +2,7 @@
 
 A ``Route`` is one entry of MOVES; ``core.mapping.Move`` is the step of one reference along it. What routes say in
 Python they say in SQL as well, for PostgreSQL and for DuckDB: ``tests/integration/test_routes.py`` holds the three
-against each other, and one route against ``core.rule.Rule``.
+against each other.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import difflib
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import combinations, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sketchmigrate.core.objects import Location
 from sketchmigrate.core.rule import SideName, like_pattern, sql_literal
@@ -37,6 +37,20 @@ class RoutesClash(ValueError):
     """Two routes that are each right and wrong together; the text names both."""
 
 
+class Place(NamedTuple):
+    """Where objects lie: all keys of a bucket with a prefix."""
+
+    bucket: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    def holds(self, other: Place) -> bool:
+        """Whether all keys of another place are of this one too."""
+        return self.bucket == other.bucket and other.prefix.startswith(self.prefix)
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """Keys with one prefix in one bucket, and the prefix and bucket that take their place. Prefixes may be empty."""
@@ -52,6 +66,12 @@ class Route:
             f"s3://{self.legacy_bucket}/{self.legacy_prefix} -> s3://{self.production_bucket}/{self.production_prefix}"
         )
         return f"{self.name} ({way})" if self.name else way
+
+    def place(self, side: SideName) -> Place:
+        """Return where its objects of a side lie."""
+        if side is SideName.LEGACY:
+            return Place(self.legacy_bucket, self.legacy_prefix)
+        return Place(self.production_bucket, self.production_prefix)
 
     def production(self, legacy_key: str) -> Location:
         """Return where the object of a legacy key of this route goes."""
@@ -154,6 +174,15 @@ class Routes:
         place = route.legacy(key)
         return place if self.of_legacy(place.key, place.bucket) is route else None
 
+    def places(self, side: SideName) -> tuple[Place, ...]:
+        """Return where the objects of a side lie; what lies inside another place is not named by itself."""
+        all_of_them = [route.place(side) for route in self.all]
+        return tuple(
+            place
+            for at, place in enumerate(all_of_them)
+            if not any(other.holds(place) for number, other in enumerate(all_of_them) if number != at)
+        )
+
     @property
     def longer_bytes(self) -> int:
         """How many bytes a production key has more than its legacy key, at most."""
@@ -189,19 +218,19 @@ class Routes:
         ]
         return "\n".join(
             (
-                _macro("side_of(path, bucket := NULL)", ((has, f"'{side}'") for has, side, *_ in both), "'neither'"),
-                _macro("route_of(path, bucket := NULL)", ((has, str(number)) for has, _, number, _ in both)),
-                _macro("tail_of(path, bucket := NULL)", ((has, f"substr(path, {size + 1})") for has, *_, size in both)),
-                _macro(
+                macro("side_of(path, bucket := NULL)", ((has, f"'{side}'") for has, side, *_ in both), "'neither'"),
+                macro("route_of(path, bucket := NULL)", ((has, str(number)) for has, _, number, _ in both)),
+                macro("tail_of(path, bucket := NULL)", ((has, f"substr(path, {size + 1})") for has, *_, size in both)),
+                macro(
                     "legacy_key(tail, route := 1)",
                     (
-                        (f"route = {n}{_not_longer(route, self.all)}", f"{sql_literal(route.legacy_prefix)} || tail")
+                        (f"route = {n}{not_longer(route, self.all)}", f"{sql_literal(route.legacy_prefix)} || tail")
                         for n, route in numbered
                     ),
                 ),
-                _of_route("production_key(tail, route := 1)", [r.production_prefix for r in self.all], " || tail"),
-                _of_route("legacy_bucket(route := 1)", [r.legacy_bucket for r in self.all]),
-                _of_route("production_bucket(route := 1)", [r.production_bucket for r in self.all]),
+                of_route("production_key(tail, route := 1)", [r.production_prefix for r in self.all], " || tail"),
+                of_route("legacy_bucket(route := 1)", [r.legacy_bucket for r in self.all]),
+                of_route("production_bucket(route := 1)", [r.production_bucket for r in self.all]),
             )
         )
 
@@ -248,7 +277,7 @@ def _has(prefix: str, bucket: str) -> str:
     return f"starts_with(path, {sql_literal(prefix)}) AND (bucket IS NULL OR bucket = {sql_literal(bucket)})"
 
 
-def _not_longer(route: Route, routes: Iterable[Route]) -> str:
+def not_longer(route: Route, routes: Iterable[Route]) -> str:
     """Write that a legacy key of this route has no longer prefix of another one."""
     longer = (
         other.legacy_prefix[len(route.legacy_prefix) :]
@@ -260,10 +289,12 @@ def _not_longer(route: Route, routes: Iterable[Route]) -> str:
     return "".join(f" AND NOT starts_with(tail, {sql_literal(each)})" for each in longer)
 
 
-def _macro(signature: str, whens: Iterable[tuple[str, str]], otherwise: str = "NULL") -> str:
+def macro(signature: str, whens: Iterable[tuple[str, str]], otherwise: str = "NULL") -> str:
+    """Write a macro of DuckDB that gives what stands behind the first of the conditions that holds."""
     cases = "\n".join(f"    WHEN {when} THEN {then}" for when, then in whens)
     return f"CREATE OR REPLACE TEMP MACRO {signature} AS CASE\n{cases}\n    ELSE {otherwise}\nEND;"
 
 
-def _of_route(signature: str, texts: Iterable[str], more: str = "") -> str:
-    return _macro(signature, ((f"route = {n}", f"{sql_literal(text)}{more}") for n, text in enumerate(texts, start=1)))
+def of_route(signature: str, texts: Iterable[str], more: str = "") -> str:
+    """Write a macro that gives a text of a route, and perhaps more, by its number."""
+    return macro(signature, ((f"route = {n}", f"{sql_literal(text)}{more}") for n, text in enumerate(texts, start=1)))

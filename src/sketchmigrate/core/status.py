@@ -21,10 +21,41 @@ class OtherRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """How far one source is: a count over its table. ``paths`` counts the rows whose text is not NULL, nor empty."""
+
+    name: str
+    legacy_rows: int
+    production_rows: int
+    total_rows: int
+    paths: int
+
+    @property
+    def other_rows(self) -> int:
+        """Rows on neither side."""
+        return self.total_rows - self.legacy_rows - self.production_rows
+
+    @property
+    def is_unrecognised(self) -> bool:
+        """Whether it has values, and none names either side."""
+        return bool(self.paths and not self.legacy_rows and not self.production_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceStatus:
+    """What a place of objects holds."""
+
+    place: str
+    objects: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
-    """How far the migration is: complete listings of both sides, and one count over the table.
+    """How far the migration is: complete listings of both sides, and one count over each source's table.
 
     ``paths`` counts the rows whose path is neither NULL nor empty; ``others`` are some of those on neither side.
+    ``sources`` and the places say of what the sums are.
     """
 
     legacy_objects: int
@@ -36,6 +67,9 @@ class Status:
     total_rows: int
     paths: int = 0
     others: tuple[OtherRow, ...] = ()
+    sources: tuple[SourceStatus, ...] = ()
+    legacy_places: tuple[PlaceStatus, ...] = ()
+    production_places: tuple[PlaceStatus, ...] = ()
 
     @property
     def is_nothing_recognised(self) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from sketchmigrate.core.mapping import Unmappable
-from sketchmigrate.core.notation import Written, along, back_along, longest_prefix_chars
+from sketchmigrate.core.notation import Signs, Written, along, back_along, longest_prefix_chars, prefixes
 from sketchmigrate.core.reason import ReasonKind
 from sketchmigrate.core.routes import Routes, RoutesClash, nested, refuse_nested
 from sketchmigrate.core.rule import SideName
@@ -29,6 +29,7 @@ _LONGEST_REGION_AND_PORT = 32
 
 _start = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?//([^/?#\\]*)").match
 _template = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#@\\{}\s]+)(/[^#{}\s]*)").fullmatch
+_aws_endpoint = re.compile(r"((?:.*\.)?s3)[.-][^/]*amazonaws\.com(?:\.cn)?").fullmatch
 _bad_sequence = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 _characters = re.compile(r"(?i:%[0-7].|%[CD].%..|%E.(?:%..){2}|%F.(?:%..){3})|.", re.DOTALL).finditer
 """One character of a key, percent-encoded or not, where the key is UTF-8."""
@@ -110,6 +111,16 @@ class UrlNotation:
         """See ``core.notation.Notation``."""
         starts = (len(start) + len(front.path) for start, fronts in self._fronts.items() for front in fronts)
         return max(starts) + _LONGEST_REGION_AND_PORT + longest_prefix_chars(self.routes)
+
+    def signs(self, side: SideName) -> tuple[Signs, ...]:
+        """See ``core.notation.Notation``: the hosts, and the prefixes."""
+        of_side = {start: f for start, fronts in self._fronts.items() for f in fronts if f.side is side}
+        hosts = (_of_aws(start.partition("//")[2]) for start in of_side)
+        begins = (prefix for front in of_side.values() for prefix in prefixes(front.routes, side))
+        return (
+            Signs(tuple(dict.fromkeys(hosts)), ignores_case=True),
+            Signs(tuple(dict.fromkeys(begins)), may_be_encoded=True),
+        )
 
     def check(self) -> None:
         """Make sure that a URL tells its side. Raises ``RoutesClash``, naming two routes."""
@@ -222,6 +233,12 @@ def _starts_and_path(template: str) -> tuple[list[str], str]:
 
 def _of_bucket(routes: Routes, legacy_bucket: str) -> Routes:
     return Routes(tuple(route for route in routes.all if route.legacy_bucket == legacy_bucket))
+
+
+def _of_aws(host: str) -> str:
+    """Return the beginning of a host of AWS, up to where it may have another region or endpoint; else the host."""
+    found = _aws_endpoint(host)
+    return host if found is None else found[1]
 
 
 def _refuse_alike(start: str, old: _Front, new: _Front) -> None:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from sketchmigrate.core.errors import SettingsError
 from sketchmigrate.core.notation import KeyNotation, Notation
-from sketchmigrate.core.routes import Route, Routes, RoutesClash, ToldBy
+from sketchmigrate.core.routes import Routes, RoutesClash, ToldBy
 from sketchmigrate.core.shapes.array import Array
 from sketchmigrate.core.shapes.expression import Computed
 from sketchmigrate.core.shapes.json import Json
@@ -23,7 +23,9 @@ from sketchmigrate.core.shapes.whole import Whole
 from sketchmigrate.core.store_urls import StorePlace
 from sketchmigrate.core.urls import UrlForm, UrlNotation
 from sketchmigrate.settings.entries import MoveEntry, ReferenceEntry, UrlEntry
+from sketchmigrate.settings.files import ValueOrigin
 from sketchmigrate.settings.schema import Settings, setting_fields
+from sketchmigrate.settings.sources import classic_routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from sketchmigrate.core.shapes.contract import Shape
-    from sketchmigrate.settings.files import ValueOrigin
 
 _UNUSED = {
     "references": ("db_table", "db_key_column", "db_path_column"),
@@ -88,21 +89,28 @@ class Lists:
         return UrlNotation(routes, forms, self.legacy, self.production, source.s3_urls)
 
 
-def read_lists(given: Mapping[str, object], settings: Settings, origins: Mapping[str, ValueOrigin]) -> Lists:
-    """Return what the lists say that a settings file has; ``origins`` says where each was written.
+def lists_of(settings: Settings) -> Lists:
+    """Return what the lists say of settings that were read and found right."""
+    return read_lists(settings, {name: ValueOrigin(name.upper(), "the settings") for name in Settings.model_fields})
+
+
+def read_lists(settings: Settings, origins: Mapping[str, ValueOrigin]) -> Lists:
+    """Return what the lists say; ``origins`` says where each was written.
 
     Raises ``SettingsError`` naming file and entry, or both of two that contradict each other.
     """
-    moves = _entries("moves", MoveEntry, given, origins)
-    urls = _entries("urls", UrlEntry, given, origins)
-    references = _entries("references", ReferenceEntry, given, origins)
+    moves = _entries("moves", MoveEntry, settings.moves, origins)
+    urls = _entries("urls", UrlEntry, settings.urls, origins)
+    references = _entries("references", ReferenceEntry, settings.references, origins)
     for name, unused in _UNUSED.items():
-        if given.get(name):
+        if getattr(settings, name):
             _refuse_unused(name, unused, settings, origins)
     where_moves = str(origins.get("moves", "the settings of buckets and prefixes"))
     place = StorePlace(settings.s3_endpoint_url, settings.region)
     routes = _checked(
-        where_moves, "moves", lambda: Routes(tuple(each.route for each in moves) or (_classic(settings),))
+        where_moves,
+        "moves",
+        lambda: Routes(tuple(each.route for each in moves)) if moves else classic_routes(settings),
     )
     forms = tuple(_form(each, routes, f"{origins['urls']}, entry {n}") for n, each in enumerate(urls, start=1))
     lists = Lists(routes, forms, tuple(references), place, place)
@@ -118,12 +126,8 @@ def read_lists(given: Mapping[str, object], settings: Settings, origins: Mapping
 
 
 def _entries(
-    name: str, kind: type[Entry], given: Mapping[str, object], origins: Mapping[str, ValueOrigin]
+    name: str, kind: type[Entry], entries: tuple[dict[str, Any], ...], origins: Mapping[str, ValueOrigin]
 ) -> list[Entry]:
-    entries = given.get(name, [])
-    if not isinstance(entries, list | tuple) or not all(isinstance(each, dict) for each in entries):
-        text = f"{origins[name]}: it must be a list of entries, in TOML [[{name}]]"
-        raise SettingsError(text, hint=f"For example an entry with {_EXAMPLES[name]}")
     return [
         _entry(f"{origins[name]}, entry {number}", name, kind, each) for number, each in enumerate(entries, start=1)
     ]
@@ -154,11 +158,6 @@ def _refuse_unused(name: str, unused: tuple[str, ...], settings: Settings, origi
         if getattr(settings, each) != Settings.model_fields[each].default:
             text = f"{origins[each]} and {origins[name]} are both set, and with {name.upper()} the first is not used"
             raise SettingsError(text, hint=f"Take {each.upper()} out, and say it in an entry of {name.upper()}.")
-
-
-def _classic(settings: Settings) -> Route:
-    legacy = (settings.legacy_bucket, settings.legacy_prefix)
-    return Route(*legacy, settings.production_bucket, settings.production_prefix)
 
 
 def _form(entry: UrlEntry, routes: Routes, where: str) -> UrlForm:

@@ -15,7 +15,14 @@ from pydantic_settings import EnvSettingsSource, InitSettingsSource
 from sketchmigrate.core.errors import SettingsError
 from sketchmigrate.settings.aws import FOUND_THERE, aws_surroundings
 from sketchmigrate.settings.files import VARIABLE, ValueOrigin, read_settings_file
-from sketchmigrate.settings.schema import ENVIRONMENT_PREFIX, Contradiction, SettingField, Settings, setting_fields
+from sketchmigrate.settings.schema import (
+    ENVIRONMENT_PREFIX,
+    LISTS,
+    Contradiction,
+    SettingField,
+    Settings,
+    setting_fields,
+)
 from sketchmigrate.settings.values import LEDGER_URL, without_password
 
 if TYPE_CHECKING:
@@ -28,8 +35,6 @@ _DATABASE_SECRETS = ("DB_PASS", "DB_USER", "LEDGER_PASS", "LEDGER_USER")
 """Read by the layer that connects, from the environment only. So is the password in ``SKETCH_LEDGER_URL``."""
 
 _SECRETS = {*_DATABASE_SECRETS, "DB_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
-_LISTS = ("moves", "urls", "references")
-"""What only a settings file can say: lists of entries, for which there is no flag and no variable."""
 
 _FIELDS = {declared.name: declared for declared in setting_fields()}
 
@@ -66,28 +71,17 @@ def load(
         silent = {name for name in FOUND_THERE if told.get(name) == ""}
         values |= {name: value for name, value in told.items() if name not in silent}
         origins |= {name: origin for name, origin in given.items() if name not in silent}
-    lists = {name: values.pop(name) for name in _LISTS if name in values}
     found, places = aws_surroundings(environ, [name for name in FOUND_THERE if name not in values])
     values, origins = found | values, places | origins
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise _explained(error, origins) from error
-    if any(lists.values()):
-        _refuse_lists(lists, settings, origins)
+    if settings.has_lists:
+        from sketchmigrate.settings.lists import read_lists  # noqa: PLC0415 - few need it
+
+        read_lists(settings, origins)
     return Loaded(settings, origins)
-
-
-def _refuse_lists(lists: Mapping[str, object], settings: Settings, origins: Mapping[str, ValueOrigin]) -> None:
-    """Say what is wrong with the lists, and if nothing is, that this version does not work by them."""
-    from sketchmigrate.settings.lists import read_lists  # noqa: PLC0415 - few need it
-
-    read_lists(lists, settings, origins)
-    written = " and ".join(str(origins[name]) for name in lists if lists[name])
-    text = f"{written}: this version reads and checks such a list, and does not work by it yet"
-    raise SettingsError(
-        text, hint="Take it out, and say one table and one prefix of each side with the other settings."
-    )
 
 
 _Layer = tuple["PydanticBaseSettingsSource", dict[str, ValueOrigin]]
@@ -103,11 +97,11 @@ def _file(path: Path) -> _Layer:
             variable = ("" if name.startswith("aws_") else ENVIRONMENT_PREFIX) + written_as.upper()
             hint = f"Take it out, and export {variable} instead."
             raise SettingsError(f"{origin}: secrets are not kept in a settings file", hint=hint)
-        if name not in _FIELDS and name not in _LISTS:
+        if name not in _FIELDS and name not in LISTS:
             hint = "Names of your own begin with an underscore in a .py file."
             if isinstance(value, dict):
                 hint = "Settings stand at the top of a TOML file, in no [table]."
-            raise _unknown(origin, map(str.upper, (*_FIELDS, *_LISTS)), hint)
+            raise _unknown(origin, map(str.upper, (*_FIELDS, *LISTS)), hint)
         if name in origins:
             raise SettingsError(f"{origin} is set twice: {origins[name].written_as} as well", hint="Keep one of them.")
         origins[name] = origin
@@ -123,7 +117,7 @@ def _environment(environ: Mapping[str, str]) -> _Layer:
             continue
         origin = ValueOrigin(variable, VARIABLE)
         name = variable.removeprefix(ENVIRONMENT_PREFIX)
-        if name.lower() in _LISTS:
+        if name.lower() in LISTS:
             hint = f"unset {variable}, and write {name} into the settings file."
             raise SettingsError(f"{origin}: a list of entries can only be in a settings file", hint=hint)
         if variable not in known:
@@ -159,6 +153,9 @@ def _explained(error: ValidationError, origins: Mapping[str, ValueOrigin]) -> Se
     if isinstance(reason, Contradiction):
         first, second = named(_FIELDS[reason.first]), named(_FIELDS[reason.second])
         return SettingsError(f"{first} and {second} are {reason.relation}", hint=reason.hint)
-    declared = _FIELDS[str(fault["loc"][0])]
+    name = str(fault["loc"][0])
+    if name in LISTS:
+        raise SettingsError(f"{origins[name]}: {reason}", hint=f"In TOML each entry begins with [[{name}]].")
+    declared = _FIELDS[name]
     origin = named(declared)
     return SettingsError(f"{origin}: {reason}", hint=f"For example: {origin.example(declared.example)}")

@@ -21,6 +21,10 @@ DEFAULT_REGION = "us-east-1"
 """Where nothing names a region: stores other than AWS mostly accept any, and AWS names the right one."""
 
 
+LISTS = ("moves", "urls", "references")
+"""What only a settings file can say: lists of entries, for which there is no flag and no variable."""
+
+
 class Contradiction(ValueError):
     """Two settings (``first`` and ``second``, in lower case) that are each right and wrong together."""
 
@@ -59,7 +63,7 @@ class Settings(BaseSettings):
         default="", description="how to use TLS with the database, as libpq names it", examples=["require"]
     )
     db_table: values.Table = Field(default="avatars", description="table with the references, perhaps with a schema")
-    db_key_column: values.Column = Field(default="id", description="its primary key, or a unique column without NULL")
+    db_key_column: values.Column = Field(default="id", description="its primary key, or another unique column")
     db_path_column: values.Column = Field(default="path", description="its column that holds the object's key")
 
     s3_endpoint_url: values.Endpoint = Field(
@@ -130,6 +134,11 @@ class Settings(BaseSettings):
         default=20.0, description="end the run when the database refuses more than so many percent of flips; 100: never"
     )
 
+    # lists of entries, which a settings file alone can have: see ``settings.lists``
+    moves: values.Entries = ()
+    urls: values.Entries = ()
+    references: values.Entries = ()
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -140,6 +149,11 @@ class Settings(BaseSettings):
     ) -> tuple[Source, ...]:
         """Take what the caller says and nothing else: only ``load_settings`` looks at files and the environment."""
         return (init_settings,)
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether there are lists that take the place of other settings."""
+        return bool(self.moves or self.urls or self.references)
 
     @property
     def region(self) -> str:
@@ -171,13 +185,6 @@ class Settings(BaseSettings):
                 "db_port",
                 f"{len(hosts)} host{'s' * (len(hosts) > 1)} and {len(ports)} ports",
                 "Give one port for all hosts, or one for each.",
-            )
-        if self.db_key_column == self.db_path_column:
-            raise Contradiction(
-                "db_key_column",
-                "db_path_column",
-                f"both {self.db_key_column!r}",
-                "The key finds the row and stays as it is; the path is what changes: they are two columns.",
             )
         return self
 
@@ -246,4 +253,5 @@ def setting_fields() -> tuple[SettingField, ...]:
     return tuple(
         SettingField(name, field.default, field.description or "", (field.examples or [field.default])[0])
         for name, field in Settings.model_fields.items()
+        if name not in LISTS
     )

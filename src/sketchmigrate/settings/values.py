@@ -7,7 +7,7 @@ people do put passwords into URLs.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from pydantic import (
@@ -221,6 +221,14 @@ def headers_of(text: str) -> tuple[tuple[str, str], ...]:
         headers[name] = value
     return tuple(headers.items())
 
+
+def _entries(value: object) -> object:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, dict) for each in value):
+        raise ValueError("it must be a list of entries")
+    return tuple(value)
+
+
+Entries: TypeAlias = Annotated[tuple[dict[str, Any], ...], BeforeValidator(_entries)]
 
 Text: TypeAlias = Annotated[str, _must_be("text"), AfterValidator(_visible)]
 Filled: TypeAlias = Annotated[Text, AfterValidator(_filled)]

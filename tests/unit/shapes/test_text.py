@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sketchmigrate.core.notation import KeyNotation
+from sketchmigrate.core.routes import Route, Routes
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.core.shapes.contract import replace
 from sketchmigrate.core.shapes.text import Text
@@ -178,3 +179,14 @@ def test_references_change_and_nothing_else(parts: list[tuple[str, str, str, str
 def test_any_text_is_read(value: str) -> None:
     reading = WITH_KEYS.read(value)
     assert replace(value, reading.slots) == value or reading.slots
+
+
+@given(st.text(st.sampled_from("ab/ \t\"'<>()=,;.:&%2Fé")))
+def test_with_an_empty_prefix_each_word_is_a_key_and_the_end_is_reached(text: str) -> None:
+    """Discovery reads texts so, as settings may not: its moves may have a side without a prefix."""
+    site = KeyNotation(Routes((Route("old", "image/", "new", ""),)))
+    found = Text(URLS, site).read(f"image/1 {text}")
+    assert found.slots[0].side is SideName.LEGACY
+    assert [each.key for each in found.slots[1:]] == [key for key in (each.key for each in found.slots[1:]) if key]
+    ends = [each.stop for each in found.slots]
+    assert ends == sorted(ends)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.mapping import Unmappable
-from sketchmigrate.core.shapes.contract import Reading, Slot, slot
+from sketchmigrate.core.shapes.contract import Patterns, Reading, Shape, Slot, slot, spelling, within
 
 if TYPE_CHECKING:
     from sketchmigrate.core.notation import Notation
@@ -25,10 +25,14 @@ _is_plain = re.compile(r'(?![Nn][Uu][Ll][Ll]\Z)[^"\\{}, \t\n\r\v\f]+').fullmatch
 
 
 @dataclass(frozen=True, slots=True)
-class Array:
+class Array(Shape):
     """The text of a ``text[]`` or ``varchar[]``: bounds, dimensions and NULLs stay. See ``Shape``."""
 
     notation: Notation
+
+    def patterns(self, side: SideName) -> Patterns:
+        """See ``Shape``."""
+        return within(self.notation.signs(side), spelling(r"""["\\]"""))
 
     def read(self, value: str, side: SideName | None = None) -> Reading:
         """See ``Shape``. A slot is an element with its quotes, as the new one may need some, or none."""

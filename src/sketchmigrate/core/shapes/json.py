@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.mapping import Unmappable
 from sketchmigrate.core.reason import ReasonKind, because
-from sketchmigrate.core.shapes.contract import Reading, Slot, slot
+from sketchmigrate.core.shapes.contract import Patterns, Reading, Shape, Slot, slot, spelling, within
 from sketchmigrate.core.shapes.json_paths import BRACKET, ELEMENT, Node, parse_path, tree_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _must_be_escaped = re.compile(r'["\\\x00-\x1f]').search
 
 
 @dataclass(frozen=True, slots=True)
-class Json:
+class Json(Shape):
     """The text of a ``json`` or ``jsonb``. Where an object has a name twice, the last counts. See ``Shape``.
 
     Raises ``ValueError`` for a path that cannot be read.
@@ -40,6 +40,10 @@ class Json:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_root", tree_of(map(parse_path, self.paths)))
+
+    def patterns(self, side: SideName) -> Patterns:
+        r"""See ``Shape``. Any character may be escaped, as ``\u0069``, and then there is a backslash."""
+        return within(self.notation.signs(side), spelling(r'["\\\x00-\x1f]'), r"\\")
 
     def read(self, value: str, side: SideName | None = None) -> Reading:
         """See ``Shape``. A slot is what stands between the quotes."""

@@ -11,13 +11,14 @@ import re
 from dataclasses import dataclass, field
 from html import escape, unescape
 from html.entities import html5
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
 from sketchmigrate.core.mapping import Unmappable
 from sketchmigrate.core.reason import ReasonKind, because
 from sketchmigrate.core.rule import SideName
-from sketchmigrate.core.shapes.contract import Reading, Slot, slot
+from sketchmigrate.core.shapes.contract import AS_IT_IS, Patterns, Reading, Shape, Slot, slot, spelling, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,14 +26,17 @@ if TYPE_CHECKING:
     from sketchmigrate.core.notation import KeyNotation, Notation, Written
     from sketchmigrate.core.reason import Reason
 
+_ENCODED_ALPHANUMERICS = tuple(rf"\%{begin}" for begin in ("30", *(f"3{n}" for n in range(1, 10)), "4", "5", "6", "7"))
 _CHARS_OF_ONE = 10
 """So many characters at most stand for one that is encoded: ``&#x00002f;``."""
 
 # &quot; and other entities end with one of these
-_BEGIN = r"""(?<![^\s"'(<>\[=,;|\\])"""
-_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,15}"
-_URL = rf"(?P<url>(?:{_SCHEME}:)?//)"
-_ENCODED_URL = rf"(?P<encoded>(?i:{_SCHEME}%3A(?:%2F|/){{2}}|%2F%2F))"
+_BEFORE = frozenset("\"'(<>[=,;|\\")
+_MOST_SCHEME_CHARS = 16
+_scheme = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]{{0,{_MOST_SCHEME_CHARS - 1}}}\Z").search
+_SLASHES = r"//|%3[Aa](?:%2[Ff]|/){2}|%2[Ff]%2[Ff]"
+"""Without groups and flags: with these each character is tried, which takes six times as long."""
+
 _ENTITY = r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30})"
 _ENDING_ENTITY = r"&(?i:quot|apos|lt|gt|nbsp|#0{0,4}(?:34|39|60|62|160)|#x0{0,4}(?:22|27|3c|3e|a0));"
 _ending = re.compile(rf"""[\s"'<>)\]|\\]|{_ENDING_ENTITY}""").search
@@ -45,26 +49,45 @@ _characters = re.compile(rf"{_ENTITY};|.", re.DOTALL).finditer
 _encoded_characters = re.compile(
     r"(?i:%[0-7][0-9A-F]|%[CD].%[89AB].|%E.(?:%[89AB].){2}|%F.(?:%[89AB].){3}|%..)|.", re.DOTALL
 ).finditer
-_serialized_by_php = re.compile(r"(?<![A-Za-z0-9])s:\d{1,10}:\\{0,9}(?:\"|&quot;)").search
+_is_encoded = re.compile(r"%3[Aa](?:%2[Ff]|/){2}|%2[Ff]%2[Ff]").fullmatch
+_lengths_by_php = re.compile(r"s:\d{1,10}:\\{0,9}(?:\"|&quot;)").finditer
+
+
+class _Anchor(NamedTuple):
+    """Where a reference may begin, what tells so (``url``, ``encoded`` or ``key``), and where that ends."""
+
+    start: int
+    end: int
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class Text(Shape):
     """URLs within a text, and with ``keys`` bare keys as well. See ``Shape``."""
 
     notation: Notation
     keys: KeyNotation | None = None
-    _anchor: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    _telling: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _head_chars: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        anchors = [_URL, _ENCODED_URL]
+        telling = [_SLASHES]
         if self.keys is not None:
             prefixes = {p for r in self.keys.routes.all for p in (r.legacy_prefix, r.production_prefix)}
-            anchors.append(f"(?P<key>{'|'.join(map(re.escape, sorted(prefixes, reverse=True)))})")
+            telling += map(re.escape, sorted(prefixes, reverse=True))
         longest = max(each.longest_chars for each in (self.notation, self.keys) if each is not None)
         object.__setattr__(self, "_head_chars", longest * _CHARS_OF_ONE)
-        object.__setattr__(self, "_anchor", re.compile(f"{_BEGIN}(?:{'|'.join(anchors)})"))
+        object.__setattr__(self, "_telling", re.compile("|".join(telling)))
+
+    def patterns(self, side: SideName) -> Patterns:
+        """See ``Shape``. What is encoded has an entity by number, or a letter or digit that is percent-encoded."""
+        urls = within(self.notation.signs(side), spelling("[^A-Za-z0-9]"), "&#", *_ENCODED_ALPHANUMERICS)
+        if self.keys is None:
+            return urls
+        keys = within(self.keys.signs(side), spelling(AS_IT_IS))
+        # a value has one of each group of the one, or one of each of the other
+        pairs = product(urls.groups, keys.groups)
+        return Patterns(tuple((*url, *key) for url, key in pairs), ignores_case=True)
 
     def read(self, value: str, side: SideName | None = None) -> Reading:
         """See ``Shape``."""
@@ -72,13 +95,13 @@ class Text:
         failure: Reason | None = None
         position = 0
         ends = {_ending: 0, _ending_encoded: 0}  # the run that was measured last ends there, and so does all within it
-        while anchor := self._anchor.search(value, position):
-            start, position = anchor.span()
-            is_encoded = anchor["encoded"] is not None
+        while anchor := self._next(value, position):
+            start, position, kind = anchor
+            is_encoded = kind == "encoded"
             ending = _ending_encoded if is_encoded else _ending
             if ends[ending] < position:
                 ends[ending] = _end(ending, value, position)
-            notation = self.notation if is_encoded or anchor["url"] is not None else self.keys
+            notation = self.keys if kind == "key" else self.notation
             assert notation is not None, anchor  # noqa: S101 - without keys there is no such anchor
             head = value[start : start + self._head_chars]
             try:
@@ -94,9 +117,46 @@ class Text:
             if found is not None:
                 written, text = found
                 slots.append(slot(start, position, written, text))
-        if (failure or any(each.side is SideName.LEGACY for each in slots)) and _serialized_by_php(value):
+        if (failure or any(each.side is SideName.LEGACY for each in slots)) and _is_serialized_by_php(value):
             return Reading((), because(ReasonKind.SERIALIZED_BY_PHP))
         return Reading(tuple(slots), failure)
+
+    def _next(self, value: str, position: int) -> _Anchor | None:
+        """Return where the next reference may begin, from a position on.
+
+        It is found by the slashes or the prefix, which are rare: to try each character for a beginning takes ten times
+        as long. From the slashes of a URL it goes back to its scheme, whose characters are none that may stand before a
+        URL: so there is but one place where that can begin.
+        """
+        search, at = self._telling.search, position
+        while at < len(value) and (found := search(value, at)):
+            (start, end), said = found.span(), found[0]
+            if not said:  # an empty prefix: each word may be a key
+                if _ending(value, start, start + 1) or start == len(value):
+                    at = start + 1
+                    continue
+                end = start + 1
+            kind = "url" if said == "//" else "encoded" if _is_encoded(said) else "key"
+            at = start + 1
+            scheme_end = -1
+            if kind == "encoded" and said[1] == "3":
+                scheme_end = start
+            elif kind == "url" and start > position and value[start - 1] == ":":
+                scheme_end = start - 1
+            if scheme_end >= 0:
+                before = value[max(position, scheme_end - _MOST_SCHEME_CHARS) : scheme_end]
+                scheme = _scheme(before)
+                if scheme is None:
+                    continue
+                start = scheme_end - len(before) + scheme.start()
+            if not start or value[start - 1] in _BEFORE or value[start - 1].isspace():
+                return _Anchor(start, end, kind)
+        return None
+
+
+def _is_serialized_by_php(value: str) -> bool:
+    before = (value[max(found.start() - 1, 0) : found.start()] for found in _lengths_by_php(value))
+    return any(not (each.isascii() and each.isalnum()) for each in before)
 
 
 def _end(ending: Callable[[str, int], re.Match[str] | None], value: str, position: int) -> int:
