@@ -14,12 +14,12 @@ from psycopg import sql
 
 from sketchmigrate.cluster.ranges import cut_ranges, trim
 from sketchmigrate.core.reference import Key, KeyRange
-from sketchmigrate.core.rule import Rule
 from sketchmigrate.postgres.database import Database
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.references import References
 from sketchmigrate.postgres.statistics import SAMPLED_BLOCKS, count_blocks, parts, sample
 from sketchmigrate.settings import Settings
+from tests.mappings import mapping_of, source_of
 from tests.servers.databases import fresh_database
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sketchmigrate.postgres.table import Table
     from tests.servers import databases
 
-RULE = Rule("image/", "avatar/")
+MAPPING = mapping_of()
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6)
 NAMES: dict[str, Any] = {}
 """Settings of the table's names, where it is not the usual one."""
@@ -61,7 +61,9 @@ def on(database: databases.Database, work: Callable[[Session, Table], Awaitable[
 
     async def run() -> Any:
         async with Database(site, stopping=asyncio.Event()).session() as session:
-            table = await session.run(lambda connected: inspect_table(connected, site, for_writing=False), doing="")
+            table = await session.run(
+                lambda connected: inspect_table(connected, source_of(site), for_writing=False), doing=""
+            )
             return await work(session, table)
 
     return asyncio.run(run())
@@ -75,7 +77,7 @@ def keys_by_range(database: databases.Database, range_rows: int) -> list[list[Ke
         while waiting:
             key_range, *rest = await trim(session, table, waiting.pop(0), range_rows)
             waiting = [*rest, *waiting]
-            pages = References(session, table).legacy_pages(key_range, RULE)
+            pages = References(session, table).legacy_pages(key_range, MAPPING)
             found.append([reference.key async for page in pages for reference in page.references])
         return found
 
@@ -90,7 +92,7 @@ def counted_by_parts(database: databases.Database, number: int) -> int:
         assert len(ranges) in {1, number}
         assert (ranges[0].after, ranges[-1].until) == (None, None)
         source = References(session, table)
-        return sum([page.legacy for each in ranges async for page in source.counted_pages(each, RULE)])
+        return sum([page.legacy for each in ranges async for page in source.counted_pages(each, MAPPING)])
 
     return on(database, work)  # type: ignore[no-any-return]  # what ``work`` returns
 

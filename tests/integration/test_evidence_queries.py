@@ -8,10 +8,10 @@ import pytest
 
 from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.postgres.catalog import read_facts
-from sketchmigrate.postgres.references import LONGEST_PATH_CHARS, copy_page, current_paths
+from sketchmigrate.postgres.pages import LONGEST_PATH_CHARS, copy_page
+from sketchmigrate.postgres.references import current_paths
 from sketchmigrate.postgres.row_key import RowKey
 from sketchmigrate.postgres.table import Table
-from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -67,7 +67,7 @@ async def test_rows_by_the_text_of_their_keys(connection: AsyncConnection) -> No
 
 
 async def test_the_catalog(any_database: Database, connection: AsyncConnection) -> None:
-    facts = await read_facts(connection, Settings())
+    facts = await read_facts(connection, TABLE)
     assert (facts.may_update, facts.is_standby, facts.row_security) == (True, False, False)
     assert (facts.indexes, facts.triggers, facts.constraints, facts.partition_key) == ((), (), (), False)
     assert facts.heap_only
@@ -82,7 +82,7 @@ async def test_the_catalog(any_database: Database, connection: AsyncConnection) 
         "ALTER TABLE avatars ADD name text GENERATED ALWAYS AS (split_part(path, '/', 2)) STORED",
     ):
         any_database.execute(statement)
-    facts = await read_facts(connection, Settings())
+    facts = await read_facts(connection, TABLE)
     assert {(index.name, index.unique, index.on_path_alone, index.partial) for index in facts.indexes} == {
         ("one", True, True, False),
         ("parted", False, False, True),
@@ -96,4 +96,4 @@ async def test_the_catalog(any_database: Database, connection: AsyncConnection) 
 async def test_a_path_that_places_the_row(any_database: Database) -> None:
     any_database.execute("CREATE TABLE avatars (id bigint, path text) PARTITION BY LIST (path)")
     async with await psycopg.AsyncConnection.connect(any_database.conninfo, autocommit=True) as connection:
-        assert (await read_facts(connection, Settings())).partition_key
+        assert (await read_facts(connection, TABLE)).partition_key

@@ -11,10 +11,8 @@ import psycopg
 import pytest
 
 from sketchmigrate.core.errors import DatabaseBusy, DatabaseRefused
-from sketchmigrate.core.mapping import Mapping
 from sketchmigrate.core.outcome import Outcome
 from sketchmigrate.core.reference import Reference
-from sketchmigrate.core.rule import Rule
 from sketchmigrate.ledger import SqliteLedger
 from sketchmigrate.migration import flipping
 from sketchmigrate.migration.breaker import Breaker
@@ -27,6 +25,7 @@ from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.references import References, look_at
 from sketchmigrate.postgres.transactions import current_transaction, transaction_status
 from sketchmigrate.settings import Settings
+from tests.mappings import mapping_of, source_of
 from tests.servers.databases import fresh_database
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from sketchmigrate.postgres.table import Table
     from tests.servers.databases import Database
 
-MAPPING = Mapping(Rule("image/", "avatar/"), "old", "new")
+MAPPING = mapping_of()
 AT_ONCE_SECONDS = 0.5
 LONG = "SET lock_timeout = '5s'"
 
@@ -58,7 +57,7 @@ async def opened(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
     """A connection, in autocommit, and the table as it is."""
     settings = settings_of(database, monkeypatch)
     async with await Reach(settings, stopping=asyncio.Event()).connect() as connection:
-        yield connection, await inspect_table(connection, settings, for_writing=True)
+        yield connection, await inspect_table(connection, source_of(settings), for_writing=True)
 
 
 def references(*keys: Key) -> list[Reference]:
@@ -213,7 +212,7 @@ async def made(database: Database, ledger: SqliteLedger, monkeypatch: pytest.Mon
         opened(database, monkeypatch) as (_, table),
     ):
         control = FlipControl.of(settings)
-        yield Flipping(References(session, table), ledger, control, Breaker(20), Stop(), settings)
+        yield Flipping(References(session, table), ledger, control, Breaker(20), Stop(), settings, source_of(settings))
 
 
 async def test_while_the_ledger_is_slow_no_transaction_stays_open(
@@ -309,7 +308,7 @@ async def test_a_number_that_a_crash_gave_to_another_transaction_is_not_taken_fo
 ) -> None:
     """The server crashed before anything of ours was on its disk, and the next transaction has the same number."""
     database.create_avatars(["image/1", "image/2"])
-    moves = list(MAPPING.moves(references(1, 2)))
+    moves = MAPPING.plan(references(1, 2)).moves
     ((of_another,),) = database.execute("SELECT pg_current_xact_id()::text::bigint")
 
     class Noting:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sketchmigrate.core.reference import KeyRange, Reference
-from sketchmigrate.core.rule import Rule
 from sketchmigrate.postgres.database import Database as Reach
 from sketchmigrate.postgres.neither import Others, is_any_on_a_side, rows_of_neither
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.references import References
 from sketchmigrate.postgres.statistics import LONGEST_PATH_CHARS
 from sketchmigrate.settings import Settings
+from tests.mappings import mapping_of, source_of
 from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sketchmigrate.postgres.table import Table
     from tests.servers.databases import Database
 
-RULE = Rule("image/", "avatar/")
+MAPPING = mapping_of()
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ async def table_of(reach: Reach) -> Table:
     """Look at the table."""
     connection = await reach.connect()
     async with connection:
-        return await inspect_table(connection, reach.settings, for_writing=False)
+        return await inspect_table(connection, source_of(reach.settings), for_writing=False)
 
 
 async def test_they_have_a_path_and_begin_with_neither_prefix(any_database: Database, reach: Reach) -> None:
@@ -62,7 +62,7 @@ async def test_they_have_a_path_and_begin_with_neither_prefix(any_database: Data
 
         async def read(key_range: KeyRange, rows: int, most: int) -> list[Reference]:
             return await session.run(
-                lambda connection: rows_of_neither(connection, table, key_range, RULE, rows=rows, most=most),
+                lambda connection: rows_of_neither(connection, table, key_range, MAPPING, rows=rows, most=most),
                 doing="testing",
             )
 
@@ -77,10 +77,10 @@ async def test_pages_are_read_again_only_while_rows_are_wanted(any_database: Dat
     any_database.create_avatars(["image/1", "other/1"] * 2000)
     table = await table_of(reach)
     for wanted, pages, found in ((150, 100, 150), (10_000, 2, 250)):
-        others, after = Others(RULE, wanted, pages_left=pages), KeyRange()
+        others, after = Others(MAPPING, wanted, pages_left=pages), KeyRange()
         async with reach.session() as session:
             source = References(session, table)
-            async for page in source.counted_pages(KeyRange(), RULE):
+            async for page in source.counted_pages(KeyRange(), MAPPING):
                 await others.take(source, page, after)
                 after = KeyRange(page.last_key)
         assert len(others.rows) == found, "50 are in the first page, 200 in the second"
@@ -99,10 +99,10 @@ async def test_a_sample_spares_reading_to_the_end(
     async def look() -> tuple[bool, int]:
         before = len(proxy.statements)
         async with reach.session() as session:
-            found = await is_any_on_a_side(References(session, table), Others(RULE, 3), said.append)
+            found = await is_any_on_a_side(References(session, table), Others(MAPPING, 3), said.append)
         new = proxy.statements[before:]
         assert sum("TABLESAMPLE" in text for text in new) == 1
-        return found, sum("count(*) FILTER" in text for text in new)
+        return found.is_recognised, sum("count(*) FILTER" in text for text in new)
 
     found, to_the_end = await look()
     assert (found, len(said)) == (False, 1)

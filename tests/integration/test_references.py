@@ -9,14 +9,14 @@ from uuid import UUID
 import pytest
 
 from sketchmigrate.core.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable
-from sketchmigrate.core.mapping import Mapping
 from sketchmigrate.core.reference import KeyRange, Reference
-from sketchmigrate.core.rule import Rule
 from sketchmigrate.postgres.database import Database as Reach
 from sketchmigrate.postgres.flip import flip
+from sketchmigrate.postgres.pages import CountedPage, count_page, read_page
 from sketchmigrate.postgres.privileges import inspect_table
-from sketchmigrate.postgres.references import CountedPage, count_page, look_at, read_page
+from sketchmigrate.postgres.references import look_at
 from sketchmigrate.settings import Settings
+from tests.mappings import mapping_of, source_of
 from tests.servers.databases import Database, fresh_database
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from sketchmigrate.demo.servers import PostgresServer
     from sketchmigrate.postgres.table import Table
 
-RULE = Rule("image/", "avatar/")
-MAPPING = Mapping(RULE, "old", "new")
+MAPPING = mapping_of()
 
 
 def _settings(database: Database, monkeypatch: pytest.MonkeyPatch, **more: object) -> Settings:
@@ -39,7 +38,7 @@ def _settings(database: Database, monkeypatch: pytest.MonkeyPatch, **more: objec
 async def _table(settings: Settings, *, for_writing: bool = True) -> tuple[AsyncConnection, Table]:
     connection = await Reach(settings, stopping=asyncio.Event()).connect()
     try:
-        return connection, await inspect_table(connection, settings, for_writing=for_writing)
+        return connection, await inspect_table(connection, source_of(settings), for_writing=for_writing)
     except BaseException:
         await connection.close()
         raise
@@ -67,14 +66,14 @@ async def test_pages_and_flips_for_every_type_of_key(
         assert table.max_path_chars == 90
         read: list[Reference] = []
         key_range = KeyRange()
-        while (page := await read_page(connection, table, key_range, RULE, rows=3)).rows:
+        while (page := await read_page(connection, table, key_range, MAPPING, rows=3)).rows:
             read += page.references
             key_range = KeyRange(page.last_key)
         assert read == [Reference(key, f"image/{number}") for number, key in enumerate(keys)]
-        bounded = await read_page(connection, table, KeyRange(keys[0], keys[2]), RULE, rows=10)
+        bounded = await read_page(connection, table, KeyRange(keys[0], keys[2]), MAPPING, rows=10)
         assert [reference.key for reference in bounded.references] == keys[1:3]
-        counted = await count_page(connection, table, KeyRange(keys[0]), Rule("image/", "image/1"), rows=2)
-        assert counted == CountedPage(2, keys[2], 2, 1, 2)
+        counted = await count_page(connection, table, KeyRange(keys[0]), mapping_of("image/2", "image/1"), rows=2)
+        assert counted == CountedPage(2, keys[2], 1, 1, 2)
         flipped = await flip(connection, table, [MAPPING.move(reference) for reference in read])
         assert flipped.flipped == frozenset(keys)
     assert {row[0] for row in any_database.execute('SELECT "pa""th" FROM "Av atars"')} == {
@@ -88,13 +87,13 @@ async def test_a_page_passes_rows_of_other_sides_without_returning_them(
     database.create_avatars([None, "", "image/", "image/a", "avatar/b", "Image/c", "images/d", "imag_/e", "image/%"])
     connection, table = await _table(_settings(database, monkeypatch))
     async with connection:
-        page = await read_page(connection, table, KeyRange(), RULE, rows=100)
+        page = await read_page(connection, table, KeyRange(), MAPPING, rows=100)
         assert (page.rows, page.last_key) == (9, 9)
         assert [reference.path for reference in page.references] == ["image/", "image/a", "image/%"]
-        assert (await read_page(connection, table, KeyRange(9), RULE, rows=100)).rows == 0
-        assert await count_page(connection, table, KeyRange(), RULE, rows=100) == CountedPage(9, 9, 3, 1, 7)
-        assert await count_page(connection, table, KeyRange(3, 8), RULE, rows=2) == CountedPage(2, 5, 1, 1, 2)
-        assert (await count_page(connection, table, KeyRange(9), RULE, rows=100)).rows == 0
+        assert (await read_page(connection, table, KeyRange(9), MAPPING, rows=100)).rows == 0
+        assert await count_page(connection, table, KeyRange(), MAPPING, rows=100) == CountedPage(9, 9, 3, 1, 7)
+        assert await count_page(connection, table, KeyRange(3, 8), MAPPING, rows=2) == CountedPage(2, 5, 1, 1, 2)
+        assert (await count_page(connection, table, KeyRange(9), MAPPING, rows=100)).rows == 0
 
 
 async def test_every_flip_has_one_outcome_and_the_application_wins(
@@ -103,7 +102,7 @@ async def test_every_flip_has_one_outcome_and_the_application_wins(
     any_database.create_avatars([f"image/{n}" for n in range(1, 7)])
     connection, table = await _table(_settings(any_database, monkeypatch))
     async with connection:
-        page = await read_page(connection, table, KeyRange(), RULE, rows=100)
+        page = await read_page(connection, table, KeyRange(), MAPPING, rows=100)
         any_database.execute("UPDATE avatars SET path = 'avatar/2' WHERE id = 2")
         any_database.execute("UPDATE avatars SET path = 'avatar/new' WHERE id = 3")
         any_database.execute("DELETE FROM avatars WHERE id = 4")
@@ -131,7 +130,7 @@ async def test_a_trigger_that_holds_back_or_rewrites_is_noticed(
     connection, table = await _table(_settings(database, monkeypatch))
     async with connection:
         assert "meddle" in " ".join(table.notices)
-        page = await read_page(connection, table, KeyRange(), RULE, rows=100)
+        page = await read_page(connection, table, KeyRange(), MAPPING, rows=100)
         answer = await flip(connection, table, [MAPPING.move(reference) for reference in page.references])
     assert answer.flipped == {3}
     assert answer.held_back == {1}
@@ -172,9 +171,9 @@ async def test_the_grants_of_the_readme_are_enough(any_database: Database, monke
     limited = any_database.make_user("SELECT (id, path), UPDATE (path) ON avatars")
     connection, table = await _table(_settings(limited, monkeypatch))
     async with connection:
-        page = await read_page(connection, table, KeyRange(), RULE, rows=10)
+        page = await read_page(connection, table, KeyRange(), MAPPING, rows=10)
         assert (await flip(connection, table, [MAPPING.move(page.references[0])])).flipped == {1}
-        counted = await count_page(connection, table, KeyRange(), RULE, rows=10)
+        counted = await count_page(connection, table, KeyRange(), MAPPING, rows=10)
         assert counted == CountedPage(1, 1, 0, 1, 1)
 
 
@@ -185,7 +184,11 @@ MISSING: list[tuple[LiteralString, dict[str, object], str]] = [
     ("CREATE TABLE avatars (key int PRIMARY KEY, path text)", {}, "no column id"),
     ("CREATE TABLE avatars (id int PRIMARY KEY, name text)", {}, "no column path"),
     ("CREATE TABLE avatars (id int, path text)", {}, "neither its primary key nor unique"),
-    ("CREATE TABLE avatars (id int UNIQUE, path text)", {}, "neither its primary key nor unique"),
+    (
+        "CREATE TABLE avatars (id int, path text); CREATE UNIQUE INDEX ON avatars (id) WHERE id > 0",
+        {},
+        "neither its primary key nor unique",
+    ),
     ("CREATE TABLE avatars (id int, n int, path text, PRIMARY KEY (id, n))", {}, "neither its primary key"),
     ("CREATE TABLE avatars (id interval PRIMARY KEY, path text)", {}, "of type interval"),
     ("CREATE TABLE avatars (id int PRIMARY KEY, path bytea)", {}, "of type bytea, not text"),
@@ -296,6 +299,10 @@ async def test_counts_take_a_prefix_as_it_is(
     any_database.create_avatars(paths)
     connection, table = await _table(_settings(any_database, monkeypatch))
     async with connection:
-        counted = await count_page(connection, table, KeyRange(), Rule(prefix, prefix), rows=100)
+        legacy = await count_page(connection, table, KeyRange(), mapping_of(prefix, "elsewhere/"), rows=100)
+        production = await count_page(connection, table, KeyRange(), mapping_of("elsewhere/", prefix), rows=100)
+        both = await count_page(connection, table, KeyRange(), mapping_of(prefix, prefix), rows=100)
     expected = sum(path is not None and path.startswith(prefix) for path in paths)
-    assert counted == CountedPage(len(paths), len(paths), expected, expected, sum(map(bool, paths)))
+    assert legacy == CountedPage(len(paths), len(paths), expected, 0, sum(map(bool, paths)))
+    assert production == CountedPage(len(paths), len(paths), 0, expected, sum(map(bool, paths)))
+    assert both == legacy, "what is on both sides is legacy"

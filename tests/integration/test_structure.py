@@ -19,6 +19,7 @@ from sketchmigrate.postgres.refusals import Refusals, read_refusals
 from sketchmigrate.postgres.statistics import count_blocks
 from sketchmigrate.postgres.trial import is_possible
 from sketchmigrate.settings import Settings
+from tests.mappings import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,12 +48,12 @@ def settings_of(database: Database, monkeypatch: pytest.MonkeyPatch, **more: obj
 
 async def inspected(settings: Settings) -> Table:
     async with await Reach(settings, stopping=asyncio.Event()).connect() as connection:
-        return await inspect_table(connection, settings, for_writing=True)
+        return await inspect_table(connection, source_of(settings), for_writing=True)
 
 
 async def facts_of(settings: Settings) -> TableFacts:
     async with await Reach(settings, stopping=asyncio.Event()).connect() as connection, connection.transaction():
-        return await read_facts(connection, settings)
+        return await read_facts(connection, await inspect_table(connection, source_of(settings), for_writing=False))
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ async def test_a_table_that_goes_away_in_between_is_named(
     table = await inspected(settings)
     database.execute(change)
     asks: dict[str, Callable[[AsyncConnection], Awaitable[object]]] = {
-        "facts": partial(read_facts, settings=settings),
+        "facts": partial(read_facts, table=table),
         "sizes": partial(read_sizes, table=table),
         "refusals": partial(read_refusals, table=table, sample=[]),
         "trial": partial(is_possible, table=table),

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sketchmigrate.core.reference import KeyRange, Reference, Unreadable
-from sketchmigrate.core.rule import Rule
 from sketchmigrate.postgres.database import Database as Reach
+from sketchmigrate.postgres.pages import copy_page, read_page
 from sketchmigrate.postgres.privileges import inspect_table
-from sketchmigrate.postgres.references import copy_page, current_paths, look_up, read_page
+from sketchmigrate.postgres.references import current_paths, look_up
 from sketchmigrate.postgres.table import python_encoding
 from sketchmigrate.settings import Settings
+from tests.mappings import mapping_of, source_of
 from tests.servers.databases import fresh_database
 
 if TYPE_CHECKING:
     from sketchmigrate.demo.servers import PostgresServer
     from tests.servers.databases import Database
 
-RULE = Rule("image/", "avatar/")
+MAPPING = mapping_of()
 SINGLE_BYTE = (
     *(f"LATIN{number}" for number in range(1, 11)),
     *(f"ISO_8859_{number}" for number in range(5, 9)),
@@ -70,13 +71,13 @@ async def test_every_way_of_reading_goes_on_past_what_is_not_text(
         monkeypatch.setenv("SKETCH_DB_PASS", database.password)
         settings = Settings(db_host=database.host, db_port=database.port, db_name=database.name)
         async with await Reach(settings, stopping=asyncio.Event()).connect() as connection:
-            table = await inspect_table(connection, settings, for_writing=True)
+            table = await inspect_table(connection, source_of(settings), for_writing=True)
             async with connection.transaction():
                 for size in range(1, 6):
                     read: list[Reference] = []
                     copied = b""
                     key_range = KeyRange()
-                    while (page := await read_page(connection, table, key_range, RULE, rows=size)).rows:
+                    while (page := await read_page(connection, table, key_range, MAPPING, rows=size)).rows:
                         copy = await copy_page(connection, table, key_range, rows=size)
                         assert copy.last_key == page.last_key
                         read += page.references

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sketchmigrate.core.mapping import Mapping
 from sketchmigrate.core.outcome import ANOTHER_PATH, LEFT_AS_IT_WAS
-from sketchmigrate.core.rule import Rule
+from sketchmigrate.migration.flipping import FlipControl
+from sketchmigrate.migration.planning import SourceTable
 from sketchmigrate.migration.preflight import check_database
 from sketchmigrate.migration.trial import Trial, certain_refusals, try_flips
 from sketchmigrate.postgres.database import Database as ToolsDatabase
 from sketchmigrate.postgres.refusals import Refusals
 from sketchmigrate.postgres.trial import HIDDEN
 from sketchmigrate.settings import Settings
+from tests.mappings import mapping_of, source_of
 from tests.servers.databases import fresh_database
 
 if TYPE_CHECKING:
@@ -110,12 +111,12 @@ def both(
     for name, value in {**database.environ(), **more}.items():
         monkeypatch.setenv(name, value)
     settings = Settings(db_host=database.host, db_port=database.port, db_name=database.name, production_prefix=prefix)
-    mapping = Mapping(Rule("image/", prefix), "legacy", "production")
 
     async def ask() -> tuple[Trial, Refusals]:
         tools = ToolsDatabase(settings, stopping=asyncio.Event())
-        table = await check_database(tools, settings, for_writing=False)
-        return await try_flips(tools, table, mapping), await certain_refusals(tools, table, mapping)
+        ((source, table),) = await check_database(tools, [source_of(settings)], for_writing=False)
+        found = SourceTable(source, table, mapping_of("image/", prefix), FlipControl.of(settings))
+        return await try_flips(tools, found), await certain_refusals(tools, found)
 
     return asyncio.run(ask())
 

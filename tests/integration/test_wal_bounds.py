@@ -16,6 +16,7 @@ from sketchmigrate.postgres.catalog import Sizes, TableFacts, read_facts, read_s
 from sketchmigrate.postgres.database import Database as ToolsDatabase
 from sketchmigrate.postgres.flip import flip
 from sketchmigrate.settings import Settings
+from tests.mappings import source_of
 
 if TYPE_CHECKING:
     from tests.servers.databases import Database
@@ -97,10 +98,10 @@ def test_what_flips_write_lies_between_the_bounds(any_database: Database, shape:
 
     async def flip_all() -> tuple[TableFacts, Sizes, Sizes, int, int]:
         tools = ToolsDatabase(settings, stopping=asyncio.Event())
-        table = await check_database(tools, settings, for_writing=True)
+        ((_, table),) = await check_database(tools, [source_of(settings)], for_writing=True)
         connection = await tools.connect()
         async with connection:
-            facts, before = await read_facts(connection, settings), await read_sizes(connection, table)
+            facts, before = await read_facts(connection, table), await read_sizes(connection, table)
             await connection.execute("CHECKPOINT")
             lsn = await _lsn(connection)
             for first in range(1, ROWS + 1, batch):
@@ -139,10 +140,10 @@ def test_a_role_that_sees_two_columns_is_told_bounds_that_hold(any_database: Dat
 
         async def read(settings: Settings = settings) -> tuple[TableFacts, Sizes]:
             tools = ToolsDatabase(settings, stopping=asyncio.Event())
-            table = await check_database(tools, settings, for_writing=False)
+            ((_, table),) = await check_database(tools, [source_of(settings)], for_writing=False)
             connection = await tools.connect()
             async with connection:
-                return await read_facts(connection, settings), await read_sizes(connection, table)
+                return await read_facts(connection, table), await read_sizes(connection, table)
 
         with pytest.MonkeyPatch.context() as patch:
             for name, value in database.environ().items():

@@ -275,8 +275,22 @@ class SimulatedCursor:
     async def _columns(self, _: str, _values: object) -> None:
         may_select = may_update = is_unique = True
         self._answer = [
-            ("id", "bigint", "N", None, False, True, may_select, may_update, False, is_unique, "bigint", False),
-            ("path", "text", "S", None, False, False, may_select, may_update, False, False, "text", False),
+            (
+                "id",
+                "bigint",
+                "N",
+                None,
+                False,
+                True,
+                may_select,
+                may_update,
+                False,
+                is_unique,
+                "bigint",
+                False,
+                "bigint",
+            ),
+            ("path", "text", "S", None, False, False, may_select, may_update, False, False, "text", False, "text"),
         ]
 
     async def _on_update(self, _: str, _values: object) -> None:

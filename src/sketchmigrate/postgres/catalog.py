@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any, LiteralString
 from psycopg import sql
 
 from sketchmigrate.postgres.structure import find, gone, on_update, only_row
-from sketchmigrate.settings import table_name
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
     from sketchmigrate.postgres.table import Table
-    from sketchmigrate.settings import Settings
 
 # PostgreSQL manual, chapter "System Catalogs".
 # An update is heap-only, without a new entry in any index, where no index but a summarising one (brin) has the column
@@ -106,18 +104,18 @@ class TableFacts:
         return all(index.method == "brin" and not index.partial for index in self.indexes)
 
 
-async def read_facts(connection: AsyncConnection, settings: Settings) -> TableFacts:
+async def read_facts(connection: AsyncConnection, table: Table) -> TableFacts:
     """Look the table up. Within one transaction; psycopg's errors pass through.
 
     Raises ``DatabaseRefused`` where the table or the column is gone.
     """
-    table = sql.Identifier(*table_name(settings.db_table)).as_string(connection)
-    relation = await find(connection, table)
+    name = sql.Identifier(*table.name).as_string(connection)
+    relation = await find(connection, name)
     if relation is None:
         raise gone()
-    (found,) = await only_row(connection, _FACTS, {"table": table, "path": settings.db_path_column})
-    triggers, after_triggers, _ = await on_update(connection, relation, settings.db_path_column)
-    facts: dict[str, Any] = {**found, "triggers": triggers, "after_triggers": after_triggers}
+    (found,) = await only_row(connection, _FACTS, {"table": name, "path": table.path_column})
+    meets = await on_update(connection, relation, table.written)
+    facts: dict[str, Any] = {**found, "triggers": meets.triggers, "after_triggers": meets.after_triggers}
     indexes = tuple(Index(**index) for index in facts.pop("indexes"))
     lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
     return TableFacts(**{**facts, **lists, "indexes": indexes})

@@ -32,12 +32,12 @@ _FLIP: LiteralString = """{remark}
 WITH free AS MATERIALIZED (
     SELECT {free_columns}, v.new_path FROM {table} AS t
     JOIN unnest(%b::{keys}, %b::text[], %b::text[]) AS v(key, old_path, new_path) ON {is_wanted}
-    WHERE t.{path}::text COLLATE "C" = v.old_path COLLATE "C"
+    WHERE {value} COLLATE "C" = v.old_path COLLATE "C" AND {meets}
     ORDER BY {order} FOR {strength} OF t {skip_locked}
 ), done AS (
-    UPDATE {table} AS t SET {path} = free.new_path FROM free WHERE {is_free}
-    RETURNING free.key AS key, t.{path}::text AS path,
-        coalesce(t.{path}::text COLLATE "C" = free.new_path COLLATE "C" AND {is_free}, false) AS as_asked
+    UPDATE {table} AS t SET {assignments} FROM free WHERE {is_free}
+    RETURNING free.key AS key, {value} AS path,
+        coalesce({value} COLLATE "C" = free.new_path COLLATE "C" AND {keeps_key}, false) AS as_asked
 )
 SELECT count(*) FILTER (WHERE as_asked),
     CASE WHEN count(*) FILTER (WHERE as_asked) < {wanted} THEN array_agg(key) FILTER (WHERE as_asked) END,
@@ -50,7 +50,7 @@ FROM done
 # Locks are taken, and given back with the transaction: whoever asks must end it at once.
 _FREE: LiteralString = """
 SELECT {key} FROM {table} AS t JOIN unnest(%b::{keys}, %b::text[]) AS v(key, path) ON {is_wanted}
-WHERE t.{path}::text COLLATE "C" = v.path COLLATE "C" ORDER BY {order} FOR {strength} OF t {skip_locked}
+WHERE {value} COLLATE "C" = v.path COLLATE "C" ORDER BY {order} FOR {strength} OF t {skip_locked}
 """
 
 _ALL_CHECKED = b"SET CONSTRAINTS ALL IMMEDIATE"
@@ -94,6 +94,8 @@ async def flip(
         strength=_strength(table),
         skip_locked=_skip_locked(waits=waits),
         wanted=sql.Literal(len(moves)),
+        meets=table.value.meets(),
+        assignments=table.value.assignments(sql.SQL("free.new_path")),
     )
     cursor = connection.cursor(binary=True)
     row: Any = await (await cursor.execute(statement, [keys, old_paths, new_paths])).fetchone()
@@ -111,9 +113,10 @@ async def flip(
 async def _checked(connection: AsyncConnection, table: Table, moves: Sequence[Move], answer: Answer) -> Answer:
     """Let fire what is deferred, and read the rows again: RETURNING does not see what AFTER triggers do."""
     await connection.execute(_ALL_CHECKED)
-    now = await look_up(connection, table, list(answer.flipped))
     wanted = {move.reference.key: move.new_path for move in moves}
-    changed = {key: now.get(key) for key in answer.flipped if now.get(key) != wanted[key]}
+    keys = {key: table.key_after(key, wanted[key]) for key in answer.flipped}
+    now = await look_up(connection, table, list(keys.values()))
+    changed = {key: now.get(new_key) for key, new_key in keys.items() if now.get(new_key) != wanted[key]}
     return Answer(answer.flipped - changed.keys(), answer.held_back, answer.stored | changed)
 
 

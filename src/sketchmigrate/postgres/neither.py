@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 from psycopg import sql
 
 from sketchmigrate.core.reference import KeyRange, Reference
+from sketchmigrate.postgres.pages import in_range, of_both_sides
 from sketchmigrate.postgres.paging import PageSize, read_in_time
-from sketchmigrate.postgres.references import in_range, of_both_sides
+from sketchmigrate.postgres.row_value import is_told
 from sketchmigrate.postgres.statistics import LONGEST_PATH_CHARS, SAMPLED_BLOCKS, count_blocks
 from sketchmigrate.postgres.table import columns, decode, read_either
 
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
     from psycopg import AsyncConnection
 
-    from sketchmigrate.core.rule import Rule
-    from sketchmigrate.postgres.references import CountedPage, References
+    from sketchmigrate.core.mapping import Mapping
+    from sketchmigrate.postgres.pages import CountedPage
+    from sketchmigrate.postgres.references import References
     from sketchmigrate.postgres.table import Table
 
 MOST_PAGES = 100
@@ -34,37 +36,38 @@ MOST_PAGES = 100
 FIRST_ROWS = 20_000
 """So many are counted before a sample is taken: most often they tell it, and a sample is as much again."""
 
-# A path that is NULL is not <> '', and no LIKE of NULL is true.
+# A path that is NULL is not <> '', and no LIKE of NULL is true. Of values that only may be on a side none is shown.
 _NEITHER: LiteralString = """
 SELECT {found_key}, {found_path} FROM (
     SELECT key, {shortened} AS path FROM (
-        SELECT {key} AS key, {path}::text COLLATE "C" AS path FROM {table} AS t
-        WHERE {range} ORDER BY {order} LIMIT {rows}
+        SELECT {key} AS key, {text} AS path, {is_legacy} AS is_legacy, {is_production} AS is_production
+        FROM {table} AS t WHERE {range} ORDER BY {order} LIMIT {rows}
     ) AS all_rows
-    WHERE path <> '' AND (path LIKE %(legacy)s) IS NOT TRUE AND (path LIKE %(production)s) IS NOT TRUE LIMIT {most}
+    WHERE path <> '' AND is_legacy IS NOT TRUE AND is_production IS NOT TRUE LIMIT {most}
 ) AS page
 """
 _SHORTENED = sql.SQL("left(path, {})").format(sql.Literal(LONGEST_PATH_CHARS))
 
 _ANY: LiteralString = """
-SELECT coalesce(bool_or(path LIKE %(legacy)s OR path LIKE %(production)s), false)
-FROM (SELECT {path}::text COLLATE "C" AS path FROM {table} AS t TABLESAMPLE SYSTEM ({percent})) AS sample
+SELECT coalesce(bool_or({is_legacy} OR {is_production}), false) FROM {table} AS t {sampled}
 """
 
 
 async def rows_of_neither(
-    connection: AsyncConnection, table: Table, key_range: KeyRange, rule: Rule, *, rows: int, most: int
+    connection: AsyncConnection, table: Table, key_range: KeyRange, mapping: Mapping, *, rows: int, most: int
 ) -> list[Reference]:
     """Return up to ``most`` of the next ``rows`` rows of a key range: with a path, and on neither side."""
     condition, values = in_range(table, key_range)
+    sides, patterns = of_both_sides(table, mapping)
     cursor = connection.cursor(binary=True)
 
     async def read(*, stored: bool) -> list[Reference]:
         names = columns(table, stored=stored)
         shortened = sql.SQL("path") if stored else _SHORTENED  # characters that cannot be read cannot be counted
         limits = {"rows": sql.Literal(rows), "most": sql.Literal(most)}
-        statement = table.compose(_NEITHER, range=condition, shortened=shortened, **limits, **names)
-        found: list[Any] = await (await cursor.execute(statement, {**values, **of_both_sides(table, rule)})).fetchall()
+        text = table.value.text()
+        statement = table.compose(_NEITHER, range=condition, shortened=shortened, text=text, **sides, **limits, **names)
+        found: list[Any] = await (await cursor.execute(statement, {**values, **patterns})).fetchall()
         return [Reference(key, path or "") for key, path in (decode(table, found) if stored else found)]
 
     return await read_either(connection, table, read)
@@ -74,7 +77,7 @@ async def rows_of_neither(
 class Others:
     """Collects up to ``wanted`` rows on neither side, from pages that were counted."""
 
-    rule: Rule
+    mapping: Mapping
     wanted: int
     rows: list[Reference] = field(default_factory=list)
     pages_left: int = MOST_PAGES
@@ -87,30 +90,38 @@ class Others:
         self.pages_left -= 1
         read = partial(rows_of_neither, rows=page.rows, most=most)
         key_range, doing = KeyRange(counted.after, page.last_key), "looking at the rows on neither side"
-        found = await references.session.run(read, references.table, key_range, self.rule, doing=doing)
+        found = await references.session.run(read, references.table, key_range, self.mapping, doing=doing)
         self.rows += found[:most]
 
 
-async def is_any_on_a_side(references: References, others: Others, say: Callable[[str], None]) -> bool:
-    """Whether a row begins with either prefix; if none does, all of the table was read, which is said beforehand.
+class Recognised(NamedTuple):
+    """Whether a row of a table is on either side; if none is, whether rows have a text that is not empty."""
+
+    is_recognised: bool
+    has_paths: bool
+
+
+async def is_any_on_a_side(references: References, others: Others, say: Callable[[str], None]) -> Recognised:
+    """Say whether a row is on either side; if none is, all of the table was read, which is said beforehand.
 
     ``others`` collects from what was read on the way. Raises what ``Session.run`` raises.
     """
-    after, looked_at, sampled = KeyRange(), 0, False
+    after, looked_at, sampled, paths = KeyRange(), 0, not is_told(others.mapping), 0
     size = PageSize(SAMPLED_BLOCKS, most=SAMPLED_BLOCKS)
-    async for page in references.counted_pages(KeyRange(), others.rule):
+    async for page in references.counted_pages(KeyRange(), others.mapping):
         if page.legacy or page.production:
-            return True
+            return Recognised(is_recognised=True, has_paths=True)
+        paths += page.paths
         await others.take(references, page, after)
         after = KeyRange(page.last_key)
         looked_at += page.rows
-        if looked_at >= FIRST_ROWS and not sampled:
+        if looked_at >= FIRST_ROWS and not sampled and not references.table.is_view:
             sampled = True
-            args = references.table, others.rule
+            args = references.table, others.mapping
             if (await read_in_time(references.session, size, _sampled, *args, doing="sampling the paths")).found:
-                return True
+                return Recognised(is_recognised=True, has_paths=True)
             say("No path is recognised so far: reading through the table for one that begins with either prefix.")
-    return False
+    return Recognised(is_recognised=False, has_paths=paths > 0)
 
 
 class _Sampled(NamedTuple):
@@ -118,8 +129,9 @@ class _Sampled(NamedTuple):
     found: bool
 
 
-async def _sampled(connection: AsyncConnection, table: Table, rule: Rule, blocks: int) -> _Sampled:
+async def _sampled(connection: AsyncConnection, table: Table, mapping: Mapping, blocks: int) -> _Sampled:
     percent = min(100.0, 100.0 * blocks / max(1, await count_blocks(connection, table)))
-    statement = table.compose(_ANY, percent=sql.Literal(percent))
-    row: Any = await (await connection.execute(statement, of_both_sides(table, rule))).fetchone()
+    sides, patterns = of_both_sides(table, mapping)
+    statement = table.compose(_ANY, sampled=table.sampled(percent), **sides)
+    row: Any = await (await connection.execute(statement, patterns)).fetchone()
     return _Sampled(blocks, bool(row[0]))

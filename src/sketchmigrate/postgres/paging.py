@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, TypeVarTup
 
 import psycopg
 
+from sketchmigrate.postgres.session import CONTENTION_ATTEMPTS
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
@@ -86,16 +88,19 @@ async def read_in_time(
     read: Callable[[AsyncConnection, *Ts, int], Awaitable[P]],
     *args: *Ts,
     doing: str,
+    attempts: int = CONTENTION_ATTEMPTS,
 ) -> P:
     """Read one page of up to ``size.rows`` rows, in a transaction of its own, and let ``size`` learn from it.
 
     ``read`` is given the connection, ``args`` and how many rows. A page that reaches its time limit is asked again,
-    smaller; the smallest has the limit of the settings. Raises what ``Session.run`` raises.
+    smaller; the smallest has the limit of the settings. ``attempts`` and what is raised are those of ``Session.run``.
     """
     while True:
         limits = None if size.is_least else session.limits.with_statements_of(_LONGEST_MS)
         try:
-            page, seconds = await session.run(_timed, session.clock, size, read, args, doing=doing, limits=limits)
+            page, seconds = await session.run(
+                _timed, session.clock, size, read, args, doing=doing, limits=limits, attempts=attempts
+            )
         except _BrokenOff:
             size.was_broken_off()
             continue

@@ -1,6 +1,6 @@
-"""What is read of the application's table: pages of its references by key, counts, and rows looked up.
+"""What is read of the application's table: pages of its references by key (``pages``), counts, and rows looked up.
 
-``References`` has what the rest of the tool calls; each of the functions above it is one question to the server, within
+``References`` has what the rest of the tool calls; each of the functions below it is one question to the server, within
 a transaction of its caller, and lets psycopg's errors pass. What is written to the table is in ``flip``.
 
 All pages are short transactions of their own, and none is one COPY of everything: a snapshot that is held for the
@@ -11,72 +11,34 @@ minutes or hours of a large table keeps vacuum from removing any row that died m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, LiteralString, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, TypeVar, TypeVarTuple
 
-from psycopg import AsyncClientCursor, sql
+from psycopg import sql
 
 from sketchmigrate.core.errors import DatabaseError, UsageError
-from sketchmigrate.core.reference import Key, KeyRange, Reference, make_all
+from sketchmigrate.core.reference import Key, KeyRange
+from sketchmigrate.core.rule import SideName
+from sketchmigrate.postgres.pages import RowNow, copy_page, count_page, read_page, shortened, value_page
 from sketchmigrate.postgres.paging import PageSize, look_up_in_time, read_in_time
 from sketchmigrate.postgres.structure import hides_rows
-from sketchmigrate.postgres.table import bytes_of, columns, decode, decode_key, read_either
+from sketchmigrate.postgres.table import columns, decode, read_either
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 
     from psycopg import AsyncConnection
 
-    from sketchmigrate.core.rule import Rule
+    from sketchmigrate.core.mapping import Mapping as RowMapping
+    from sketchmigrate.core.mapping import Move
+    from sketchmigrate.postgres.pages import CountedPage, CsvPage, Page, ValuePage
     from sketchmigrate.postgres.session import Session
     from sketchmigrate.postgres.table import Table
 
-P = TypeVar("P", "Page", "CountedPage", "CsvPage")
+P = TypeVar("P", "Page", "CountedPage", "CsvPage", "ValuePage")
 Ts = TypeVarTuple("Ts")
 
 _DATA = "22"
 """The class of SQLSTATEs for values that are none of their type (PostgreSQL manual, "PostgreSQL Error Codes")."""
-
-LONGEST_PATH_CHARS = 2048
-"""Twice the longest key that there is. A path beyond it is cut: that it is too long is all there is to say of it."""
-
-# The order of a sorted subquery is that of the array (PostgreSQL manual, "Aggregate Functions"). There is no max(uuid)
-# before version 18. A page takes less than half of the time that it takes with a CTE and starts_with(): 2.2 ms for
-# 4.5 with 10 000 legacy rows, 0.9 for 2.7 with none. "C" compares bytes: other collations may not have LIKE.
-_PAGE: LiteralString = """
-SELECT count(*), (array_agg({found_key}))[count(*)],
-       array_agg({found_key}) FILTER (WHERE is_legacy), array_agg({found_path}) FILTER (WHERE is_legacy)
-FROM (
-    SELECT {key} AS key, {path}::text COLLATE "C" AS path, {path}::text COLLATE "C" LIKE %(legacy)s AS is_legacy
-    FROM {table} AS t WHERE {range} ORDER BY {order} LIMIT {rows}
-) AS page
-"""
-
-_COUNT: LiteralString = """
-SELECT count(*), (array_agg({found_key}))[count(*)],
-       count(*) FILTER (WHERE path LIKE %(legacy)s), count(*) FILTER (WHERE path LIKE %(production)s),
-       count(*) FILTER (WHERE path <> '')
-FROM (
-    SELECT {key} AS key, {path}::text COLLATE "C" AS path FROM {table} AS t WHERE {range} ORDER BY {order} LIMIT {rows}
-) AS page
-"""
-
-_END: LiteralString = """
-SELECT count(*), (array_agg({found_key}))[count(*)]
-FROM (SELECT {key} AS key FROM {table} AS t WHERE {range} ORDER BY {order} LIMIT {rows}) AS page
-"""
-
-# COPY writes the CSV on the server, so that no row becomes a Python object. NULL is an empty field, an empty text is ""
-# (PostgreSQL manual, COPY, "CSV Format"). COPY takes no parameters.
-_COPY: LiteralString = """
-COPY (SELECT {key}, {shortened} FROM {table} AS t WHERE {range} ORDER BY {order})
-TO STDOUT (FORMAT csv, FORCE_QUOTE *, ENCODING 'UTF8')
-"""
-
-_ROWS: LiteralString = """
-SELECT {found_key}, {found_path} FROM (
-    SELECT {key} AS key, {shortened} AS path FROM {table} AS t WHERE {range} ORDER BY {order}
-) AS page
-"""
 
 _NOW: LiteralString = """
 SELECT {found_key}, {found_path} FROM (
@@ -85,45 +47,24 @@ SELECT {found_key}, {found_path} FROM (
 ) AS page
 """
 
-_LOOK_UP: LiteralString = """
-SELECT {found_key}, {found_path} FROM (
-    SELECT {key} AS key, {path}::text AS path FROM {table} AS t WHERE {among}
+_VALUES_NOW: LiteralString = """
+SELECT {found_key}, {found_path}, meets FROM (
+    SELECT {key}::text AS key, {value} AS path, {meets} AS meets FROM {table} AS t WHERE {among_texts}
 ) AS page
 """
 
-_AFTER, _UNTIL = sql.SQL(">"), sql.SQL("<=")
+_LOOK_UP: LiteralString = """
+SELECT {found_key}, {found_path} FROM (
+    SELECT {key} AS key, {value} AS path FROM {table} AS t WHERE {among}
+) AS page
+"""
+
+_WITHOUT_KEY: LiteralString = """
+SELECT count(*), count(*) FILTER (WHERE {is_legacy}) FROM {table} AS t WHERE NOT ({has_key})
+"""
 
 # By the unique index: the planner hashes no table for a list of constants.
 _HELD: LiteralString = "SELECT {path}::text FROM {table} WHERE {path} = ANY(%b::text[])"
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """``rows`` rows of the table that were looked at, up to ``last_key``, and the legacy references among them."""
-
-    rows: int
-    last_key: Key | None
-    references: list[Reference]
-
-
-@dataclass(frozen=True, slots=True)
-class CountedPage:
-    """``rows`` rows up to ``last_key``, how many are on each side, and ``paths``: how many have one, not empty."""
-
-    rows: int
-    last_key: Key | None
-    legacy: int
-    production: int
-    paths: int
-
-
-@dataclass(frozen=True, slots=True)
-class CsvPage:
-    """``rows`` rows up to ``last_key``, as CSV of two columns: key and path. The last page has no rows."""
-
-    rows: int
-    last_key: Key | None
-    csv: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +73,13 @@ class Looked:
 
     paths: dict[Key, str | None]
     hidden: frozenset[Key] = frozenset()
+
+
+class WithoutKey(NamedTuple):
+    """How many ``rows`` have no key, and how many of them may be legacy."""
+
+    rows: int
+    legacy: int
 
 
 class References:
@@ -144,13 +92,17 @@ class References:
         self.session, self.table = session, table
         self._by_key, self._by_path = PageSize(), PageSize()
 
-    def legacy_pages(self, key_range: KeyRange, rule: Rule) -> AsyncIterator[Page]:
+    def legacy_pages(self, key_range: KeyRange, mapping: RowMapping) -> AsyncIterator[Page]:
         """Read a range page by page, until there are no more rows."""
-        return self._pages(read_page, key_range, rule, doing="reading references")
+        return self._pages(read_page, key_range, mapping, doing="reading references")
 
-    def counted_pages(self, key_range: KeyRange, rule: Rule) -> AsyncIterator[CountedPage]:
+    def counted_pages(self, key_range: KeyRange, mapping: RowMapping) -> AsyncIterator[CountedPage]:
         """Count a range page by page."""
-        return self._pages(count_page, key_range, rule, doing=f"counting the rows of {'.'.join(self.table.name)}")
+        return self._pages(count_page, key_range, mapping, doing=f"counting the rows of {'.'.join(self.table.name)}")
+
+    def value_pages(self, mapping: RowMapping) -> AsyncIterator[ValuePage]:
+        """Read the rows of the whole table that may be on a side, page by page."""
+        return self._pages(value_page, KeyRange(), mapping, doing="reading references")
 
     def csv_pages(self) -> AsyncIterator[CsvPage]:
         """Read the whole table page by page, as CSV."""
@@ -167,12 +119,34 @@ class References:
         doing = "looking at references once more"
         return await look_up_in_time(self.session, self._by_key, keys, current_paths, self.table, doing=doing)
 
-    async def look_again(self, keys: Sequence[Key]) -> Looked:
+    async def look_up_values(self, keys: Sequence[str]) -> dict[str, RowNow]:
+        """Return what each row holds now, by the text of its key; a row that is not seen is absent."""
+        doing = "looking at references once more"
+        return await self.session.run(current_values, self.table, keys, doing=doing)
+
+    async def look_again(self, moves: Sequence[Move]) -> Looked:
         """Return what rows hold now, and which of those that are not seen a policy may hide."""
         hidden: set[Key] = set()
         doing = "looking at references again"
+        keys = [move.reference.key for move in moves]
         paths = await look_up_in_time(self.session, self._by_key, keys, _look_and_note, self.table, hidden, doing=doing)
-        return Looked(paths, frozenset(hidden))
+        paths |= await self._moved_on({move.reference.key: move.new_path for move in moves}, paths)
+        return Looked(paths, frozenset(hidden - paths.keys()))
+
+    async def look_up_flipped(
+        self, new_paths: Mapping[Key, str], *, doing: str = "looking at references again"
+    ) -> dict[Key, str | None]:
+        """Return the path that each row holds now which may have been flipped, by the key that it had before."""
+        paths = await self.look_up(list(new_paths), doing=doing)
+        return paths | await self._moved_on(new_paths, paths)
+
+    async def _moved_on(self, new_paths: Mapping[Key, str], seen: Collection[Key]) -> dict[Key, str | None]:
+        """Return the paths of rows, not seen under their old key, that have the key that their new path gives them."""
+        if not self.table.key.is_path:
+            return {}
+        keys = {key: self.table.key_after(key, path) for key, path in new_paths.items() if key not in seen}
+        now = await self.look_up(list(keys.values()))
+        return {key: now[new_key] for key, new_key in keys.items() if new_key in now}
 
     async def held(self, paths: Sequence[str]) -> set[str]:
         """Return those of the paths that a row holds now, where no two rows may hold the same."""
@@ -192,6 +166,20 @@ class References:
                 raise
             raise UsageError(f"that cannot be a key of table {'.'.join(self.table.name)}: {error}") from error
 
+    async def computed(self, values: Sequence[str], expressions: Sequence[str]) -> list[tuple[str | None, ...]]:
+        """Return what SQL of the settings gives for each value, text or ``text[]``, as texts of ``text[]``."""
+        return await self.session.run(_computed, self.table, values, expressions, doing="computing keys")
+
+    async def without_key(self, mapping: RowMapping) -> WithoutKey:
+        """Count the rows that have no key, which no page has."""
+        if not self.table.key.may_be_null:
+            return WithoutKey(0, 0)
+        return await self.session.run(_without_key, self.table, mapping, doing="counting the rows without a key")
+
+    async def still_meeting(self, values: Sequence[str]) -> list[str]:
+        """Return those of the values of rows that meet the condition of the settings."""
+        return await self.session.run(_still_meeting, self.table, values, doing="trying the condition of the settings")
+
     async def _pages(
         self,
         read: Callable[[AsyncConnection, Table, KeyRange, *Ts, int], Awaitable[P]],
@@ -203,65 +191,6 @@ class References:
         while (page := await read_in_time(self.session, size, read, self.table, key_range, *args, doing=doing)).rows:
             yield page
             key_range = KeyRange(page.last_key, key_range.until)
-
-
-async def read_page(connection: AsyncConnection, table: Table, key_range: KeyRange, rule: Rule, rows: int) -> Page:
-    """Look at the next ``rows`` rows of a key range, in the order of the key; an empty page is the end of the range."""
-    condition, values = in_range(table, key_range)
-    cursor = connection.cursor(binary=True)
-
-    async def read(*, stored: bool) -> Page:
-        names = columns(table, stored=stored)
-        statement = table.compose(_PAGE, range=condition, rows=sql.Literal(rows), **names)
-        row = await (await cursor.execute(statement, {**values, "legacy": rule.legacy_pattern})).fetchone()
-        looked_at, last_key, keys, paths = row if row is not None else (0, None, None, None)
-        found = zip(keys or (), paths or (), strict=True)
-        if not stored:
-            return Page(looked_at, last_key, make_all(Reference, found))
-        return Page(looked_at, decode_key(table, last_key), make_all(Reference, decode(table, found)))
-
-    return await read_either(connection, table, read)
-
-
-async def count_page(
-    connection: AsyncConnection, table: Table, key_range: KeyRange, rule: Rule, rows: int
-) -> CountedPage:
-    """Count the next ``rows`` rows of a key range by their sides."""
-    condition, values = in_range(table, key_range)
-    cursor = connection.cursor(binary=True)
-
-    async def count(*, stored: bool) -> CountedPage:
-        found_key = columns(table, stored=stored)["found_key"]
-        statement = table.compose(_COUNT, range=condition, rows=sql.Literal(rows), found_key=found_key)
-        await cursor.execute(statement, {**values, **of_both_sides(table, rule)})
-        answer: Any = await cursor.fetchone()
-        return CountedPage(answer[0], decode_key(table, answer[1]) if stored else answer[1], *answer[2:])
-
-    return await read_either(connection, table, count)
-
-
-async def copy_page(connection: AsyncConnection, table: Table, key_range: KeyRange, rows: int) -> CsvPage:
-    """Read the next ``rows`` rows of a key range as CSV."""
-    cursor = connection.cursor(binary=True)
-    condition, values = in_range(table, key_range)
-
-    async def read(*, stored: bool) -> CsvPage:
-        names = columns(table, stored=stored)
-        end = table.compose(_END, range=condition, rows=sql.Literal(rows), **names)
-        answer: Any = await (await cursor.execute(end, values)).fetchone()
-        count, last_key = answer[0], decode_key(table, answer[1])
-        if not count:
-            return CsvPage(0, None, b"")
-        page, bounds = in_range(table, KeyRange(key_range.after, last_key))
-        if stored:
-            statement = table.compose(_ROWS, range=page, shortened=_shortened(table, stored=True), **names)
-            found: list[Any] = await (await cursor.execute(statement, bounds)).fetchall()
-            return CsvPage(count, last_key, _csv(decode(table, found)))
-        statement = table.compose(_COPY, range=page, shortened=_shortened(table, stored=False))
-        content = await _copied(connection, AsyncClientCursor(connection).mogrify(statement, bounds))
-        return CsvPage(count, last_key, content)
-
-    return await read_either(connection, table, read)
 
 
 async def look_up(connection: AsyncConnection, table: Table, keys: Sequence[Key]) -> dict[Key, str | None]:
@@ -280,7 +209,7 @@ async def look_at(connection: AsyncConnection, table: Table, keys: Sequence[Key]
     """Return what rows hold now, and which a policy may hide, as of the same transaction."""
     paths = await look_up(connection, table, keys)
     unseen = frozenset(keys) - paths.keys()
-    return Looked(paths, unseen if unseen and await hides_rows(connection, table) else frozenset())
+    return Looked(paths, unseen if unseen and await hides_rows(connection, table.name) else frozenset())
 
 
 async def _look_and_note(
@@ -297,9 +226,25 @@ async def current_paths(connection: AsyncConnection, table: Table, keys: Sequenc
     async def read(*, stored: bool) -> dict[str, str | None]:
         names = columns(table, stored=stored)
         among_texts = table.key.among(sql.SQL("%s::text[]"))
-        statement = table.compose(_NOW, shortened=_shortened(table, stored=stored), among_texts=among_texts, **names)
+        statement = table.compose(_NOW, shortened=shortened(table, stored=stored), among_texts=among_texts, **names)
         found: list[Any] = await (await connection.execute(statement, [list(keys)])).fetchall()
         return {str(key): path for key, path in (decode(table, found) if stored else found)}
+
+    return await read_either(connection, table, read)
+
+
+async def current_values(connection: AsyncConnection, table: Table, keys: Sequence[str]) -> dict[str, RowNow]:
+    """Look up the whole values of rows by the text of their keys; deleted ones are not in the answer."""
+
+    async def read(*, stored: bool) -> dict[str, RowNow]:
+        among_texts = table.key.among(sql.SQL("%s::text[]"))
+        statement = table.compose(
+            _VALUES_NOW, among_texts=among_texts, meets=table.value.meets(), **columns(table, stored=stored)
+        )
+        found: list[Any] = await (await connection.execute(statement, [list(keys)])).fetchall()
+        rows = [(key, value) for key, value, _ in found]
+        pairs = zip(decode(table, rows) if stored else rows, found, strict=True)
+        return {str(key): RowNow(key, value, bool(meets)) for (key, value), (_, _, meets) in pairs}
 
     return await read_either(connection, table, read)
 
@@ -325,56 +270,36 @@ async def _equalised(connection: AsyncConnection, table: Table, keys: Sequence[K
     return [found for (found,) in await (await connection.execute(statement)).fetchall()]
 
 
+async def _computed(
+    connection: AsyncConnection, table: Table, values: Sequence[str], expressions: Sequence[str]
+) -> list[tuple[str | None, ...]]:
+    given = sql.SQL("given.value")
+    # the array of a text has that in it, and the array of an array has one dimension more
+    results = [
+        sql.SQL("ARRAY[{}]::text[]::text").format(table.value.computed_from(each, given)) for each in expressions
+    ]
+    statement = sql.SQL(
+        "SELECT {} FROM unnest(%b::text[]) WITH ORDINALITY AS given(value, place) ORDER BY place"
+    ).format(sql.SQL(", ").join(results))
+    return await (await connection.cursor(binary=True).execute(statement, [list(values)])).fetchall()
+
+
+async def _without_key(connection: AsyncConnection, table: Table, mapping: RowMapping) -> WithoutKey:
+    is_legacy, patterns = table.value.may_be_on(SideName.LEGACY, mapping)
+    statement = table.compose(_WITHOUT_KEY, is_legacy=is_legacy)
+    row: Any = await (await connection.execute(statement, patterns)).fetchone()
+    return WithoutKey(*row)
+
+
+async def _still_meeting(connection: AsyncConnection, table: Table, values: Sequence[str]) -> list[str]:
+    meets = table.value.computed_from(table.value.where, sql.SQL("given.value"))
+    statement = sql.SQL("SELECT value FROM unnest(%b::text[]) AS given(value) WHERE {}").format(meets)
+    cursor = await connection.cursor(binary=True).execute(statement, [list(values)])
+    return [value for (value,) in await cursor.fetchall()]
+
+
 async def held_paths(connection: AsyncConnection, table: Table, paths: Sequence[str]) -> dict[str, str | None]:
     """Return those of the paths that a row holds now, each by itself."""
     cursor = connection.cursor(binary=True)
     await cursor.execute(table.compose(_HELD), [list(paths)])
     return {path: path for (path,) in await cursor.fetchall()}
-
-
-def in_range(table: Table, key_range: KeyRange) -> tuple[sql.Composed, dict[str, Key | bytes]]:
-    """Return the condition that a key is in the range, and the values that it names."""
-    conditions: list[sql.Composable] = [sql.SQL("true")]
-    values: dict[str, Key | bytes] = {}
-    for name, operator, value in (("after", _AFTER, key_range.after), ("until", _UNTIL, key_range.until)):
-        if value is not None:
-            place = sql.Placeholder(name)
-            stored = bytes_of(table, value)
-            bound = sql.SQL("({})" if stored is None else "convert_from({}, getdatabaseencoding())").format(place)
-            conditions.append(table.key.compared(operator, bound))
-            values[name] = value if stored is None else stored
-    return sql.SQL(" AND ").join(conditions), values
-
-
-def of_both_sides(table: Table, rule: Rule) -> dict[str, str | None]:
-    """Return the patterns of LIKE for the paths of ``legacy`` and ``production``, None where no path can be there."""
-    return {
-        "legacy": rule.legacy_pattern,
-        "production": rule.production_pattern if table.holds_production else None,
-    }
-
-
-async def _copied(connection: AsyncConnection, statement: str) -> bytes:
-    """Return what COPY writes."""
-    content = bytearray()
-    async with connection.cursor().copy(sql.SQL(statement)) as copy:
-        async for chunk in copy:
-            content += chunk
-    return bytes(content)
-
-
-def _shortened(table: Table, *, stored: bool) -> sql.Composed:
-    """Return the path, cut, or whole where it may have characters that cannot be counted."""
-    if stored:
-        return table.compose("{path}::text")
-    return table.compose("left({path}::text, {longest})", longest=sql.Literal(LONGEST_PATH_CHARS))
-
-
-def _csv(rows: Iterable[tuple[Key, str | None]]) -> bytes:
-    """Write rows as COPY does."""
-    lines = (",".join("" if each is None else _quoted(str(each)) for each in row) for row in rows)
-    return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'

@@ -120,7 +120,7 @@ async def read_refusals(connection: AsyncConnection, table: Table, sample: Seque
         check = sql.SQL(expression.replace("%", "%%"))
         verdicts = [] if is_foreign else [await _holds(connection, table, check, columns, move) for move in sample]
         if False in verdicts:
-            refused.append(f"{said} refuses {sample[verdicts.index(False)].new_path!r}")
+            refused.append(f"{said} refuses {table.path_of(sample[verdicts.index(False)].new_path)!r}")
         elif None in verdicts or is_foreign:
             unknown.append(said)
     return Refusals(
@@ -151,7 +151,7 @@ async def _holds(
         is_key=table.key.is_key(sql.SQL("%(key)s")),
         alias=sql.Identifier(table.name[-1]),
     )
-    values = {"key": move.reference.key, "old": move.reference.path, "new": move.new_path}
+    values = {"key": move.reference.key, "old": table.path_of(move.reference.path), "new": table.path_of(move.new_path)}
     try:
         async with connection.transaction():  # a savepoint: what fails says nothing, and spoils nothing
             row: Any = await (await connection.execute(statement, values)).fetchone()
@@ -166,16 +166,16 @@ async def _column(connection: AsyncConnection, table: Table, sample: Sequence[Mo
     """Say which new path the column's type refuses or changes: a domain's check, a length, the database's encoding."""
     name = (await _types(connection, table))[1]
     statement = table.compose(_FITS, type=sql.SQL(name))
-    for move in sample:
+    for new in (table.path_of(move.new_path) for move in sample):
         try:
             async with connection.transaction():
-                row: Any = await (await connection.execute(statement, {"new": move.new_path})).fetchone()
+                row: Any = await (await connection.execute(statement, {"new": new})).fetchone()
         except psycopg.Error as error:
             if connection.closed:
                 raise
-            return (f"{name} refuses {move.new_path!r}: {error.diag.message_primary or error}",)
+            return (f"{name} refuses {new!r}: {error.diag.message_primary or error}",)
         if not row[0]:
-            return (f"{name} does not hold {move.new_path!r} as it is",)
+            return (f"{name} does not hold {new!r} as it is",)
     return ()
 
 

@@ -18,7 +18,7 @@ from sketchmigrate.core.keys import NATIVE_TYPES, TEXT_TYPES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-_OTHER_TYPES = frozenset({"numeric", "bpchar", "date", "bytea", "oid", "name", "citext"})
+_OTHER_TYPES = frozenset({"numeric", "bpchar", "date", "bytea", "oid", "name", "citext", "boolean"})
 _IN_UTC = "timestamp with time zone"
 KNOWN_TYPES = NATIVE_TYPES | _OTHER_TYPES | {_IN_UTC, "timestamp without time zone"}
 """The SQL types that a key column may have, below its domains."""
@@ -75,9 +75,15 @@ class KeyColumn:
 
 @dataclass(frozen=True, slots=True)
 class RowKey:
-    """The columns of a key, in order. ``is_native``: it travels as a value of its one column's type."""
+    """The columns of a key, in order. ``is_native``: it travels as a value of its one column's type.
+
+    ``may_be_null``: a row may have none, and is not seen then. ``is_path``: its column is the one that a flip changes,
+    so that a row that was flipped has another key.
+    """
 
     columns: tuple[KeyColumn, ...]
+    may_be_null: bool = False
+    is_path: bool = False
 
     @classmethod
     def of(cls, name: str, type_name: str) -> RowKey:
@@ -152,6 +158,12 @@ class RowKey:
         """Return the condition that a row has this key."""
         return _all_equal((column.of_row for column in self.columns), self.given(key))
 
+    def is_there(self) -> sql.Composable:
+        """Return the condition that a row has a key."""
+        if not self.may_be_null:
+            return sql.SQL("true")
+        return sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(column.of_row) for column in self.columns)
+
     def is_free(self) -> sql.Composed:
         """Return the condition that a row ``t`` is that of the row ``free``; see ``free_columns``."""
         if self.is_native:
@@ -195,7 +207,7 @@ def fragments(key: RowKey) -> Mapping[str, sql.Composable]:
     Else ORDER BY would take the name of a column for that of the result. ``key`` is that of a row as it travels, and
     ``order`` is what rows are ordered by. ``keys`` is the type of an array of keys, and ``among`` the condition that a
     row's is in one, which is a parameter. ``is_wanted`` joins a row with a key ``v``, ``is_free`` with the row ``free``
-    of ``free_columns``.
+    of ``free_columns``; ``keeps_key``: it is still that row after a flip. ``has_key``: a row has one.
     """
     return {
         "key": key.value(),
@@ -204,6 +216,8 @@ def fragments(key: RowKey) -> Mapping[str, sql.Composable]:
         "among": key.among(sql.SQL("%b")),
         "is_wanted": key.is_key(sql.SQL("v.key")),
         "is_free": key.is_free(),
+        "keeps_key": sql.SQL("true") if key.is_path else key.is_free(),
+        "has_key": key.is_there(),
         "free_columns": key.free_columns(),
     }
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 from psycopg import sql
 
 from sketchmigrate.core.reference import KeyRange
+from sketchmigrate.postgres.pages import in_range
 from sketchmigrate.postgres.paging import PageSize, read_in_time
-from sketchmigrate.postgres.references import in_range
 from sketchmigrate.postgres.structure import only_row
 from sketchmigrate.postgres.table import read_either
 
@@ -50,14 +50,14 @@ WHERE c.oid = to_regclass(%s) AND s.histogram_bounds IS NOT NULL AND s.inherited
 """
 
 _ENDS: LiteralString = """
-SELECT (SELECT {key} FROM {table} AS t ORDER BY {order} LIMIT 1),
-       (SELECT {key} FROM {table} AS t ORDER BY {backwards} LIMIT 1)
+SELECT (SELECT {key} FROM {table} AS t WHERE {has_key} ORDER BY {order} LIMIT 1),
+       (SELECT {key} FROM {table} AS t WHERE {has_key} ORDER BY {backwards} LIMIT 1)
 """
 
 # Cuts must be in the order in which the pages are read: that of the column's own collation.
 _IN_ORDER: LiteralString = "SELECT {key} FROM {table} AS t WHERE {among} ORDER BY {order}"
 
-_SAMPLE_KEYS: LiteralString = "SELECT {key} FROM {table} AS t TABLESAMPLE SYSTEM (%s) ORDER BY {order}"
+_SAMPLE_KEYS: LiteralString = "SELECT {key} FROM {table} AS t {sampled} WHERE {has_key} ORDER BY {order}"
 
 _NTH: LiteralString = "SELECT {key} FROM {table} AS t WHERE {range} ORDER BY {order} OFFSET %(rows)s LIMIT 1"
 
@@ -78,7 +78,7 @@ FROM pg_class c WHERE c.oid = to_regclass(%(table)s)
 """
 
 _SAMPLE_PATHS: LiteralString = """
-SELECT left({path}::text, {longest}) FROM {table} TABLESAMPLE SYSTEM ({percent}) WHERE {path} IS NOT NULL LIMIT {rows}
+SELECT left({path}::text, {longest}) FROM {table} {sampled} WHERE {path} IS NOT NULL LIMIT {rows}
 """
 
 
@@ -146,10 +146,10 @@ async def _sample_keys(connection: AsyncConnection, table: Table, blocks: int) -
     percent = min(100.0, 100.0 * blocks / max(1, await count_blocks(connection, table)))
 
     async def take(*, stored: bool) -> list[Key]:
-        if stored:
+        if stored or table.is_view:  # of a view that would be all rows
             return []
         cursor = connection.cursor(binary=True)
-        await cursor.execute(table.compose(_SAMPLE_KEYS), [percent])
+        await cursor.execute(table.compose(_SAMPLE_KEYS, sampled=table.sampled(percent)), ())
         return [key for (key,) in await cursor.fetchall()]
 
     keys = await read_either(connection, table, take)
@@ -230,7 +230,7 @@ async def _sample_paths(connection: AsyncConnection, table: Table, rows: int) ->
     sample = table.compose(
         _SAMPLE_PATHS,
         longest=sql.Literal(LONGEST_PATH_CHARS),
-        percent=sql.Literal(percent),
+        sampled=table.sampled(percent),
         rows=sql.Literal(MOST_ROWS_OF_A_BLOCK * rows // ROWS_OF_A_BLOCK),
     )
 

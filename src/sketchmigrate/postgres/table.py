@@ -8,14 +8,16 @@ with them the whole answer. PostgreSQL manual, section "Character Set Support".
 from __future__ import annotations
 
 import codecs
+import json
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, LiteralString, Protocol, TypeVar
 
 from psycopg import errors, sql
 
 from sketchmigrate.core.reference import Key, Unreadable
 from sketchmigrate.postgres.row_key import fragments
+from sketchmigrate.postgres.row_value import RowValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 T_co = TypeVar("T_co", covariant=True)
 
 UNREADABLE = (errors.CharacterNotInRepertoire, errors.UntranslatableCharacter)
+
+MOST_MOVED_ROWS = 50
+"""Of a flip that moves rows to other partitions: an UPDATE that waits for such a row does not only wait, it fails."""
 
 _STORED = sql.SQL("convert_to({}::text, getdatabaseencoding())")
 """A text as bytes: where no encoding is changed, none is missed."""
@@ -45,6 +50,9 @@ class Table:
     rows hold the same. ``fires_after_update``: enabled AFTER UPDATE or constraint triggers of
     users may change the row once more, which RETURNING does not see. ``hides_rows``: row-level security is active for
     this user. ``encoding`` is the database's; ``holds_production`` says whether it has all of PRODUCTION_PREFIX.
+    ``columns`` are those that make up a row's value, None where that is the path column alone; ``set_texts`` is what
+    the server writes for what a flip sets beside it. ``is_view``: nothing in the catalog says that the key tells its
+    rows apart. ``moves_rows``: a flip may move a row to another partition.
     """
 
     name: tuple[str, ...]
@@ -61,6 +69,40 @@ class Table:
     hides_rows: bool = False
     encoding: str = "UTF8"
     holds_production: bool = True
+    columns: RowValue | None = None
+    set_texts: tuple[str | None, ...] = ()
+    is_view: bool = False
+    moves_rows: bool = False
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The columns that a flip sets."""
+        own = () if self.value.column is None else (self.value.column,)
+        return tuple(column.name for column in (*own, *self.value.sets))
+
+    @property
+    def value(self) -> RowValue:
+        """What a flip compares and exchanges: ``columns``, or the path column alone."""
+        return self.columns or RowValue.of(self.path_column)
+
+    def key_after(self, key: Key, value: str) -> Key:
+        """Return the key of a row that has got this value."""
+        return (self.path_of(value) or "") if self.key.is_path else key
+
+    def path_of(self, value: str) -> str | None:
+        """Return the text of the path column in a row's value; it is the first of several columns."""
+        if self.value.is_plain:
+            return value
+        texts: list[str | None] = json.loads(value)
+        return texts[0]
+
+    def sampled(self, percent: float) -> sql.Composable:
+        """Return what has a query read this part of the table's blocks. Of a view there are none to choose from."""
+        return sql.SQL("" if self.is_view else "TABLESAMPLE SYSTEM ({})").format(sql.Literal(percent))
+
+    def backwards(self) -> Table:
+        """Return the table for a rollback, whose rows do not meet the condition of the settings any more."""
+        return self if self.columns is None else replace(self, columns=self.columns.backwards())
 
     def compose(self, template: LiteralString, **more: sql.Composable) -> sql.Composed:
         """Fill a statement's names in, quoted: rows of an ordinary table are its own (ONLY), not those of a child.
@@ -70,8 +112,9 @@ class Table:
         """
         table = _identifier(*self.name)
         return sql.SQL(template).format(
-            table=table if self.is_partitioned else sql.SQL("ONLY ") + table,
+            table=table if self.is_partitioned or self.is_view else sql.SQL("ONLY ") + table,
             path=_identifier(self.path_column),
+            value=self.value.value(),
             **fragments(self.key),
             **more,
         )

@@ -17,7 +17,8 @@ from sketchmigrate.core.reference import Key, KeyRange, Reference
 from sketchmigrate.postgres import structure
 from sketchmigrate.postgres.faults import describe
 from sketchmigrate.postgres.flip import flip, free_rows, stored_otherwise
-from sketchmigrate.postgres.references import look_up, read_page
+from sketchmigrate.postgres.pages import read_page
+from sketchmigrate.postgres.references import look_up
 from sketchmigrate.postgres.session import Limits
 from sketchmigrate.postgres.statistics import histogram
 
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 
     from psycopg import AsyncConnection
 
-    from sketchmigrate.core.mapping import Move
-    from sketchmigrate.core.rule import Rule
+    from sketchmigrate.core.mapping import Mapping, Move
     from sketchmigrate.postgres.session import Session
     from sketchmigrate.postgres.table import Table
 
@@ -40,9 +40,12 @@ PAGE_ROWS = 1_000
 """Rows that are looked at in each place."""
 
 HIDDEN = "row hidden from updates"
+STILL_LEGACY = "still legacy"
 
 _LOCKED = frozenset({"55P03", "40P01", "40001"})
 _STATEMENT_TIMEOUT = "57014"
+
+_MEETS: LiteralString = "SELECT {meets} FROM {table} AS t WHERE {among}"
 
 _REMARK: LiteralString = "/* trial flip, to be rolled back */ "
 
@@ -79,19 +82,19 @@ async def is_possible(connection: AsyncConnection, table: Table) -> Possible:
     if relation is None:
         raise structure.gone()
     columns = await structure.columns_of(connection, relation)
-    if table.path_column not in columns:
+    if any(name not in columns for name in table.written):
         raise structure.gone()
-    fires = bool((await structure.on_update(connection, relation, table.path_column)).triggers)
+    fires = bool((await structure.on_update(connection, relation, table.written)).triggers)
     obstacle = ""
     if relation.is_standby or relation.is_read_only:
         obstacle = "the database takes no writes"
-    elif not columns[table.path_column].may_update:
+    elif not all(columns[name].may_update for name in table.written):
         obstacle = f"user {relation.user} lacks the right to UPDATE"
     return Possible(obstacle, relation.hides_rows, fires)
 
 
 async def spread_references(
-    connection: AsyncConnection, table: Table, rule: Rule, places: int
+    connection: AsyncConnection, table: Table, mapping: Mapping, places: int
 ) -> list[list[Reference]]:
     """Return legacy references from up to so many places of the table, those of one place together.
 
@@ -102,7 +105,7 @@ async def spread_references(
     starts += [bounds[len(bounds) * place // places] for place in range(1, places)] if bounds else []
     found: dict[Key, Reference] = {}
     for start in starts:
-        page = await read_page(connection, table, KeyRange(after=start), rule, rows=PAGE_ROWS)
+        page = await read_page(connection, table, KeyRange(after=start), mapping, rows=PAGE_ROWS)
         found |= {reference.key: reference for reference in page.references}
     references = list(found.values())
     share = -(-len(references) // places)
@@ -147,6 +150,8 @@ async def _flip_and_look(
     key = move.reference.key
     answer = await flip(connection, table, [move], checks=True, remark=_REMARK)
     if key in answer.flipped:
+        if await _is_still_legacy(connection, table, move):
+            return tried(STILL_LEGACY, "the row meets the condition of the settings as it did before")
         return tried()
     if key in answer.held_back:
         return tried(LEFT_AS_IT_WAS, "a trigger or a policy of row-level security left the row as it was")
@@ -156,6 +161,16 @@ async def _flip_and_look(
     if hides_rows and not await free_rows(connection, table, [move.reference], waits=True):
         return tried(HIDDEN, "a policy of row-level security hides it from updates")
     return None
+
+
+async def _is_still_legacy(connection: AsyncConnection, table: Table, move: Move) -> bool:
+    """Whether a row that was flipped meets a condition that says which rows are legacy."""
+    if not (table.value.sets and table.value.where):
+        return False
+    statement = table.compose(_MEETS, meets=table.value.meets())
+    keys = [table.key_after(move.reference.key, move.new_path)]
+    row = await (await connection.cursor(binary=True).execute(statement, [keys])).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _words(error: psycopg.Error) -> str:
