@@ -120,3 +120,19 @@ async def test_a_large_table_without_statistics_is_sampled_all_over(database: Da
 async def test_an_empty_table_tells_nothing(database: Database) -> None:
     database.create_avatars([])
     assert await spread(database, Table(("avatars",), RowKey.of("id", "bigint"), "path", is_partitioned=True)) == []
+
+
+def test_prefixes_stand_for_their_keys(store: Store) -> None:
+    odd = ["a b/", "ü+/"] if store.takes_any_key else []
+    store.put_all(
+        store.legacy_bucket,
+        dict.fromkeys(["image/1", "image/sub/2", "thumbs/3", "zz", *(f"{each}4" for each in odd)], b"x"),
+    )
+
+    async def main() -> tuple[set[str], list[str], str | None]:
+        source = CredentialSource.static(store.access_key, store.secret_key)
+        async with S3Client(S3Config(endpoint_url=store.endpoint_url), source) as client:
+            page = await client.list_page(store.legacy_bucket, "", delimiter="/")
+            return set(page.prefixes), [each.key for each in page.objects], page.next_token
+
+    assert uvloop.run(main()) == ({"image/", "thumbs/", *odd}, ["zz"], None)

@@ -25,7 +25,7 @@ from sketchmigrate.demo.servers import (
 from sketchmigrate.demo.site import PRODUCTION_BUCKET, PRODUCTION_PREFIX, DemoSite, store_avatars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sketchmigrate.report.terminal import Terminal
 
@@ -53,13 +53,15 @@ def run_demo(request: DemoRequest, terminal: Terminal) -> int:
     with _terminated_gently(), ExitStack() as stack:
         folder = _folder(request.directory, stack)
         site = _start(folder, request.avatars, terminal, stack)
-        for title, flags in (
-            ("How things are", ("-s",)),
-            ("Migrate: copy the objects, then let the rows point at the copies", ("-y",)),
-            ("How things are now", ("-s",)),
+        # the first is told everything, and writes a settings file; the others have that, and the secrets
+        for title, flags, environ in (
+            ("Find out where the database mentions the legacy bucket, and write it down", ("init",), site.environ()),
+            ("How things are", ("-s",), site.secrets()),
+            ("Migrate: copy the objects, then let the rows point at the copies", ("-y",), site.secrets()),
+            ("How things are now", ("-s",), site.secrets()),
         ):
             terminal.result(f"\n== {title}\n$ {_TOOL} {' '.join(flags)}\n", is_verbatim=True)
-            if exit_code := _run_tool(flags, site, folder):
+            if exit_code := _run_tool(flags, environ, folder):
                 return exit_code
         if broken := site.broken_rows():
             terminal.result(f"\n{len(broken)} rows are wrong:\n" + "\n".join(broken[:20]))
@@ -95,13 +97,13 @@ def _start(folder: Path, avatars: int, terminal: Terminal, stack: ExitStack) -> 
     return site
 
 
-def _run_tool(flags: Sequence[str], site: DemoSite, folder: Path) -> int:
+def _run_tool(flags: Sequence[str], settings: Mapping[str, str], folder: Path) -> int:
     """Run the real tool, as a person would, in a process of its own and in the demo's folder; return its exit code.
 
     Ctrl-C reaches it directly; it stops and says how to go on, and the demo ends with it.
     """
     own = {name: value for name, value in os.environ.items() if not name.startswith(("SKETCH_", "AWS_", "PG"))}
-    environ = {**own, **site.environ(), "PYTHONPATH": str(Path(sketchmigrate.__file__).parents[1])}
+    environ = {**own, **settings, "PYTHONPATH": str(Path(sketchmigrate.__file__).parents[1])}
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         # -P: whatever lies in the current folder is not part of the tool
@@ -144,8 +146,8 @@ def _on_your_own_data() -> str:
     tool = _as_called()
     return f"""
 == Run it on your own data
-  1. Say where everything is: edit lib/config.py in a checkout, or write sketch-migrate.toml.
-  2. export SKETCH_DB_USER=… SKETCH_DB_PASS=… AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…
+  1. export SKETCH_DB_USER=… SKETCH_DB_PASS=… AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…
+  2. {tool} init          asks where everything is, and writes sketch-migrate.toml
   3. {tool} -s            how things are; changes nothing
   4. {tool} -v -d -p 1    what would be done, entry by entry; changes nothing
   5. {tool}               do it; stop it at any time, and start it again to go on

@@ -54,22 +54,28 @@ class DemoSite:
             # All that the tool needs, and no more.
             connection.execute(sql.SQL("GRANT SELECT (id, path), UPDATE (path) ON avatars TO {}").format(role))
 
-    def environ(self) -> dict[str, str]:
-        """Return the settings that point the tool at this site."""
+    def secrets(self) -> dict[str, str]:
+        """Return what no settings file holds: who the tool is for the database and the store."""
         return {
+            "SKETCH_DB_USER": _USER,
+            "SKETCH_DB_PASS": self.password,
+            "AWS_ACCESS_KEY_ID": self.store.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.store.secret_key,
+            "no_proxy": LOOPBACK,
+        }
+
+    def environ(self) -> dict[str, str]:
+        """Return the settings that point the tool at this site, and the secrets."""
+        return {
+            **self.secrets(),
             "SKETCH_DB_HOST": self.postgres.host,
             "SKETCH_DB_PORT": str(self.postgres.port),
             "SKETCH_DB_NAME": self.postgres.dbname,
-            "SKETCH_DB_USER": _USER,
-            "SKETCH_DB_PASS": self.password,
             "SKETCH_S3_ENDPOINT_URL": self.store.endpoint_url,
             "SKETCH_LEGACY_BUCKET": LEGACY_BUCKET,
             "SKETCH_LEGACY_PREFIX": LEGACY_PREFIX,
             "SKETCH_PRODUCTION_BUCKET": PRODUCTION_BUCKET,
             "SKETCH_PRODUCTION_PREFIX": PRODUCTION_PREFIX,
-            "AWS_ACCESS_KEY_ID": self.store.access_key,
-            "AWS_SECRET_ACCESS_KEY": self.store.secret_key,
-            "no_proxy": LOOPBACK,
         }
 
     def write_environment(self, path: Path) -> None:
