@@ -14,6 +14,7 @@ from sketchmigrate.core.objects import Location
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sketchmigrate.core.routes import Route
     from sketchmigrate.core.rule import SideName
     from sketchmigrate.s3 import S3Client
 
@@ -63,6 +64,13 @@ class Sides:
     def stores(self) -> tuple[S3Client, ...]:
         """The clients, each once."""
         return tuple({id(side.store): side.store for side in self}.values())
+
+    def along(self, route: Route) -> Sides:
+        """Return both for the keys of a move."""
+        return Sides(
+            replace(self.legacy, bucket=route.legacy_bucket, prefix=route.legacy_prefix),
+            replace(self.production, bucket=route.production_bucket, prefix=route.production_prefix),
+        )
 
     def retrying(self, seconds: float) -> Sides:
         """Return both with another patience."""

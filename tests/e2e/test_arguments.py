@@ -224,7 +224,7 @@ def test_json_is_one_document_on_stdout(filled: Site) -> None:
     assert summed == counts(migrated=8, missing=1, copied=8)
     (problem,) = document["problems"]
     why = {"reason": "there is no legacy object", "kind": "no_legacy_object", "code": "", "status": 0, "hint": ""}
-    assert problem == {"key": 4, "path": PATHS[3], "outcome": "missing", **why}
+    assert problem == {"key": 4, "path": PATHS[3], "outcome": "missing", **why, "source": "avatars.path"}
     (group,) = document["problem_groups"]
     assert group == {"references": 1, "outcome": "missing", "kind": "no_legacy_object", "code": "", "hint": ""}
     assert document["status"]["legacy"] == {"objects": 8, "bytes": document["status"]["legacy"]["bytes"], "rows": 1}

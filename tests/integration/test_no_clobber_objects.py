@@ -122,10 +122,8 @@ def test_a_large_object_is_copied_whole_where_parts_would_not_be_guarded(ceph_st
     move = Move(
         Reference(1, "image/%41"),
         "avatar/%41",
-        *(
-            Location(bucket, key)
-            for bucket, key in ((ceph_store.legacy_bucket, "image/%41"), (ceph_store.production_bucket, "avatar/%41"))
-        ),
+        Location(ceph_store.legacy_bucket, "image/%41"),
+        Location(ceph_store.production_bucket, "avatar/%41"),
     )
     ceph_store.put_all(ceph_store.legacy_bucket, {"image/%41": body})
     strategy = Strategy(Means.CONDITIONAL_PUT, "for a test", guards_parts=False)

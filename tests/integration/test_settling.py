@@ -49,8 +49,9 @@ def run(
         source = CredentialSource.static(store.access_key, store.secret_key)
         async with S3Client(S3Config(endpoint_url=store.endpoint_url, retry_seconds=5), source) as client:
             sides = sides_of(client, store.legacy_bucket, store.production_bucket)
-            site = cast("Any", SimpleNamespace(sides=sides, settings=settings, specimens=None))
-            settling = Settling(site, options, lambda text, _level: told.append(text))
+            buckets = (sides.production,)
+            site = SimpleNamespace(sides=sides, production_buckets=buckets, settings=settings, specimens=None)
+            settling = Settling(cast("Any", site), options, lambda text, _level: told.append(text))
             notes = Notes()
             await scenario(settling, OnceSettled(settling, cast("Any", notes)), notes)
 

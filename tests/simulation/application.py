@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from tests.simulation.world import MAPPING
+from tests.simulation.world import production_path
 
 HOLD_SECONDS = (0.05, 0.5, 5, 40, 300)
 """Some are shorter than the tool waits for a row alone, some longer than it waits at all."""
@@ -81,7 +81,7 @@ class Application:
         """A new picture: mostly under the name that ours gets."""
         path = self._world.rows[key]
         if path.startswith("image/") and self._rng.random() < 0.7:
-            self._store(key, MAPPING.new_path(path))
+            self._store(key, production_path(path))
         else:
             self._store(key, self._rng.choice(("image/", "avatar/")) + self._world.new_name())
 

@@ -13,7 +13,7 @@ from sketchmigrate.ledger import PastFiles, PastFlip, SqliteLedger
 from sketchmigrate.ledger.merging import LAST_NUMBER
 from sketchmigrate.ledger.sqlite.reader import LedgerFile
 from sketchmigrate.ledger.sqlite.writer import SCHEMA
-from tests.simulation.world import MAPPING
+from tests.simulation.world import production_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -84,7 +84,7 @@ class SimulatedLedger(SqliteLedger):
         elif "INTO not_flipped" in into:
             self._forget_words({int(str(row[0])): str(row[1]) for row in rows})
             self._said |= {int(str(row[0])): str(row[1]) for row in rows}
-            told = {MAPPING.new_path(str(row[1])): str(row[3]) for row in rows if _is_report(str(row[3]))}
+            told = {production_path(str(row[1])): str(row[3]) for row in rows if _is_report(str(row[3]))}
             self._world.reported |= told.keys()
             self._world.asserted |= {
                 path for path, reason in told.items() if reason != ReasonKind.PERHAPS_REPLACED_UNSEEN
@@ -94,7 +94,7 @@ class SimulatedLedger(SqliteLedger):
         """Note what the ledger does not deny any more: it has one word on each row, the latest."""
         for key, path in paths.items():
             if (before := self._said.get(key, path)) != path and before.startswith("image/"):
-                self._world.no_more_denied.add((key, MAPPING.new_path(before)))
+                self._world.no_more_denied.add((key, production_path(before)))
 
     async def settle_copies(self, keys: Iterable[Key]) -> None:
         """Strike out, and note which rows were not set to the new path by then: what comes later is not noticed."""
@@ -125,9 +125,9 @@ class SimulatedPastRun(PastFiles):
         super().__init__(directory)
         self._files = [SimulatedFile(self.path, database)]
 
-    async def newest_first(self, *, page_flips: int = 3) -> AsyncIterator[list[PastFlip]]:
+    async def newest_first(self, *, source: int | None = None, page_flips: int = 3) -> AsyncIterator[list[PastFlip]]:
         """Yield the flips, as the real one does from a thread."""
-        flips = [flip for _, flip in self._files[0].page(LAST_NUMBER, 10**6)]
+        flips = [flip for _, flip in self._files[0].page(LAST_NUMBER, 10**6, source=source)]
         for first in range(0, len(flips), page_flips):
             yield flips[first : first + page_flips]
 

@@ -21,12 +21,14 @@ from sketchmigrate.migration.copier import Copier
 from sketchmigrate.migration.flipping import FlipControl
 from sketchmigrate.migration.overwritten import settle
 from sketchmigrate.migration.passes import migrate
-from sketchmigrate.migration.rollback import LegacyFinder, Selection, roll_back
+from sketchmigrate.migration.planning import Forward, SourceTable
+from sketchmigrate.migration.rollback import LegacyFinder, Selection, WayBack, roll_back
 from sketchmigrate.migration.runner import Migration
 from sketchmigrate.migration.transfer import transfer_of
 from sketchmigrate.postgres.row_key import RowKey
 from sketchmigrate.postgres.table import Table
-from sketchmigrate.settings import Options
+from sketchmigrate.settings import Options, Settings
+from tests.mappings import source_of
 from tests.sides import sides_of
 from tests.simulation.application import Application
 from tests.simulation.clock import VirtualLoop
@@ -171,14 +173,14 @@ async def _migrate(world: World) -> bool:
     ):
         watch = copier.watch = _Watch(world, ledger)
         database = SimulatedDatabase(world, stop.event)
-        control, breaker = FlipControl.of(database.settings), Breaker(NEVER)
+        source, breaker = _source(world, database), Breaker(NEVER)
         migration = Migration(
-            _options(world), MAPPING, _table(world), database, copier, ledger, stop, control, breaker, watch.observe
+            _options(world), source, Forward(source), database, copier, ledger, stop, breaker, watch.observe
         )
-        finished = await migrate(migration, lambda number: world.trace.append(f"-- pass {number}"))
+        finished = await migrate([migration], lambda number: world.trace.append(f"-- pass {number}"))
         world.hold(finished.tally == watch.tally, "the tally is not the sum of what was observed")
         if stop.error is None:
-            await settle(migration, sides.production.store, partial(past_runs, world), ledger.directory)
+            await settle([migration], sides.production.store, partial(past_runs, world), ledger.directory)
         await database.close()
     return not stop.requested
 
@@ -202,11 +204,11 @@ async def _roll_back(world: World) -> bool:
     ):
         watch = finder.watch = _Watch(world, ledger)
         database = SimulatedDatabase(world, stop.event)
-        control, breaker, mapping = FlipControl.of(database.settings), Breaker(NEVER), MAPPING.back()
+        source, breaker = _source(world, database), Breaker(NEVER)
         back = Migration(
-            _options(world), mapping, _table(world), database, finder, ledger, stop, control, breaker, watch.observe
+            _options(world), source, WayBack(source, ledger), database, finder, ledger, stop, breaker, watch.observe
         )
-        await roll_back(back, runs, Selection())
+        await roll_back([back], runs, Selection())
         await database.close()
     return not stop.requested
 
@@ -218,8 +220,10 @@ def _access_to(world: World) -> Callable[[], Awaitable[None]]:
     return check_access
 
 
-def _table(world: World) -> Table:
-    return Table(("avatars",), RowKey.of("id", "bigint"), "path", fires_after_update=world.scenario.fires_after_update)
+def _source(world: World, database: SimulatedDatabase) -> SourceTable:
+    after = world.scenario.fires_after_update
+    table = Table(("avatars",), RowKey.of("id", "bigint"), "path", fires_after_update=after)
+    return SourceTable(source_of(Settings()), table, MAPPING, FlipControl.of(database.settings))
 
 
 def _options(world: World) -> Options:
@@ -278,7 +282,8 @@ def _check_results(
         if not result.outcome.needs_a_person:
             world.hold(moved_on, f"row {reference.key} is said to be {result.outcome}, and was left")
         if result.outcome is Outcome.MISSING and not moved_on:
-            bucket = "legacy" if MAPPING.rule.side_of(reference.path) is SideName.LEGACY else "production"
+            side = MAPPING.side_of(reference.path, meets=True)
+            bucket = "legacy" if side is SideName.LEGACY else "production"
             back = bucket == "production"
             world.hold(back or (bucket, reference.path) not in world.objects, f"{reference.path} is not missing")
     left = Counter(references) - told

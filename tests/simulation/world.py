@@ -11,12 +11,12 @@ from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
 from sketchmigrate.core.clock import SYSTEM, Clock
-from sketchmigrate.core.mapping import Mapping
-from sketchmigrate.core.rule import Rule
+from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.no_clobber import Means, Strategy
 from sketchmigrate.migration.stop import Stop
 from sketchmigrate.migration.transfer import Sizes
 from sketchmigrate.s3 import IF_ABSENT, R2_IF_ABSENT
+from tests.mappings import mapping_of
 from tests.simulation.server import TRIGGERS
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.simulation.database import SimulatedConnection
     from tests.simulation.ledger import SimulatedLedger
 
-MAPPING = Mapping(Rule("image/", "avatar/"), "legacy", "production")
+MAPPING = mapping_of(buckets=("legacy", "production"))
 SMALL_BYTES = 16
 """Stands for the 8 MiB up to which an object is put."""
 
@@ -289,7 +289,7 @@ class World:
             self.hold(there, f"row {key} points at {path}, which is not there")
             intended = self.intended[key]
             if path != intended:
-                ours = intended.startswith("image/") and path == MAPPING.new_path(intended)
+                ours = intended.startswith("image/") and path == production_path(intended)
                 self.hold(
                     ours or self._back(key, path, intended),
                     f"row {key} was set to {path}, but the application set it to {intended}",
@@ -313,7 +313,7 @@ class World:
         for key, path in self.rows.items():
             legacy = self.objects.get(("legacy", path))
             if path.startswith("image/") and legacy is not None and key not in self.triggers:
-                production = self.objects.get(("production", MAPPING.new_path(path)))
+                production = self.objects.get(("production", production_path(path)))
                 taken = production is not None and production.body != legacy.body
                 self.hold(taken and not self.scenario.overwrite, f"row {key} was left at {path}")
         if self.scenario.overwrite:
@@ -363,6 +363,11 @@ class World:
             if self.rng.random() < 0.1:
                 self.triggers[key] = self.rng.choice(TRIGGERS if self.scenario.fires_after_update else TRIGGERS[:3])
         self.intended = dict(self.rows)
+
+
+def production_path(legacy_path: str) -> str:
+    """Return the path that a row gets."""
+    return MAPPING.move(Reference(0, legacy_path)).new_path
 
 
 def digest(body: bytes) -> str:

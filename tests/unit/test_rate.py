@@ -6,10 +6,12 @@ import math
 
 import pytest
 
+from sketchmigrate.core.reference import Reference
 from sketchmigrate.inspect.estimate import bound, caps_noted, limit_of, prefix_limit, seconds_on_aws
-from sketchmigrate.migration.room import path_bytes, too_little_room
+from sketchmigrate.migration.room import too_little_room, value_bytes
 from sketchmigrate.report.limits import RATE
 from sketchmigrate.settings import Settings
+from tests.mappings import mapping_of
 
 
 @pytest.mark.parametrize(
@@ -49,8 +51,9 @@ def test_one_prefix_bears_so_much_in_the_first_hours() -> None:
 
 
 def test_a_ledger_that_does_not_fit_is_told_with_the_figures(tmp_path: object) -> None:
-    settings = Settings(legacy_prefix="image/", production_prefix="avatar/")
-    assert path_bytes(["image/1", "image/234"], settings) == 2 * 8 + 1
+    sample = [mapping_of().move(Reference(number, f"image/{number}")) for number in (1, 234)]
+    assert value_bytes(sample) == 2 * 8 + 1
+    assert value_bytes([]) == 0
     error = too_little_room(tmp_path, 2_000_000, 30_000, 1_500_000)  # type: ignore[arg-type] # only printed
     assert error is not None
     assert error.exit_code == 4

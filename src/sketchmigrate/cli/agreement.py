@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sketchmigrate.migration.no_clobber import AUTO, Means
+from sketchmigrate.postgres.table import MOST_MOVED_ROWS
 from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from sketchmigrate.s3.probe.race import KEYS, RACE_SECONDS, RACES
+from sketchmigrate.settings.sources import routes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sketchmigrate.migration.look_ahead import LookAhead
+    from sketchmigrate.migration.planning import SourceTable
     from sketchmigrate.migration.settling import Settling
     from sketchmigrate.migration.site import Site
-    from sketchmigrate.settings import Options, Settings
+    from sketchmigrate.settings import Options
+    from sketchmigrate.sides import Side
 
 _TRANSFERS = {
     Means.CONDITIONAL_COPY: ("the store copies each object itself, if nothing is there (conditional-copy)",),
@@ -35,20 +39,60 @@ _TRANSFERS = {
 
 def migration_question(site: Site, options: Options, ahead: LookAhead) -> str:
     """Say what a migration is about to write, and on lines of their own what the copies will not keep."""
-    s = site.settings
     about = {
-        "objects": (
-            f"s3://{s.legacy_bucket}/{s.legacy_prefix}…",
-            f"to s3://{s.production_bucket}/{s.production_prefix}… at {site.sides.production.store_name}",
-        ),
-        "rows": (
-            f"{s.db_table}.{s.db_path_column} from {s.legacy_prefix}… to {s.production_prefix}…",
-            f"in the database {site.database.where}",
-        ),
-        **transfer(s, options, ahead.not_tried),
+        "objects": objects_lines(site),
+        "rows": (*rows_lines(site), f"in the database {site.database.where}"),
+        **({"moves": moves} if (moves := moving(site.sources)) else {}),
+        **transfer(site.sides.production, options, ahead.not_tried),
     }
-    many = how_many(site.table.estimated_rows, options.limit)
+    many = how_many(site.estimated_rows, options.limit)
     return f"This migrates {many}.\n{listed(about)}\n{lines_of(ahead)}Nothing is deleted.\nGo on?"
+
+
+def objects_lines(site: Site) -> Iterator[str]:
+    """Say which objects go where, a move or two lines each."""
+    routes = routes_of(site.settings).all
+    for number, route in enumerate(routes, start=1):
+        at = f" at {site.sides.production.store_name}" if number == len(routes) else ""
+        yield f"s3://{route.legacy_bucket}/{route.legacy_prefix}…"
+        yield f"to s3://{route.production_bucket}/{route.production_prefix}…{at}"
+
+
+def rows_lines(site: Site) -> Iterator[str]:
+    """Say which columns change, a line for each source."""
+    for each in site.sources:
+        source = each.source
+        if source.shape_name == "key" and not source.sets and len(source.routes.all) == 1:
+            (route,) = source.routes.all
+            yield f"{source.table}.{source.column} from {route.legacy_prefix}… to {route.production_prefix}…"
+            continue
+        columns = [*([source.column] if source.column else []), *(f"{name} = {value!r}" for name, value in source.sets)]
+        name = "" if source.name == f"{source.table}.{source.column}" else f"{source.name}: "
+        yield f"{name}{source.table} ({', '.join(columns)}), {source.shape_name}"
+
+
+def moving(sources: Sequence[SourceTable]) -> tuple[str, ...]:
+    """Say what an application meets where flips move rows to another partition; nothing where none does."""
+    names = dict.fromkeys(each.source.table for each in sources if each.table.moves_rows)
+    if not names:
+        return ()
+    return (
+        f"rows of {', '.join(names)} move to another partition: an UPDATE of the application that",
+        f"waits for such a row fails (40001), and has to be made again; a flip has {MOST_MOVED_ROWS} rows at most",
+    )
+
+
+def back_lines(sources: Sequence[SourceTable]) -> Iterator[str]:
+    """Say which columns a rollback changes, a line for each source."""
+    for each in sources:
+        source = each.source
+        if source.shape_name == "key" and not source.sets and len(source.routes.all) == 1:
+            (route,) = source.routes.all
+            prefixes = f"from {route.production_prefix}… back to {route.legacy_prefix}…"
+            yield f"It sets {source.table}.{source.column} {prefixes}"
+            continue
+        columns = ", ".join(filter(None, (source.column, *(name for name, _ in source.sets))))
+        yield f"It sets {source.table} ({columns}) back to what it held: source {source.name}"
 
 
 def lines_of(ahead: LookAhead) -> str:
@@ -65,7 +109,7 @@ def how_many(estimated_rows: int | None, limit: int) -> str:
     return f"the legacy rows among about {estimated_rows:,} (the planner's estimate), and their objects"
 
 
-def transfer(settings: Settings, options: Options, not_tried: str) -> dict[str, Iterable[str]]:
+def transfer(production: Side, options: Options, not_tried: str) -> dict[str, Iterable[str]]:
     """Say how objects get to production, what keeps them from replacing others, and what is stored to find that out.
 
     ``not_tried`` is why the store is not tried; empty where it is.
@@ -77,7 +121,7 @@ def transfer(settings: Settings, options: Options, not_tried: str) -> dict[str, 
     if not_tried and options.no_clobber == AUTO:
         return {"transfer": _TRANSFERS[Means.CHECK_FIRST], "trial": (not_tried,)}
     trial = (
-        f"some 30 objects of up to 20 bytes in s3://{settings.production_bucket}/{settings.production_prefix}",
+        f"some 30 objects of up to 20 bytes in {production}",
         f"{PROBE_FOLDER}…, and {RACES:,} writes to {KEYS} more, for up to {RACE_SECONDS:.0f} s;",
         "all are removed again, and the result is kept for 30 days",
     )

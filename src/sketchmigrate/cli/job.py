@@ -99,6 +99,11 @@ class Job(ABC):
         """Say what ``settle`` has found that a person may not want. Nobody is asked where it is empty."""
         return ""
 
+    @property
+    def source_names(self) -> list[str]:
+        """The sources that the job is about, in order."""
+        return [each.source.name for each in self.site.sources]
+
     @abstractmethod
     async def carry_out(self) -> int:
         """Do what the command is for, and return the exit code. Raises ``MigrateError``."""
@@ -135,17 +140,22 @@ class Job(ABC):
 
     async def are_rows_hidden(self) -> bool:
         """Whether row-level security became active since the job began; that, or an error of asking, is noted."""
-        if self.stop.error is not None or self.site.table.hides_rows:
+        if self.stop.error is not None or self.site.hides_rows:
             return False
         try:
             async with self.site.database.session() as session:
-                hidden = await session.run(partial(hides_rows, table=self.site.table), doing="looking at the table")
+                tables = dict.fromkeys(each.table.name for each in self.site.sources)
+                asked = [
+                    (name, await session.run(partial(hides_rows, name=name), doing="looking at the table"))
+                    for name in tables
+                ]
         except MigrateError as error:
             self.stop.by_error(error)
             return False
+        hidden = [".".join(name) for name, hides in asked if hides]
         if hidden:
-            self.stop.by_error(hidden_meanwhile(self.settings))
-        return hidden
+            self.stop.by_error(hidden_meanwhile(", ".join(hidden)))
+        return bool(hidden)
 
     async def summarise(
         self,
@@ -179,6 +189,7 @@ class Job(ABC):
             ended_by_error=self.stop.error is not None,
             rows_hidden=rows_hidden,
             nothing_in_legacy=nothing_in_legacy,
+            sources=tuple(zip(self.source_names, finished.sources, strict=False)),
         )
 
     async def wrote_csv(self, path: Path) -> None:

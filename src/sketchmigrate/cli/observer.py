@@ -83,18 +83,18 @@ class Observer:
         """Take note of what has held other processes up."""
         self.held = merged((*self.held, *waits))
 
-    def entries(self, worker: str, results: Iterable[Result]) -> None:
+    def entries(self, worker: str, source: int, results: Iterable[Result]) -> None:
         """Show results, each a line or two. The log has the worker's name beside them, if it is another process."""
         for result in results:
-            for line in entry_lines(result, self.site.mapping, self.site.settings, dry_run=self.options.dry_run):
+            for line in entry_lines(result, self.site.sources[source].source, dry_run=self.options.dry_run):
                 self.terminal.entry(line, by=worker)
 
-    def observe(self, rows: int, tally: Tally, results: list[Result]) -> None:
-        """Take note of rows passed and of what became of the references among them."""
+    def observe(self, source: int, rows: int, tally: Tally, results: list[Result]) -> None:
+        """Take note of rows of a source that were passed, and of what became of those that were legacy."""
         self.rows += rows
         self.tally += tally
         if self.options.verbose:
-            self.entries("", results)
+            self.entries("", source, results)
         self._show()
 
     def _show(self) -> None:

@@ -57,7 +57,7 @@ class Audience(Protocol):
     def held_up(self, waits: Iterable[Held]) -> None:
         """Take note of what has held workers up, and how long in all."""
 
-    def entries(self, worker: str, results: tuple[Result, ...]) -> None:
+    def entries(self, worker: str, source: int, results: tuple[Result, ...]) -> None:
         """Show new results, for ``-v``."""
 
     def say(self, text: str, level: int = logging.INFO) -> None:
@@ -66,9 +66,10 @@ class Audience(Protocol):
 
 @dataclass(slots=True, eq=False)
 class PassRange:
-    """A range of a pass, how often it was lost, and the flips of its attempt of which the breaker knows."""
+    """A range of a source, how often it was lost, and the flips of its attempt of which the breaker knows."""
 
     number: int
+    source: int
     key_range: KeyRange
     is_trimmed: bool
     losses: int = 0
@@ -108,6 +109,13 @@ class Pass:
                 rows, tally = rows + progress.rows, tally + progress.tally
         return rows, tally
 
+    def tallies_done(self, sources: int) -> list[Tally]:
+        """Return the tallies of what is done, by source, as workers have returned them."""
+        tallies = [Tally() for _ in range(sources)]
+        for pass_range, done in self.done:
+            tallies[pass_range.source] += done.tally
+        return tallies
+
     def waits_for(self) -> str:
         """Return what holds one of those at work up in the database; empty for nothing."""
         return next((progress.waits_for for progress in self.at_work.values() if progress and progress.waits_for), "")
@@ -143,14 +151,21 @@ class Coordinator:
         self._settling = settling
         self._breaker = breaker
         self._dispatcher = Dispatcher(engine, stop, say=audience.say, hear=self._hear)
-        self._tally = before.tally if before else Tally()  # of the passes before
+        self._tallies = list((before and before.sources) or [Tally() for _ in site.sources])  # of the passes before
         self._pass = Pass(before.passes if before else 0, deque())
         self._lease = Lease(None)
         self._reading = asyncio.Lock()
         self._session: Session
 
+    @property
+    def _tally(self) -> Tally:
+        return sum(self._tallies, Tally())
+
+    def _finished(self, *, rows_left: bool) -> Finished:
+        return Finished(self._tally, self._pass.number, rows_left, tuple(self._tallies))
+
     async def migrate(self) -> Finished:
-        """Migrate the whole table: passes until one finds no legacy row that could still be migrated.
+        """Migrate all sources, whole: passes until one finds no legacy row that could still be migrated.
 
         As ``runner.migrate``, it ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
         """
@@ -161,7 +176,7 @@ class Coordinator:
                 return await self._passes()
             except MigrateError as error:
                 self._stop.by_error(error)
-                return Finished(self._tally, self._pass.number, rows_left=True)
+                return self._finished(rows_left=True)
             except asyncio.CancelledError:
                 self._dispatcher.stop_at_once()
                 raise
@@ -174,21 +189,24 @@ class Coordinator:
             number = self._pass.number + 1
             self._lease = Lease(None if limit is None else limit - self._tally.scanned)
             self._pass = Pass(number, deque())
-            self._pass.waiting.extend(PassRange(self._pass.numbered(), each, is_trimmed=trimmed) for each in ranges)
+            self._pass.waiting.extend(
+                PassRange(self._pass.numbered(), source, each, is_trimmed=trimmed) for source, each in ranges
+            )
             self._audience.new_pass(number)
             await self._dispatcher.hand_out(self)
-            counted = await self._count()
-            self._tally += counted
+            counts = await self._count()
+            counted = sum(counts, Tally())
+            self._tallies = [before + found for before, found in zip(self._tallies, counts, strict=True)]
             await self._make_durable(counted)
             self._audience.progress_of_all(self._pass.rows_done, self._tally)
             if self._stop.requested:
-                return Finished(self._tally, number, rows_left=True)
+                return self._finished(rows_left=True)
             if limit is not None and self._tally.scanned >= limit:
-                return Finished(self._tally, number, rows_left=await self._is_anything_left())
+                return self._finished(rows_left=await self._is_anything_left())
             some_waits = bool(self._pass.waiting)  # a worker that was lost may have kept its part of the limit
             losses = sum(done.losses for _, done in self._pass.done)  # see passes.migrate
             if options.dry_run or (counted.scanned == 0 and not some_waits and not losses):
-                return Finished(self._tally, number, rows_left=some_waits)
+                return self._finished(rows_left=some_waits)
             trimmed = not some_waits
             ranges = self._ranges_for_another_pass()
 
@@ -234,6 +252,7 @@ class Coordinator:
                 pass_range.key_range,
                 lent,
                 self._settling.strategy,
+                source=pass_range.source,
                 orders=self._dispatcher.orders,
             )
             done = await self._engine.run(task)
@@ -271,7 +290,7 @@ class Coordinator:
         elif done.rest is not None and not self._stop.requested:  # its part of the limit is used up
             # what was taken up is not to be met again: that of it which stayed legacy would count once more
             pass_range.key_range = KeyRange(pass_range.key_range.after, done.rest.after)
-            this.waiting.append(PassRange(this.numbered(), done.rest, is_trimmed=True))
+            this.waiting.append(PassRange(this.numbered(), pass_range.source, done.rest, is_trimmed=True))
 
     async def _redo(self, pass_range: PassRange, lost: WorkerLost, lent: int | None) -> None:
         pass_range.losses += 1
@@ -309,36 +328,44 @@ class Coordinator:
 
     # -- ranges and counts
 
-    def _ranges_for_another_pass(self) -> list[KeyRange]:
+    def _ranges_for_another_pass(self) -> list[tuple[int, KeyRange]]:
         """Return the ranges of this pass, brought together where they had few rows, those nobody began included."""
-        rows: Counter[KeyRange] = Counter()
-        for pass_range in self._pass.waiting:
-            rows[pass_range.key_range] += self._site.settings.range_rows  # unknown: as many as there may be
+        rows: list[Counter[KeyRange]] = [Counter() for _ in self._site.sources]
+        for pass_range in self._pass.waiting:  # unknown: as many as there may be
+            rows[pass_range.source][pass_range.key_range] += self._site.settings.range_rows
         for pass_range, done in self._pass.done:
-            rows[pass_range.key_range] += done.rows
-        return merged(rows, self._site.settings.range_rows)
+            rows[pass_range.source][pass_range.key_range] += done.rows
+        return [
+            (source, each)
+            for source, of_source in enumerate(rows)
+            for each in merged(of_source, self._site.settings.range_rows)
+        ]
 
-    async def _cut(self) -> list[KeyRange]:
-        site = self._site
-        return await cut_ranges(self._session, site.table, site.settings.range_rows, self._engine.members)
+    async def _cut(self) -> list[tuple[int, KeyRange]]:
+        """Return the ranges of all sources, each with the number of its source."""
+        range_rows, members = self._site.settings.range_rows, self._engine.members
+        return [
+            (source, each)
+            for source, found in enumerate(self._site.sources)
+            for each in await cut_ranges(self._session, found.table, range_rows, members)
+        ]
 
     async def _trim(self, pass_range: PassRange) -> None:
         """Leave what a range has too much for another worker."""
         if pass_range.is_trimmed:
             return
 
-        site = self._site
+        table, range_rows = self._site.sources[pass_range.source].table, self._site.settings.range_rows
         async with self._reading:
-            pass_range.key_range, *rest = await trim(
-                self._session, site.table, pass_range.key_range, site.settings.range_rows
-            )
+            pass_range.key_range, *rest = await trim(self._session, table, pass_range.key_range, range_rows)
         pass_range.is_trimmed = True
         if rest:
-            self._pass.waiting.appendleft(PassRange(self._pass.numbered(), rest[0], is_trimmed=False))
+            left = PassRange(self._pass.numbered(), pass_range.source, rest[0], is_trimmed=False)
+            self._pass.waiting.appendleft(left)
             self._dispatcher.changed.set()
 
-    async def _count(self) -> Tally:
-        """Count the pass; what the workers returned has to do where the ledgers or the rows cannot be read."""
+    async def _count(self) -> list[Tally]:
+        """Count the pass, by source; what workers returned has to do where the ledgers or the rows cannot be read."""
         try:
             return await count_pass(
                 self._pass.number,
@@ -350,22 +377,21 @@ class Coordinator:
             )
         except MigrateError as error:
             self._stop.by_error(error)
-            return self._pass.tally_done
+            return self._pass.tallies_done(len(self._site.sources))
 
     async def _make_durable(self, counted: Tally) -> None:
         await make_durable(self._site.database, counted, self._assignment.options, self._stop)
 
     async def _is_anything_left(self) -> bool:
-        site = self._site
-        scan = Scan(site.mapping, site.table, site.database, self._ledger)
-        return await is_anything_left(scan, self._tally, self._assignment.options)
+        scans = [Scan(each, self._site.database, self._ledger) for each in self._site.sources]
+        return await is_anything_left(scans, self._tallies, self._assignment.options)
 
     # -- what is heard and shown
 
     def _hear(self, message: Message) -> None:
         if isinstance(message, RangeProgress):
             if message.results:
-                self._audience.entries(message.worker, message.results)
+                self._audience.entries(message.worker, message.source, message.results)
             self._audience.held_up(message.held_up)
             if (pass_range := self._pass.heard(message)) is not None:
                 self._note_flips(pass_range, message.flips)

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from sketchmigrate.core.reason import Reason
     from sketchmigrate.core.reference import Key, Reference
     from sketchmigrate.ledger import Attempt, WholeLedger, Word
+    from sketchmigrate.migration.planning import SourceTable
     from sketchmigrate.migration.site import Site
     from sketchmigrate.postgres.session import Session
+    from sketchmigrate.postgres.table import Table
 
 
 class Said(NamedTuple):
@@ -76,7 +78,9 @@ def results(said: Mapping[Reference, Said], now: Mapping[Key, str | None]) -> It
     for reference, each in said.items():
         outcome, reason = _decided(reference, each, now)
         if outcome is not None:
-            yield Result(reference, outcome, reason, each.copied, each.size_bytes if each.copied else None)
+            moved = int(outcome is Outcome.MIGRATED)
+            size_bytes = each.size_bytes if each.copied else None
+            yield Result(reference, outcome, reason, each.copied, size_bytes, references=moved)
 
 
 def _decided(reference: Reference, said: Said, now: Mapping[Key, str | None]) -> tuple[Outcome | None, Reason | None]:
@@ -102,41 +106,45 @@ async def count_pass(
     session: Session,
     *,
     dry_run: bool,
-) -> Tally:
-    """Return what became of all references of a pass, each counted once, and make it the run's own word.
+) -> list[Tally]:
+    """Return what became of all references of a pass, by source, each counted once, and make it the run's own word.
 
     ``returned`` are the tallies of the attempts that were seen to end, by worker and number. Raises ``MigrateError``.
     """
     attempts: defaultdict[int, list[Attempt]] = defaultdict(list)
     for attempt in await ledger.attempts(number):
         attempts[attempt.range_number].append(attempt)
-    tally = Tally()
+    tallies = [Tally() for _ in site.sources]
     alone: list[Attempt] = []
     for made in attempts.values():
         ended = [attempt for attempt in made if attempt.tally is not None]
         # a dry run changes nothing, so every attempt that saw its range to the end saw the same
         if ended and (len(made) == 1 or dry_run):
             alone.append(ended[-1])
-            tally += returned.get((ended[-1].worker, ended[-1].number), ended[-1].tally or Tally())
+            found = returned.get((ended[-1].worker, ended[-1].number), ended[-1].tally or Tally())
         else:
-            tally += await _count_range(made, ledger, site, session)
+            found = await _count_range(made, ledger, site.sources[made[0].source], session)
+        tallies[made[0].source] += found
     await ledger.take_over(alone)
-    return tally
+    return tallies
 
 
-async def _count_range(attempts: Sequence[Attempt], ledger: WholeLedger, site: Site, session: Session) -> Tally:
+async def _count_range(
+    attempts: Sequence[Attempt], ledger: WholeLedger, source: SourceTable, session: Session
+) -> Tally:
     """Count a range that was begun more than once, key by key."""
-    said = by_reference(_with_keys(await ledger.words(attempts), site))
-    open_keys = [reference.key for reference, each in said.items() if each.is_open]
-    now = await References(session, site.table).look_up(open_keys)
+    said = by_reference(_with_keys(await ledger.words(attempts), source.table))
+    open_rows = {reference.key: each.new_path for reference, each in said.items() if each.is_open}
+    now = await References(session, source.table).look_up_flipped(open_rows)
     counted = list(results(said, now))
+    ledger.source = source.source.number
     await ledger.record_not_flipped([each for each in counted if each.outcome is not Outcome.MIGRATED or each.reason])
     return Tally.of(counted)
 
 
-def _with_keys(words: Sequence[Word], site: Site) -> list[Word]:
+def _with_keys(words: Sequence[Word], table: Table) -> list[Word]:
     """Give the keys the type that they have in the table: a ledger has no uuid."""
     return [
-        word._replace(reference=word.reference._replace(key=key_of(site.table, stored_key(word.reference.key))))
+        word._replace(reference=word.reference._replace(key=key_of(table, stored_key(word.reference.key))))
         for word in words
     ]

@@ -46,7 +46,7 @@ class RangeAssignment(Assignment):
 
 @dataclass(frozen=True, slots=True)
 class RangeTask(Task["RangeDone"]):
-    """One range of a pass. ``number`` names the range within its pass, and stays the same when it is redone.
+    """One range of a ``source``. ``number`` names the range within its pass, and stays the same when it is redone.
 
     ``limit`` is how many references may be taken up, at least one; None for all. ``strategy`` is how nothing is
     replaced, None as long as the store has not been probed; the range then ends with ``StrategyNeeded`` before the
@@ -58,6 +58,7 @@ class RangeTask(Task["RangeDone"]):
     key_range: KeyRange
     limit: int | None = None
     strategy: Strategy | None = None
+    source: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class RangeDone:
 
 @dataclass(frozen=True, slots=True)
 class RangeProgress(Message):
-    """How far a running range is: rows passed, outcomes so far, what limits it, in a word, and flips so far.
+    """How far a range of a ``source`` is: rows passed, outcomes so far, what limits it, in a word, and flips so far.
 
     ``results`` are new ones, for ``-v`` alone. ``waits_for`` says what holds it up in the database, and ``held_up`` all
     that did so since the worker began.
@@ -101,6 +102,7 @@ class RangeProgress(Message):
     waits_for: str = ""
     held_up: tuple[Held, ...] = ()
     flips: FlipCounts = field(default_factory=FlipCounts)
+    source: int = 0
 
 
 class StrategyNeeded(UsageError):
@@ -136,13 +138,15 @@ class RangeWorker(Worker[RangeTask, RangeDone]):
         breaker = Breaker(NEVER)  # it counts; the coordinator, who knows of all flips, judges
         report = Report(self._channel, task, site.database.waits, breaker, verbose=options.verbose)
         with self._following(task):
-            attempt = await self._ledger.begin_attempt(task.pass_number, task.number, task.key_range)
+            attempt = await self._ledger.begin_attempt(task.pass_number, task.number, task.key_range, task.source)
             transfer = transfer_of(site.sides, task.strategy) if task.strategy else NotSettled()
             async with asyncio.TaskGroup() as group, site.copier(options, self._stop, transfer) as copier:
                 pulse = group.create_task(report.send_regularly())
-                migration = site.migration(
+                migrations = site.migrations(
                     options, copier, self._ledger, self._stop, breaker=breaker, observe=report.observe
                 )
+                migration = migrations[task.source]
+                migration.begin()
                 async with Watch(site, copier, iterations=options.parallelization_level, audience=report):
                     tally, rest = await migrate_range(
                         migration, task.key_range, limit=task.limit, again=task.pass_number > 1
@@ -191,8 +195,8 @@ class Report:
         self._is_news |= text != self._waits_for
         self._waits_for = text
 
-    def observe(self, rows: int, tally: Tally, results: list[Result]) -> None:
-        """Take note of rows passed and of what became of the references among them."""
+    def observe(self, _source: int, rows: int, tally: Tally, results: list[Result]) -> None:
+        """Take note of rows passed and of what became of those that were legacy."""
         self.rows += rows
         self._tally += tally
         self._is_news = True
@@ -217,6 +221,7 @@ class Report:
                     waits_for=self._waits_for,
                     held_up=tuple(self._waits.held()),
                     flips=self._breaker.counts,
+                    source=task.source,
                 )
             )
 

@@ -73,7 +73,8 @@ class Copied(NamedTuple):
     """The verdict on one object, the reason where it needs a person, and what is known of the object.
 
     ``guarded``: the store made sure that nothing was replaced, or told what was, or replacing was allowed. ``sampled``:
-    the copy did not tell the size, so that of this one was looked up.
+    the copy did not tell the size, so that of this one was looked up. ``also_copied`` is how many other objects of the
+    same row were copied.
     """
 
     verdict: Verdict
@@ -82,6 +83,7 @@ class Copied(NamedTuple):
     etag: str = ""
     guarded: bool = True
     sampled: bool = False
+    also_copied: int = 0
 
     @property
     def may_flip(self) -> bool:
@@ -183,7 +185,9 @@ class Copier:
         self._waiting: deque[_Batch] = deque()
         self._working = 0
         self.batches = 0
-        self._on_the_way: dict[str, asyncio.Future[Copied] | None] = {}  # by target key; None: nobody else waits for it
+        self._on_the_way: dict[
+            Location, asyncio.Future[Copied] | None
+        ] = {}  # by target; None: nobody else waits for it
         self._copied = 0
         self._told_of_tags = False
 
@@ -253,18 +257,18 @@ class Copier:
         A second look at an object on its way sees a difference that is none where a store shows it half written
         (rclone does), and a picture that a million rows share is not copied by a hundred workers at once.
         """
-        key = move.target.key
-        if key in self._on_the_way:
-            shared: asyncio.Future[Copied] = self._on_the_way[key] or asyncio.get_running_loop().create_future()
-            self._on_the_way[key] = shared
+        target = move.target
+        if target in self._on_the_way:
+            shared: asyncio.Future[Copied] = self._on_the_way[target] or asyncio.get_running_loop().create_future()
+            self._on_the_way[target] = shared
             verdict = await asyncio.shield(shared)
             return verdict._replace(verdict=Verdict.IN_PLACE, reason=None) if verdict.may_flip else verdict
-        self._on_the_way[key] = None
+        self._on_the_way[target] = None
         verdict = _UNTOUCHED
         try:
             verdict = await self._judge(move, look_first=look_first)
         finally:
-            waited_for = self._on_the_way.pop(key)
+            waited_for = self._on_the_way.pop(target)
             if waited_for is not None:
                 waited_for.set_result(verdict)
         return verdict

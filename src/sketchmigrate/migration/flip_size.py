@@ -26,11 +26,13 @@ ONE_ROW_SECONDS = 1.0
 class FlipSize:
     """Judges flips by their time in seconds. ``rows`` is how many a flip may have, at least 1.
 
-    It grows only where flips had as many: so it ends near the size of a batch, which no flip exceeds.
+    It grows only where flips had as many: so it ends near the size of a batch, which no flip exceeds. ``most`` is
+    never exceeded either, where it is given.
     """
 
-    def __init__(self, target_seconds: float) -> None:
+    def __init__(self, target_seconds: float, most: int | None = None) -> None:
         self.rows = FIRST_ROWS
+        self._most = most
         self._target_seconds = target_seconds
         self._of_one_row: deque[tuple[float, float]] = deque(maxlen=round(KEPT_SECONDS / ONE_ROW_SECONDS))
         self._asked_at: float | None = None
@@ -45,6 +47,11 @@ class FlipSize:
             self._asked_at = now
             return 1
         return self.rows
+
+    def pieces(self, wanted: int, now: float) -> int:
+        """Return into how many flips of about ``next_rows`` so many rows are best cut; 0 is as good as 1."""
+        pieces = round(wanted / self.next_rows(wanted, now))
+        return pieces if self._most is None else max(pieces, -(-wanted // self._most))
 
     def took(self, rows: int, seconds: float, now: float) -> None:
         """Take note of a flip of so many rows that lasted so long, from its UPDATE to the answer to its COMMIT."""

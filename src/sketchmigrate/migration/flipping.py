@@ -21,7 +21,7 @@ from sketchmigrate.core.clock import SYSTEM, Clock
 from sketchmigrate.core.errors import DatabaseBusy, ReferenceRefused, TableLocked
 from sketchmigrate.core.outcome import ANOTHER_PATH, LEFT_AS_IT_WAS, Outcome, Result
 from sketchmigrate.core.reason import Reason, ReasonKind, because, refused_by_database
-from sketchmigrate.core.reference import Key, make_all
+from sketchmigrate.core.reference import Key, Reference, make_all
 from sketchmigrate.migration.breaker import Breaker, cause_of
 from sketchmigrate.migration.copier import Copied, Verdict
 from sketchmigrate.migration.flip_size import FlipSize
@@ -29,6 +29,7 @@ from sketchmigrate.postgres.flip import Answer, flip, stored_otherwise
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.references import look_up
 from sketchmigrate.postgres.session import Limits
+from sketchmigrate.postgres.table import MOST_MOVED_ROWS
 from sketchmigrate.postgres.transactions import current_transaction, transaction_status
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
     from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.source import Source
     from sketchmigrate.ledger import Ledger
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.postgres.references import Looked, References
@@ -85,9 +87,9 @@ class FlipControl:
     """What the database said of rows that it did not set although nobody was seen to hold them: of some."""
 
     @classmethod
-    def of(cls, settings: Settings) -> FlipControl:
-        """Return that of a process that begins."""
-        return cls(FlipSize(settings.target_flip_ms / 1000))
+    def of(cls, settings: Settings, *, moves_rows: bool = False) -> FlipControl:
+        """Return that of a process that begins; ``moves_rows``: a flip moves rows to other partitions."""
+        return cls(FlipSize(settings.target_flip_ms / 1000, MOST_MOVED_ROWS if moves_rows else None))
 
     def note_refusal(self, key: Key, error: DatabaseBusy | ReferenceRefused) -> None:
         """Keep what the database said last of a row that was tried alone, if it may be no matter of a lock."""
@@ -144,6 +146,7 @@ class Flipping:
     breaker: Breaker
     stop: Stop
     settings: Settings
+    source: Source
 
     async def flip(
         self, brought: Sequence[Brought], results: list[Result], *, noted: Collection[Key] = (), waits: bool = False
@@ -207,7 +210,7 @@ class Flipping:
     def _cut(self, parts: list[list[Brought]]) -> list[Brought]:
         """Take about as much off the last part as one flip may have: what is cut is cut into equal pieces."""
         some = parts.pop()
-        pieces = round(len(some) / self.control.size.next_rows(len(some), self._clock.monotonic()))
+        pieces = self.control.size.pieces(len(some), self._clock.monotonic())
         if pieces > 1:
             rows = -(-len(some) // pieces)
             parts.append(some[rows:])
@@ -295,14 +298,14 @@ class Flipping:
         if now - self.control.inspected_at < not_since_seconds:
             return
         self.control.inspected_at = now
-        look = partial(inspect_table, settings=self.settings, for_writing=True)
+        look = partial(inspect_table, source=self.source, for_writing=True)
         await self.references.session.run(look, doing="looking at the table")
 
     async def _look_again(
         self, left: Sequence[Brought], results: list[Result], noted: Collection[Key], waited: set[Key]
     ) -> list[Result]:
         """Say what became of the rows that the flip did not come back with; return those that are locked."""
-        looked = await self.references.look_again([move.reference.key for move, _ in left])
+        looked = await self.references.look_again([move for move, _ in left])
         locked: list[Result] = []
         ours: list[Key] = []
         for move, copied in left:
@@ -415,11 +418,33 @@ async def _decided(connection: AsyncConnection, xid: int) -> str | None:
 def migrated(all_flipped: Sequence[Brought]) -> list[Result]:
     """Return the results of references that were flipped, or in a dry run would be."""
     results = [
-        (move.reference, _MIGRATED, copied.reason, copied.verdict is _COPIED, copied.size_bytes, copied.sampled)
+        (
+            move.reference,
+            _MIGRATED,
+            copied.reason,
+            (copied.verdict is _COPIED) + copied.also_copied,
+            copied.size_bytes,
+            copied.sampled,
+            move.references,
+            move,
+        )
         for move, copied in all_flipped
     ]
-    return make_all(Result, results)
+    made = make_all(Result, results)
+    if any([move.left for move, _ in all_flipped]):  # noqa: C419 - done for each batch, and faster
+        pairs = zip(made, all_flipped, strict=True)
+        made = [result if move.left is None else _in_part(result, move) for result, (move, _) in pairs]
+    return made
+
+
+def _in_part(result: Result, move: Move) -> Result:
+    """Return the result of a row that was flipped in part: what is left of it decides, and it has another value now."""
+    outcome, reason = move.left or (_MIGRATED, None)
+    return result._replace(reference=Reference(move.reference.key, move.new_path), outcome=outcome, reason=reason)
 
 
 def _result(move: Move, copied: Copied, outcome: Outcome, reason: Reason | None) -> Result:
-    return Result(move.reference, outcome, reason, copied.verdict is _COPIED, copied.size_bytes, copied.sampled)
+    objects = (copied.verdict is _COPIED) + copied.also_copied
+    references = move.references if outcome is _MIGRATED else 0
+    result = Result(move.reference, outcome, reason, objects, copied.size_bytes, copied.sampled, references, move)
+    return _in_part(result, move) if references and move.left is not None else result

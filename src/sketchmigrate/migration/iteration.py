@@ -7,42 +7,36 @@ is simply taken up again.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sketchmigrate.core.mapping import Unmappable
 from sketchmigrate.core.outcome import Outcome, Result
 from sketchmigrate.core.reference import make_all
 from sketchmigrate.ledger import Flip
+from sketchmigrate.migration.bringing import OUTCOME_OF, bring
 from sketchmigrate.migration.copier import Copied, Verdict
 from sketchmigrate.migration.flipping import Flipping, play, standing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketchmigrate.core.mapping import Mapping, Move
     from sketchmigrate.core.reference import Key, Reference
     from sketchmigrate.ledger import Ledger
     from sketchmigrate.migration.copier import Copier
     from sketchmigrate.migration.flipping import Brought
+    from sketchmigrate.migration.planning import Planner, SourceTable
 
 # Python 3.11 takes 0.3 µs to find a member by its name.
 _MIGRATED = Outcome.MIGRATED
 _COPIED = Verdict.COPIED
-
-_OUTCOME_OF = {
-    Verdict.MISSING: Outcome.MISSING,
-    Verdict.CONFLICT: Outcome.CONFLICT,
-    Verdict.FAILED: Outcome.FAILED,
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
     """What an iteration works with. The session in ``flipping`` is this iteration's own, the rest is shared."""
 
-    mapping: Mapping
+    planner: Planner
+    source: SourceTable
     copier: Copier
     ledger: Ledger
     flipping: Flipping
@@ -58,11 +52,12 @@ class Iteration:
         is waited for. References that were not begun because the run is stopping get no result either. Raises
         ``MigrateError`` where the run cannot go on; the results until then are true.
         """
-        moves = self._plan(references, results)
+        moves, refused = await self.planner.plan(references, self.flipping.references)
+        results += [Result(reference, Outcome.FAILED, reason) for reference, reason in refused]
         unguarded = bool(moves) and await self.copier.unguarded()
         if unguarded:
             await self.ledger.open_copies(moves)
-        brought = list(zip(moves, await self.copier.copy_all(moves, look_first=again), strict=True))
+        brought = await bring(self.copier, moves, self.source.mapping, look_first=again)
         ready = [entry for entry in brought if entry[1].may_flip]
         if again and ready:
             ready = await self._as_copied_before(ready)
@@ -87,17 +82,6 @@ class Iteration:
                 move.reference.key for move, copied in (*ready, *stuck) if is_harmless(copied)
             )
 
-    def _plan(self, references: Sequence[Reference], results: list[Result]) -> list[Move]:
-        with suppress(Unmappable):
-            return self.mapping.moves(references)
-        moves: list[Move] = []
-        for reference in references:
-            try:
-                moves.append(self.mapping.move(reference))
-            except Unmappable as unmappable:
-                results.append(Result(reference, Outcome.FAILED, unmappable.reason))
-        return moves
-
     async def _look_again(self, stuck: Sequence[Brought], results: list[Result]) -> list[Result]:
         """Say what became of references whose object cannot be brought: nobody is needed where the row has changed.
 
@@ -105,7 +89,7 @@ class Iteration:
         a word against the flip would keep a rollback from it.
         """
         locked: list[Result] = []
-        looked = await self.flipping.references.look_again([move.reference.key for move, _ in stuck])
+        looked = await self.flipping.references.look_again([move for move, _ in stuck])
         for move, copied in stuck:
             unanswered = move.reference.key in self.flipping.control.unanswered  # a flip of an earlier round
             outcome, reason = standing(move, looked, unanswered=unanswered, waited=False)
@@ -113,8 +97,8 @@ class Iteration:
                 locked.append(Result(move.reference, Outcome.FAILED, copied.reason))
                 continue
             if outcome is None:
-                outcome, reason = _OUTCOME_OF[copied.verdict], copied.reason
-            results.append(Result(move.reference, outcome, reason))
+                outcome, reason = OUTCOME_OF[copied.verdict], copied.reason
+            results.append(Result(move.reference, outcome, reason, copied.also_copied, move=move))
         return locked
 
     async def _flip(

@@ -47,10 +47,10 @@ class LookAhead:
 
 async def look_ahead(site: Site, options: Options) -> LookAhead:
     """Look at the production bucket's rules and at a sample of the legacy objects that rows name."""
-    if not site.legacy_paths:
+    if not site.sample:
         return LookAhead()
     rules = await read_bucket_rules(site.sides.production)
-    objects = [site.sides.legacy.at(path) for path in site.legacy_paths]
+    objects = [move.source for move in site.sample]
     sample = await look_at(site.sides.legacy.store, objects, encryption=rules.encryption)
     sample.requests += REQUESTS
     way = way_of(options.no_clobber, overwrite=options.overwrite)

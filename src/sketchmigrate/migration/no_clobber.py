@@ -5,7 +5,7 @@ The choice is ``choose``, a pure function of a probe's report. The strategies th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from sketchmigrate.s3 import IF_ABSENT, R2_IF_ABSENT, Condition
 from sketchmigrate.s3.probe.findings import Answer, Question
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sketchmigrate.s3.probe.findings import ProbeReport
 
 AUTO = "auto"
@@ -99,6 +101,21 @@ def choose(report: ProbeReport, wanted: str = AUTO) -> Strategy:
     raise ConditionNotProved(
         f"--no-clobber {means} is not proved to protect anything on this store: {_seen(report, premises)}",
         hint=f"Leave --no-clobber away: {best} is {'what is left' if is_none else 'the strongest that is proved'}.",
+    )
+
+
+def for_all(strategies: Sequence[tuple[str, Strategy]]) -> Strategy:
+    """Return one strategy for several buckets, each with the one that was chosen for it: what holds in all of them."""
+    (_, first), *others = strategies
+    if any((each.means, each.copy_condition) != (first.means, first.copy_condition) for _, each in others):
+        reason = "; ".join(f"in {bucket} it would be {each.means}, as {each.reason}" for bucket, each in strategies)
+        first = Strategy(Means.CHECK_FIRST, f"the buckets differ: {reason}")
+    return replace(
+        first,
+        sends=first.sends if all(each.sends == first.sends for _, each in others) else None,
+        sends_parts=all(each.sends_parts for _, each in strategies),
+        guards_parts=all(each.guards_parts for _, each in strategies),
+        asks_for_tags=any(each.asks_for_tags for _, each in strategies),
     )
 
 

@@ -37,6 +37,6 @@ class OtherSpellings:
             if self._stop.requested:
                 break
             with suppress(S3Error):  # it was a guess
-                if await self._legacy.store.find(self._legacy.at(key)):
+                if await self._legacy.store.find(missing._replace(key=key)):
                     return spelt_otherwise(missing.key, key)
         return ""

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from sketchmigrate.core.errors import MigrateError, S3Error
-from sketchmigrate.core.mapping import Unmappable
 from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.reason import ReasonKind, because, refused_by_store
 from sketchmigrate.core.reference import Reference
@@ -34,7 +33,7 @@ from sketchmigrate.postgres.transactions import transaction_statuses
 from sketchmigrate.task_group import all_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
     from sketchmigrate.core.keys import StoredKey
@@ -58,26 +57,29 @@ ASK_AGAIN_SECONDS = 0.5
 Runs: TypeAlias = "Callable[[Path | None], Iterable[PastRun]]"
 
 
-async def settle(migration: Migration, store: S3Client, runs: Runs, own: Path) -> Tally:
-    """Report what this run, and past ones that were cut short, may have overwritten; return how many there are.
+async def settle(migrations: Sequence[Migration], store: S3Client, runs: Runs, own: Path) -> list[Tally]:
+    """Report what this run, and past ones that were cut short, may have overwritten; return how many, by source.
 
     Notes that the run has come to its end, when it has and nothing stopped it.
 
     ``runs`` yields the runs over this table, each open until the next, and ours among them, whose directory is ``own``.
     They come the oldest first, after the one whose directory it is given.
-    An error is noted in ``migration.stop``: then the next run finds what is left.
+    An error is noted in the ``Stop``: then the next run finds what is left.
     """
-    settling = _Settling(migration, store, runs, own)
-    tally = Tally()
+    tallies = [Tally() for _ in migrations]
+    stop, database, ledger = migrations[0].stop, migrations[0].database, migrations[0].ledger
     try:
-        async with migration.database.session() as session:
-            for run in runs(own):  # ours first: what we have reported of it is not reported for another run as well
-                tally += await settling.go_through(run, session)
-        if not migration.stop.requested:  # else flips of rows that were locked may be on record and not made
-            await migration.ledger.describe({ENDED: "true"})
+        for number, migration in enumerate(migrations):
+            migration.begin()
+            settling = _Settling(migration, store, runs, own)
+            async with database.session() as session:
+                for run in runs(own):  # ours first: what we have reported of it is not reported for another run as well
+                    tallies[number] += await settling.go_through(run, session)
+        if not stop.requested:  # else flips of rows that were locked may be on record and not made
+            await ledger.describe({ENDED: "true"})
     except MigrateError as error:
-        migration.stop.by_error(error)
-    return tally
+        stop.by_error(error)
+    return tallies
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +89,15 @@ class _Settling:
     runs: Runs
     own: Path
 
+    @property
+    def _source(self) -> int:
+        return self.migration.source.source.number
+
     async def go_through(self, run: PastRun, session: Session) -> Tally:
         tally = Tally()
         ledger = self.migration.ledger
         after: StoredKey | None = None
-        while page := run.unsettled(after, PAGE_ROWS):
+        while page := run.unsettled(after, PAGE_ROWS, source=self._source):
             after = page[-1].key
             if results := await self._suspicious(run, page, session):
                 await ledger.record_not_flipped(results)
@@ -105,9 +111,9 @@ class _Settling:
         """Look at the rows, then at who set them: in this order a run at the same time has it on record by then."""
         committed = await self._committed({each.xid for each in page if each.xid is not None}, session)
         unsettled = {each.key: each for each in page}
-        moves = dict(self._moves([each for each in page if each.xid not in committed]))
-        keys = [move.reference.key for move in moves.values()]
-        now = await References(session, self.migration.table).look_up(keys)
+        references = References(session, self.migration.table)
+        moves = await self._moves([each for each in page if each.xid not in committed], references)
+        now = await references.look_up_flipped({move.reference.key: move.new_path for move in moves.values()})
         set_rows = {
             key: move
             for key, move in moves.items()
@@ -116,7 +122,7 @@ class _Settling:
         if not set_rows:
             return []
         made, passed_over = await self._known(set_rows.keys(), run.directory, session)
-        etags = {each.flip.key: each.flip.etag for each in run.flips_of(set_rows)}
+        etags = {each.flip.key: each.flip.etag for each in run.flips_of(set_rows, source=self._source)}
         suspects = [
             (move, etags.get(key, ""))
             for key, move in set_rows.items()
@@ -134,13 +140,12 @@ class _Settling:
             ]
         return results
 
-    def _moves(self, page: Sequence[UnsettledCopy]) -> Iterator[tuple[StoredKey, Move]]:
-        for each in page:
-            try:
-                move = self.migration.mapping.move(Reference(key_of(self.migration.table, each.key), each.path))
-            except Unmappable:
-                continue  # it was mappable when it was copied: the column has become shorter
-            yield each.key, move
+    async def _moves(self, page: Sequence[UnsettledCopy], references: References) -> dict[StoredKey, Move]:
+        """Plan the rows again; one that cannot be any more, as its column has become shorter, is left out."""
+        keys = {key_of(self.migration.table, each.key): each for each in page}
+        rows = [Reference(key, each.path) for key, each in keys.items()]
+        planned = await self.migration.planner.plan(rows, references)
+        return {keys[move.reference.key].key: move for move in planned.moves}
 
     async def _known(
         self, keys: Collection[StoredKey], about: Path, session: Session
@@ -153,9 +158,9 @@ class _Settling:
         reported: set[StoredKey] = set()
         for run in self.runs(None):
             if about != self.own:
-                reported |= run.reported_overwritten(keys)
+                reported |= run.reported_overwritten(keys, source=self._source)
             if run.directory == self.own or _tells_what_it_made(run):
-                recorded += run.flips_of(keys)
+                recorded += run.flips_of(keys, source=self._source)
         committed = await self._committed({each.xid for each in recorded if each.xid is not None}, session)
         return newest_made(recorded, committed), reported
 
@@ -209,6 +214,17 @@ async def perhaps_overwritten(store: S3Client, copier: Copier, move: Move, our_e
 
     ``our_etag`` is that of our copy, or empty where it is not known: then what is there is compared with the source.
     """
+    for pair in move.pairs:
+        reason = await _perhaps_overwritten(
+            store, copier, move._replace(source=pair.source, target=pair.target), our_etag
+        )
+        if reason is not None:
+            return reason
+    return None
+
+
+async def _perhaps_overwritten(store: S3Client, copier: Copier, move: Move, our_etag: str) -> Reason | None:
+    """Return what to tell of one object of a row."""
     target = move.target
     try:
         production = await store.find(target)

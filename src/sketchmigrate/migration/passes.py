@@ -8,6 +8,7 @@ is on the database's disk before a pass counts as done (``make_durable``).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from sketchmigrate.core.errors import MigrateError
@@ -19,39 +20,50 @@ from sketchmigrate.postgres.references import References
 from sketchmigrate.postgres.transactions import until_flushed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from sketchmigrate.migration.runner import Migration, Scan
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.settings import Options
 
+MOST_BATCH_CHARS = 4 * 2**20
+"""Of the values of a batch: p batches wait, p are under way, and each has the new values beside the old ones."""
 
-async def migrate(migration: Migration, new_pass: Callable[[int], None]) -> Finished:
-    """Migrate the whole table: passes until one finds no legacy row that could still be migrated.
+
+async def migrate(migrations: Sequence[Migration], new_pass: Callable[[int], None]) -> Finished:
+    """Migrate all sources, whole: passes until one finds no legacy row that could still be migrated.
 
     One in which a connection broke is not the last: the server may have come back without what it had not yet on disk.
     ``new_pass`` is told the number of each pass as it begins. A dry run makes one pass, as nothing would change.
     Ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
     """
-    tally = Tally()
+    options, database, stop = migrations[0].options, migrations[0].database, migrations[0].stop
+    tallies = [Tally() for _ in migrations]
     passes = 0
-    limit = migration.options.limit or None
+    limit = options.limit or None
     while True:
         passes += 1
         new_pass(passes)
-        room = None if limit is None else limit - tally.scanned
-        losses = migration.database.losses
-        this_pass, _ = await migrate_range(migration, KeyRange(), limit=room, again=passes > 1)
-        tally += this_pass
-        await make_durable(migration.database, this_pass, migration.options, migration.stop)
-        if migration.stop.requested:
-            return Finished(tally, passes, rows_left=True)
+        losses = database.losses
+        before = sum(tallies, Tally())
+        for number, migration in enumerate(migrations):
+            left = None if limit is None else limit - sum(tallies, Tally()).scanned
+            if left == 0 or stop.requested:
+                break
+            migration.begin()
+            found, _ = await migrate_range(migration, KeyRange(), limit=left, again=passes > 1)
+            tallies[number] += found
+            await make_durable(database, found, options, stop)
+        tally, of_each = sum(tallies, Tally()), tuple(tallies)
+        if stop.requested:
+            return Finished(tally, passes, rows_left=True, sources=of_each)
         if limit is not None and tally.scanned >= limit:
-            return Finished(tally, passes, rows_left=await is_anything_left(migration.scan, tally, migration.options))
-        nothing_found = this_pass.scanned == 0 and migration.database.losses == losses
-        if migration.options.dry_run or nothing_found:
-            return Finished(tally, passes, rows_left=False)
+            left_over = await is_anything_left([each.scan for each in migrations], tallies, options)
+            return Finished(tally, passes, rows_left=left_over, sources=of_each)
+        nothing_found = tally.scanned == before.scanned and database.losses == losses
+        if options.dry_run or nothing_found:
+            return Finished(tally, passes, rows_left=False, sources=of_each)
 
 
 class RangePassed(NamedTuple):
@@ -90,7 +102,7 @@ class _Reading:
         migration, left = self.migration, self.limit
         size = migration.options.batch_size
         waiting: list[Reference] = []
-        async for page in source.legacy_pages(self.key_range, migration.mapping.rule):
+        async for page in source.legacy_pages(self.key_range, migration.source.mapping):
             references = await migration.ledger.without_unresolved(page.references) if self.again else page.references
             migration.observe(page.rows - len(references), Tally(), [])
             if left is not None:
@@ -99,8 +111,8 @@ class _Reading:
                 if left == 0:
                     self.rest = KeyRange(references[-1].key, self.key_range.until)
             waiting += references
-            while len(waiting) >= size:
-                batch, waiting = waiting[:size], waiting[size:]
+            while rows := full_batch(waiting, size):
+                batch, waiting = waiting[:rows], waiting[rows:]
                 yield batch
             if migration.stop.requested or left == 0:
                 break
@@ -108,20 +120,33 @@ class _Reading:
             yield waiting
 
 
-async def is_anything_left(scan: Scan, tally: Tally, options: Options) -> bool:
-    """Whether there is a legacy row that this run, of which the tally is, has not tried.
+def full_batch(waiting: Sequence[Reference], size: int) -> int:
+    """Return how many of the rows that wait are a full batch: ``size``, or those that reach ``MOST_BATCH_CHARS``.
+
+    0 where they are none yet.
+    """
+    if sum([len(each.path) for each in waiting[:size]]) < MOST_BATCH_CHARS:
+        return size if len(waiting) >= size else 0
+    reached = accumulate(len(each.path) for each in waiting)
+    return next(rows for rows, chars in enumerate(reached, start=1) if chars >= MOST_BATCH_CHARS)
+
+
+async def is_anything_left(scans: Sequence[Scan], tallies: Sequence[Tally], options: Options) -> bool:
+    """Whether there is a legacy row that this run, of which the tallies are by source, has not tried.
 
     After a dry run all rows are as they were: so there is one if they are more than it took up.
     """
-    legacy_rows = 0
-    async with scan.database.session() as session:
-        async for page in References(session, scan.table).legacy_pages(KeyRange(), scan.mapping.rule):
-            legacy_rows += len(page.references)
-            if options.dry_run:
-                if legacy_rows > tally.scanned:
+    for scan, tally in zip(scans, tallies, strict=True):
+        legacy_rows = 0
+        scan.ledger.source = scan.source.source.number
+        async with scan.database.session() as session:
+            async for page in References(session, scan.source.table).legacy_pages(KeyRange(), scan.source.mapping):
+                legacy_rows += len(page.references)
+                if options.dry_run:
+                    if legacy_rows > tally.scanned:
+                        return True
+                elif await scan.ledger.without_unresolved(page.references):
                     return True
-            elif await scan.ledger.without_unresolved(page.references):
-                return True
     return False
 
 

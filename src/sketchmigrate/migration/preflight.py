@@ -14,17 +14,18 @@ from psycopg.sql import Identifier
 
 from sketchmigrate.core.errors import BucketMissing, DatabaseUnreachable, ObjectMissing, S3Error, S3Refused
 from sketchmigrate.postgres.privileges import inspect_table
+from sketchmigrate.postgres.trial import LIMITS
 from sketchmigrate.postgres.watchdog import hung_up_after
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Sequence
 
     from sketchmigrate.core.objects import Location
+    from sketchmigrate.core.source import Source
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.postgres.table import Table
     from sketchmigrate.s3 import S3Client
     from sketchmigrate.s3.probe.folder import ProbeFolder
-    from sketchmigrate.settings import Settings
     from sketchmigrate.sides import Side, Sides
 
 PATIENCE_SECONDS = 3.0
@@ -43,19 +44,34 @@ OTHERS_TRIED = 20
 RIGHTS = "README.md lists the rights that are needed under “Privileges”."
 
 
-async def check_database(database: Database, settings: Settings, *, for_writing: bool) -> Table:
-    """Connect once and look at the table. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``, without waiting."""
+async def check_database(
+    database: Database, sources: Sequence[Source], *, for_writing: bool
+) -> list[tuple[Source, Table]]:
+    """Connect once and look at the tables. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``, without waiting."""
     connection = await database.connect()
     try:
         with hung_up_after(CATALOGUE_SECONDS, connection):
-            table = await inspect_table(connection, settings, for_writing=for_writing)
-        database.watched = (Identifier(*table.name).as_string(),)
+            found = [(each, await inspect_table(connection, each, for_writing=for_writing)) for each in sources]
+        database.watched = tuple(dict.fromkeys(Identifier(*table.name).as_string() for _, table in found))
     except TimeoutError as error:
         text = f"the database at {database.where} does not answer"
         raise DatabaseUnreachable(text, hint="Look whether it, or a pooler in front of it, hangs.") from error
     finally:
         await database.leave(connection)
-    return table
+    return found
+
+
+async def check_settings_sql(database: Database, sources: Sequence[tuple[Source, Table]]) -> None:
+    """Try the SQL of the settings. Raises ``SettingsError`` or ``DatabaseError``."""
+    with_sql = [(source, table) for source, table in sources if source.where or source.expression or source.also_move]
+    if not with_sql:
+        return
+    from sketchmigrate.postgres.settings_sql import check_sql  # noqa: PLC0415 - few have any
+
+    async with database.session() as session:
+        for source, table in with_sql:
+            doing = f"trying the SQL of the source {source.name!r}"
+            await session.run(check_sql, table, source, doing=doing, limits=LIMITS)
 
 
 class Specimens(NamedTuple):
@@ -74,12 +90,11 @@ class Specimens(NamedTuple):
         return () if place == str(self.legacy) else (f"No object is under {place}: reading was not tried.",)
 
 
-async def check_reading(sides: Sides, likely_key: str | None = None) -> Specimens:
+async def check_reading(sides: Sides, likely: Location | None = None) -> Specimens:
     """Try to list both sides and to read a legacy object, and return an object of each side.
 
-    ``likely_key`` of the legacy side is tried first, to spare the listing of the whole side. Raises ``S3Error``.
+    ``likely`` of the legacy side is tried first, to spare the listing of the whole side. Raises ``S3Error``.
     """
-    likely = sides.legacy.at(likely_key) if likely_key else None
     if likely and await _is_specimen(sides.legacy.store, likely):
         return Specimens(likely, await find_specimen(sides.production))
     legacy = await find_specimen(sides.legacy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,9 @@ from sketchmigrate import __version__
 from sketchmigrate.core.errors import RunGoesOn, UsageError
 from sketchmigrate.core.keys import key_from_stored
 from sketchmigrate.ledger import past_runs
+from sketchmigrate.ledger.contract import SOURCES
+from sketchmigrate.settings.schema import LISTS
+from sketchmigrate.settings.sources import sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +27,9 @@ ENDED = "ended"
 """Noted by a run that came to its end: what became of each reference is in its ledger then."""
 
 _MUST_AGREE = {
+    "moves": "MOVES",
+    "urls": "URLS",
+    "references": "REFERENCES",
     "table": "DB_TABLE",
     "key_column": "DB_KEY_COLUMN",
     "path_column": "DB_PATH_COLUMN",
@@ -34,7 +41,7 @@ _MUST_AGREE = {
 def description(settings: Settings, command: str) -> dict[str, str]:
     """Return what a ledger says of its run: what a rollback has to know, and no secret."""
     s = settings
-    return {
+    about = {
         "command": command,
         "table": s.db_table,
         "key_column": s.db_key_column,
@@ -44,6 +51,10 @@ def description(settings: Settings, command: str) -> dict[str, str]:
         "endpoint": s.s3_endpoint_url,
         "version": __version__,
     }
+    if not s.has_lists:
+        return about
+    lists = {name: json.dumps(getattr(s, name), sort_keys=True) for name in LISTS}
+    return about | lists | {SOURCES: json.dumps([source.name for source in sources_of(s)])}
 
 
 def check_ledger(run: PastRun, settings: Settings) -> None:
@@ -55,11 +66,11 @@ def check_ledger(run: PastRun, settings: Settings) -> None:
         raise UsageError(f"{run.path} is the record of a rollback, not of a migration", hint=hint)
     present = description(settings, "migrate")
     for name, where in _MUST_AGREE.items():
-        recorded = run.description.get(name, "")
-        if recorded != present[name]:
+        recorded, said = run.description.get(name, ""), present.get(name, "")
+        if recorded != said:
             raise UsageError(
                 f"{run.path} is of another migration: its {name.replace('_', ' ')} is {recorded!r}, "
-                f"and the settings say {present[name]!r}",
+                f"and the settings say {said!r}",
                 hint=f"Give the settings of that run ({where}), or another directory.",
             )
 
@@ -94,7 +105,7 @@ def runs_of(settings: Settings, first: Path | None) -> Iterator[PastRun]:
 def is_of(run: PastRun, settings: Settings) -> bool:
     """Whether a run was about this very table and these buckets."""
     present = description(settings, "")
-    return all(run.description.get(name) == present[name] for name in _MUST_AGREE)
+    return all(run.description.get(name) == present.get(name) for name in _MUST_AGREE)
 
 
 def key_of(table: Table, stored: StoredKey) -> Key:

@@ -1,8 +1,8 @@
 """The way back: references that ledgers tell of are set to their old path, if they still hold the new one.
 
-It is a migration with the mapping reversed. The references come from ledgers instead of the table, the newest flip
-first, and an object is looked for in legacy instead of copied. A ledger may list flips that never happened or that are
-undone already: what the row holds now decides.
+It is a migration the other way. The rows come from ledgers instead of the table, the newest flip first, with the value
+that each had before; an object is looked for in legacy instead of copied. A ledger may list flips that never happened
+or that are undone already: what the row holds now decides.
 """
 
 from __future__ import annotations
@@ -15,21 +15,24 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.keys import is_before, key_text
+from sketchmigrate.core.mapping import Move, ObjectPair, Planned
 from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.reason import ReasonKind, because
 from sketchmigrate.core.reference import Key, Reference
 from sketchmigrate.migration.copier import Copied, Copier, Verdict
 from sketchmigrate.migration.locked import take_up_locked
+from sketchmigrate.migration.passes import full_batch
+from sketchmigrate.migration.planning import Forward
 from sketchmigrate.migration.preflight import check_reading
 from sketchmigrate.migration.record import key_of
 from sketchmigrate.migration.runner import Finished, Migration, take_through
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
-    from sketchmigrate.core.mapping import Mapping, Move
     from sketchmigrate.core.reason import Reason
-    from sketchmigrate.ledger import PastFlip, PastRun
+    from sketchmigrate.ledger import Ledger, PastFlip, PastRun
+    from sketchmigrate.migration.planning import SourceTable
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.postgres.references import References
     from sketchmigrate.settings import Options
@@ -99,16 +102,83 @@ async def select(
     return Selection(None if listed is None else frozenset(await read(listed)), *bounds)
 
 
-async def roll_back(back: Migration, runs: Sequence[PastRun], selection: Selection) -> Finished:
-    """Set the selected references of these runs back, at most the limit of them; ``back.mapping`` leads back already.
+class WayBack:
+    """Plans the way back of the rows of one source, whose old values are on record; see ``planning.Planner``.
 
-    Rows that hold something else than the ledger's new path do not count for the limit, so that a rollback in portions
+    What was prepared for a row is kept until it is planned; of one that is taken up again this run's ledger tells.
+    """
+
+    def __init__(self, source: SourceTable, ledger: Ledger) -> None:
+        self._source, self._ledger = source, ledger
+        self._prepared: dict[Key, Move] = {}
+
+    async def prepare(self, flips: Sequence[tuple[Reference, str]], references: References) -> dict[Key, Move]:
+        """Return the way back of rows from their value to the old one, as far as these settings lead there."""
+        forward, source = Forward(self._source), self._source
+        olds = [Reference(row.key, old) for row, old in flips]
+        there = {move.reference.key: move for move in (await forward.plan(olds, references)).moves}
+        found: dict[Key, Move] = {}
+        for row, _ in flips:
+            move = there.get(row.key)
+            if move is not None and move.new_path != row.path:
+                move = source.mapping.moved_to(move, row.path) if source.mapping.partial else None
+            if move is not None:
+                found[row.key] = _turned(row, move)
+        return found
+
+    def keep(self, moves: Iterable[Move]) -> None:
+        """Keep what was prepared until it is planned."""
+        self._prepared |= {move.reference.key: move for move in moves}
+
+    async def plan(self, rows: Sequence[Reference], references: References) -> Planned:
+        """See ``planning.Planner``."""
+        planned = {row.key: self._prepared.pop(row.key) for row in rows if row.key in self._prepared}
+        again = [row for row in rows if row.key not in planned]
+        if again:
+            olds = await self._ledger.new_paths([row.key for row in again])
+            planned |= await self.prepare([(row, olds[row.key]) for row in again if row.key in olds], references)
+        elsewhere = because(ReasonKind.LEADS_ELSEWHERE, path="")
+        return Planned(
+            [planned[row.key] for row in rows if row.key in planned],
+            [(row, elsewhere) for row in rows if row.key not in planned],
+        )
+
+
+def _turned(row: Reference, move: Move) -> Move:
+    """Return the way back of a move."""
+    first, *more = [ObjectPair(pair.target, pair.source, pair.is_companion) for pair in move.pairs]
+    return Move(row, move.reference.path, first.source, first.target, tuple(more), move.references)
+
+
+async def roll_back(backs: Sequence[Migration], runs: Sequence[PastRun], selection: Selection) -> Finished:
+    """Set the selected rows of these runs back, at most the limit of them, one source after the other.
+
+    The planner of each is a ``WayBack``.
+
+    Rows that hold something else than the ledger's new value do not count for the limit, so that a rollback in portions
     gets on. Ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
     """
-    with closing(_GivenOut()) as given_out:
-        reader = _Reader(back, runs, selection, given_out)
-        tally = await take_through(back, reader.batches) + await take_up_locked(back)
-    return Finished(tally + reader.tally, passes=1, rows_left=reader.rows_left or back.stop.requested)
+    tallies: list[Tally] = []
+    rows_left = False
+    limit = backs[0].options.limit or None
+    for back in backs:
+        taken = sum((_taken(tally) for tally in tallies), 0)
+        if back.stop.requested or rows_left:
+            break
+        with closing(_GivenOut()) as given_out:
+            back.begin()
+            left = None if limit is None else limit - taken
+            reader = _Reader(back, runs, selection, given_out=given_out, limit=left)
+            tally = await take_through(back, reader.batches) + await take_up_locked(back)
+        tallies.append(tally + reader.tally)
+        rows_left = reader.rows_left
+    total = sum(tallies, Tally())
+    return Finished(total, passes=1, rows_left=rows_left or backs[0].stop.requested, sources=tuple(tallies))
+
+
+def _taken(tally: Tally) -> int:
+    """Return how many rows counted for the limit."""
+    return tally.scanned - tally.already - tally.superseded
 
 
 class _GivenOut:
@@ -141,23 +211,33 @@ class _GivenOut:
 class _Reader:
     """Reads ledgers and the rows as they are now; gives out those that can go back, and keeps count of the others."""
 
-    def __init__(self, back: Migration, runs: Sequence[PastRun], selection: Selection, given_out: _GivenOut) -> None:
+    def __init__(
+        self,
+        back: Migration,
+        runs: Sequence[PastRun],
+        selection: Selection,
+        *,
+        given_out: _GivenOut,
+        limit: int | None,
+    ) -> None:
         self.tally = Tally()
         self.rows_left = False
-        self._back, self._runs, self._selection, self._given_out = back, runs, selection, given_out
+        assert isinstance(back.planner, WayBack)  # noqa: S101 - it is a rollback
+        self._back, self._way, self._runs, self._selection = back, back.planner, runs, selection
+        self._given_out, self._limit = given_out, limit
 
     async def batches(self, references: References) -> AsyncGenerator[list[Reference]]:
         """Yield batches of references that hold the path of a recorded flip."""
-        size, limit = self._back.options.batch_size, self._back.options.limit
+        size, limit = self._back.options.batch_size, self._limit
         taken = 0
         waiting: list[Reference] = []
         async for found in self._candidates(references):
-            if limit and taken + len(found) > limit:
+            if limit is not None and taken + len(found) > limit:
                 found, self.rows_left = found[: limit - taken], True  # noqa: PLW2901 - as far as it is wanted
             taken += len(found)
             waiting += found
-            while len(waiting) >= size:
-                batch, waiting = waiting[:size], waiting[size:]
+            while rows := full_batch(waiting, size):
+                batch, waiting = waiting[:rows], waiting[rows:]
                 yield batch
             if self.rows_left or self._back.stop.requested:
                 break
@@ -166,22 +246,30 @@ class _Reader:
 
     async def _candidates(self, references: References) -> AsyncGenerator[list[Reference]]:
         for run in self._runs:
-            async for page in run.newest_first():
+            async for page in run.newest_first(source=self._back.source.source.number):
                 yield await self._sift(page, references)
 
     async def _sift(self, page: list[PastFlip], references: References) -> list[Reference]:
         """Return the references of a page of flips that can go back, and take note of all others."""
-        keyed = [(key_of(self._back.table, flip.key), flip) for flip in page]
+        table = self._back.table
+        keyed = [(key_of(table, flip.key), flip) for flip in page]
         meant = await self._selection.among([key for key, _ in keyed], references)
-        flips = [(key, flip) for key, flip in keyed if key in meant]
-        now = await references.look_up([key for key, _ in flips], doing="reading references")
+        # the key that a row has now: another one than on record, where its path is its key
+        flips = [(table.key_after(key, flip.new_path), flip) for key, flip in keyed if key in meant]
+        now = await references.look_up_flipped({key: flip.old_path for key, flip in flips}, doing="reading references")
+        newest = {key: flip for key, flip in reversed(flips) if now.get(key) == flip.new_path}
+        olds = {key: flip.old_path for key, flip in newest.items()}
+        if self._back.source.mapping.partial:
+            olds = self._first_of(newest)
+        there = [(Reference(key, flip.new_path), olds[key]) for key, flip in newest.items()]
+        leads = await self._way.prepare(there, references)
         candidates: dict[Key, Reference] = {}
         others: list[Result] = []
         for key, flip in flips:
             reference = Reference(key, flip.new_path)
             if key in candidates:
                 others.append(Result(reference, Outcome.ALREADY, because(ReasonKind.RECORDED_TWICE)))
-            elif result := left_alone(flip, now.get(key), self._back.mapping):
+            elif result := left_alone(flip, now.get(key), leads_back=key in leads):
                 outcome, reason = result
                 shown = now[key] if outcome is Outcome.FAILED and now.get(key) is not None else flip.new_path
                 others.append(Result(Reference(key, shown or ""), outcome, reason))
@@ -190,6 +278,7 @@ class _Reader:
         known = self._given_out.known(candidates)
         undone = because(ReasonKind.UNDONE_BY_ANOTHER_RUN)
         others += [Result(candidates.pop(key), Outcome.ALREADY, undone) for key in known]
+        self._way.keep(leads[key] for key in candidates)
         to_record = [result for result in others if result.outcome is not Outcome.ALREADY]
         if to_record:
             await self._back.ledger.record_not_flipped(to_record)
@@ -198,11 +287,32 @@ class _Reader:
         self._back.observe(len(page) - len(candidates), counted, others)
         return list(candidates.values())
 
+    def _first_of(self, newest: Mapping[Key, PastFlip]) -> dict[Key, str]:
+        """Return the value that each row had before the first of its flips, of which each may have moved a part."""
+        source = self._back.source.source.number
+        stored = {flip.key: key for key, flip in newest.items()}
+        before: dict[tuple[Key, str], str] = {}
+        for run in self._runs:
+            for recorded in run.flips_of(stored, source=source):
+                flip = recorded.flip
+                before[stored[flip.key], flip.new_path] = flip.old_path
+        firsts: dict[Key, str] = {}
+        for key, flip in newest.items():
+            value, seen = flip.old_path, {flip.new_path}
+            while (key, value) in before and value not in seen:
+                seen.add(value)
+                value = before[key, value]
+            firsts[key] = value
+        return firsts
 
-def left_alone(flip: PastFlip, present_path: str | None, back: Mapping) -> tuple[Outcome, Reason] | None:
-    """Return why a recorded flip is not to be undone where its row holds this path; None: it is. Pure."""
+
+def left_alone(flip: PastFlip, present_path: str | None, *, leads_back: bool) -> tuple[Outcome, Reason] | None:
+    """Return why a recorded flip is not to be undone where its row holds this path; None: it is. Pure.
+
+    ``leads_back``: by these settings the row's value comes from the one on record.
+    """
     if present_path == flip.new_path:
-        if _leads_back(back, flip):
+        if leads_back:
             return None
         return Outcome.FAILED, because(ReasonKind.LEADS_ELSEWHERE, path=flip.old_path)
     if present_path == flip.old_path:
@@ -211,10 +321,3 @@ def left_alone(flip: PastFlip, present_path: str | None, back: Mapping) -> tuple
         paths = {"new_path": flip.new_path, "path": present_path}
         return Outcome.FAILED, because(ReasonKind.STORED_OTHERWISE, **paths)
     return Outcome.SUPERSEDED, because(ReasonKind.CHANGED_SINCE)
-
-
-def _leads_back(mapping: Mapping, flip: PastFlip) -> bool:
-    try:
-        return mapping.new_path(flip.new_path) == flip.old_path
-    except ValueError:
-        return False

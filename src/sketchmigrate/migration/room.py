@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING
 from rich.filesize import decimal
 
 from sketchmigrate.core.errors import RunDirectoryError
-from sketchmigrate.core.rule import Rule
 from sketchmigrate.ledger.disk import free_bytes, ledger_bytes
+from sketchmigrate.postgres.row_value import is_told
 from sketchmigrate.postgres.statistics import MOST_ROWS_OF_A_BLOCK, count_blocks, sample_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from sketchmigrate.core.mapping import Move
+    from sketchmigrate.migration.planning import SourceTable
     from sketchmigrate.migration.site import Site
-    from sketchmigrate.settings import Settings
+    from sketchmigrate.postgres.session import Session
 
 
-def path_bytes(legacy_paths: Sequence[str], settings: Settings) -> float:
-    """Return how many bytes old and new path of a row have together, on average over some."""
-    if not legacy_paths:
+def value_bytes(sample: Sequence[Move]) -> float:
+    """Return how many bytes the old and the new value of a row have together, on average over some."""
+    if not sample:
         return 0.0
-    longer = Rule(settings.legacy_prefix, settings.production_prefix).longer_bytes
-    return 2 * sum(len(path.encode()) for path in legacy_paths) / len(legacy_paths) + longer
+    return sum(len(move.reference.path.encode()) + len(move.new_path.encode()) for move in sample) / len(sample)
 
 
 def too_little_room(directory: Path, needed_bytes: int, rows: int, free: int) -> RunDirectoryError | None:
@@ -42,24 +43,37 @@ def too_little_room(directory: Path, needed_bytes: int, rows: int, free: int) ->
 async def check_room(site: Site, directory: Path, limit: int | None) -> None:
     """See that the ledger of a migration fits on the disk. Raises ``RunDirectoryError``, with the figures.
 
-    The size of the table in blocks is enough where even as many rows as they can hold would fit. Else a sample tells
-    how many there are, and how many of them are legacy. The planner's figures are not asked: they may be older than
-    what was filled or migrated since, and there are none of a table that was never analysed.
+    The sizes of the tables in blocks are enough where even as many rows as they can hold would fit. Else a sample tells
+    how many there are, and how many of them are legacy, where the values themselves tell. The planner's figures are not
+    asked: they may be older than what was filled or migrated since, and there are none of a table that was never
+    analysed.
     """
-    if site.settings.ledger_url or not site.legacy_paths:
+    if site.settings.ledger_url or not site.sample:
         return
     free, most = free_bytes(directory), limit or math.inf
+    working = [each for each in site.sources if each.sample]
 
-    def judge(rows: int, paths: Sequence[str]) -> RunDirectoryError | None:
-        rows = int(min(rows, most))
-        needed_bytes = ledger_bytes(rows, path_bytes(paths, site.settings), in_database=False)
+    def judge(rows_of: Sequence[int]) -> RunDirectoryError | None:
+        rows, needed_bytes, left = 0, 0, most
+        for source, found in zip(working, rows_of, strict=True):
+            some = int(min(found, left))
+            rows, left = rows + some, left - some
+            needed_bytes += ledger_bytes(some, value_bytes(source.sample), in_database=False)
         return too_little_room(directory, needed_bytes, rows, free)
 
     async with site.database.session() as session:
-        blocks = await session.run(count_blocks, site.table, doing="looking at the size of the table")
-        if judge(blocks * MOST_ROWS_OF_A_BLOCK, site.legacy_paths) is None:
+        doing = "looking at the size of the table"
+        blocks = [await session.run(count_blocks, each.table, doing=doing) for each in working]
+        if judge([each * MOST_ROWS_OF_A_BLOCK for each in blocks]) is None:
             return
-        sample = await sample_paths(session, site.table)
-    legacy = [path for path in sample.paths if path.startswith(site.settings.legacy_prefix)]
-    if legacy and (error := judge(round(sample.table_rows * len(legacy) / len(sample.paths)), legacy)):
+        if not all(is_told(each.mapping) for each in working):
+            return  # what part of their rows is legacy takes a look at whole values: ``plan`` does that
+        rows = [await _legacy_rows(session, each) for each in working]
+    if error := judge(rows):
         raise error
+
+
+async def _legacy_rows(session: Session, source: SourceTable) -> int:
+    sample = await sample_paths(session, source.table)
+    legacy = [path for path in sample.paths if source.mapping.is_legacy(path)]
+    return round(sample.table_rows * len(legacy) / len(sample.paths)) if sample.paths else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sketchmigrate.core.errors import MigrateError
 from sketchmigrate.core.outcome import Result, Tally
@@ -14,60 +14,89 @@ from sketchmigrate.migration.iteration import Iteration
 from sketchmigrate.postgres.references import References
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
-    from sketchmigrate.core.mapping import Mapping
     from sketchmigrate.core.reference import Reference
     from sketchmigrate.ledger import Ledger
     from sketchmigrate.migration.breaker import Breaker
     from sketchmigrate.migration.copier import Copier
     from sketchmigrate.migration.flipping import FlipControl
+    from sketchmigrate.migration.planning import Planner, SourceTable
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.postgres.table import Table
     from sketchmigrate.settings import Options
 
 
-class Scan(NamedTuple):
-    """What the reading of legacy references works with."""
+class Observe(Protocol):
+    """Is told what goes on in a source; must be quick."""
 
-    mapping: Mapping
-    table: Table
+    def __call__(self, source: int, rows: int, tally: Tally, results: list[Result], /) -> None:
+        """Take note of rows passed, and of what became of those that were legacy."""
+
+
+class Scan(NamedTuple):
+    """What the reading of a source's legacy rows works with."""
+
+    source: SourceTable
     database: Database
     ledger: Ledger
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """Everything that a migration works with.
+    """Everything that the migration of one source works with.
 
-    ``observe`` is told the rows of the table that were passed, and the results of those that were references and their
+    ``observe`` is told the rows of the table that were passed, and the results of those that were legacy and their
     tally, as soon as they are known; it must be quick.
     """
 
     options: Options
-    mapping: Mapping
-    table: Table
+    source: SourceTable
+    planner: Planner
     database: Database
     copier: Copier
     ledger: Ledger
     stop: Stop
-    control: FlipControl
     breaker: Breaker
     observe: Callable[[int, Tally, list[Result]], None]
 
     @property
+    def table(self) -> Table:
+        """The source's table."""
+        return self.source.table
+
+    @property
+    def control(self) -> FlipControl:
+        """That of the flips of this source."""
+        return self.source.control
+
+    @property
     def scan(self) -> Scan:
         """What is needed of it to read alone."""
-        return Scan(self.mapping, self.table, self.database, self.ledger)
+        return Scan(self.source, self.database, self.ledger)
+
+    def begin(self) -> None:
+        """Have all that is recorded from now on be of this source."""
+        self.ledger.source = self.source.source.number
 
 
 class Finished(NamedTuple):
-    """The tally of all passes, how many there were, and whether legacy rows remain that nobody tried."""
+    """The tally of all passes, how many there were, and whether legacy rows remain that nobody tried.
+
+    ``sources`` has the tally of each source.
+    """
 
     tally: Tally
     passes: int
     rows_left: bool
+    sources: tuple[Tally, ...] = ()
+
+    def and_besides(self, more: Sequence[Tally]) -> Finished:
+        """Return it with what was found besides, by source."""
+        of_each = self.sources or tuple(Tally() for _ in more)
+        found = tuple(one + other for one, other in zip(of_each, more, strict=True))
+        return self._replace(tally=self.tally + sum(more, Tally()), sources=found)
 
 
 async def take_through(
@@ -92,9 +121,17 @@ async def take_through(
         async with migration.database.session() as session:
             ledger, settings = migration.ledger, migration.database.settings
             references = References(session, migration.table)
-            flipping = Flipping(references, ledger, migration.control, migration.breaker, migration.stop, settings)
+            flipping = Flipping(
+                references,
+                ledger,
+                migration.control,
+                migration.breaker,
+                migration.stop,
+                settings,
+                migration.source.source,
+            )
             dry_run = migration.options.dry_run
-            iteration = Iteration(migration.mapping, migration.copier, ledger, flipping, dry_run)
+            iteration = Iteration(migration.planner, migration.source, migration.copier, ledger, flipping, dry_run)
             while (batch := await queue.get()) is not None:
                 if migration.stop.requested:
                     continue  # nobody began these: the next run finds them

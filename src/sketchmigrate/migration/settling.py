@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING, TypeAlias
 
 from sketchmigrate.core.errors import ConditionNotProved
-from sketchmigrate.migration.no_clobber import Means, Strategy, choose
+from sketchmigrate.migration.no_clobber import Means, Strategy, choose, for_all
 from sketchmigrate.migration.preflight import PATIENCE_SECONDS, check_tagging, check_versions, check_writing
 from sketchmigrate.migration.probe_record import recorded_folder, remove_left_behind
 from sketchmigrate.migration.store_trial import try_store
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sketchmigrate.migration.site import Site
     from sketchmigrate.migration.transfer import Taken, Transfer, Transferred
     from sketchmigrate.settings import Options
+    from sketchmigrate.sides import Side
 
 NOT_REMOVED = "what earlier runs left behind could not be removed"
 
@@ -70,13 +71,16 @@ class Settling:
         ``with_tags``: those to tags as well, of which it is told what is lacking. Raises ``S3Error``.
         """
         sides, run_dir = self.sides.retrying(PATIENCE_SECONDS), self._site.settings.run_dir
-        if left := await remove_left_behind(sides.production, run_dir):
-            self._note(f"{NOT_REMOVED}: {told(left)}")
-        async with recorded_folder(sides.production, run_dir) as folder:
-            await check_writing(folder, sides.production)
-            notes = await check_tagging(folder, sides, self._site.specimens) if with_tags else []
-        for note in notes:
-            self._note(note)
+        for number, each in enumerate(self._site.production_buckets):
+            production = each.retrying(PATIENCE_SECONDS)
+            if left := await remove_left_behind(production, run_dir):
+                self._note(f"{NOT_REMOVED}: {told(left)}")
+            async with recorded_folder(production, run_dir) as folder:
+                await check_writing(folder, production)
+                tried = with_tags and number == 0  # the specimens are of the first move
+                notes = await check_tagging(folder, sides, self._site.specimens) if tried else []
+            for note in notes:
+                self._note(note)
 
     async def settle(self) -> Strategy:
         """Try the store, once, where the choice depends on it.
@@ -113,19 +117,23 @@ class Settling:
         if wanted == Means.CHECK_FIRST:
             strategy = Strategy(Means.CHECK_FIRST, "it was asked for")
         else:
-            report = await try_store(self.sides.production, self._site.settings.run_dir, tell=self._say)
-            if report.left_behind:
-                self._note(f"the probe of the store left behind {told(report.left_behind)}")
-            strategy = choose(report, wanted)
+            strategy = for_all([(side.bucket, await self._try(side)) for side in self._site.production_buckets])
         self._say(f"To replace nothing: {strategy.means}, because {strategy.reason}.")
         if strategy.window:
             self._note(
                 f"what could be replaced all the same is {strategy.window}. Rows that it changes to the"
                 " same key meanwhile are reported as possibly overwritten."
             )
-            for note in await check_versions(self.sides.production):
-                self._note(note)
+            for side in self._site.production_buckets:
+                for note in await check_versions(side):
+                    self._note(note)
         return strategy
+
+    async def _try(self, production: Side) -> Strategy:
+        report = await try_store(production, self._site.settings.run_dir, tell=self._say)
+        if report.left_behind:
+            self._note(f"the probe of the store left behind {told(report.left_behind)}")
+        return choose(report, self._options.no_clobber)
 
     def _say(self, text: str) -> None:
         self._tell(text, logging.INFO)

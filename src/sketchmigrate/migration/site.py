@@ -6,26 +6,28 @@ import math
 import os
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import RunDirectoryError
-from sketchmigrate.core.mapping import Mapping
 from sketchmigrate.core.reference import KeyRange
-from sketchmigrate.core.rule import Rule, SideName
+from sketchmigrate.core.rule import SideName
 from sketchmigrate.migration.breaker import Breaker
 from sketchmigrate.migration.copier import Copier
-from sketchmigrate.migration.flipping import FlipControl
 from sketchmigrate.migration.keeping import SAMPLE_OBJECTS
+from sketchmigrate.migration.planning import Forward, SourceTable
 from sketchmigrate.migration.preflight import (
     PATIENCE_SECONDS,
     Specimens,
     check_database,
     check_read,
     check_reading,
+    check_settings_sql,
     check_writing,
 )
 from sketchmigrate.migration.probe_record import recorded_folder
 from sketchmigrate.migration.runner import Migration
+from sketchmigrate.migration.trial import check_it_ends
 from sketchmigrate.migration.watch import SilenceWatch
 from sketchmigrate.postgres.database import Database
 from sketchmigrate.postgres.privileges import check_rows_are_shown
@@ -33,13 +35,19 @@ from sketchmigrate.postgres.references import References
 from sketchmigrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
 from sketchmigrate.s3.wire.proxy import Proxies
 from sketchmigrate.settings import headers_of
+from sketchmigrate.settings.sources import routes_of, sources_of
 from sketchmigrate.sides import Side, Sides
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
+    from sketchmigrate.core.mapping import Mapping, Move
+    from sketchmigrate.core.objects import Location
     from sketchmigrate.core.outcome import Result, Tally
+    from sketchmigrate.core.routes import Route
     from sketchmigrate.ledger import Ledger
+    from sketchmigrate.migration.planning import Planner
+    from sketchmigrate.migration.runner import Observe
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.migration.transfer import Transfer
     from sketchmigrate.postgres.table import Table
@@ -52,42 +60,75 @@ LOOKED_AT_FIRST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Both ends of a migration. ``legacy_paths`` are some from the table's first pages, as far as there are any.
-
-    ``silence`` watches whether the store answers.
-    """
+    """Both ends of a migration. ``silence`` watches whether the store answers."""
 
     settings: Settings
     sides: Sides
     silence: SilenceWatch
     database: Database
-    table: Table
-    mapping: Mapping
+    sources: tuple[SourceTable, ...]
     specimens: Specimens
-    legacy_paths: tuple[str, ...]
-    control: FlipControl
 
     @property
-    def first_legacy_path(self) -> str | None:
-        """The first of them, None if there is none."""
-        return self.legacy_paths[0] if self.legacy_paths else None
+    def all_sides(self) -> tuple[Sides, ...]:
+        """The sides of each move. ``sides`` are those of the first."""
+        return tuple(self.sides.along(route) for route in routes_of(self.settings).all)
+
+    @property
+    def production_buckets(self) -> tuple[Side, ...]:
+        """The production side of a move into each of the buckets."""
+        return tuple({sides.production.bucket: sides.production for sides in reversed(self.all_sides)}.values())[::-1]
+
+    @property
+    def table(self) -> Table:
+        """The table of the one source, for commands that take no other; see ``open_site``."""
+        return self.sources[0].table
+
+    @property
+    def mapping(self) -> Mapping:
+        """The mapping of the one source."""
+        return self.sources[0].mapping
+
+    @property
+    def sample(self) -> tuple[Move, ...]:
+        """Legacy rows of all sources, as far as their first pages have some."""
+        return tuple(move for source in self.sources for move in source.sample)
+
+    @property
+    def estimated_rows(self) -> int | None:
+        """Rows of all tables by the planner's estimate, None where one was never analysed. A table counts each time."""
+        estimates = [source.table.estimated_rows for source in self.sources]
+        return None if None in estimates else sum(estimate or 0 for estimate in estimates)
+
+    @property
+    def hides_rows(self) -> bool:
+        """Whether row-level security is active for this user on one of the tables."""
+        return any(source.table.hides_rows for source in self.sources)
 
     @property
     def notices(self) -> tuple[str, ...]:
         """Facts that a person should know before it begins."""
-        return (*self.database.notices, *self.table.notices, *self.specimens.untried)
+        notices = [
+            notice if len(self.sources) == 1 else f"{source.source.name}: {notice}"
+            for source in self.sources
+            for notice in source.table.notices
+        ]
+        return (*self.database.notices, *dict.fromkeys(notices), *self.specimens.untried)
 
     def copier(self, options: Options, stop: Stop, transfer: Transfer | None) -> Copier:
         """Return what brings objects into production; ``transfer`` None replaces what differs."""
 
         async def check_access() -> None:
-            specimens = await check_reading(self.sides, self.first_legacy_path)
-            await check_read(self.sides.production, specimens.production)
-            if not options.dry_run:
-                # on a worker's machine there may be no such folder: what cannot be put on record is not tried
-                with suppress(RunDirectoryError):
-                    async with recorded_folder(self.sides.production, self.settings.run_dir) as folder:
-                        await check_writing(folder, self.sides.production)
+            for move, sides in zip(routes_of(self.settings).all, self.all_sides, strict=True):
+                specimens = await check_reading(sides, likely_object(self.sample, move))
+                await check_read(sides.production, specimens.production)
+            if options.dry_run:
+                return
+            # on a worker's machine there may be no such folder: what cannot be put on record is not tried
+            with suppress(RunDirectoryError):
+                for side in self.production_buckets:
+                    async with recorded_folder(side, self.settings.run_dir) as folder:
+                        await check_writing(folder, side)
 
         return Copier(
             self.sides,
@@ -98,7 +139,7 @@ class Site:
             transfer=None if options.overwrite else transfer,
         )
 
-    def migration(
+    def migrations(
         self,
         options: Options,
         copier: Copier,
@@ -106,23 +147,42 @@ class Site:
         stop: Stop,
         *,
         breaker: Breaker | None = None,
+        observe: Observe,
+    ) -> list[Migration]:
+        """Return what the migration of each source works with."""
+        breaker = breaker or self.breaker()
+
+        return [
+            self.migration(
+                each,
+                Forward(each),
+                options=options,
+                copier=copier,
+                ledger=ledger,
+                stop=stop,
+                observe=partial(observe, each.source.number),
+                breaker=breaker,
+            )
+            for each in self.sources
+        ]
+
+    def migration(
+        self,
+        source: SourceTable,
+        planner: Planner,
+        *,
+        options: Options,
+        copier: Copier,
+        ledger: Ledger,
+        stop: Stop,
         observe: Callable[[int, Tally, list[Result]], None],
+        breaker: Breaker | None = None,
     ) -> Migration:
-        """Return what a migration of this site works with, or a rollback where the mapping is reversed."""
+        """Return what the migration of a source works with, or a rollback, by the planner."""
         level = options.parallelization_level
         self.database.demand = f"-p {level} needs {level + 2} connections"
-        return Migration(
-            options,
-            self.mapping,
-            self.table,
-            self.database,
-            copier,
-            ledger,
-            stop,
-            self.control,
-            breaker or self.breaker(),
-            observe,
-        )
+        breaker = breaker or self.breaker()
+        return Migration(options, source, planner, self.database, copier, ledger, stop, breaker, observe)
 
     def breaker(self) -> Breaker:
         """Return what ends a run that the database refuses."""
@@ -135,42 +195,50 @@ async def open_site(
 ) -> AsyncIterator[Site]:
     """Open the site for as long as the context lasts. Writes nothing.
 
-    With ``for_writing`` the right to update the path column is required. ``kept_connections`` to the database serve one
-    session after the other. Raises ``DatabaseError`` or ``S3Error``.
+    With ``for_writing`` the right to update is required. ``kept_connections`` to the database serve one session after
+    the other. Raises ``DatabaseError`` or ``S3Error``.
     """
     async with AsyncExitStack() as opened:
         sides, silence = await opened.enter_async_context(open_sides(settings))
         database = Database(settings, stopping=stop.event, kept=kept_connections, for_writing=for_writing)
         opened.push_async_callback(database.close)
-        table = await check_database(database, settings, for_writing=for_writing)
-        rule = Rule(settings.legacy_prefix, settings.production_prefix)
-        paths = await _legacy_paths(database, table, rule)
-        first = paths[0] if paths else None
-        specimens = await check_reading(sides.retrying(PATIENCE_SECONDS), first)
-        mapping = Mapping(
-            rule,
-            settings.legacy_bucket,
-            settings.production_bucket,
-            max_path_chars=table.max_path_chars,
-            max_path_bytes=table.max_path_bytes,
-        )
-        yield Site(settings, sides, silence, database, table, mapping, specimens, paths, FlipControl.of(settings))
+        tables = await check_database(database, sources_of(settings), for_writing=for_writing)
+        await check_settings_sql(database, tables)
+        sources = [SourceTable.of(source, table, settings) for source, table in tables]
+        sources = [replace(each, sample=await _sample(database, each)) for each in sources]
+        for each in sources:
+            await check_it_ends(database, each)
+        sample = [move for each in sources for move in each.sample]
+        moves, patient = routes_of(settings).all, sides.retrying(PATIENCE_SECONDS)
+        specimens, *_ = [await check_reading(patient.along(each), likely_object(sample, each)) for each in moves]
+        yield Site(settings, sides, silence, database, tuple(sources), specimens)
 
 
-async def _legacy_paths(database: Database, table: Table, rule: Rule) -> tuple[str, ...]:
-    """Return legacy paths, spread over the first page that has some, if it is near the beginning.
+def likely_object(sample: Sequence[Move], route: Route) -> Location | None:
+    """Return an object at the beginning of a move that is likely there, None for nothing known."""
+    objects = (pair.source for move in sample for pair in move.pairs)
+    return next((each for each in objects if _is_of(each, route)), None)
+
+
+def _is_of(place: Location, route: Route) -> bool:
+    return place.bucket == route.legacy_bucket and place.key.startswith(route.legacy_prefix)
+
+
+async def _sample(database: Database, source: SourceTable) -> tuple[Move, ...]:
+    """Return legacy rows, spread over the first page that has some, if it is near the beginning.
 
     Raises ``RowsHidden`` where no row is shown at all.
     """
     looked_at = 0
     async with database.session() as session:
-        if table.hides_rows:
-            await session.run(check_rows_are_shown, table, doing="looking at the table")
-        async for page in References(session, table).legacy_pages(KeyRange(), rule):
+        if source.table.hides_rows:
+            await session.run(check_rows_are_shown, source.table, doing="looking at the table")
+        references = References(session, source.table)
+        async for page in references.legacy_pages(KeyRange(), source.mapping):
             looked_at += page.rows
             if page.references:
                 step = -(-len(page.references) // SAMPLE_OBJECTS)
-                return tuple(reference.path for reference in page.references[::step])
+                return tuple((await Forward(source).plan(page.references[::step], references)).moves)
             if looked_at >= LOOKED_AT_FIRST:
                 break
     return ()
@@ -192,9 +260,11 @@ async def open_sides(settings: Settings) -> AsyncIterator[tuple[Sides, SilenceWa
         new_object_headers=headers_of(settings.new_object_headers),
     )
     async with S3Client(config, CredentialSource.from_environment()) as store, SilenceWatch(store) as silence:
-        s, name = settings, settings.s3_endpoint_url or f"AWS in {settings.region}"
-        legacy = Side(SideName.LEGACY, store, s.legacy_bucket, s.legacy_prefix, name)
-        yield Sides(legacy, Side(SideName.PRODUCTION, store, s.production_bucket, s.production_prefix, name)), silence
+        name = settings.s3_endpoint_url or f"AWS in {settings.region}"
+        route = routes_of(settings).all[0]
+        legacy = Side(SideName.LEGACY, store, route.legacy_bucket, route.legacy_prefix, name)
+        production = Side(SideName.PRODUCTION, store, route.production_bucket, route.production_prefix, name)
+        yield Sides(legacy, production), silence
 
 
 def caps_of(settings: Settings, *, sharing: int = 1) -> Caps:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
-from sketchmigrate.core.errors import DatabaseRefused
+from sketchmigrate.core.errors import DatabaseRefused, SettingsError
 from sketchmigrate.core.keys import stored_key
-from sketchmigrate.core.mapping import Unmappable
+from sketchmigrate.migration.planning import Forward
+from sketchmigrate.postgres.references import References
 from sketchmigrate.postgres.refusals import Refusals, read_refusals
-from sketchmigrate.postgres.trial import LIMITS, Tried, is_possible, spread_references, try_flip
+from sketchmigrate.postgres.trial import LIMITS, STILL_LEGACY, Tried, is_possible, spread_references, try_flip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from sketchmigrate.core.mapping import Mapping, Move
+    from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.reference import Reference
+    from sketchmigrate.core.source import Source
+    from sketchmigrate.migration.planning import SourceTable
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.postgres.session import Session
     from sketchmigrate.postgres.table import Table
@@ -103,21 +105,25 @@ class Trial:
         return {"refused": bool(self.tried) and self.is_refused, "told": self.told(), "rows": rows}
 
 
-async def try_flips(database: Database, table: Table, mapping: Mapping) -> Trial:
+async def try_flips(database: Database, source: SourceTable) -> Trial:
     """Try the flip of a free legacy row, and where that is refused of up to five others from elsewhere in the table.
 
-    The first that passes ends it. Raises ``DatabaseError``.
+    The first that passes ends it. Raises ``SettingsError`` where a flipped row is legacy still, and ``DatabaseError``.
     """
+    table, mapping = source.table, source.mapping
     async with database.session() as session:
         possible = await session.run(is_possible, table, doing="looking at the table")
         if possible.obstacle:
             return Trial(left_out=possible.obstacle)
-        places = await session.run(spread_references, table, mapping.rule, PLACES, doing="reading references")
+        places = await session.run(spread_references, table, mapping, PLACES, doing="reading references")
         if not places:
             return Trial(left_out="no legacy row was found where it looked", is_done=True)
         tried: list[Tried] = []
         for references in places:
-            one = await _try_at(session, table, mapping, references, hides_rows=possible.hides_rows)
+            moves = (await Forward(source).plan(references[:AT_A_PLACE], References(session, table))).moves
+            one = await _try_at(session, table, moves, hides_rows=possible.hides_rows)
+            if one is not None and one.cause == STILL_LEGACY:
+                raise still_legacy(source.source, one.reference)
             if one is not None:
                 tried.append(one)
                 if not one.cause:
@@ -125,32 +131,45 @@ async def try_flips(database: Database, table: Table, mapping: Mapping) -> Trial
     return Trial(tuple(tried), left_out="" if tried else "no row was free", fires=possible.fires)
 
 
-async def certain_refusals(database: Database, table: Table, mapping: Mapping) -> Refusals:
+async def check_it_ends(database: Database, source: SourceTable) -> None:
+    """Check that rows of the source's sample are not legacy any more when they are flipped. Writes nothing.
+
+    Raises ``SettingsError`` or ``DatabaseError``.
+    """
+    if not (source.source.sides_by_row and source.sample):
+        return
+    rows = {move.new_path: move.reference for move in source.sample}
+    async with database.session() as session:
+        still = await References(session, source.table).still_meeting(list(rows))
+    if still:
+        raise still_legacy(source.source, rows[still[0]])
+
+
+def still_legacy(source: Source, row: Reference) -> SettingsError:
+    """Return the error of a condition that holds for a row, after a flip, as it did before: it would have no end."""
+    columns = ", ".join(f"{name} = {value!r}" for name, value in source.sets)
+    message = f"where of the source {source.name!r}: it holds for row {row.key} after a flip sets {columns} as before"
+    return SettingsError(message, hint="It has to say which rows are legacy, by a column in set, and be false then.")
+
+
+async def certain_refusals(database: Database, source: SourceTable) -> Refusals:
     """Return what the catalog makes certain, its checks evaluated for a legacy row of each of some places.
 
     Raises ``DatabaseError``.
     """
+    table = source.table
     async with database.session() as session:
-        places = await session.run(spread_references, table, mapping.rule, PLACES, doing="reading references")
-        sample = [move for references in places for move in islice(_moves(mapping, references), 1)]
+        places = await session.run(spread_references, table, source.mapping, PLACES, doing="reading references")
+        sample: list[Move] = []
+        for rows in places:
+            sample += (await Forward(source).plan(rows[:AT_A_PLACE], References(session, table))).moves[:1]
         return await session.run(read_refusals, table, sample, doing="looking at the table")
 
 
-async def _try_at(
-    session: Session, table: Table, mapping: Mapping, references: Sequence[Reference], *, hides_rows: bool
-) -> Tried | None:
+async def _try_at(session: Session, table: Table, moves: Sequence[Move], *, hides_rows: bool) -> Tried | None:
     """Try the first free row of a place; None if there is none."""
-    for move in islice(_moves(mapping, references), AT_A_PLACE):
+    for move in moves:
         tried = await try_flip(session, table, move, hides_rows=hides_rows)
         if tried is not None:
             return tried
     return None
-
-
-def _moves(mapping: Mapping, references: Sequence[Reference]) -> Iterator[Move]:
-    """Yield the moves of references that can be moved at all: the others fail for a reason of their own."""
-    for reference in references:
-        try:
-            yield mapping.move(reference)
-        except Unmappable:
-            continue

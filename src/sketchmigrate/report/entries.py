@@ -9,22 +9,28 @@ from sketchmigrate.core.outcome import Outcome, Result
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sketchmigrate.core.mapping import Mapping
-    from sketchmigrate.settings import Settings
+    from sketchmigrate.core.source import Source
+
+SHOWN_CHARS = 200
+"""A longer value is cut: it may be a whole document."""
 
 
-def entry_lines(result: Result, mapping: Mapping, settings: Settings, *, dry_run: bool) -> Iterator[str]:
+def entry_lines(result: Result, source: Source, *, dry_run: bool) -> Iterator[str]:
     """Yield one line for an entry; for a dry run, one for each copy and each update that it would make."""
-    reference = result.reference
-    row = f"{settings.db_table} {settings.db_key_column}={reference.key}"
-    if result.reason:
-        yield f"{result.outcome:<10} {row}  {reference.path!r}: {result.reason}"
+    reference, move = result.reference, result.move
+    row = f"{source.table} {', '.join(source.key) or 'key'}={reference.key}"
+    if result.reason or move is None:
+        yield f"{result.outcome:<10} {row}  {_shown(reference.path)}" + (f": {result.reason}" if result.reason else "")
         return
-    move = mapping.move(reference)
     if not dry_run:
         how = "copied" if result.copied else "object was in place"
-        yield f"{result.outcome:<10} {row}  {reference.path!r} -> {move.new_path!r}  ({how})"
+        yield f"{result.outcome:<10} {row}  {_shown(reference.path)} -> {_shown(move.new_path)}  ({how})"
         return
     if result.outcome is Outcome.MIGRATED and result.copied:
-        yield f"{'copy':<10} {move.source} -> {move.target}"
-    yield f"{'update':<10} {row}  {settings.db_path_column}: {reference.path!r} -> {move.new_path!r}"
+        for pair in move.pairs:
+            yield f"{'copy':<10} {pair.source} -> {pair.target}"
+    yield f"{'update':<10} {row}  {source.column or source.name}: {_shown(reference.path)} -> {_shown(move.new_path)}"
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= SHOWN_CHARS else value[:SHOWN_CHARS] + "…")

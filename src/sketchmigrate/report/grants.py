@@ -24,11 +24,13 @@ from sketchmigrate.core.rights import (
 from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from sketchmigrate.s3.wire.redirect import is_aws
 from sketchmigrate.settings import headers_of, table_name
+from sketchmigrate.settings.sources import routes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sketchmigrate.core.rights import OptionalRight, Rights
+    from sketchmigrate.core.source import Source
     from sketchmigrate.settings import Settings
 
 _DEMANDED = {
@@ -41,29 +43,42 @@ _DEMANDED = {
 _KEY_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
 
 
-def sql_grants(settings: Settings, rights: Rights, role: str) -> list[str]:
-    """Return the statements that give a role what the command needs, each ended by a semicolon."""
+def sql_grants(settings: Settings, sources: Sequence[Source], rights: Rights, role: str) -> list[str]:
+    """Return the statements that give a role what the command needs, each ended by a semicolon.
+
+    The key of each of the sources is known.
+    """
     if not rights.reads:
         return []
     to = f"TO {_quoted(role)};"
-    name = table_name(settings.db_table)
-    columns = f"{_quoted(settings.db_key_column)}, {_quoted(settings.db_path_column)}"
     statements = [f"GRANT CONNECT ON DATABASE {_quoted(settings.db_name)} {to}"] if settings.db_name else []
-    if len(name) > 1:
-        statements.append(f"GRANT USAGE ON SCHEMA {_quoted(name[0])} {to}")
-    statements.append(f"GRANT SELECT ({columns}) ON {_quoted(*name)} {to}")
+    names = [table_name(source.table) for source in sources]
+    schemas = dict.fromkeys(name[0] for name in names if len(name) > 1)
+    statements += [f"GRANT USAGE ON SCHEMA {_quoted(schema)} {to}" for schema in schemas]
+    statements += _column_grants("SELECT", ((each.table, (*each.key, *each.columns)) for each in sources), to)
     if rights.updates:
-        statements.append(_update_grant(settings, to))
+        statements += _update_grants(sources, to)
     return statements
 
 
-def trial_grants(settings: Settings, rights: Rights, role: str) -> list[str]:
+def trial_grants(sources: Sequence[Source], rights: Rights, role: str) -> list[str]:
     """Return what the role needs besides for --trial, which updates a row and rolls back."""
-    return [_update_grant(settings, f"TO {_quoted(role)};")] if rights.tries_flip else []
+    return _update_grants(sources, f"TO {_quoted(role)};") if rights.tries_flip else []
 
 
-def _update_grant(settings: Settings, to: str) -> str:
-    return f"GRANT UPDATE ({_quoted(settings.db_path_column)}) ON {_quoted(*table_name(settings.db_table))} {to}"
+def _update_grants(sources: Sequence[Source], to: str) -> list[str]:
+    return _column_grants("UPDATE", ((each.table, each.written) for each in sources), to)
+
+
+def _column_grants(privilege: str, columns: Iterable[tuple[str, Sequence[str]]], to: str) -> list[str]:
+    """Return a statement for each table, on all columns that one of its sources needs."""
+    of_tables: dict[tuple[str, ...], dict[str, None]] = {}
+    for table, names in columns:
+        of_tables.setdefault(table_name(table), {}).update(dict.fromkeys(names))
+    return [
+        f"GRANT {privilege} ({', '.join(_quoted(name) for name in names)}) ON {_quoted(*table)} {to}"
+        for table, names in of_tables.items()
+    ]
 
 
 class Allowed(NamedTuple):
@@ -84,19 +99,19 @@ def needed(settings: Settings, rights: Rights) -> list[Allowed]:
     places = _places(settings)
     allowed: list[Allowed] = []
     for side, actions in (("legacy", rights.legacy), ("production", rights.production)):
-        place = places[side]
-        listing = Allowed(place.bucket, (LIST,), place.arn)
-        if side in rights.listed and listing not in allowed:
-            allowed.append(listing)
-        if actions:
-            demanded = demanded_actions(settings) if PUT in actions else ()
-            allowed.append(Allowed(place.bucket, (*actions, *demanded), place.objects))
-    production = places["production"]
-    if rights.versions:
-        allowed.append(Allowed(production.bucket, (LIST_VERSIONS,), production.arn))
-    if rights.probe:  # read first whether what it stores could be removed again, and find what a killed one left
-        allowed.append(Allowed(production.bucket, (GET_LOCK, LIST_UPLOADS), production.arn))
-        allowed.append(Allowed(production.bucket, rights.probe, production.probe))
+        for place in places[side]:
+            listing = Allowed(place.bucket, (LIST,), place.arn)
+            if side in rights.listed and listing not in allowed:
+                allowed.append(listing)
+            if actions:
+                demanded = demanded_actions(settings) if PUT in actions else ()
+                allowed.append(Allowed(place.bucket, (*actions, *demanded), place.objects))
+    for production in {place.bucket: place for place in reversed(places["production"])}.values():
+        if rights.versions:
+            allowed.append(Allowed(production.bucket, (LIST_VERSIONS,), production.arn))
+        if rights.probe:  # read first whether what it stores could be removed again, and find what a killed one left
+            allowed.append(Allowed(production.bucket, (GET_LOCK, LIST_UPLOADS), production.arn))
+            allowed.append(Allowed(production.bucket, rights.probe, production.probe))
     if PUT in rights.production:
         allowed += demanded_key(settings)
     return allowed
@@ -104,15 +119,19 @@ def needed(settings: Settings, rights: Rights) -> list[Allowed]:
 
 def optional(settings: Settings, right: OptionalRight, already: Iterable[Allowed]) -> list[Allowed]:
     """Return what a policy may allow besides what it does ``already``; nothing where that is all of it."""
-    place, key = _places(settings)[right.side], _key_arn(settings, "*")
+    key = _key_arn(settings, "*")
     suffix = ".cn" if settings.region.startswith("cn-") else ""
     via = {"StringEquals": {"kms:ViaService": f"s3.{settings.region}.amazonaws.com{suffix}"}}
     wanted = [
-        Allowed(place.bucket, right.bucket, place.arn),
-        Allowed(place.bucket, right.objects, place.objects),
-        Allowed(place.bucket, right.probe, place.probe),
-        Allowed("", right.keys if is_aws(settings.s3_endpoint_url) else (), key, via),
+        each
+        for place in _places(settings)[right.side]
+        for each in (
+            Allowed(place.bucket, right.bucket, place.arn),
+            Allowed(place.bucket, right.objects, place.objects),
+            Allowed(place.bucket, right.probe, place.probe),
+        )
     ]
+    wanted.append(Allowed("", right.keys if is_aws(settings.s3_endpoint_url) else (), key, via))
     has = {(each.resource, action) for each in already for action in each.actions}
     left = (
         each._replace(actions=tuple(action for action in each.actions if (each.resource, action) not in has))
@@ -130,15 +149,19 @@ class _Place(NamedTuple):
     probe: str
 
 
-def _places(settings: Settings) -> dict[str, _Place]:
-    arn, s = f"arn:{_partition(settings.region)}:s3:::", settings
+def _places(settings: Settings) -> dict[str, list[_Place]]:
+    """Return the places of either side, each once."""
+    arn, routes = f"arn:{_partition(settings.region)}:s3:::", routes_of(settings).all
     sides = {
-        "legacy": (s.legacy_bucket, s.legacy_prefix),
-        "production": (s.production_bucket, s.production_prefix),
+        "legacy": dict.fromkeys((route.legacy_bucket, route.legacy_prefix) for route in routes),
+        "production": dict.fromkeys((route.production_bucket, route.production_prefix) for route in routes),
     }
     return {
-        side: _Place(bucket, arn + bucket, f"{arn}{bucket}/{prefix}*", f"{arn}{bucket}/{prefix}{PROBE_FOLDER}*")
-        for side, (bucket, prefix) in sides.items()
+        side: [
+            _Place(bucket, arn + bucket, f"{arn}{bucket}/{prefix}*", f"{arn}{bucket}/{prefix}{PROBE_FOLDER}*")
+            for bucket, prefix in places
+        ]
+        for side, places in sides.items()
     }
 
 

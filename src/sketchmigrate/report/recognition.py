@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.appearance import examples
+from sketchmigrate.core.rule import SideName
+from sketchmigrate.report.sources import beginnings, columns_of, either, places
 from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sketchmigrate.core.routes import Routes
+    from sketchmigrate.core.source import Source
     from sketchmigrate.core.status import OtherRow
-    from sketchmigrate.settings import Settings
 
 RIGHT_PLACE = "Are LEGACY_BUCKET and LEGACY_PREFIX right?"
 """Where they are, the legacy objects were deleted after their migration."""
@@ -20,25 +23,52 @@ SHOWN_CHARS = 200
 """A longer path is cut."""
 
 
-def nothing_recognised(settings: Settings, rows: Sequence[OtherRow]) -> str:
-    """Say that no path is on either side, and what the first of them look like."""
-    s = settings
+def nothing_recognised(sources: Sequence[Source], routes: Routes, rows: Sequence[OtherRow]) -> str:
+    """Say that no value is on either side, and what the first of them look like."""
+    both = either(dict.fromkeys((beginnings(routes, SideName.LEGACY), beginnings(routes, SideName.PRODUCTION))))
     text = (
-        f"{s.db_table} has rows with a path, and s3://{s.legacy_bucket}/{s.legacy_prefix} has objects,\n"
-        f"but no {s.db_path_column} begins with {s.legacy_prefix} or {s.production_prefix}. The rows look like this:"
+        f"{_tables(sources)} rows with a {_value(sources)}, and {places(routes, SideName.LEGACY)} has objects,\n"
+        f"but no {_columns(sources)} {_names(sources)} {both}."
     )
-    return "\n".join((text, other_rows(rows)))
+    return _with_examples(text, rows)
 
 
-def nothing_in_legacy(settings: Settings, count: int, rows: Sequence[OtherRow]) -> str:
+def nothing_in_legacy(sources: Sequence[Source], routes: Routes, count: int, rows: Sequence[OtherRow]) -> str:
     """Say that legacy is empty and that rows are on neither side, how many, and what the first of them look like."""
-    s = settings
+    one = len(sources) == 1
     text = (
-        f"s3://{s.legacy_bucket}/{s.legacy_prefix} has no object, and no {s.db_path_column} of {s.db_table}\n"
-        f"begins with {s.legacy_prefix}, but {count:,} with a path are on neither side.\n"
-        f"{RIGHT_PLACE} The rows look like this:"
+        f"{places(routes, SideName.LEGACY)} has no object, and no {_columns(sources)}"
+        + (f" of {sources[0].table}" if one else "")
+        + f"\n{_names(sources)} {beginnings(routes, SideName.LEGACY)}, but {count:,} with a {_value(sources)}"
+        f" are on neither side.\n{RIGHT_PLACE}"
     )
-    return "\n".join((text, other_rows(rows)))
+    return _with_examples(text, rows)
+
+
+def source_unrecognised(names: Sequence[str]) -> str:
+    """Say that no value of these sources is on either side."""
+    return f"no value of {', '.join(names)} names either side: is it the right column, and has it the right moves?"
+
+
+def _with_examples(text: str, rows: Sequence[OtherRow]) -> str:
+    return "\n".join((f"{text} The rows look like this:", other_rows(rows))) if rows else text
+
+
+def _tables(sources: Sequence[Source]) -> str:
+    tables = ", ".join(dict.fromkeys(source.table for source in sources))
+    return f"{tables} has" if len(sources) == 1 else f"{tables} have"
+
+
+def _columns(sources: Sequence[Source]) -> str:
+    return columns_of(sources[0]) if len(sources) == 1 else f"value of {', '.join(source.name for source in sources)}"
+
+
+def _value(sources: Sequence[Source]) -> str:
+    return "path" if all(source.is_of_keys for source in sources) else "value"
+
+
+def _names(sources: Sequence[Source]) -> str:
+    return "begins with" if all(source.is_of_keys for source in sources) else "names what begins with"
 
 
 def other_rows(rows: Sequence[OtherRow]) -> str:

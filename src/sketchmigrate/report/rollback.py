@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.outcome import Outcome
 from sketchmigrate.report.failures import failed_steps
-from sketchmigrate.report.tables import counted, elapsed, group_json, problem_json, problem_lines, signal_name
+from sketchmigrate.report.tables import (
+    counted,
+    elapsed,
+    group_json,
+    of_sources,
+    problem_json,
+    problem_lines,
+    signal_name,
+)
 from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:
-    from sketchmigrate.core.outcome import Summary
+    from sketchmigrate.core.outcome import Summary, Tally
 
 LISTED = (Outcome.SUPERSEDED, Outcome.MISSING, Outcome.FAILED)
 """What a person may want to look at. What the application changed since is listed, but it is no failure: it stays."""
@@ -26,7 +34,14 @@ _WORDS = {
 
 def rollback_summary(summary: Summary) -> str:
     """Say what went back, what did not and why, where it is all written down, and what to do next."""
-    parts = [_headline(summary), _outcomes(summary), _problems(summary), _written_down(summary), _next_step(summary)]
+    parts = [
+        _headline(summary),
+        _outcomes(summary),
+        of_sources(summary, migrated="restored"),
+        _problems(summary),
+        _written_down(summary),
+        _next_step(summary),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -41,12 +56,19 @@ def rollback_json(summary: Summary) -> dict[str, object]:
         "dry_run": summary.dry_run,
         "rows_left": summary.rows_left,
         "stopped_by_signal": summary.stopped_by_signal,
-        "problems": [problem_json(result) for result in summary.problems],
+        "problems": [problem_json(summary, problem) for problem in summary.problems],
         "problems_file": summary.problems_file,
         "log_file": summary.log_file,
         "exit_code": summary.exit_code,
         "problem_groups": [group_json(group) for group in summary.groups],
+        "sources": [_source_json(*each) for each in summary.sources],
     }
+
+
+def _source_json(name: str, tally: Tally) -> dict[str, object]:
+    counts = tally.by_outcome()
+    outcomes = {word: counts[outcome] for outcome, (word, _) in _WORDS.items()}
+    return {"name": name, "outcomes": outcomes, "scanned": tally.scanned}
 
 
 def listed(summary: Summary) -> int:
@@ -89,7 +111,7 @@ def _problems(summary: Summary) -> str:
     if not shown:
         return ""
     title = "These were left:" if len(shown) >= total else f"These were left (the first {len(shown)} of {total:,}):"
-    return "\n".join((title, *(problem_lines(result) for result in shown)))
+    return "\n".join((title, *(problem_lines(summary, problem) for problem in shown)))
 
 
 def _written_down(summary: Summary) -> str:

@@ -57,6 +57,14 @@ class Streams:
             else:
                 self._write_stdout(text, flush=flush)
 
+    def data(self, text: str, *, flush: bool) -> bool:
+        """Write what another program reads to stdout, in UTF-8; return whether anybody still reads it."""
+        with self._lock:
+            if isinstance(self._stdout, io.TextIOWrapper) and self._stdout.encoding.lower() != "utf-8":
+                self._stdout.reconfigure(encoding="utf-8")
+            self._write_stdout(text, flush=flush)
+            return self._stdout is not None
+
     def err(self, text: str, *, flush: bool = True) -> None:
         """Write to stderr: whole lines while there is a bar."""
         with self._lock:

@@ -13,13 +13,22 @@ from sketchmigrate.core.appearance import examples
 from sketchmigrate.core.keys import key_text, stored_key
 from sketchmigrate.core.outcome import Outcome
 from sketchmigrate.core.reason import POSSIBLY_OVERWRITTEN
+from sketchmigrate.core.rule import SideName
 from sketchmigrate.report.failures import failed_steps
 from sketchmigrate.report.progress import duration
-from sketchmigrate.report.recognition import RIGHT_PLACE, nothing_in_legacy, nothing_recognised, other_rows
+from sketchmigrate.report.recognition import (
+    RIGHT_PLACE,
+    nothing_in_legacy,
+    nothing_recognised,
+    other_rows,
+    source_unrecognised,
+)
+from sketchmigrate.report.sources import beginnings, places, table_of, title_of
 from sketchmigrate.report.text import printable
+from sketchmigrate.settings.sources import routes_of, sources_of
 
 if TYPE_CHECKING:
-    from sketchmigrate.core.outcome import ProblemGroup, Result, Summary
+    from sketchmigrate.core.outcome import Problem, ProblemGroup, Summary, Tally
     from sketchmigrate.core.status import Status
     from sketchmigrate.settings import Settings
 
@@ -39,49 +48,63 @@ _MENDING = {
 
 _SHORT_SECONDS = 60
 
+PRODUCTION = SideName.PRODUCTION
+
 
 def status_report(status: Status, settings: Settings) -> str:
-    """Say how far the migration is: objects and rows by side, and the part that is done."""
+    """Say how far the migration is: objects and rows by side, and the part that is done; of each source where several.
+
+    ``settings`` are those of the status.
+    """
+    sources, routes = sources_of(settings), routes_of(settings)
     objects = (
-        ("legacy", status.legacy_objects, status.legacy_bytes, settings.legacy_bucket, settings.legacy_prefix),
-        (
-            "production",
-            status.production_objects,
-            status.production_bytes,
-            settings.production_bucket,
-            settings.production_prefix,
-        ),
+        ("legacy", status.legacy_objects, status.legacy_bytes, status.legacy_places, SideName.LEGACY),
+        ("production", status.production_objects, status.production_bytes, status.production_places, PRODUCTION),
     )
+    by_key = all(source.is_of_keys for source in sources)
+    begin = "begin with {}" if by_key else "name what begins with {}"
     rows = (
-        ("legacy", status.legacy_rows, f"begin with {settings.legacy_prefix}"),
-        ("production", status.production_rows, f"begin with {settings.production_prefix}"),
+        ("legacy", status.legacy_rows, begin.format(beginnings(routes, SideName.LEGACY))),
+        ("production", status.production_rows, begin.format(beginnings(routes, PRODUCTION))),
         ("neither", status.other_rows, "anything else, NULL and empty ones included"),
         ("all", status.total_rows, ""),
     )
     numbers = [number for _, number, *_ in (*objects, *rows)]
     width = max(len(f"{number:,}") for number in numbers)
     lines = ["Objects"]
-    lines += [
-        f"  {side:<12}{count:>{width},}  {decimal(size):>10}  {printable(f's3://{bucket}/{prefix}')}"
-        for side, count, size, bucket, prefix in objects
-    ]
-    lines += ["", printable(f"Rows of {settings.db_table}, by their {settings.db_path_column}")]
+    for side, count, size, held, name in objects:
+        where = f"in {len(held)} places" if len(held) > 1 else printable(places(routes, name))
+        lines.append(f"  {side:<12}{count:>{width},}  {decimal(size):>10}  {where}")
+        if len(held) > 1:
+            lines += [
+                f"  {'':<12}{each.objects:>{width},}  {decimal(each.size_bytes):>10}  {printable(each.place)}"
+                for each in held
+            ]
+    lines += ["", printable(title_of(sources))]
     lines += [f"  {side:<12}{count:>{width},}  {printable(meaning)}".rstrip() for side, count, meaning in rows]
+    if len(status.sources) > 1:
+        counts = [
+            (each.name, (each.legacy_rows, each.production_rows, each.other_rows, each.total_rows))
+            for each in status.sources
+        ]
+        lines += ["", *table_of([name for name, *_ in rows], counts)]
     named, refused = status.naming_legacy, status.refused
     about = "  if legacy is the right place" if status.is_nothing_in_legacy else ""
     if refused or (named and len(status.others) < status.other_paths):
         about = "  at most"
     lines += ["", f"Done          {_percent(status.percent_done):>{width}}{about}"]
     if status.is_nothing_recognised:
-        lines += ["", f"Nothing recognised: {nothing_recognised(settings, status.others)}"]
+        lines += ["", f"Nothing recognised: {nothing_recognised(sources, routes, status.others)}"]
     elif status.is_nothing_in_legacy:
-        lines += ["", f"Nothing in legacy: {nothing_in_legacy(settings, status.other_paths, status.others)}"]
+        lines += ["", f"Nothing in legacy: {nothing_in_legacy(sources, routes, status.other_paths, status.others)}"]
     else:
         of_those = f"of {len(status.others):,} rows on neither side that were looked at"
         if named:
             lines += ["", f"{len(named):,} {of_those} name a legacy object in another way:", other_rows(named)]
         if refused:
             lines += ["", f"{len(refused):,} {of_those} may name a legacy object that is refused:", other_rows(refused)]
+        if unknown := [each.name for each in status.sources if each.is_unrecognised]:
+            lines += ["", f"Note: {source_unrecognised(unknown)}"]
     return "\n".join(lines)
 
 
@@ -99,7 +122,14 @@ def tech_status(status: Status) -> str:
 
 def summary(summary: Summary) -> str:
     """Say what a run did, what needs a person, where it is all written down, and what to do next."""
-    parts = [_headline(summary), _outcomes(summary), _problems(summary), _written_down(summary), _next_step(summary)]
+    parts = [
+        _headline(summary),
+        _outcomes(summary),
+        of_sources(summary),
+        _problems(summary),
+        _written_down(summary),
+        _next_step(summary),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -139,6 +169,28 @@ def _outcomes(summary: Summary) -> str:
     return "\n".join(lines)
 
 
+def of_sources(summary: Summary, *, migrated: str = Outcome.MIGRATED.value) -> str:
+    """Say what each source has to the outcomes, a line each; nothing where there is but one.
+
+    ``migrated`` is how the outcome of that name is called.
+    """
+    if len(summary.sources) <= 1:
+        return ""
+    width = max(len(printable(name)) for name, _ in summary.sources)
+    lines = []
+    for name, tally in summary.sources:
+        words = {outcome: outcome.value for outcome in Outcome} | {Outcome.MIGRATED: migrated}
+        counts = [f"{count:,} {words[outcome]}" for outcome, count in tally.by_outcome().items() if count]
+        lines.append(f"  {printable(name):<{width}}  {', '.join(counts) or 'nothing to do'}")
+    return "\n".join(("By source:", *lines))
+
+
+def source_json(name: str, tally: Tally) -> dict[str, object]:
+    """Return the outcomes of one source for ``--json``."""
+    counts = {outcome.value: count for outcome, count in tally.by_outcome().items()}
+    return {"name": name, "outcomes": counts, "scanned": tally.scanned, "references_moved": tally.references_moved}
+
+
 def _problems(summary: Summary) -> str:
     total, shown = summary.tally.needing_a_person, summary.problems
     if not shown:
@@ -146,14 +198,16 @@ def _problems(summary: Summary) -> str:
     title = (
         "These need a person:" if len(shown) >= total else f"These need a person (the first {len(shown)} of {total:,}):"
     )
-    return "\n".join((title, *(problem_lines(result) for result in shown)))
+    return "\n".join((title, *(problem_lines(summary, problem) for problem in shown)))
 
 
-def problem_lines(result: Result) -> str:
+def problem_lines(summary: Summary, problem: Problem) -> str:
     """Two lines, so that a long path and a long reason both stay readable, and whole for copying."""
+    result = problem.result
+    of = f"{printable(summary.source_of(problem))}  " if len(summary.sources) > 1 else ""
     key, path = printable(key_text(result.reference.key)), printable(result.reference.path)
     reason = printable(str(result.reason or "")) or _MEANINGS[result.outcome]
-    return f"  {result.outcome:<9} {key}  {path}\n            {reason}"
+    return f"  {result.outcome:<9} {of}{key}  {path}\n            {reason}"
 
 
 def _written_down(summary: Summary) -> str:
@@ -210,6 +264,16 @@ def status_json(status: Status) -> dict[str, object]:
             "examples": [asdict(row) for row in examples(status.others)],
             "refused": len(status.refused),
         },
+        "sources": [
+            {
+                "source": each.name,
+                "legacy_rows": each.legacy_rows,
+                "production_rows": each.production_rows,
+                "other_rows": each.other_rows,
+                "total_rows": each.total_rows,
+            }
+            for each in status.sources
+        ],
     }
 
 
@@ -230,11 +294,13 @@ def summary_json(summary: Summary) -> dict[str, object]:
         "dry_run": summary.dry_run,
         "rows_left": summary.rows_left,
         "stopped_by_signal": summary.stopped_by_signal,
-        "problems": [problem_json(result) for result in summary.problems],
+        "problems": [problem_json(summary, problem) for problem in summary.problems],
         "problems_file": summary.problems_file,
         "log_file": summary.log_file,
         "exit_code": summary.exit_code,
         "problem_groups": [group_json(group) for group in summary.groups],
+        "references_moved": tally.references_moved,
+        "sources": [source_json(*each) for each in summary.sources],
     }
 
 
@@ -243,8 +309,9 @@ def group_json(group: ProblemGroup) -> dict[str, object]:
     return {**group._asdict(), "outcome": group.outcome.value, "kind": group.kind.value if group.kind else ""}
 
 
-def problem_json(result: Result) -> dict[str, object]:
+def problem_json(summary: Summary, problem: Problem) -> dict[str, object]:
     """Return one entry for ``--json``."""
+    result = problem.result
     reason = result.reason
     return {
         "key": stored_key(result.reference.key),
@@ -255,6 +322,7 @@ def problem_json(result: Result) -> dict[str, object]:
         "code": reason.code if reason else "",
         "status": reason.status if reason else 0,
         "hint": reason.hint if reason else "",
+        "source": summary.source_of(problem),
     }
 
 

@@ -74,6 +74,11 @@ class Terminal:
         """Whether something of the result could not be written, other than because its reader had enough."""
         return self._streams.stdout_failed
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody may be there to answer."""
+        return self._stdin is not None and self._stdin.isatty()
+
     def result(self, text: str, *, is_verbatim: bool = False) -> None:
         """Show (a part of) the result, of one or more lines, on stdout. ``is_verbatim``: no line is broken."""
         _PRINTED.info("%s", text)
@@ -82,6 +87,10 @@ class Terminal:
             streams = self._streams
             shown = self._wrapped(shown, streams.stderr_terminal if self._json_output else streams.stdout_terminal)
         self._show_result(shown + "\n", flush=True)
+
+    def data(self, text: str, *, flush: bool = False) -> bool:
+        """Write a part of what another program reads to stdout as it is; return whether anybody still reads it."""
+        return self._streams.data(text, flush=flush)
 
     def entry(self, text: str, *, by: str = "") -> None:
         """Show one line of ``-v``, about one entry. Cheap: the screen gets many at a time. The log says ``by`` whom."""
@@ -110,7 +119,7 @@ class Terminal:
 
         Raises ``UsageError`` where stdin is no terminal: nobody could answer. ``instead`` says what to do then.
         """
-        if self._stdin is None or not self._stdin.isatty():
+        if self._stdin is None or not self.can_ask:
             raise UsageError(
                 "This asks before it changes anything, and nobody can answer: standard input is no terminal",
                 hint=instead,
@@ -132,6 +141,22 @@ class Terminal:
             if word in {"y", "yes"}:
                 return True
             self._streams.err("Please answer yes or no.\n")
+
+    def ask(self, question: str, *, instead: str) -> str:
+        """Ask on stderr and return the line that is typed on stdin, without the blanks around it; it may be empty.
+
+        Raises ``UsageError`` where stdin is no terminal, or ends: ``instead`` says what to do then.
+        """
+        if self._stdin is None or not self.can_ask:
+            text = f"{question}? Nobody can answer: standard input is no terminal"
+            raise UsageError(text, hint=instead)
+        self._streams.err(self._wrapped(f"{printable_lines(question)}:", self._streams.stderr_terminal) + " ")
+        answer = self._stdin.readline()
+        _PRINTED.info("%s", f"{question}: {answer.strip()}")
+        if not answer:
+            self._streams.err("\n")
+            raise UsageError(f"{question}? The input ended", hint=instead)
+        return answer.strip()
 
     @contextmanager
     def progress(self, total_estimate: int | None, *, unit: str = "rows") -> Iterator[Progress]:

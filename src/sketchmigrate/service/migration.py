@@ -10,6 +10,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.errors import MigrateError
 from sketchmigrate.inspect.estimate import caps_noted
 from sketchmigrate.ledger import place_of
 from sketchmigrate.migration.breaker import Breaker
@@ -23,9 +24,11 @@ from sketchmigrate.migration.room import check_room
 from sketchmigrate.migration.settling import OnceSettled, Settling
 from sketchmigrate.migration.trial import try_flips
 from sketchmigrate.migration.watch import Watch
+from sketchmigrate.postgres.references import References
 from sketchmigrate.service.engines import engine_for, is_shared
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import Protocol
 
@@ -42,8 +45,8 @@ if TYPE_CHECKING:
     class Listener(Audience, Protocol):
         """Hears how far the migration is, whichever way it goes."""
 
-        def observe(self, rows: int, tally: Tally, results: list[Result]) -> None:
-            """Take note of rows passed, and of what became of the references among them."""
+        def observe(self, source: int, rows: int, tally: Tally, results: list[Result]) -> None:
+            """Take note of rows of a source that were passed, and of what became of those that were legacy."""
 
         def begin_again(self) -> None:
             """Take note that the pass was left, and says nothing of the next one's length."""
@@ -52,12 +55,12 @@ if TYPE_CHECKING:
 class MigrationService:
     """One migration, or a dry run of one. ``run`` is its directory; ``tell`` hears what a person should know.
 
-    ``ahead`` is what can be told before anything is stored, ``trial`` how the flip was tried, if it was.
+    ``ahead`` is what can be told before anything is stored, ``trials`` how the flip of each source was tried, if so.
     """
 
     def __init__(self, site: Site, options: Options, stop: Stop, run: Path, tell: Tell) -> None:
         self.ahead = LookAhead()
-        self.trial: Trial | None = None
+        self.trials: dict[int, Trial] = {}
         self.settling = Settling(site, options, tell)
         self._site, self._options, self._stop, self._run, self._tell = site, options, stop, run, tell
         self._breaker = Breaker(site.settings.max_failed_percent)
@@ -80,14 +83,21 @@ class MigrationService:
 
         Raises ``ConditionNotProved`` or ``S3Error``.
         """
-        has_work = self._site.first_legacy_path is not None
+        has_work = bool(self._site.sample)
         await self.settling.try_rights(with_tags=has_work)
         if has_work and not self._options.overwrite:
             await self.settling.settle()
 
     async def try_flip(self) -> Trial:
-        """Try a flip, and roll it back. What no row takes stops a migration."""
-        self.trial = trial = await try_flips(self._site.database, self._site.table, self._site.mapping)
+        """Try a flip in each source, and roll it back. What no row takes stops a migration.
+
+        Return the first of those that were refused as a whole, else in part, else of all.
+        """
+        for each in self._site.sources:
+            self.trials[each.source.number] = await try_flips(self._site.database, each)
+        trial = max(
+            self.trials.values(), key=lambda each: 2 * (bool(each.tried) and each.is_refused) + bool(each.refused)
+        )
         if trial.tried and trial.is_refused and not self._options.dry_run:
             self._stop.by_error(trial.error())
         return trial
@@ -105,17 +115,35 @@ class MigrationService:
         """
         site, options = self._site, self._options
         async with site.copier(options, self._stop, OnceSettled(self.settling, ledger)) as copier:
-            migration = site.migration(
+            migrations = site.migrations(
                 options, copier, ledger, self._stop, breaker=self._breaker, observe=listener.observe
             )
             if is_shared(options):
                 finished = await self._share(options.processes or 1, ledger, listener)
             else:
-                finished = await self._alone(migration, ledger, listener)
+                finished = await self._alone(migrations, ledger, listener)
             if not options.dry_run and self._stop.error is None:
                 store = site.sides.production.store
-                overwritten = await settle(migration, store, partial(runs_of, site.settings), self._run)
-                finished = finished._replace(tally=finished.tally + overwritten)
+                overwritten = await settle(migrations, store, partial(runs_of, site.settings), self._run)
+                finished = finished.and_besides(overwritten)
+        return await self._with_those_without_key(finished)
+
+    async def _with_those_without_key(self, finished: Finished) -> Finished:
+        """Return that rows are left where some without a key are legacy, or may be, and say how many there are."""
+        for each in self._site.sources:
+            if not each.table.key.may_be_null or self._stop.requested:
+                continue
+            try:
+                async with self._site.database.session() as session:
+                    rows, legacy = await References(session, each.table).without_key(each.mapping)
+            except MigrateError as error:
+                self._stop.by_error(error)
+                return finished
+            if rows:
+                told = f"{rows:,} rows of {each.source.table} have no {each.table.key}, which is their key"
+                mend = " Give them one, or set another key." if legacy else ""
+                self._tell(f"{told}: {legacy:,} of them may be legacy, and were left.{mend}", logging.WARNING)
+                finished = finished._replace(rows_left=finished.rows_left or legacy > 0)
         return finished
 
     async def about_empty_legacy(self, finished: Finished) -> str:
@@ -124,15 +152,16 @@ class MigrationService:
             return ""
         return await about_empty_legacy(self._site, self._stop)
 
-    async def _alone(self, migration: Migration, ledger: WholeLedger, listener: Listener) -> Finished:
+    async def _alone(self, migrations: Sequence[Migration], ledger: WholeLedger, listener: Listener) -> Finished:
         """Migrate with this process; if its core turns out to be too little, with others."""
-        watch = Watch(self._site, migration.copier, iterations=self._options.parallelization_level, audience=listener)
+        copier = migrations[0].copier
+        watch = Watch(self._site, copier, iterations=self._options.parallelization_level, audience=listener)
         if self._options.processes is not None:
             async with watch:
-                return await migrate(migration, listener.new_pass)
+                return await migrate(migrations, listener.new_pass)
         async with asyncio.TaskGroup() as group, watch:
             growing = group.create_task(outgrown(self._stop))
-            finished = await migrate(migration, listener.new_pass)
+            finished = await migrate(migrations, listener.new_pass)
             growing.cancel()
         if growing.cancelled() or not self._stop.resume():
             return finished

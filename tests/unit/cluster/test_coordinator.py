@@ -57,14 +57,14 @@ class Workers:
 class WithoutADatabase(Coordinator):
     """Knows its ranges, and counts what the workers say."""
 
-    async def _cut(self) -> list[KeyRange]:
-        return HALVES
+    async def _cut(self) -> list[tuple[int, KeyRange]]:
+        return [(0, half) for half in HALVES]
 
     async def _trim(self, pass_range: PassRange) -> None:
         pass_range.is_trimmed = True
 
-    async def _count(self) -> Tally:
-        return self._pass.tally_done
+    async def _count(self) -> list[Tally]:
+        return [self._pass.tally_done]
 
     async def _make_durable(self, counted: Tally) -> None:
         pass
@@ -80,7 +80,9 @@ async def no_session() -> AsyncIterator[None]:
 
 async def migrated(engine: Workers) -> Finished:
     """Migrate one reference, which is the limit."""
-    site: Any = SimpleNamespace(database=SimpleNamespace(session=no_session), settings=SimpleNamespace(range_rows=100))
+    site: Any = SimpleNamespace(
+        database=SimpleNamespace(session=no_session), settings=SimpleNamespace(range_rows=100), sources=("the one",)
+    )
     audience: Any = SimpleNamespace(
         **dict.fromkeys(
             ("new_pass", "progress_of_all", "limited_by", "waits_for", "held_up", "entries", "say"), lambda *_: None

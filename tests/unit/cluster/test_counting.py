@@ -54,7 +54,9 @@ def test_a_row_that_is_gone_is_superseded_and_one_that_nobody_finished_is_not_co
 def test_twins_do_not_count_a_flip_twice() -> None:
     found = counted(flip(REDONE, 1), flip(TWIN, 1), word(TWIN, 1, Outcome.ALREADY))
     assert found[1].outcome is Outcome.MIGRATED
-    assert Tally.of(list(found.values())) == Tally(migrated=1, objects_copied=1, sized_objects=1, sized_bytes=5)
+    assert Tally.of(list(found.values())) == Tally(
+        migrated=1, objects_copied=1, sized_objects=1, sized_bytes=5, references_moved=1
+    )
 
 
 def test_a_killed_twin_that_flipped_it_wins_over_already() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sketchmigrate.core.errors import S3Error
-from sketchmigrate.core.outcome import Outcome, Result, Summary, Tally
+from sketchmigrate.core.outcome import Outcome, Problem, Result, Summary, Tally
 from sketchmigrate.core.reason import refused_by_store
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.core.status import Status
@@ -30,8 +30,13 @@ STATUS = Status(
     total_rows=10_003,
 )
 PROBLEMS = (
-    Result(Reference(123, "image/a\x1b[31m.png"), Outcome.MISSING, told("no object s3://legacy/image/a\x1b[31m.png")),
-    Result(Reference(124, "image/b.png"), Outcome.CONFLICT),
+    Problem(
+        0,
+        Result(
+            Reference(123, "image/a\x1b[31m.png"), Outcome.MISSING, told("no object s3://legacy/image/a\x1b[31m.png")
+        ),
+    ),
+    Problem(1, Result(Reference(124, "image/b.png"), Outcome.CONFLICT)),
 )
 BROKEN = refused_by_store(S3Error("it is broken", hint="Mend it.", status=400, code="Broken"))
 FINE = Summary(
@@ -191,10 +196,14 @@ def test_json_has_the_figures_as_they_are() -> None:
             "examples": [],
             "refused": 0,
         },
+        "sources": [],
     }
     key = UUID("12345678-1234-5678-1234-567812345678")
-    problems = (PROBLEMS[0], Result(Reference(key, "image/c"), Outcome.FAILED, BROKEN))
-    result = json.loads(json.dumps(summary_json(replace(FINE, tally=Tally(missing=1, failed=1), problems=problems))))
+    problems = (PROBLEMS[0], Problem(1, Result(Reference(key, "image/c"), Outcome.FAILED, BROKEN)))
+    sources = (("avatars.path", Tally(missing=1)), ("files\n.path", Tally(failed=1, references_moved=3)))
+    result = json.loads(
+        json.dumps(summary_json(replace(FINE, tally=Tally(missing=1, failed=1), problems=problems, sources=sources)))
+    )
     assert result["outcomes"] == {
         "migrated": 0, "already": 0, "superseded": 0, "missing": 1, "conflict": 0, "failed": 1,
     }  # fmt: skip
@@ -202,13 +211,14 @@ def test_json_has_the_figures_as_they_are() -> None:
     assert result["problems"] == [
         {
             "key": 123,
-            "path": PROBLEMS[0].reference.path,
+            "path": PROBLEMS[0].result.reference.path,
             "outcome": "missing",
-            "reason": str(PROBLEMS[0].reason),
+            "reason": str(PROBLEMS[0].result.reason),
             "kind": "sentence",
             "code": "",
             "status": 0,
             "hint": "",
+            "source": "avatars.path",
         },
         {
             "key": str(key),
@@ -219,8 +229,21 @@ def test_json_has_the_figures_as_they_are() -> None:
             "code": "Broken",
             "status": 400,
             "hint": "Mend it.",
+            "source": "files\n.path",
         },
     ]
+    counts = {"migrated": 0, "already": 0, "superseded": 0, "missing": 0, "conflict": 0, "failed": 0}
+    assert result["sources"] == [
+        {"name": "avatars.path", "outcomes": counts | {"missing": 1}, "scanned": 1, "references_moved": 0},
+        {"name": "files\n.path", "outcomes": counts | {"failed": 1}, "scanned": 1, "references_moved": 3},
+    ]
+
+
+def test_of_several_sources_each_problem_names_its_own() -> None:
+    sources = (("avatars.path", Tally(missing=1)), ("files\n.path", Tally(conflict=1)))
+    text = summary(replace(FINE, tally=Tally(missing=1, conflict=1), problems=PROBLEMS, sources=sources))
+    assert "  missing   avatars.path  123  image/a" in text
+    assert "  conflict  files\\n.path  124  image/b.png\n" in text
 
 
 @given(st.text())

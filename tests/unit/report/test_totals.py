@@ -24,9 +24,9 @@ def made(estimate: int | None, *, limit: int = 0, is_back: bool = False) -> tupl
 def test_past_the_estimate_nobody_knows_the_total() -> None:
     observer, progress = made(100)
     observer.new_pass(1)
-    observer.observe(90, Tally(), [])
+    observer.observe(0, 90, Tally(), [])
     assert line(progress.figures) == "90 of 100 rows, 90 %"
-    observer.observe(20, Tally(), [])
+    observer.observe(0, 20, Tally(), [])
     assert line(progress.figures) == "110 rows"
 
 
@@ -34,11 +34,11 @@ def test_past_the_estimate_nobody_knows_the_total() -> None:
 def test_a_further_pass_takes_nothing_back(estimate: int | None) -> None:
     observer, progress = made(estimate)
     observer.new_pass(1)
-    observer.observe(110, Tally(), [])
+    observer.observe(0, 110, Tally(), [])
     observer.new_pass(2)
-    observer.observe(11, Tally(), [])
+    observer.observe(0, 11, Tally(), [])
     assert line(progress.figures) == "110 of 110 rows, 100 %; looking again: 11 rows"
-    observer.observe(100, Tally(), [])  # one was added
+    observer.observe(0, 100, Tally(), [])  # one was added
     assert line(progress.figures) == "111 rows; looking again: 111 rows"
 
 
@@ -70,7 +70,7 @@ def test_a_pass_that_others_take_over_takes_nothing_back() -> None:
     """One process was not enough: what it has passed is passed once more, and was done all the same."""
     observer, progress = made(100)
     observer.new_pass(1)
-    observer.observe(60, Tally(), [])
+    observer.observe(0, 60, Tally(), [])
     observer.rows = 0
     observer.new_pass(2)
     observer.progress_of_all(20, Tally())
@@ -81,22 +81,22 @@ def test_a_pass_that_others_take_over_takes_nothing_back() -> None:
 
 def test_the_time_that_is_left_knows_the_limit() -> None:
     observer, progress = made(1_000_000, limit=500)
-    observer.observe(500, Tally(migrated=100), [])
+    observer.observe(0, 500, Tally(migrated=100), [])
     assert line(progress.figures) == ("500 of 1,000,000 rows, 100 of at most 500 taken up, 20 %, 10 rows/s, 0:40 left")
     observer, progress = made(None, limit=500)
-    observer.observe(500, Tally(migrated=400), [])
+    observer.observe(0, 500, Tally(migrated=400), [])
     assert line(progress.figures) == "500 rows, 400 of at most 500 taken up, 80 %, 40 rows/s, 0:02 left"
 
 
 def test_a_limit_beyond_the_table_says_nothing() -> None:
     observer, progress = made(100, limit=500)
-    observer.observe(50, Tally(migrated=50), [])
+    observer.observe(0, 50, Tally(migrated=50), [])
     assert line(progress.figures) == "50 of 100 rows, 50 of at most 500 taken up, 50 %, 5 rows/s, 0:10 left"
 
 
 def test_rows_that_a_rollback_leaves_do_not_count_for_the_limit() -> None:
     observer, progress = made(1000, limit=100, is_back=True)
-    observer.observe(300, Tally(already=280, migrated=20), [])
+    observer.observe(0, 300, Tally(already=280, migrated=20), [])
     assert "20 of at most 100 taken up, 30 %" in line(progress.figures)
 
 
@@ -104,7 +104,7 @@ def test_a_pass_that_passed_nothing_says_nothing_of_the_next() -> None:
     observer, progress = made(100)
     observer.new_pass(1)
     observer.new_pass(2)
-    observer.observe(50, Tally(), [])
+    observer.observe(0, 50, Tally(), [])
     assert line(progress.figures) == "50 of 100 rows, 50 %"
 
 

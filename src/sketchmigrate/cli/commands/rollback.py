@@ -25,6 +25,7 @@ class RollbackArguments(NamedTuple):
     only_keys: Path | None
     key_from: str | None
     key_until: str | None
+    source: str | None
 
 
 def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
@@ -35,6 +36,7 @@ def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
     add("--only-keys", type=Path, metavar="FILE", help="only the rows with these keys, one a line")
     add("--key-from", metavar="KEY", help="only rows from this key on (text: by code points)")
     add("--key-until", metavar="KEY", help="only rows up to this key, itself included")
+    add("--source", metavar="NAME", help="only the rows of this source; keys need it where there are several")
     flags.add_pace_flags(parser, verb="set back")
     flags.add_verbose_flag(parser)
     flags.add_dry_run_flag(parser)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.agreement import check_first_question, migration_question
@@ -19,6 +18,7 @@ from sketchmigrate.migration.trial import certain_refusals
 from sketchmigrate.report.tables import status_json, status_report, summary, summary_json, tech_status
 from sketchmigrate.service.engines import check_ledger_for
 from sketchmigrate.service.migration import MigrationService
+from sketchmigrate.settings.sources import routes_of
 
 if TYPE_CHECKING:
     from sketchmigrate.cli.start import Start
@@ -88,13 +88,20 @@ class MigrationJob(Job):
         from sketchmigrate.inspect.plan_report import LOOK_FIRST, findings_text  # noqa: PLC0415 - as above
         from sketchmigrate.postgres.catalog import read_facts  # noqa: PLC0415 - a migration has no need of these
 
-        database = self.site.database
-        async with database.session() as session:
-            facts = await session.run(partial(read_facts, settings=self.settings), doing="looking at the table")
-        refusals = await certain_refusals(database, self.site.table, self.site.mapping)
-        if self._service.trial is None:
-            self.terminal.message(f"Note: {about_trial(facts, refusals, None)}.")
-        found = certain_findings(facts, refusals, self._service.trial)
+        database, trials = self.site.database, self._service.trials
+        found: list[Finding] = []
+        notes: list[str] = []
+        for each in self.site.sources:
+            async with database.session() as session:
+                facts = await session.run(read_facts, each.table, doing="looking at the table")
+            refusals = await certain_refusals(database, each)
+            trial = trials.get(each.source.number)
+            if trial is None:
+                notes.append(about_trial(facts, refusals, None))
+            name = each.source.name if len(self.site.sources) > 1 else ""
+            found += [finding.of(name) for finding in certain_findings(facts, refusals, trial)]
+        for note in dict.fromkeys(notes):  # of several tables it is mostly the same
+            self.terminal.message(f"Note: {note}.")
         if found:
             self.terminal.result("\n" + findings_text(LOOK_FIRST, found))
         return found
@@ -107,7 +114,8 @@ class MigrationJob(Job):
             self.terminal.progress(None, unit="objects and rows") as progress,
             site.silence.told_to(progress.wait),
         ):
-            return await read_status(site.sides, site.database, site.table, site.mapping.rule, Parts(progress).tell)
+            routes = routes_of(self.settings)
+            return await read_status(site.sides, site.database, site.sources, routes, Parts(progress).tell)
 
     def _print_status(self, status: Status, *, as_document: bool) -> None:
         if as_document:
@@ -130,7 +138,7 @@ async def migrate_with(job: Job, service: MigrationService) -> tuple[dict[str, o
         return tried, job.stop.error.exit_code
     began = time.monotonic()
     async with new_ledger(job.run.path, job.settings, service.description(), job.stop.event) as ledger:
-        with terminal.progress(job.site.table.estimated_rows) as progress:
+        with terminal.progress(job.site.estimated_rows) as progress:
             observer = Observer(job.site, options, terminal, progress)
             finished = await service.run(ledger, observer)
         if job.stop.error is None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from sketchmigrate.cli.agreement import back_lines, moving
 from sketchmigrate.cli.job import Job, run_job
 from sketchmigrate.cli.observer import Observer
 from sketchmigrate.core.errors import UsageError
@@ -14,7 +16,7 @@ from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.ledger import name_foreign, new_ledger, past_run, runs_below
 from sketchmigrate.migration.passes import make_durable
 from sketchmigrate.migration.record import check_ledger, check_over, description, is_rollback
-from sketchmigrate.migration.rollback import Selection, legacy_finder, roll_back, select
+from sketchmigrate.migration.rollback import Selection, WayBack, legacy_finder, roll_back, select
 from sketchmigrate.postgres.references import References
 from sketchmigrate.report.rollback import LISTED, rollback_json, rollback_summary
 
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from sketchmigrate.cli.commands.rollback import RollbackArguments
     from sketchmigrate.cli.start import Start
     from sketchmigrate.ledger import PastRun, Pointer, WholeLedger
-    from sketchmigrate.migration.runner import Finished
+    from sketchmigrate.migration.planning import SourceTable
+    from sketchmigrate.migration.rollback import LegacyFinder
+    from sketchmigrate.migration.runner import Finished, Migration
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.settings import Settings
 
@@ -72,29 +76,50 @@ class RollbackJob(Job):
         super().__init__(start, run, for_writing=not start.options.dry_run)
         self._arguments, self._runs, self._left = arguments, runs, left
         self._selection = Selection()
+        self._sources: list[SourceTable] = []
 
     async def prepare(self) -> None:
         """Open the site, and read which rows are meant."""
         await super().prepare()
-        self.site = replace(self.site, mapping=self.site.mapping.back())
         arguments = self._arguments
         try:
             lines = arguments.only_keys.read_text(encoding="utf-8").splitlines() if arguments.only_keys else None
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{arguments.only_keys} cannot be read: {error}", hint="Give a key a line.") from error
         listed = None if lines is None else [line for line in lines if line.strip()]
-        async with self.site.database.session() as session:
-            references = References(session, self.site.table)
-            self._selection = await select(references, listed, arguments.key_from, arguments.key_until)
+        self._sources = self._chosen()
+        bounds = (listed, arguments.key_from, arguments.key_until)
+        if any(bound is not None for bound in bounds):
+            async with self.site.database.session() as session:
+                self._selection = await select(References(session, self._sources[0].table), *bounds)
+
+    @property
+    def source_names(self) -> list[str]:
+        """The sources that are meant, in order."""
+        return [each.source.name for each in self._sources]
+
+    def _chosen(self) -> list[SourceTable]:
+        """Return the sources that are meant: keys are of one. Raises ``UsageError``."""
+        arguments, sources = self._arguments, self.site.sources
+        names = ", ".join(each.source.name for each in sources)
+        if arguments.source is not None:
+            chosen = [each for each in sources if each.source.name == arguments.source]
+            if not chosen:
+                raise UsageError(f"there is no source {arguments.source!r}", hint=f"There are: {names}.")
+            return chosen
+        if len(sources) > 1 and (arguments.only_keys or arguments.key_from or arguments.key_until):
+            text = "keys alone do not say of which source they are, and there are several"
+            raise UsageError(text, hint=f"Add --source, one of: {names}.")
+        return list(sources)
 
     def question(self) -> str:
         """Say what is about to be changed, and where."""
-        s = self.settings
         flips = sum(run.flips for run in self._runs)
         runs = "\n".join(f"  {run.directory}  {run.flips:,} flips" for run in self._runs)
+        columns = "\n".join([*back_lines(self._sources), *moving(self._sources)])
         return (
             f"This undoes up to {flips:,} flips, the newest run first:\n{runs}\n"
-            f"It sets {s.db_table}.{s.db_path_column} from {s.production_prefix}… back to {s.legacy_prefix}…\n"
+            f"{columns}\n"
             f"in the database {self.site.database.where}, where the row still holds what the run\n"
             "wrote and the legacy object is there. No object is changed or deleted.\n"
             "Go on?"
@@ -118,7 +143,20 @@ class RollbackJob(Job):
     async def _roll_back(self, ledger: WholeLedger, observer: Observer) -> Finished:
         finder = legacy_finder(self.site.sides, self.options, self.stop)
         async with finder, self.watch(finder, observer):
-            back = self.site.migration(self.options, finder, ledger, self.stop, observe=observer.observe)
-            finished = await roll_back(back, self._runs, self._selection)
+            backs = [self._back(each, finder, ledger, observer) for each in self._sources]
+            finished = await roll_back(backs, self._runs, self._selection)
             await make_durable(self.site.database, finished.tally, self.options, self.stop)
             return finished
+
+    def _back(self, source: SourceTable, finder: LegacyFinder, ledger: WholeLedger, observer: Observer) -> Migration:
+        """Return what the rollback of a source works with."""
+        back = replace(source, table=source.table.backwards())
+        return self.site.migration(
+            back,
+            WayBack(source, ledger),
+            options=self.options,
+            copier=finder,
+            ledger=ledger,
+            stop=self.stop,
+            observe=partial(observer.observe, source.source.number),
+        )
