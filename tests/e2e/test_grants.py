@@ -287,10 +287,10 @@ def test_it_connects_to_nothing_and_names_every_command(tmp_path: Path) -> None:
     printed = run("grants", "--role", 'o"hara', environ=environ, cwd=tmp_path)
     assert printed.code == 0, printed.err
     headings = [line.split()[1] for line in printed.out.splitlines() if line.startswith("-- ")]
-    assert [heading[:-1] for heading in headings if heading.endswith(":")] == [*COMMANDS, "manifest"]
+    assert [heading[:-1] for heading in headings if heading.endswith(":")] == [*COMMANDS, "manifest", "init"]
     assert 'GRANT UPDATE ("path") ON "avatars" TO "o""hara";' in printed.out
     assert '-- for --trial besides:\nGRANT UPDATE ("path") ON "avatars" TO "o""hara";\n' in printed.out
-    assert printed.out.count('GRANT SELECT ("id", "path")') == 7, "all but probe read the table"
+    assert printed.out.count('GRANT SELECT ("id", "path")') == 7, "all but probe and init read the table"
     assert list(tmp_path.iterdir()) == [], "it is no run, and leaves no directory"
 
 

@@ -166,9 +166,9 @@ def test_a_repair_keeps_the_lists_of_its_migration_and_of_its_verify_apart(site:
     assert site.run("repair -y").code == 1
     of_migration = (site.last_run() / "problems.csv").read_text().splitlines()
     of_verify = (site.last_run() / "verify-problems.csv").read_text().splitlines()
-    assert of_migration[0] == "key,path,outcome,reason,kind,code,status,hint"
+    assert of_migration[0] == "key,path,outcome,reason,kind,code,status,hint,source"
     assert [line.split(",")[:3] for line in of_migration[1:]] == [["2", "image/gone.png", "missing"]]
-    assert of_verify[0] == "kind,key,path,detail"
+    assert of_verify[0] == "kind,key,path,detail,source"
     assert {line.split(",")[1] for line in of_verify[1:]} == {"2", "3"}
     assert (site.last_run() / "verify-problems.parquet").exists()
     assert not (site.last_run() / "problems.parquet").exists()

@@ -16,6 +16,7 @@ from benchmarks.contestants import tool
 from benchmarks.contestants.contest import Contestant, Site, Turn
 from benchmarks.measurements.cost import measure_cost
 from benchmarks.measurements.end_to_end import Tuned, take_turn
+from benchmarks.measurements.shapes import FORMS, measure_shapes
 from benchmarks.measurements.trees import compare_trees
 from benchmarks.processes import ROOT, CommandFailed, measured, succeeded
 from benchmarks.servers.responding import responding_store
@@ -76,6 +77,31 @@ def test_the_responder_lets_the_tool_migrate_and_counts_what_it_asks(database: D
             assert cost.requests_per_object < 1.1
             assert cost.received_bytes > 2_000 * 300
     assert table.legacy_rows() == 0
+
+
+def test_rows_of_each_shape_are_migrated_by_turns(database: Database) -> None:
+    table = Table(database)
+    order = []
+    with responding_store() as store:
+        for number in (1, 2):
+            for cost in measure_shapes(store, table, 500, number):
+                order.append(cost.form)
+                assert cost.cpu_seconds > 0
+                ((left,),) = database.execute("SELECT count(*) FROM avatars WHERE path::text LIKE '%image/%'")
+                assert left == 0
+    names = [form.name for form in FORMS]
+    assert order == [*names, *names[::-1]]
+
+
+def test_the_cpu_time_of_a_server_is_that_of_all_its_processes(database: Database) -> None:
+    """A backend's work is counted while it runs, and after it has ended."""
+    table = Table(database)
+    before = table.server_cpu_seconds()
+    with database.connect() as connection:
+        connection.execute("SELECT count(md5(n::text)) FROM generate_series(1, 300000) AS n")
+        during = table.server_cpu_seconds()
+    assert during - before > 0.02
+    assert table.server_cpu_seconds() >= during
 
 
 def test_two_checkouts_take_turns(database: Database) -> None:

@@ -158,8 +158,9 @@ def test_rollback_has_flags_of_the_run_and_its_own() -> None:
     assert invocation.command == "rollback"
     assert invocation.options == Options(say_yes=True, batch_size=7, json_output=True)
     assert invocation.setting_flags == {"db_name": "d"}
-    assert invocation.arguments == RollbackArguments(Path("runs/x"), None, None, None, "9")
-    assert parsed("rollback", "--all", "runs").arguments == RollbackArguments(None, Path("runs"), None, None, None)
+    assert invocation.arguments == RollbackArguments(Path("runs/x"), None, None, None, "9", None)
+    all_runs = parsed("rollback", "--all", "runs", "--source", "files").arguments
+    assert all_runs == RollbackArguments(None, Path("runs"), None, None, None, "files")
 
 
 def test_demo_has_flags_of_its_own() -> None:

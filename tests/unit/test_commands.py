@@ -17,8 +17,8 @@ from sketchmigrate.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(path.stem for path in Path(commands.__file__).parent.glob("*.py") if path.stem != "__init__")
-WITHOUT_RIGHTS = {"demo", "grants", "ledger"}
-"""Commands that touch neither the site's table nor its buckets."""
+WITHOUT_RIGHTS = {"demo", "discover", "grants", "ledger"}
+"""Commands that touch neither the site's table nor its buckets, or of the database whatever they may read."""
 
 NEW = """
 import argparse

@@ -7,27 +7,39 @@ import random
 import subprocess
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sketchmigrate.core.errors import RunDirectoryError
-from sketchmigrate.core.objects import ObjectInfo
+from sketchmigrate.core.objects import Location, ObjectInfo
+from sketchmigrate.core.pairing import Pairing
+from sketchmigrate.core.routes import Route, Routes
+from sketchmigrate.core.rule import SideName
 from sketchmigrate.inspect import gathering
-from sketchmigrate.inspect.evidence import Evidence, EvidenceSite
+from sketchmigrate.inspect.evidence import Evidence, EvidenceSite, EvidenceSource
 from sketchmigrate.inspect.gathering import Loader, read_references
 from sketchmigrate.inspect.manifest import certified_evidence
 from sketchmigrate.inspect.standing import Standing, standing_of
+from sketchmigrate.postgres.pages import CsvPage
 from sketchmigrate.s3 import ListedObject
+from sketchmigrate.sides import Side
 from tests.unit.shelf import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-SITE = EvidenceSite("0", "avatars", "id", "path", None, None, "", "legacy", "image/", "production", "avatar/")
+    from sketchmigrate.s3 import S3Client
+
+SITE = EvidenceSite(
+    "0",
+    "",
+    Pairing.of(Routes((Route("legacy", "image/", "production", "avatar/"),))),
+    (EvidenceSource("avatars.path", "avatars", "id", "path"),),
+)
 SCALE_REFERENCES = int(os.environ.get("TEST_VERIFY_REFERENCES", "200000"))
 """1 000 000 shows what issue and docs promise; a fifth of it is what the suite has time for."""
 
@@ -36,12 +48,20 @@ def no_count(number: int) -> None:
     """Nobody watches."""
 
 
-async def csv_pages(*rows: tuple[str, str | None]) -> AsyncIterator[bytes]:
+async def csv_pages(*rows: tuple[str, str | None]) -> AsyncIterator[CsvPage]:
     """Write rows as PostgreSQL's COPY does: everything quoted but NULL."""
     text = "".join(
         f'"{key}",' + ("" if path is None else '"' + path.replace('"', '""') + '"') + "\n" for key, path in rows
     )
-    yield text.encode()
+    yield CsvPage(len(rows), None, text.encode())
+
+
+async def load(evidence: Evidence, side: SideName, store: Shelf, *, cuts: Sequence[str] = ()) -> None:
+    """List a side into the evidence."""
+    bucket, prefix = evidence.site.moves[0].place(side)
+    whole = Side(side, cast("S3Client", store), bucket, prefix, "the shelf")
+    places = [Location(bucket, cut) for cut in cuts]
+    await Loader(evidence, side).load(whole, cuts=places, told=lambda *_: None)
 
 
 def listing(prefix: str, *objects: tuple[str, int, str, str]) -> Shelf:
@@ -64,7 +84,7 @@ async def test_any_text_comes_out_as_it_went_in(texts: list[str], tmp_path: Path
     objects = [(text, number, "", "") for number, text in enumerate(dict.fromkeys(texts))]
     async with Evidence(path, SITE) as evidence:
         await read_references(evidence, csv_pages(*rows, ("null", None)), no_count)
-        await Loader(evidence, "legacy", "image/").load(listing("image/", *objects), "b")
+        await load(evidence, SideName.LEGACY, listing("image/", *objects))
         assert sorted(await evidence.ask("SELECT key, path FROM reference WHERE path IS NOT NULL")) == sorted(rows)
         assert await evidence.ask("SELECT key, side FROM reference WHERE path IS NULL") == [("null", "neither")]
         assert sorted(await evidence.ask("SELECT tail, size_bytes FROM legacy_object")) == sorted(
@@ -89,7 +109,7 @@ async def test_the_listings_are_judged_as_a_look_at_the_objects_is(
         await read_references(evidence, csv_pages(*rows), no_count)
         for index, (side, prefix) in enumerate(prefixes.items(), start=1):
             found = [(str(n), *case[index], "2026-11-22T18:00:00Z") for n, case in enumerate(cases) if case[index]]  # type: ignore[misc]  # mypy does not see that None is left out
-            await Loader(evidence, side, prefix).load(listing(prefix, *found), "b")
+            await load(evidence, SideName(side), listing(prefix, *found))
         await evidence.script("verdict")
         judged = dict(await evidence.ask("SELECT key, standing FROM verdict"))
     for number, (side, legacy, production) in enumerate(cases):
@@ -102,7 +122,7 @@ async def test_the_listings_are_judged_as_a_look_at_the_objects_is(
 async def test_a_key_that_is_no_text_is_counted_apart(tmp_path: Path) -> None:
     async with Evidence(tmp_path / "evidence.duckdb", SITE) as evidence:
         store = listing("image/", ("a\udcff", 1, "", ""), ("a\\xff", 2, "", ""))
-        await Loader(evidence, "legacy", "image/").load(store, "b")
+        await load(evidence, SideName.LEGACY, store)
         assert await evidence.ask("SELECT side, key FROM strange_key") == [("legacy", "image/a\\xff")]
         assert await evidence.ask("SELECT tail FROM legacy_object") == [("a\\xff",)]
         ((what, entries),) = await evidence.ask("SELECT what, entries FROM reading")
@@ -117,7 +137,7 @@ async def test_a_listing_that_has_to_begin_again_loads_nothing_twice(
     store = listing("image/", *((tail, 1, "", "") for tail in tails))
     store.sort_key = lambda key: (len(key) == 7, key)  # four of the five pages are in order
     async with Evidence(tmp_path / "evidence.duckdb", SITE) as evidence:
-        await Loader(evidence, "legacy", "image/").load(store, "b", cuts=list(store.keys)[::100])
+        await load(evidence, SideName.LEGACY, store, cuts=list(store.keys)[::100])
         ((objects, different, strange),) = await evidence.ask(
             "SELECT count(*), count(DISTINCT tail), (SELECT count(*) FROM strange_key) FROM legacy_object"
         )
@@ -129,7 +149,7 @@ async def test_a_listing_that_has_to_begin_again_loads_nothing_twice(
 async def test_times_are_utc(tmp_path: Path) -> None:
     async with Evidence(tmp_path / "evidence.duckdb", SITE) as evidence:
         store = listing("image/", ("a", 1, "", "2026-11-22T18:00:00.250Z"), ("b", 1, "", "not a time"))
-        await Loader(evidence, "legacy", "image/").load(store, "b")
+        await load(evidence, SideName.LEGACY, store)
         times = dict(await evidence.ask("SELECT tail, modified_utc FROM legacy_object"))
         assert times == {"a": datetime(2026, 11, 22, 18, 0, 0, 250_000, tzinfo=UTC).replace(tzinfo=None), "b": None}
 
@@ -137,7 +157,7 @@ async def test_times_are_utc(tmp_path: Path) -> None:
 async def test_a_full_disk_or_a_broken_file_is_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / "evidence.duckdb").write_bytes(b"no database")
     with pytest.raises(RunDirectoryError, match=r"evidence\.duckdb cannot be used"):
-        async with Evidence(tmp_path / "evidence.duckdb"):
+        async with Evidence(tmp_path / "evidence.duckdb", SITE):
             pass
     (tmp_path / "certificate.json").write_text("[]")
     with pytest.raises(Exception, match="holds no certificate"):
@@ -147,11 +167,15 @@ async def test_a_full_disk_or_a_broken_file_is_an_error_of_ours(tmp_path: Path) 
 SCALE = """
 import asyncio, resource, sys
 from bisect import bisect_right
+from datetime import UTC, datetime
 from pathlib import Path
 from sketchmigrate.cli.jobs import verify as command  # what a run of verify has in memory besides
-from sketchmigrate.inspect.evidence import Evidence, EvidenceSite, digest
-from sketchmigrate.inspect.gathering import gather_objects, read_references
+from sketchmigrate.core.pairing import Pairing
+from sketchmigrate.core.routes import Route, Routes
+from sketchmigrate.inspect.evidence import Evidence, EvidenceSite, EvidenceSource, digest
+from sketchmigrate.inspect.gathering import gather_objects, note_references, read_references
 from sketchmigrate.inspect.verify import verify
+from sketchmigrate.postgres.pages import CsvPage
 from sketchmigrate.s3 import ListedObject, ListPage
 from tests.sides import sides_of
 
@@ -163,7 +187,8 @@ class Looker:
 async def pages():
     for first in range(0, COUNT, 50_000):
         numbers = range(first, min(first + 50_000, COUNT))
-        yield "".join(f'"{n}","avatar/sub/avatar-{n:09}.png"\\n' for n in numbers).encode()
+        text = "".join(f'"{n}","avatar/sub/avatar-{n:09}.png"\\n' for n in numbers)
+        yield CsvPage(len(numbers), None, text.encode())
 
 class Store:
     async def list_pages(self, bucket, prefix, *, start_after="", max_keys=1000):
@@ -176,9 +201,12 @@ class Store:
 
 async def main():
     path = Path(sys.argv[2])
-    site = EvidenceSite("0", "avatars", "id", "path", None, None, "", "l", "image/", "p", "avatar/")
+    pairing = Pairing.of(Routes((Route("l", "image/", "p", "avatar/"),)))
+    site = EvidenceSite("0", "", pairing, (EvidenceSource("avatars.path", "avatars", "id", "path"),))
     async with Evidence(path, site) as evidence:
+        began = datetime.now(UTC)
         await read_references(evidence, pages(), lambda rows: None)
+        await note_references(evidence, began)
         await gather_objects(evidence, sides_of(Store(), "l", "p"), lambda side, objects, expected: None)
         found = await verify(evidence, Looker(), [], deep_percent=None)
     digest(path)

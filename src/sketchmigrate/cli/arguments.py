@@ -90,7 +90,10 @@ def _program(argv0: str) -> str:
 
 def _read(parser: argparse.ArgumentParser, typed: list[str]) -> argparse.Namespace:
     known = {flag for action in parser._actions for flag in action.option_strings}  # noqa: SLF001 - has no public list
-    namespace, strays = parser.parse_known_args([part for word in typed for part in _parted(word, known)])
+    # a second argument that may be left out would count as left out at a flag between it and the first
+    several = len([action for action in parser._actions if not action.option_strings]) > 1  # noqa: SLF001 - the same
+    read = parser.parse_known_intermixed_args if several else parser.parse_known_args
+    namespace, strays = read([part for word in typed for part in _parted(word, known)])
     if strays:
         parser.error(_about_stray(strays[0], known))
     return namespace

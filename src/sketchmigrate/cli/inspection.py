@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from sketchmigrate import __version__
 from sketchmigrate.cli.job import Job
 from sketchmigrate.cli.observer import Parts
-from sketchmigrate.inspect.evidence import Evidence, EvidenceSite
+from sketchmigrate.core.pairing import Pairing
+from sketchmigrate.inspect.evidence import Evidence, EvidenceSite, EvidenceSource
 from sketchmigrate.inspect.gathering import gather_objects, gather_references
 from sketchmigrate.inspect.looks import Looks, looks_at
 from sketchmigrate.inspect.problems import PROBLEMS_NAME, write_problems
@@ -24,13 +25,16 @@ from sketchmigrate.inspect.second_look import Looker
 from sketchmigrate.ledger import past_runs
 from sketchmigrate.migration.record import is_of
 from sketchmigrate.report.progress import EverySoOften
+from sketchmigrate.report.sources import columns_of
 from sketchmigrate.service.engines import comparer_for
+from sketchmigrate.settings.sources import routes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import ExitStack
 
     from sketchmigrate.cli.start import Start
+    from sketchmigrate.inspect.discover import Discovery
     from sketchmigrate.inspect.recognition import Recognition
     from sketchmigrate.ledger import PastRun
     from sketchmigrate.report.logs import RunDirectory
@@ -69,19 +73,24 @@ class InspectionJob(Job):
 
     def evidence_site(self) -> EvidenceSite:
         """Describe the site in the evidence's terms."""
-        s = self.settings
+        routes, sources = routes_of(self.settings), self.site.sources
         return EvidenceSite(
             version=__version__,
-            table_name=s.db_table,
-            key_column=s.db_key_column,
-            path_column=s.db_path_column,
-            max_path_chars=self.site.table.max_path_chars,
-            max_path_bytes=self.site.table.max_path_bytes,
-            endpoint_url=s.s3_endpoint_url,
-            legacy_bucket=s.legacy_bucket,
-            legacy_prefix=s.legacy_prefix,
-            production_bucket=s.production_bucket,
-            production_prefix=s.production_prefix,
+            endpoint_url=self.settings.s3_endpoint_url,
+            pairing=Pairing.of(routes, [each.source.routes for each in sources]),
+            sources=tuple(
+                EvidenceSource(
+                    name=source.name,
+                    table_name=source.table,
+                    key_column=str(table.key),
+                    path_column=columns_of(source),
+                    shape=source.shape_name,
+                    max_path_chars=table.max_path_chars,
+                    max_path_bytes=table.max_path_bytes,
+                    is_copied=source.is_of_keys and source.routes == routes,
+                )
+                for source, table in ((each.source, each.table) for each in sources)
+            ),
         )
 
     def evidence(self, name: str = EVIDENCE_NAME) -> Evidence:
@@ -98,9 +107,9 @@ class InspectionJob(Job):
     async def gather_references(self, evidence: Evidence) -> None:
         """Read all references."""
         site = self.site
-        with self.terminal.progress(site.table.estimated_rows) as progress:
+        with self.terminal.progress(site.estimated_rows) as progress:
             await gather_references(
-                evidence, site.database, site.table, lambda rows: progress.reach(rows, site.table.estimated_rows)
+                evidence, site.database, site.sources, lambda rows: progress.reach(rows, site.estimated_rows)
             )
 
     async def write_problems(self, evidence: Evidence, lists: str = PROBLEMS_NAME) -> list[Path]:
@@ -117,12 +126,22 @@ class InspectionJob(Job):
         # a name of its own for each comparison: a worker that one has given up must not hear the next one's orders
         run_id = f"{self.run.path.name} {evidence.path.stem}"
         comparer = comparer_for(self.options, site, self.looks, run_id, self.terminal.message)
-        return Looker(evidence, self.evidence_site(), site.database, site.table, self.looks, comparer, self.count)
+        return Looker(evidence, evidence.site, site.database, site.sources, self.looks, comparer, self.count)
 
     @cached_property
     def looks(self) -> Looks:
         """What looks at single objects, and tells a refusal of one from a store that cannot be used."""
         return looks_at(self.site.sides)
+
+    async def discover(self, *, full: bool) -> Discovery:
+        """Look where the database mentions legacy, by samples or in full. Raises ``DatabaseError``."""
+        from sketchmigrate.inspect.discover import discover, sources_of  # noqa: PLC0415 - most commands do not
+        from sketchmigrate.settings.lists import lists_of  # noqa: PLC0415 - as above
+
+        lists = lists_of(self.settings)
+        with self.terminal.progress(None, unit="rows" if full else "tables") as progress:
+            sources = sources_of(self.settings, lists)
+            return await discover(self.site.database, lists, sources=sources, full=full, reach=progress.reach)
 
     def past_runs(self, opened: ExitStack) -> Iterator[PastRun]:
         """Open the ledgers of this site's migrations, as far as is known here, the oldest first.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sketchmigrate.settings import load
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from contextlib import ExitStack
 
     from sketchmigrate.cli.arguments import Invocation
@@ -42,24 +43,34 @@ class Start:
         search = [Path("sketch-migrate.toml")]
         if self._config_folder is not None:
             search.insert(0, self._config_folder / "config.py")
-        invocation = self._invocation
-        return load(
-            config_file=invocation.config_file, search=search, environ=os.environ, flags=invocation.setting_flags
-        )
+        return self._load(search, {})
 
-    def run_directory(self) -> RunDirectory:
-        """Make the run's directory, log there from now on, and say where S3 is.
+    def loaded_with(self, answers: Mapping[str, object]) -> Loaded:
+        """Read the settings without the files that are looked for, and with ``answers`` beside the flags.
+
+        Raises ``SettingsError``.
+        """
+        return self._load([], answers)
+
+    def _load(self, search: Sequence[Path], answers: Mapping[str, object]) -> Loaded:
+        invocation = self._invocation
+        flags = {**answers, **invocation.setting_flags}
+        return load(config_file=invocation.config_file, search=search, environ=os.environ, flags=flags)
+
+    def run_directory(self, loaded: Loaded | None = None) -> RunDirectory:
+        """Make the run's directory, log there from now on, and say where S3 is, by ``loaded`` or else ``settings``.
 
         Raises ``SettingsError`` and ``RunDirectoryError``.
         """
+        loaded = loaded or self._loaded
         # here and not above: the S3 client takes longer to import than -h or a wrong setting takes to answer
         from sketchmigrate.report.logs import create_run_directory  # noqa: PLC0415
 
-        run = create_run_directory(self.settings.run_dir, datetime.now(UTC), _user())
+        run = create_run_directory(loaded.settings.run_dir, datetime.now(UTC), _user())
         self._log.enter_context(run.logging(self.terminal.show))
         from sketchmigrate.cli.surroundings import surroundings  # noqa: PLC0415 - for the same reason
 
-        self.terminal.message(surroundings(self._loaded, os.environ))
+        self.terminal.message(surroundings(loaded, os.environ))
         return run
 
 

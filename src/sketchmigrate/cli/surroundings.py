@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.s3.wire.addressing import address_of
 from sketchmigrate.s3.wire.proxy import Proxies
+from sketchmigrate.settings.sources import routes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +34,9 @@ def surroundings(loaded: Loaded, environ: Mapping[str, str]) -> str:
     if settings.s3_ca_bundle:
         parts.append(f"certificates {settings.s3_ca_bundle} ({whence('s3_ca_bundle')})")
     proxies = Proxies.from_environment(environ)
-    for bucket in (settings.legacy_bucket, settings.production_bucket):
+    routes = routes_of(settings).all
+    buckets = (bucket for route in routes for bucket in (route.legacy_bucket, route.production_bucket))
+    for bucket in dict.fromkeys(buckets):
         address = address_of(
             bucket,
             endpoint_url=settings.s3_endpoint_url,

@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
+from sketchmigrate.core.rule import SideName
+from sketchmigrate.inspect.discover_report import discovery_json
 from sketchmigrate.inspect.standing import WRONG, Standing
 from sketchmigrate.report.recognition import RIGHT_PLACE
+from sketchmigrate.report.sources import table_of
+from sketchmigrate.report.tables import counted
 from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:
+    from sketchmigrate.inspect.discover import Discovery
     from sketchmigrate.inspect.evidence import EvidenceSite
     from sketchmigrate.inspect.verify import Objects, Verification
 
@@ -21,22 +26,31 @@ NOTHING_COMPARED = f"Legacy holds no object, so nothing was compared. {RIGHT_PLA
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A verification, of which site, and the evidence it rests on: a file and its SHA-256 in hex."""
+    """A verification, of which site, and the evidence it rests on: a file and its SHA-256 in hex.
+
+    ``discovery`` is what mentions legacy anywhere in the database, None where that was not looked for.
+    """
 
     site: EvidenceSite
     verification: Verification
     evidence_file: str
     evidence_sha256: str
+    discovery: Discovery | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether all is as it should be, and no column mentions legacy where that was looked for."""
+        return self.verification.passed and not (self.discovery and self.discovery.columns_of_legacy)
 
     def json(self) -> dict[str, object]:
         """Return the certificate as values for JSON; times are UTC, ISO 8601."""
         found = self.verification
         return {
             "kind": "verify",
-            "passed": found.passed,
+            "passed": self.passed,
             **found.headlines,
             "adds_up": found.adds_up,
-            "site": {name: value for name, value in asdict(self.site).items() if name != "version"},
+            "site": self.site.json(),
             "rows": {"total": found.rows, **{each.value: count for each, count in found.standings.items()}},
             "equality_proved_by": found.proofs,
             "objects": {"legacy": _objects_json(found.legacy), "production": _objects_json(found.production)},
@@ -56,29 +70,47 @@ class Certificate:
             ],
             "examples": {kind: [asdict(example) for example in examples] for kind, examples in found.examples.items()},
             "evidence": {"file": self.evidence_file, "sha256": self.evidence_sha256},
+            "sources": [
+                {
+                    "source": each.name,
+                    **each.headlines,
+                    "rows": each.rows,
+                    "references": each.references,
+                    "standings": {standing.value: count for standing, count in each.standings.items()},
+                }
+                for each in found.sources
+            ],
+            "discovery": None if self.discovery is None else discovery_json(self.discovery, ""),
         }
 
     def text(self) -> str:
         """Return the page for a person."""
         found, site = self.verification, self.site
-        head = "VERIFIED" if found.passed else "NOT AS IT SHOULD BE"
+        head = "VERIFIED" if self.passed else "NOT AS IT SHOULD BE"
         wrong = {each.value: found.standings[each] for each in WRONG if found.standings[each]}
         lines = [f"{head}: " + ", ".join(f"{count:,} {name}" for name, count in (wrong or found.headlines).items())]
         lines += [NOTHING_COMPARED, ""] if found.is_nothing_compared else [""]
-        lines += [
-            printable(f"Table       {site.table_name} ({site.key_column}, {site.path_column})"),
-            printable(f"Legacy      s3://{site.legacy_bucket}/{site.legacy_prefix}"),
-            printable(f"Production  s3://{site.production_bucket}/{site.production_prefix}"),
-            "",
-            f"Rows {found.rows:>22,}",
-        ]
+        for each in site.sources:
+            shape = f", {each.shape}" if each.shape != "key" else ""
+            columns = f"({each.key_column}, {each.path_column})"
+            named = "" if len(site.sources) == 1 else f"{each.name}: "
+            lines.append(printable(f"Table       {named}{each.table_name} {columns}{shape}"))
+        lines += [printable(f"Legacy      {place}") for place in site.places(SideName.LEGACY)]
+        lines += [printable(f"Production  {place}") for place in site.places(SideName.PRODUCTION)]
+        is_plain = all(each.is_copied for each in site.sources)
+        lines += ["", f"Rows {found.rows:>22,}" if is_plain else f"References {found.rows:>16,}"]
         shown = [each for each in Standing if found.standings[each] or each in WRONG]
         lines += [f"  {each:<14}{found.standings[each]:>11,}  {each.meaning}" for each in shown]
+        if len(found.sources) > 1:
+            counts = [(each.name, (each.rows, each.references, *each.headlines.values())) for each in found.sources]
+            lines += ["", *table_of(("rows", "references", *found.headlines), counts)]
         lines += ["", "Objects"]
         lines += [
             f"  {side:<12}{objects.count:>13,}  {decimal(objects.size_bytes)}, {_unnamed(objects):,} that no row names"
             for side, objects in (("legacy", found.legacy), ("production", found.production))
         ]
+        if self.discovery is not None:
+            lines += ["", *_mentions(self.discovery)]
         lines += ["", *_how(found), "", "Read (UTC)"]
         lines += [
             f"  {reading.what:<20}{reading.began_at_utc:%Y-%m-%d %H:%M:%S} to {reading.ended_at_utc:%H:%M:%S}"
@@ -90,6 +122,23 @@ class Certificate:
         lines += ["", f"Evidence    {printable(self.evidence_file)}", f"  SHA-256   {self.evidence_sha256}"]
         lines += [f"Made by     sketch-migrate {site.version}"]
         return "\n".join(lines)
+
+
+def _mentions(found: Discovery) -> list[str]:
+    """Say which columns mention legacy, and how far that is known."""
+    looked = f"{found.rows:,} rows of {found.tables:,} tables"
+    if not found.columns_of_legacy:
+        lines = [f"Discovery   no column that this role can read mentions legacy ({looked})"]
+    else:
+        many = counted(len(found.columns_of_legacy), "column mentions", "columns mention")
+        lines = [f"Discovery   {many} legacy ({looked}):"]
+        lines += [
+            printable(f"  {each.table}.{each.column}: {counted(each.rows, 'row', 'rows')}")
+            for each in found.columns_of_legacy
+        ]
+    if not found.is_complete:
+        lines.append("  Not all could be read: sketch-migrate discover --full names what was not.")
+    return lines
 
 
 def _unnamed(objects: Objects) -> int:
@@ -131,6 +180,7 @@ def problems_text(found: Verification) -> str:
             more = "" if count <= len(examples) else f" (the first {len(examples)} of {count:,})"
             lines.append(f"{standing}: {standing.meaning}{more}")
             for example in examples:
-                lines += [f"  {printable(example.key or '')}  {printable(example.path or '')}"]
+                named = f"{printable(example.source)}  " if len(found.sources) > 1 else ""
+                lines += [f"  {named}{printable(example.key or '')}  {printable(example.path or '')}"]
                 lines += [f"      {printable(example.detail)}"]
     return "\n".join(lines)

@@ -38,7 +38,7 @@ PORTION_PAIRS = 500
 
 
 class Pair(NamedTuple):
-    """The two objects of a reference as they were listed, both of one size."""
+    """The two objects of a reference as they were listed, both of one size. ``slot`` is its place in the row."""
 
     key: str
     legacy: Location
@@ -46,6 +46,8 @@ class Pair(NamedTuple):
     size_bytes: int
     legacy_etag: str
     production_etag: str
+    source: int = 0
+    slot: int = 0
 
 
 Portion: TypeAlias = tuple[Pair, ...]

@@ -74,14 +74,25 @@ class Estimate:
     index_bytes_more: int
 
 
+@dataclass(frozen=True, slots=True)
+class TableWork:
+    """What is to be done in one table: ``rows`` of ``total_rows`` are flipped, which have so many references.
+
+    Of these, ``references_in_place`` are of rows whose objects are there already.
+    """
+
+    rows: int
+    total_rows: int
+    references: int
+    references_in_place: int
+    facts: TableFacts
+    sizes: Sizes
+
+
 def estimate(
+    tables: Sequence[TableWork],
     *,
-    rows: int,
-    rows_in_place: int,
-    total_rows: int,
     objects_listed: int,
-    facts: TableFacts,
-    sizes: Sizes,
     rate: Rate,
     on_aws: bool,
     ledger_bytes: int,
@@ -89,15 +100,20 @@ def estimate(
     usd_per_1000_copies: float,
     usd_per_1000_reads: float,
 ) -> Estimate:
-    """Reckon what it takes to flip ``rows`` rows, ``rows_in_place`` of them with an object that is there already.
+    """Reckon what it takes to flip the rows of some tables.
 
-    A row takes a look at production and a copy, or a look at both sides. A verify afterwards lists both sides.
+    A reference takes a look at production and a copy, or a look at both sides. A verify afterwards lists both sides.
     """
-    copies = (rows - rows_in_place) + -(-objects_listed // LISTED_A_REQUEST) + 2
-    reads = rows + rows_in_place
-    limit = prefix_limit(rows - rows_in_place, rows) if on_aws else math.inf
+    rows = sum(each.rows for each in tables)
+    references, in_place = sum(each.references for each in tables), sum(each.references_in_place for each in tables)
+    copies = (references - in_place) + -(-objects_listed // LISTED_A_REQUEST) + 2
+    reads = references + in_place
+    limit = prefix_limit(references - in_place, references) if on_aws else math.inf
     seconds = seconds_on_aws(rows, rate.rows_per_second, limit)
-    wal = reckon_wal(rows, total_rows=total_rows, seconds=seconds, facts=facts, sizes=sizes)
+    wals = [
+        reckon_wal(each.rows, total_rows=each.total_rows, seconds=seconds, facts=each.facts, sizes=each.sizes)
+        for each in tables
+    ]
     return Estimate(
         copies=copies,
         reads=reads,
@@ -108,11 +124,11 @@ def estimate(
         prefix_rows_per_second=limit if limit < rate.rows_per_second else None,
         ledger_bytes=ledger_bytes,
         free_bytes=free_bytes,
-        wal_bytes=wal.least,
-        wal_bytes_most=wal.most,
-        table_bytes_more=wal.table_bytes_more,
-        index_bytes=wal.index_bytes,
-        index_bytes_more=wal.index_bytes_more,
+        wal_bytes=sum(wal.least for wal in wals),
+        wal_bytes_most=sum(wal.most for wal in wals),
+        table_bytes_more=sum(wal.table_bytes_more for wal in wals),
+        index_bytes=sum(wal.index_bytes for wal in wals),
+        index_bytes_more=sum(wal.index_bytes_more for wal in wals),
     )
 
 

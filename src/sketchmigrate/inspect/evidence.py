@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import csv
 import os
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import duckdb
 
 from sketchmigrate.core.errors import RunDirectoryError
-from sketchmigrate.core.objects import Location
-from sketchmigrate.core.rule import Rule
 from sketchmigrate.ledger.disk import disk_hint
 from sketchmigrate.ledger.file_database import FileDatabase
 
@@ -26,6 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
     from datetime import datetime
     from pathlib import Path
+
+    from sketchmigrate.core.pairing import Pairing
+    from sketchmigrate.core.routes import Place, Route
+    from sketchmigrate.core.rule import SideName
 
 T = TypeVar("T")
 
@@ -45,77 +47,131 @@ def _read_csv(**columns: str) -> str:
 
 _REFERENCES = f"""
 INSERT INTO reference
-SELECT key, path, side_of(path), tail_of(path) FROM {_read_csv(key="VARCHAR", path="VARCHAR")}
+SELECT ?::USMALLINT, key, 0, path, side_of(path), route_of(path), tail_of(path)
+FROM {_read_csv(key="VARCHAR", path="VARCHAR")}
+"""  # noqa: S608 - made of our own words alone
+
+_NAMED = f"""
+INSERT INTO reference SELECT ?::USMALLINT, key, slot, path, side, route, tail
+FROM {_read_csv(key="VARCHAR", slot="UINTEGER", path="VARCHAR", side="VARCHAR", route="USMALLINT", tail="VARCHAR")}
 """  # noqa: S608 - made of our own words alone
 
 # concat(): a bare column would be read as a timestamp at once, and a text that is none would fail the file
 _OBJECTS = f"""
-SELECT tail, size_bytes, etag, try_cast(concat(modified) AS TIMESTAMP), storage_class
-FROM {_read_csv(tail="VARCHAR", size_bytes="BIGINT", etag="VARCHAR", modified="VARCHAR", storage_class="VARCHAR")}
+SELECT route, tail, size_bytes, etag, try_cast(concat(modified) AS TIMESTAMP), storage_class
+FROM {
+    _read_csv(
+        route="USMALLINT",
+        tail="VARCHAR",
+        size_bytes="BIGINT",
+        etag="VARCHAR",
+        modified="VARCHAR",
+        storage_class="VARCHAR",
+    )
+}
 """  # noqa: S608 - made of our own words alone
+
+ObjectRow: TypeAlias = tuple[int, str, int, str, str, str]
+"""An object of one side: route, tail, bytes, ETag, and time of change and class as the store has them."""
+
+NamedRow: TypeAlias = tuple[str, int, str, str, int | None, str | None]
+"""A reference of a row: key, slot, path, side, route and tail; without these two what it names cannot be read."""
+
+
+class ReferenceId(NamedTuple):
+    """What tells a reference from all others: its source, the key of its row, and its slot there."""
+
+    source: int
+    key: str
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceSource:
+    """What the evidence is about: a source. ``key_column`` names all columns of its key.
+
+    ``is_copied``: its rows are read by SQL alone, as each is a key and nothing more, or on neither side.
+    """
+
+    name: str
+    table_name: str
+    key_column: str
+    path_column: str
+    shape: str = "key"
+    max_path_chars: int | None = None
+    max_path_bytes: int | None = None
+    is_copied: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceSite:
-    """What the evidence is about: the columns of the table ``site``, in their order."""
+    """What the evidence is about: all sources, in their order, and how the keys of both sides belong together."""
 
     version: str
-    table_name: str
-    key_column: str
-    path_column: str
-    max_path_chars: int | None
-    max_path_bytes: int | None
     endpoint_url: str
-    legacy_bucket: str
-    legacy_prefix: str
-    production_bucket: str
-    production_prefix: str
+    pairing: Pairing
+    sources: tuple[EvidenceSource, ...]
 
     @property
-    def rule(self) -> Rule:
-        """How the keys of both sides belong together."""
-        return Rule(self.legacy_prefix, self.production_prefix)
+    def moves(self) -> tuple[Route, ...]:
+        """All moves."""
+        return self.pairing.families[0].all
 
-    def legacy(self, tail: str) -> Location:
-        """Return where the legacy object of a pair is."""
-        return Location(self.legacy_bucket, self.rule.legacy_key(tail))
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the sources."""
+        return tuple(source.name for source in self.sources)
 
-    def production(self, tail: str) -> Location:
-        """Return where the production object of a pair is."""
-        return Location(self.production_bucket, self.rule.production_key(tail))
+    def places(self, side: SideName) -> tuple[Place, ...]:
+        """Return where the objects of a side lie."""
+        return self.pairing.families[0].places(side)
+
+    def first(self) -> dict[str, object]:
+        """Return the first source, and where its objects are by the first move: the only ones, most often."""
+        source, route = self.sources[0], self.moves[0]
+        return {
+            "table_name": source.table_name,
+            "key_column": source.key_column,
+            "path_column": source.path_column,
+            "max_path_chars": source.max_path_chars,
+            "max_path_bytes": source.max_path_bytes,
+            "endpoint_url": self.endpoint_url,
+            "legacy_bucket": route.legacy_bucket,
+            "legacy_prefix": route.legacy_prefix,
+            "production_bucket": route.production_bucket,
+            "production_prefix": route.production_prefix,
+        }
+
+    def json(self) -> dict[str, object]:
+        """Return the site as values for JSON."""
+        moves = [str(route) for route in self.moves]
+        return {**self.first(), "moves": moves, "sources": [asdict(source) for source in self.sources]}
 
 
 class Evidence(FileDatabase):
     """The evidence of one run. Use as an async context manager; every method raises ``RunDirectoryError``.
 
-    With a ``site`` the file is made anew; without, an existing one is opened and can only be read. ``rule`` says how
-    the keys of both sides belong together, and SQL in it has the rule's macros.
+    The file is made anew. SQL in it has the macros of the site's ``Pairing``.
     """
 
-    rule: Rule
-
-    def __init__(self, path: Path, site: EvidenceSite | None = None, *, memory_limit_mb: int = MEMORY_LIMIT_MB) -> None:
+    def __init__(self, path: Path, site: EvidenceSite, *, memory_limit_mb: int = MEMORY_LIMIT_MB) -> None:
         super().__init__("the evidence", path, duckdb.Error)
         self.path = path
-        self._site = site
+        self.site = site
         self._memory_limit_mb = memory_limit_mb
         self._database: duckdb.DuckDBPyConnection
 
-    async def load_references(self, content: bytes) -> None:
+    async def load_references(self, content: bytes, source: int = 0) -> None:
         """Take in rows of key and path, as PostgreSQL's COPY writes CSV; the side of each is told by its prefix."""
+        await self._load(_REFERENCES, source, content)
 
-        def load() -> None:
-            scratch = self._scratch()
-            try:
-                scratch.write_bytes(content)
-                self._database.execute(_REFERENCES, [str(scratch)])
-            finally:
-                scratch.unlink(missing_ok=True)
+    async def load_named(self, source: int, rows: Iterable[NamedRow]) -> None:
+        """Take in references of a source."""
+        lines = (",".join("" if each is None else quoted(str(each)) for each in row) for row in rows)
+        await self._load(_NAMED, source, "".join(f"{line}\n" for line in lines).encode())
 
-        await self._call(load)
-
-    async def load_objects(self, side: str, rows: Iterable[tuple[str, int, str, str, str]]) -> None:
-        """Take in objects of one side: tail, bytes, ETag, and time of change and class as the store has them."""
+    async def load_objects(self, side: str, rows: Iterable[ObjectRow]) -> None:
+        """Take in objects of one side."""
         statement = f"INSERT INTO {side}_object {_OBJECTS}"
 
         def load() -> None:
@@ -129,9 +185,25 @@ class Evidence(FileDatabase):
 
         await self._call(load)
 
-    async def forget_objects(self, side: str) -> None:
-        """Drop all objects of one side."""
-        await self.execute(f"TRUNCATE {side}_object")
+    async def _load(self, statement: str, source: int, content: bytes) -> None:
+        def load() -> None:
+            scratch = self._scratch()
+            try:
+                scratch.write_bytes(content)
+                self._database.execute(statement, [source, str(scratch)])
+            finally:
+                scratch.unlink(missing_ok=True)
+
+        await self._call(load)
+
+    async def forget_objects(self, side: SideName, place: Place) -> None:
+        """Drop all objects of a place of one side."""
+        routes = ", ".join(
+            str(number)
+            for number, route in enumerate(self.site.pairing.routes, start=1)
+            if place.holds(route.place(side))
+        )
+        await self.execute(f"DELETE FROM {side}_object WHERE route IN ({routes})")  # noqa: S608 - numbers
 
     async def attach(self, path: Path, name: str) -> None:
         """Open the evidence of another run beside this one, for reading, under a name for SQL."""
@@ -141,9 +213,7 @@ class Evidence(FileDatabase):
     async def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
         """Insert rows into one of the evidence's own tables, whose columns they have."""
         if rows:
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            places = ", ".join("unnest(?)" for _ in columns)
-            await self._call(lambda: self._database.execute(f"INSERT INTO {table} SELECT {places}", columns))
+            await self._call(lambda: self._insert(table, rows))
 
     async def note_reading(self, what: str, began_at_utc: datetime, ended_at_utc: datetime, entries: int) -> None:
         """Write down when something was read, and how much it was."""
@@ -189,23 +259,37 @@ class Evidence(FileDatabase):
             "autoinstall_known_extensions": False,  # nothing is downloaded
             "autoload_known_extensions": False,
         }
-        self._database = duckdb.connect(self.path, read_only=self._site is None, config=config)
+        self._database = duckdb.connect(self.path, config=config)
         self._database.execute("SET enable_progress_bar = false")  # where Python was started with -c, it is on stdout
-        if self._site is not None:
-            self.path.chmod(0o600)
-            schema = files("sketchmigrate.inspect").joinpath("sql", "schema.sql").read_text(encoding="utf-8")
-            self._database.execute(schema)
-            values = astuple(self._site)
-            self._database.execute(f"INSERT INTO site VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608 - question marks
-        (prefixes,) = self._database.execute("SELECT legacy_prefix, production_prefix FROM site").fetchall()
-        self.rule = Rule(*prefixes)
-        self._database.execute(self.rule.duckdb_macros)
+        self.path.chmod(0o600)
+        schema = files("sketchmigrate.inspect").joinpath("sql", "schema.sql").read_text(encoding="utf-8")
+        self._database.execute(schema)
+        site = self.site
+        self._insert("site", [(site.version, *site.first().values())])
+        self._insert(
+            "source",
+            [
+                (number, each.name, each.table_name, each.max_path_chars, each.max_path_bytes, each.is_copied)
+                for number, each in enumerate(site.sources)
+            ],
+        )
+        self._database.execute(site.pairing.duckdb_macros)
+
+    def _insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        places = ", ".join("unnest(?)" for _ in columns)
+        self._database.execute(f"INSERT INTO {table} SELECT {places}", columns)
 
     def _close(self) -> None:
         self._database.close()
 
     def _scratch(self) -> Path:
         return self.path.with_suffix(".csv")
+
+
+def quoted(text: str) -> str:
+    """Write a field as COPY does."""
+    return '"' + text.replace('"', '""') + '"'
 
 
 def digest(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from sketchmigrate.core.appearance import LOOKED_AT
 from sketchmigrate.report.recognition import RIGHT_PLACE
 
 if TYPE_CHECKING:
+    from sketchmigrate.inspect.discover import Discovery
     from sketchmigrate.inspect.problems import Example
     from sketchmigrate.migration.keeping import Sample
     from sketchmigrate.migration.look_ahead import BucketRules
@@ -29,16 +30,27 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of thing that was found: how often, what to do about it, the first ones where they are rows."""
+    """One kind of thing that was found: how often, what to do about it, the first ones where they are rows.
+
+    ``source`` is the one whose table it is of, where there are several; else it is empty.
+    """
 
     kind: str
     severity: Severity
     count: int
     what_to_do: str
     examples: tuple[Example, ...] = ()
+    source: str = ""
+
+    def of(self, source: str) -> Finding:
+        """Return that of a source."""
+        return replace(self, source=source)
 
 
 LOOK, NOTE = Severity.LOOK, Severity.NOTE
+
+MENTIONS_NAMED = 10
+"""So many columns are named; ``discover`` names all."""
 
 NOTHING = "nothing recognised"
 NOTHING_IN_LEGACY = "nothing in legacy"
@@ -61,6 +73,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "archived": (LOOK, "Restore these objects first: until then the migration fails these rows."),
     "two rows, one key": (LOOK, "Afterwards both rows would name one object, which is that of the row of production."),
     "unique constraint": (LOOK, "The database would refuse these flips: mend one of the two rows."),
+    "cannot be moved": (LOOK, "Mend these rows: they will be reported with this reason, not moved."),
     "key too long": (LOOK, "S3 keys are at most 1,024 bytes: choose a shorter PRODUCTION_PREFIX, or mend the row."),
     "path too long": (LOOK, "Widen the column, or choose a shorter PRODUCTION_PREFIX."),
     "only the prefix": (LOOK, "Such a path names no object: mend the row. It will be reported, not moved."),
@@ -153,6 +166,22 @@ def sample_findings(sample: Sample) -> list[Finding]:
     location, reason = hidden[0]
     told = f"Of {sample.objects} objects looked at so many are archived, which a listing does not show"
     return [Finding("archived tier", LOOK, len(hidden), f"{told}. {location}: {reason}")]
+
+
+def mention_findings(found: Discovery) -> list[Finding]:
+    """Return the columns that mention legacy and are in no source, and those that could not be read."""
+    columns = found.columns_not_covered
+    names = [f"{each.table}.{each.column}" for each in columns] + [f"{t}.{c}" for t, c in found.unreadable]
+    findings: list[Finding] = []
+    if columns:
+        named = ", ".join(names[: len(columns)][:MENTIONS_NAMED])
+        said = f"By a sample, these columns mention legacy and are in no source: {named}. See: sketch-migrate discover"
+        findings.append(Finding("mentioned elsewhere", NOTE, len(columns), said))
+    if found.unreadable:
+        named = ", ".join(names[len(columns) :][:MENTIONS_NAMED])
+        said = f"This role may not read these columns, which may mention legacy as well: {named}"
+        findings.append(Finding("columns not read", NOTE, len(found.unreadable), said))
+    return findings
 
 
 def room_finding(ledger_bytes: int, free_bytes: int | None) -> list[Finding]:

@@ -7,7 +7,7 @@ rows are read, and both sides listed, again when the manifest is made.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from rich.filesize import decimal
 
 from sketchmigrate.core.appearance import Legacy, readings
 from sketchmigrate.core.errors import EvidenceOutdated, RunDirectoryError, UsageError
+from sketchmigrate.core.rule import SideName
 from sketchmigrate.inspect.evidence import digest
 
 if TYPE_CHECKING:
@@ -34,20 +35,24 @@ PROVED, DEEP = "proved", "deep"
 _BATCH = "SELECT bucket, replace(url_encode(key), '%2F', '/') AS key FROM safe ORDER BY key"
 _TABLE = "SELECT bucket, key, size_bytes, etag FROM safe ORDER BY key"
 
-_NEITHER = "SELECT DISTINCT path FROM reference WHERE side = 'neither' AND path <> ''"
+_NEITHER = "SELECT DISTINCT path FROM reference WHERE side = 'neither' AND route IS NULL AND path <> ''"
 _PROVED_AMONG = """
-SELECT p.tail FROM proved_key AS p
+SELECT p.route, p.tail FROM proved_key AS p
 SEMI JOIN (SELECT unnest(?) AS tail) AS named ON lower(nfc_normalize(named.tail)) = lower(nfc_normalize(p.tail))
+WHERE p.route = ?
 """
 
-_MAY_DIFFER = ("version", "max_path_chars", "max_path_bytes")
-"""What of a site bears on no legacy key."""
+_MAY_DIFFER = frozenset({"max_path_chars", "max_path_bytes"})
+"""What of a site, and of a source, bears on no legacy key."""
 
 # A key is taken off by a later look at its bytes alone, which compares the headers as well.
 _NOTE_DEEP = """
-DELETE FROM found_different
-WHERE tail IN (SELECT tail FROM {deep}.verdict WHERE standing = 'equal' AND proof = 'bytes');
-INSERT INTO found_different SELECT DISTINCT tail FROM {deep}.verdict WHERE standing IN ('other headers', 'different');
+CREATE OR REPLACE TEMP TABLE judged AS
+SELECT DISTINCT counted_route(tail, route := route) AS route, counted_tail(tail, route := route) AS tail, standing
+FROM {deep}.verdict WHERE (standing = 'equal' AND proof = 'bytes') OR standing IN ('other headers', 'different');
+DELETE FROM found_different AS f
+WHERE EXISTS (FROM judged AS j WHERE j.standing = 'equal' AND j.tail = f.tail AND j.route = f.route);
+INSERT INTO found_different SELECT DISTINCT route, tail FROM judged WHERE standing <> 'equal';
 """
 
 _NO_EVIDENCE = "Put it back, or remove its run's directory where a later verify --deep has read all objects."
@@ -77,6 +82,7 @@ REASONS = {
     "named_otherwise": "a row on neither side names them in another way",
     "changed_since": "a row or an object was changed since",
     "same_name": "a row on neither side ends in the same name",
+    "unreadable": "rows of legacy hold references that cannot be read, and may name any of them",
 }
 """Why a proved key is left out, the first one that holds."""
 
@@ -124,9 +130,13 @@ def deep_evidence(run_dir: Path, site: EvidenceSite) -> list[Path]:
             is_deep, of = certificate["deep"] is not None, dict(certificate["site"])
         except (ValueError, KeyError, TypeError):
             continue
-        if not is_deep or _other_than(of, site):
-            continue
+        other = [name for name, _ in _other_than(of, site)]
         path = file.with_name(EVIDENCE_NAME)
+        if is_deep and "moves" not in of and other == ["moves", "sources"]:
+            text = f"{path} is of an earlier version, and what it found to differ cannot be read"
+            raise RunDirectoryError(text, hint=_NO_EVIDENCE)
+        if not is_deep or other:
+            continue
         if not path.exists():
             raise RunDirectoryError(f"{path} is gone, and what it found to differ is not known", hint=_NO_EVIDENCE)
         found.append(path)
@@ -135,7 +145,15 @@ def deep_evidence(run_dir: Path, site: EvidenceSite) -> list[Path]:
 
 def _other_than(of: Mapping[str, object], site: EvidenceSite) -> list[tuple[str, object]]:
     """Return in what a certificate's site is another one: each name, and what it is here."""
-    return [(name, value) for name, value in asdict(site).items() if name not in _MAY_DIFFER and of.get(name) != value]
+    now, then = _bearing(site.json()), _bearing(of)
+    return [(name, value) for name, value in now.items() if then.get(name) != value]
+
+
+def _bearing(site: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a site, as JSON has it, bears on legacy keys."""
+    kept = {name: value for name, value in site.items() if name not in _MAY_DIFFER}
+    sources = kept.get("sources", [])
+    return {**kept, "sources": [{n: v for n, v in each.items() if n not in _MAY_DIFFER} for each in sources]}
 
 
 async def evidence_began_at(now: Evidence) -> float:
@@ -179,12 +197,12 @@ async def judge(now: Evidence, proved: Path, deep: Sequence[Path]) -> None:
 
 async def _note_other_names(now: Evidence) -> None:
     """Take note of the proved keys that rows on neither side may mean: of all such rows, as they are by now."""
-    ((bucket, prefix),) = await now.ask("SELECT legacy_bucket, legacy_prefix FROM site")
-    legacy = Legacy(bucket, prefix)
-    async for paths in now.stream(_NEITHER):
-        keys = {each.legacy_key for (path,) in paths for each in readings(path, legacy)}
-        tails = [key.removeprefix(prefix) for key in keys if key]
-        await now.insert("named_otherwise", await now.ask(_PROVED_AMONG, [tails]) if tails else [])
+    for number, move in enumerate(now.site.moves, start=1):
+        legacy = Legacy(*move.place(SideName.LEGACY))
+        async for paths in now.stream(_NEITHER):
+            keys = {each.legacy_key for (path,) in paths for each in readings(path, legacy)}
+            tails = [key.removeprefix(legacy.prefix) for key in keys if key]
+            await now.insert("named_otherwise", await now.ask(_PROVED_AMONG, [tails, number]) if tails else [])
 
 
 async def write_manifest(now: Evidence, verify_run: Path, directory: Path) -> Manifest:

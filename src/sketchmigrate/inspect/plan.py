@@ -6,84 +6,159 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.appearance import examples as examples_of
+from sketchmigrate.core.rule import SideName
 from sketchmigrate.inspect.findings import KINDS, NOTHING, NOTHING_IN_LEGACY, Finding, Severity, table_findings
 from sketchmigrate.inspect.problems import Example, count_problems, first_problems, remark_spellings
 from sketchmigrate.inspect.standing import Standing
 from sketchmigrate.migration.keeping import SAMPLE_OBJECTS
+from sketchmigrate.migration.room import value_bytes
 from sketchmigrate.postgres.catalog import read_facts, read_sizes
 from sketchmigrate.report.recognition import told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sketchmigrate.inspect.evidence import Evidence
+    from sketchmigrate.core.objects import Location
+    from sketchmigrate.inspect.evidence import Evidence, EvidenceSite
     from sketchmigrate.inspect.recognition import Recognition
     from sketchmigrate.inspect.second_look import Looker
+    from sketchmigrate.migration.planning import SourceTable
     from sketchmigrate.migration.trial import Trial
     from sketchmigrate.postgres.catalog import Sizes, TableFacts
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.postgres.refusals import Refusals
-    from sketchmigrate.postgres.table import Table
+
+# A row whose references are several is on the legacy side with one that is, and can be flipped with all that are.
+_OF_ROWS = """
+CREATE TEMP VIEW of_row AS
+WITH of_reference AS (
+    SELECT *, standing = 'unmigrated' AND same IS true AS is_in_place,
+        standing = 'unmigrated' AND route IS NOT NULL AND (
+            same IS true OR NOT EXISTS (FROM archived AS a WHERE a.tail = verdict.tail AND a.route = verdict.route)
+        ) AS is_movable
+    FROM verdict
+)
+SELECT source, side, is_movable, is_in_place, (side = 'legacy')::BIGINT AS legacy
+FROM of_reference WHERE source IN (SELECT source FROM source WHERE is_copied)
+UNION ALL BY NAME
+SELECT source, CASE
+        WHEN bool_or(side = 'legacy') THEN 'legacy' WHEN bool_or(side = 'production') THEN 'production' ELSE 'neither'
+    END AS side,
+    bool_or(side = 'legacy') AND bool_and(is_movable OR side <> 'legacy')
+        AND NOT EXISTS (FROM unmovable AS u WHERE u.source = r.source AND u.key = r.key) AS is_movable,
+    bool_or(side = 'legacy') AND bool_and(is_in_place OR side <> 'legacy') AS is_in_place,
+    count(*) FILTER (side = 'legacy') AS legacy
+FROM of_reference AS r WHERE source IN (SELECT source FROM source WHERE NOT is_copied) GROUP BY source, key
+"""
 
 _FIGURES = """
-SELECT count(*) FILTER (side = 'legacy'), count(*) FILTER (side = 'production'), count(*) FILTER (side = 'neither'),
-       count(*) FILTER (standing = 'unmigrated' AND same),
-       count(*) FILTER (standing = 'unmigrated' AND (same IS true OR tail NOT IN (SELECT tail FROM archived))),
-       (SELECT count(*) FROM moved), (SELECT coalesce(sum(bytes), 0) FROM moved),
-       (SELECT count(*) FROM legacy_object) + (SELECT count(*) FROM production_object)
-FROM verdict
+SELECT source, count(*) FILTER (side = 'legacy'), count(*) FILTER (side = 'production'),
+       count(*) FILTER (side = 'neither') + any_value(unnamed), count(*) FILTER (is_movable),
+       count(*) FILTER (is_in_place), coalesce(sum(legacy) FILTER (is_movable), 0)::BIGINT,
+       coalesce(sum(legacy) FILTER (is_in_place), 0)::BIGINT
+FROM of_row RIGHT JOIN rows_read USING (source) GROUP BY source ORDER BY source
+"""
+
+_OBJECTS = """
+SELECT (SELECT count(*) FROM moved), (SELECT coalesce(sum(bytes), 0) FROM moved),
+       (SELECT count(*) FROM legacy_object WHERE is_counted(route))
+           + (SELECT count(*) FROM production_object WHERE is_counted(route))
 """
 
 _SAMPLE = """
-SELECT tail FROM verdict WHERE standing = 'unmigrated' AND tail <> '' USING SAMPLE {count} ROWS (reservoir, 1)
+SELECT route, tail FROM verdict
+WHERE standing = 'unmigrated' AND tail <> '' USING SAMPLE {count} ROWS (reservoir, 1)
 """
 
 _PATH_BYTES = """
-SELECT coalesce(avg(strlen(path) + strlen(production_key(tail))), 0)
-FROM verdict WHERE standing = 'unmigrated'
+SELECT coalesce(avg(strlen(path) + strlen(production_key(tail, route := route))), 0)
+FROM verdict WHERE standing = 'unmigrated' AND source = ?
 """
 
 _MOVED = """
 CREATE TEMP VIEW moved AS
-SELECT tail, any_value(legacy_bytes) AS bytes FROM verdict
-WHERE standing = 'unmigrated' AND same IS NULL AND production_bytes IS NULL
-    AND tail NOT IN (SELECT tail FROM archived) GROUP BY tail
+SELECT any_value(legacy_bytes) AS bytes FROM verdict
+WHERE standing = 'unmigrated' AND same IS NULL AND production_bytes IS NULL AND route IS NOT NULL
+    AND NOT EXISTS (FROM archived AS a WHERE a.tail = verdict.tail AND a.route = verdict.route)
+GROUP BY produced_route(route), tail
 """
 
 _UNIQUE = """
 INSERT INTO problem
-SELECT 'unique constraint', key, path, 'another row holds ' || production_key(tail) || ' already'
-FROM verdict
-WHERE side = 'legacy' AND tail <> '' AND tail IN (SELECT tail FROM reference WHERE side = 'production')
+SELECT 'unique constraint', source, key, path,
+    'another row holds ' || production_key(tail, route := route) || ' already'
+FROM verdict AS v
+WHERE source = ? AND side = 'legacy' AND tail <> '' AND EXISTS (
+    FROM reference AS r WHERE r.source = v.source AND r.side = 'production' AND r.tail = v.tail AND r.route = v.route
+)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlan:
+    """What is to be moved of one source, and what its table says; see ``Plan``.
+
+    ``references_to_migrate`` are those of the rows that a run could flip, ``references_in_place`` those of the rows all
+    of whose objects are in place. ``value_bytes`` is what old and new value of a row have together on average.
+    """
+
+    name: str
+    legacy_rows: int
+    production_rows: int
+    other_rows: int
+    to_migrate: int
+    in_place: int
+    references_to_migrate: int
+    references_in_place: int
+    value_bytes: float
+    facts: TableFacts
+    sizes: Sizes
+    refusals: Refusals
+    trial: Trial | None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be moved, and what was found. ``to_migrate`` are the rows that a run could flip.
 
-    ``in_place`` are those of them whose object is in production already. ``compared_bytes`` are the rows whose objects
-    were read to know that. ``path_bytes`` is what old and new path of a row have together on average, and
-    ``sample_tails`` are some objects to be copied, taken at random, without their prefix.
+    ``in_place`` are those of them whose objects are in production already. ``compared_bytes`` are the references whose
+    objects were read to know that. ``sample`` are some objects to be copied, taken at random. The rows are the sums of
+    those of the sources.
     """
 
-    legacy_rows: int
-    production_rows: int
-    other_rows: int
-    to_migrate: int
-    in_place: int
     objects_to_copy: int
     bytes_to_copy: int
     objects_listed: int
-    path_bytes: float
-    sample_tails: tuple[str, ...]
+    sample: tuple[Location, ...]
     deep_percent: float | None
     compared_bytes: int
-    facts: TableFacts
-    sizes: Sizes
-    refusals: Refusals
-    trial: Trial | None
+    sources: tuple[SourcePlan, ...]
     findings: tuple[Finding, ...]
+
+    @property
+    def legacy_rows(self) -> int:
+        """Rows on the legacy side."""
+        return sum(source.legacy_rows for source in self.sources)
+
+    @property
+    def production_rows(self) -> int:
+        """Rows in production."""
+        return sum(source.production_rows for source in self.sources)
+
+    @property
+    def other_rows(self) -> int:
+        """Rows on neither side."""
+        return sum(source.other_rows for source in self.sources)
+
+    @property
+    def to_migrate(self) -> int:
+        """Rows that a run could flip."""
+        return sum(source.to_migrate for source in self.sources)
+
+    @property
+    def in_place(self) -> int:
+        """Those of them whose objects are there."""
+        return sum(source.in_place for source in self.sources)
 
     def with_findings(self, more: Sequence[Finding]) -> Plan:
         """Return the plan with what was found besides, the gravest first."""
@@ -100,21 +175,22 @@ async def plan(
     evidence: Evidence,
     looker: Looker,
     database: Database,
-    table: Table,
+    sources: Sequence[SourceTable],
     *,
-    refusals: Refusals,
-    trial: Trial | None,
+    refusals: Sequence[Refusals],
+    trials: Sequence[Trial | None],
     deep_percent: float | None,
     recognition: Recognition,
 ) -> Plan:
     """Judge gathered evidence. Where ETags do not compare, ``deep_percent`` of the objects are read; None: none.
 
-    ``trial`` is what came of a flip that was tried, None where none was to be; ``recognition`` what the rows on neither
-    side look like. Raises ``RunDirectoryError``, ``DatabaseError`` or ``S3Error``.
+    ``refusals`` and ``trials`` are those of each source: what the catalog makes certain, and what came of a flip that
+    was tried, None where none was to be; ``recognition`` what the rows on neither side look like. Raises
+    ``RunDirectoryError``, ``DatabaseError`` or ``S3Error``.
     """
     async with database.session() as session:
-        facts = await session.run(read_facts, database.settings, doing="looking at the table")
-        sizes = await session.run(read_sizes, table, doing="looking at the table")
+        facts = [await session.run(read_facts, each.table, doing="looking at the table") for each in sources]
+        sizes = [await session.run(read_sizes, each.table, doing="looking at the table") for each in sources]
     await evidence.script("verdict")
     await looker.second_look()
     await looker.look_at_archived()
@@ -126,12 +202,64 @@ async def plan(
     await remark_spellings(evidence)
     await evidence.script("plan")
     await evidence.script("remarks")
-    if any(index.unique and index.on_path_alone and not index.partial for index in facts.indexes):
-        await evidence.execute(_UNIQUE)
+    for number, each in enumerate(facts):
+        if looker.site.sources[number].is_copied and _holds_no_path_twice(each):
+            await evidence.ask(_UNIQUE, [number])
     await evidence.execute(_MOVED)
-    ((legacy, production, other, in_place, to_migrate, objects, size_bytes, listed),) = await evidence.ask(_FIGURES)
-    ((path_bytes,),) = await evidence.ask(_PATH_BYTES)
-    tails = await evidence.ask(_SAMPLE.format(count=SAMPLE_OBJECTS))
+    await evidence.execute(_OF_ROWS)
+    ((objects, size_bytes, listed),) = await evidence.ask(_OBJECTS)
+    sample = [looker.site.pairing.legacy(*pair) for pair in await evidence.ask(_SAMPLE.format(count=SAMPLE_OBJECTS))]
+    of_sources: list[SourcePlan] = []
+    for number, *counts in await evidence.ask(_FIGURES):
+        size = await _value_bytes(evidence, sources[number], number)
+        legacy, production, other, to_migrate, in_place, references, references_in_place = counts
+        of_sources.append(
+            SourcePlan(
+                name=looker.site.names[number],
+                legacy_rows=legacy,
+                production_rows=production,
+                other_rows=other,
+                to_migrate=to_migrate,
+                in_place=in_place,
+                references_to_migrate=references,
+                references_in_place=references_in_place,
+                value_bytes=size,
+                facts=facts[number],
+                sizes=sizes[number],
+                refusals=refusals[number],
+                trial=trials[number],
+            )
+        )
+    findings = [*await _of_rows(evidence, looker.site, recognition)]
+    for source in of_sources:
+        name = source.name if len(of_sources) > 1 else ""
+        findings += [found.of(name) for found in table_findings(source.facts, source.refusals, source.trial)]
+    return Plan(
+        objects_to_copy=objects,
+        bytes_to_copy=int(size_bytes),
+        objects_listed=listed,
+        sample=tuple(sorted(place for place in sample if place is not None)),
+        deep_percent=deep_percent,
+        compared_bytes=compared,
+        sources=tuple(of_sources),
+        findings=tuple(sorted(findings, key=lambda found: found.severity is not Severity.LOOK)),
+    )
+
+
+def _holds_no_path_twice(facts: TableFacts) -> bool:
+    return any(index.unique and index.on_path_alone and not index.partial for index in facts.indexes)
+
+
+async def _value_bytes(evidence: Evidence, source: SourceTable, number: int) -> float:
+    """Return how long old and new value of a row are: of keys exactly, of other values as a sample has them."""
+    if not evidence.site.sources[number].is_copied:
+        return value_bytes(source.sample)
+    ((path_bytes,),) = await evidence.ask(_PATH_BYTES, [number])
+    return float(path_bytes)
+
+
+async def _of_rows(evidence: Evidence, site: EvidenceSite, recognition: Recognition) -> list[Finding]:
+    """Say what of rows and objects was found, and first whether they were recognised at all."""
     counts, examples = await count_problems(evidence), await first_problems(evidence)
     rows = [
         Finding(kind, severity, counts[kind], what_to_do, examples[kind])
@@ -142,28 +270,9 @@ async def plan(
     if recognition.is_nothing:
         rows.insert(0, _first(NOTHING, recognition.paths, shown))
     elif recognition.is_nothing_in_legacy:
-        place = f" s3://{looker.site.legacy_bucket}/{looker.site.legacy_prefix}"
-        rows.insert(0, _first(NOTHING_IN_LEGACY, recognition.other_paths, shown, place))
-    findings = [*rows, *table_findings(facts, refusals, trial)]
-    return Plan(
-        legacy_rows=legacy,
-        production_rows=production,
-        other_rows=other,
-        to_migrate=to_migrate,
-        in_place=in_place,
-        objects_to_copy=objects,
-        bytes_to_copy=int(size_bytes),
-        objects_listed=listed,
-        path_bytes=float(path_bytes),
-        sample_tails=tuple(sorted(tail for (tail,) in tails)),
-        deep_percent=deep_percent,
-        compared_bytes=compared,
-        facts=facts,
-        sizes=sizes,
-        refusals=refusals,
-        trial=trial,
-        findings=tuple(sorted(findings, key=lambda found: found.severity is not Severity.LOOK)),
-    )
+        places = ", ".join(str(place) for place in site.places(SideName.LEGACY))
+        rows.insert(0, _first(NOTHING_IN_LEGACY, recognition.other_paths, shown, f" {places}"))
+    return rows
 
 
 def _first(kind: str, count: int, examples: tuple[Example, ...], place: str = "") -> Finding:

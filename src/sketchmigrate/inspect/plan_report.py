@@ -10,6 +10,7 @@ from rich.filesize import decimal
 from sketchmigrate.inspect.estimate import FIRST_HOURS_SECONDS
 from sketchmigrate.inspect.findings import Severity, about_trial
 from sketchmigrate.report.progress import duration
+from sketchmigrate.report.sources import table_of
 from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ def plan_text(plan: Plan, needs: Estimate, strategy: str, keeping: Sequence[str]
         ("to copy", plan.objects_to_copy, f"objects, {decimal(plan.bytes_to_copy)}"),
     )
     lines = ["What is there", *(f"  {name:<12}{count:>14,}  {what}" for name, count, what in figures)]
+    if len(plan.sources) > 1:
+        counts = [
+            (each.name, (each.legacy_rows, each.production_rows, each.other_rows, each.to_migrate))
+            for each in plan.sources
+        ]
+        lines += ["", *table_of([name for name, *_ in figures[:4]], counts), ""]
     if plan.deep_percent is not None:
         lines.append(f"  {'compared':<12}{plan.compared_bytes:>14,}  rows, by the bytes of both objects")
     more = needs.table_bytes_more, needs.index_bytes, needs.index_bytes_more
@@ -46,7 +53,7 @@ def plan_text(plan: Plan, needs: Estimate, strategy: str, keeping: Sequence[str]
         "  growth      at most {} of the table; of its indexes, now {}, at most {}".format(*map(decimal, more)),
         f"  ledger      {_about_ledger(needs)}",
         f"  no clobber  {printable(strategy)}",
-        f"  flips       {printable(about_trial(plan.facts, plan.refusals, plan.trial))}",
+        *_about_flips(plan),
     ]
     if keeping:
         lines += ["", "What copies keep", *(f"  {line}" for line in keeping)]
@@ -57,6 +64,15 @@ def plan_text(plan: Plan, needs: Estimate, strategy: str, keeping: Sequence[str]
     if not plan.needs_a_look:
         lines += ["", "Nothing needs a look first."]
     return "\n".join(lines)
+
+
+def _about_flips(plan: Plan) -> list[str]:
+    lines = []
+    for number, each in enumerate(plan.sources):
+        named = f"{each.name}: " if len(plan.sources) > 1 else ""
+        about = about_trial(each.facts, each.refusals, each.trial)
+        lines.append(f"  {'' if number else 'flips':<12}{printable(named + about)}")
+    return lines
 
 
 def _about_prefix(needs: Estimate) -> list[str]:
@@ -81,7 +97,8 @@ def findings_text(title: str, findings: Sequence[Finding]) -> str:
 
 
 def _finding(finding: Finding) -> list[str]:
-    lines = [f"  {finding.count:>10,}  {finding.kind}", f"              {printable(finding.what_to_do)}"]
+    of = f" ({printable(finding.source)})" if finding.source else ""
+    lines = [f"  {finding.count:>10,}  {finding.kind}{of}", f"              {printable(finding.what_to_do)}"]
     for example in finding.examples:
         key = f"{printable(example.key)}  " if example.key is not None else ""
         detail = f"  ({printable(example.detail)})" if example.detail else ""
@@ -94,6 +111,7 @@ def _finding(finding: Finding) -> list[str]:
 
 def plan_json(plan: Plan, needs: Estimate, strategy: str, keeping: dict[str, object]) -> dict[str, object]:
     """Return the plan for ``--json``: sizes in bytes, times in seconds, prices in USD."""
+    first = plan.sources[0]
     return {
         "kind": "plan",
         "needs_a_look": plan.needs_a_look,
@@ -112,8 +130,26 @@ def plan_json(plan: Plan, needs: Estimate, strategy: str, keeping: dict[str, obj
         "estimate": asdict(needs),
         "no_clobber": strategy,
         "keeping": keeping,
-        "trial": None if plan.trial is None else plan.trial.as_json(),
-        "table": asdict(plan.facts),
-        "refusals": asdict(plan.refusals),
+        "trial": None if first.trial is None else first.trial.as_json(),
+        "table": asdict(first.facts),
+        "refusals": asdict(first.refusals),
         "findings": [asdict(finding) for finding in plan.findings],
+        "sources": [
+            {
+                "source": each.name,
+                "rows": {
+                    "legacy": each.legacy_rows,
+                    "production": each.production_rows,
+                    "neither": each.other_rows,
+                    "to_migrate": each.to_migrate,
+                    "in_place": each.in_place,
+                },
+                "references_to_migrate": each.references_to_migrate,
+                "value_bytes": round(each.value_bytes, 1),
+                "trial": None if each.trial is None else each.trial.as_json(),
+                "table": asdict(each.facts),
+                "refusals": asdict(each.refusals),
+            }
+            for each in plan.sources
+        ],
     }

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.appearance import LOOKED_AT, Legacy, other_row, readings
+from sketchmigrate.core.rule import SideName
 
 if TYPE_CHECKING:
     from sketchmigrate.core.status import OtherRow
     from sketchmigrate.inspect.evidence import Evidence
 
 _COUNTS = """
-SELECT count(*) FILTER (path <> ''), count(*) FILTER (side <> 'neither'), (SELECT count(*) FROM legacy_object),
-       count(*) FILTER (side = 'neither' AND path <> ''),
+SELECT count(*) FILTER (path <> '') + coalesce((SELECT sum(unnamed) FROM rows_read), 0)::BIGINT,
+       count(*) FILTER (side <> 'neither'), (SELECT count(*) FROM legacy_object),
+       count(*) FILTER (side = 'neither' AND route IS NULL AND path <> ''),
        count(*) FILTER (side = 'legacy') = 0 AND NOT EXISTS (FROM legacy_object)
            AND NOT EXISTS (FROM strange_key WHERE side = 'legacy')
 FROM reference
@@ -21,7 +23,8 @@ FROM reference
 
 # by the hash of the key: spread over the table, and the same ones each time
 _OTHERS = f"""
-SELECT key, path FROM reference WHERE side = 'neither' AND path <> '' ORDER BY hash(key), key LIMIT {LOOKED_AT}
+SELECT source, key, path FROM reference WHERE side = 'neither' AND route IS NULL AND path <> ''
+ORDER BY hash(key), key, source LIMIT {LOOKED_AT}
 """  # noqa: S608 - a number of ours
 
 # The object of each key that was read: the very one, else one in another case or normal form. The listing is read once.
@@ -29,6 +32,7 @@ _THERE = """
 SELECT legacy_key(w.tail), legacy_key(coalesce(max(o.tail) FILTER (o.tail = w.tail), min(o.tail)))
 FROM legacy_object AS o
 JOIN (SELECT unnest(?) AS tail) AS w ON lower(nfc_normalize(w.tail)) = lower(nfc_normalize(o.tail))
+WHERE o.route = 1
 GROUP BY w.tail
 """
 
@@ -59,14 +63,22 @@ class Recognition:
 
 
 async def look_at_neither(evidence: Evidence) -> Recognition:
-    """Look at some rows on neither side, and take note of them in the evidence. Raises ``RunDirectoryError``."""
+    """Look at some rows on neither side, and take note of them in the evidence. Raises ``RunDirectoryError``.
+
+    They are read as keys of the first move.
+    """
     ((paths, on_a_side, objects, other_paths, is_empty),) = await evidence.ask(_COUNTS)
-    ((bucket, prefix),) = await evidence.ask("SELECT legacy_bucket, legacy_prefix FROM site")
-    legacy = Legacy(bucket, prefix)
+    legacy = Legacy(*evidence.site.moves[0].place(SideName.LEGACY))
     found = await evidence.ask(_OTHERS)
-    keys = {each.legacy_key for _, path in found for each in readings(path, legacy) if each.legacy_key}
-    tails = [key.removeprefix(prefix) for key in keys]
-    there = dict(await evidence.ask(_THERE, [tails])) if tails else {}
-    others = tuple(other_row(key, path, legacy, there) for key, path in found)
-    await evidence.insert("other_row", [(row.key, row.path, row.seems, row.legacy_key) for row in others])
+    keys = {each.legacy_key for *_, path in found for each in readings(path, legacy) if each.legacy_key}
+    tails = [key.removeprefix(legacy.prefix) for key in keys]
+    there = {key: other for key, other in await evidence.ask(_THERE, [tails]) if key and other} if tails else {}
+    others = tuple(other_row(key, path, legacy, there) for _, key, path in found)
+    await evidence.insert(
+        "other_row",
+        [
+            (source, row.key, row.path, row.seems, row.legacy_key)
+            for (source, *_), row in zip(found, others, strict=True)
+        ],
+    )
     return Recognition(paths, on_a_side, objects, other_paths, is_empty, others)

@@ -36,14 +36,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RECOPIED_NAME = "recopied.csv"
+_COLUMNS = 5
+"""Of a line there: key, path, ETag, Unix time, source."""
+
 AT_ONCE = 8
 """Objects under way: with a conditional put, each is in memory."""
 
 # Stale, and known to be ours: production still holds what our newest record says that we wrote there.
 _STALE = """
-SELECT DISTINCT v.key, v.tail, v.path, v.production_etag, v.legacy_bytes FROM verdict AS v
-JOIN (SELECT key, new_path, arg_max(etag, unix_time) AS etag FROM flip WHERE etag <> '' GROUP BY key, new_path) AS ours
-  ON ours.key = v.key AND ours.new_path = v.path AND ours.etag = v.production_etag
+SELECT DISTINCT v.source, v.key, v.route, v.tail, v.path, v.production_etag, v.legacy_bytes FROM verdict AS v
+JOIN (
+    SELECT source, key, path, arg_max(etag, unix_time) AS etag FROM flip WHERE etag <> '' GROUP BY source, key, path
+) AS ours
+  ON ours.key = v.key AND ours.source = v.source AND ours.path = v.path AND ours.etag = v.production_etag
 WHERE v.standing = 'stale'
 """
 
@@ -62,7 +67,9 @@ class Again(StrEnum):
 class Stale:
     """A stale reference, and the ETag of the production object, which is ours."""
 
+    source: int
     key: str
+    route: int
     tail: str
     path: str
     etag: str
@@ -79,9 +86,11 @@ async def copy_stale(
     counts = dict.fromkeys((Again.COPIED, Again.NOT_OURS, Again.MISSING, Again.REFUSED), 0)
     async for rows in evidence.stream(_STALE):
         for first in range(0, len(rows), AT_ONCE):
-            group = [Stale(*row[:4]) for row in rows[first : first + AT_ONCE]]
+            group = [Stale(*row[:6]) for row in rows[first : first + AT_ONCE]]
             outcomes = await all_of([_copy_if_taken(stale, site, sides, settled, looks) for stale in group])
-            done = [(one.key, one.path, etag) for one, (_, etag) in zip(group, outcomes, strict=True) if etag]
+            done = [
+                (one.key, one.path, etag, one.source) for one, (_, etag) in zip(group, outcomes, strict=True) if etag
+            ]
             await asyncio.to_thread(write_down, record, done)
             for outcome, _ in outcomes:
                 counts[outcome] += 1
@@ -105,11 +114,17 @@ async def count_stale(evidence: Evidence) -> CountedStale:
 
 
 async def read_recopied(evidence: Evidence, records: Sequence[Path]) -> None:
-    """Take in what past repairs wrote down; a line that a crash cut off is passed over."""
+    """Take in what past repairs wrote down; a line that a crash cut off is passed over.
+
+    Those of earlier versions have no source: it is the first.
+    """
     for record in records:
         with record.open(encoding="utf-8", newline="") as file:
-            lines = [line for line in csv.reader(file) if len(line) == 4]  # noqa: PLR2004 - its columns
-        await evidence.insert("flip", [(key, path, etag, float(at)) for key, path, etag, at in lines])
+            lines = [line for line in csv.reader(file) if len(line) in {_COLUMNS - 1, _COLUMNS}]
+        await evidence.insert(
+            "flip",
+            [(int(source[0]) if source else 0, key, path, etag, float(at)) for key, path, etag, at, *source in lines],
+        )
 
 
 async def _copy_if_taken(
@@ -126,13 +141,12 @@ async def _copy_if_taken(
 
 async def _copy_again(stale: Stale, site: EvidenceSite, sides: Sides, settled: SettledGuard) -> tuple[Again, str]:
     """Copy one object; return what became of it and, where it was written, its new ETag."""
-    source = site.legacy(stale.tail)
-    target = site.production(stale.tail)
+    source, target = site.pairing.legacy(stale.route, stale.tail), site.pairing.production(stale.route, stale.tail)
     production = await sides.production.store.find(target)
     if production is None or production.etag != stale.etag:
         return Again.NOT_OURS, ""
-    legacy = await sides.legacy.store.find(source)
-    if legacy is None:
+    legacy = None if source is None else await sides.legacy.store.find(source)
+    if source is None or legacy is None:
         return Again.MISSING, ""
     guard = settled.of(legacy.size_bytes)
     try:
@@ -160,13 +174,13 @@ async def _put_again(sides: Sides, source: Location, target: Location, legacy: O
     return await sides.production.store.put(target, body, headers, condition)
 
 
-def write_down(record: Path, done: Sequence[tuple[str, str, str]]) -> None:
-    """Add to a record what was written: key, path, ETag. It is on disk then. Raises ``RunDirectoryError``."""
+def write_down(record: Path, done: Sequence[tuple[str, str, str, int]]) -> None:
+    """Add to a record what was written: key, path, ETag, source. It is on disk then. Raises ``RunDirectoryError``."""
     if not done:
         return
     try:
         with record.open("a", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows((*one, time.time()) for one in done)
+            csv.writer(file).writerows((*one, time.time(), source) for *one, source in done)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sketchmigrate.core.errors import ObjectMissing, S3Error
 from sketchmigrate.core.keys import key_text
 from sketchmigrate.core.mapping import Move
-from sketchmigrate.core.objects import Location, ObjectInfo
+from sketchmigrate.core.objects import ObjectInfo
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.inspect.repair import AT_ONCE, Again, write_down
 from sketchmigrate.migration.transfer import Transferred, replaced_version
@@ -31,13 +31,14 @@ log = logging.getLogger(__name__)
 
 # Without a flip on record the legacy object of that name may be another one than the row has lost. One row for each.
 _LOST = """
-SELECT any_value(v.key), v.tail, v.path FROM verdict AS v
-SEMI JOIN flip AS f ON f.key = v.key AND f.new_path = v.path
-WHERE v.standing = 'dangling' AND v.side = 'production' AND v.legacy_bytes IS NOT NULL GROUP BY v.tail, v.path
+SELECT any_value(v.source), any_value(v.key), v.route, v.tail FROM verdict AS v
+SEMI JOIN flip AS f ON f.key = v.key AND f.source = v.source AND f.path = v.path
+WHERE v.standing = 'dangling' AND v.side = 'production' AND v.legacy_bytes IS NOT NULL GROUP BY v.route, v.tail
 """
 _DANGLING = """
-SELECT count(*) FILTER (key IN (SELECT key FROM flip WHERE new_path = path)), count(*) FROM verdict
-WHERE standing = 'dangling' AND side = 'production' AND legacy_bytes IS NOT NULL
+SELECT count(*) FILTER (EXISTS (FROM flip AS f WHERE f.key = v.key AND f.source = v.source AND f.path = v.path)),
+       count(*)
+FROM verdict AS v WHERE standing = 'dangling' AND side = 'production' AND legacy_bytes IS NOT NULL
 """
 
 
@@ -54,11 +55,11 @@ async def restore_lost(
     counts = dict.fromkeys((Again.RESTORED, Again.NOT_OURS, Again.MISSING, Again.REFUSED), 0)
     async for rows in evidence.stream(_LOST):
         for first in range(0, len(rows), AT_ONCE):
-            moves = [_move(site, *row) for row in rows[first : first + AT_ONCE]]
-            outcomes = await all_of([_restore(move, transfer, looks) for move in moves])
+            moves = [(row[0], _move(site, *row[1:])) for row in rows[first : first + AT_ONCE]]
+            outcomes = await all_of([_restore(move, transfer, looks) for _, move in moves])
             done = [
-                (key_text(move.reference.key), move.new_path, etag)
-                for move, (_, etag) in zip(moves, outcomes, strict=True)
+                (key_text(move.reference.key), move.new_path, etag, source)
+                for (source, move), (_, etag) in zip(moves, outcomes, strict=True)
                 if etag
             ]
             await asyncio.to_thread(write_down, record, done)
@@ -67,9 +68,10 @@ async def restore_lost(
     return counts
 
 
-def _move(site: EvidenceSite, key: str, tail: str, path: str) -> Move:
-    source = site.legacy(tail)
-    return Move(Reference(key, path), path, source, Location(site.production_bucket, path))
+def _move(site: EvidenceSite, key: str, route: int, tail: str) -> Move:
+    source, target = site.pairing.legacy(route, tail), site.pairing.production(route, tail)
+    assert source is not None  # noqa: S101 - it was listed, as it has bytes
+    return Move(Reference(key, target.key), target.key, source, target)
 
 
 async def _restore(move: Move, transfer: Transfer, looks: Looks) -> tuple[Again, str]:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sketchmigrate.core.errors import S3Error
+from sketchmigrate.core.keys import key_text
 from sketchmigrate.core.mapping import MAX_KEY_BYTES
 from sketchmigrate.core.objects import Location
 from sketchmigrate.core.reason import archived
 from sketchmigrate.inspect.comparing import Pair, cut_portions
+from sketchmigrate.inspect.evidence import ReferenceId
 from sketchmigrate.inspect.looks import Refused
+from sketchmigrate.inspect.rows import RowReader
 from sketchmigrate.inspect.standing import SUSPECTS, Standing, standing_of
 from sketchmigrate.postgres.references import References
 from sketchmigrate.s3 import same_content
@@ -20,24 +23,28 @@ from sketchmigrate.s3.headers import ARCHIVES, not_restored
 from sketchmigrate.task_group import all_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Sequence
 
     from sketchmigrate.core.objects import ObjectInfo
     from sketchmigrate.inspect.comparing import Answer, Answers, Comparer, Portion, PortionSize
     from sketchmigrate.inspect.evidence import Evidence, EvidenceSite
     from sketchmigrate.inspect.looks import Looks
+    from sketchmigrate.ledger import PastRun
+    from sketchmigrate.migration.planning import SourceTable
     from sketchmigrate.postgres.database import Database
-    from sketchmigrate.postgres.table import Table
 
 MOST_SECOND_LOOKS = 100_000
 """Where more than that looks wrong, it is not the application's doing, and a person need not wait for an hour."""
 
 LOOKS_AT_ONCE = 500
 
+VALUES_AT_ONCE = 50
+"""Of rows with values of any length so many are looked up at once."""
+
 _MIGRATED = "standing IN ('equal', 'same size')"
 _TO_COMPARE = """
     standing = 'unmigrated' AND production_bytes IS NOT NULL AND same IS NULL
-    AND tail NOT IN (SELECT tail FROM archived)
+    AND NOT EXISTS (FROM archived AS a WHERE a.tail = verdict.tail AND a.route = verdict.route)
 """
 
 
@@ -48,6 +55,24 @@ class Compared(NamedTuple):
     with_tags: int = 0
 
 
+class Suspect(NamedTuple):
+    """A reference that has to be looked at once more, as it was read, and how it stood."""
+
+    source: int
+    key: str
+    slot: int
+    path: str | None
+    side: str
+    route: int | None
+    tail: str | None
+    standing: str
+
+    @property
+    def id(self) -> ReferenceId:
+        """What tells it from all others."""
+        return ReferenceId(self.source, self.key, self.slot)
+
+
 @dataclass(frozen=True, slots=True)
 class Looker:
     """Looks at single rows and objects of a site. ``count`` is told what is looked at and how many so far."""
@@ -55,31 +80,60 @@ class Looker:
     evidence: Evidence
     site: EvidenceSite
     database: Database
-    table: Table
+    sources: Sequence[SourceTable]
     looks: Looks
     comparer: Comparer
     count: Callable[[str, int], None]
 
     async def second_look(self, suspects: Collection[Standing] = SUSPECTS, most: int | None = MOST_SECOND_LOOKS) -> int:
         """Judge suspects anew by their rows and objects as they are now; return how many were looked at."""
-        question = "SELECT key, path, side, tail, standing FROM verdict WHERE list_contains(?, standing) LIMIT ?"
+        question = """
+        SELECT source, key, slot, path, side, route, tail, standing FROM verdict
+        WHERE source = ? AND list_contains(?, standing) LIMIT ?
+        """
         done = 0
-        async with self.database.session() as session:
-            references = References(session, self.table)
-            async for rows in self.evidence.stream(question, [[each.value for each in suspects], most]):
-                for first in range(0, len(rows), LOOKS_AT_ONCE):
-                    some = rows[first : first + LOOKS_AT_ONCE]
-                    paths = await references.look_up_texts([key for key, *_ in some])
-                    judged = await all_of([self._judge(suspect, paths.get(suspect[0])) for suspect in some])
-                    await self.evidence.insert("look", [look for look, _ in judged if not isinstance(look, Refused)])
-                    details = [(key, detail) for (key, *_), (_, detail) in zip(some, judged, strict=True) if detail]
-                    await self.evidence.insert("detail", details)
-                    keys = [key for key, *_ in some]
-                    await self._remark(zip(keys, (look for look, _ in judged), strict=True))
-                    done += len(some)
-                    self.count("second looks", done)
+        names = [each.value for each in suspects]
+        for number, source in enumerate(self.sources):
+            left = None if most is None else most - done
+            async with self.database.session() as session:
+                references = References(session, source.table)
+                async for rows in self.evidence.stream(question, [number, names, left]):
+                    for first in range(0, len(rows), LOOKS_AT_ONCE):
+                        some = [Suspect(*row) for row in rows[first : first + LOOKS_AT_ONCE]]
+                        unchanged = await self._unchanged(references, number, some)
+                        judged = await all_of([self._judge(suspect, suspect.id in unchanged) for suspect in some])
+                        await self.evidence.insert(
+                            "look", [look for look, _ in judged if not isinstance(look, Refused)]
+                        )
+                        details = [
+                            (*suspect.id, detail) for suspect, (_, detail) in zip(some, judged, strict=True) if detail
+                        ]
+                        await self.evidence.insert("detail", details)
+                        await self._remark(
+                            ((one.source, one.key, one.path), look) for one, (look, _) in zip(some, judged, strict=True)
+                        )
+                        done += len(some)
+                        self.count("second looks", done)
         await self.evidence.script("look")
         return done
+
+    async def _unchanged(self, references: References, number: int, suspects: Sequence[Suspect]) -> set[ReferenceId]:
+        """Return those whose row still names what it named."""
+        if self.site.sources[number].is_copied:
+            paths = await references.look_up_texts([each.key for each in suspects])
+            return {each.id for each in suspects if each.key in paths and paths[each.key] == each.path}
+        reader = RowReader(self.sources[number], self.site.pairing)
+        unchanged: set[ReferenceId] = set()
+        for first in range(0, len(suspects), VALUES_AT_ONCE):
+            some = suspects[first : first + VALUES_AT_ONCE]
+            rows = await references.look_up_values(list({each.key for each in some}))
+            now = {
+                (row.key, path, side, route, tail)
+                for row in await reader.read(references, list(rows.values()))
+                for _, _, path, side, route, tail in row.references
+            }
+            unchanged |= {each.id for each in some if (each.key, each.path, each.side, each.route, each.tail) in now}
+        return unchanged
 
     async def look_at_archived(self) -> None:
         """Ask for the first byte of each object to be copied whose class is an archive: note those that have none.
@@ -88,27 +142,28 @@ class Looker:
         """
         archives = ", ".join(f"'{name}'" for name in sorted(ARCHIVES))
         question = f"""
-        SELECT DISTINCT o.tail, o.storage_class FROM legacy_object AS o SEMI JOIN (
-            SELECT tail FROM verdict WHERE standing = 'unmigrated' AND same IS DISTINCT FROM true
-        ) AS v ON v.tail = o.tail WHERE o.storage_class IN ({archives})
+        SELECT DISTINCT o.route, o.tail, o.storage_class FROM legacy_object AS o SEMI JOIN (
+            SELECT route, tail FROM verdict WHERE standing = 'unmigrated' AND same IS DISTINCT FROM true
+        ) AS v ON v.tail = o.tail AND v.route = o.route WHERE o.storage_class IN ({archives})
         """  # noqa: S608 - our own words
         done = 0
         async for rows in self.evidence.stream(question):
             for first in range(0, len(rows), LOOKS_AT_ONCE):
                 some = rows[first : first + LOOKS_AT_ONCE]
                 if done < MOST_SECOND_LOOKS:
-                    reasons = await all_of([self._not_restored(tail, name) for tail, name in some])
+                    reasons = await all_of([self._not_restored(*each) for each in some])
                 else:
-                    reasons = [f"archived ({name}), and whether it is restored was not looked at" for _, name in some]
-                found = [(tail, reason) for (tail, _), reason in zip(some, reasons, strict=True) if reason]
+                    reasons = [f"archived ({name}), and whether it is restored was not looked at" for *_, name in some]
+                found = [(*pair, reason) for (*pair, _), reason in zip(some, reasons, strict=True) if reason]
                 await self.evidence.insert("archived", found)
                 done += len(some)
                 self.count("archived objects", done)
 
-    async def _not_restored(self, tail: str, archive: str) -> str:
+    async def _not_restored(self, route: int, tail: str, archive: str) -> str:
         began_at = time.monotonic()
+        source = self.site.pairing.legacy(route, tail)
         try:
-            refusal = await not_restored(self.looks.sides.legacy.store, self._both(tail)[0])
+            refusal = None if source is None else await not_restored(self.looks.sides.legacy.store, source)
             return str(archived(refusal, archive)) if refusal else ""
         except S3Error as error:
             return (await self.looks.refused(error, began_at)).words
@@ -119,23 +174,46 @@ class Looker:
         One that names no object of the production bucket is dangling: the run took its object away from it.
         """
         question = """
-        SELECT v.key, v.path FROM verdict AS v SEMI JOIN stored_otherwise AS s ON s.key = v.key WHERE v.side = 'neither'
+        SELECT v.source, v.key, v.slot, v.path FROM verdict AS v
+        SEMI JOIN stored_otherwise AS s ON s.key = v.key AND s.source = v.source
+        WHERE v.side = 'neither' AND v.source = ?
         """
-        async with self.database.session() as session:
-            references = References(session, self.table)
-            async for rows in self.evidence.stream(question):
-                for first in range(0, len(rows), LOOKS_AT_ONCE):
-                    some = rows[first : first + LOOKS_AT_ONCE]
-                    now = await references.look_up_texts([key for key, _ in some])
-                    same = [(key, path) for key, path in some if key in now and now[key] == path]
-                    seen = await all_of([self._named(path) for _, path in same])
-                    dangling = [
-                        key for (key, _), one in zip(same, seen, strict=True) if one is None or isinstance(one, Refused)
-                    ]
-                    await self._remark((key, one) for (key, _), one in zip(same, seen, strict=True))
-                    looks = [(key, Standing.DANGLING.value, "", None, None, None, None) for key in dangling]
-                    await self.evidence.insert("look", looks)
+        for number, source in enumerate(self.sources):
+            async with self.database.session() as session:
+                references = References(session, source.table)
+                async for rows in self.evidence.stream(question, [number]):
+                    for first in range(0, len(rows), LOOKS_AT_ONCE):
+                        await self._look_at_what_was_stored(references, rows[first : first + LOOKS_AT_ONCE])
         await self.evidence.script("look")
+
+    async def _look_at_what_was_stored(self, references: References, some: list[tuple[Any, ...]]) -> None:
+        now = await references.look_up_texts([key for _, key, *_ in some])
+        same = [row for row in some if row[1] in now and now[row[1]] == row[-1]]
+        seen = await all_of([self._named(path) for *_, path in same])
+        dangling = [row[:3] for row, one in zip(same, seen, strict=True) if one is None or isinstance(one, Refused)]
+        await self._remark(((row[0], row[1], row[3]), one) for row, one in zip(same, seen, strict=True))
+        looks = [(*one, Standing.DANGLING.value, "", None, None, None, None) for one in dangling]
+        await self.evidence.insert("look", looks)
+
+    async def read_ledgers(self, ledgers: Sequence[PastRun]) -> None:
+        """Take in what past migrations wrote down of the objects that they stored, by the keys that flips have set.
+
+        The ETag on record is that of the one object of a row. Of a row that named several it is known of none.
+        """
+        for number, source in enumerate(self.sources):
+            reader, is_copied = RowReader(source, self.site.pairing), self.site.sources[number].is_copied
+            async with self.database.session() as session:
+                references = References(session, source.table)
+                for run in ledgers:
+                    async for flips in run.newest_first(source=number):
+                        values = [flip.new_path for flip in flips]
+                        keys = [[value] for value in values] if is_copied else await reader.produced(references, values)
+                        rows = [
+                            (number, key_text(flip.key), key, flip.etag or "", flip.unix_time)
+                            for flip, some in zip(flips, keys, strict=True)
+                            for key in dict.fromkeys(some)
+                        ]
+                        await self.evidence.insert("flip", rows)
 
     async def compare_migrated(self, percent: float) -> Compared:
         """Compare the bytes of so many percent of the migrated references, and return how many could be read.
@@ -149,25 +227,29 @@ class Looker:
 
         A migration would call those that differ a conflict. Raises ``S3Error``.
         """
-        question = "SELECT key, tail FROM verdict WHERE standing = 'unmigrated' AND same LIMIT ?"
+        question = """
+        SELECT source, key, slot, route, tail FROM verdict WHERE standing = 'unmigrated' AND same LIMIT ?
+        """
         done = 0
         async for rows in self.evidence.stream(question, [MOST_SECOND_LOOKS]):
             for first in range(0, len(rows), LOOKS_AT_ONCE):
                 some = rows[first : first + LOOKS_AT_ONCE]
-                found = await all_of([self._other_headers(tail) for _, tail in some])
-                differing = [(key, *each) for (key, _), each in zip(some, found, strict=True) if each is not None]
+                found = await all_of([self._other_headers(route, tail) for *_, route, tail in some])
+                differing = [(row[:3], *each) for row, each in zip(some, found, strict=True) if each is not None]
                 looks = [
-                    (key, Standing.CONFLICT.value, "", *_seen(legacy), *_seen(production))
-                    for key, _, legacy, production in differing
+                    (*one, Standing.CONFLICT.value, "", *_seen(legacy), *_seen(production))
+                    for one, _, legacy, production in differing
                 ]
                 await self.evidence.insert("look", looks)
-                await self.evidence.insert("detail", [(key, detail) for key, detail, *_ in differing])
+                await self.evidence.insert("detail", [(*one, detail) for one, detail, *_ in differing])
                 done += len(some)
                 self.count("objects in place", done)
         await self.evidence.script("look")
 
-    async def _other_headers(self, tail: str) -> tuple[str, ObjectInfo, ObjectInfo] | None:
-        source, target = self._both(tail)
+    async def _other_headers(self, route: int, tail: str) -> tuple[str, ObjectInfo, ObjectInfo] | None:
+        source, target = self._both(route, tail)
+        if source is None:
+            return None
         legacy, production = await self.looks.legacy(source), await self.looks.production(target)
         if legacy is None or production is None or isinstance(legacy, Refused) or isinstance(production, Refused):
             return None
@@ -193,7 +275,7 @@ class Looker:
             compared = Compared(compared.references + len(read), compared.with_tags + tagged)
             looks = [_look(*each, same, other) for each in zip(portion, answers, strict=True)]
             await self.evidence.insert("look", looks)
-            details = [(pair.key, each.detail) for pair, each in zip(portion, answers, strict=True) if each.detail]
+            details = [(*_id(pair), each.detail) for pair, each in zip(portion, answers, strict=True) if each.detail]
             await self.evidence.insert("detail", details)
 
         def told(done: int, bytes_read: int) -> None:
@@ -206,69 +288,79 @@ class Looker:
         return compared
 
     async def _portions(self, chosen: str, part: list[int], size: PortionSize) -> AsyncGenerator[Portion, None]:
-        question = f"SELECT key, tail, legacy_bytes, legacy_etag, production_etag {chosen}"
+        question = f"SELECT source, key, slot, route, tail, legacy_bytes, legacy_etag, production_etag {chosen}"
         async for rows in self.evidence.stream(question, part):
-            pairs = (Pair(key, *self._both(tail), *seen) for key, tail, *seen in rows)
-            for portion in cut_portions(pairs, size):
+            for portion in cut_portions(self._pairs(rows), size):
                 yield portion
 
-    async def _judge(self, suspect: tuple[Any, ...], path_now: str | None) -> tuple[tuple[Any, ...] | Refused, str]:
+    def _pairs(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Pair]:
+        for source, key, slot, route, tail, size_bytes, legacy_etag, production_etag in rows:
+            legacy, production = self._both(route, tail)
+            if legacy is not None:
+                yield Pair(key, legacy, production, size_bytes, legacy_etag, production_etag, source, slot)
+
+    async def _judge(self, suspect: Suspect, is_unchanged: bool) -> tuple[tuple[Any, ...] | Refused, str]:
         """Judge a suspect anew; return the look, and in what else than bytes its objects differ, or why none was read.
 
         Where the store refuses a look, it stands as the listings have it.
         """
-        key, path, side, tail, standing = suspect
-        if path_now != path:
-            return (key, Standing.CHANGED.value, "", None, None, None, None), ""
-        source, target = self._both(tail)
-        legacy, production = await self.looks.legacy(source), await self.looks.production(target)
+        standing = suspect.standing
+        if not is_unchanged or suspect.route is None or suspect.tail is None:
+            return (*suspect.id, Standing.CHANGED.value, "", None, None, None, None), ""
+        source, target = self._both(suspect.route, suspect.tail)
+        legacy = None if source is None else await self.looks.legacy(source)
+        production = await self.looks.production(target)
         if isinstance(legacy, Refused):
-            return _refused(key, standing, legacy)
+            return _refused(suspect, legacy)
         if isinstance(production, Refused):
-            return _refused(key, standing, production)
+            return _refused(suspect, production)
         other: str | Refused = ""
-        if legacy and production and same_content(legacy, production):
+        if source and legacy and production and same_content(legacy, production):
             other = await self.looks.other_headers(source, legacy, target, production)
         if isinstance(other, Refused):
-            return _refused(key, standing, other)
-        now, proof = standing_of(side, legacy, production, was=Standing(standing), other=other)
-        return (key, now.value, proof, *_seen(legacy), *_seen(production)), other
+            return _refused(suspect, other)
+        now, proof = standing_of(suspect.side, legacy, production, was=Standing(standing), other=other)
+        return (*suspect.id, now.value, proof, *_seen(legacy), *_seen(production)), other
 
     async def _named(self, path: str | None) -> ObjectInfo | Refused | None:
         if not path or len(path.encode()) > MAX_KEY_BYTES:
             return None
-        return await self.looks.production(Location(self.site.production_bucket, path))
+        return await self.looks.production(Location(self.site.moves[0].production_bucket, path))
 
-    async def _remark(self, judged: Iterable[tuple[str, object]]) -> None:
-        """Put the store's words on record of the rows whose object it refused to show."""
-        remarks = [(key, one.remark) for key, one in judged if isinstance(one, Refused)]
+    async def _remark(self, judged: Iterable[tuple[tuple[int, str, str | None], object]]) -> None:
+        """Put the store's words on record of the rows (source, key, path) whose object it refused to show."""
+        remarks = [(*row, one.remark) for row, one in judged if isinstance(one, Refused)]
         await self.evidence.insert("remark", remarks)
 
-    def _both(self, tail: str) -> tuple[Location, Location]:
-        return self.site.legacy(tail), self.site.production(tail)
+    def _both(self, route: int, tail: str) -> tuple[Location | None, Location]:
+        return self.site.pairing.legacy(route, tail), self.site.pairing.production(route, tail)
 
 
 def _seen(info: ObjectInfo | None) -> tuple[int | None, str | None]:
     return (info.size_bytes, info.etag) if info else (None, None)
 
 
-def _refused(key: str, was: str, refused: Refused) -> tuple[tuple[Any, ...] | Refused, str]:
+def _refused(suspect: Suspect, refused: Refused) -> tuple[tuple[Any, ...] | Refused, str]:
     """Leave a suspect as it stands; but of one that was gone when it was to be read, nothing is proved."""
-    if was == Standing.CHANGED:
-        return (key, Standing.NOT_READ.value, "", None, None, None, None), refused.words
+    if suspect.standing == Standing.CHANGED:
+        return (*suspect.id, Standing.NOT_READ.value, "", None, None, None, None), refused.words
     return refused, ""
+
+
+def _id(pair: Pair) -> ReferenceId:
+    return ReferenceId(pair.source, pair.key, pair.slot)
 
 
 def _look(pair: Pair, answer: Answer, same: Standing, other: Standing) -> tuple[Any, ...]:
     """Return how a reference stands by an answer: ``same`` and ``other`` are what its bytes make of it."""
     seen = *answer.legacy, *answer.production
     if answer.same and not answer.detail:
-        return pair.key, same.value, "bytes", *seen
+        return *_id(pair), same.value, "bytes", *seen
     if answer.same and same is Standing.EQUAL:
-        return pair.key, Standing.OTHER_HEADERS.value, "", *seen
+        return *_id(pair), Standing.OTHER_HEADERS.value, "", *seen
     if answer.same is not None:
-        return pair.key, other.value, "", *seen
+        return *_id(pair), other.value, "", *seen
     if answer.detail:  # could not be read: a legacy row is still to be compared, of a migrated one nothing is proved
         listed = pair.size_bytes, pair.legacy_etag, pair.size_bytes, pair.production_etag
-        return pair.key, (Standing.NOT_READ if same is Standing.EQUAL else same).value, "", *listed
-    return pair.key, Standing.CHANGED.value, "", None, None, None, None
+        return *_id(pair), (Standing.NOT_READ if same is Standing.EQUAL else same).value, "", *listed
+    return *_id(pair), Standing.CHANGED.value, "", None, None, None, None

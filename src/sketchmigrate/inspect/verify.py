@@ -12,7 +12,7 @@ from sketchmigrate.inspect.standing import HEADLINES, Standing
 from sketchmigrate.ledger import PAGE_FLIPS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sketchmigrate.core.keys import StoredKey
@@ -22,10 +22,19 @@ if TYPE_CHECKING:
 
 # Listed objects by whether a row names them. Every object is in one of these, or its key is no text.
 _NAMED = """
-SELECT (SELECT count(*) FROM {side}_object), (SELECT coalesce(sum(size_bytes), 0) FROM {side}_object),
-       (SELECT count(*) FROM {side}_object AS o SEMI JOIN reference AS r ON r.tail = o.tail),
+SELECT (SELECT count(*) FROM {side}_object WHERE is_counted(route)),
+       (SELECT coalesce(sum(size_bytes), 0) FROM {side}_object WHERE is_counted(route)),
+       (SELECT count(*) FROM {side}_object AS o SEMI JOIN reference AS r ON {is_named} WHERE is_counted(o.route)),
        (SELECT count(*) FROM strange_key WHERE side = '{side}')
 """
+
+_IS_NAMED = {
+    "legacy": "counted_tail(r.tail, route := r.route) = o.tail AND counted_route(r.tail, route := r.route) = o.route",
+    "production": "r.tail = o.tail AND produced_route(r.route) = o.route",
+}
+
+_STANDINGS = "SELECT source, standing, count(*) FROM verdict GROUP BY source, standing"
+_ROWS = "SELECT source, rows, unnamed FROM rows_read ORDER BY source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +58,27 @@ class Objects:
 
 
 @dataclass(frozen=True, slots=True)
+class OfSource:
+    """What was found of one source: so many references in so many rows. ``standings``: see ``Verification``."""
+
+    name: str
+    rows: int
+    references: int
+    standings: dict[Standing, int]
+
+    @property
+    def headlines(self) -> dict[str, int]:
+        """Its references that are dangling, unmigrated, different."""
+        return headlines_of(self.standings)
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """What was found of all references. ``proofs`` counts what showed the equal ones to be equal: ETag or bytes.
 
-    ``ledgers_read``: what past runs wrote down of what they stored is in the evidence.
+    ``standings`` counts references, and rows without any, which are on neither side; ``rows`` is their sum: with a
+    reference in each row, as where a column of keys is the only source, it is the number of rows. ``ledgers_read``:
+    what past runs wrote down of what they stored is in the evidence.
     """
 
     rows: int
@@ -66,15 +92,16 @@ class Verification:
     compared: Compared
     examples: dict[str, tuple[Example, ...]]
     ledgers_read: bool
+    sources: tuple[OfSource, ...] = ()
 
     @property
     def headlines(self) -> dict[str, int]:
-        """Rows that are dangling, unmigrated, different: there must be none of them."""
-        return {name: sum(self.standings[each] for each in standings) for name, standings in HEADLINES.items()}
+        """References that are dangling, unmigrated, different: there must be none of them."""
+        return headlines_of(self.standings)
 
     @property
     def adds_up(self) -> bool:
-        """Whether each row that was read has one standing, and each object that was listed is accounted for."""
+        """Whether each reference that was read has one standing, and each object that was listed is accounted for."""
         listed = {reading.what: reading.entries for reading in self.readings}
         return (
             self.rows == sum(self.standings.values()) == listed["references"]
@@ -91,6 +118,11 @@ class Verification:
     def passed(self) -> bool:
         """0 dangling, 0 unmigrated, 0 different, and the counts add up."""
         return self.adds_up and not any(self.headlines.values())
+
+
+def headlines_of(standings: Mapping[Standing, int]) -> dict[str, int]:
+    """Add standings up by what verify must find none of."""
+    return {name: sum(standings[each] for each in some) for name, some in HEADLINES.items()}
 
 
 async def verify(
@@ -111,18 +143,20 @@ async def verify(
         second_looks += await looker.second_look([Standing.CHANGED], most=None)
     ((differ,),) = await evidence.ask("SELECT count(*) FROM verdict WHERE standing IN ('different', 'stale')")
     if differ:  # only these have two explanations, and a ledger of many flips takes a while to read
-        await read_ledgers(evidence, ledgers)
+        await looker.read_ledgers(ledgers)
         await evidence.script("ledgers")
     await remark_spellings(evidence)
     await evidence.script("verify")
     await evidence.script("remarks")
-    ((rows,),) = await evidence.ask("SELECT count(*) FROM reference")
-    counts = dict(await evidence.ask("SELECT standing, count(*) FROM verdict GROUP BY standing"))
+    ((references, unnamed),) = await evidence.ask(
+        "SELECT (SELECT count(*) FROM reference), (SELECT coalesce(sum(unnamed), 0)::BIGINT FROM rows_read)"
+    )
+    sources = await _sources(evidence)
     proofs = dict(await evidence.ask("SELECT proof, count(*) FROM verdict WHERE standing = 'equal' GROUP BY proof"))
     readings = await evidence.ask("SELECT what, began_at_utc, ended_at_utc, entries FROM reading ORDER BY began_at_utc")
     return Verification(
-        rows=rows,
-        standings={standing: counts.get(standing.value, 0) for standing in Standing},
+        rows=references + unnamed,
+        standings={each: sum(source.standings[each] for source in sources) for each in Standing},
         proofs=proofs,
         legacy=await _objects(evidence, "legacy"),
         production=await _objects(evidence, "production"),
@@ -132,29 +166,38 @@ async def verify(
         compared=compared,
         examples=await first_problems(evidence),
         ledgers_read=bool(differ),
+        sources=sources,
     )
+
+
+async def _sources(evidence: Evidence) -> tuple[OfSource, ...]:
+    """Return how the references of each source stand, with its rows that have none."""
+    counts: dict[int, dict[str, int]] = {}
+    for source, standing, count in await evidence.ask(_STANDINGS):
+        counts.setdefault(source, {})[standing] = count
+    found = []
+    for source, rows, unnamed in await evidence.ask(_ROWS):
+        of_source = counts.get(source, {})
+        standings = {each: of_source.get(each.value, 0) for each in Standing}
+        references = sum(of_source.values()) - standings[Standing.NEITHER] - standings[Standing.UNRECOGNISED]
+        standings[Standing.NEITHER] += unnamed
+        found.append(OfSource(evidence.site.names[source], rows, references, standings))
+    return tuple(found)
 
 
 async def read_stored_otherwise(evidence: Evidence, ledgers: Sequence[PastRun]) -> int:
     """Take in the rows in which a past run let the database store another path; return how many there are."""
     count = 0
     for run in ledgers:
-        after: StoredKey | None = None
-        while page := run.stored_otherwise(after, PAGE_FLIPS):
-            after = page[-1].key
-            count += len(page)
-            await evidence.insert("stored_otherwise", [(key_text(flip.key),) for flip in page])
+        for source, _ in enumerate(evidence.site.sources):
+            after: StoredKey | None = None
+            while page := run.stored_otherwise(after, PAGE_FLIPS, source=source):
+                after = page[-1].key
+                count += len(page)
+                await evidence.insert("stored_otherwise", [(source, key_text(flip.key)) for flip in page])
     return count
 
 
-async def read_ledgers(evidence: Evidence, ledgers: Sequence[PastRun]) -> None:
-    """Take in what past migrations wrote down of the objects that they stored."""
-    for run in ledgers:
-        async for flips in run.newest_first():
-            rows = [(key_text(flip.key), flip.new_path, flip.etag or "", flip.unix_time) for flip in flips]
-            await evidence.insert("flip", rows)
-
-
 async def _objects(evidence: Evidence, side: str) -> Objects:
-    ((count, size_bytes, named, strange),) = await evidence.ask(_NAMED.format(side=side))
+    ((count, size_bytes, named, strange),) = await evidence.ask(_NAMED.format(side=side, is_named=_IS_NAMED[side]))
     return Objects(count, int(size_bytes), named, strange)

@@ -283,9 +283,19 @@ class S3Client:
     # -- listings
 
     async def list_page(
-        self, bucket: str, prefix: str, *, start_after: str = "", continuation_token: str = "", max_keys: int = 1000
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        start_after: str = "",
+        continuation_token: str = "",
+        max_keys: int = 1000,
+        delimiter: str = "",
     ) -> ListPage:
-        """Return up to ``max_keys`` objects under a prefix, after the key ``start_after`` or from a page's token on."""
+        """Return up to ``max_keys`` objects under a prefix, after the key ``start_after`` or from a page's token on.
+
+        With a ``delimiter`` keys that have it behind the prefix are not listed, but what they begin with, up to it.
+        """
         return await listing.list_page(
             self._exchange,
             self._learned,
@@ -294,6 +304,7 @@ class S3Client:
             start_after=start_after,
             continuation_token=continuation_token,
             max_keys=max_keys,
+            delimiter=delimiter,
             retry_seconds=self._retry_seconds,
         )
 

@@ -34,6 +34,7 @@ async def list_page(
     start_after: str,
     continuation_token: str,
     max_keys: int,
+    delimiter: str = "",
     retry_seconds: float,
 ) -> ListPage:
     """Return one page: see ``S3Client.list_page``.
@@ -42,6 +43,8 @@ async def list_page(
     from then on. A marker is a page's token then, as in ListObjects the key after which the next page begins.
     """
     parameters = {"encoding-type": "url", "prefix": prefix, "max-keys": str(max_keys)}
+    if delimiter:
+        parameters["delimiter"] = delimiter
 
     async def ask(operation: str, more: dict[str, str]) -> ListPage:
         request = Request(operation, "GET", Location(bucket, ""), query=encode_query({**parameters, **more}))

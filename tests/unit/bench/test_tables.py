@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from benchmarks.contestants.contest import Turn
 from benchmarks.measurements.application import Beside
 from benchmarks.measurements.pace import Pace
 from benchmarks.measurements.scale import ONE, TWO, Shared
+from benchmarks.measurements.shapes import CLASSIC, URL, ShapeCost
 from benchmarks.report.scale import scale_document
 from benchmarks.report.summary import BEGIN, END, between_marks, felt_summary, summary
 from benchmarks.report.tables import document, spread, table
@@ -37,6 +39,18 @@ def test_rounds_of_one_pace_are_one_line() -> None:
         "| 50 | no | any | fixed 512 | 9,500 (9,000–10,000) | 0.00 (0.00–0.00) | 0.30 |",  # noqa: RUF001 # a range
         "| 50 | no | any | its own choice | 9,900 | 1.00 | 0.40 |",
     ]
+
+
+def test_a_shape_is_shown_beside_the_classic_rows_whichever_was_measured_first() -> None:
+    classic = ShapeCost(CLASSIC.name, 1, rows=1000, seconds=0.5, cpu_seconds=0.05, server_cpu_seconds=0.01)
+    shapes = [replace(classic, form=URL.name, cpu_seconds=0.06, server_cpu_seconds=0.02), classic]
+    results = Results("default", {"python": "3.11"}, shapes=shapes)
+    page = document(results, judge(results), "scripts/bench")
+    assert (
+        "| the classic settings | 1,000 | 2,000 | 50.0 | 1.00 | 10.0 | 1.00 |\n"
+        "| `url` | 1,000 | 2,000 | 60.0 | 1.20 | 20.0 | 2.00 |\n"
+    ) in page
+    assert json.loads(json.dumps(results.as_json()))["shapes"][0]["form"] == "`url`"
 
 
 def test_a_single_value_has_no_spread() -> None:

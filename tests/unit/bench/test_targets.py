@@ -10,6 +10,7 @@ from benchmarks.measurements.application import STALLED_LEDGER, UNDISTURBED, Bes
 from benchmarks.measurements.cost import Cost
 from benchmarks.measurements.pace import Pace
 from benchmarks.measurements.scale import ONE, TWO, Shared, Way
+from benchmarks.measurements.shapes import CLASSIC, JSONB, URL, ShapeCost
 from benchmarks.results import Results
 from benchmarks.spread import Spread
 from benchmarks.targets import BY_ROWS, CEILING, SCALE_TARGETS, TOOL, judge
@@ -96,6 +97,20 @@ def test_the_own_pace_is_held_against_the_best_fixed_one() -> None:
     measured.paces.append(refusing)
     assert verdict(measured, "used of a store") == ("95 %", True)
     assert verdict(measured, "refused by it") == ("5 %", False)
+
+
+def test_a_shape_is_held_against_the_classic_rows_of_its_round() -> None:
+    """The machine was twice as slow in the second round: that is in both costs, and not in their ratio."""
+    classic = ShapeCost(CLASSIC.name, 1, rows=100_000, seconds=5, cpu_seconds=4, server_cpu_seconds=2)
+    shapes = [
+        replace(classic, form=form, round=number, cpu_seconds=times * each)
+        for number, times in ((1, 4), (2, 8), (3, 4))
+        for form, each in ((JSONB.name, 2.5), (URL.name, 1.25), (CLASSIC.name, 1))
+    ]
+    measured = Results("default", {}, shapes=shapes)
+    assert verdict(measured, "a URL vs a classic one") == ("1.25 times", True)
+    assert verdict(measured, "jsonb vs a classic one") == ("2.5 times", False)
+    assert verdict(Results("default", {}, shapes=shapes[:2]), "a URL vs") == ("not measured", None), "without classic"
 
 
 FELT = Felt(1000, 0.5, 1, 2, p999_ms=5, longest_ms=8, deadlocks=0, writes=1200, lost=0)

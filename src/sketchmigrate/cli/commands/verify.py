@@ -17,13 +17,19 @@ if TYPE_CHECKING:
 
 
 class VerifyArguments(NamedTuple):
-    """What ``verify`` was asked to do: ``deep`` is the part to compare byte by byte, in percent, or None."""
+    """What ``verify`` was asked to do: ``deep`` is the part to compare byte by byte, in percent, or None.
+
+    ``discover``: look through the whole database for what mentions legacy.
+    """
 
     deep: float | None
+    discover: bool
 
 
 def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
     flags.add_shared_deep_flags(parser, "migrated rows")
+    parser.add_argument("--discover", action="store_true",
+        help="look through all of the database for columns that mention legacy, too")  # fmt: skip
     flags.add_output_flags(parser)
     flags.add_csv_flag(parser)
     flags.add_settings(parser)

@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.command import all_rights
 from sketchmigrate.cli.ending import conclude
+from sketchmigrate.core.errors import DatabaseRefused, DatabaseUnreachable
 from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.ledger.postgres.server import ledger_database
 from sketchmigrate.ledger.postgres.tables import ledger_grants
+from sketchmigrate.postgres.database import Database
+from sketchmigrate.postgres.privileges import with_key
 from sketchmigrate.report.grants import needed, optional, policies, sql_grants, trial_grants
+from sketchmigrate.settings.sources import sources_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sketchmigrate.cli.commands.grants import GrantsArguments
     from sketchmigrate.core.rights import Rights
+    from sketchmigrate.core.source import Source
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.settings import Options, Settings
 
 
 def grants_command(arguments: GrantsArguments, settings: Settings, options: Options, terminal: Terminal) -> int:
-    """Print what each of the commands needs. Connects to nothing, and always returns 0."""
+    """Print what each of the commands needs, and return 0.
+
+    Connects to nothing but the database, and to that only where a source has no key of its own. Raises
+    ``DatabaseUnreachable`` or ``DatabaseRefused`` where its catalogue does not tell it.
+    """
     document: dict[str, dict[str, object]] = {}
     of_commands = all_rights()
-    for command in arguments.commands or of_commands:
+    commands = arguments.commands or of_commands
+    sources = sources_of(settings)
+    if any(of_commands[command].reads for command in commands) and not all(source.key for source in sources):
+        sources = asyncio.run(_with_keys(settings, sources))
+    for command in commands:
         rights = of_commands[command]
-        sql = sql_grants(settings, rights, arguments.role)
+        sql = sql_grants(settings, sources, rights, arguments.role)
         allowed = needed(settings, rights)
         policy = policies(allowed, arguments.principal)
         more = [(each.purpose, optional(settings, each, allowed)) for each in rights.optional]
@@ -33,7 +49,7 @@ def grants_command(arguments: GrantsArguments, settings: Settings, options: Opti
             {"purpose": purpose, **policies(besides, arguments.principal)} for purpose, besides in more if besides
         ]
         ledger = _in_the_ledger(settings, rights, arguments.role)
-        trial = trial_grants(settings, rights, arguments.role)
+        trial = trial_grants(sources, rights, arguments.role)
         extra_sql = {"trial_sql": trial, "ledger_sql": ledger}
         document[command] = {
             "sql": sql,
@@ -51,6 +67,22 @@ def grants_command(arguments: GrantsArguments, settings: Settings, options: Opti
             lines.append("")
             terminal.result("\n".join(lines), is_verbatim=True)
     return conclude(terminal, options, {"commands": document}, ExitCode.DONE)
+
+
+async def _with_keys(settings: Settings, sources: Sequence[Source]) -> tuple[Source, ...]:
+    """Return the sources with the keys that the catalogue has for them."""
+    database = Database(settings, stopping=asyncio.Event())
+    lacking = next(source for source in sources if not source.key)
+    try:
+        connection = await database.connect()
+    except (DatabaseUnreachable, DatabaseRefused) as error:
+        message = f"the source {lacking.name!r} has no key, and the catalogue that knows one cannot be asked: {error}"
+        raise type(error)(message, hint=f"Set {lacking.setting('key')}, or mend the connection.") from error
+    try:
+        return tuple([each if each.key else await with_key(connection, each) for each in sources])
+    finally:
+        await database.leave(connection)
+        await database.close()
 
 
 def _in_the_ledger(settings: Settings, rights: Rights, role: str) -> list[str]:

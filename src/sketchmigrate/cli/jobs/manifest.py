@@ -40,8 +40,9 @@ class ManifestJob(InspectionJob):
         self.end_at_signals()
         proved = certified_evidence(self._verify_run, self.evidence_site())
         deep = self._deep_evidence()
-        if self.site.table.hides_rows:
-            raise hidden_rows(self.settings)
+        hidden = [each.source.table for each in self.site.sources if each.table.hides_rows]
+        if hidden:
+            raise hidden_rows(", ".join(dict.fromkeys(hidden)))
         async with self.evidence("now.duckdb") as now:
             await now.attach(proved, PROVED)
             began_at = await evidence_began_at(now)

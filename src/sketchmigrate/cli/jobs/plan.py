@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.core.exit_codes import ExitCode
-from sketchmigrate.inspect.estimate import ASSUMED_ROWS_PER_SECOND, Rate, bound, estimate, measured_rate
-from sketchmigrate.inspect.findings import room_finding, rules_findings, sample_findings
+from sketchmigrate.inspect.discover_report import discovery_json
+from sketchmigrate.inspect.estimate import ASSUMED_ROWS_PER_SECOND, Rate, TableWork, bound, estimate, measured_rate
+from sketchmigrate.inspect.findings import mention_findings, room_finding, rules_findings, sample_findings
 from sketchmigrate.inspect.plan import plan
 from sketchmigrate.inspect.plan_report import plan_json, plan_text
 from sketchmigrate.ledger.disk import free_bytes, ledger_bytes
@@ -56,51 +57,64 @@ class PlanJob(InspectionJob):
                 evidence,
                 self.looker(evidence),
                 self.site.database,
-                self.site.table,
-                refusals=await certain_refusals(self.site.database, self.site.table, self.site.mapping),
-                trial=await self._trial(),
+                self.site.sources,
+                refusals=[await certain_refusals(self.site.database, each) for each in self.site.sources],
+                trials=await self._trials(),
                 deep_percent=deep,
                 recognition=recognition,
             )
             lists = await self.write_problems(evidence)
+        discovery = await self.discover(full=False)
         strategy, way = await self._strategy()
         sample = await self._sample(found, rules)
         in_database = bool(self.settings.ledger_url)
         needs = estimate(
-            rows=found.to_migrate,
-            rows_in_place=found.in_place,
-            total_rows=found.legacy_rows + found.production_rows + found.other_rows,
+            [
+                TableWork(
+                    each.to_migrate,
+                    each.legacy_rows + each.production_rows + each.other_rows,
+                    each.references_to_migrate,
+                    each.references_in_place,
+                    each.facts,
+                    each.sizes,
+                )
+                for each in found.sources
+            ],
             objects_listed=found.objects_listed,
-            facts=found.facts,
-            sizes=found.sizes,
             rate=await self._rate(),
             on_aws=is_aws(self.settings.s3_endpoint_url),
-            ledger_bytes=ledger_bytes(found.to_migrate, found.path_bytes, in_database=in_database),
+            ledger_bytes=sum(
+                ledger_bytes(each.to_migrate, each.value_bytes, in_database=in_database) for each in found.sources
+            ),
             free_bytes=None if in_database else free_bytes(self.run.path),
             usd_per_1000_copies=self._arguments.price_copy,
             usd_per_1000_reads=self._arguments.price_read,
         )
         found = found.with_findings(
-            [*rules_findings(rules), *sample_findings(sample), *room_finding(needs.ledger_bytes, needs.free_bytes)]
+            [
+                *rules_findings(rules),
+                *sample_findings(sample),
+                *room_finding(needs.ledger_bytes, needs.free_bytes),
+                *mention_findings(discovery),
+            ]
         )
         keeping = [line for line in (*dropped_lines(sample, way), untold_line(rules, sample)) if line]
         where = [*(f"Lists       {path}" for path in lists), f"Log         {self.run.log_path}"]
         self.terminal.result("\n\n".join((plan_text(found, needs, strategy, keeping), "\n".join(where))))
         files = {"problems_files": [str(path) for path in lists], "log_file": str(self.run.log_path)}
         document = plan_json(found, needs, strategy, keeping_json(rules, sample, way))
+        document["discovery"] = discovery_json(discovery, "")
         return self.conclude({**document, **files}, ExitCode.finished(left=found.needs_a_look))
 
     async def _sample(self, found: Plan, rules: BucketRules) -> Sample:
-        site = self.evidence_site()
-        objects = [site.legacy(tail) for tail in found.sample_tails]
-        sample = await look_at(self.site.sides.legacy.store, objects, encryption=rules.encryption)
+        sample = await look_at(self.site.sides.legacy.store, found.sample, encryption=rules.encryption)
         sample.requests += REQUESTS
         return sample
 
-    async def _trial(self) -> Trial | None:
+    async def _trials(self) -> list[Trial | None]:
         if not self.options.trial:
-            return None
-        return await try_flips(self.site.database, self.site.table, self.site.mapping)
+            return [None for _ in self.site.sources]
+        return [await try_flips(self.site.database, each) for each in self.site.sources]
 
     async def _rate(self) -> Rate:
         if self._arguments.rate is not None:

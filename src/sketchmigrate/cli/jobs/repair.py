@@ -12,15 +12,17 @@ from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.jobs.migrate import migrate_with
 from sketchmigrate.cli.jobs.verify import certify
 from sketchmigrate.core.exit_codes import ExitCode
+from sketchmigrate.core.rule import SideName
 from sketchmigrate.inspect.guard import settle_guard
 from sketchmigrate.inspect.repair import RECOPIED_NAME, copy_stale, count_stale, read_recopied
 from sketchmigrate.inspect.restore import count_lost, restore_lost
 from sketchmigrate.inspect.standing import Standing
-from sketchmigrate.inspect.verify import read_ledgers, verify
+from sketchmigrate.inspect.verify import verify
 from sketchmigrate.migration.transfer import transfer_of
 from sketchmigrate.s3.probe.folder import told
 from sketchmigrate.service.engines import check_ledger_for
 from sketchmigrate.service.migration import MigrationService
+from sketchmigrate.settings.sources import routes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,13 +63,14 @@ class RepairJob(InspectionJob):
 
     def question(self) -> str:
         """Say what is about to be changed, and where."""
-        s = self.settings
+        tables = ", ".join(dict.fromkeys(each.source.table for each in self.site.sources))
+        targets = ", ".join(f"{place}…" for place in routes_of(self.settings).places(SideName.PRODUCTION))
         return (
-            f"This looks at all of {s.db_table} and both buckets, copies legacy objects that were changed after they\n"
-            f"were migrated once more to s3://{s.production_bucket}/{s.production_prefix}…,\n"
+            f"This looks at all of {tables} and both buckets, copies legacy objects that were changed after they\n"
+            f"were migrated once more to {targets},\n"
             "where that still holds what we wrote, or nothing though a row that we set names it, and migrates the\n"
             "rows that are left. Nothing is deleted.\n"
-            f"{listed(transfer(s, self.options, self._service.ahead.not_tried))}\n"
+            f"{listed(transfer(self.site.sides.production, self.options, self._service.ahead.not_tried))}\n"
             f"{lines_of(self._service.ahead)}"
             "Go on?"
         )
@@ -131,7 +134,7 @@ class RepairJob(InspectionJob):
         if not found.standings[Standing.DANGLING]:
             return 0
         if not found.ledgers_read:
-            await read_ledgers(evidence, ledgers)
+            await self.looker(evidence).read_ledgers(ledgers)
         ours, unknown = await count_lost(evidence)
         if unknown:
             self.terminal.message(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.cli.commands.verify import VerifyArguments
     from sketchmigrate.cli.start import Start
+    from sketchmigrate.inspect.discover import Discovery
     from sketchmigrate.report.logs import RunDirectory
 
 
@@ -43,12 +44,17 @@ class VerifyJob(InspectionJob):
     async def carry_out(self) -> int:
         """Gather, judge, certify."""
         self.end_at_signals()
-        certificate, document = await certify(self, self._arguments.deep)
-        return self.conclude(document, ExitCode.finished(left=not certificate.verification.passed))
+        discovery = await self.discover(full=True) if self._arguments.discover else None
+        certificate, document = await certify(self, self._arguments.deep, discovery=discovery)
+        return self.conclude(document, ExitCode.finished(left=not certificate.passed))
 
 
 async def certify(
-    job: InspectionJob, deep_percent: float | None, *, lists: str = PROBLEMS_NAME
+    job: InspectionJob,
+    deep_percent: float | None,
+    *,
+    lists: str = PROBLEMS_NAME,
+    discovery: Discovery | None = None,
 ) -> tuple[Certificate, dict[str, object]]:
     """Verify a site and show the certificate; return it, and as what the JSON document says.
 
@@ -65,7 +71,7 @@ async def certify(
             found = await verify(evidence, job.looker(evidence), ledgers, deep_percent=deep_percent)
             written = await job.write_problems(evidence, lists)
     # the file is as it will stay: nothing opens it for writing any more
-    certificate = Certificate(job.evidence_site(), found, str(evidence.path), digest(evidence.path))
+    certificate = Certificate(job.evidence_site(), found, str(evidence.path), digest(evidence.path), discovery)
     problems_files = [str(path) for path in written]
     document = {**certificate.json(), "problems_files": problems_files, "log_file": str(job.run.log_path)}
     text = certificate.text()

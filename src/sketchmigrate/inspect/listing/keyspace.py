@@ -37,12 +37,6 @@ def is_text(key: str) -> bool:
     return True
 
 
-def tails_of(paths: Iterable[str], prefixes: Iterable[str]) -> list[str]:
-    """Return what follows the prefix of the paths that have one of these: there both sides have objects, or may."""
-    known = tuple(prefixes)
-    return [path.removeprefix(prefix) for path in paths for prefix in known if path.startswith(prefix)]
-
-
 def usable_cuts(cuts: Iterable[str], prefix: str, most: int) -> list[str]:
     """Return at most so many of these keys, evenly chosen, each once, and in order: of those below the prefix."""
     below = {cut for cut in cuts if cut.startswith(prefix) and cut != prefix and _can_be_asked_for(cut)}

@@ -6,7 +6,7 @@ UPDATE verdict SET standing = CASE
     ELSE verdict.standing
 END
 FROM (
-    SELECT key, new_path, arg_max(etag, unix_time) AS etag FROM flip WHERE etag <> '' GROUP BY key, new_path
+    SELECT source, key, path, arg_max(etag, unix_time) AS etag FROM flip WHERE etag <> '' GROUP BY source, key, path
 ) AS ours
-WHERE verdict.standing IN ('different', 'stale') AND ours.key = verdict.key AND ours.new_path = verdict.path
-  AND verdict.legacy_etag <> verdict.production_etag;
+WHERE verdict.standing IN ('different', 'stale') AND ours.key = verdict.key AND ours.source = verdict.source
+  AND ours.path = verdict.path AND verdict.legacy_etag <> verdict.production_etag;

@@ -4,5 +4,5 @@ UPDATE verdict SET
     production_bytes = look.production_bytes, production_etag = look.production_etag,
     same = CASE WHEN look.proof <> '' THEN true
                 WHEN look.standing IN ('conflict', 'different', 'stale', 'other headers') THEN false END
-FROM look WHERE look.key = verdict.key;
+FROM look WHERE look.key = verdict.key AND look.source = verdict.source AND look.slot = verdict.slot;
 DELETE FROM look;

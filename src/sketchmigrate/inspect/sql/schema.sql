@@ -1,28 +1,43 @@
--- What was found, side by side. A tail is what follows the prefix of its side: the two sides meet in it.
+-- What was found, side by side. A tail is what follows the prefix of its side: the two sides meet in it, by the number
+-- of its route. A reference is known by its source, the key of its row, and its slot: its place in the row.
 CREATE TABLE site (
     version VARCHAR, table_name VARCHAR, key_column VARCHAR, path_column VARCHAR, max_path_chars INTEGER,
     max_path_bytes INTEGER, endpoint_url VARCHAR, legacy_bucket VARCHAR, legacy_prefix VARCHAR,
     production_bucket VARCHAR, production_prefix VARCHAR
 );
+CREATE TABLE source (              -- "is_copied": its rows were read by SQL alone, each is a key, or on neither side
+    source USMALLINT, name VARCHAR, table_name VARCHAR, max_path_chars INTEGER, max_path_bytes INTEGER,
+    is_copied BOOLEAN
+);
 CREATE TABLE reading (what VARCHAR, began_at_utc TIMESTAMP, ended_at_utc TIMESTAMP, entries BIGINT);
-CREATE TABLE reference (key VARCHAR, path VARCHAR, side VARCHAR, tail VARCHAR);
+-- The path is the object's key, or all that a row on neither side holds. Such a row has a route where the settings leave it
+-- out by their condition, and it names a legacy object all the same.
+CREATE TABLE reference (
+    source USMALLINT, key VARCHAR, slot UINTEGER, path VARCHAR, side VARCHAR, route USMALLINT, tail VARCHAR
+);
+CREATE TABLE rows_read (source USMALLINT, rows BIGINT, unnamed BIGINT);   -- "unnamed": those without any reference
+CREATE TABLE unmovable (source USMALLINT, key VARCHAR, slot UINTEGER, words VARCHAR);    -- no slot: the row as a whole
 CREATE TABLE legacy_object (
-    tail VARCHAR, size_bytes BIGINT, etag VARCHAR, modified_utc TIMESTAMP, storage_class VARCHAR
+    route USMALLINT, tail VARCHAR, size_bytes BIGINT, etag VARCHAR, modified_utc TIMESTAMP, storage_class VARCHAR
 );
 CREATE TABLE production_object (
-    tail VARCHAR, size_bytes BIGINT, etag VARCHAR, modified_utc TIMESTAMP, storage_class VARCHAR
+    route USMALLINT, tail VARCHAR, size_bytes BIGINT, etag VARCHAR, modified_utc TIMESTAMP, storage_class VARCHAR
 );
 CREATE TABLE strange_key (side VARCHAR, key VARCHAR);                              -- not UTF-8: no row can name it
-CREATE TABLE flip (key VARCHAR, new_path VARCHAR, etag VARCHAR, unix_time DOUBLE); -- from the ledgers of migrations
-CREATE TABLE stored_otherwise (key VARCHAR);          -- rows in which a past run let the database store another path
-CREATE TABLE archived (tail VARCHAR, reason VARCHAR);             -- legacy objects that cannot be read: see s3/archive.py
-CREATE TABLE other_row (      -- some rows on neither side: what the path seems to be, which legacy object it may stand for
-    key VARCHAR, path VARCHAR, seems VARCHAR, legacy_key VARCHAR
+CREATE TABLE flip (                  -- from the ledgers of migrations: the path is the production key of a reference
+    source USMALLINT, key VARCHAR, path VARCHAR, etag VARCHAR, unix_time DOUBLE
 );
-CREATE TABLE problem (kind VARCHAR, key VARCHAR, path VARCHAR, detail VARCHAR);
-CREATE TABLE detail (key VARCHAR, words VARCHAR);     -- in what else than bytes two objects differ; why none were read
-CREATE TABLE remark (key VARCHAR, words VARCHAR);              -- what is to be said of a row besides its problem
-CREATE TABLE look (                                                               -- what a closer look at a row showed
-    key VARCHAR, standing VARCHAR, proof VARCHAR, legacy_bytes BIGINT, legacy_etag VARCHAR, production_bytes BIGINT,
-    production_etag VARCHAR
+CREATE TABLE stored_otherwise (source USMALLINT, key VARCHAR);   -- rows in which a past run let another path be stored
+CREATE TABLE archived (route USMALLINT, tail VARCHAR, reason VARCHAR);   -- legacy objects that cannot be read: s3/archive
+CREATE TABLE other_row (      -- some rows on neither side: what the path seems to be, which legacy object it may stand for
+    source USMALLINT, key VARCHAR, path VARCHAR, seems VARCHAR, legacy_key VARCHAR
+);
+CREATE TABLE problem (kind VARCHAR, source USMALLINT, key VARCHAR, path VARCHAR, detail VARCHAR);
+-- in what else than bytes two objects differ; why none were read
+CREATE TABLE detail (source USMALLINT, key VARCHAR, slot UINTEGER, words VARCHAR);
+-- what is to be said of a reference besides its problem
+CREATE TABLE remark (source USMALLINT, key VARCHAR, path VARCHAR, words VARCHAR);
+CREATE TABLE look (                                                         -- what a closer look at a reference showed
+    source USMALLINT, key VARCHAR, slot UINTEGER, standing VARCHAR, proof VARCHAR, legacy_bytes BIGINT,
+    legacy_etag VARCHAR, production_bytes BIGINT, production_etag VARCHAR
 );

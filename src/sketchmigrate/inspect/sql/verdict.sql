@@ -2,12 +2,12 @@
 -- different ones prove a difference only where both look like the MD5 of the content; else "same" is NULL.
 CREATE TABLE verdict AS
 WITH paired AS (
-    SELECT r.key, r.path, r.side, r.tail,
+    SELECT r.source, r.key, r.slot, r.path, r.side, r.route, r.tail,
            l.size_bytes AS legacy_bytes, l.etag AS legacy_etag, l.modified_utc AS legacy_modified_utc,
            p.size_bytes AS production_bytes, p.etag AS production_etag, p.modified_utc AS production_modified_utc
     FROM reference AS r
-    LEFT JOIN legacy_object AS l ON l.tail = r.tail
-    LEFT JOIN production_object AS p ON p.tail = r.tail
+    LEFT JOIN legacy_object AS l ON l.tail = r.tail AND l.route = r.route
+    LEFT JOIN production_object AS p ON p.tail = r.tail AND p.route = r.route
 ), compared AS (
     SELECT *, CASE
         WHEN legacy_bytes IS NULL OR production_bytes IS NULL THEN NULL
@@ -20,6 +20,7 @@ WITH paired AS (
 )
 SELECT *, CASE side
     WHEN 'legacy' THEN CASE
+        WHEN route IS NULL THEN 'unmigrated'                      -- what it names cannot be read: see "unmovable"
         WHEN legacy_bytes IS NULL THEN 'missing'
         WHEN same = false THEN 'conflict'
         ELSE 'unmigrated'
@@ -32,7 +33,11 @@ SELECT *, CASE side
         WHEN legacy_modified_utc > production_modified_utc THEN 'stale'
         ELSE 'different'
     END
-    ELSE CASE WHEN key IN (SELECT key FROM other_row WHERE legacy_key <> '') THEN 'unrecognised' ELSE 'neither' END
+    ELSE 'neither'
 END AS standing,
 CASE WHEN same THEN 'ETag' ELSE '' END AS proof
 FROM compared;
+
+UPDATE verdict SET standing = 'unrecognised'
+FROM other_row AS o
+WHERE verdict.side = 'neither' AND o.key = verdict.key AND o.source = verdict.source AND o.legacy_key <> '';

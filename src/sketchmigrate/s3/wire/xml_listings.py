@@ -29,12 +29,14 @@ class ListedObject(NamedTuple):
 class ListPage:
     """Up to 1 000 objects in the order of their keys' UTF-8 bytes. ``next_token`` is None on the last page only.
 
-    ``is_version_1``: it is the answer of ListObjects, whose token is the last key.
+    ``is_version_1``: it is the answer of ListObjects, whose token is the last key. ``prefixes`` stand for all keys that
+    have them, where a delimiter was given.
     """
 
     objects: list[ListedObject]
     next_token: str | None
     is_version_1: bool = False
+    prefixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def read_list_page(body: bytes) -> ListPage:
         token = page.objects[-1].key if page.objects else page.next_token
         if not token:
             raise NotS3("the listing has more pages but names no marker")
-        return ListPage(page.objects, token, is_version_1=True)
+        return ListPage(page.objects, token, is_version_1=True, prefixes=page.prefixes)
     return page
 
 
@@ -113,7 +115,7 @@ def _read_usual(body: bytes) -> ListPage | None:
         keys = [unquote_plus(key, errors="surrogateescape") if "%" in key or "+" in key else key for key in keys]
     classes = [storage_class or "" for storage_class in parts[5::_FIELDS]]
     fields = zip(keys, map(int, parts[4::_FIELDS]), parts[3::_FIELDS], parts[2::_FIELDS], classes, strict=True)
-    return ListPage(list(map(ListedObject._make, fields)), around.next_token, around.is_version_1)
+    return ListPage(list(map(ListedObject._make, fields)), around.next_token, around.is_version_1, around.prefixes)
 
 
 def _read_any(body: bytes) -> ListPage:
@@ -154,11 +156,13 @@ def _read(body: bytes) -> tuple[ListPage, bool]:
                 storage_class=item.findtext(class_tag) or "",
             )
         )
+    common = (item.findtext(f"{namespace}Prefix") or "" for item in root.iterfind(f"{namespace}CommonPrefixes"))
+    prefixes = tuple(unquote_plus(each, errors="surrogateescape") if encoded else each for each in common if each)
     next_token = token.translate(_FROM_STAND_IN) if token and truncated == "true" else None
     if is_version_1 and truncated == "true":
         marker = texts.get("NextMarker", "")
         next_token = unquote_plus(marker, errors="surrogateescape") if encoded else marker
-    return ListPage(objects, next_token, is_version_1), encoded
+    return ListPage(objects, next_token, is_version_1, prefixes), encoded
 
 
 def read_versions(body: bytes) -> list[ListedVersion]:
