@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SCALE = "scale"
-MEASUREMENTS = ("end-to-end", "ceph", "cost", "first-flip", "pace", "listing", "micro", "application")
+MEASUREMENTS = ("end-to-end", "ceph", "cost", "shapes", "first-flip", "pace", "listing", "micro", "application")
 """What ``--only`` chooses from, in the order in which it is measured."""
 
 PEERS = ("ceiling", "s5cmd", "rclone", "boto3")
@@ -43,6 +43,10 @@ class Extent:
     shared_fast_rounds: int
     """These are short, and what else the machine does shows in them."""
 
+    shape_rows: int
+    shape_rounds: int
+    """In each, a run over the classic rows and one over each other shape's."""
+
     application_rows: int
     application_pairs: int
     """Of an application alone, and the same beside a run, in each situation."""
@@ -61,6 +65,8 @@ QUICK = Extent(
     shared_fast_rows=50_000,
     shared_rounds=1,
     shared_fast_rounds=1,
+    shape_rows=20_000,
+    shape_rounds=1,
     application_rows=12_000,
     application_pairs=1,
 )
@@ -77,6 +83,8 @@ DEFAULT = Extent(
     shared_fast_rows=100_000,
     shared_rounds=2,
     shared_fast_rounds=3,
+    shape_rows=200_000,
+    shape_rounds=3,
     application_rows=36_000,
     application_pairs=5,
 )
@@ -93,6 +101,8 @@ FULL = Extent(
     shared_fast_rows=200_000,
     shared_rounds=5,
     shared_fast_rounds=5,
+    shape_rows=200_000,
+    shape_rounds=5,
     application_rows=36_000,
     application_pairs=5,
 )

@@ -16,6 +16,7 @@ from benchmarks.measurements.listing import KEYS, measure_listing
 from benchmarks.measurements.micro import measure_micro
 from benchmarks.measurements.pace import COMPARED_LATENCY_MS, measure_pace
 from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK, measure_shared
+from benchmarks.measurements.shapes import measure_shapes
 from benchmarks.results import Results, describe_machine
 from benchmarks.servers.responding import responding_store
 from benchmarks.servers.stores import ceph_store, rclone_store
@@ -65,6 +66,7 @@ class Measuring:
             "end-to-end": self._end_to_end,
             "ceph": self._ceph,
             "cost": self._costs,
+            "shapes": self._shapes,
             "first-flip": self._first_flip,
             "pace": self._paces,
             "listing": self._listings,
@@ -124,6 +126,17 @@ class Measuring:
                                 f" {cost.cpu_us_per_row:.1f} µs, {cost.requests_per_object:.4f} requests,"
                                 f" {cost.peak_kib / 1024:.0f} MiB"
                             )
+
+    def _shapes(self) -> None:
+        rows = self._arguments.rows[0] if self._arguments.rows else self._extent.shape_rows
+        with responding_store() as store:
+            for number in range(1, 1 + (self._arguments.rounds or self._extent.shape_rounds)):
+                for cost in measure_shapes(store, self._table, rows, number):
+                    self.results.shapes.append(cost)
+                    self._tell(
+                        f"  {cost.form:<30} {rows:>7,} rows {rows / cost.seconds:>6,.0f}/s,"
+                        f" {cost.cpu_us_per_row:>5.1f} µs a row, PostgreSQL {cost.server_cpu_us_per_row:.1f} µs"
+                    )
 
     def _first_flip(self) -> None:
         with responding_store() as store:

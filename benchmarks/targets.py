@@ -9,6 +9,7 @@ from benchmarks.contestants import customary, generator, s5cmd, tool
 from benchmarks.measurements.application import SITUATIONS
 from benchmarks.measurements.pace import COMPARED_LATENCY_MS
 from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK
+from benchmarks.measurements.shapes import JSONB, URL
 from benchmarks.spread import Spread
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.measurements.application import Beside, Situation, Stall
     from benchmarks.measurements.cost import Cost
     from benchmarks.measurements.scale import Way
+    from benchmarks.measurements.shapes import Form
     from benchmarks.results import Results
 
 TOOL, CEILING = tool.OVERWRITING.name, generator.BareCopies().name
@@ -90,6 +92,16 @@ def _cost(of: Callable[[Cost], float], *, how: str = "-yw", tls: bool = False) -
         costs = [cost for cost in results.costs if cost.how == how and cost.tls == tls]
         rows = max((cost.rows for cost in costs), default=0)
         return _median(of(cost) for cost in costs if cost.rows == rows)
+
+    return find
+
+
+def _times_classic(form: Form) -> Callable[[Results], float | None]:
+    """Tell how many times the client's CPU for a classic row one of another form takes."""
+
+    def find(results: Results) -> float | None:
+        ratios = results.times_classic(form.name, lambda cost: cost.cpu_us_per_row)
+        return ratios.median if ratios else None
 
     return find
 
@@ -210,6 +222,8 @@ TARGETS = (
         _cost(lambda cost: cost.requests_per_object, how="-y"),
         at_least=False,
     ),
+    Target("client CPU a row, a URL vs a classic one", 1.3, TIMES, _times_classic(URL), at_least=False),
+    Target("client CPU a row, jsonb vs a classic one", 2, TIMES, _times_classic(JSONB), at_least=False),
     Target("first flip of 1 000 000 rows, after work began", 0.5, "s", _first_flip, at_least=False),
     Target("peak memory at 1 000 000 rows", 120, "MB", _peak_mb(LARGEST), at_least=False),
     Target("its growth from 100 000 rows", 5, "%", _growth_percent, at_least=False),

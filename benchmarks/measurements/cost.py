@@ -46,14 +46,19 @@ class Cost:
 def measure_cost(store: RespondingStore, table: Table, rows: int, flags: tuple[str, ...], *, tree: Path = ROOT) -> Cost:
     """Migrate a table once, with the tool of this checkout or another. Raises ``CommandFailed``."""
     table.fill(rows)
-    store.counted()
     with tempfile.TemporaryDirectory(prefix="sketch-bench-") as home:
-        usage = succeeded(tool.run(Site(store, table, rows, Path(home)), *flags, tree=tree), "the tool")
+        return cost_of_run(Site(store, table, rows, Path(home)), store, *flags, tree=tree)
+
+
+def cost_of_run(site: Site, store: RespondingStore, *flags: str, tree: Path = ROOT) -> Cost:
+    """Migrate a full table. Raises ``CommandFailed``."""
+    store.counted()
+    usage = succeeded(tool.run(site, *flags, tree=tree), "the tool")
     counted = store.counted()
     return Cost(
         how=" ".join(flags),
         tls=bool(store.ca_bundle),
-        rows=rows,
+        rows=site.rows,
         seconds=usage.wall_seconds,
         cpu_seconds=usage.cpu_seconds,
         peak_kib=usage.peak_kib,

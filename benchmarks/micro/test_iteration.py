@@ -6,18 +6,18 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import uvloop
+from tests.mappings import mapping_of, source_of
 from tests.sides import sides_of
 
 from sketchmigrate.core.clock import SYSTEM
-from sketchmigrate.core.mapping import Mapping
 from sketchmigrate.core.outcome import Outcome, Result
 from sketchmigrate.core.reference import Reference
-from sketchmigrate.core.rule import Rule
 from sketchmigrate.migration.breaker import Breaker
 from sketchmigrate.migration.copier import Copier
 from sketchmigrate.migration.flip_size import FlipSize
 from sketchmigrate.migration.flipping import FlipControl, Flipping
 from sketchmigrate.migration.iteration import Iteration
+from sketchmigrate.migration.planning import Forward, SourceTable
 from sketchmigrate.migration.stop import Stop
 from sketchmigrate.postgres.references import References
 from sketchmigrate.postgres.row_key import RowKey
@@ -92,18 +92,22 @@ async def check_access() -> None:
 @asynccontextmanager
 async def iteration() -> AsyncIterator[Iteration]:
     options: dict[str, Any] = {"overwrite": True, "dry_run": False, "stop": Stop()}
+    control = FlipControl(FlipSize(target_seconds=10))
+    source = SourceTable(source_of(Settings()), TABLE, mapping_of(), control)
     async with Copier(sides_of(cast("S3Client", Store())), check_access, **options) as copier:
         yield Iteration(
-            mapping=Mapping(Rule("image/", "avatar/"), "legacy", "production"),
+            planner=Forward(source),
+            source=source,
             copier=copier,
             ledger=cast("Ledger", Record()),
             flipping=Flipping(
                 references=References(cast("Session", Connection()), TABLE),
                 ledger=cast("Ledger", Record()),
-                control=FlipControl(FlipSize(target_seconds=10)),
+                control=source.control,
                 breaker=Breaker(100),
                 stop=Stop(),
                 settings=Settings(),
+                source=source.source,
             ),
             dry_run=False,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from benchmarks.measurements.shapes import FORMS
 from benchmarks.spread import Spread
 from benchmarks.targets import TOOL
 
@@ -44,6 +45,7 @@ def document(results: Results, verdicts: Sequence[Verdict], command: str) -> str
         target_table(verdicts),
         *_end_to_end(results),
         *_section("## What a row costs the client", cost_table(results)),
+        *_section("## What a row of another shape costs", shape_table(results)),
         *_section("## The first flip", first_flip_table(results)),
         *_section("## The pace it finds by itself", pace_table(results)),
         *_section("## Listings", listing_table(results)),
@@ -95,6 +97,31 @@ def cost_table(results: Results) -> str:
         for (how, tls, count), costs in groups
     )
     return table(head, rows)
+
+
+def shape_table(results: Results) -> str:
+    """Return what rows of each form cost the client and the database, and how many times that of the classic ones."""
+    head = ("shape", "rows", "rows/s", "CPU a row, µs", "times the classic", "PostgreSQL's, µs", "times the classic")
+    return table(head, _shape_rows(results))
+
+
+def _shape_rows(results: Results) -> Iterator[Sequence[str]]:
+    groups = dict(grouped(results.shapes, lambda cost: cost.form))
+    for form in FORMS:
+        if costs := groups.get(form.name):
+            yield (
+                form.name,
+                f"{costs[0].rows:,}",
+                spread([cost.rows / cost.seconds for cost in costs]),
+                spread([cost.cpu_us_per_row for cost in costs], 1),
+                _times(results.times_classic(form.name, lambda cost: cost.cpu_us_per_row)),
+                spread([cost.server_cpu_us_per_row for cost in costs], 1),
+                _times(results.times_classic(form.name, lambda cost: cost.server_cpu_us_per_row)),
+            )
+
+
+def _times(ratios: Spread | None) -> str:
+    return spread(ratios, 2) if ratios else ""
 
 
 def first_flip_table(results: Results) -> str:
@@ -195,9 +222,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([f"| {' | '.join(head)} |", "|" + "---|" * len(head), *lines])
 
 
-def spread(values: Sequence[float], digits: int = 0) -> str:
+def spread(values: Sequence[float] | Spread, digits: int = 0) -> str:
     """Write a median, and what it lies between where there are several values."""
-    found = Spread.of(values)
+    found = values if isinstance(values, Spread) else Spread.of(values)
     if found.count == 1:
         return f"{found.median:,.{digits}f}"
     return f"{found.median:,.{digits}f} ({found.least:,.{digits}f}–{found.most:,.{digits}f})"  # noqa: RUF001 # a range

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tests.servers.databases import Database
 
 from benchmarks import objects
+from benchmarks.processes import family_cpu_seconds, parent_of
 from sketchmigrate.demo.servers import postgres_server
 
 if TYPE_CHECKING:
@@ -28,24 +29,39 @@ SINGLE_UPDATE = f"UPDATE avatars SET path = {_NEW_PATH} WHERE path LIKE '{object
 
 
 @dataclass(frozen=True, slots=True)
+class Writing:
+    """How a row's ``path`` names its object: the column's type, and SQL that makes the value of the key ``k``."""
+
+    type: str
+    value: str
+
+
+KEY = Writing("text", "k")
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """The table ``avatars`` in a running database."""
 
     database: Database
 
-    def fill(self, count: int) -> None:
+    def fill(self, count: int, writing: Writing = KEY) -> None:
         """Make the table anew, with the rows 1 to ``count``, all of them legacy."""
         execute = self.database.execute
         execute("DROP TABLE IF EXISTS avatars")
-        execute("CREATE TABLE avatars (id bigint PRIMARY KEY, path text NOT NULL)")
-        execute(
-            "INSERT INTO avatars SELECT n, %s::text || 'avatar-' || lpad(n::text, 7, '0') || '.png'"
-            " FROM generate_series(1, %s::int) AS n",
-            objects.LEGACY_PREFIX,
-            count,
+        execute(f"CREATE TABLE avatars (id bigint PRIMARY KEY, path {writing.type} NOT NULL)")
+        numbered = (
+            "SELECT n, %s::text || 'avatar-' || lpad(n::text, 7, '0') || '.png' FROM generate_series(1, %s::int) AS n"
         )
+        insert = f"INSERT INTO avatars SELECT n, {writing.value} FROM named"  # noqa: S608 # our own
+        execute(f"WITH named (n, k) AS ({numbered}) {insert}", objects.LEGACY_PREFIX, count)
         execute("VACUUM ANALYZE avatars")
         execute("CHECKPOINT")
+
+    def server_cpu_seconds(self) -> float:
+        """Return the CPU time that the whole server has used so far: every process that it has or had."""
+        with self.database.connect() as connection:
+            return family_cpu_seconds(parent_of(connection.info.backend_pid))
 
     def legacy_rows(self) -> int:
         """Count the rows that were not set."""

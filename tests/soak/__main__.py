@@ -1,5 +1,7 @@
 """``scripts/soak``: play rounds until the time or the kills are over, and say what was found.
 
+With ``--sources`` it is one migration over six tables, of which each names its objects in another way.
+
 The same seed makes the same choices. When they take effect is a matter of the machine, so a violation may take a few
 attempts to come again; the round's folder, which is kept then, has its logs and ledgers.
 """
@@ -21,11 +23,13 @@ from tests.exploration.bounds import FULL, USUAL, explore_all
 from tests.exploration.explorer import Violation
 from tests.soak.rounds import Played, play
 from tests.soak.servers import Servers
+from tests.soak.sources import Migrated, migrate_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 MINUTES = 10.0
+ROWS = 100_000
 
 
 def main(argv: Sequence[str], the_servers: Servers | None = None) -> int:
@@ -34,6 +38,8 @@ def main(argv: Sequence[str], the_servers: Servers | None = None) -> int:
     if arguments.explore:
         return _explore()
     seed: str = arguments.seed or secrets.token_hex(4)
+    if arguments.sources:
+        return _soak_sources(the_servers or Servers(), seed, arguments.rows)
     began = time.monotonic()
     all_played: list[Played] = []
     violations = 0
@@ -50,6 +56,25 @@ def main(argv: Sequence[str], the_servers: Servers | None = None) -> int:
                 break
     print(_summed_up(all_played, violations, time.monotonic() - began) + f"; seed {seed}")
     return int(violations > 0)
+
+
+def _soak_sources(the_servers: Servers, seed: str, rows: int) -> int:
+    began = time.monotonic()
+    done = Migrated(tell=lambda text: print(text, flush=True))
+    print(f"seed {seed}: {rows:,} rows over six sources", flush=True)
+    with the_servers as servers:
+        kept = _is_kept(
+            lambda folder: migrate_sources(servers, seed, rows, folder, done),
+            "VIOLATION",
+            f"scripts/soak --sources --rows {rows} --seed {seed}",
+            done,
+        )
+    counts = f"{done.rows:,} rows, {done.kills:,} kills, {done.runs:,} runs, {done.edits:,} edits, {done.looks:,} looks"
+    print(
+        f"six sources in {_clock(time.monotonic() - began)}: {counts}, {done.verified}, {int(not kept)} violations;"
+        f" seed {seed}"
+    )
+    return int(not kept)
 
 
 def _explore() -> int:
@@ -75,6 +100,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--seed", default="", help="make the choices of an earlier soak again (default: a new one)")
     add("--round", type=int, default=0, metavar="N", help="play this round alone")
     add("--explore", action="store_true", help="instead: explore every interleaving of the protocol within its bounds")
+    add(
+        "--sources",
+        action="store_true",
+        help="instead: one migration of six tables (keys, URLs, JSON, arrays, texts) that is killed until it is done",
+    )
+    add("--rows", type=int, default=ROWS, metavar="N", help="with --sources: rows in all (%(default)d)")
     return parser.parse_args(argv)
 
 
@@ -83,23 +114,37 @@ def _numbers(arguments: argparse.Namespace) -> Iterator[int]:
 
 
 def _keeps_promises(servers: Servers, seed: str, number: int, played: Played) -> bool:
-    """Play a round, say how it went, and keep its folder if anything is not as promised."""
-    folder = Path(tempfile.mkdtemp(prefix="sketch-soak-"))
-    try:
-        play(servers, f"{seed} {number}", folder, played)
-    except Exception:  # noqa: BLE001 # whatever it is, it is told, and the next round is another world
-        print(f"VIOLATION in round {number}\n{traceback.format_exc()}")
-        print("\n".join(played.story))
-        print(f"Its folder is {folder}. Again: scripts/soak --seed {seed} --round {number}", flush=True)
+    """Play a round, and say how it went."""
+    again = f"scripts/soak --seed {seed} --round {number}"
+    if not _is_kept(
+        lambda folder: play(servers, f"{seed} {number}", folder, played), f"VIOLATION in round {number}", again, played
+    ):
         return False
-    shutil.rmtree(folder)
     print(f"round {number}: {_counts([played])}; {played.story[0]}", flush=True)
     return True
 
 
+def _is_kept(act: Callable[[Path], None], title: str, again: str, played: Played | Migrated) -> bool:
+    """Do something in a folder of its own, which is kept if anything is not as promised; that is told."""
+    folder = Path(tempfile.mkdtemp(prefix="sketch-soak-"))
+    try:
+        act(folder)
+    except Exception:  # noqa: BLE001 # whatever it is, it is told, and the next round is another world
+        print(f"{title}\n{traceback.format_exc()}")
+        print("\n".join(played.story))
+        print(f"Its folder is {folder}. Again: {again}", flush=True)
+        return False
+    shutil.rmtree(folder)
+    return True
+
+
 def _summed_up(all_played: Sequence[Played], violations: int, seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{len(all_played)} rounds in {minutes}:{seconds:02}: {_counts(all_played)}, {violations} violations"
+    return f"{len(all_played)} rounds in {_clock(seconds)}: {_counts(all_played)}, {violations} violations"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"
 
 
 def _counts(all_played: Sequence[Played]) -> str:

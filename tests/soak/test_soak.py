@@ -7,12 +7,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.fault.promises import PRODUCTION
 from tests.soak.__main__ import main
 from tests.soak.servers import Servers
 
 if TYPE_CHECKING:
-    import pytest
+    from concurrent.futures import Future
 
 THESE = (("rclone",), ("newest",))
 ONE_ROUND = ("--kills", "1")
@@ -30,28 +32,66 @@ def test_a_round_kills_under_faults_and_ends_clean(capsys: pytest.CaptureFixture
     assert all(number != "0" for number in found.groups()), last
 
 
-def test_an_object_that_is_gone_is_a_violation(capsys: pytest.CaptureFixture[str]) -> None:
-    """Somebody deletes a new avatar of the application."""
-    over = threading.Event()
+def test_six_sources_are_migrated_through_kills_and_brought_back(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--sources", "--rows", "360", "--seed", "a"], Servers(*THESE)) == 0
+    said = capsys.readouterr().out
+    found = re.fullmatch(
+        r"six sources in \d+:\d\d: 360 rows, (\d+) kills, (\d+) runs, ([\d,]+) edits, (\d+) looks,"
+        " verified, 0 violations; seed a",
+        said.splitlines()[-1],
+    )
+    assert found, said
+    assert all(number != "0" for number in found.groups()), said
+    assert "production objects are equal" in said
+    assert re.search(r'rolled back: \{"restored": [1-9]', said), said
 
-    def delete_an_avatar(servers: Servers) -> str:
+
+def deleted_by(threads: ThreadPoolExecutor, over: threading.Event, servers: Servers, prefix: str) -> Future[str]:
+    """Have an object below a prefix deleted as soon as there is one; the result is its key."""
+
+    def delete() -> str:
         client = servers.store("rclone").client()
         while not over.wait(0.05):
             for bucket in client.list_buckets()["Buckets"]:
-                found = client.list_objects_v2(Bucket=bucket["Name"], Prefix=f"{PRODUCTION}new-").get("Contents", [])
-                for each in found:
+                for each in client.list_objects_v2(Bucket=bucket["Name"], Prefix=prefix).get("Contents", []):
                     client.delete_object(Bucket=bucket["Name"], Key=each["Key"])
                     return str(each["Key"])
         return ""
 
+    return threads.submit(delete)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "prefix", "violation", "seed"),
+    [
+        (
+            (*ONE_ROUND, "--round", "7", "--seed", "suite"),
+            "new-",
+            "production objects are gone",
+            "--seed suite --round 7",
+        ),
+        (
+            ("--sources", "--rows", "240", "--seed", "suite"),
+            "own-",
+            "production objects are not there",
+            "--sources --rows 240 --seed suite",
+        ),
+    ],
+    ids=["in a round", "over sources"],
+)
+def test_an_object_that_is_gone_is_a_violation(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], prefix: str, violation: str, seed: str
+) -> None:
+    """Somebody deletes a new avatar of the application."""
+    over = threading.Event()
     with Servers(*THESE) as servers, ThreadPoolExecutor() as threads:
-        deleting = threads.submit(delete_an_avatar, servers)
+        deleting = deleted_by(threads, over, servers, f"{PRODUCTION}{prefix}")
         try:
-            assert main([*ONE_ROUND, "--round", "7", "--seed", "suite"], servers) == 1
+            assert main(arguments, servers) == 1
         finally:
             over.set()
         assert deleting.result()
     said = capsys.readouterr().out
-    assert "AssertionError: production objects are gone" in said
-    assert "Again: scripts/soak --seed suite --round 7" in said
+    assert f"AssertionError: {violation}" in said
+    assert f"Again: scripts/soak {seed}" in said
     assert "1 violations; seed suite" in said
