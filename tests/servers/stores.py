@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from http import HTTPStatus
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 REGION = "us-east-1"
+MANY = 2_000
+"""Of more objects than these several are asked for at once."""
+
+
+class NoObject(RuntimeError):
+    """The server says 404."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,13 @@ class Store:
         for _ in self._ask_for_each("PUT", bucket, bodies):
             pass
 
+    def put_many(self, bucket: str, bodies: Mapping[str, bytes]) -> None:
+        """Store objects as ``put_all`` does, on several connections where there are thousands."""
+        parts = _parts(bodies)
+        with ThreadPoolExecutor(len(parts)) as threads:
+            for _ in threads.map(lambda keys: self.put_all(bucket, {key: bodies[key] for key in keys}), parts):
+                pass
+
     def delete_all(self, bucket: str, keys: Collection[str]) -> None:
         """Delete objects, a thousand with each request."""
         found = [{"Key": key} for key in keys]
@@ -166,6 +180,23 @@ class Store:
         """Return an object's bytes."""
         return bytes(self.client.get_object(Bucket=bucket, Key=key)["Body"].read())
 
+    def found(self, bucket: str, keys: Collection[str]) -> dict[str, bytes]:
+        """Return those of some objects that are there: key and bytes. Where a listing would take minutes."""
+        there: dict[str, bytes] = {}
+        parts = _parts(keys)
+        with ThreadPoolExecutor(len(parts)) as threads:
+            for part in threads.map(lambda some: self._found(bucket, some), parts):
+                there |= part
+        return there
+
+    def _found(self, bucket: str, keys: Collection[str]) -> dict[str, bytes]:
+        there: dict[str, bytes] = {}
+        with self._asking() as ask:
+            for key in keys:
+                with contextlib.suppress(NoObject):
+                    there[key] = ask("GET", f"/{bucket}/{quote(key, safe='/~')}")
+        return there
+
     def bodies(self, bucket: str, prefix: str = "") -> dict[str, bytes]:
         """Return every object of the bucket: its key and its bytes."""
         return dict(self._ask_for_each("GET", bucket, dict.fromkeys(self.keys(bucket, prefix), b"")))
@@ -192,26 +223,39 @@ class Store:
             reply = connection.getresponse()
             said = reply.read()
             if reply.status != HTTPStatus.OK:
-                raise RuntimeError(f"{method} {path}: {reply.status} {said!r}")
+                failure = NoObject if reply.status == HTTPStatus.NOT_FOUND else RuntimeError
+                raise failure(f"{method} {path}: {reply.status} {said!r}")
             return said
 
         with contextlib.closing(HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
             yield ask
 
 
+def new_buckets(server: StoreServer) -> Store:
+    """Make a legacy and a production bucket that nobody else uses; they stay."""
+    suffix = secrets.token_hex(6)
+    store = Store(server, server, _client_of(server), f"sketch-legacy-{suffix}", f"sketch-production-{suffix}")
+    for bucket in (store.legacy_bucket, store.production_bucket):
+        store.client.create_bucket(Bucket=bucket)
+    return store
+
+
 @contextlib.contextmanager
 def fresh_buckets(server: StoreServer) -> Iterator[Store]:
     """Make a legacy and a production bucket that nobody else uses, and empty and delete them at the end."""
-    suffix = secrets.token_hex(6)
-    store = Store(server, server, _client_of(server), f"sketch-legacy-{suffix}", f"sketch-production-{suffix}")
-    buckets = (store.legacy_bucket, store.production_bucket)
-    for bucket in buckets:
-        store.client.create_bucket(Bucket=bucket)
+    store = new_buckets(server)
     try:
         yield store
     finally:
-        for bucket in buckets:
+        for bucket in (store.legacy_bucket, store.production_bucket):
             store.delete_all(bucket, store.keys(bucket))
+
+
+def _parts(keys: Collection[str]) -> list[list[str]]:
+    """Share keys among a few threads, where they are many."""
+    count = 4 if len(keys) > MANY else 1
+    every = list(keys)
+    return [every[first::count] for first in range(count)]
 
 
 def _without_namespaces(document: bytes) -> Element:
