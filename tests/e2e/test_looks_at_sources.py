@@ -193,6 +193,17 @@ def test_a_row_that_the_settings_leave_out_keeps_its_object(sources: Sources) ->
     assert json.loads(sources.run("plan --json").out)["sources"][0]["rows"]["neither"] == 2
 
 
+def test_a_row_in_another_store_keeps_the_object_of_its_key(sources: Sources) -> None:
+    """It is on neither side, as its column says another store or none; who knows where that one reads."""
+    execute = sources.site.database.execute
+    execute("INSERT INTO blobs VALUES (100, 'b1', 'other'), (101, 'b2', NULL)")
+    assert sources.run("-y").code == 0
+    assert sources.run("verify").code == 0
+    found = json.loads(sources.run("manifest --json").out)
+    keys = sources.site.store.keys(sources.site.store.legacy_bucket)
+    assert (found["objects"], found["left_out_because"]["changed_since"]) == (len(keys) - 2, 2), found
+
+
 def test_a_repair_of_all_sources(sources: Sources) -> None:
     site = sources.site
     assert sources.run("-y").code == 0

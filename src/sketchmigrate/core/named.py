@@ -58,8 +58,8 @@ def named_by(mapping: Mapping, value: str | None, *, meets: bool, computed: Comp
 
 
 def legacy_of_others(mapping: Mapping, value: str | None, computed: Computed = NOTHING_COMPUTED) -> list[Location]:
-    """Return the legacy objects that a row names which the settings leave out by their condition: it is on no side."""
-    if value is None or isinstance(value, Unreadable) or mapping.sides_by_row:
+    """Return the legacy objects that a row names which is on no side, as the settings leave it out."""
+    if value is None or isinstance(value, Unreadable):
         return []
     return [each.place for each in _objects(mapping.read(value, computed)) if each.side is SideName.LEGACY]
 

@@ -71,7 +71,7 @@ class RowReader:
 
     def _read(self, row: RowNow, more: Computed) -> ReadRow:
         key = key_text(row.key)
-        if not row.meets and not self.source.mapping.sides_by_row:
+        if self.source.mapping.side_of(row.value, meets=row.meets) is SideName.NEITHER:
             others = enumerate(legacy_of_others(self.source.mapping, row.value, more))
             return ReadRow(
                 key, [self._named(key, slot, SideName.LEGACY, place, "neither") for slot, place in others], []

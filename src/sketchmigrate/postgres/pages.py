@@ -270,10 +270,13 @@ async def value_page(
 ) -> ValuePage:
     """Read those of the next ``rows`` rows of a key range that may be on a side.
 
-    Where their references tell that, those are among them that the settings leave out by their condition.
+    Those are among them that the settings leave out by their condition. Where the row itself tells its side they are
+    all: one that is on neither may name a legacy object all the same.
     """
     condition, in_it = in_range(table, key_range)
     sides, patterns = of_both_sides(table if mapping.sides_by_row else table.backwards(), mapping)
+    if mapping.sides_by_row:
+        sides["is_legacy"] = sql.SQL("true")
     cursor = connection.cursor(binary=True)
 
     async def read(*, stored: bool) -> ValuePage:
