@@ -251,6 +251,11 @@ def test_plan_and_verify_say_what_no_source_covers(site: Site) -> None:
     assert "NOT AS IT SHOULD BE" in found.out
     assert "Discovery   1 column mentions legacy" in found.out
     assert "  notes.picture: 1 row" in found.out
+    site.database.execute("UPDATE notes SET picture = 'see:s3://' || %s || '/image/2.png'", site.store.legacy_bucket)
+    found = site.run("verify --discover")
+    assert found.code == 1
+    assert "NOT AS IT SHOULD BE: 0 dangling, 0 unmigrated, 0 different, legacy mentioned in 1 column" in found.out
+    assert "  notes.picture: 1 row, in a way that no source reads" in found.out
     site.database.execute("DELETE FROM notes")
     clean = site.run("verify --discover --json")
     assert clean.code == 0

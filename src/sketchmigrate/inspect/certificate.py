@@ -40,7 +40,13 @@ class Certificate:
     @property
     def passed(self) -> bool:
         """Whether all is as it should be, and no column mentions legacy where that was looked for."""
-        return self.verification.passed and not (self.discovery and self.discovery.columns_of_legacy)
+        return self.verification.passed and not self._mentioning
+
+    @property
+    def _mentioning(self) -> int:
+        """How many columns mention legacy, as far as that was looked for."""
+        found = self.discovery
+        return 0 if found is None else len(found.columns_of_legacy) + len(found.naming)
 
     def json(self) -> dict[str, object]:
         """Return the certificate as values for JSON; times are UTC, ISO 8601."""
@@ -88,7 +94,10 @@ class Certificate:
         found, site = self.verification, self.site
         head = "VERIFIED" if self.passed else "NOT AS IT SHOULD BE"
         wrong = {each.value: found.standings[each] for each in WRONG if found.standings[each]}
-        lines = [f"{head}: " + ", ".join(f"{count:,} {name}" for name, count in (wrong or found.headlines).items())]
+        told = [f"{count:,} {name}" for name, count in (wrong or found.headlines).items()]
+        if self._mentioning:
+            told.append(f"legacy mentioned in {counted(self._mentioning, 'column', 'columns')}")
+        lines = [f"{head}: {', '.join(told)}"]
         lines += [NOTHING_COMPARED, ""] if found.is_nothing_compared else [""]
         for each in site.sources:
             shape = f", {each.shape}" if each.shape != "key" else ""
@@ -127,15 +136,18 @@ class Certificate:
 def _mentions(found: Discovery) -> list[str]:
     """Say which columns mention legacy, and how far that is known."""
     looked = f"{found.rows:,} rows of {found.tables:,} tables"
-    if not found.columns_of_legacy:
-        lines = [f"Discovery   no column that this role can read mentions legacy ({looked})"]
-    else:
-        many = counted(len(found.columns_of_legacy), "column mentions", "columns mention")
+    mentioning = [(each.table, each.column, each.rows, "") for each in found.columns_of_legacy]
+    mentioning += [(each.table, each.column, each.rows, ", in a way that no source reads") for each in found.naming]
+    if mentioning:
+        many = counted(len(mentioning), "column mentions", "columns mention")
         lines = [f"Discovery   {many} legacy ({looked}):"]
-        lines += [
-            printable(f"  {each.table}.{each.column}: {counted(each.rows, 'row', 'rows')}")
-            for each in found.columns_of_legacy
-        ]
+        for table, column, rows, how in mentioning:
+            lines.append(printable(f"  {table}.{column}: {counted(rows, 'row', 'rows')}{how}"))
+    else:
+        lines = [f"Discovery   no column that this role can read mentions legacy ({looked})"]
+    by_row = [f"{each.table}.{each.column}" for each in found.columns if each not in found.columns_of_legacy]
+    if by_row:
+        lines.append(printable(f"  Not counted, as their rows tell the side and not their keys: {', '.join(by_row)}"))
     if not found.is_complete:
         lines.append("  Not all could be read: sketch-migrate discover --full names what was not.")
     return lines
