@@ -20,6 +20,8 @@ from sketchmigrate.migration.flipping import Flipping, play, standing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.reason import Reason
     from sketchmigrate.core.reference import Key, Reference
     from sketchmigrate.ledger import Ledger
     from sketchmigrate.migration.copier import Copier
@@ -97,7 +99,7 @@ class Iteration:
                 locked.append(Result(move.reference, Outcome.FAILED, copied.reason))
                 continue
             if outcome is None:
-                outcome, reason = OUTCOME_OF[copied.verdict], copied.reason
+                outcome, reason = OUTCOME_OF[copied.verdict], naming(move, copied.reason)
             results.append(Result(move.reference, outcome, reason, copied.also_copied, move=move))
         return locked
 
@@ -138,6 +140,13 @@ class Iteration:
         if again:  # the copy that was made the first time
             noted |= await self.ledger.unsettled_among([move.reference.key for move, _ in ready])
         return noted
+
+
+def naming(move: Move, reason: Reason | None) -> Reason | None:
+    """Return the reason with the object that it is about, where the row's value is not its key and so does not say."""
+    if reason is None or "which" in reason.details or move.source.key == move.reference.path:
+        return reason
+    return reason.adding(which=str(move.source))
 
 
 def is_harmless(copied: Copied) -> bool:
