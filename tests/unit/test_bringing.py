@@ -84,6 +84,18 @@ def test_a_row_is_flipped_for_the_objects_that_are_there(verdict: Verdict) -> No
     assert copied.guarded is (verdict is not Verdict.FAILED), "a copy that failed may have replaced something"
 
 
+@pytest.mark.parametrize("verdict", [Verdict.MISSING, Verdict.CONFLICT, Verdict.COPIED])
+async def test_a_reference_that_cannot_be_moved_is_the_worst_of_its_row(verdict: Verdict) -> None:
+    too_long = "image/" + "x" * 1018
+    move = PARTIAL.move(Reference(7, f"{{image/0,image/1,{too_long}}}"))
+    for first in (Verdict.COPIED, verdict):
+        ((part, copied),) = await bring(Store({"image/0": first, "image/1": verdict}), [move], PARTIAL, look_first=True)
+        left = part.left if copied.may_flip else None
+        outcome, reason = left or (OUTCOME_OF[copied.verdict], copied.reason)
+        assert outcome is Outcome.FAILED
+        assert "1025 bytes" in str(reason)
+
+
 def test_nothing_is_flipped_in_part_where_all_or_nothing_is_there_or_the_run_stops() -> None:
     move = planned(0, 1)
     for verdicts in (

@@ -249,6 +249,7 @@ URLS = '[[urls]]\nlegacy = "https://old.example.com/{key}"\nproduction = "https:
         (KEYS + "set = { a = nan }\n", "set: the value of 'a' must be text, a number, true or false"),
         (KEYS + "set = 'a'\n", "set: it must be columns and their values"),
         (KEYS + "partial = 'perhaps'\n", "partial: 'perhaps' must be yes or no"),
+        (KEYS + "partial = true\nwhere = 'x'\nset = { a = 1 }\n", "partial: where and set say where all objects"),
         (KEYS + "expression = 'x'\n", "expression: shape 'key' has none"),
         (FILES + "shape = 'expression'\n", "expression: it must be there, in place of column"),
         (FILES + "shape = 'expression'\nexpression = 'x'\n", "expression: needs set"),

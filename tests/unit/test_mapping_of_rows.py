@@ -191,7 +191,7 @@ def test_companions_go_back_with_whatever_part_of_their_row() -> None:
     mapping = Mapping(Array(PLAIN_KEYS), companions=ComputedShape(Array(PLAIN_KEYS)), partial=True)
     computed = Computed(None, "{image/s}")
     whole = move(mapping, "{image/1,image/2}", computed)
-    part = mapping.moved_to(whole, "{image/1,avatar/2}", computed)
+    part = mapping.moved_to(whole, "{image/1,avatar/2}")
     assert part is not None
     assert part.pairs == (pair("image/2"), pair("image/s", is_companion=True))
     assert part.references == 1

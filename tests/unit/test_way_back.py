@@ -95,6 +95,7 @@ async def test_what_was_prepared_is_planned_once_and_then_this_runs_ledger_tells
         (3, ReasonKind.LEADS_ELSEWHERE),
         (4, ReasonKind.LEADS_ELSEWHERE),
     ]
+    assert "'image/other'" in str(planned.refused[0][1])
     again = await back.plan(rows[:1], NO_SQL)
     assert (again.moves, len(again.refused)) == ([], 1), "it was not kept, and no ledger tells"
 

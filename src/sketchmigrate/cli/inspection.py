@@ -131,7 +131,7 @@ class InspectionJob(Job):
     @cached_property
     def looks(self) -> Looks:
         """What looks at single objects, and tells a refusal of one from a store that cannot be used."""
-        return looks_at(self.site.sides)
+        return looks_at(self.site.all_sides)
 
     async def discover(self, *, full: bool) -> Discovery:
         """Look where the database mentions legacy, by samples or in full. Raises ``DatabaseError``."""

@@ -162,12 +162,12 @@ class Mapping:
 
     def _plan_plain(self, references: Sequence[Reference], moves: list[Move]) -> list[Reference]:
         """Append the moves of rows that have one reference and nothing against it; return the others."""
-        read, side = self.shape.read, SideName.LEGACY if self.sides_by_row else None
+        read = self.shape.read
         longest = MOST_CHARS if self.max_path_chars is None else self.max_path_chars
         others: list[Reference] = []
         for reference in references:
             value = reference.path
-            slots, failure = read(value, side)
+            slots, failure = read(value)
             if failure is None and len(slots) == 1 and type(value) is str:
                 start, stop, side_of_it, bucket, key, other_bucket, other_key, text = slots[0]
                 new = value[:start] + text + value[stop:]
@@ -220,20 +220,20 @@ class Mapping:
         column = layout.column(value)
         return column is not None and bool(self.shape.read(column, SideName.PRODUCTION).slots)
 
-    def partly(self, move: Move, brought: Sequence[bool], computed: Computed = NOTHING_COMPUTED) -> Move | None:
+    def partly(self, move: Move, brought: Sequence[bool]) -> Move | None:
         """Return a move for those references alone whose objects were brought (by ``pairs``); None where none was."""
         there = {pair.source for pair, is_there in zip(move.pairs, brought, strict=True) if is_there}
-        legacy = legacy_slots(self.read(move.reference.path, computed))
+        legacy = legacy_slots(self.read(move.reference.path))
         slots = [slot for slot in legacy if _places(slot)[0] in there]
         if not slots:
             return None
         return move._replace(new_path=self._new_value(move.reference.path, slots), references=len(slots))
 
-    def moved_to(self, move: Move, value: str, computed: Computed = NOTHING_COMPUTED) -> Move | None:
+    def moved_to(self, move: Move, value: str) -> Move | None:
         """Return the part of a move that makes this value; None where none does."""
         old = move.reference.path
-        slots = legacy_slots(self.read(old, computed))
-        if self.layout is None or not self.layout.has_column:
+        slots = legacy_slots(self.read(old))
+        if self.layout is None:
             text, new_text = old, value
         else:
             text, new_text = self.layout.column(old) or "", self.layout.column(value) or ""

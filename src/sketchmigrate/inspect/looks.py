@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from sketchmigrate.core.errors import S3Error
 from sketchmigrate.migration.access import Access
 from sketchmigrate.migration.headers import differing_headers
-from sketchmigrate.migration.preflight import check_reading
+from sketchmigrate.migration.preflight import check_all_reading
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from sketchmigrate.core.objects import Location, ObjectInfo
     from sketchmigrate.s3 import S3Client
@@ -34,9 +34,9 @@ class Refused(NamedTuple):
         return f"it cannot be looked at: {self.words}"
 
 
-def looks_at(sides: Sides) -> Looks:
-    """Return looks at both sides, which can be used as long as both can be listed and legacy can be read."""
-    return Looks(sides, partial(check_reading, sides))
+def looks_at(moves: Sequence[Sides]) -> Looks:
+    """Return looks at both sides of moves, which can be used as long as all can be listed and legacy can be read."""
+    return Looks(moves[0], partial(check_all_reading, moves))
 
 
 class Looks:

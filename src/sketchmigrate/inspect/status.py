@@ -98,7 +98,7 @@ async def _looked_at(sides: Sides, routes: Routes, others: Others) -> tuple[Othe
     They are read as keys of the first move. Raises ``S3Error`` where the store is to blame; that it refuses one object
     is said of its rows.
     """
-    first, looks = routes.all[0], looks_at(sides)
+    first, looks = routes.all[0], looks_at([sides])
     legacy = Legacy(first.legacy_bucket, first.legacy_prefix)
     keys = [[each.legacy_key for each in readings(row.path, legacy) if each.legacy_key] for row in others.rows]
     found = await _look(looks, legacy, {key for some in keys for key in some})

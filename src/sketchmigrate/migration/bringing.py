@@ -36,7 +36,7 @@ async def bring(copier: Copier, moves: Sequence[Move], mapping: Mapping, *, look
     brought: list[Brought] = []
     for move in moves:
         of_row = [next(verdicts) for _ in move.pairs]
-        copied = together(move.pairs, of_row)
+        copied = no_better_than(move.left, together(move.pairs, of_row))
         brought.append((in_part(mapping, move, of_row, copied) if mapping.partial else None) or (move, copied))
     return brought
 
@@ -65,6 +65,13 @@ def together(pairs: Sequence[ObjectPair], verdicts: Sequence[Copied]) -> Copied:
     size_bytes = None if None in sizes or not sizes else sum(size or 0 for size in sizes)
     kind = Verdict.COPIED if copied else Verdict.IN_PLACE
     return Copied(kind, told, size_bytes, "", guarded, also_copied=max(0, len(copied) - 1))
+
+
+def no_better_than(left: Left | None, copied: Copied) -> Copied:
+    """Return the verdict on a row that is not flipped, where a reference of it cannot be moved: it failed. Pure."""
+    if left is None or copied.verdict not in {Verdict.CONFLICT, Verdict.MISSING}:
+        return copied
+    return copied._replace(verdict=Verdict.FAILED, reason=left.reason)
 
 
 def in_part(mapping: Mapping, move: Move, verdicts: Sequence[Copied], copied: Copied) -> Brought | None:

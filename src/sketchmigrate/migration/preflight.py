@@ -104,6 +104,12 @@ async def check_reading(sides: Sides, likely: Location | None = None) -> Specime
     return specimens._replace(legacy=await check_read(sides.legacy, legacy))
 
 
+async def check_all_reading(moves: Sequence[Sides]) -> None:
+    """Try it for each move. Raises ``S3Error``."""
+    for sides in moves:
+        await check_reading(sides)
+
+
 async def _is_specimen(store: S3Client, likely: Location) -> bool:
     """Try to list what is below an object, most often nothing, and to read it. Raises ``S3Error`` if the store fails.
 

@@ -23,7 +23,7 @@ from sketchmigrate.migration.copier import Copied, Copier, Verdict
 from sketchmigrate.migration.locked import take_up_locked
 from sketchmigrate.migration.passes import full_batch
 from sketchmigrate.migration.planning import Forward
-from sketchmigrate.migration.preflight import check_reading
+from sketchmigrate.migration.preflight import check_all_reading
 from sketchmigrate.migration.record import key_of
 from sketchmigrate.migration.runner import Finished, Migration, take_through
 
@@ -39,9 +39,10 @@ if TYPE_CHECKING:
     from sketchmigrate.sides import Sides
 
 
-def legacy_finder(sides: Sides, options: Options, stop: Stop) -> LegacyFinder:
-    """Return what looks for legacy objects."""
-    return LegacyFinder(sides, partial(check_reading, sides), overwrite=False, dry_run=options.dry_run, stop=stop)
+def legacy_finder(moves: Sequence[Sides], options: Options, stop: Stop) -> LegacyFinder:
+    """Return what looks for legacy objects of these moves."""
+    check = partial(check_all_reading, moves)
+    return LegacyFinder(moves[0], check, overwrite=False, dry_run=options.dry_run, stop=stop)
 
 
 class LegacyFinder(Copier):
@@ -134,13 +135,17 @@ class WayBack:
         """See ``planning.Planner``."""
         planned = {row.key: self._prepared.pop(row.key) for row in rows if row.key in self._prepared}
         again = [row for row in rows if row.key not in planned]
+        olds: dict[Key, str] = {}
         if again:
             olds = await self._ledger.new_paths([row.key for row in again])
             planned |= await self.prepare([(row, olds[row.key]) for row in again if row.key in olds], references)
-        elsewhere = because(ReasonKind.LEADS_ELSEWHERE, path="")
         return Planned(
             [planned[row.key] for row in rows if row.key in planned],
-            [(row, elsewhere) for row in rows if row.key not in planned],
+            [
+                (row, because(ReasonKind.LEADS_ELSEWHERE, path=olds.get(row.key, "")))
+                for row in again
+                if row.key not in planned
+            ],
         )
 
 

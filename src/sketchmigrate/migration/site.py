@@ -41,7 +41,7 @@ from sketchmigrate.sides import Side, Sides
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from sketchmigrate.core.mapping import Mapping, Move
+    from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.objects import Location
     from sketchmigrate.core.outcome import Result, Tally
     from sketchmigrate.core.routes import Route
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from sketchmigrate.migration.runner import Observe
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.migration.transfer import Transfer
-    from sketchmigrate.postgres.table import Table
     from sketchmigrate.settings import Options, Settings
 
 
@@ -77,17 +76,10 @@ class Site:
     @property
     def production_buckets(self) -> tuple[Side, ...]:
         """The production side of a move into each of the buckets."""
-        return tuple({sides.production.bucket: sides.production for sides in reversed(self.all_sides)}.values())[::-1]
-
-    @property
-    def table(self) -> Table:
-        """The table of the one source, for commands that take no other; see ``open_site``."""
-        return self.sources[0].table
-
-    @property
-    def mapping(self) -> Mapping:
-        """The mapping of the one source."""
-        return self.sources[0].mapping
+        found: dict[str, Side] = {}
+        for sides in self.all_sides:
+            found.setdefault(sides.production.bucket, sides.production)
+        return tuple(found.values())
 
     @property
     def sample(self) -> tuple[Move, ...]:

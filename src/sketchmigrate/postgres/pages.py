@@ -229,9 +229,7 @@ async def count_page(
 ) -> CountedPage:
     """Count the next ``rows`` rows of a key range by their sides."""
     condition, in_it = in_range(table, key_range)
-    values: dict[str, Any] = {**in_it}
     sides, patterns = of_both_sides(table, mapping)
-    values |= patterns
     exact = is_told(mapping)
     cursor = connection.cursor(binary=True)
 
@@ -246,8 +244,7 @@ async def count_page(
             **sides,
             **columns(table, stored=stored),
         )
-        await cursor.execute(statement, values)
-        answer: Any = await cursor.fetchone()
+        answer: Any = await (await cursor.execute(statement, {**in_it, **patterns})).fetchone()
         looked_at, last_key, *counts = answer
         if stored:
             last_key = decode_key(table, last_key)

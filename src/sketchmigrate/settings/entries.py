@@ -178,6 +178,10 @@ class ReferenceEntry(_Entry):
                 "reads: it names the columns that SQL reads, and there is none",
             ),
             (
+                self.partial and bool(self.set) and bool(self.where),
+                "partial: where and set say where all objects of a row are, so a part of it cannot be moved",
+            ),
+            (
                 self.column in self.key and len(self.key) > 1,
                 f"key: {self.column!r} is what changes, so it can be the key only by itself",
             ),

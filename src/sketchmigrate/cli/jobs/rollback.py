@@ -141,7 +141,7 @@ class RollbackJob(Job):
         return self.conclude(rollback_json(result), result.exit_code or ExitCode.finished(left=bool(self._left)))
 
     async def _roll_back(self, ledger: WholeLedger, observer: Observer) -> Finished:
-        finder = legacy_finder(self.site.sides, self.options, self.stop)
+        finder = legacy_finder(self.site.all_sides, self.options, self.stop)
         async with finder, self.watch(finder, observer):
             backs = [self._back(each, finder, ledger, observer) for each in self._sources]
             finished = await roll_back(backs, self._runs, self._selection)
