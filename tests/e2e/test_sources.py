@@ -6,8 +6,11 @@ import pytest
 
 from tests.e2e.site import Site, body_of
 from tests.e2e.sources_site import UNUSED, Sources, make
+from tests.servers import s3_faults
+from tests.servers.s3_fault_proxy import S3FaultProxy
 
 ROWS = 12
+DENIED = s3_faults.status(403, "AccessDenied")
 
 
 @pytest.mark.parametrize("flags", ["-b 5", "-b 5 --processes 2"], ids=["one process", "two"])
@@ -221,3 +224,18 @@ def test_values_of_a_mebibyte_go_there_and_back(site: Site, processes: int) -> N
     back = sources.document("rollback -y", str(site.last_run()))
     assert (back["exit_code"], back["outcomes"]["restored"]) == (0, 25), back
     assert dict(site.database.execute("SELECT id, body FROM posts")) == bodies
+
+
+def test_the_right_to_read_is_tried_in_the_place_of_every_move(site: Site) -> None:
+    sources, file = make(site, 2), site.folder / "sources.toml"
+    production = f's3://{site.store.production_bucket}/blob/"'
+    file.write_text(file.read_text().replace(production, production.replace("blob", "big")))
+    assert sources.document("-y")["exit_code"] == 0
+    assert sources.run("verify").code == 0
+    with S3FaultProxy(site.store.endpoint_url) as s3:
+        s3.on(DENIED, operation="head", key="^big/")
+        denied = Sources(sources.site.at(store=site.store.via(s3.endpoint_url))).run("verify")
+        assert s3.hits[DENIED.name] > 0
+    assert denied.code == 3, denied
+    assert "s3:GetObject" in denied.err
+    assert "/big/" in denied.err

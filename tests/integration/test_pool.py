@@ -17,6 +17,7 @@ from sketchmigrate.core.errors import ClusterError, DatabaseUnreachable, S3Refus
 from sketchmigrate.core.objects import Location
 from sketchmigrate.inspect.comparing import Pair
 from sketchmigrate.ledger import FolderPlace
+from sketchmigrate.migration.preflight import Specimens
 from sketchmigrate.settings import Options, Settings
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ async def test_who_compares_needs_the_store_alone(rclone_store: Store, monkeypat
         )
         for name in ("1", "2", "3")
     )
-    assignment = ComparingAssignment("run", settings, (portion[0].legacy, portion[0].production))
+    assignment = ComparingAssignment("run", settings, (Specimens(portion[0].legacy, portion[0].production),))
     for name, value in rclone_store.environ().items():
         monkeypatch.setenv(name, value)
     heard: asyncio.Queue[Message] = asyncio.Queue()

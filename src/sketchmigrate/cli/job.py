@@ -75,9 +75,11 @@ class Job(ABC):
 
     async def check_production_reading(self) -> None:
         """Try the right to read in production. Raises ``S3Error``."""
-        side, specimens = self.site.sides.production.retrying(PATIENCE_SECONDS), self.site.specimens
-        production = await check_read(side, specimens.production)
-        self.site = replace(self.site, specimens=specimens._replace(production=production))
+        readable = [
+            each._replace(production=await check_read(sides.production.retrying(PATIENCE_SECONDS), each.production))
+            for sides, each in zip(self.site.all_sides, self.site.specimens, strict=True)
+        ]
+        self.site = replace(self.site, specimens=tuple(readable))
 
     def say_ahead(self, ahead: LookAhead) -> None:
         """Say what is known before anything is stored, but for what the question says."""

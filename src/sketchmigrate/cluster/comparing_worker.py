@@ -17,8 +17,8 @@ from sketchmigrate.migration.site import open_sides
 
 if TYPE_CHECKING:
     from sketchmigrate.cluster.engine import Channel
-    from sketchmigrate.core.objects import Location
     from sketchmigrate.inspect.comparing import Answers, Portion
+    from sketchmigrate.migration.preflight import Specimens
     from sketchmigrate.sides import Sides
 
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 class ComparingAssignment(Assignment):
     """What is the same for all portions of a comparison.
 
-    A worker that may read the ``specimens``, one of each side, is fit for it.
+    A worker that may read the ``specimens``, those of each move, is fit for it.
     """
 
-    specimens: tuple[Location, Location]
+    specimens: tuple[Specimens, ...]
 
     def worker(self, channel: Channel) -> ComparingWorker:
         """Return what compares portions."""
@@ -78,8 +78,10 @@ class ComparingWorker(Worker[PortionTask, PortionDone]):
         sides, _ = await self._opened.enter_async_context(open_sides(self._assignment.settings))
 
         async def check_access() -> None:
-            for side, specimen in zip(sides.retrying(PATIENCE_SECONDS), self._assignment.specimens, strict=True):
-                await check_read(side, specimen, others=False)
+            patient = sides.retrying(PATIENCE_SECONDS)
+            for specimens in self._assignment.specimens:
+                for side, specimen in zip(patient, specimens, strict=True):
+                    await check_read(side, specimen, others=False)
 
         await check_access()
         self._looks = Looks(sides, check_access)

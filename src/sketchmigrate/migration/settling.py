@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sketchmigrate.ledger import WholeLedger
     from sketchmigrate.migration.site import Site
     from sketchmigrate.migration.transfer import Taken, Transfer, Transferred
+    from sketchmigrate.s3.probe.folder import ProbeFolder
     from sketchmigrate.settings import Options
     from sketchmigrate.sides import Side
 
@@ -70,17 +71,25 @@ class Settling:
 
         ``with_tags``: those to tags as well, of which it is told what is lacking. Raises ``S3Error``.
         """
-        sides, run_dir = self.sides.retrying(PATIENCE_SECONDS), self._site.settings.run_dir
-        for number, each in enumerate(self._site.production_buckets):
+        run_dir = self._site.settings.run_dir
+        for each in self._site.production_buckets:
             production = each.retrying(PATIENCE_SECONDS)
             if left := await remove_left_behind(production, run_dir):
                 self._note(f"{NOT_REMOVED}: {told(left)}")
             async with recorded_folder(production, run_dir) as folder:
                 await check_writing(folder, production)
-                tried = with_tags and number == 0  # the specimens are of the first move
-                notes = await check_tagging(folder, sides, self._site.specimens) if tried else []
-            for note in notes:
+                notes = await self._try_tags(folder) if with_tags else []
+            for note in dict.fromkeys(notes):
                 self._note(note)
+
+    async def _try_tags(self, folder: ProbeFolder) -> list[str]:
+        """Return what is lacking to keep the tags of objects that go into the bucket of the folder."""
+        return [
+            note
+            for sides, specimens in zip(self._site.all_sides, self._site.specimens, strict=True)
+            if sides.production.bucket == folder.alone.bucket
+            for note in await check_tagging(folder, sides.retrying(PATIENCE_SECONDS), specimens)
+        ]
 
     async def settle(self) -> Strategy:
         """Try the store, once, where the choice depends on it.

@@ -59,14 +59,14 @@ LOOKED_AT_FIRST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Both ends of a migration. ``silence`` watches whether the store answers."""
+    """Both ends of a migration. ``silence`` watches whether the store answers; ``specimens`` are those of each move."""
 
     settings: Settings
     sides: Sides
     silence: SilenceWatch
     database: Database
     sources: tuple[SourceTable, ...]
-    specimens: Specimens
+    specimens: tuple[Specimens, ...]
 
     @property
     def all_sides(self) -> tuple[Sides, ...]:
@@ -105,7 +105,8 @@ class Site:
             for source in self.sources
             for notice in source.table.notices
         ]
-        return (*self.database.notices, *dict.fromkeys(notices), *self.specimens.untried)
+        untried = [text for specimens in self.specimens for text in specimens.untried]
+        return (*self.database.notices, *dict.fromkeys(notices), *dict.fromkeys(untried))
 
     def copier(self, options: Options, stop: Stop, transfer: Transfer | None) -> Copier:
         """Return what brings objects into production; ``transfer`` None replaces what differs."""
@@ -202,8 +203,8 @@ async def open_site(
             await check_it_ends(database, each)
         sample = [move for each in sources for move in each.sample]
         moves, patient = routes_of(settings).all, sides.retrying(PATIENCE_SECONDS)
-        specimens, *_ = [await check_reading(patient.along(each), likely_object(sample, each)) for each in moves]
-        yield Site(settings, sides, silence, database, tuple(sources), specimens)
+        specimens = [await check_reading(patient.along(each), likely_object(sample, each)) for each in moves]
+        yield Site(settings, sides, silence, database, tuple(sources), tuple(specimens))
 
 
 def likely_object(sample: Sequence[Move], route: Route) -> Location | None:

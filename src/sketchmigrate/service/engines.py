@@ -63,6 +63,5 @@ def comparer_for(options: Options, site: Site, looks: Looks, run_id: str, say: C
     from sketchmigrate.cluster.comparing import ComparerOnWorkers  # noqa: PLC0415 - as above
     from sketchmigrate.cluster.comparing_worker import ComparingAssignment  # noqa: PLC0415 - as above
 
-    specimens = site.specimens.legacy, site.specimens.production
-    assignment = ComparingAssignment(run_id, site.settings, specimens)
+    assignment = ComparingAssignment(run_id, site.settings, site.specimens)
     return ComparerOnWorkers(lambda: engine_for(options.cluster, options.processes or 1), assignment, say)

@@ -15,6 +15,7 @@ from sketchmigrate.cluster.comparing_worker import ComparingAssignment, PortionD
 from sketchmigrate.core.errors import ClusterError, WorkerLost
 from sketchmigrate.core.objects import Location
 from sketchmigrate.inspect.comparing import PORTION_PAIRS, Answer, Pair, cut_portions
+from sketchmigrate.migration.preflight import Specimens
 from sketchmigrate.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 
-ASSIGNMENT = ComparingAssignment("run", Settings(), (Location("l", "1"), Location("p", "1")))
+ASSIGNMENT = ComparingAssignment("run", Settings(), (Specimens(Location("l", "1"), Location("p", "1")),))
 
 
 def pairs_of(sizes: list[int]) -> list[Pair]:
