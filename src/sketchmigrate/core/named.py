@@ -23,45 +23,41 @@ class NamedObject(NamedTuple):
 
 
 class Named(NamedTuple):
-    """The references of a row. ``failure``: why there is one besides that cannot be read, or be told as one.
+    """The side that a row is on, and its references.
 
-    ``refusal``: why the row as a whole could not be flipped. Neither concerns what is in production.
+    ``failure``: why there is one besides that cannot be read, or be told as one. ``refusal``: why the row as a whole
+    could not be flipped. Neither concerns what is in production.
     """
 
+    side: SideName
     objects: tuple[NamedObject, ...] = ()
     failure: Reason | None = None
     refusal: Reason | None = None
 
 
-NO_OBJECTS = Named()
-
-
 def named_by(mapping: Mapping, value: str | None, *, meets: bool, computed: Computed = NOTHING_COMPUTED) -> Named:
-    """Return what a row names that meets the condition of the settings, or does not; nothing where it is on no side."""
+    """Return what a row names that meets the condition of the settings, or does not.
+
+    Of one that is on neither side, as the settings leave it out, it is what is a legacy object all the same.
+    """
     side = mapping.side_of(value, meets=meets)
-    if side is SideName.NEITHER or value is None:
-        return NO_OBJECTS
+    if value is None:
+        return Named(side)
     if side is SideName.PRODUCTION:
-        return Named(in_production(mapping, value, computed))
-    if isinstance(value, Unreadable):
-        objects: tuple[NamedObject, ...] = ()
-        failure: Reason | None = None
-    else:
+        return Named(side, in_production(mapping, value, computed))
+    objects: tuple[NamedObject, ...] = ()
+    failure: Reason | None = None
+    if not isinstance(value, Unreadable):
         reading = mapping.read(value, computed)
         objects, failure = _objects(reading), reading.failure
+    if side is SideName.NEITHER:
+        return Named(side, tuple(each for each in objects if each.side is SideName.LEGACY))
     try:
         left = mapping.move(Reference("", value), computed).left
     except Unmappable as unmappable:
         is_any = any(each.side is SideName.LEGACY for each in objects)
-        return Named(objects, failure or (None if is_any else unmappable.reason), unmappable.reason)
-    return Named(objects, left.reason if left is not None else None)
-
-
-def legacy_of_others(mapping: Mapping, value: str | None, computed: Computed = NOTHING_COMPUTED) -> list[Location]:
-    """Return the legacy objects that a row names which is on no side, as the settings leave it out."""
-    if value is None or isinstance(value, Unreadable):
-        return []
-    return [each.place for each in _objects(mapping.read(value, computed)) if each.side is SideName.LEGACY]
+        return Named(side, objects, failure or (None if is_any else unmappable.reason), unmappable.reason)
+    return Named(side, objects, left.reason if left is not None else None)
 
 
 def in_production(mapping: Mapping, value: str, computed: Computed = NOTHING_COMPUTED) -> tuple[NamedObject, ...]:

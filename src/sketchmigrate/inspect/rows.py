@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sketchmigrate.core.keys import key_text
 from sketchmigrate.core.mapping import NOTHING_COMPUTED
-from sketchmigrate.core.named import in_production, legacy_of_others, named_by
+from sketchmigrate.core.named import in_production, named_by
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.migration.planning import computed
 from sketchmigrate.postgres.pages import LONGEST_PATH_CHARS
@@ -71,13 +71,12 @@ class RowReader:
 
     def _read(self, row: RowNow, more: Computed) -> ReadRow:
         key = key_text(row.key)
-        if self.source.mapping.side_of(row.value, meets=row.meets) is SideName.NEITHER:
-            others = enumerate(legacy_of_others(self.source.mapping, row.value, more))
-            return ReadRow(
-                key, [self._named(key, slot, SideName.LEGACY, place, "neither") for slot, place in others], []
-            )
         named = named_by(self.source.mapping, row.value, meets=row.meets, computed=more)
-        found = [self._named(key, slot, side, place, side.value) for slot, (side, place) in enumerate(named.objects)]
+        is_neither = named.side is SideName.NEITHER
+        found = [
+            self._named(key, slot, side, place, (named.side if is_neither else side).value)
+            for slot, (side, place) in enumerate(named.objects)
+        ]
         if named.failure is not None:  # it stands for what cannot be read
             text = (row.value or "")[:LONGEST_PATH_CHARS]
             found.append((key, len(found), text, SideName.LEGACY.value, None, None))

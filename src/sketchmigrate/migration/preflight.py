@@ -8,6 +8,7 @@ an object that is not there. Both are under a random name of the tool's own (``p
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from psycopg.sql import Identifier
@@ -18,7 +19,9 @@ from sketchmigrate.postgres.trial import LIMITS
 from sketchmigrate.postgres.watchdog import hung_up_after
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Sequence
+
+    from psycopg import AsyncConnection
 
     from sketchmigrate.core.objects import Location
     from sketchmigrate.core.source import Source
@@ -48,17 +51,24 @@ async def check_database(
     database: Database, sources: Sequence[Source], *, for_writing: bool
 ) -> list[tuple[Source, Table]]:
     """Connect once and look at the tables. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``, without waiting."""
+    async with first_connection(database) as connection:
+        found = [(each, await inspect_table(connection, each, for_writing=for_writing)) for each in sources]
+    database.watched = tuple(dict.fromkeys(Identifier(*table.name).as_string() for _, table in found))
+    return found
+
+
+@asynccontextmanager
+async def first_connection(database: Database) -> AsyncIterator[AsyncConnection]:
+    """Connect once, for a look at the catalogue. Raises ``DatabaseUnreachable`` where nothing answers."""
     connection = await database.connect()
     try:
         with hung_up_after(CATALOGUE_SECONDS, connection):
-            found = [(each, await inspect_table(connection, each, for_writing=for_writing)) for each in sources]
-        database.watched = tuple(dict.fromkeys(Identifier(*table.name).as_string() for _, table in found))
+            yield connection
     except TimeoutError as error:
         text = f"the database at {database.where} does not answer"
         raise DatabaseUnreachable(text, hint="Look whether it, or a pooler in front of it, hangs.") from error
     finally:
         await database.leave(connection)
-    return found
 
 
 async def check_settings_sql(database: Database, sources: Sequence[tuple[Source, Table]]) -> None:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 import uvloop
 
 from sketchmigrate.cli.ending import conclude
-from sketchmigrate.core.errors import DatabaseUnreachable, Interrupted
+from sketchmigrate.core.errors import Interrupted
 from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.inspect.discover import discover, sources_of
 from sketchmigrate.inspect.discover_report import discovery_json, discovery_text, references_toml, to_paste
-from sketchmigrate.migration.preflight import CATALOGUE_SECONDS
+from sketchmigrate.migration.preflight import first_connection
 from sketchmigrate.postgres.database import Database
-from sketchmigrate.postgres.watchdog import hung_up_after
 from sketchmigrate.settings.lists import lists_of
 
 if TYPE_CHECKING:
@@ -75,15 +74,8 @@ async def opened(settings: Settings) -> AsyncIterator[Database]:
     """Open the database as long as the context lasts. One that cannot be reached at all is told at once."""
     database = Database(settings, stopping=asyncio.Event(), kept=1)
     try:
-        connection = await database.connect()
-        try:
-            with hung_up_after(CATALOGUE_SECONDS, connection):
-                await connection.execute("SELECT 1")
-        except TimeoutError as error:
-            text = f"the database at {database.where} does not answer"
-            raise DatabaseUnreachable(text, hint="Look whether it, or a pooler in front of it, hangs.") from error
-        finally:
-            await database.leave(connection)
+        async with first_connection(database) as connection:
+            await connection.execute("SELECT 1")
         yield database
     finally:
         await database.close()
