@@ -13,6 +13,8 @@ from sketchmigrate.settings.sources import routes_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from sketchmigrate.core.routes import Route
+    from sketchmigrate.core.source import Source
     from sketchmigrate.migration.look_ahead import LookAhead
     from sketchmigrate.migration.planning import SourceTable
     from sketchmigrate.migration.settling import Settling
@@ -62,13 +64,18 @@ def rows_lines(site: Site) -> Iterator[str]:
     """Say which columns change, a line for each source."""
     for each in site.sources:
         source = each.source
-        if source.shape_name == "key" and not source.sets and len(source.routes.all) == 1:
-            (route,) = source.routes.all
+        if (route := _only_route(source)) is not None:
             yield f"{source.table}.{source.column} from {route.legacy_prefix}… to {route.production_prefix}…"
             continue
         columns = [*([source.column] if source.column else []), *(f"{name} = {value!r}" for name, value in source.sets)]
         name = "" if source.name == f"{source.table}.{source.column}" else f"{source.name}: "
         yield f"{name}{source.table} ({', '.join(columns)}), {source.shape_name}"
+
+
+def _only_route(source: Source) -> Route | None:
+    """Return the route of a source whose rows hold a key and nothing more, where it has no other."""
+    is_plain = source.shape_name == "key" and not source.sets and len(source.routes.all) == 1
+    return source.routes.all[0] if is_plain else None
 
 
 def moving(sources: Sequence[SourceTable]) -> tuple[str, ...]:
@@ -86,8 +93,7 @@ def back_lines(sources: Sequence[SourceTable]) -> Iterator[str]:
     """Say which columns a rollback changes, a line for each source."""
     for each in sources:
         source = each.source
-        if source.shape_name == "key" and not source.sets and len(source.routes.all) == 1:
-            (route,) = source.routes.all
+        if (route := _only_route(source)) is not None:
             prefixes = f"from {route.production_prefix}… back to {route.legacy_prefix}…"
             yield f"It sets {source.table}.{source.column} {prefixes}"
             continue

@@ -19,6 +19,7 @@ import duckdb
 from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.ledger.disk import disk_hint
 from sketchmigrate.ledger.file_database import FileDatabase
+from sketchmigrate.postgres.pages import csv_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -167,8 +168,7 @@ class Evidence(FileDatabase):
 
     async def load_named(self, source: int, rows: Iterable[NamedRow]) -> None:
         """Take in references of a source."""
-        lines = (",".join("" if each is None else quoted(str(each)) for each in row) for row in rows)
-        await self._load(_NAMED, source, "".join(f"{line}\n" for line in lines).encode())
+        await self._load(_NAMED, source, csv_of(rows))
 
     async def load_objects(self, side: str, rows: Iterable[ObjectRow]) -> None:
         """Take in objects of one side."""
@@ -285,11 +285,6 @@ class Evidence(FileDatabase):
 
     def _scratch(self) -> Path:
         return self.path.with_suffix(".csv")
-
-
-def quoted(text: str) -> str:
-    """Write a field as COPY does."""
-    return '"' + text.replace('"', '""') + '"'
 
 
 def digest(path: Path) -> str:

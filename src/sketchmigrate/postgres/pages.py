@@ -314,7 +314,7 @@ async def copy_page(connection: AsyncConnection, table: Table, key_range: KeyRan
         if stored:
             statement = table.compose(_ROWS, range=page, shortened=shortened(table, stored=True), **names)
             found: list[Any] = await (await cursor.execute(statement, bounds)).fetchall()
-            return CsvPage(count, last_key, _csv(decode(table, found)))
+            return CsvPage(count, last_key, csv_of(decode(table, found)))
         statement = table.compose(_COPY, range=page, shortened=shortened(table, stored=False))
         content = await _copied(connection, AsyncClientCursor(connection).mogrify(statement, bounds))
         return CsvPage(count, last_key, content)
@@ -364,8 +364,8 @@ def shortened(table: Table, *, stored: bool) -> sql.Composed:
     return table.compose("left({path}::text, {longest})", longest=sql.Literal(LONGEST_PATH_CHARS))
 
 
-def _csv(rows: Iterable[tuple[Key, str | None]]) -> bytes:
-    """Write rows as COPY does."""
+def csv_of(rows: Iterable[Iterable[object]]) -> bytes:
+    """Write rows as COPY does: None, which is NULL, is an empty field."""
     lines = (",".join("" if each is None else _quoted(str(each)) for each in row) for row in rows)
     return "".join(f"{line}\n" for line in lines).encode()
 
