@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pexpect
 
 from tests.forked import Forked
+from tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,7 +88,7 @@ def start(
     )
 
 
-def finish(process: subprocess.Popen[str], *, timeout_seconds: float = 60) -> Finished:
+def finish(process: subprocess.Popen[str], *, timeout_seconds: float = PATIENCE_SECONDS) -> Finished:
     """Wait for a started run. One that takes longer is killed, and ``TimeoutError`` tells what it had said."""
     try:
         out, err = process.communicate(timeout=timeout_seconds)
@@ -99,7 +100,7 @@ def finish(process: subprocess.Popen[str], *, timeout_seconds: float = 60) -> Fi
     return Finished(process.returncode, out, err)
 
 
-def run(*args: str, environ: Mapping[str, str], cwd: Path, timeout_seconds: float = 60) -> Finished:
+def run(*args: str, environ: Mapping[str, str], cwd: Path, timeout_seconds: float = PATIENCE_SECONDS) -> Finished:
     """Run ``sketch_migrate.py`` to its end; see ``start``."""
     return finish(start(*args, environ=environ, cwd=cwd), timeout_seconds=timeout_seconds)
 

@@ -134,7 +134,7 @@ def test_twice_stops_at_once_while_the_flip_hangs(filled: Site, number: signal.S
         process.send_signal(number)
         wait_until_said(process, "Stopping")
         process.send_signal(number)
-        done = finish(process, timeout_seconds=30)
+        done = finish(process)
         assert check_consistent(filled, before) == 5
     assert done.code == 128 + number, done
     assert "Traceback" not in done.err + done.out

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from tests import tool
+from tests.patience import PATIENCE_SECONDS
 from tests.proved import keep_races
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class World:
             *command, "-y", "--json", "-p", "2", "-b", "20", *trial, *flags, environ=environment, cwd=self.cwd
         )
 
-    def finish(self, process: subprocess.Popen[str], *, timeout_seconds: float = 60) -> Run:
+    def finish(self, process: subprocess.Popen[str], *, timeout_seconds: float = PATIENCE_SECONDS) -> Run:
         """Wait for a migration. It never shows a traceback, nor what a library has to say at its end."""
         done = tool.finish(process, timeout_seconds=timeout_seconds)
         assert "Traceback" not in done.err, done.err

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ import pytest
 from tests import tool
 from tests.fault.application import Application, observe
 from tests.fault.promises import LEGACY, check_set_back, make_world, production_path, rows_of
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.servers import s3_faults
 from tests.servers.dask_servers import dask_servers
 from tests.servers.postgres_fault_proxy import PostgresFaultProxy
@@ -26,7 +26,7 @@ from tests.servers.s3_fault_proxy import S3FaultProxy
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from sketchmigrate.demo.servers import PostgresServer
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 ROWS = int(os.environ.get("CLUSTER_ROWS", "240"))
 WORKERS = 3
 RANGE_ROWS = max(40, ROWS // 60)
-PATIENCE_SECONDS = 60 + ROWS / 20
+CLUSTER_SECONDS = PATIENCE_SECONDS + ROWS / 20
 
-pytestmark = [pytest.mark.xdist_group("dask"), pytest.mark.timeout(180 + 3 * PATIENCE_SECONDS)]
+pytestmark = [pytest.mark.xdist_group("dask"), pytest.mark.timeout(60 + 3 * CLUSTER_SECONDS)]
 # who flipped what, as the database saw it
 AUDIT = (
     "CREATE TABLE audit (id bigint, path text)",
@@ -112,7 +112,7 @@ class Site:
 
     def finish(self, process: subprocess.Popen[str]) -> Run:
         """Wait for a migration that comes to its end, and check that it counted what the database saw."""
-        run = self.world.finish(process, timeout_seconds=PATIENCE_SECONDS)
+        run = self.world.finish(process, timeout_seconds=CLUSTER_SECONDS)
         ((flipped,),) = self.world.database.execute("SELECT count(*) FROM audit")
         assert run.outcomes["migrated"] == flipped, run.err
         return run
@@ -124,7 +124,7 @@ class Site:
     def check_rolled_back(self) -> None:
         """Undo every run: each row is as it was. Those that were killed have been silent for a minute by then."""
         self.ledger.execute("UPDATE sketch_ledger.run SET alive_at = alive_at - interval '61 s'")
-        back = self.world.finish(self.undo(), timeout_seconds=PATIENCE_SECONDS)
+        back = self.world.finish(self.undo(), timeout_seconds=CLUSTER_SECONDS)
         assert back.code == 0, back.err
         check_set_back(self.world.database, self.world.store, self.world.before)
 
@@ -155,14 +155,6 @@ def site(
             process.kill()
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"not {what}"
-        time.sleep(0.05)
-
-
 def test_workers_killed_and_added_while_the_application_lives_on(site: Site) -> None:
     """One more is there, which has no right on S3: it is named, and given no work."""
     world, cluster = site.world, site.cluster
@@ -182,8 +174,8 @@ def test_workers_killed_and_added_while_the_application_lives_on(site: Site) -> 
         newcomer = cluster.start_worker()
         writing = threads.submit(application.live, stop_writing)
         observing = threads.submit(observe, world, stop_observing)
-        site.s3.release()
-        wait_until(lambda: newcomer in {worker for worker, *_ in site.attempts()}, f"{newcomer} at work")
+        wait_until(lambda: newcomer in {worker for worker, *_ in site.attempts()}, f"{newcomer} is at work")
+        site.s3.release()  # the others could leave it nothing before it is there
         stop_writing.set()  # or the tool might find new legacy rows for ever
         writing.result()
         run = site.finish(process)
@@ -205,7 +197,7 @@ def test_workers_killed_and_added_while_the_application_lives_on(site: Site) -> 
         assert rows.get(key) == moved
     untouched = world.before.legacy_paths.keys() - application.rows.keys()
     assert {rows[key] for key in untouched} == {production_path(world.before.legacy_paths[key]) for key in untouched}
-    back = world.finish(site.undo(), timeout_seconds=PATIENCE_SECONDS)
+    back = world.finish(site.undo(), timeout_seconds=CLUSTER_SECONDS)
     assert back.code in {0, 1}  # 1: what the application changed since
     now = rows_of(world.database)
     assert {key: now[key] for key in untouched} == {key: world.before.rows[key] for key in untouched}
@@ -223,7 +215,7 @@ def test_a_worker_cut_off_works_on_beside_the_one_that_redoes_its_range(site: Si
     assert f"{twin} was lost" in site.log()
     site.s3.clear()
     site.s3.release()
-    wait_until(lambda: site.ends_of(1) == [True, True], "both at the end")
+    wait_until(lambda: site.ends_of(1) == [True, True], "both come to the end")
     run = site.finish(process)
     assert (run.code, run.outcomes) == (0, {"migrated": ROWS}), run.err
     site.cluster.kill_worker(twin)
@@ -244,7 +236,7 @@ def test_the_coordinator_killed_and_started_again(site: Site) -> None:
     assert 0 < site.world.check_promises() < ROWS
     site.s3.release()
     again = site.world.finish(
-        site.start(), timeout_seconds=PATIENCE_SECONDS
+        site.start(), timeout_seconds=CLUSTER_SECONDS
     )  # the workers finish what they had begun, beside it
     assert again.code == 0, again.err
     site.world.check_finished()
@@ -256,7 +248,7 @@ def test_the_scheduler_killed_and_started_again(site: Site) -> None:
     process = site.start()
     site.s3.wait_for_hit("stall", WORKERS)
     site.cluster.kill_scheduler()
-    run = site.world.finish(process, timeout_seconds=PATIENCE_SECONDS)
+    run = site.world.finish(process, timeout_seconds=CLUSTER_SECONDS)
     assert (run.code, run.document["error"]["type"]) == (3, "ClusterUnreachable"), run.err
     assert "is gone" in run.document["error"]["message"]
     assert 0 < site.world.check_promises() < ROWS
@@ -264,7 +256,7 @@ def test_the_scheduler_killed_and_started_again(site: Site) -> None:
     site.cluster.start_scheduler()
     for _ in range(WORKERS):
         site.cluster.start_worker()
-    again = site.world.finish(site.start(), timeout_seconds=PATIENCE_SECONDS)
+    again = site.world.finish(site.start(), timeout_seconds=CLUSTER_SECONDS)
     assert again.code == 0, again.err
     site.world.check_finished()
     site.check_rolled_back()

@@ -18,6 +18,7 @@ import pytest
 
 from tests import tool
 from tests.fault.promises import LEGACY, ROWS, World, production_path
+from tests.patience import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,12 +70,9 @@ def wait_until_all_others_are_flipped(world: World, but: int = 1) -> None:
 
 def wait_for_rows(side: str, database: Database, count: int) -> None:
     """Wait until so many rows are on a side. To make a connection for each look would cost more than the pause."""
-    ends_at = time.monotonic() + 30
     with database.connect() as connection:
         look = "SELECT count(*) >= %s FROM avatars WHERE starts_with(path, %s)"
-        while connection.execute(look, [count, side]).fetchone() != (True,):
-            assert time.monotonic() < ends_at, "rows that nobody holds were not flipped"
-            time.sleep(0.02)
+        wait_until(lambda: connection.execute(look, [count, side]).fetchone() == (True,), f"{count} rows at {side}")
 
 
 def reset_owners(world: World) -> None:
@@ -231,9 +229,8 @@ def test_no_row_is_locked_while_the_ledger_stands_still(world: World, databases:
         with ledgers.connect() as locking, application_updates(world.database) as seconds:
             locking.execute(f"BEGIN; LOCK TABLE sketch_ledger.{table} IN EXCLUSIVE MODE")
             process = world.start(ledger_url=url)
-            ends_at = time.monotonic() + 30
-            while not locking.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
-                assert time.monotonic() < ends_at, "the ledger held nothing up"
+            looks = "SELECT FROM pg_locks WHERE NOT granted"
+            wait_until(lambda: bool(locking.execute(looks).fetchall()), "the ledger holds something up")
             time.sleep(1.5)
             locking.execute("COMMIT")
             run = world.finish(process)

@@ -17,6 +17,7 @@ import pytest
 import sketchmigrate
 from tests import tool
 from tests.fault.promises import LEGACY, World, make_world, rows_of
+from tests.patience import wait_until
 from tests.servers import s3_faults
 
 if TYPE_CHECKING:
@@ -126,10 +127,7 @@ def test_what_a_limit_leaves_of_a_range_begins_behind_what_was_taken_up(
     wide.store.client.delete_object(Bucket=wide.store.legacy_bucket, Key=wide.before.legacy_paths[3])
 
     def both_have_joined() -> None:
-        deadline = time.monotonic() + 30
-        while log_of(wide).count(" joined: process ") < 2:
-            assert time.monotonic() < deadline, "a worker is not there"
-            time.sleep(0.02)
+        wait_until(lambda: log_of(wide).count(" joined: process ") == 2, "both workers are there")
 
     postgres_proxy.act_at("OFFSET", both_have_joined)  # which looks whether the range is too large
     done = wide.finish(wide.start(*TWO, "-l", "20", database=wide.database.via(postgres_proxy.port)))
@@ -168,19 +166,19 @@ def test_a_killed_worker_is_replaced_and_each_reference_counted_once(wide: World
 
 def wait_until_flipped(world: World, rows: range) -> None:
     """Wait for rows that are flipped by now, or are just being."""
-    deadline = time.monotonic() + 30
-    while any((world.database.paths()[row] or "").startswith(LEGACY) for row in rows):
-        assert time.monotonic() < deadline, "they are not flipped"
+    wait_until(
+        lambda: not any((world.database.paths()[row] or "").startswith(LEGACY) for row in rows), "they are flipped"
+    )
 
 
 def test_a_range_that_kills_its_workers_ends_the_run(wide: World, s3_proxy: S3FaultProxy) -> None:
     s3_proxy.on(s3_faults.stall(), operation="copy", key="avatar-5.png$")
     process = wide.start(*TWO, store=wide.store.via(s3_proxy.endpoint_url))  # in one range
-    for number in range(1, 6):
-        s3_proxy.wait_for_hit("stall", number)
-        for worker in re.findall(r"(worker-\d+) joined", log_of(wide)):
+    while process.poll() is None:  # a worker may be at work before it is in the log
+        for worker in re.findall(r"(worker-\d+) joined", log_of(wide)) if s3_proxy.hits["stall"] else []:
             with suppress(ProcessLookupError):
                 os.kill(pid_of(wide, worker), signal.SIGKILL)
+        time.sleep(0.05)
     done = wide.finish(process)
     assert done.code == 4
     message = done.document["error"]["message"]

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 SOURCE = Path(__file__).parents[2] / "src"
 
-# A worker that does not answer is given up after two seconds, and not after five minutes.
-_DASK = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2 s"}
+# A worker that does not answer is given up after six seconds, and not after five minutes. A busy machine can keep one
+# that lives from its heartbeat for two.
+_DASK = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "6 s"}
 
 
 class DaskServers:

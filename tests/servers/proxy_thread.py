@@ -10,6 +10,8 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from tests.patience import PATIENCE_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -53,13 +55,13 @@ class ProxyThread:
         if self._errors:
             raise ExceptionGroup(f"{type(self).__name__} failed", self._errors)
 
-    def wait_until(self, condition: Callable[[], bool], *, timeout_seconds: float = 30) -> None:
+    def wait_until(self, condition: Callable[[], bool], *, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait for something that the proxy does; looked at whenever it did something. Raises ``TimeoutError``."""
         with self._changed:
             if not self._changed.wait_for(condition, timeout_seconds):
                 raise TimeoutError(f"did not happen within {timeout_seconds:g} s; hits so far: {dict(self.hits)}")
 
-    def wait_for_hit(self, name: str, count: int = 1, *, timeout_seconds: float = 30) -> None:
+    def wait_for_hit(self, name: str, count: int = 1, *, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until a fault was done ``count`` times. Raises ``TimeoutError``."""
         self.wait_until(lambda: self.hits[name] >= count, timeout_seconds=timeout_seconds)
 

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from sketchmigrate.s3.probe.folder import PROBE_FOLDER
+from tests.patience import PATIENCE_SECONDS
 from tests.servers.http1 import Message, S3Request, read_reply, read_request
 from tests.servers.proxy_thread import ProxyThread, reset
 from tests.servers.s3_faults import Answer, Cut, Fault, Hold
@@ -104,7 +105,7 @@ class S3FaultProxy(ProxyThread):
         """Forget all rules; what is stalled stays so until ``release``."""
         self._rules.clear()
 
-    def wait_for_requests(self, count: int, operation: str = "", *, timeout_seconds: float = 30) -> None:
+    def wait_for_requests(self, count: int, operation: str = "", *, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until so many requests (of an operation) have come. Raises ``TimeoutError``."""
         self.wait_until(lambda: self.count(operation) >= count, timeout_seconds=timeout_seconds)
 
