@@ -13,6 +13,7 @@ from sketchmigrate.core.outcome import Outcome
 from sketchmigrate.core.reason import ReasonKind, because
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.core.shapes.array import Array
+from sketchmigrate.ledger.etags import etags_of
 from sketchmigrate.migration.bringing import OUTCOME_OF, bring, in_part, together
 from sketchmigrate.migration.copier import Copied, Copier, Verdict
 from tests.unit.shapes.site import PLAIN
@@ -56,6 +57,18 @@ def test_a_companion_without_an_object_holds_nothing_up(of_row: Verdict) -> None
     found = together((PAIRS[0], COMPANION), [Copied(of_row), Copied(Verdict.MISSING, WHY)])
     assert found.verdict is of_row
     assert found.reason is None
+
+
+def test_the_etags_of_a_row_are_kept_by_its_production_keys() -> None:
+    verdicts = [Copied(Verdict.COPIED, etag="a"), Copied(Verdict.IN_PLACE, etag="b"), Copied(Verdict.COPIED)]
+    recorded = together((*PAIRS[:3], COMPANION), [*verdicts, Copied(Verdict.MISSING, WHY)]).etag
+    keys = [pair.target.key for pair in PAIRS]
+    assert etags_of(recorded, keys) == dict(zip(keys, ["a", "b", "", ""], strict=True))
+    alone = together(PAIRS[:1], verdicts[:1]).etag
+    assert alone == "a"
+    assert etags_of(alone, keys[:1]) == {keys[0]: "a"}
+    assert etags_of(alone, keys[:2]) == dict.fromkeys(keys[:2], ""), "nobody knows which"
+    assert etags_of("{an odd one", keys[:1]) == {keys[0]: ""}
 
 
 @pytest.mark.parametrize("verdict", [Verdict.CONFLICT, Verdict.FAILED, Verdict.UNTOUCHED])

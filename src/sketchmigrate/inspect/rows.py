@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sketchmigrate.core.objects import Location
     from sketchmigrate.core.pairing import Pairing
     from sketchmigrate.inspect.evidence import NamedRow
+    from sketchmigrate.ledger import PastFlip
     from sketchmigrate.migration.planning import SourceTable
     from sketchmigrate.postgres.pages import RowNow
     from sketchmigrate.postgres.references import References
@@ -48,15 +49,29 @@ class RowReader:
         known = await self._computed(references, [row.value for row in rows])
         return [self._read(row, more) for row, more in zip(rows, known, strict=True)]
 
-    async def produced(self, references: References, values: Sequence[str]) -> list[list[str]]:
-        """Return the keys of production that values name which flips have set. Raises ``DatabaseError``."""
+    async def moved(self, references: References, flips: Sequence[PastFlip]) -> list[list[str]]:
+        """Return the keys of production to which flips have moved references. Raises ``DatabaseError``.
+
+        What a value named in production before was not moved, as far as the texts tell: they may name a key on both
+        sides.
+        """
+        after = await self._produced(references, [flip.new_path for flip in flips])
+        mixed = [number for number, keys in enumerate(after) if len(keys) > 1]
+        before = await self._produced(references, [flips[number].old_path for number in mixed])
+        for number, there in zip(mixed, before, strict=True):
+            after[number] = [key for key in after[number] if key not in set(there)] or after[number]
+        return after
+
+    async def _produced(self, references: References, values: Sequence[str]) -> list[list[str]]:
         known = await self._computed(references, values)
         return [
-            [
-                each.place.key
-                for each in in_production(self.source.mapping, value, more)
-                if each.side is SideName.PRODUCTION
-            ]
+            list(
+                dict.fromkeys(
+                    each.place.key
+                    for each in in_production(self.source.mapping, value, more)
+                    if each.side is SideName.PRODUCTION
+                )
+            )
             for value, more in zip(values, known, strict=True)
         ]
 

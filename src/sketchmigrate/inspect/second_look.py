@@ -17,6 +17,7 @@ from sketchmigrate.inspect.evidence import ReferenceId
 from sketchmigrate.inspect.looks import Refused
 from sketchmigrate.inspect.rows import RowReader
 from sketchmigrate.inspect.standing import SUSPECTS, Standing, standing_of
+from sketchmigrate.ledger.etags import etags_of
 from sketchmigrate.postgres.references import References
 from sketchmigrate.s3 import same_content
 from sketchmigrate.s3.headers import ARCHIVES, not_restored
@@ -196,22 +197,20 @@ class Looker:
         await self.evidence.insert("look", looks)
 
     async def read_ledgers(self, ledgers: Sequence[PastRun]) -> None:
-        """Take in what past migrations wrote down of the objects that they stored, by the keys that flips have set.
-
-        The ETag on record is that of the one object of a row. Of a row that named several it is known of none.
-        """
+        """Take in what past migrations wrote down of the objects that they stored, by the keys that flips have set."""
         for number, source in enumerate(self.sources):
             reader, is_copied = RowReader(source, self.site.pairing), self.site.sources[number].is_copied
             async with self.database.session() as session:
                 references = References(session, source.table)
                 for run in ledgers:
                     async for flips in run.newest_first(source=number):
-                        values = [flip.new_path for flip in flips]
-                        keys = [[value] for value in values] if is_copied else await reader.produced(references, values)
+                        moved = (
+                            [[flip.new_path] for flip in flips] if is_copied else await reader.moved(references, flips)
+                        )
                         rows = [
-                            (number, key_text(flip.key), key, flip.etag or "", flip.unix_time)
-                            for flip, some in zip(flips, keys, strict=True)
-                            for key in dict.fromkeys(some)
+                            (number, key_text(flip.key), key, etag, flip.unix_time)
+                            for flip, some in zip(flips, moved, strict=True)
+                            for key, etag in etags_of(flip.etag or "", some).items()
                         ]
                         await self.evidence.insert("flip", rows)
 

@@ -93,7 +93,7 @@ def problem_groups(rows: Iterable[Sequence[Any]]) -> tuple[ProblemGroup, ...]:
 
 
 class Flip(NamedTuple):
-    """One intended flip. ``size_bytes`` is None and ``etag`` empty where the copy did not tell them.
+    """One intended flip. ``size_bytes`` is None and ``etag`` empty where the copy did not tell them (see ``etags``).
 
     ``copied`` says that the object was copied for it, and not found in place.
     """
@@ -253,8 +253,8 @@ class LedgerPlace(Protocol):
 class PastFlip:
     """One flip that a run set out to make. A uuid key is text here, as the ledger has no such type.
 
-    ``etag`` is that of the production object, or empty where the copy did not tell it. ``stored_otherwise``: the
-    database stored another path, and the run, of an earlier version, committed that.
+    ``etag`` is that of the production object, or empty where the copy did not tell it; of several objects, see
+    ``etags``. ``stored_otherwise``: the database stored another path, and the run, of an earlier version, committed it.
     """
 
     key: StoredKey

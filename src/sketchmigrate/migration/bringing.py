@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.mapping import Left, Move
 from sketchmigrate.core.outcome import Outcome
+from sketchmigrate.ledger.etags import etags_text
 from sketchmigrate.migration.copier import Copied, Verdict
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def together(pairs: Sequence[ObjectPair], verdicts: Sequence[Copied]) -> Copied:
     sizes = [verdict.size_bytes for verdict in copied]
     size_bytes = None if None in sizes or not sizes else sum(size or 0 for size in sizes)
     kind = Verdict.COPIED if copied else Verdict.IN_PLACE
-    return Copied(kind, told, size_bytes, "", guarded, also_copied=max(0, len(copied) - 1))
+    etags = etags_text({pair.target.key: verdict.etag for pair, verdict in counting})
+    return Copied(kind, told, size_bytes, etags, guarded, also_copied=max(0, len(copied) - 1))
 
 
 def no_better_than(left: Left | None, copied: Copied) -> Copied:

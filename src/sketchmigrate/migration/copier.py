@@ -74,7 +74,7 @@ class Copied(NamedTuple):
 
     ``guarded``: the store made sure that nothing was replaced, or told what was, or replacing was allowed. ``sampled``:
     the copy did not tell the size, so that of this one was looked up. ``also_copied`` is how many other objects of the
-    same row were copied.
+    same row were copied; ``etag`` is then a text that tells of all of them (``ledger.etags``).
     """
 
     verdict: Verdict

@@ -25,6 +25,7 @@ from sketchmigrate.core.errors import MigrateError, S3Error
 from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.reason import ReasonKind, because, refused_by_store
 from sketchmigrate.core.reference import Reference
+from sketchmigrate.ledger.etags import etags_of
 from sketchmigrate.migration.no_clobber import Means
 from sketchmigrate.migration.record import ENDED, is_rollback, key_of
 from sketchmigrate.migration.transfer import keeps_versions, replaced_version, version_before
@@ -209,14 +210,15 @@ def _tells_what_it_made(run: PastRun) -> bool:
     return about.get("no_clobber") == Means.CHECK_FIRST or ENDED in about or is_rollback(run)
 
 
-async def perhaps_overwritten(store: S3Client, copier: Copier, move: Move, our_etag: str) -> Reason | None:
+async def perhaps_overwritten(store: S3Client, copier: Copier, move: Move, our_etags: str) -> Reason | None:
     """Return what to tell a person of an object that we copied and whose row somebody else has set, or None.
 
-    ``our_etag`` is that of our copy, or empty where it is not known: then what is there is compared with the source.
+    ``our_etags`` is what the ledger has of our copies. Where one is not known, the object is compared with its source.
     """
+    etags = etags_of(our_etags, [pair.target.key for pair in move.pairs])
     for pair in move.pairs:
         reason = await _perhaps_overwritten(
-            store, copier, move._replace(source=pair.source, target=pair.target), our_etag
+            store, copier, move._replace(source=pair.source, target=pair.target), etags[pair.target.key]
         )
         if reason is not None:
             return reason
