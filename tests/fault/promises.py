@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from tests import tool
+from tests.fault.shaped import shaped
 from tests.patience import PATIENCE_SECONDS
 from tests.proved import keep_races
 
@@ -133,6 +134,8 @@ def check_ledgers(
                 recorded.update(ledger.execute("SELECT key, old_path, new_path FROM flip"))
     if ledger_database is not None:
         recorded.update(ledger_database.execute("SELECT key, old_path, new_path FROM sketch_ledger.flip"))
+    if (shape := shaped()) is not None:
+        recorded = shape.paths_of(database, recorded)
     paths = database.paths()
     for key, legacy_path in before.legacy_paths.items():
         old_path, new_path = production_path(legacy_path) if undone else legacy_path, paths[key]
@@ -194,6 +197,7 @@ class World:
         lower case. Nothing is tried first, so that the first update is that of an iteration.
         """
         keep_races(self.runs, store or self.store)
+        config = () if (shape := shaped()) is None else ("--config", str(shape.configure(self.cwd)))
         trial = () if command and command[0] != "repair" else ("--no-trial",)
         environment = {
             **(database or self.database).environ(),
@@ -202,7 +206,7 @@ class World:
             **self.environ,
         }
         return tool.start(
-            *command, "-y", "--json", "-p", "2", "-b", "20", *trial, *flags, environ=environment, cwd=self.cwd
+            *command, "-y", "--json", "-p", "2", "-b", "20", *trial, *flags, *config, environ=environment, cwd=self.cwd
         )
 
     def finish(self, process: subprocess.Popen[str], *, timeout_seconds: float = PATIENCE_SECONDS) -> Run:
@@ -259,9 +263,8 @@ def make_world(database: Database, store: Store, cwd: Path, *, legacy_rows: int 
     paths = [f"{LEGACY}{'2019/' * (number % 5 == 0)}avatar-{number}.png" for number in range(legacy_rows)]
     done = [f"{PRODUCTION}done-{number}.png" for number in range(5)]
     halfway = paths[legacy_rows // 2]  # copied by someone, its row still legacy
-    database.create_avatars([*paths, *done, None, "", "elsewhere/a.png"])
-    database.execute("ALTER TABLE avatars ADD COLUMN owner text NOT NULL DEFAULT ''")
-    database.execute("UPDATE avatars SET owner = 'user ' || id")
+    all_paths = [*paths, *done, None, "", "elsewhere/a.png"]
+    create_table(database, {number: (path, f"user {number}") for number, path in enumerate(all_paths, start=1)})
     legacy = {path: f"png of {path}".encode() for path in [*paths, "image/of-nobody.png", "other.txt"]}
     production = {path: f"png of {path}".encode() for path in done} | {production_path(halfway): legacy[halfway]}
     store.put_all(store.legacy_bucket, legacy)
@@ -269,6 +272,19 @@ def make_world(database: Database, store: Store, cwd: Path, *, legacy_rows: int 
     before = Before(rows_of(database), digests(legacy), digests(production))
     assert content_of(store, store.legacy_bucket) == before.legacy  # its ETags are what we take them for
     return World(database, store, before, cwd)
+
+
+def create_table(database: Database, rows: Mapping[int, tuple[str | None, str]]) -> None:
+    """Make the table of avatars, and fill it."""
+    if (shape := shaped()) is None:
+        database.execute("CREATE TABLE avatars (id bigint PRIMARY KEY, path text, owner text NOT NULL DEFAULT '')")
+    else:
+        shape.create(database)
+    with database.connect() as connection:
+        with connection.cursor().copy("COPY avatars FROM STDIN") as copy:
+            for key, (path, owner) in rows.items():
+                copy.write_row((key, path, owner))
+        connection.execute("ANALYZE")
 
 
 def digests(bodies: Mapping[str, bytes]) -> dict[str, str]:

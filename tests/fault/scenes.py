@@ -22,6 +22,7 @@ from tests.fault.promises import (
     check_repaired,
     check_set_back,
     content_of,
+    create_table,
     digests,
     make_world,
     production_path,
@@ -154,10 +155,7 @@ class Theatre:
         if setting is None:
             setting = self._settings[command] = self._make(command)
         store = self._store
-        database.execute("CREATE TABLE avatars (id bigint PRIMARY KEY, path text, owner text NOT NULL)")
-        with database.connect() as connection, connection.cursor().copy("COPY avatars FROM STDIN") as copy:
-            for key, (path, owner) in setting.table.items():
-                copy.write_row((key, path, owner))
+        create_table(database, setting.table)
         fill(store, store.legacy_bucket, setting.legacy)
         fill(store, store.production_bucket, setting.production)
         if setting.runs.exists():

@@ -99,7 +99,8 @@ def test_how_it_ends(kind: type[subprocess.Popen[str]], tmp_path: Path, ending: 
 
 @BOTH
 def test_it_is_a_child_that_can_be_stopped_and_waited_for(kind: type[subprocess.Popen[str]], tmp_path: Path) -> None:
-    with start(kind, tmp_path, "import time; print('begun', flush=True); time.sleep(100)") as process:
+    pauses = "while True: time.sleep(0.05)"  # a signal just before a pause is seen after it
+    with start(kind, tmp_path, f"import time; print('begun', flush=True)\n{pauses}") as process:
         assert process.stdout.readline() == "begun\n"
         process.send_signal(signal.SIGSTOP)
         pid, status = os.waitpid(process.pid, os.WUNTRACED)

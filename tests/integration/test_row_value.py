@@ -179,5 +179,8 @@ def test_what_holds_a_reference_matches_the_patterns_of_its_side(
             if patterns.is_exact and side is SideName.LEGACY:
                 assert matches is holds
 
-        check()
+        for _ in range(5):
+            check()
+            if all(met):
+                break
     assert all(met), "some hold one, and some hold none"
