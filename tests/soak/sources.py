@@ -60,7 +60,8 @@ def migrate_sources(servers: Servers, seed: str, rows: int, folder: Path, done: 
     """Migrate so many rows in all, in an empty folder. Raises ``AssertionError`` or whatever is not as promised."""
     with servers.databases_of("newest").fresh() as database:
         of_each = -(-rows // len(TABLES))
-        sources = make(Site(database, new_buckets(servers.store("rclone")), folder), of_each)
+        store = "seaweed" if "seaweed" in servers.stores else servers.stores[0]  # rclone lists a folder for each page
+        sources = make(Site(database, new_buckets(servers.store(store)), folder), of_each)
         done.rows = of_each * len(TABLES)
         done.say(f"{done.rows:,} rows and {len(legacy_bodies(of_each)):,} objects are made")
         _Soak(sources, of_each, random.Random(seed), seed, done).carry_out()
