@@ -8,6 +8,7 @@ Secrets do not belong here. They come from the environment:
     SKETCH_DB_USER, SKETCH_DB_PASS              user and password of the database
     AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY    S3 keys, with AWS_SESSION_TOKEN where they are temporary;
                                                 without these two: profiles, SSO and instance roles, as usual with AWS
+    LEGACY_AWS_ACCESS_KEY_ID, … and PRODUCTION_AWS_ACCESS_KEY_ID, …    the same three for one side alone
 """
 
 # --- The database ----------------------------------------------------------------------------------------------------
@@ -56,6 +57,37 @@ S3_ADDRESSING_STYLE = "auto"
 
 # File of certificates to trust, in PEM, for a store with an authority of its own; empty is the system's.
 S3_CA_BUNDLE = ""
+
+# Where the two sides are two stores, or two accounts: what one of them has of its own. What is left empty is as above.
+# The profile is one of AWS's: its credentials, and its endpoint_url, region and ca_bundle where they are not set here.
+# Secrets are in the environment: LEGACY_AWS_ACCESS_KEY_ID, LEGACY_AWS_SECRET_ACCESS_KEY, LEGACY_AWS_SESSION_TOKEN, and
+# the same with PRODUCTION. They go before the profile, and that before what is there for both sides.
+
+# Where legacy is. Example: "https://fra1.digitaloceanspaces.com"
+LEGACY_S3_ENDPOINT_URL = ""
+# Region of the legacy buckets.
+LEGACY_S3_REGION = ""
+# "path", "virtual" or "auto", for legacy.
+LEGACY_S3_ADDRESSING_STYLE = ""
+# File of certificates to trust, for legacy.
+LEGACY_S3_CA_BUNDLE = ""
+# True or False: whether the requests to legacy are paid for; None is as S3_REQUESTER_PAYS says.
+LEGACY_S3_REQUESTER_PAYS = None
+# AWS profile for legacy.
+LEGACY_S3_PROFILE = ""
+
+# Where production is. Example: "https://ACCOUNT.r2.cloudflarestorage.com"
+PRODUCTION_S3_ENDPOINT_URL = ""
+# Region of the production buckets.
+PRODUCTION_S3_REGION = ""
+# "path", "virtual" or "auto", for production.
+PRODUCTION_S3_ADDRESSING_STYLE = ""
+# File of certificates to trust, for production.
+PRODUCTION_S3_CA_BUNDLE = ""
+# True or False: whether the requests to production are paid for; None is as S3_REQUESTER_PAYS says.
+PRODUCTION_S3_REQUESTER_PAYS = None
+# AWS profile for production.
+PRODUCTION_S3_PROFILE = ""
 
 # Headers that every new object is made with, because a policy of the production bucket demands them, with semicolons
 # between them: "x-amz-acl: bucket-owner-full-control; x-amz-server-side-encryption: aws:kms". An ACL, grants,

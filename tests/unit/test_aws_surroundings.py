@@ -8,7 +8,9 @@ import pytest
 
 from sketchmigrate.cli.surroundings import surroundings
 from sketchmigrate.core.errors import SettingsError
+from sketchmigrate.core.rule import SideName
 from sketchmigrate.settings import Loaded, load
+from sketchmigrate.settings.stores import store_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +67,11 @@ def loaded(
     return load(config_file=settings_file, search=[], environ=paths | dict(environ), flags=flags or {})
 
 
+def region_of(found: Loaded) -> str:
+    """The region that legacy's requests are signed for."""
+    return store_of(found.settings, SideName.LEGACY).region
+
+
 def test_the_order_of_the_endpoint(tmp_path: Path) -> None:
     layers: list[tuple[str, str, dict[str, str]]] = [
         ("https://of.services.example", "services stores", {"AWS_PROFILE": "photos"}),
@@ -100,22 +107,20 @@ def test_what_is_empty_says_nothing(tmp_path: Path) -> None:
         file='S3_ENDPOINT_URL = ""\nS3_REGION = ""',
     )
     assert found.settings.s3_endpoint_url == "https://two.example"
-    assert found.settings.region == "eu-central-1"
+    assert region_of(found) == "eu-central-1"
 
 
 def test_the_order_of_the_region(tmp_path: Path) -> None:
     no_files = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
     unset = loaded(tmp_path, no_files)
-    assert (unset.settings.s3_region, unset.settings.region) == ("", "us-east-1")
-    assert loaded(tmp_path, {}).settings.region == "eu-north-1", "of the profile default"
-    assert loaded(tmp_path, {"AWS_PROFILE": "keys"}).settings.region == "ap-south-1", (
-        "the credentials' file has it as well"
-    )
+    assert (unset.settings.s3_region, region_of(unset)) == ("", "us-east-1")
+    assert region_of(loaded(tmp_path, {})) == "eu-north-1", "of the profile default"
+    assert region_of(loaded(tmp_path, {"AWS_PROFILE": "keys"})) == "ap-south-1", "the credentials' file has it as well"
     environ = {"AWS_PROFILE": "photos", "AWS_DEFAULT_REGION": "eu-south-1"}
-    assert loaded(tmp_path, environ).settings.region == "eu-south-1"
+    assert region_of(loaded(tmp_path, environ)) == "eu-south-1"
     environ |= {"AWS_REGION": "eu-south-2"}
-    assert loaded(tmp_path, environ).settings.region == "eu-south-2"
-    assert loaded(tmp_path, environ, file='S3_REGION = "us-west-2"').settings.region == "us-west-2"
+    assert region_of(loaded(tmp_path, environ)) == "eu-south-2"
+    assert region_of(loaded(tmp_path, environ, file='S3_REGION = "us-west-2"')) == "us-west-2"
 
 
 def test_certificates_are_the_variables_or_the_profiles(tmp_path: Path) -> None:

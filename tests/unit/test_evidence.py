@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 SITE = EvidenceSite(
     "0",
     "",
+    "",
     Pairing.of(Routes((Route("legacy", "image/", "production", "avatar/"),))),
     (EvidenceSource("avatars.path", "avatars", "id", "path"),),
 )
@@ -202,7 +203,7 @@ class Store:
 async def main():
     path = Path(sys.argv[2])
     pairing = Pairing.of(Routes((Route("l", "image/", "p", "avatar/"),)))
-    site = EvidenceSite("0", "", pairing, (EvidenceSource("avatars.path", "avatars", "id", "path"),))
+    site = EvidenceSite("0", "", "", pairing, (EvidenceSource("avatars.path", "avatars", "id", "path"),))
     async with Evidence(path, site) as evidence:
         began = datetime.now(UTC)
         await read_references(evidence, pages(), lambda rows: None)

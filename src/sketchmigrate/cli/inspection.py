@@ -15,6 +15,7 @@ from sketchmigrate import __version__
 from sketchmigrate.cli.job import Job
 from sketchmigrate.cli.observer import Parts
 from sketchmigrate.core.pairing import Pairing
+from sketchmigrate.core.rule import SideName
 from sketchmigrate.inspect.evidence import Evidence, EvidenceSite, EvidenceSource
 from sketchmigrate.inspect.gathering import gather_objects, gather_references
 from sketchmigrate.inspect.looks import Looks, looks_at
@@ -28,6 +29,7 @@ from sketchmigrate.report.progress import EverySoOften
 from sketchmigrate.report.sources import columns_of
 from sketchmigrate.service.engines import comparer_for
 from sketchmigrate.settings.sources import routes_of
+from sketchmigrate.settings.stores import store_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +78,8 @@ class InspectionJob(Job):
         routes, sources = routes_of(self.settings), self.site.sources
         return EvidenceSite(
             version=__version__,
-            endpoint_url=self.settings.s3_endpoint_url,
+            endpoint_url=store_of(self.settings, SideName.LEGACY).endpoint_url,
+            production_endpoint_url=store_of(self.settings, SideName.PRODUCTION).endpoint_url,
             pairing=Pairing.of(routes, [each.source.routes for each in sources]),
             sources=tuple(
                 EvidenceSource(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.rule import BOTH_SIDES
+from sketchmigrate.migration.opening import is_one_store
+from sketchmigrate.s3.credentials import side_variables
 from sketchmigrate.s3.wire.addressing import address_of
 from sketchmigrate.s3.wire.proxy import Proxies
 from sketchmigrate.settings.sources import routes_of
+from sketchmigrate.settings.stores import store_of, whence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from sketchmigrate.core.rule import SideName
     from sketchmigrate.settings import Loaded
 
 _NOT_HEEDED = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")
@@ -20,34 +25,41 @@ _NOT_HEEDED = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")
 def surroundings(loaded: Loaded, environ: Mapping[str, str]) -> str:
     """Return one line: endpoint, region, certificates where they are not the system's, proxy. Without a secret.
 
-    Raises ``SettingsError`` where a proxy's variable holds no URL.
+    Where the two sides are reached otherwise, it is a line for each, with the place of its credentials. Raises
+    ``SettingsError`` where a proxy's variable holds no URL.
     """
-    settings, origins = loaded.settings, loaded.origins
+    if is_one_store(loaded.settings, environ):
+        return "S3: " + ", ".join(_parts(loaded, environ, BOTH_SIDES))
+    told = {side: [*_parts(loaded, environ, (side,)), _whose(loaded, side, environ)] for side in BOTH_SIDES}
+    return "\n".join(f"S3 of {side}: {', '.join(parts)}" for side, parts in told.items())
 
-    def whence(name: str) -> str:
-        return origins[name].brief if name in origins else "default"
 
-    parts = [
-        f"{settings.s3_endpoint_url or 'AWS'} ({whence('s3_endpoint_url')})",
-        f"region {settings.region} ({whence('s3_region')})",
-    ]
-    if settings.s3_ca_bundle:
-        parts.append(f"certificates {settings.s3_ca_bundle} ({whence('s3_ca_bundle')})")
+def _parts(loaded: Loaded, environ: Mapping[str, str], sides: Sequence[SideName]) -> list[str]:
+    """Say how the store of sides is reached, which is the same for them."""
+    settings = loaded.settings
+    store, told = store_of(settings, sides[0]), whence(loaded.origins, sides[0])
+    parts = [f"{store.endpoint_url or 'AWS'} ({told('endpoint_url')})", f"region {store.region} ({told('region')})"]
+    if store.ca_bundle:
+        parts.append(f"certificates {store.ca_bundle} ({told('ca_bundle')})")
     proxies = Proxies.from_environment(environ)
     routes = routes_of(settings).all
-    buckets = (bucket for route in routes for bucket in (route.legacy_bucket, route.production_bucket))
+    buckets = (route.place(side).bucket for route in routes for side in sides)
     for bucket in dict.fromkeys(buckets):
-        address = address_of(
-            bucket,
-            endpoint_url=settings.s3_endpoint_url,
-            region=settings.region,
-            style=settings.s3_addressing_style,
-        )
+        address = address_of(bucket, endpoint_url=store.endpoint_url, region=store.region, style=store.addressing_style)
         proxy = proxies.leading_to(address.origin)
         if proxy is not None:
             parts.append(f"proxy {proxy}")
         elif proxies.exempts(address.origin):
             parts.append(f"no proxy ({proxies.exempt_by})")
-    if not settings.s3_endpoint_url:
+    if not store.endpoint_url:
         parts += [f"{name} is not heeded" for name in _NOT_HEEDED if environ.get(name, "").strip().lower() == "true"]
-    return "S3: " + ", ".join(dict.fromkeys(parts))
+    return list(dict.fromkeys(parts))
+
+
+def _whose(loaded: Loaded, side: SideName, environ: Mapping[str, str]) -> str:
+    """Say where a side's credentials are from, in a word."""
+    own = side_variables(side)[0]
+    if environ.get(own, "").strip():
+        return f"credentials of its own ({own})"
+    profile = store_of(loaded.settings, side).profile
+    return f"credentials of its profile {profile}" if profile else "credentials as both sides have them"

@@ -12,8 +12,8 @@ from sketchmigrate.cluster.orders import ORDER_SECONDS
 from sketchmigrate.cluster.worker import Worker, peak_memory_bytes
 from sketchmigrate.inspect.comparing import Counted, compare_portion
 from sketchmigrate.inspect.looks import Looks
+from sketchmigrate.migration.opening import open_sides
 from sketchmigrate.migration.preflight import PATIENCE_SECONDS, check_read
-from sketchmigrate.migration.site import open_sides
 
 if TYPE_CHECKING:
     from sketchmigrate.cluster.engine import Channel

@@ -26,7 +26,7 @@ from sketchmigrate.cluster.engine import Assignment, Joined, LogLine, Task
 from sketchmigrate.cluster.orders import Orders, StopLevel
 from sketchmigrate.core.errors import ClusterError, Interrupted
 from sketchmigrate.garbage import collect_garbage_seldom
-from sketchmigrate.migration.site import caps_of
+from sketchmigrate.migration.opening import caps_of
 from sketchmigrate.migration.stop import Stop
 from sketchmigrate.report.logs import LOGGER
 

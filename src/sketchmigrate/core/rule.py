@@ -14,6 +14,9 @@ class SideName(StrEnum):
     NEITHER = "neither"
 
 
+BOTH_SIDES = (SideName.LEGACY, SideName.PRODUCTION)
+
+
 def like_pattern(prefix: str) -> str:
     """Return PostgreSQL's pattern of LIKE for texts with a prefix."""
     return re.sub(r"([\\%_])", r"\\\1", prefix) + "%"

@@ -106,10 +106,14 @@ class EvidenceSource:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceSite:
-    """What the evidence is about: all sources, in their order, and how the keys of both sides belong together."""
+    """What the evidence is about: all sources, in their order, and how the keys of both sides belong together.
+
+    ``endpoint_url`` is where legacy is, and production too unless ``production_endpoint_url`` is another.
+    """
 
     version: str
     endpoint_url: str
+    production_endpoint_url: str
     pairing: Pairing
     sources: tuple[EvidenceSource, ...]
 
@@ -146,7 +150,12 @@ class EvidenceSite:
     def json(self) -> dict[str, object]:
         """Return the site as values for JSON."""
         moves = [str(route) for route in self.moves]
-        return {**self.first(), "moves": moves, "sources": [asdict(source) for source in self.sources]}
+        return {
+            **self.first(),
+            "moves": moves,
+            "sources": [asdict(source) for source in self.sources],
+            "production_endpoint_url": self.production_endpoint_url,
+        }
 
 
 class Evidence(FileDatabase):

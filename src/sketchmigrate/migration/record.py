@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from sketchmigrate import __version__
 from sketchmigrate.core.errors import RunGoesOn, UsageError
 from sketchmigrate.core.keys import key_from_stored
+from sketchmigrate.core.rule import SideName
 from sketchmigrate.ledger import past_runs
 from sketchmigrate.ledger.contract import SOURCES
 from sketchmigrate.settings.schema import LISTS
 from sketchmigrate.settings.sources import sources_of
+from sketchmigrate.settings.stores import store_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +50,8 @@ def description(settings: Settings, command: str) -> dict[str, str]:
         "path_column": s.db_path_column,
         "legacy": f"s3://{s.legacy_bucket}/{s.legacy_prefix}",
         "production": f"s3://{s.production_bucket}/{s.production_prefix}",
-        "endpoint": s.s3_endpoint_url,
+        "endpoint": store_of(s, SideName.LEGACY).endpoint_url,
+        "production_endpoint": store_of(s, SideName.PRODUCTION).endpoint_url,
         "version": __version__,
     }
     if not s.has_lists:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.reference import KeyRange
-from sketchmigrate.core.rule import SideName
 from sketchmigrate.migration.breaker import Breaker
 from sketchmigrate.migration.copier import Copier
 from sketchmigrate.migration.keeping import SAMPLE_OBJECTS
+from sketchmigrate.migration.opening import open_sides
 from sketchmigrate.migration.planning import Forward, SourceTable
 from sketchmigrate.migration.preflight import (
     PATIENCE_SECONDS,
@@ -28,15 +26,10 @@ from sketchmigrate.migration.preflight import (
 from sketchmigrate.migration.probe_record import recorded_folder
 from sketchmigrate.migration.runner import Migration
 from sketchmigrate.migration.trial import check_it_ends
-from sketchmigrate.migration.watch import SilenceWatch
 from sketchmigrate.postgres.database import Database
 from sketchmigrate.postgres.privileges import check_rows_are_shown
 from sketchmigrate.postgres.references import References
-from sketchmigrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
-from sketchmigrate.s3.wire.proxy import Proxies
-from sketchmigrate.settings import headers_of
 from sketchmigrate.settings.sources import routes_of, sources_of
-from sketchmigrate.sides import Side, Sides
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -50,7 +43,9 @@ if TYPE_CHECKING:
     from sketchmigrate.migration.runner import Observe
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.migration.transfer import Transfer
+    from sketchmigrate.migration.watch import SilenceWatch
     from sketchmigrate.settings import Options, Settings
+    from sketchmigrate.sides import Side, Sides
 
 
 LOOKED_AT_FIRST = 10_000
@@ -235,36 +230,3 @@ async def _sample(database: Database, source: SourceTable) -> tuple[Move, ...]:
             if looked_at >= LOOKED_AT_FIRST:
                 break
     return ()
-
-
-@asynccontextmanager
-async def open_sides(settings: Settings) -> AsyncIterator[tuple[Sides, SilenceWatch]]:
-    """Open the sides' store, and watch whether it answers, as long as the context lasts."""
-    config = S3Config(
-        endpoint_url=settings.s3_endpoint_url,
-        region=settings.region,
-        addressing_style=settings.s3_addressing_style,
-        ca_bundle=settings.s3_ca_bundle,
-        requester_pays=settings.s3_requester_pays,
-        caps=caps_of(settings),
-        proxies=Proxies.from_environment(os.environ),
-        timeout_seconds=settings.s3_timeout_seconds,
-        retry_seconds=settings.s3_retry_seconds,
-        new_object_headers=headers_of(settings.new_object_headers),
-    )
-    async with S3Client(config, CredentialSource.from_environment()) as store, SilenceWatch(store) as silence:
-        name = settings.s3_endpoint_url or f"AWS in {settings.region}"
-        route = routes_of(settings).all[0]
-        legacy = Side(SideName.LEGACY, store, route.legacy_bucket, route.legacy_prefix, name)
-        production = Side(SideName.PRODUCTION, store, route.production_bucket, route.production_prefix, name)
-        yield Sides(legacy, production), silence
-
-
-def caps_of(settings: Settings, *, sharing: int = 1) -> Caps:
-    """Return what this process may do of what a person allows, where so many processes share it."""
-    wanted = Caps(
-        settings.max_concurrency,
-        settings.max_requests_per_second or math.inf,
-        settings.max_bandwidth or math.inf,
-    ).share(sharing)
-    return replace(wanted, concurrency=room_for_connections(wanted.concurrency))

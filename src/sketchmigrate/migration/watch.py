@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from sketchmigrate.report.limits import Sample, limited_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from sketchmigrate.migration.copier import Copier
@@ -113,8 +113,9 @@ class Silence:
     that it does again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "the store") -> None:
         self.note = self.news = ""
+        self._name = name
         self._asked_since: float | None = None
         self._silent_since = 0.0
         self._looked_at = 0.0
@@ -132,25 +133,29 @@ class Silence:
             self._asked_since = None
         if now - silent_since >= SAID_AFTER_SECONDS:
             if not self.note:
-                self.news = f"The store has not answered for {now - silent_since:.0f} s; requests under way: {asked}."
-            self.note = f"the store has not answered for {now - silent_since:.0f} s"
+                seconds = f"{now - silent_since:.0f} s"
+                self.news = f"{self._begin} has not answered for {seconds}; requests under way: {asked}."
+            self.note = f"{self._name} has not answered for {now - silent_since:.0f} s"
             self._silent_since = silent_since
         elif self.note:
             self.note = ""
             if asked or answered_at > self._silent_since:
-                self.news = f"The store answers again, after {now - self._silent_since:.0f} s."
+                self.news = f"{self._begin} answers again, after {now - self._silent_since:.0f} s."
+
+    @property
+    def _begin(self) -> str:
+        return self._name[0].upper() + self._name[1:]
 
 
 class SilenceWatch(RegularLook):
-    """Looks at a store as long as the context lasts, and logs what is new of its silence. An async context manager.
+    """Looks at stores as long as the context lasts, and logs what is new of their silence. An async context manager.
 
     ``note`` is what to show now; it is also told, after each look, to who is the audience at that time.
     """
 
-    def __init__(self, store: S3Client) -> None:
+    def __init__(self, stores: Sequence[tuple[str, S3Client]]) -> None:
         super().__init__(LOOK_SECONDS)
-        self._store = store
-        self._silence = Silence()
+        self._watched = [(Silence(name), store) for name, store in stores]
         self._tell: Callable[[str], None] | None = None
 
     async def __aexit__(
@@ -161,8 +166,8 @@ class SilenceWatch(RegularLook):
 
     @property
     def note(self) -> str:
-        """What to show now; empty while the store answers."""
-        return self._silence.note
+        """What to show now; empty while the stores answer."""
+        return next((silence.note for silence, _ in self._watched if silence.note), "")
 
     @contextmanager
     def told_to(self, tell: Callable[[str], None]) -> Iterator[None]:
@@ -174,9 +179,9 @@ class SilenceWatch(RegularLook):
             self._tell = None
 
     def _look(self) -> None:
-        silence, store = self._silence, self._store
-        silence.look(time.monotonic(), asked=store.asked, answered_at=store.answered_at)
-        if silence.news:
-            logger.warning("%s", silence.news)
+        for silence, store in self._watched:
+            silence.look(time.monotonic(), asked=store.asked, answered_at=store.answered_at)
+            if silence.news:
+                logger.warning("%s", silence.news)
         if self._tell is not None:
             self._tell(self.note)

@@ -21,10 +21,12 @@ from sketchmigrate.core.rights import (
     PUT_HOLD,
     PUT_RETENTION,
 )
+from sketchmigrate.core.rule import SideName
 from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from sketchmigrate.s3.wire.redirect import is_aws
 from sketchmigrate.settings import headers_of, table_name
 from sketchmigrate.settings.sources import routes_of
+from sketchmigrate.settings.stores import store_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -119,9 +121,9 @@ def needed(settings: Settings, rights: Rights) -> list[Allowed]:
 
 def optional(settings: Settings, right: OptionalRight, already: Iterable[Allowed]) -> list[Allowed]:
     """Return what a policy may allow besides what it does ``already``; nothing where that is all of it."""
-    key = _key_arn(settings, "*")
-    suffix = ".cn" if settings.region.startswith("cn-") else ""
-    via = {"StringEquals": {"kms:ViaService": f"s3.{settings.region}.amazonaws.com{suffix}"}}
+    store = store_of(settings, SideName(right.side))
+    suffix = ".cn" if store.region.startswith("cn-") else ""
+    via = {"StringEquals": {"kms:ViaService": f"s3.{store.region}.amazonaws.com{suffix}"}}
     wanted = [
         each
         for place in _places(settings)[right.side]
@@ -131,7 +133,8 @@ def optional(settings: Settings, right: OptionalRight, already: Iterable[Allowed
             Allowed(place.bucket, right.probe, place.probe),
         )
     ]
-    wanted.append(Allowed("", right.keys if is_aws(settings.s3_endpoint_url) else (), key, via))
+    keys = right.keys if is_aws(store.endpoint_url) else ()
+    wanted.append(Allowed("", keys, _key_arn(store.region, "*"), via))
     has = {(each.resource, action) for each in already for action in each.actions}
     left = (
         each._replace(actions=tuple(action for action in each.actions if (each.resource, action) not in has))
@@ -151,18 +154,19 @@ class _Place(NamedTuple):
 
 def _places(settings: Settings) -> dict[str, list[_Place]]:
     """Return the places of either side, each once."""
-    arn, routes = f"arn:{_partition(settings.region)}:s3:::", routes_of(settings).all
+    routes = routes_of(settings).all
     sides = {
         "legacy": dict.fromkeys((route.legacy_bucket, route.legacy_prefix) for route in routes),
         "production": dict.fromkeys((route.production_bucket, route.production_prefix) for route in routes),
     }
-    return {
-        side: [
+    found: dict[str, list[_Place]] = {}
+    for side, places in sides.items():
+        arn = f"arn:{_partition(store_of(settings, SideName(side)).region)}:s3:::"
+        found[side] = [
             _Place(bucket, arn + bucket, f"{arn}{bucket}/{prefix}*", f"{arn}{bucket}/{prefix}{PROBE_FOLDER}*")
             for bucket, prefix in places
         ]
-        for side, places in sides.items()
-    }
+    return found
 
 
 def demanded_actions(settings: Settings) -> tuple[str, ...]:
@@ -177,18 +181,19 @@ def demanded_key(settings: Settings) -> list[Allowed]:
     An alias is no resource of a policy (KMS developer guide, "Use aliases to control access to KMS keys").
     """
     key = dict(headers_of(settings.new_object_headers)).get(_KEY_HEADER, "")
-    if not key or not is_aws(settings.s3_endpoint_url):
+    store = store_of(settings, SideName.PRODUCTION)
+    if not key or not is_aws(store.endpoint_url):
         return []
     *_, alias = key.rpartition(":")
     if alias.startswith("alias/"):
         condition = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}}
-        return [Allowed("", (GENERATE_KEY, DECRYPT), _key_arn(settings, "*"), condition)]
-    arn = key if key.startswith("arn:") else _key_arn(settings, key)
+        return [Allowed("", (GENERATE_KEY, DECRYPT), _key_arn(store.region, "*"), condition)]
+    arn = key if key.startswith("arn:") else _key_arn(store.region, key)
     return [Allowed("", (GENERATE_KEY, DECRYPT), arn)]
 
 
-def _key_arn(settings: Settings, key_id: str) -> str:
-    return f"arn:{_partition(settings.region)}:kms:{settings.region}:*:key/{key_id}"
+def _key_arn(region: str, key_id: str) -> str:
+    return f"arn:{_partition(region)}:kms:{region}:*:key/{key_id}"
 
 
 def policies(allowed: Sequence[Allowed], principal: str | None) -> dict[str, object]:

@@ -21,7 +21,8 @@ class S3Config:
     before it is given up. ``copy_limit_bytes`` is the size above which a refused CopyObject is one of size, whatever is
     said, and made of parts of ``part_size_bytes``; its default is the limit in the S3 User Guide ("Copying objects").
     ``new_object_headers``, their names in lower case, are sent with all that makes an object. ``proxies`` are those of
-    this machine's environment.
+    this machine's environment. ``called`` is how messages call the store where there is another one, and
+    ``own_settings`` are the names of settings that hold for this store alone, in place of those that hints name.
     """
 
     endpoint_url: str = ""
@@ -36,3 +37,5 @@ class S3Config:
     copy_limit_bytes: int = 5 * 2**30
     part_size_bytes: int = 256 * 2**20
     new_object_headers: tuple[tuple[str, str], ...] = ()
+    called: str = ""
+    own_settings: tuple[tuple[str, str], ...] = ()

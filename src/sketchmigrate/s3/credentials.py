@@ -8,20 +8,29 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from sketchmigrate.core.errors import CredentialsError
+from sketchmigrate.core.errors import CredentialsError, SettingsError
 from sketchmigrate.s3.wire.sigv4 import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sketchmigrate.core.rule import SideName
+
 logger = logging.getLogger(__name__)
 
 # botocore renews from 15 minutes before expiry on, when asked; so it is asked once a minute.
 CHECK_SECONDS = 60.0
+_NAMES = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 _RENEW_HINT = "Renew the session (for SSO: aws sso login), then run the command again."
 _MISSING_HINT = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile with an access key or SSO."
 )
+
+
+def side_variables(side: SideName) -> tuple[str, str, str]:
+    """Return the variables with a side's own access key, its secret, and the token of a session."""
+    access_key, secret_key, token = (f"{side.upper()}_AWS_{name}" for name in _NAMES)
+    return access_key, secret_key, token
 
 
 class CredentialSource:
@@ -41,6 +50,22 @@ class CredentialSource:
     def static(cls, access_key: str, secret_key: str, session_token: str = "") -> CredentialSource:
         """Make a source of one access key that never changes."""
         return cls(lambda: Credentials(access_key, secret_key, session_token), renewable=False)
+
+    @classmethod
+    def of_side(cls, side: SideName, profile: str, environ: Mapping[str, str] = os.environ) -> CredentialSource:
+        """Take a side's own variables if both are set, else its profile, else what ``from_environment`` takes.
+
+        Raises ``SettingsError`` if only one of the side's two is set, and what that does.
+        """
+        key_name, secret_name, token_name = side_variables(side)
+        access_key, secret_key, token = (environ.get(name, "").strip() for name in side_variables(side))
+        if access_key and secret_key:
+            return cls.static(access_key, secret_key, token)
+        if access_key or secret_key or token:
+            there = key_name if access_key else secret_name if secret_key else token_name
+            absent = secret_name if access_key else key_name
+            raise SettingsError(f"{there} is set, but {absent} is not", hint="Set both or neither of them.")
+        return cls(_Chain(profile), renewable=True) if profile else cls.from_environment(environ)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> CredentialSource:
@@ -99,7 +124,8 @@ class CredentialSource:
 class _Chain:
     """botocore's credential chain. Imported when first needed: that takes a quarter of a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, profile: str = "") -> None:
+        self._profile = profile or None
         self._found: Any = None
 
     def start_over(self) -> None:
@@ -112,7 +138,7 @@ class _Chain:
 
         try:
             if self._found is None:
-                self._found = botocore.session.Session().get_credentials()
+                self._found = botocore.session.Session(profile=self._profile).get_credentials()
             if self._found is None:
                 raise CredentialsError("no S3 credentials were found", hint=_MISSING_HINT)
             frozen = self._found.get_frozen_credentials()

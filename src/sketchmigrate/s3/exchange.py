@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import ssl
 import time
 from collections import Counter
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from sketchmigrate.core.errors import SettingsError
+from sketchmigrate.core.errors import MigrateError, S3Error, SettingsError
 from sketchmigrate.flow.limiter import Limiter
 from sketchmigrate.s3 import failures
 from sketchmigrate.s3.retry import SAID_SECONDS, Failure, FailureKind, Patience
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+E = TypeVar("E", bound=MigrateError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,11 @@ class Exchange:
         self._said_until = 0.0
         self._stopping = asyncio.Event()
         self._wake: asyncio.TimerHandle | None = None
+
+    @property
+    def _side(self) -> str:
+        """How a message begins where there are two stores."""
+        return f"{self.config.called}: " if self.config.called else ""
 
     @cached_property
     def _pool(self) -> Pool:
@@ -131,6 +138,8 @@ class Exchange:
                     failure = await self._explained(request, failure, route)
                 self._drop_vain_hint(failure)
                 await self._recover(request, failure, patience, route)
+            except SettingsError as error:
+                raise self._named(error) from error.__cause__
             else:
                 self._progress_at = self._pool.loop.time()
                 return value
@@ -261,7 +270,7 @@ class Exchange:
     async def _recover(self, request: Request, failure: Failure, patience: Patience, route: Route | None) -> None:
         """Do what the failure calls for, so that another attempt makes sense; else raise its error."""
         if self._stopping.is_set():
-            raise failure.error from failure
+            raise self._named(failure.error) from failure
         if failure.kind is FailureKind.MOVED:
             self._refuse_strangers(request, failure, route)
         match failure.kind:
@@ -285,7 +294,15 @@ class Exchange:
                     await self._pause(pause_seconds, failure)
                     if not self._stopping.is_set():
                         return
-        raise failure.error from failure
+        raise self._named(failure.error) from failure
+
+    def _named(self, error: E) -> E:
+        """Let an error name the side, where there are two stores, and the settings that hold for this one."""
+        if self.config.called and isinstance(error, S3Error):
+            error.message = self._side + error.message
+        for name, own in self.config.own_settings:
+            error.message, error.hint = (re.sub(rf"\b{name}\b", own, text) for text in (error.message, error.hint))
+        return error
 
     def _say(self, failure: Failure, pause_seconds: float) -> None:
         """Log why a request waits; a long pause that the store asks for is a warning, once for all who pause."""
@@ -341,7 +358,7 @@ class Exchange:
         endpoint = endpoint_of(self.config.endpoint_url, self.config.region)
         here = endpoint._replace(tls=endpoint.tls or route.address.origin.tls)
         if not is_own(here, failure.target, self.config.region):
-            raise failures.stranger(request, here, failure.target, failure.error) from failure
+            raise self._named(failures.stranger(request, here, failure.target, failure.error)) from failure
 
     def _follow(self, request: Request, failure: Failure, route: Route | None) -> bool:
         """Remember the region or host that a redirect named for the bucket. False if it named neither, or no news."""
@@ -355,11 +372,12 @@ class Exchange:
         known = self._regions.get(bucket, self.config.region)
         if region and region != known:
             self._regions[bucket] = region
-            logger.warning("bucket %s is in region %s, not %s: it is asked there", bucket, region, known)
+            logger.warning("%sbucket %s is in region %s, not %s: it is asked there", self._side, bucket, region, known)
             if not self.config.endpoint_url:
                 authority = ""  # AWS's host follows from the region
         elif authority and authority != self._authorities.get(bucket):
-            logger.warning("the store sends requests for bucket %s to %s: check S3_ENDPOINT_URL", bucket, authority)
+            name = dict(self.config.own_settings).get("S3_ENDPOINT_URL", "S3_ENDPOINT_URL")
+            logger.warning("the store sends requests for bucket %s to %s: check %s", bucket, authority, name)
         else:
             return False
         if authority:
@@ -374,5 +392,5 @@ class Exchange:
         offset_seconds = round(failure.store_time.timestamp() - time.time())
         if abs(offset_seconds - self._clock_offset_seconds) > 1:
             self._clock_offset_seconds = offset_seconds
-            logger.warning("this machine's clock is %d s off the store's: set it (NTP)", -offset_seconds)
+            logger.warning("%sthis machine's clock is %d s off the store's: set it (NTP)", self._side, -offset_seconds)
         return True

@@ -29,6 +29,19 @@ _PROFILES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
 """In botocore's order: credentials and region must be of the same profile."""
 
 
+def of_profile(
+    environ: Mapping[str, str], named: ValueOrigin, name: str, wanted: Collection[str]
+) -> dict[str, tuple[str, ValueOrigin]]:
+    """Return what the profile ``name``, which a setting has ``named``, says of the ``wanted`` ones of FOUND_THERE.
+
+    Raises ``SettingsError`` as ``aws_surroundings`` does.
+    """
+    profile = _Profile(environ, name, named)
+    ignored = _is_ignored(environ, profile)
+    found = {each: _of_profile(profile, each) for each in wanted if not (ignored and each == "s3_endpoint_url")}
+    return {each: told for each, told in found.items() if told is not None}
+
+
 def aws_surroundings(
     environ: Mapping[str, str], wanted: Collection[str] = FOUND_THERE
 ) -> tuple[dict[str, str], dict[str, ValueOrigin]]:
@@ -38,7 +51,7 @@ def aws_surroundings(
     """
     values: dict[str, str] = {}
     origins: dict[str, ValueOrigin] = {}
-    profile = _Profile(environ) if wanted else None
+    profile = _chosen_profile(environ) if wanted else None
     for name in wanted:
         variable = next((each for each in _VARIABLES[name] if _is_set(environ, each)), "")
         if profile is None or (name == "s3_endpoint_url" and _is_ignored(environ, profile)):
@@ -60,12 +73,19 @@ def _of_profile(profile: _Profile, name: str) -> tuple[str, ValueOrigin] | None:
     return profile.told(name.removeprefix("s3_"))
 
 
-class _Profile:
-    """The profile that AWS_PROFILE names, or ``default``: the sections of both files as one, as botocore has them."""
+def _chosen_profile(environ: Mapping[str, str]) -> _Profile:
+    """Return the profile that AWS_PROFILE names, or ``default``."""
+    variable = next((each for each in _PROFILES if _is_set(environ, each)), "")
+    if not variable:
+        return _Profile(environ, "default", None)
+    return _Profile(environ, environ[variable].strip(), ValueOrigin(variable, VARIABLE))
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        variable = next((each for each in _PROFILES if _is_set(environ, each)), "")
-        self._name = environ[variable].strip() if variable else "default"
+
+class _Profile:
+    """A profile: the sections of both files as one, as botocore has them. One that was ``named`` must be there."""
+
+    def __init__(self, environ: Mapping[str, str], name: str, named: ValueOrigin | None) -> None:
+        self._name = name
         config = _path(environ, "AWS_CONFIG_FILE", "~/.aws/config")
         credentials = _path(environ, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
         self._services: dict[str, Any] = {}
@@ -76,11 +96,10 @@ class _Profile:
             sections = _read(config, has_kinds=True)
             self._services = sections.get("services", {})
             self._take(sections.get("profiles", {}), config)
-        if variable and not self._sections:
-            text = f"{ValueOrigin(variable, VARIABLE)}: there is no profile {self._name!r} in {config} or {credentials}"
-            raise SettingsError(
-                text, hint=f"unset {variable}, or look at its spelling (AWS_CONFIG_FILE names the file)."
-            )
+        if named is not None and not self._sections:
+            text = f"{named}: there is no profile {self._name!r} in {config} or {credentials}"
+            away = f"unset {named.written_as}" if named.place == VARIABLE else "Take it out"
+            raise SettingsError(text, hint=f"{away}, or look at its spelling (AWS_CONFIG_FILE names the file).")
 
     def _take(self, sections: dict[str, Any], path: Path) -> None:
         if self._name in sections:

@@ -15,17 +15,18 @@ from pydantic import ValidationError
 from sketchmigrate.core.errors import SettingsError
 from sketchmigrate.core.notation import KeyNotation, Notation
 from sketchmigrate.core.routes import Routes, RoutesClash, ToldBy
+from sketchmigrate.core.rule import BOTH_SIDES
 from sketchmigrate.core.shapes.array import Array
 from sketchmigrate.core.shapes.expression import Computed
 from sketchmigrate.core.shapes.json import Json
 from sketchmigrate.core.shapes.text import Text
 from sketchmigrate.core.shapes.whole import Whole
-from sketchmigrate.core.store_urls import StorePlace
 from sketchmigrate.core.urls import UrlForm, UrlNotation
 from sketchmigrate.settings.entries import MoveEntry, ReferenceEntry, UrlEntry
 from sketchmigrate.settings.files import ValueOrigin
 from sketchmigrate.settings.schema import Settings, setting_fields
 from sketchmigrate.settings.sources import classic_routes
+from sketchmigrate.settings.stores import store_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from sketchmigrate.core.shapes.contract import Shape
+    from sketchmigrate.core.store_urls import StorePlace
 
 _UNUSED = {
     "references": ("db_table", "db_key_column", "db_path_column"),
@@ -106,14 +108,14 @@ def read_lists(settings: Settings, origins: Mapping[str, ValueOrigin]) -> Lists:
         if getattr(settings, name):
             _refuse_unused(name, unused, settings, origins)
     where_moves = str(origins.get("moves", "the settings of buckets and prefixes"))
-    place = StorePlace(settings.s3_endpoint_url, settings.region)
+    legacy, production = (store_of(settings, side).place for side in BOTH_SIDES)
     routes = _checked(
         where_moves,
         "moves",
         lambda: Routes(tuple(each.route for each in moves)) if moves else classic_routes(settings),
     )
     forms = tuple(_form(each, routes, f"{origins['urls']}, entry {n}") for n, each in enumerate(urls, start=1))
-    lists = Lists(routes, forms, tuple(references), place, place)
+    lists = Lists(routes, forms, tuple(references), legacy, production)
     titles: dict[str, int] = {}
     for number, source in enumerate(references, start=1):
         where = f"{origins['references']}, entry {number} ({source.title})"

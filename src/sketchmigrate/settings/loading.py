@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource, InitSettingsSource
 
 from sketchmigrate.core.errors import SettingsError
-from sketchmigrate.settings.aws import FOUND_THERE, aws_surroundings
+from sketchmigrate.core.rule import BOTH_SIDES
+from sketchmigrate.settings.aws import FOUND_THERE, aws_surroundings, of_profile
 from sketchmigrate.settings.files import VARIABLE, ValueOrigin, read_settings_file
 from sketchmigrate.settings.schema import (
     ENVIRONMENT_PREFIX,
@@ -31,10 +32,20 @@ if TYPE_CHECKING:
 
     from pydantic_settings import PydanticBaseSettingsSource
 
+    from sketchmigrate.core.rule import SideName
+
 _DATABASE_SECRETS = ("DB_PASS", "DB_USER", "LEDGER_PASS", "LEDGER_USER")
 """Read by the layer that connects, from the environment only. So is the password in ``SKETCH_LEDGER_URL``."""
 
-_SECRETS = {*_DATABASE_SECRETS, "DB_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+_AWS_SECRETS = {
+    f"{side}AWS_{name}"
+    for side in ("", "LEGACY_", "PRODUCTION_")
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
+}
+_SECRETS = {*_DATABASE_SECRETS, "DB_PASSWORD", *_AWS_SECRETS}
+
+_MAY_BE_FOUND = [prefix + name for prefix in ("", *(f"{side}_" for side in BOTH_SIDES)) for name in FOUND_THERE]
+"""What AWS's surroundings or a profile may tell, unless a setting that is not empty does."""
 
 _FIELDS = {declared.name: declared for declared in setting_fields()}
 
@@ -68,11 +79,13 @@ def load(
     origins: dict[str, ValueOrigin] = {}
     for source, given in (*([_file(path)] if path is not None else []), _environment(environ), _flags(flags)):
         told = source()
-        silent = {name for name in FOUND_THERE if told.get(name) == ""}
+        silent = {name for name in _MAY_BE_FOUND if told.get(name) == ""}
         values |= {name: value for name, value in told.items() if name not in silent}
         origins |= {name: origin for name, origin in given.items() if name not in silent}
     found, places = aws_surroundings(environ, [name for name in FOUND_THERE if name not in values])
     values, origins = found | values, places | origins
+    for side in BOTH_SIDES:
+        _of_profile(side, environ, values, origins)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
@@ -82,6 +95,17 @@ def load(
 
         read_lists(settings, origins)
     return Loaded(settings, origins)
+
+
+def _of_profile(
+    side: SideName, environ: Mapping[str, str], values: dict[str, object], origins: dict[str, ValueOrigin]
+) -> None:
+    """Add what a side's own profile says of its store, where no setting of the side does."""
+    profile = values.get(named := f"{side}_s3_profile")
+    if isinstance(profile, str) and profile.strip():
+        wanted = [name for name in FOUND_THERE if f"{side}_{name}" not in values]
+        for name, (value, origin) in of_profile(environ, origins[named], profile.strip(), wanted).items():
+            values[f"{side}_{name}"], origins[f"{side}_{name}"] = value, origin
 
 
 _Layer = tuple["PydanticBaseSettingsSource", dict[str, ValueOrigin]]
@@ -94,7 +118,7 @@ def _file(path: Path) -> _Layer:
     for written_as, value in values.items():
         name, origin = written_as.lower(), ValueOrigin(written_as, places[written_as])
         if written_as.upper() in _SECRETS:
-            variable = ("" if name.startswith("aws_") else ENVIRONMENT_PREFIX) + written_as.upper()
+            variable = ("" if written_as.upper() in _AWS_SECRETS else ENVIRONMENT_PREFIX) + written_as.upper()
             hint = f"Take it out, and export {variable} instead."
             raise SettingsError(f"{origin}: secrets are not kept in a settings file", hint=hint)
         if name not in _FIELDS and name not in LISTS:

@@ -25,6 +25,9 @@ LISTS = ("moves", "urls", "references")
 """What only a settings file can say: lists of entries, for which there is no flag and no variable."""
 
 
+_AN_ENDPOINT, _A_BUNDLE = "https://s3.example.com", "/etc/ssl/own-ca.pem"
+
+
 class Contradiction(ValueError):
     """Two settings (``first`` and ``second``, in lower case) that are each right and wrong together."""
 
@@ -69,7 +72,7 @@ class Settings(BaseSettings):
     s3_endpoint_url: values.Endpoint = Field(
         default="",
         description="where S3 is; empty: as AWS's surroundings say, else AWS",
-        examples=["https://s3.example.com"],
+        examples=[_AN_ENDPOINT],
     )
     s3_region: values.Text = Field(
         default="", description="region of both buckets; empty: as AWS's surroundings say", examples=["us-east-1"]
@@ -77,8 +80,44 @@ class Settings(BaseSettings):
     s3_addressing_style: values.AddressingStyle = Field(
         default="auto", description="bucket in the path or in the host name: auto, path, virtual"
     )
-    s3_ca_bundle: values.Text = Field(
-        default="", description="file of certificates to trust", examples=["/etc/ssl/own-ca.pem"]
+    s3_ca_bundle: values.Text = Field(default="", description="file of certificates to trust", examples=[_A_BUNDLE])
+
+    # what one side has of its own: see ``settings.stores``
+    legacy_s3_endpoint_url: values.Endpoint = Field(
+        default="", description="where legacy is, if elsewhere than S3_ENDPOINT_URL says", examples=[_AN_ENDPOINT]
+    )
+    legacy_s3_region: values.Text = Field(
+        default="", description="region of the legacy buckets, if another", examples=["us-east-1"]
+    )
+    legacy_s3_addressing_style: values.OwnAddressingStyle = Field(
+        default="", description="how its buckets are named to the server, if otherwise", examples=["path"]
+    )
+    legacy_s3_ca_bundle: values.Text = Field(
+        default="", description="file of certificates to trust there, if another", examples=[_A_BUNDLE]
+    )
+    legacy_s3_requester_pays: values.YesNoOrEmpty = Field(
+        default=None, description="agree to pay for requests there, or not", examples=[True]
+    )
+    legacy_s3_profile: values.Text = Field(
+        default="", description="AWS profile with the credentials for legacy", examples=["old-account"]
+    )
+    production_s3_endpoint_url: values.Endpoint = Field(
+        default="", description="where production is, if elsewhere than S3_ENDPOINT_URL says", examples=[_AN_ENDPOINT]
+    )
+    production_s3_region: values.Text = Field(
+        default="", description="region of the production buckets, if another", examples=["us-east-1"]
+    )
+    production_s3_addressing_style: values.OwnAddressingStyle = Field(
+        default="", description="how its buckets are named to the server, if otherwise", examples=["path"]
+    )
+    production_s3_ca_bundle: values.Text = Field(
+        default="", description="file of certificates to trust there, if another", examples=[_A_BUNDLE]
+    )
+    production_s3_requester_pays: values.YesNoOrEmpty = Field(
+        default=None, description="agree to pay for requests there, or not", examples=[True]
+    )
+    production_s3_profile: values.Text = Field(
+        default="", description="AWS profile with the credentials for production", examples=["new-account"]
     )
 
     new_object_headers: values.NewObjectHeaders = Field(
@@ -154,11 +193,6 @@ class Settings(BaseSettings):
     def has_lists(self) -> bool:
         """Whether there are lists that take the place of other settings."""
         return bool(self.moves or self.urls or self.references)
-
-    @property
-    def region(self) -> str:
-        """The region that requests are signed for."""
-        return self.s3_region or DEFAULT_REGION
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -269,5 +269,11 @@ NewObjectHeaders: TypeAlias = Annotated[str, _must_be("text"), AfterValidator(_n
 LedgerUrl: TypeAlias = Annotated[Text, AfterValidator(_ledger_url)]
 Endpoint: TypeAlias = Annotated[Text, AfterValidator(_endpoint)]
 AddressingStyle: TypeAlias = Annotated[Literal["auto", "path", "virtual"], _must_be("one of: auto, path, virtual")]
+OwnAddressingStyle: TypeAlias = Annotated[
+    Literal["", "auto", "path", "virtual"], _must_be("one of: empty, auto, path, virtual")
+]
+YesNoOrEmpty: TypeAlias = Annotated[
+    bool | None, _must_be("yes or no, or empty"), BeforeValidator(lambda value: None if value == "" else value)
+]
 Bucket: TypeAlias = Annotated[Filled, AfterValidator(bucket_name)]
 Prefix: TypeAlias = Annotated[Filled, AfterValidator(_prefix)]

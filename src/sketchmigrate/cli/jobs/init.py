@@ -13,8 +13,8 @@ from sketchmigrate.core.errors import RunDirectoryError, UsageError
 from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.inspect.discover_report import discovery_json, discovery_text, references_toml
 from sketchmigrate.inspect.draft import Prefixes, candidates, draft
+from sketchmigrate.migration.opening import open_sides
 from sketchmigrate.migration.preflight import PATIENCE_SECONDS, find_specimen
-from sketchmigrate.migration.site import open_sides
 from sketchmigrate.settings.files import VARIABLE, ValueOrigin
 from sketchmigrate.settings.lists import lists_of
 from sketchmigrate.settings.schema import Settings, setting_fields

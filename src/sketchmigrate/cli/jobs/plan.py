@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.core.exit_codes import ExitCode
+from sketchmigrate.core.rule import SideName
 from sketchmigrate.inspect.discover_report import discovery_json
 from sketchmigrate.inspect.estimate import ASSUMED_ROWS_PER_SECOND, Rate, TableWork, bound, estimate, measured_rate
 from sketchmigrate.inspect.findings import mention_findings, room_finding, rules_findings, sample_findings
@@ -21,6 +22,7 @@ from sketchmigrate.migration.trial import certain_refusals, try_flips
 from sketchmigrate.s3.probe.folder import told
 from sketchmigrate.s3.wire.redirect import is_aws
 from sketchmigrate.service.engines import check_dask_for
+from sketchmigrate.settings.stores import store_of
 
 if TYPE_CHECKING:
     from sketchmigrate.cli.commands.plan import PlanArguments
@@ -82,7 +84,7 @@ class PlanJob(InspectionJob):
             ],
             objects_listed=found.objects_listed,
             rate=await self._rate(),
-            on_aws=is_aws(self.settings.s3_endpoint_url),
+            on_aws=is_aws(store_of(self.settings, SideName.PRODUCTION).endpoint_url),
             ledger_bytes=sum(
                 ledger_bytes(each.to_migrate, each.value_bytes, in_database=in_database) for each in found.sources
             ),

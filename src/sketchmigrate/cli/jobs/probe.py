@@ -13,6 +13,7 @@ from sketchmigrate.cli.ending import conclude
 from sketchmigrate.core.errors import Interrupted
 from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.migration.no_clobber import Means, choose
+from sketchmigrate.migration.opening import open_sides
 from sketchmigrate.migration.preflight import (
     PATIENCE_SECONDS,
     check_read,
@@ -21,7 +22,6 @@ from sketchmigrate.migration.preflight import (
 )
 from sketchmigrate.migration.probe_record import recorded_folder, remove_left_behind
 from sketchmigrate.migration.settling import NOT_REMOVED
-from sketchmigrate.migration.site import open_sides
 from sketchmigrate.migration.store_trial import Races, try_store
 from sketchmigrate.report.text import printable
 from sketchmigrate.s3.probe.findings import Question
