@@ -51,7 +51,19 @@ class Hold:
     after_server: bool = False
 
 
-Fault: TypeAlias = Answer | Cut | Hold
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """The last bit of a body is another one on its way: of the reply's, or ``of_request`` of the request's."""
+
+    name: str
+    of_request: bool
+
+    def of(self, wire: bytes) -> bytes:
+        """Return the message so damaged."""
+        return wire[:-1] + bytes([wire[-1] ^ 1])
+
+
+Fault: TypeAlias = Answer | Cut | Hold | Flip
 
 
 def status(
@@ -102,6 +114,16 @@ def reset_after() -> Cut:
 def reply_lost() -> Cut:
     """The server does it, and nothing of its reply arrives."""
     return Cut("reply_lost", forwarded=True, share=0)
+
+
+def flipped_request() -> Flip:
+    """A bit of what is sent is another one when it arrives."""
+    return Flip("flipped request", of_request=True)
+
+
+def flipped_reply() -> Flip:
+    """A bit of what is read is another one when it arrives."""
+    return Flip("flipped reply", of_request=False)
 
 
 def stall(seconds: float | None = None, *, after_server: bool = False) -> Hold:

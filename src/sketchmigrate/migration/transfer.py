@@ -133,12 +133,12 @@ class ConditionalCopy:
         self._guards_parts = strategy.guards_parts
 
     async def bring(self, move: Move) -> Transferred | Taken:
-        """Copy. An object above the limit of CopyObject was copied in parts, which its size tells."""
+        """Copy. One that was made of parts is guarded by the condition on their completion."""
         try:
             done = await self._store.copy(move.source, move.target, self._condition)
         except ObjectExists as error:
             return Taken(perhaps_ours=error.attempts > 1)
-        return Transferred(done.etag, done.size_bytes, guarded=self._guards_parts or done.size_bytes is None)
+        return Transferred(done.etag, done.size_bytes, guarded=self._guards_parts or not done.in_parts)
 
     async def unguarded(self) -> bool:
         """No."""

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from sketchmigrate.flow.caps import Caps
     from sketchmigrate.s3.config import S3Config
     from sketchmigrate.s3.credentials import CredentialSource
+    from sketchmigrate.s3.etags import Digests
     from sketchmigrate.s3.wire.conditions import Condition
     from sketchmigrate.s3.wire.messages import Reply
     from sketchmigrate.s3.wire.xml_listings import ListedVersion, ListPage
@@ -125,12 +126,20 @@ class S3Client:
 
     # -- objects
 
-    async def head(self, location: Location, *, checksums: bool = False) -> ObjectInfo:
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether TLS guards what is sent and read."""
+        return not self.config.endpoint_url.startswith("http://")
+
+    async def head(self, location: Location, *, checksums: bool = False, part_number: int = 0) -> ObjectInfo:
         """Return size, ETag and headers of an object, with ``checksums`` those that S3 tells when asked for them too.
 
-        A missing bucket looks like a missing object here.
+        With a ``part_number`` the size is that of the part, as far as the store knows parts. A missing bucket looks
+        like a missing object here.
         """
-        request = Request("HeadObject", "HEAD", location, headers=[("x-amz-checksum-mode", "ENABLED")] * checksums)
+        query = encode_query({"partNumber": str(part_number)}) if part_number else ""
+        headers = [("x-amz-checksum-mode", "ENABLED")] * checksums
+        request = Request("HeadObject", "HEAD", location, query=query, headers=headers)
         return await self._exchange.perform(request, replies.object_info, self._retry_seconds)
 
     async def find(self, location: Location) -> ObjectInfo | None:
@@ -211,12 +220,19 @@ class S3Client:
         if only_if_absent(conditions) and await self.find(target):
             raise ObjectExists(f"{target} exists already", status=_PRECONDITION_FAILED)
         etag = await multipart.copy_in_parts(self, source, target, info, *for_completing(conditions))
-        return CopyResult(etag, 1, info.size_bytes)
+        return CopyResult(etag, 1, info.size_bytes, in_parts=True)
 
     async def put(
-        self, location: Location, body: bytes, headers: Mapping[str, str] | None = None, *conditions: Condition
+        self,
+        location: Location,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        *conditions: Condition,
+        digests: Digests | None = None,
     ) -> str:
         """Store an object and return its ETag. ``headers`` are sent (and signed) with it.
+
+        With ``digests``, the checksums of the body, its MD5 goes with it.
 
         Where a first attempt's reply was lost, ``IF_ABSENT`` fails at the second because the first one was carried out:
         then what is there is compared, and equal content is success.
@@ -227,9 +243,11 @@ class S3Client:
             location,
             headers=[*self.headers_of_new(headers or {}), *conditions],
             body=body,
-            body_sha256=sha256(body).hexdigest(),
+            body_sha256=digests.sha256 if digests else sha256(body).hexdigest(),
             payload_bytes=len(body),
         )
+        if digests:
+            request.headers.append(("content-md5", digests.content_md5))
         try:
             return await self.store_body(request)
         except PreconditionFailed as error:

@@ -5,9 +5,9 @@ The bytes are not all that there is to an object: what a browser is told of them
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from sketchmigrate.s3.etags import is_md5, is_of_bytes
 from sketchmigrate.s3.headers import CONTENT_HEADERS, TAG_COUNT
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ _METADATA = "x-amz-meta-"
 _OF_THE_STORE = frozenset({"x-amz-meta-mtime"})
 """rclone's server keeps an object's time there, and so does whoever uploads with rclone: a copy has its own."""
 
-_IS_MD5 = re.compile(r"[0-9a-fA-F]{32}").fullmatch
-
 
 def same_content(one: ObjectInfo, other: ObjectInfo) -> bool | None:
     """Compare by size and ETag: True and False are certain, None means that the bytes must be compared.
@@ -33,7 +31,7 @@ def same_content(one: ObjectInfo, other: ObjectInfo) -> bool | None:
         return False
     if one.size_bytes == 0 or (one.etag and one.etag == other.etag):
         return True
-    if _is_md5_of_content(one) and _is_md5_of_content(other):
+    if all(is_of_bytes(each) and is_md5(each.etag) for each in (one, other)):
         return False
     return None
 
@@ -77,11 +75,3 @@ def _encodings(told: str) -> str:
 
 def _said(found: dict[str, str], name: str) -> str:
     return found.get(name, "none")
-
-
-def _is_md5_of_content(info: ObjectInfo) -> bool:
-    if "x-amz-server-side-encryption-customer-algorithm" in info.headers:
-        return False
-    if info.headers.get("x-amz-server-side-encryption", "").startswith("aws:"):
-        return False
-    return _IS_MD5(info.etag) is not None

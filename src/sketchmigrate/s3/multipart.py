@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.core.objects import ObjectInfo
     from sketchmigrate.s3.client import S3Client
+    from sketchmigrate.s3.etags import Digests
     from sketchmigrate.s3.wire.conditions import Condition
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ MAX_PARTS = 10_000  # S3 User Guide, "Amazon S3 multipart upload limits"
 # One large object must not take all slots from the many small ones.
 PARTS_IN_FLIGHT = 8
 _MIB = 2**20
-_NO_UPLOAD = "NoSuchUpload"
+NO_UPLOAD = "NoSuchUpload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,15 @@ class MultipartUpload:
         request = Request("UploadPartCopy", "PUT", self.target, query=query, headers=headers, source=source)
         return await self.client.perform(request, replies.part_copied)
 
-    async def send_part(self, number: int, body: bytes) -> str:
-        """Send a part, and return its ETag."""
+    async def send_part(self, number: int, body: bytes, digests: Digests | None = None) -> str:
+        """Send a part, with its MD5 where the checksums are given, and return its ETag."""
         query = self._query(partNumber=str(number))
-        checksum = sha256(body).hexdigest()
+        checksum = digests.sha256 if digests else sha256(body).hexdigest()
         request = Request(
             "UploadPart", "PUT", self.target, query=query, body=body, body_sha256=checksum, payload_bytes=len(body)
         )
+        if digests:
+            request.headers.append(("content-md5", digests.content_md5))
         return await self.client.store_body(request)
 
     async def complete(self, part_etags: Sequence[str], *conditions: Condition) -> str:
@@ -91,7 +94,7 @@ class MultipartUpload:
                 raise object_exists(error, request) from error
             raise
         except S3Error as error:
-            if error.code != _NO_UPLOAD or request.attempts == 1:
+            if error.code != NO_UPLOAD or request.attempts == 1:
                 raise
             info = await self.client.head(self.target)
             if info.etag != expected_etag(part_etags):
@@ -106,7 +109,7 @@ class MultipartUpload:
         except BucketMissing:
             raise
         except S3Error as error:
-            if error.code != _NO_UPLOAD:
+            if error.code != NO_UPLOAD:
                 raise
 
     def _query(self, **parameters: str) -> str:
@@ -183,7 +186,7 @@ async def _upload(
         await _see_unchanged(client, source, info)
         return await upload.complete(part_etags, *conditions)
     except BaseException:
-        await _abort(upload)
+        await abort_quietly(upload)
         raise
 
 
@@ -212,7 +215,8 @@ async def _copy_parts(upload: MultipartUpload, source: Location, info: ObjectInf
     return etags
 
 
-async def _abort(upload: MultipartUpload) -> None:
+async def abort_quietly(upload: MultipartUpload) -> None:
+    """Discard an upload that came to nothing; what the store says against that is only logged."""
     try:
         await upload.abort()
     except S3Error as error:

@@ -125,8 +125,8 @@ def done(request: Request, reply: Reply) -> None:
 
 
 def object_info(request: Request, reply: Reply) -> ObjectInfo:
-    """HeadObject: size and ETag, which every S3 object has."""
-    if reply.status != _OK:
+    """HeadObject: size and ETag, which every S3 object has; of a part, its size."""
+    if reply.status != _OK and not (reply.status == _PARTIAL_CONTENT and request.query):
         raise reply_failure(request, reply)
     headers = reply.headers()
     size, etag = headers.get("content-length", ""), xml.unquoted(headers.get("etag", ""))

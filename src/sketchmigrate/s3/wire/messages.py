@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from sketchmigrate.core.objects import Location
 
 
+APART_BYTES = 64 * 2**10
+
+
 @dataclass(slots=True)
 class Request:
     """One S3 operation. ``location`` is what is addressed (an empty key is the bucket itself).
@@ -29,6 +32,11 @@ class Request:
     source: Location | None = None
     attempts: int = 0
     payload_bytes: int = 0
+
+    @property
+    def is_body_apart(self) -> bool:
+        """Whether the body is so large that it is sent apart from the head, without a copy of both as one."""
+        return len(self.body) > APART_BYTES
 
     def __str__(self) -> str:
         if self.source:
@@ -75,15 +83,19 @@ def _text(value: bytes) -> str:
 
 
 def wire(method: str, target: str, header_lines: str, body: bytes) -> bytes:
-    """Write a signed request. The length is not signed: proxies may rewrite it."""
+    """Write a signed request, without a body that goes apart. The length is not signed: proxies may rewrite it."""
     length = f"content-length: {len(body)}\r\n" if body or method in {"PUT", "POST"} else ""
     head = f"{method} {target} HTTP/1.1\r\n{header_lines}{length}\r\n".encode("utf-8", "surrogateescape")
-    return head + body if body else head
+    return head + body if body and len(body) <= APART_BYTES else head
 
 
 class CopyResult(NamedTuple):
-    """A copy that S3 confirmed. ``size_bytes`` is None where it was not told; ``attempts`` counts requests sent."""
+    """A copy that S3 confirmed. ``size_bytes`` is None where it was not told; ``attempts`` counts requests sent.
+
+    ``in_parts``: the object was made of parts.
+    """
 
     etag: str
     attempts: int
     size_bytes: int | None = None
+    in_parts: bool = False

@@ -31,6 +31,11 @@ SWEEP_SECONDS = 1.0
 # A body in so many pieces is put together: a chunk of two bytes costs twenty times as much.
 MANY_PIECES = 65_536
 
+PIECE_BYTES = 256 * 2**10
+"""A body that is sent apart from its head goes in such pieces, as fast as they are taken: no copy of it is made."""
+
+_NOTHING = memoryview(b"")
+
 
 class Connection(asyncio.Protocol):
     """One connection. ``usable`` says whether another request may follow."""
@@ -49,6 +54,8 @@ class Connection(asyncio.Protocol):
         self._request: Request | None = None
         self._unasked = b""
         self._unsent_bytes = 0
+        self._body_left = _NOTHING  # of a body that is sent apart
+        self._is_paused = False
         self._sent_at = 0.0
         self._all_sent_at = 0.0  # at the earliest, as far as the sweep has seen
         self._interim: tuple[object, int] = (None, 0)
@@ -88,6 +95,26 @@ class Connection(asyncio.Protocol):
         """Write a request, unless the connection was closed since it was sent off; its future says so then."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(request)
+            if self._request is not None and self._request.is_body_apart:
+                self._body_left = memoryview(self._request.body)
+                self._write_body()
+
+    def _write_body(self) -> None:
+        while self._body_left and not self._is_paused:
+            if self._transport is None or self._transport.is_closing():
+                return
+            piece, left = self._body_left[:PIECE_BYTES], self._body_left[PIECE_BYTES:]
+            self._body_left = left or _NOTHING  # an empty view of a body keeps all of it
+            self._transport.write(piece)
+
+    def pause_writing(self) -> None:
+        """Write no more: the store takes it more slowly than it comes."""
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._is_paused = False
+        self._write_body()
 
     def close(self) -> None:
         """Close at once."""
@@ -101,7 +128,9 @@ class Connection(asyncio.Protocol):
             if self.usable and now - self.since > IDLE_SECONDS:
                 self.close()
             return
-        unsent_bytes = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        unsent_bytes = len(self._body_left)
+        if self._transport is not None:
+            unsent_bytes += self._transport.get_write_buffer_size()
         if unsent_bytes != self._unsent_bytes:  # a large body on its way is progress
             self._unsent_bytes = unsent_bytes
             self.since = now
@@ -231,9 +260,11 @@ class Connection(asyncio.Protocol):
 
     def _finish(self) -> None:
         future, self._awaited = self._awaited, None
-        self._request = None  # it may hold a large body, which an idle connection would keep
+        self._request = None  # it may hold a large body, which an idle connection would keep, as do these:
+        chunks, self._chunks = self._chunks, []
+        if self._body_left:  # it was answered before all of it was sent
+            self._body_left, self.usable = _NOTHING, False
         if future is not None and not future.done():
-            chunks = self._chunks
             body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             future.set_result(Reply(self._status, self._head, body, self._bodiless))
         if not self.usable:
@@ -253,6 +284,7 @@ class Connection(asyncio.Protocol):
         self.close()
 
     def _fail(self, error: Exception) -> None:
+        self._body_left = _NOTHING
         future, self._awaited = self._awaited, None
         if future is not None and not future.done():
             future.set_exception(error)

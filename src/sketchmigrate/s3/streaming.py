@@ -1,0 +1,320 @@
+"""Brings an object from one store into another, through this machine's memory and no file.
+
+A small object is read whole and put whole; a large one is sent in parts, several at once, each read and sent by itself.
+All that is in memory at once is within one budget. What was read is proved: by the legacy ETag where that is made of
+the bytes, else, where nothing else guards the way (plain HTTP), by reading it twice. What was stored is proved by the
+checksum that goes with it, and by the ETag of the reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from sketchmigrate.core.errors import MigrateError, ObjectExists, PreconditionFailed, S3Error
+from sketchmigrate.s3.dialect import SMALLEST_PART_BYTES
+from sketchmigrate.s3.etags import EtagHash, digests_of, is_md5, is_of_bytes, parts_of
+from sketchmigrate.s3.headers import TAG_COUNT, kept_headers, tags_of
+from sketchmigrate.s3.multipart import MAX_PARTS, NO_UPLOAD, MultipartUpload, abort_quietly
+from sketchmigrate.s3.wire.conditions import for_completing, if_target_is, only_if_absent
+from sketchmigrate.s3.wire.messages import CopyResult
+from sketchmigrate.task_group import task_group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sketchmigrate.core.objects import Location, ObjectInfo
+    from sketchmigrate.s3.client import S3Client
+    from sketchmigrate.s3.etags import Digests
+    from sketchmigrate.s3.memory import MemoryBudget
+    from sketchmigrate.s3.wire.conditions import Condition
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+MIB = 2**20
+
+FIRST_BYTES = 256 * 2**10
+"""Read with the first request, which tells the size: most avatars have no more."""
+
+WHOLE_BYTES = 16 * MIB
+"""Up to this size an object is put whole, so that its ETag is that of its bytes, as in legacy."""
+
+USUAL_PART_BYTES = 16 * MIB
+
+PARTS_AT_ONCE = 8
+"""Of one object: it must not take all connections from the many small ones."""
+
+ATTEMPTS = 3
+"""So often an object is read or sent anew that was replaced meanwhile, or came damaged."""
+
+IN_THREAD_BYTES = MIB
+"""Checksums of more bytes are made in a thread: the event loop serves hundreds of others."""
+
+_PRECONDITION_FAILED = 412
+_DAMAGED_CODES = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "InvalidDigest"})
+
+
+class _Damaged(Exception):
+    """What was read has another ETag than legacy's object; ``etag`` is that of what came."""
+
+    def __init__(self, etag: str) -> None:
+        super().__init__(etag)
+        self.etag = etag
+
+
+class _Anew(Exception):
+    """It has to be begun anew; ``error`` is what to say if that helps nothing."""
+
+    def __init__(self, error: S3Error) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class _Errand(NamedTuple):
+    """What is to be brought where; ``proof`` is the ETag of an earlier reading that could not be believed yet."""
+
+    source: Location
+    target: Location
+    conditions: tuple[Condition, ...]
+    proof: str = ""
+
+
+@dataclass(slots=True)
+class Streamer:
+    """Copies between two stores, as ``S3Client.copy`` does within one. For any number of concurrent callers.
+
+    ``whole_bytes`` is the size up to which objects are put whole. ``asks_for_tags``: tags are asked for where a reply
+    tells no number of them.
+    """
+
+    legacy: S3Client
+    production: S3Client
+    memory: MemoryBudget
+    whole_bytes: int = WHOLE_BYTES
+    asks_for_tags: bool = True
+    etags_are_md5: bool = True  # of production, until it is seen that they are not
+
+    async def copy(self, source: Location, target: Location, *conditions: Condition) -> CopyResult:
+        """Bring one object, with its content headers, user metadata and tags.
+
+        Raises ``ObjectMissing`` for a source that is missing, ``ObjectExists`` and ``PreconditionFailed`` of the
+        target, and other kinds of ``S3Error``.
+        """
+        errand = _Errand(source, target, conditions)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await self._copy(errand)
+            except _Damaged as damaged:
+                if attempt == ATTEMPTS:
+                    text = f"{source}: what is read has not the ETag that the store tells, and is another each time"
+                    raise S3Error(text, hint="Is a proxy in between that changes bodies?") from damaged
+                logger.debug("%s was read with the ETag %s: it is read again", source, damaged.etag)
+                # the same again is what the object has, whatever its ETag is made of
+                errand = errand._replace(proof=damaged.etag)
+            except _Anew as anew:
+                if attempt == ATTEMPTS:
+                    raise anew.error from anew.__cause__
+        raise AssertionError  # the last attempt returns or raises
+
+    async def _copy(self, errand: _Errand) -> CopyResult:
+        await self.memory.take(FIRST_BYTES)
+        with self.memory.held(FIRST_BYTES) as held:
+            info, body = await self.legacy.read_beginning(errand.source, FIRST_BYTES)
+            if self._goes_whole(info) and (len(body) == info.size_bytes or held.try_to_grow(info.size_bytes)):
+                held.shrink(info.size_bytes)
+                return await self._whole(errand, info, body)
+        del body
+        if not self._goes_whole(info):
+            return await self._in_parts(errand, info)
+        await self.memory.take(info.size_bytes)
+        with self.memory.held(info.size_bytes):
+            return await self._whole(errand, info, b"")
+
+    def _goes_whole(self, info: ObjectInfo) -> bool:
+        most_bytes = min(self.whole_bytes, self.memory.limit_bytes)
+        if parts_of(info.etag) and info.size_bytes > FIRST_BYTES:
+            return False  # parts like those of legacy have the same ETag
+        return info.size_bytes <= most_bytes
+
+    # -- whole objects
+
+    async def _whole(self, errand: _Errand, info: ObjectInfo, beginning: bytes) -> CopyResult:
+        body = beginning
+        if len(body) < info.size_bytes:
+            body += await self.read(errand.source, info, len(body), info.size_bytes - 1)
+        digests = await _in_thread(len(body), digests_of, body)
+        self._prove(info, EtagHash.of_one_part(digests.md5) if parts_of(info.etag) == 1 else digests.md5, errand.proof)
+        headers = kept_headers(info.headers, await self._tags(errand.source, info))
+        return CopyResult(await self._put(errand, body, digests, headers), 1, info.size_bytes)
+
+    async def read(self, source: Location, info: ObjectInfo, first: int, last: int) -> bytes:
+        """Read a range of the object that was seen. Raises ``_Anew`` where there is another one by now."""
+        try:
+            return await self.legacy.get(source, first, last, if_match=info.etag)
+        except PreconditionFailed as error:
+            text = f"{source} was replaced while it was read"
+            raise _Anew(PreconditionFailed(text, hint="Run the command again.")) from error
+
+    def _prove(self, info: ObjectInfo, digest: str, proof: str, *, is_comparable: bool = True) -> None:
+        """Raise ``_Damaged`` unless what was read is what the store holds.
+
+        ``digest`` is the ETag that it should have, ``proof`` that of an earlier reading. Where nothing compares, TLS
+        guards the way; without it, two readings have to agree.
+        """
+        if digest in {info.etag.lower(), proof}:
+            return
+        if (is_comparable and is_of_bytes(info)) or not self.legacy.is_encrypted:
+            raise _Damaged(digest)
+
+    async def _put(self, errand: _Errand, body: bytes, digests: Digests, headers: dict[str, str]) -> str:
+        """Put a body, and see that it is what the store has; return its ETag."""
+        target, conditions = errand.target, errand.conditions
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                etag = await self.production.put(target, body, headers, *conditions, digests=digests)
+            except S3Error as error:
+                if error.code not in _DAMAGED_CODES or attempt == ATTEMPTS:
+                    raise
+                continue  # damaged on the way, and not stored
+            if not self.differs(etag, digests) or await self._holds(target, body, etag):
+                return etag
+            conditions = (if_target_is(etag),)  # it is stored, and damaged: it is ours to replace
+        raise _not_as_sent(target)
+
+    def differs(self, etag: str, digests: Digests) -> bool:
+        """Whether the ETag of what was stored tells that it is not what was sent."""
+        return self.etags_are_md5 and is_md5(etag) and etag.lower() != digests.md5
+
+    async def _holds(self, target: Location, body: bytes, etag: str) -> bool:
+        """Whether an object has these bytes, though its ETag is another: then no ETag of this store tells."""
+        held = await self.production.get(target, 0, max(0, len(body) - 1), if_match=etag) if body else b""
+        if held == body:
+            self.etags_are_md5 = False
+            return True
+        return False
+
+    async def _tags(self, source: Location, info: ObjectInfo) -> list[tuple[str, str]]:
+        if info.headers.get(TAG_COUNT, "" if self.asks_for_tags else "0") == "0":
+            return []
+        return await tags_of(self.legacy, source, info)
+
+    # -- objects in parts
+
+    async def _in_parts(self, errand: _Errand, info: ObjectInfo) -> CopyResult:
+        source, target, conditions, proof = errand
+        legacy_part_bytes = await self._legacy_part_bytes(source, info)
+        part_bytes = part_bytes_for(info.size_bytes, legacy_part_bytes, self.memory.limit_bytes, source)
+        if only_if_absent(conditions) and await self.production.find(target):
+            raise ObjectExists(f"{target} exists already", status=_PRECONDITION_FAILED)
+        headers = kept_headers(info.headers, await self._tags(source, info))
+        upload = await MultipartUpload.begin(self.production, target, headers)
+        try:
+            sending = _Sending(self, source, info, upload, EtagHash(legacy_part_bytes))
+            digest = await sending.send_all(part_bytes)
+            self._prove(info, digest, proof, is_comparable=bool(legacy_part_bytes) or not parts_of(info.etag))
+            etag = await upload.complete(sending.etags, *for_completing(conditions))
+        except BaseException:
+            await abort_quietly(upload)
+            raise
+        return CopyResult(etag, 1, info.size_bytes, in_parts=True)
+
+    async def _legacy_part_bytes(self, source: Location, info: ObjectInfo) -> int:
+        """Return the size of the parts that legacy's object was made of, by its first one; 0 where it is not known."""
+        parts = parts_of(info.etag)
+        if parts <= 1:
+            return info.size_bytes if parts else 0
+        first = await self.legacy.head(source, part_number=1)
+        fits = first.size_bytes and -(-info.size_bytes // first.size_bytes) == parts
+        return first.size_bytes if first.etag == info.etag and fits else 0
+
+
+class _Sending:
+    """The parts of one object on their way. Their checksum is made in their order, as each has come."""
+
+    def __init__(
+        self, streamer: Streamer, source: Location, info: ObjectInfo, upload: MultipartUpload, whole: EtagHash
+    ) -> None:
+        self._streamer, self._source, self._info, self._upload, self._whole = streamer, source, info, upload, whole
+        self._ranges: deque[tuple[int, int, int]] = deque()
+        self._hashed: list[asyncio.Event] = []
+        self.etags: list[str] = []
+
+    async def send_all(self, part_bytes: int) -> str:
+        """Send all parts; return the ETag that the whole should have in legacy."""
+        firsts = range(0, self._info.size_bytes, part_bytes)
+        self._ranges.extend(
+            (number, first, min(first + part_bytes, self._info.size_bytes) - 1) for number, first in enumerate(firsts)
+        )
+        self.etags = [""] * len(firsts)
+        self._hashed = [asyncio.Event() for _ in firsts]
+        async with task_group(MigrateError, _Anew) as group:
+            for _ in range(min(PARTS_AT_ONCE, len(firsts))):
+                group.create_task(self._work())
+        return self._whole.etag()
+
+    async def _work(self) -> None:
+        memory = self._streamer.memory
+        while self._ranges:
+            number, first, last = self._ranges.popleft()
+            await memory.take(last - first + 1)  # in the order of the parts: none waits for one that has to wait
+            with memory.held(last - first + 1):
+                await self._bring(number, first, last)
+
+    async def _bring(self, number: int, first: int, last: int) -> None:
+        body = await self._streamer.read(self._source, self._info, first, last)
+        if number:
+            await self._hashed[number - 1].wait()
+        await _in_thread(len(body), self._whole.update, body)
+        self._hashed[number].set()
+        self.etags[number] = await self._send(number + 1, body, await _in_thread(len(body), digests_of, body))
+
+    async def _send(self, part_number: int, body: bytes, digests: Digests) -> str:
+        streamer, before = self._streamer, ""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                etag = await self._upload.send_part(part_number, body, digests)
+            except S3Error as error:
+                if error.code == NO_UPLOAD:  # what failed before has ended it, or somebody else has
+                    raise _Anew(error) from error
+                if error.code not in _DAMAGED_CODES or attempt == ATTEMPTS:
+                    raise
+                continue
+            if not streamer.differs(etag, digests):
+                return etag
+            if etag == before:  # twice the same: it is made of something else than the bytes
+                streamer.etags_are_md5 = False
+                return etag
+            before = etag
+        raise _not_as_sent(f"part {part_number} of {self._upload.target}")
+
+
+def _not_as_sent(what: object) -> S3Error:
+    text = f"{what}: what is stored there is not what was sent"
+    return S3Error(text, hint="Is a proxy in between that changes bodies?")
+
+
+def part_bytes_for(size_bytes: int, legacy_part_bytes: int, memory_bytes: int, what: object) -> int:
+    """Return how large parts are: as legacy's, where one fits into memory, else as few as are well at once.
+
+    Raises ``S3Error`` where so few as may be (10 000) would not fit into memory, naming what would.
+    """
+    least_bytes = max(SMALLEST_PART_BYTES, -(-size_bytes // MAX_PARTS))
+    is_allowed = (
+        legacy_part_bytes >= min(SMALLEST_PART_BYTES, size_bytes) and legacy_part_bytes * MAX_PARTS >= size_bytes
+    )
+    if 0 < legacy_part_bytes <= memory_bytes and is_allowed:
+        return legacy_part_bytes
+    if least_bytes > memory_bytes:
+        text = (
+            f"{what} has {size_bytes:,} bytes: of {MAX_PARTS:,} parts each has {least_bytes:,}, too many for the memory"
+        )
+        raise S3Error(text, hint=f"Set STREAM_MEMORY to {-(-least_bytes // 10**6)}M or more.")
+    return max(least_bytes, min(USUAL_PART_BYTES, memory_bytes))
+
+
+async def _in_thread(size_bytes: int, act: Callable[[bytes], T], body: bytes) -> T:
+    return await asyncio.to_thread(act, body) if size_bytes > IN_THREAD_BYTES else act(body)

@@ -1,0 +1,365 @@
+"""From one store into another: an object arrives as it was, at every size that is an edge, whatever befalls it."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+import uvloop
+
+from sketchmigrate.core.errors import ObjectExists, ObjectMissing, PreconditionFailed, S3Error
+from sketchmigrate.core.objects import Location
+from sketchmigrate.s3 import IF_ABSENT, CredentialSource, S3Client, S3Config
+from sketchmigrate.s3.etags import EtagHash, digests_of
+from sketchmigrate.s3.memory import MemoryBudget
+from sketchmigrate.s3.streaming import FIRST_BYTES, MIB, Streamer, part_bytes_for
+from tests.servers import s3_faults
+from tests.servers.s3_fault_proxy import S3FaultProxy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sketchmigrate.s3.wire.messages import CopyResult
+    from tests.servers.http1 import S3Request
+    from tests.servers.stores import Store
+
+T = TypeVar("T")
+
+KEY, TARGET_KEY = "image/ünïcode+ 1.bin", "avatar/ünïcode+ 1.bin"
+WHOLE_BYTES = 6 * MIB
+SIZES = [0, 1, FIRST_BYTES, FIRST_BYTES + 1, WHOLE_BYTES, WHOLE_BYTES + 1, 17 * MIB]
+PAIRS = [("rclone", "seaweed"), ("seaweed", "moto"), ("moto", "rclone")]
+HEADERS = {
+    "ContentType": "image/png",
+    "CacheControl": "max-age=60",
+    "ContentDisposition": 'attachment; filename="a b.png"',
+    "ContentLanguage": "de",
+    "Metadata": {"owner": "=?UTF-8?B?w7xuw69jb2Rl?=", "n": "1 2"},
+}
+
+between_stores = pytest.mark.parametrize(("one", "other"), PAIRS, ids="-".join)
+
+
+def body_of(size_bytes: int) -> bytes:
+    return (b"0123456789abcdef" * (size_bytes // 16 + 1))[:size_bytes]
+
+
+def client_of(store: Store, **config: Any) -> S3Client:
+    keys = CredentialSource.static(store.access_key, store.secret_key)
+    return S3Client(S3Config(endpoint_url=store.endpoint_url, retry_seconds=5, **config), keys)
+
+
+@asynccontextmanager
+async def streamer(
+    legacy: Store, production: Store, *, memory_bytes: int = 64 * MIB, asks_for_tags: bool = False
+) -> AsyncIterator[Streamer]:
+    async with client_of(legacy) as one, client_of(production) as other:
+        budget = MemoryBudget(memory_bytes)
+        yield Streamer(one, other, budget, whole_bytes=WHOLE_BYTES, asks_for_tags=asks_for_tags)
+        assert budget.try_to_take(memory_bytes), "all that was held is given back"
+
+
+def stream(legacy: Store, production: Store, *conditions: tuple[str, str], **more: Any) -> CopyResult:
+    """Bring the object."""
+
+    async def main() -> CopyResult:
+        async with streamer(legacy, production, **more) as one:
+            source, target = Location(legacy.legacy_bucket, KEY), Location(production.production_bucket, TARGET_KEY)
+            return await one.copy(source, target, *conditions)
+
+    return uvloop.run(main())
+
+
+def put(store: Store, body: bytes, **more: Any) -> None:
+    store.client.put_object(Bucket=store.legacy_bucket, Key=KEY, Body=body, **more)
+
+
+def put_in_parts(store: Store, sizes: list[int]) -> bytes:
+    """Make the legacy object of parts of these sizes, and return its bytes."""
+    where = {"Bucket": store.legacy_bucket, "Key": KEY}
+    upload = store.client.create_multipart_upload(**where)["UploadId"]
+    body, parts = body_of(sum(sizes)), []
+    for number, size in enumerate(sizes, start=1):
+        first = sum(sizes[: number - 1])
+        sent = store.client.upload_part(**where, UploadId=upload, PartNumber=number, Body=body[first : first + size])
+        parts.append({"PartNumber": number, "ETag": sent["ETag"]})
+    store.client.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
+    return body
+
+
+def arrived(production: Store) -> dict[str, Any]:
+    """Return what production has."""
+    found: dict[str, Any] = production.client.get_object(Bucket=production.production_bucket, Key=TARGET_KEY)
+    return found | {"Body": found["Body"].read()}
+
+
+def own_metadata(found: dict[str, Any]) -> dict[str, str]:
+    """Return user metadata, but for what rclone's server adds; stores write the names as they like."""
+    return {name.lower(): value for name, value in found["Metadata"].items() if name.lower() != "mtime"}
+
+
+def uploads(store: Store) -> list[dict[str, Any]]:
+    found = store.client.list_multipart_uploads(Bucket=store.production_bucket)
+    return list(found.get("Uploads", []))
+
+
+@pytest.fixture
+def pair(one: str, other: str, request: pytest.FixtureRequest) -> tuple[Store, Store]:
+    return request.getfixturevalue(f"{one}_store"), request.getfixturevalue(f"{other}_store")
+
+
+@between_stores
+@pytest.mark.parametrize("size_bytes", SIZES)
+def test_it_arrives_as_it_was(pair: tuple[Store, Store], size_bytes: int) -> None:
+    legacy, production = pair
+    put(legacy, body_of(size_bytes), **HEADERS)
+    result = stream(legacy, production, IF_ABSENT)
+    found = arrived(production)
+    assert found["Body"] == body_of(size_bytes)
+    assert (result.size_bytes, result.in_parts) == (size_bytes, size_bytes > WHOLE_BYTES)
+    if production.server.name != "rclone" or not result.in_parts:  # whose HEAD has the MD5 of the whole
+        assert result.etag == found["ETag"].strip('"')
+    before = legacy.client.head_object(Bucket=legacy.legacy_bucket, Key=KEY)
+    if not result.in_parts:
+        assert found["ETag"] == before["ETag"]
+    kept = ("ContentType", "CacheControl", "ContentDisposition", "ContentLanguage")
+    assert {name: found.get(name) for name in kept} == {name: before.get(name) for name in kept}
+    metadata = own_metadata(before)
+    assert own_metadata(found) == metadata
+    assert metadata["n"] == "1 2"
+
+
+@between_stores
+@pytest.mark.parametrize("sizes", [[5 * MIB, 5 * MIB, 100], [7 * MIB, 6 * MIB], [6 * MIB]], ids=str)
+def test_parts_are_cut_as_legacys_were(pair: tuple[Store, Store], sizes: list[int]) -> None:
+    legacy, production = pair
+    body = put_in_parts(legacy, sizes)
+    before = legacy.client.head_object(Bucket=legacy.legacy_bucket, Key=KEY)
+    stream(legacy, production)
+    found = arrived(production)
+    assert found["Body"] == body
+    if production.server.name == "rclone":
+        return
+    told = legacy.client.head_object(Bucket=legacy.legacy_bucket, Key=KEY, PartNumber=1)["ContentLength"]
+    if before["ETag"].endswith(f'-{len(sizes)}"') and (told < sum(sizes) or len(sizes) == 1):
+        assert found["ETag"] == before["ETag"], "where the store tells how large they were"
+
+
+def test_tags_come_along(moto_store: Store, seaweed_store: Store) -> None:
+    put(moto_store, b"tagged", Tagging="a=1&b=%C3%BC")
+    stream(moto_store, seaweed_store, asks_for_tags=False)  # moto tells their number
+    tags = seaweed_store.client.get_object_tagging(Bucket=seaweed_store.production_bucket, Key=TARGET_KEY)["TagSet"]
+    assert sorted((tag["Key"], tag["Value"]) for tag in tags) == [("a", "1"), ("b", "ü")]
+
+
+@pytest.mark.parametrize("size_bytes", [10, WHOLE_BYTES + 1])
+def test_nothing_is_replaced(rclone_store: Store, seaweed_store: Store, size_bytes: int) -> None:
+    put(rclone_store, body_of(size_bytes))
+    bucket = seaweed_store.production_bucket
+    seaweed_store.client.put_object(Bucket=bucket, Key=TARGET_KEY, Body=b"the application's")
+    with pytest.raises(ObjectExists):
+        stream(rclone_store, seaweed_store, IF_ABSENT)
+    assert arrived(seaweed_store)["Body"] == b"the application's"
+    assert uploads(seaweed_store) == []
+    stream(rclone_store, seaweed_store)
+    assert arrived(seaweed_store)["Body"] == body_of(size_bytes)
+
+
+def test_what_is_missing_is_told_as_such(rclone_store: Store, seaweed_store: Store) -> None:
+    with pytest.raises(ObjectMissing):
+        stream(rclone_store, seaweed_store)
+
+
+@pytest.mark.parametrize("size_bytes", [10, FIRST_BYTES + 10, WHOLE_BYTES + 1])
+def test_a_bit_flipped_on_the_way_here_is_read_again(
+    rclone_store: Store, seaweed_store: Store, size_bytes: int
+) -> None:
+    """Caught by legacy's ETag, which is the MD5 of the bytes."""
+    put(rclone_store, body_of(size_bytes))
+    with S3FaultProxy(rclone_store.endpoint_url) as s3:
+        s3.on(s3_faults.flipped_reply(), operation="get", times=1)
+        stream(rclone_store.via(s3.endpoint_url), seaweed_store)
+        assert s3.hits["flipped reply"] == 1
+    assert arrived(seaweed_store)["Body"] == body_of(size_bytes)
+    assert uploads(seaweed_store) == []
+
+
+@pytest.mark.parametrize("size_bytes", [10, FIRST_BYTES + 10])
+def test_what_comes_damaged_each_time_is_refused(rclone_store: Store, seaweed_store: Store, size_bytes: int) -> None:
+    put(rclone_store, body_of(size_bytes))
+    changes = iter(range(256))
+
+    def damage(request: S3Request) -> None:
+        if request.operation == "get":
+            put(rclone_store, body_of(size_bytes)[:-1] + bytes([next(changes)]))
+
+    with S3FaultProxy(rclone_store.endpoint_url) as s3:
+        s3.before_request = damage
+        s3.on(s3_faults.flipped_reply(), operation="get", times=None)
+        with pytest.raises(S3Error, match=r"another each time|was replaced"):
+            stream(rclone_store.via(s3.endpoint_url), seaweed_store)
+        assert s3.hits["flipped reply"] >= 3
+    assert seaweed_store.keys(seaweed_store.production_bucket) == []
+
+
+@pytest.mark.parametrize("size_bytes", [10, FIRST_BYTES + 10, WHOLE_BYTES + 1])
+@pytest.mark.parametrize("target", ["seaweed", "moto", "rclone"])
+def test_a_bit_flipped_on_the_way_there_is_sent_again(
+    target: str, rclone_store: Store, size_bytes: int, request: pytest.FixtureRequest
+) -> None:
+    """Caught by the store, by the checksum that goes with the body, or by us, by the ETag of the reply."""
+    production: Store = request.getfixturevalue(f"{target}_store")
+    put(rclone_store, body_of(size_bytes))
+    with S3FaultProxy(production.endpoint_url) as s3:
+        operation = "put" if size_bytes <= WHOLE_BYTES else "upload_part"
+        s3.on(s3_faults.flipped_request(), operation=operation, times=1)
+        stream(rclone_store, production.via(s3.endpoint_url), IF_ABSENT)
+        assert s3.hits["flipped request"] == 1
+    assert arrived(production)["Body"] == body_of(size_bytes)
+
+
+@pytest.mark.parametrize("size_bytes", [FIRST_BYTES + 10, WHOLE_BYTES + 1])
+def test_what_is_replaced_while_it_is_read_is_read_anew(
+    moto_store: Store, seaweed_store: Store, size_bytes: int
+) -> None:
+    put(moto_store, b"x" * size_bytes)
+    seen: list[str] = []
+
+    def replace(request: S3Request) -> None:
+        if request.operation == "get":
+            seen.append(request.key)
+            if len(seen) == 2:
+                put(moto_store, body_of(size_bytes))
+
+    with S3FaultProxy(moto_store.endpoint_url) as s3:
+        s3.before_request = replace
+        stream(moto_store.via(s3.endpoint_url), seaweed_store)
+    assert len(seen) > 2
+    assert arrived(seaweed_store)["Body"] == body_of(size_bytes)
+    assert uploads(seaweed_store) == []
+
+
+def test_what_is_replaced_each_time_is_given_up(moto_store: Store, seaweed_store: Store) -> None:
+    size_bytes = FIRST_BYTES + 10
+    put(moto_store, b"0" * size_bytes)
+    versions = 0
+
+    def replace(request: S3Request) -> None:
+        nonlocal versions
+        if request.operation == "get":
+            versions += 1
+            put(moto_store, str(versions % 10).encode() * size_bytes)
+
+    with S3FaultProxy(moto_store.endpoint_url) as s3:
+        s3.before_request = replace
+        with pytest.raises(PreconditionFailed, match="was replaced while it was read"):
+            stream(moto_store.via(s3.endpoint_url), seaweed_store)
+    assert seaweed_store.keys(seaweed_store.production_bucket) == []
+
+
+def test_many_large_objects_stay_within_the_memory(rclone_store: Store, seaweed_store: Store) -> None:
+    """Twelve objects of 20 MiB at once, within 24 MiB: the bodies are all that is large."""
+    body, objects, memory_bytes = body_of(20 * MIB), 12, 24 * MIB
+    for number in range(objects):
+        rclone_store.client.put_object(Bucket=rclone_store.legacy_bucket, Key=f"image/{number}", Body=body)
+
+    async def main() -> int:
+        async with streamer(rclone_store, seaweed_store, memory_bytes=memory_bytes) as one:
+            tracemalloc.start()
+            await asyncio.gather(
+                *(
+                    one.copy(
+                        Location(rclone_store.legacy_bucket, f"image/{number}"),
+                        Location(seaweed_store.production_bucket, f"avatar/{number}"),
+                    )
+                    for number in range(objects)
+                )
+            )
+            _, peak_bytes = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            return peak_bytes
+
+    assert uvloop.run(main()) < 2 * memory_bytes
+    for number in range(objects):
+        assert seaweed_store.body(seaweed_store.production_bucket, f"avatar/{number}") == body
+
+
+@pytest.mark.parametrize("moment", ["upload_part", "complete_multipart_upload"])
+def test_a_stop_aborts_what_it_began(rclone_store: Store, seaweed_store: Store, moment: str) -> None:
+    put(rclone_store, body_of(17 * MIB))
+
+    async def main(endpoint_url: str, s3: S3FaultProxy) -> None:
+        async with streamer(rclone_store, seaweed_store.via(endpoint_url)) as one:
+            copying = asyncio.create_task(
+                one.copy(
+                    Location(rclone_store.legacy_bucket, KEY), Location(seaweed_store.production_bucket, TARGET_KEY)
+                )
+            )
+            await asyncio.to_thread(s3.wait_for_hit, "stall")
+            copying.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await copying
+
+    with S3FaultProxy(seaweed_store.endpoint_url) as s3:
+        s3.on(s3_faults.stall(), operation=moment)
+        uvloop.run(main(s3.endpoint_url, s3))
+        assert s3.count("abort_multipart_upload") == 1
+    assert uploads(seaweed_store) == []
+    assert seaweed_store.keys(seaweed_store.production_bucket) == []
+
+
+def test_the_etag_of_pieces_is_that_of_the_parts_they_make() -> None:
+    body = body_of(1000)
+    for part_bytes in (100, 300, 1000, 2000):
+        whole = EtagHash(part_bytes)
+        for first in range(0, 1000, 70):
+            whole.update(body[first : first + 70])
+        parts = [body[first : first + part_bytes] for first in range(0, 1000, part_bytes)]
+        digests = b"".join(bytes.fromhex(digests_of(part).md5) for part in parts)
+        assert whole.etag() == f"{digests_of(digests).md5}-{len(parts)}"
+    assert EtagHash.of_one_part(digests_of(body).md5) == f"{digests_of(bytes.fromhex(digests_of(body).md5)).md5}-1"
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "legacy_part_bytes", "memory_bytes", "expected"),
+    [
+        (100 * MIB, 8 * MIB, 64 * MIB, 8 * MIB),
+        (100 * MIB, 80 * MIB, 64 * MIB, 16 * MIB),  # legacy's do not fit
+        (100 * MIB, 0, 64 * MIB, 16 * MIB),
+        (100 * MIB, 0, 10 * MIB, 10 * MIB),
+        (10_000 * 20 * MIB, 0, 64 * MIB, 20 * MIB),
+        (3 * MIB, MIB, 64 * MIB, 16 * MIB),  # smaller parts than a store takes
+    ],
+)
+def test_how_large_parts_are(size_bytes: int, legacy_part_bytes: int, memory_bytes: int, expected: int) -> None:
+    assert part_bytes_for(size_bytes, legacy_part_bytes, memory_bytes, "it") == expected
+
+
+def test_what_fits_into_no_memory_names_what_it_needs() -> None:
+    with pytest.raises(S3Error) as caught:
+        part_bytes_for(10_000 * 100 * 10**6 + 1, 0, 64 * MIB, "s3://b/k")
+    assert caught.value.hint == "Set STREAM_MEMORY to 101M or more."
+
+
+async def test_the_budget_serves_in_order_and_forgets_who_has_left() -> None:
+    budget = MemoryBudget(10)
+    await budget.take(8)
+    order: list[str] = []
+
+    async def take(name: str, wanted_bytes: int) -> None:
+        await budget.take(wanted_bytes)
+        order.append(name)
+
+    large, small, left = (asyncio.create_task(take(*each)) for each in (("large", 9), ("small", 1), ("left", 5)))
+    await asyncio.sleep(0)
+    assert not budget.try_to_take(1), "who came later does not pass"
+    left.cancel()
+    budget.give_back(8)
+    await asyncio.gather(large, small)
+    assert order == ["large", "small"]
+    budget.give_back(10)
+    assert budget.try_to_take(10)
+    await asyncio.gather(left, return_exceptions=True)
