@@ -135,6 +135,9 @@ MAX_REQUESTS_PER_SECOND = 0.0
 # copy is made within the store and moves none; only what is compared byte by byte, or stored conditionally, does.
 MAX_BANDWIDTH = 0
 
+# Most bytes of objects in memory at once, in each process, where objects pass through this machine: "128M".
+STREAM_MEMORY = 128_000_000
+
 # Where several processes share the table (--processes), each takes up a range of its keys of about so many rows.
 RANGE_ROWS = 50_000
 

@@ -65,6 +65,13 @@ class Sides:
         """The clients, each once."""
         return tuple({id(side.store): side.store for side in self}.values())
 
+    @property
+    def concurrency(self) -> int:
+        """How many callers at once keep the stores as busy as they should be; it changes while they are at work."""
+        if self.legacy.store is self.production.store:
+            return self.production.store.concurrency
+        return self.legacy.store.concurrency + self.production.store.concurrency
+
     def along(self, route: Route) -> Sides:
         """Return both for the keys of a move."""
         return Sides(

@@ -66,7 +66,7 @@ def test_what_is_said_to_be_kept_is_kept(server: str, means: Means, request: pyt
 
         async def scenario(client: S3Client, move: Move = move) -> tuple[Sample, Sample]:
             before = await look_at(client, [move.source], encryption="")
-            transfer = transfer_of(sides_of(client), Strategy(means, "for a test", guards_parts=True))
+            transfer = transfer_of(sides_of(client), client, Strategy(means, "for a test", guards_parts=True))
             assert isinstance(await transfer.bring(move), Transferred)
             return before, await look_at(client, [move.target], encryption="")
 

@@ -55,7 +55,7 @@ def place(store: Store, means: Means, *, asks_for_tags: bool = False, guards_par
     strategy = Strategy(
         means, "for a test", sends_parts=guards_parts, guards_parts=guards_parts, asks_for_tags=asks_for_tags
     )
-    return run(store, lambda client: transfer_of(sides_of(client), strategy).bring(move_of(store)))
+    return run(store, lambda client: transfer_of(sides_of(client), client, strategy).bring(move_of(store)))
 
 
 def body_of(size_bytes: int) -> bytes:
@@ -127,7 +127,7 @@ def test_a_large_object_is_copied_whole_where_parts_would_not_be_guarded(ceph_st
     )
     ceph_store.put_all(ceph_store.legacy_bucket, {"image/%41": body})
     strategy = Strategy(Means.CONDITIONAL_PUT, "for a test", guards_parts=False)
-    placed = run(ceph_store, lambda client: transfer_of(sides_of(client), strategy).bring(move))
+    placed = run(ceph_store, lambda client: transfer_of(sides_of(client), client, strategy).bring(move))
     assert isinstance(placed, Transferred)
     assert not placed.guarded  # so that a row which changes meanwhile is looked into
     assert ceph_store.bodies(ceph_store.production_bucket) == {"avatar/%41": body}

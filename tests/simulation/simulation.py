@@ -166,7 +166,9 @@ async def _migrate(world: World) -> bool:
             overwrite=scenario.overwrite,
             dry_run=False,
             stop=stop,
-            transfer=None if scenario.overwrite else transfer_of(sides, scenario.strategy, SIZES),
+            transfer=None
+            if scenario.overwrite
+            else transfer_of(sides, sides.production.store, scenario.strategy, SIZES),
             clock=world.clock,
             compare_bytes=SMALL_BYTES // 2,
         ) as copier,

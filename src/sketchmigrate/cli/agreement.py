@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sketchmigrate.migration.no_clobber import AUTO, Means
+from sketchmigrate.migration.opening import has_own_credentials
+from sketchmigrate.migration.transfer_kind import TransferKind
 from sketchmigrate.postgres.table import MOST_MOVED_ROWS
 from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from sketchmigrate.s3.probe.race import KEYS, RACE_SECONDS, RACES
@@ -39,13 +41,23 @@ _TRANSFERS = {
 }
 
 
-def migration_question(site: Site, options: Options, ahead: LookAhead) -> str:
+_STREAMED = {
+    Means.CONDITIONAL_PUT: "is put if nothing is there (conditional-put)",
+    Means.CONDITIONAL_COMPLETE: "is put in parts, which become it if nothing is there (conditional-complete)",
+    Means.CHECK_FIRST: "is put after a look (check-first): what the application stores\nbetween the two would be"
+    " replaced, and reported",
+}
+
+
+def migration_question(site: Site, settling: Settling, ahead: LookAhead) -> str:
     """Say what a migration is about to write, and on lines of their own what the copies will not keep."""
+    options = settling.options
     about = {
         "objects": objects_lines(site),
         "rows": (*rows_lines(site), f"in the database {site.database.where}"),
         **({"moves": moves} if (moves := moving(site.sources)) else {}),
         **transfer(site.sides.production, options, ahead.not_tried),
+        **whose_credentials(site),
     }
     many = how_many(site.estimated_rows, options.limit)
     return f"This migrates {many}.\n{listed(about)}\n{lines_of(ahead)}Nothing is deleted.\nGo on?"
@@ -54,10 +66,11 @@ def migration_question(site: Site, options: Options, ahead: LookAhead) -> str:
 def objects_lines(site: Site) -> Iterator[str]:
     """Say which objects go where, a move or two lines each."""
     routes = routes_of(site.settings).all
+    legacy, production = site.sides.legacy.store_name, site.sides.production.store_name
     for number, route in enumerate(routes, start=1):
-        at = f" at {site.sides.production.store_name}" if number == len(routes) else ""
-        yield f"s3://{route.legacy_bucket}/{route.legacy_prefix}…"
-        yield f"to s3://{route.production_bucket}/{route.production_prefix}…{at}"
+        is_last = number == len(routes)
+        yield f"s3://{route.legacy_bucket}/{route.legacy_prefix}…{f' at {legacy}' * (is_last and legacy != production)}"
+        yield f"to s3://{route.production_bucket}/{route.production_prefix}…{f' at {production}' * is_last}"
 
 
 def rows_lines(site: Site) -> Iterator[str]:
@@ -120,17 +133,29 @@ def transfer(production: Side, options: Options, not_tried: str) -> dict[str, It
 
     ``not_tried`` is why the store is not tried; empty where it is.
     """
+    streamed = options.transfer == TransferKind.STREAMED
     if options.overwrite:
-        return {"transfer": ("the store copies each object itself, and OVERWRITES what is there (-w)",)}
+        way = "each object passes through this machine" if streamed else "the store copies each object itself"
+        return {"transfer": (f"{way}, and OVERWRITES what is there (-w)",)}
     if options.no_clobber == Means.CHECK_FIRST:
-        return {"transfer": _TRANSFERS[Means.CHECK_FIRST]}
+        return {"transfer": _way(Means.CHECK_FIRST, streamed=streamed)}
     if not_tried and options.no_clobber == AUTO:
-        return {"transfer": _TRANSFERS[Means.CHECK_FIRST], "trial": (not_tried,)}
+        return {"transfer": _way(Means.CHECK_FIRST, streamed=streamed), "trial": (not_tried,)}
     trial = (
         f"some 30 objects of up to 20 bytes in {production}",
         f"{PROBE_FOLDER}…, and {RACES:,} writes to {KEYS} more, for up to {RACE_SECONDS:.0f} s;",
         "all are removed again, and the result is kept for 30 days",
     )
+    if options.no_clobber == AUTO and streamed:
+        return {
+            "transfer": (
+                "each object passes through this machine (streamed), and after your yes the store is tried:",
+                "conditional-put, if it keeps that condition for sure. If not, check-first is used: what the",
+                "application stores between a look and the put would be replaced, and reported; then it",
+                "asks once more",
+            ),
+            "trial": trial,
+        }
     if options.no_clobber == AUTO:
         return {
             "transfer": (
@@ -142,7 +167,23 @@ def transfer(production: Side, options: Options, not_tried: str) -> dict[str, It
             "trial": trial,
         }
     proved = "if that is proved after your yes; else nothing is copied"
-    return {"transfer": (*_TRANSFERS[Means(options.no_clobber)], proved), "trial": trial}
+    return {"transfer": (*_way(Means(options.no_clobber), streamed=streamed), proved), "trial": trial}
+
+
+def _way(means: Means, *, streamed: bool) -> tuple[str, ...]:
+    if not streamed:
+        return _TRANSFERS[means]
+    return ("each object passes through this machine (streamed), and", *_STREAMED[means].splitlines())
+
+
+def whose_credentials(site: Site) -> dict[str, Iterable[str]]:
+    """Say so where the two sides are elsewhere, and only one has credentials of its own."""
+    sides = site.sides
+    own = [str(side.name) for side in sides if has_own_credentials(site.settings, side.name)]
+    if sides.legacy.store_name == sides.production.store_name or len(own) != 1:
+        return {}
+    other = next(str(side.name) for side in sides if side.name not in own)
+    return {"keys": (f"{own[0]} has credentials of its own; {other} is asked with those of both sides",)}
 
 
 def listed(about: dict[str, Iterable[str]]) -> str:

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketchmigrate.settings import LOCAL_CLUSTER, Options, setting_fields
+from sketchmigrate.settings import LOCAL_CLUSTER, TRANSFERS, Options, setting_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,6 +149,13 @@ def add_trial_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trial", action=argparse.BooleanOptionalAction, default=Options().trial,
         help="first try one flip and roll it back, to see whether the table takes it; docs/rollback.md has what is"
         " not undone (default: yes, but with -d no)")  # fmt: skip
+
+
+def add_transfer_flag(parser: argparse.ArgumentParser) -> None:
+    """Declare --transfer, for what copies objects."""
+    parser.add_argument("--transfer", choices=TRANSFERS, default=TRANSFERS[0], metavar="KIND",
+        help=f"how objects are brought: {', '.join(TRANSFERS)} (default %(default)s: the store copies them itself where"
+        " both sides are seen to be one store, else they pass through this machine)")  # fmt: skip
 
 
 def add_csv_flag(parser: argparse.ArgumentParser) -> None:

@@ -139,7 +139,8 @@ class RangeWorker(Worker[RangeTask, RangeDone]):
         report = Report(self._channel, task, site.database.waits, breaker, verbose=options.verbose)
         with self._following(task):
             attempt = await self._ledger.begin_attempt(task.pass_number, task.number, task.key_range, task.source)
-            transfer = transfer_of(site.sides, task.strategy) if task.strategy else NotSettled()
+            copying = site.copying(options)
+            transfer = transfer_of(site.sides, copying, task.strategy) if task.strategy else NotSettled()
             async with asyncio.TaskGroup() as group, site.copier(options, self._stop, transfer) as copier:
                 pulse = group.create_task(report.send_regularly())
                 migrations = site.migrations(

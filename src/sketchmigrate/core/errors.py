@@ -8,6 +8,7 @@
     │   └── RunGoesOn                2  the run that is to be undone is not over
     ├── RunDirectoryError            4  the run's own files cannot be written
     ├── ConditionNotProved           3  what was asked to protect production is not proved to do so on this store
+    ├── TransferRefused              3  a copy within the store was asked for, and the two sides are two stores
     ├── DatabaseError                4  PostgreSQL answered with an error
     │   ├── DatabaseUnreachable      3  no connection, or it was lost and did not come back
     │   ├── DatabaseRefused          3  wrong password, no such database, missing privilege
@@ -93,6 +94,12 @@ class RunDirectoryError(MigrateError):
 
 class ConditionNotProved(MigrateError):
     """A conditional write that was asked for, or that nobody may do without, is not proved to hold on this store."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class TransferRefused(MigrateError):
+    """Objects cannot be brought in the way that was asked for."""
 
     exit_code = ExitCode.REFUSED
 

@@ -73,31 +73,43 @@ class SettledGuard:
         return self.of_large if is_other else self.guard
 
 
-async def settle_guard(side: Side, run_dir: str, *, large: bool) -> SettledGuard:
+async def settle_guard(side: Side, run_dir: str, *, large: bool, is_streamed: bool = False) -> SettledGuard:
     """Try the conditions on objects of our own, and return the first that is proved, else the first that is honoured.
 
-    With ``large`` there are objects over ``PUT_LIMIT_BYTES``. Raises ``S3Error`` where nothing can be written, and
-    ``RunDirectoryError``.
+    With ``large`` there are objects over ``PUT_LIMIT_BYTES``; those that are streamed are never copied. Raises
+    ``S3Error`` where nothing can be written, and ``RunDirectoryError``.
     """
     lock = await object_lock_of(side)
     if why_not := keeps_for_ever(lock):
         return SettledGuard(Guard.LOOK, f"{Guard.LOOK}; conditions were {why_not}")
     async with recorded_folder(side, run_dir) as folder:
-        found = await find_guard(folder, run_dir, has_lock=is_enabled(lock), large=large)
+        guards = _PUTS if is_streamed else (Guard.COPY, *_PUTS)
+        found = await find_guard(folder, run_dir, guards, has_lock=is_enabled(lock), large=large or is_streamed)
     return replace(found, left_behind=tuple(folder.left_behind))
 
 
-async def find_guard(folder: ProbeFolder, run_dir: str, *, has_lock: bool, large: bool) -> SettledGuard:
+_PUTS = (Guard.PUT, Guard.PUT_BARE)
+
+
+async def find_guard(
+    folder: ProbeFolder,
+    run_dir: str,
+    guards: tuple[Guard, ...] = (Guard.COPY, *_PUTS),
+    *,
+    has_lock: bool,
+    large: bool,
+) -> SettledGuard:
     """Do so in a folder, which the caller clears."""
     await folder.put(folder.source, SOURCE_BODY)
     await folder.try_deleting()
-    guard, words = await _first(folder, (Guard.COPY, Guard.PUT, Guard.PUT_BARE), run_dir, has_lock=has_lock)
+    guard, words = await _first(folder, guards, run_dir, has_lock=has_lock)
     if guard is Guard.COPY or not large:
         return SettledGuard(guard, words)
     of_large, more = await _first(folder, (Guard.PARTS, Guard.PARTS_BARE), run_dir, has_lock=has_lock)
     if of_large is guard:
         return SettledGuard(guard, words)  # a look, for both
-    return SettledGuard(guard, f"{words}; those over {PUT_LIMIT_BYTES >> 20} MiB with {more}", of_large)
+    which = f"those over {PUT_LIMIT_BYTES >> 20} MiB" if Guard.COPY in guards else "those in parts"
+    return SettledGuard(guard, f"{words}; {which} with {more}", of_large)
 
 
 async def _first(folder: ProbeFolder, guards: tuple[Guard, ...], run_dir: str, *, has_lock: bool) -> tuple[Guard, str]:

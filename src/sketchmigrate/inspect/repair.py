@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sketchmigrate.inspect.guard import SettledGuard
     from sketchmigrate.inspect.looks import Looks
     from sketchmigrate.s3 import Condition
+    from sketchmigrate.s3.streaming import Streamer
     from sketchmigrate.sides import Sides
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class Stale:
 
 
 async def copy_stale(
-    evidence: Evidence, site: EvidenceSite, sides: Sides, settled: SettledGuard, *, looks: Looks, record: Path
+    evidence: Evidence, site: EvidenceSite, writer: Rewriter, *, looks: Looks, record: Path
 ) -> dict[Again, int]:
     """Copy again what the evidence calls stale and ours, and count what became of it.
 
@@ -87,7 +88,7 @@ async def copy_stale(
     async for rows in evidence.stream(_STALE):
         for first in range(0, len(rows), AT_ONCE):
             group = [Stale(*row[:6]) for row in rows[first : first + AT_ONCE]]
-            outcomes = await all_of([_copy_if_taken(stale, site, sides, settled, looks) for stale in group])
+            outcomes = await all_of([_copy_if_taken(stale, site, writer, looks) for stale in group])
             done = [
                 (one.key, one.path, etag, one.source) for one, (_, etag) in zip(group, outcomes, strict=True) if etag
             ]
@@ -127,20 +128,19 @@ async def read_recopied(evidence: Evidence, records: Sequence[Path]) -> None:
         )
 
 
-async def _copy_if_taken(
-    stale: Stale, site: EvidenceSite, sides: Sides, settled: SettledGuard, looks: Looks
-) -> tuple[Again, str]:
+async def _copy_if_taken(stale: Stale, site: EvidenceSite, writer: Rewriter, looks: Looks) -> tuple[Again, str]:
     """Do so with one object; that the store refuses this one ends nothing."""
     began_at = time.monotonic()
     try:
-        return await _copy_again(stale, site, sides, settled)
+        return await _copy_again(stale, site, writer)
     except S3Error as error:
         log.warning("%s was not copied again: %s", stale.path, (await looks.refused(error, began_at)).words)
         return Again.REFUSED, ""
 
 
-async def _copy_again(stale: Stale, site: EvidenceSite, sides: Sides, settled: SettledGuard) -> tuple[Again, str]:
+async def _copy_again(stale: Stale, site: EvidenceSite, writer: Rewriter) -> tuple[Again, str]:
     """Copy one object; return what became of it and, where it was written, its new ETag."""
+    sides = writer.sides
     source, target = site.pairing.legacy(stale.route, stale.tail), site.pairing.production(stale.route, stale.tail)
     production = await sides.production.store.find(target)
     if production is None or production.etag != stale.etag:
@@ -148,16 +148,8 @@ async def _copy_again(stale: Stale, site: EvidenceSite, sides: Sides, settled: S
     legacy = None if source is None else await sides.legacy.store.find(source)
     if source is None or legacy is None:
         return Again.MISSING, ""
-    guard = settled.of(legacy.size_bytes)
     try:
-        if guard.puts:
-            etag = await _put_again(sides, source, target, legacy, guard.condition(stale.etag))
-        elif guard.completes:
-            condition = guard.condition(stale.etag)
-            etag = await copy_in_parts(sides.production.store, source, target, legacy, condition, storage_class=True)
-        else:
-            conditions = [guard.condition(stale.etag)] if guard is Guard.COPY else []
-            etag = (await sides.production.store.copy(source, target, *conditions)).etag
+        etag = await writer.write(source, target, legacy, stale.etag)
     except PreconditionFailed:
         # a request whose reply was lost may have been carried out: then the object is what we wanted
         now = await sides.production.store.find(target)
@@ -165,6 +157,35 @@ async def _copy_again(stale: Stale, site: EvidenceSite, sides: Sides, settled: S
             return Again.NOT_OURS, ""
         etag = now.etag
     return Again.COPIED, etag
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriter:
+    """Writes an object once more, where production still has one with a known ETag, by the guard that was settled.
+
+    ``streamer`` is what brings objects from another store; None where they are copied within one.
+    """
+
+    sides: Sides
+    settled: SettledGuard
+    streamer: Streamer | None = None
+
+    async def write(self, source: Location, target: Location, legacy: ObjectInfo, etag: str) -> str:
+        """Write it, and return its new ETag. Raises ``PreconditionFailed`` and other kinds of ``S3Error``."""
+        store, streamer = self.sides.production.store, self.streamer
+        if streamer is not None:
+            guard = self.settled.guard if streamer.puts_whole(legacy) else self.settled.of_large
+            return (await streamer.copy(source, target, *_conditions(guard, etag))).etag
+        guard = self.settled.of(legacy.size_bytes)
+        if guard.puts:
+            return await _put_again(self.sides, source, target, legacy, guard.condition(etag))
+        if guard.completes:
+            return await copy_in_parts(store, source, target, legacy, guard.condition(etag), storage_class=True)
+        return (await store.copy(source, target, *_conditions(guard, etag))).etag
+
+
+def _conditions(guard: Guard, etag: str) -> tuple[Condition, ...]:
+    return () if guard is Guard.LOOK else (guard.condition(etag),)
 
 
 async def _put_again(sides: Sides, source: Location, target: Location, legacy: ObjectInfo, condition: Condition) -> str:

@@ -178,7 +178,7 @@ class Copier:
         self._access = Access(check_access, clock)
         self._overwrite = overwrite
         self._dry_run = dry_run
-        self._transfer = transfer or (Replacing(sides) if overwrite else CheckFirst(sides))
+        self._transfer = transfer or (Replacing(sides.production.store) if overwrite else CheckFirst(sides))
         self._stop = stop
         self._opening = task_group()  # what ends the run is raised itself, and in no group
         self._group: asyncio.TaskGroup
@@ -209,7 +209,7 @@ class Copier:
         if moves:
             batch = _Batch(moves, verdicts, len(moves), asyncio.get_running_loop().create_future(), look_first)
             self._waiting.append(batch)
-            for _ in range(min(self._production.concurrency - self._working, len(moves))):
+            for _ in range(min(self._sides.concurrency - self._working, len(moves))):
                 self._employ()
             self.batches += 1
             try:
@@ -234,7 +234,7 @@ class Copier:
         objects.
         """
         while self._waiting:
-            room = self._production.concurrency - self._working
+            room = self._sides.concurrency - self._working
             if room < 0:
                 break  # the others go on
             batch = self._waiting[0]

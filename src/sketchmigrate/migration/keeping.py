@@ -57,7 +57,11 @@ class Way(StrEnum):
     COPY = "CopyObject"
     PUT = "conditional-put"
     PARTS = "conditional-complete"
+    STREAM = "streamed"
 
+
+_WITHIN = (Way.COPY, Way.PUT, Way.PARTS)
+"""Those within a store, of which a trial may choose any."""
 
 _KEPT: dict[Aspect, frozenset[Way]] = {
     Aspect.ACL: frozenset(),
@@ -76,8 +80,10 @@ _WAY = {
 }
 
 
-def way_of(means: Means | str | None, *, overwrite: bool = False) -> Way | None:
+def way_of(means: Means | str | None, *, overwrite: bool = False, is_streamed: bool = False) -> Way | None:
     """Return how objects get there; None where that is found out by trying."""
+    if is_streamed:
+        return Way.STREAM
     if overwrite:
         return Way.COPY
     return _WAY[Means(means)] if means in set(Means) else None
@@ -154,7 +160,7 @@ class Sample:
         found = []
         for aspect in Aspect:
             values = [value for kind, value in self.aspects if kind is aspect]
-            ways = tuple(each for each in ([way] if way else Way) if each not in _KEPT[aspect])
+            ways = tuple(each for each in ([way] if way else _WITHIN) if each not in _KEPT[aspect])
             if values and ways:
                 found.append(Dropped(aspect, len(values), tuple(sorted(set(values))), ways))
         return found
@@ -234,7 +240,7 @@ def dropped_lines(sample: Sample, way: Way | None) -> list[str]:
 
 def _told(dropped: Dropped, way: Way | None) -> str:
     values = printable(", ".join(dropped.values))
-    keeping = [each for each in Way if each not in dropped.ways]
+    keeping = [each for each in _WITHIN if each not in dropped.ways]
     return f"{values} (kept by {', '.join(keeping)})" if way is None and keeping else values
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sketchmigrate.core.errors import S3Error
 from sketchmigrate.migration.keeping import archived_line, dropped_lines, look_at, untold_line, way_of
 from sketchmigrate.migration.store_trial import keeps_for_ever
+from sketchmigrate.migration.transfer_kind import TransferKind
 from sketchmigrate.s3.wire.xml import NotS3
 from sketchmigrate.s3.wire.xml_subresources import read_encryption
 
@@ -53,7 +54,8 @@ async def look_ahead(site: Site, options: Options) -> LookAhead:
     objects = [move.source for move in site.sample]
     sample = await look_at(site.sides.legacy.store, objects, encryption=rules.encryption)
     sample.requests += REQUESTS
-    way = way_of(options.no_clobber, overwrite=options.overwrite)
+    is_streamed = options.transfer == TransferKind.STREAMED
+    way = way_of(options.no_clobber, overwrite=options.overwrite, is_streamed=is_streamed)
     lines = tuple(dropped_lines(sample, way))
     return LookAhead(
         warnings=tuple(filter(None, (rules.about_lock(), rules.about_encryption(), archived_line(sample)))),

@@ -38,7 +38,7 @@ class Strategy:
     ``copy_condition`` is the store's word for it on CopyObject. ``sends`` is, for check-first, the means whose
     condition is sent all the same, though it is not proved. ``sends_parts`` says that a copy in parts has the
     condition, and ``guards_parts`` that it is proved there. ``asks_for_tags`` says that a read does not tell whether an
-    object has tags.
+    object has tags. ``is_streamed``: each object passes through this machine, large ones in parts.
     """
 
     means: Means
@@ -48,12 +48,15 @@ class Strategy:
     sends_parts: bool = False
     guards_parts: bool = False
     asks_for_tags: bool = False
+    is_streamed: bool = False
 
     @property
     def window(self) -> str:
         """Say what can still be replaced, in the moment between our look and our copy; empty if nothing can."""
         if self.means is Means.CHECK_FIRST:
             return "an object that the application stores between our look and our copy"
+        if not self.guards_parts and self.is_streamed:
+            return "an object sent in parts (over 16 MiB, or as legacy's was) that the application stores meanwhile"
         if not self.guards_parts and self.means is Means.CONDITIONAL_PUT:
             return "an object of over 8 MiB that the application stores between our look and our copy"
         if not self.guards_parts and self.means is Means.CONDITIONAL_COPY:
@@ -75,19 +78,26 @@ _PREMISES: dict[Means, tuple[Question, ...]] = {
 # a second). It is cheaper for large objects alone, whose bytes would pass through this machine, or which are copied in
 # parts anyway: for these each of the others takes it, where it is proved.
 _OF_AUTO = (Means.CONDITIONAL_COPY, Means.CONDITIONAL_PUT)
+_OF_STREAMED = (Means.CONDITIONAL_PUT,)
 _COMPLETE_COSTS = (
     "conditional-complete is proved, but takes five requests an object for two, and makes multipart objects, whose"
     " ETags do not compare: only --no-clobber conditional-complete takes it"
 )
 
 
-def choose(report: ProbeReport, wanted: str = AUTO) -> Strategy:
+def choose(report: ProbeReport, wanted: str = AUTO, *, is_streamed: bool = False) -> Strategy:
     """Choose by what a store was seen to do. ``wanted`` is ``auto`` or the name of a means.
+
+    For objects that are streamed there is no condition on CopyObject.
 
     Raises ``ConditionNotProved`` for a means that the store was not proved to honour.
     """
+    return replace(_chosen(report, wanted, _OF_STREAMED if is_streamed else _OF_AUTO), is_streamed=is_streamed)
+
+
+def _chosen(report: ProbeReport, wanted: str, of_auto: tuple[Means, ...]) -> Strategy:
     if wanted == AUTO:
-        return _strongest(report)
+        return _strongest(report, of_auto)
     means = Means(wanted)
     if means is Means.CHECK_FIRST:
         return _strategy(report, means, None, "it was asked for")
@@ -96,7 +106,7 @@ def choose(report: ProbeReport, wanted: str = AUTO) -> Strategy:
         if report.proves(premise):
             evidence = report.proof(premise).evidence
             return _strategy(report, means, premise, f"it was asked for, and {premise} is honoured: {evidence}")
-    best = _strongest(report).means
+    best = _strongest(report, of_auto).means
     is_none = best is Means.CHECK_FIRST
     raise ConditionNotProved(
         f"--no-clobber {means} is not proved to protect anything on this store: {_seen(report, premises)}",
@@ -119,14 +129,14 @@ def for_all(strategies: Sequence[tuple[str, Strategy]]) -> Strategy:
     )
 
 
-def _strongest(report: ProbeReport) -> Strategy:
-    for means in _OF_AUTO:
+def _strongest(report: ProbeReport, of_auto: tuple[Means, ...]) -> Strategy:
+    for means in of_auto:
         for premise in _PREMISES[means]:
             if report.proves(premise):
                 reason = f"the store honours {premise}: {report.proof(premise).evidence}"
                 return _strategy(report, means, premise, reason)
     costs = f"; {_COMPLETE_COSTS}" if report.proves(Question.COMPLETE_IF_ABSENT) else ""
-    for means in _OF_AUTO:
+    for means in of_auto:
         for premise in _PREMISES[means]:
             if report.honours(premise):
                 reason = (
@@ -135,7 +145,7 @@ def _strongest(report: ProbeReport) -> Strategy:
                 )
                 return _strategy(report, Means.CHECK_FIRST, premise, reason, sends=means)
     untried = next((each for each in report.findings if each.answer is Answer.UNKNOWN), None)
-    if untried is not None and untried.question in _PREMISES[Means.CONDITIONAL_COPY]:
+    if untried is not None and untried.question in _PREMISES[of_auto[0]]:
         return _strategy(report, Means.CHECK_FIRST, None, f"what the store honours is not known: {untried.evidence}")
     reason = "the store honours no condition on a copy or a put"
     return _strategy(report, Means.CHECK_FIRST, None, reason + (costs or ", nor is one proved on a multipart upload"))

@@ -63,6 +63,12 @@ def is_one_store(settings: Settings, environ: Mapping[str, str] = os.environ) ->
     return legacy == production and not own
 
 
+def has_own_credentials(settings: Settings, side: SideName, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether a side has credentials of its own, by variables or a profile."""
+    own = any(environ.get(variable, "").strip() for variable in side_variables(side))
+    return own or bool(store_of(settings, side).profile)
+
+
 def caps_of(settings: Settings, *, sharing: int = 1) -> Caps:
     """Return what one client of this process may do of what a person allows, where so many processes share it.
 

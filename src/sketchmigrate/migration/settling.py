@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from sketchmigrate.core.errors import ConditionNotProved
@@ -16,6 +17,7 @@ from sketchmigrate.migration.preflight import PATIENCE_SECONDS, check_tagging, c
 from sketchmigrate.migration.probe_record import recorded_folder, remove_left_behind
 from sketchmigrate.migration.store_trial import try_store
 from sketchmigrate.migration.transfer import transfer_of
+from sketchmigrate.migration.transfer_kind import TransferKind, settle_kind
 from sketchmigrate.s3.probe.folder import told
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from sketchmigrate.ledger import WholeLedger
     from sketchmigrate.migration.site import Site
     from sketchmigrate.migration.transfer import Taken, Transfer, Transferred
+    from sketchmigrate.migration.transfer_kind import SettledKind
     from sketchmigrate.s3.probe.folder import ProbeFolder
     from sketchmigrate.settings import Options
     from sketchmigrate.sides import Side
@@ -36,12 +39,17 @@ Tell: TypeAlias = "Callable[[str, int], None]"
 
 
 class Settling:
-    """How nothing is replaced in this run: ``strategy`` is None until it is settled. ``tell`` hears what is found."""
+    """How objects get to production in this run: the ``kind`` of the transfer, and how nothing is replaced.
+
+    Both are None until they are settled. ``options`` are those of the run, with what was settled. ``tell`` hears what
+    is found.
+    """
 
     def __init__(self, site: Site, options: Options, tell: Tell) -> None:
+        self.kind: SettledKind | None = None
         self.strategy: Strategy | None = None
-        self.sides = site.sides
-        self._site, self._options, self._tell = site, options, tell
+        self.options = options
+        self._site, self._tell = site, tell
         self._at_work = asyncio.Lock()
         self._agreed = options.say_yes
         self._refusal: ConditionNotProved | None = None
@@ -50,7 +58,7 @@ class Settling:
     def needs_consent(self) -> bool:
         """Whether it came to check-first, which nobody has asked for."""
         is_check_first = self.strategy is not None and self.strategy.means is Means.CHECK_FIRST
-        return is_check_first and self._options.no_clobber != Means.CHECK_FIRST
+        return is_check_first and self.options.no_clobber != Means.CHECK_FIRST
 
     @property
     def is_agreed(self) -> bool:
@@ -62,9 +70,29 @@ class Settling:
         self._agreed = self._agreed or self.strategy is not None
 
     def noted(self) -> dict[str, str]:
-        """Return what the ledger and JSON say of it; nothing as long as it is not settled."""
+        """Return what the ledger and JSON say of it; nothing of what is not settled."""
         strategy = self.strategy
         return {"no_clobber": strategy.means, "no_clobber_reason": strategy.reason} if strategy else {}
+
+    def kind_noted(self) -> dict[str, str]:
+        """Return what they say of the kind of transfer."""
+        return {"transfer": self.kind.kind, "transfer_reason": self.kind.reason} if self.kind else {}
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether objects pass through this machine."""
+        return self.kind is not None and self.kind.kind is TransferKind.STREAMED
+
+    async def settle_kind(self) -> None:
+        """Settle whether objects are copied within the store. Writes nothing. Raises what ``transfer_kind`` does."""
+        self.kind = await settle_kind(self._site, self.options)
+        self.options = replace(self.options, transfer=self.kind.kind.value)
+        if not self.kind.is_plain:
+            self._say(f"Transfer: {self.kind.kind}, because {self.kind.reason}.")
+
+    def transfer(self, strategy: Strategy) -> Transfer:
+        """Return what brings objects by a strategy."""
+        return transfer_of(self._site.sides, self._site.copying(self.options), strategy)
 
     async def try_rights(self, *, with_tags: bool) -> None:
         """Remove what earlier runs left when they were killed, and try the rights to write in production.
@@ -122,9 +150,9 @@ class Settling:
         return strategy
 
     async def _choose(self) -> Strategy:
-        wanted = self._options.no_clobber
+        wanted = self.options.no_clobber
         if wanted == Means.CHECK_FIRST:
-            strategy = Strategy(Means.CHECK_FIRST, "it was asked for")
+            strategy = Strategy(Means.CHECK_FIRST, "it was asked for", is_streamed=self.is_streamed)
         else:
             strategy = for_all([(side.bucket, await self._try(side)) for side in self._site.production_buckets])
         self._say(f"To replace nothing: {strategy.means}, because {strategy.reason}.")
@@ -142,7 +170,7 @@ class Settling:
         report = await try_store(production, self._site.settings.run_dir, tell=self._say)
         if report.left_behind:
             self._note(f"the probe of the store left behind {told(report.left_behind)}")
-        return choose(report, self._options.no_clobber)
+        return choose(report, self.options.no_clobber, is_streamed=self.is_streamed)
 
     def _say(self, text: str) -> None:
         self._tell(text, logging.INFO)
@@ -169,5 +197,5 @@ class OnceSettled:
     async def _settled(self) -> Transfer:
         strategy = await self._settling.settle_late(self._ledger)
         if self._transfer is None:
-            self._transfer = transfer_of(self._settling.sides, strategy)
+            self._transfer = self._settling.transfer(strategy)
         return self._transfer

@@ -25,6 +25,8 @@ from sketchmigrate.migration.preflight import (
 )
 from sketchmigrate.migration.probe_record import recorded_folder
 from sketchmigrate.migration.runner import Migration
+from sketchmigrate.migration.transfer import Replacing
+from sketchmigrate.migration.transfer_kind import copying_of
 from sketchmigrate.migration.trial import check_it_ends
 from sketchmigrate.postgres.database import Database
 from sketchmigrate.postgres.privileges import check_rows_are_shown
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from sketchmigrate.migration.runner import Observe
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.migration.transfer import Transfer
+    from sketchmigrate.migration.transfer_kind import Copying
     from sketchmigrate.migration.watch import SilenceWatch
     from sketchmigrate.settings import Options, Settings
     from sketchmigrate.sides import Side, Sides
@@ -103,8 +106,12 @@ class Site:
         untried = [text for specimens in self.specimens for text in specimens.untried]
         return (*self.database.notices, *dict.fromkeys(notices), *dict.fromkeys(untried))
 
+    def copying(self, options: Options) -> Copying:
+        """Return what copies objects, by the kind of transfer that was settled."""
+        return copying_of(self.sides, options, self.settings)
+
     def copier(self, options: Options, stop: Stop, transfer: Transfer | None) -> Copier:
-        """Return what brings objects into production; ``transfer`` None replaces what differs."""
+        """Return what brings objects into production by a transfer; -w replaces what differs."""
 
         async def check_access() -> None:
             for move, sides in zip(routes_of(self.settings).all, self.all_sides, strict=True):
@@ -124,7 +131,7 @@ class Site:
             overwrite=options.overwrite,
             dry_run=options.dry_run,
             stop=stop,
-            transfer=None if options.overwrite else transfer,
+            transfer=Replacing(self.copying(options)) if options.overwrite else transfer,
         )
 
     def migrations(

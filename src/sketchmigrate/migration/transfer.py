@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.objects import Location, ObjectInfo
+    from sketchmigrate.migration.transfer_kind import Copying
     from sketchmigrate.s3 import ListedVersion, S3Client
     from sketchmigrate.sides import Sides
 
@@ -81,42 +82,42 @@ class Transfer(Protocol):
         """Whether nothing keeps any copy from replacing an object."""
 
 
-def transfer_of(sides: Sides, strategy: Strategy, sizes: Sizes = USUAL_SIZES) -> Transfer:
-    """Return the strategy's implementation."""
-    match strategy.means:
-        case Means.CONDITIONAL_COPY:
-            return ConditionalCopy(sides, strategy)
-        case Means.CONDITIONAL_PUT:
-            return ConditionalPut(sides, strategy, sizes)
-        case Means.CONDITIONAL_COMPLETE:
-            return ConditionalComplete(sides)
-        case Means.CHECK_FIRST:
-            return CheckFirst(sides, _sent_all_the_same(sides, strategy, sizes))
+def transfer_of(sides: Sides, copying: Copying, strategy: Strategy, sizes: Sizes = USUAL_SIZES) -> Transfer:
+    """Return the strategy's implementation; ``copying`` is what copies an object."""
+    if strategy.means is Means.CHECK_FIRST:
+        return CheckFirst(sides, _sent_all_the_same(sides, copying, strategy, sizes))
+    return _conditional(strategy.means, sides, copying, strategy, sizes)
 
 
-def _sent_all_the_same(sides: Sides, strategy: Strategy, sizes: Sizes) -> Transfer:
+def _conditional(
+    means: Means, sides: Sides, copying: Copying, strategy: Strategy, sizes: Sizes
+) -> ConditionalCopy | ConditionalPut | ConditionalComplete:
+    if means is Means.CONDITIONAL_COPY or strategy.is_streamed:
+        return ConditionalCopy(copying, strategy)
+    if means is Means.CONDITIONAL_PUT:
+        return ConditionalPut(sides, strategy, sizes)
+    return ConditionalComplete(sides)
+
+
+def _sent_all_the_same(sides: Sides, copying: Copying, strategy: Strategy, sizes: Sizes) -> Transfer:
     """Return what writes for check-first after its look: with a condition where the store honours one, though unproved.
 
     It does not hold against every write of the same moment, but against most.
     """
-    match strategy.sends:
-        case Means.CONDITIONAL_COPY:
-            return ConditionalCopy(sides, strategy)
-        case Means.CONDITIONAL_PUT:
-            return ConditionalPut(sides, strategy, sizes)
-        case _:
-            return Replacing(sides)
+    if strategy.sends in {Means.CONDITIONAL_COPY, Means.CONDITIONAL_PUT}:
+        return _conditional(strategy.sends, sides, copying, strategy, sizes)
+    return Replacing(copying)
 
 
 class Replacing:
-    """CopyObject without a condition, for those who allow to replace what differs."""
+    """A copy without a condition, for those who allow to replace what differs."""
 
-    def __init__(self, sides: Sides) -> None:
-        self._store = sides.production.store
+    def __init__(self, copying: Copying) -> None:
+        self._copying = copying
 
     async def bring(self, move: Move) -> Transferred | Taken:
         """Copy."""
-        done = await self._store.copy(move.source, move.target)
+        done = await self._copying.copy(move.source, move.target)
         return Transferred(done.etag, done.size_bytes, guarded=True)
 
     async def unguarded(self) -> bool:
@@ -125,17 +126,17 @@ class Replacing:
 
 
 class ConditionalCopy:
-    """CopyObject with a condition: one request an object."""
+    """A copy with a condition: within the store one request an object, or streamed."""
 
-    def __init__(self, sides: Sides, strategy: Strategy) -> None:
-        self._store = sides.production.store
+    def __init__(self, copying: Copying, strategy: Strategy) -> None:
+        self._copying = copying
         self._condition = strategy.copy_condition
         self._guards_parts = strategy.guards_parts
 
     async def bring(self, move: Move) -> Transferred | Taken:
         """Copy. One that was made of parts is guarded by the condition on their completion."""
         try:
-            done = await self._store.copy(move.source, move.target, self._condition)
+            done = await self._copying.copy(move.source, move.target, self._condition)
         except ObjectExists as error:
             return Taken(perhaps_ours=error.attempts > 1)
         return Transferred(done.etag, done.size_bytes, guarded=self._guards_parts or not done.in_parts)
@@ -153,7 +154,7 @@ class CheckFirst:
 
     def __init__(self, sides: Sides, writing: Transfer | None = None) -> None:
         self._store = sides.production.store
-        self._writing = writing or Replacing(sides)
+        self._writing = writing or Replacing(sides.production.store)
         self._versions_kept: bool | None = None  # nobody has looked
 
     async def bring(self, move: Move) -> Transferred | Taken:

@@ -96,10 +96,15 @@ class Watch(RegularLook):
         now = time.monotonic()
         busy_share = (time.thread_time() - self._cpu_seconds) / (now - self._at)
         all_copying = self._copier.batches >= self._iterations
-        store = self._site.sides.production.store
+        stores = self._site.sides.stores
         late_seconds = now - (self._at + SAMPLE_SECONDS)
         sample = Sample(
-            store.pressure, self._copier.has_work, all_copying, store.awaits_retries, busy_share, late_seconds
+            max((store.pressure for store in stores), key=lambda each: each.value),
+            self._copier.has_work,
+            all_copying,
+            any(store.awaits_retries for store in stores),
+            busy_share,
+            late_seconds,
         )
         self._samples.append(sample)
         self._audience.limited_by(limited_by(self._samples))

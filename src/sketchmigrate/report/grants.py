@@ -23,7 +23,7 @@ from sketchmigrate.core.rights import (
 )
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.s3.probe.folder import PROBE_FOLDER
-from sketchmigrate.s3.wire.redirect import is_aws
+from sketchmigrate.s3.wire.redirect import is_aws, partition_of
 from sketchmigrate.settings import headers_of, table_name
 from sketchmigrate.settings.sources import routes_of
 from sketchmigrate.settings.stores import store_of
@@ -161,7 +161,7 @@ def _places(settings: Settings) -> dict[str, list[_Place]]:
     }
     found: dict[str, list[_Place]] = {}
     for side, places in sides.items():
-        arn = f"arn:{_partition(store_of(settings, SideName(side)).region)}:s3:::"
+        arn = f"arn:{partition_of(store_of(settings, SideName(side)).region)}:s3:::"
         found[side] = [
             _Place(bucket, arn + bucket, f"{arn}{bucket}/{prefix}*", f"{arn}{bucket}/{prefix}{PROBE_FOLDER}*")
             for bucket, prefix in places
@@ -193,7 +193,7 @@ def demanded_key(settings: Settings) -> list[Allowed]:
 
 
 def _key_arn(region: str, key_id: str) -> str:
-    return f"arn:{_partition(region)}:kms:{region}:*:key/{key_id}"
+    return f"arn:{partition_of(region)}:kms:{region}:*:key/{key_id}"
 
 
 def policies(allowed: Sequence[Allowed], principal: str | None) -> dict[str, object]:
@@ -223,13 +223,6 @@ def _policy(whom: dict[str, object], allowed: Iterable[Allowed]) -> dict[str, ob
             for each in allowed
         ],
     }
-
-
-def _partition(region: str) -> str:
-    """Return the part of AWS that a region is in (AWS General Reference, "Amazon Resource Names")."""
-    if region.startswith("cn-"):
-        return "aws-cn"
-    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
 def _quoted(*names: str) -> str:

@@ -43,6 +43,9 @@ FIRST_BYTES = 256 * 2**10
 WHOLE_BYTES = 16 * MIB
 """Up to this size an object is put whole, so that its ETag is that of its bytes, as in legacy."""
 
+ALWAYS_IN_PARTS = -1
+"""As the size of those that are put whole: for a store that honours a condition on the completion of parts alone."""
+
 USUAL_PART_BYTES = 16 * MIB
 
 PARTS_AT_ONCE = 8
@@ -95,7 +98,7 @@ class Streamer:
     production: S3Client
     memory: MemoryBudget
     whole_bytes: int = WHOLE_BYTES
-    asks_for_tags: bool = True
+    asks_for_tags: bool = False
     etags_are_md5: bool = True  # of production, until it is seen that they are not
 
     async def copy(self, source: Location, target: Location, *conditions: Condition) -> CopyResult:
@@ -124,17 +127,18 @@ class Streamer:
         await self.memory.take(FIRST_BYTES)
         with self.memory.held(FIRST_BYTES) as held:
             info, body = await self.legacy.read_beginning(errand.source, FIRST_BYTES)
-            if self._goes_whole(info) and (len(body) == info.size_bytes or held.try_to_grow(info.size_bytes)):
+            if self.puts_whole(info) and (len(body) == info.size_bytes or held.try_to_grow(info.size_bytes)):
                 held.shrink(info.size_bytes)
                 return await self._whole(errand, info, body)
         del body
-        if not self._goes_whole(info):
+        if not self.puts_whole(info):
             return await self._in_parts(errand, info)
         await self.memory.take(info.size_bytes)
         with self.memory.held(info.size_bytes):
             return await self._whole(errand, info, b"")
 
-    def _goes_whole(self, info: ObjectInfo) -> bool:
+    def puts_whole(self, info: ObjectInfo) -> bool:
+        """Whether an object is put whole, and not sent in parts."""
         most_bytes = min(self.whole_bytes, self.memory.limit_bytes)
         if parts_of(info.etag) and info.size_bytes > FIRST_BYTES:
             return False  # parts like those of legacy have the same ETag
@@ -246,6 +250,9 @@ class _Sending:
     async def send_all(self, part_bytes: int) -> str:
         """Send all parts; return the ETag that the whole should have in legacy."""
         firsts = range(0, self._info.size_bytes, part_bytes)
+        if not firsts:
+            self.etags = [await self._send(1, b"", digests_of(b""))]
+            return self._whole.etag()
         self._ranges.extend(
             (number, first, min(first + part_bytes, self._info.size_bytes) - 1) for number, first in enumerate(firsts)
         )

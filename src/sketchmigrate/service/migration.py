@@ -72,7 +72,8 @@ class MigrationService:
         Raises ``NothingRecognised``, ``S3Error`` or ``DatabaseError``.
         """
         self._is_legacy_empty = await check_recognised(self._site, lambda text: self._tell(text, logging.INFO))
-        self.ahead = await look_ahead(self._site, self._options)
+        await self.settling.settle_kind()
+        self.ahead = await look_ahead(self._site, self.settling.options)
 
     async def check_room(self) -> None:
         """Check that the ledger fits on its disk. Raises ``RunDirectoryError``."""
@@ -106,14 +107,14 @@ class MigrationService:
         """Return what the ledger says of the run."""
         settings = self._site.settings
         about = description(settings, "migrate") | caps_noted(settings)
-        return about | {"dry_run": str(self._options.dry_run).lower()}
+        return about | {"dry_run": str(self._options.dry_run).lower()} | self.settling.kind_noted()
 
     async def run(self, ledger: WholeLedger, listener: Listener) -> Finished:
         """Migrate, pass after pass, until nothing is left; report what may have been overwritten.
 
         Ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
         """
-        site, options = self._site, self._options
+        site, options = self._site, self.settling.options
         async with site.copier(options, self._stop, OnceSettled(self.settling, ledger)) as copier:
             migrations = site.migrations(
                 options, copier, ledger, self._stop, breaker=self._breaker, observe=listener.observe
@@ -180,7 +181,7 @@ class MigrationService:
 
         if self.settling.strategy is not None:
             await ledger.describe(self.settling.noted())
-        settings, options = self._site.settings, self._options
+        settings, options = self._site.settings, self.settling.options
         coordinator = Coordinator(
             engine_for(options.cluster, processes),
             RangeAssignment(self._run.name, settings, options, place_of(self._run, settings)),

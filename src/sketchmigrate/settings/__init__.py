@@ -6,12 +6,21 @@ No secret is among them. The database's user and password (``SKETCH_DB_USER``, `
 
 from sketchmigrate.settings.files import ValueOrigin
 from sketchmigrate.settings.loading import Loaded, load, load_settings
-from sketchmigrate.settings.schema import LOCAL_CLUSTER, NO_CLOBBER, Options, SettingField, Settings, setting_fields
+from sketchmigrate.settings.schema import (
+    LOCAL_CLUSTER,
+    NO_CLOBBER,
+    TRANSFERS,
+    Options,
+    SettingField,
+    Settings,
+    setting_fields,
+)
 from sketchmigrate.settings.values import headers_of, table_name
 
 __all__ = [
     "LOCAL_CLUSTER",
     "NO_CLOBBER",
+    "TRANSFERS",
     "Loaded",
     "Options",
     "SettingField",

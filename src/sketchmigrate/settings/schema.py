@@ -151,6 +151,11 @@ class Settings(BaseSettings):
         "Copies within the store move none",
         examples=[20_000_000],
     )
+    stream_memory: values.Memory = Field(
+        default=ByteSize(128_000_000),
+        description="most bytes of objects in memory at once, where they pass through this machine, K, M, G as above",
+        examples=[128_000_000],
+    )
     range_rows: values.Rows = Field(
         default=50_000, description="rows of a key range, where several processes share the table"
     )
@@ -230,6 +235,10 @@ NO_CLOBBER = ("auto", "conditional-copy", "conditional-put", "conditional-comple
 """What ``--no-clobber`` takes: let the probe of the store decide, or one of ``migration.no_clobber.Means``."""
 
 
+TRANSFERS = ("auto", "in-store", "streamed")
+"""What ``--transfer`` takes: let it be found out, or one of ``migration.transfer_kind.TransferKind``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How this one run is to be carried out: the flags of the command line. Picklable.
@@ -251,6 +260,7 @@ class Options:
     json_output: bool = False
     show_progress: bool = True
     no_clobber: str = NO_CLOBBER[0]
+    transfer: str = TRANSFERS[0]
     processes: int | None = None
     cluster: str = ""
     trial: bool | None = None

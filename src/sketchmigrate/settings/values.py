@@ -26,6 +26,9 @@ MAX_IDENTIFIER_BYTES = 63
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 """Wider than today's rule of AWS (3 to 63, lower-case): older buckets and other stores have longer and mixed names."""
 
+LEAST_MEMORY_BYTES = 8_000_000
+"""A part of an upload has 5 MiB at least (S3 User Guide, "Amazon S3 multipart upload limits")."""
+
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 MAX_PORT = 65_535
 
@@ -245,6 +248,10 @@ Percent: TypeAlias = Annotated[_Seconds, Field(ge=0, le=100), _must_be("a number
 Bandwidth: TypeAlias = Annotated[
     Annotated[ByteSize, Field(ge=0), BeforeValidator(_no_boolean)],
     _must_be("a number of bytes a second of at least 0, perhaps with K, M or G behind it"),
+]
+Memory: TypeAlias = Annotated[
+    Annotated[ByteSize, Field(ge=LEAST_MEMORY_BYTES), BeforeValidator(_no_boolean)],
+    _must_be("a number of bytes of at least 8M, perhaps with K, M or G behind it"),
 ]
 YesOrNo: TypeAlias = Annotated[bool, _must_be("yes or no")]
 

@@ -47,6 +47,7 @@ def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
         f"{program} [-h] [-p PARALLELIZATION_LEVEL] [-b BATCH_SIZE]\n"
         f"{indent}[-l LIMIT] [-v] [-d] [-s] [-t] [-w] [-y]\n"
         f"{indent}[--processes N] [--cluster WHERE] [--no-clobber HOW]\n"
+        f"{indent}[--transfer KIND]\n"
         f"{indent}[--trial | --no-trial] [--config FILE] [--json]\n"
         f"{indent}[--no-progress] [--csv-safe]\n"
         f"{indent}[--version] [--SETTING VALUE ...]\n"
@@ -67,6 +68,7 @@ def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
         help="without -w: how to make sure that nothing different is replaced, also not what is stored at that"
         f" moment. One of {', '.join(NO_CLOBBER)} (default %(default)s: the first that the store is proved"
         " to honour, else check-first)")  # fmt: skip
+    flags.add_transfer_flag(parser)
     flags.add_trial_flag(parser)
     flags.add_say_yes_flag(parser)
     flags.add_config_flag(parser)
@@ -79,6 +81,8 @@ def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
 def _contradiction(typed: argparse.Namespace) -> str:
     if typed.overwrite and typed.no_clobber != Options().no_clobber:
         return f"-w allows to replace what --no-clobber {typed.no_clobber} protects: give one of them"
+    if (typed.transfer, typed.no_clobber) == ("streamed", "conditional-copy"):
+        return "--no-clobber conditional-copy is for copies within a store: give it, or --transfer streamed"
     return ""
 
 

@@ -28,6 +28,7 @@ def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
     flags.add_pace_flags(parser, verb="migrate")
     flags.add_processes_flag(parser, share=share)
     flags.add_cluster_flag(parser, share=share)
+    flags.add_transfer_flag(parser)
     flags.add_trial_flag(parser)
     flags.add_verbose_flag(parser)
     flags.add_say_yes_flag(parser)

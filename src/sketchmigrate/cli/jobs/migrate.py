@@ -53,7 +53,7 @@ class MigrationJob(Job):
         """Say what is about to be changed, and where."""
         if self.options.status_only:
             return ""
-        return migration_question(self.site, self.options, self._service.ahead)
+        return migration_question(self.site, self._service.settling, self._service.ahead)
 
     async def settle(self) -> None:
         """Try the rights to write, and settle how nothing is replaced, by a trial of the store."""
@@ -152,7 +152,8 @@ async def migrate_with(job: Job, service: MigrationService) -> tuple[dict[str, o
             ledger, finished, elapsed_seconds, rows_hidden=hidden, nothing_in_legacy=bool(empty)
         )
     terminal.result(summary(result))
-    return summary_json(result) | service.settling.noted() | tried, result.exit_code
+    settling = service.settling
+    return summary_json(result) | settling.noted() | tried | settling.kind_noted(), result.exit_code
 
 
 async def _try_flip(job: Job, service: MigrationService) -> dict[str, object]:

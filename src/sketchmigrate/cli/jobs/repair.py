@@ -14,12 +14,12 @@ from sketchmigrate.cli.jobs.verify import certify
 from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.inspect.guard import settle_guard
-from sketchmigrate.inspect.repair import RECOPIED_NAME, copy_stale, count_stale, read_recopied
+from sketchmigrate.inspect.repair import RECOPIED_NAME, Rewriter, copy_stale, count_stale, read_recopied
 from sketchmigrate.inspect.restore import count_lost, restore_lost
 from sketchmigrate.inspect.standing import Standing
 from sketchmigrate.inspect.verify import verify
-from sketchmigrate.migration.transfer import transfer_of
 from sketchmigrate.s3.probe.folder import told
+from sketchmigrate.s3.streaming import Streamer
 from sketchmigrate.service.engines import check_ledger_for
 from sketchmigrate.service.migration import MigrationService
 from sketchmigrate.settings.sources import routes_of
@@ -63,6 +63,8 @@ class RepairJob(InspectionJob):
 
     def question(self) -> str:
         """Say what is about to be changed, and where."""
+        service = self._service
+        way = transfer(self.site.sides.production, service.settling.options, service.ahead.not_tried)
         tables = ", ".join(dict.fromkeys(each.source.table for each in self.site.sources))
         targets = ", ".join(f"{place}…" for place in routes_of(self.settings).places(SideName.PRODUCTION))
         return (
@@ -70,8 +72,8 @@ class RepairJob(InspectionJob):
             f"were migrated once more to {targets},\n"
             "where that still holds what we wrote, or nothing though a row that we set names it, and migrates the\n"
             "rows that are left. Nothing is deleted.\n"
-            f"{listed(transfer(self.site.sides.production, self.options, self._service.ahead.not_tried))}\n"
-            f"{lines_of(self._service.ahead)}"
+            f"{listed(way)}\n"
+            f"{lines_of(service.ahead)}"
             "Go on?"
         )
 
@@ -112,13 +114,17 @@ class RepairJob(InspectionJob):
         return self.conclude({**document, "kind": "repair", "repaired": repaired, **left}, exit_code)
 
     async def _copy_again(self, evidence: Evidence, *, large: bool) -> dict[Again, int]:
-        sides = self.site.sides
-        settled = await settle_guard(sides.production, self.settings.run_dir, large=large)
+        sides, settling = self.site.sides, self._service.settling
+        settled = await settle_guard(
+            sides.production, self.settings.run_dir, large=large, is_streamed=settling.is_streamed
+        )
         if settled.left_behind:
             self.terminal.message(f"Left behind by trying that: {told(settled.left_behind)}", logging.WARNING)
         self.terminal.message(f"Copying again with {settled.words}.")
         record = self.run.path / RECOPIED_NAME
-        counts = await copy_stale(evidence, self.evidence_site(), sides, settled, looks=self.looks, record=record)
+        copying = self.site.copying(settling.options)
+        writer = Rewriter(sides, settled, copying if isinstance(copying, Streamer) else None)
+        counts = await copy_stale(evidence, self.evidence_site(), writer, looks=self.looks, record=record)
         for outcome, count in counts.items():
             if count:
                 self.terminal.message(f"{count:,} stale objects {outcome}")
@@ -149,7 +155,7 @@ class RepairJob(InspectionJob):
             text = "dangling rows were left: to replace nothing there is only check-first here. -y agrees to that."
             self.terminal.message(f"{ours:,} {text}", logging.WARNING)
             return unknown
-        transfer = transfer_of(self.site.sides, strategy)
+        transfer = settling.transfer(strategy)
         record = self.run.path / RECOPIED_NAME
         counts = await restore_lost(evidence, self.evidence_site(), transfer, self.looks, record)
         for outcome, count in counts.items():

@@ -83,6 +83,13 @@ def is_aws(endpoint_url: str) -> bool:
     return not endpoint_url or any(_is_below(host, domain) for partition in AWS_PARTITIONS for domain in partition)
 
 
+def partition_of(region: str) -> str:
+    """Return the part of AWS that a region is in (AWS General Reference, "Amazon Resource Names")."""
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
+
+
 def domain_of(host: str, region: str) -> str:
     """Return the domain of an endpoint: its host, or what is behind the labels that S3 hosts begin with.
 
