@@ -19,13 +19,18 @@ if TYPE_CHECKING:
     from sketchmigrate.inspect.estimate import Estimate
     from sketchmigrate.inspect.findings import Finding
     from sketchmigrate.inspect.plan import Plan
+    from sketchmigrate.migration.transfer_kind import SettledKind
 
 
 LOOK_FIRST = "Look at these first"
 
 
-def plan_text(plan: Plan, needs: Estimate, strategy: str, keeping: Sequence[str]) -> str:
-    """Say what would be moved, what that takes, and what was found; ``keeping`` has lines on what copies keep."""
+def plan_text(plan: Plan, needs: Estimate, transfer: tuple[SettledKind, str], keeping: Sequence[str]) -> str:
+    """Say what would be moved, what that takes, and what was found; ``keeping`` has lines on what copies keep.
+
+    ``transfer`` is its kind, and what keeps it from replacing objects.
+    """
+    kind, strategy = transfer
     figures = (
         ("legacy", plan.legacy_rows, "rows"),
         ("production", plan.production_rows, "rows, which are done"),
@@ -52,6 +57,7 @@ def plan_text(plan: Plan, needs: Estimate, strategy: str, keeping: Sequence[str]
         f"  WAL         at least {decimal(needs.wal_bytes)}, at most {decimal(needs.wal_bytes_most)}",
         "  growth      at most {} of the table; of its indexes, now {}, at most {}".format(*map(decimal, more)),
         f"  ledger      {_about_ledger(needs)}",
+        *([] if kind.is_plain else [f"  transfer    {kind.kind}, as {printable(kind.reason)}"]),
         f"  no clobber  {printable(strategy)}",
         *_about_flips(plan),
     ]
@@ -109,8 +115,11 @@ def _finding(finding: Finding) -> list[str]:
     return lines
 
 
-def plan_json(plan: Plan, needs: Estimate, strategy: str, keeping: dict[str, object]) -> dict[str, object]:
+def plan_json(
+    plan: Plan, needs: Estimate, transfer: tuple[SettledKind, str], keeping: dict[str, object]
+) -> dict[str, object]:
     """Return the plan for ``--json``: sizes in bytes, times in seconds, prices in USD."""
+    kind, strategy = transfer
     first = plan.sources[0]
     return {
         "kind": "plan",
@@ -152,4 +161,6 @@ def plan_json(plan: Plan, needs: Estimate, strategy: str, keeping: dict[str, obj
             }
             for each in plan.sources
         ],
+        "transfer": kind.kind,
+        "transfer_reason": kind.reason,
     }

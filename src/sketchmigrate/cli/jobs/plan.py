@@ -18,6 +18,7 @@ from sketchmigrate.migration.keeping import dropped_lines, keeping_json, look_at
 from sketchmigrate.migration.look_ahead import REQUESTS, read_bucket_rules
 from sketchmigrate.migration.no_clobber import choose
 from sketchmigrate.migration.store_trial import try_store
+from sketchmigrate.migration.transfer_kind import TransferKind, settle_kind
 from sketchmigrate.migration.trial import certain_refusals, try_flips
 from sketchmigrate.s3.probe.folder import told
 from sketchmigrate.s3.wire.redirect import is_aws
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sketchmigrate.inspect.plan import Plan
     from sketchmigrate.migration.keeping import Sample, Way
     from sketchmigrate.migration.look_ahead import BucketRules
+    from sketchmigrate.migration.transfer_kind import SettledKind
     from sketchmigrate.migration.trial import Trial
     from sketchmigrate.report.logs import RunDirectory
 
@@ -67,7 +69,8 @@ class PlanJob(InspectionJob):
             )
             lists = await self.write_problems(evidence)
         discovery = await self.discover(full=False)
-        strategy, way = await self._strategy()
+        kind = await settle_kind(self.site, self.options)
+        strategy, way = await self._strategy(kind)
         sample = await self._sample(found, rules)
         in_database = bool(self.settings.ledger_url)
         needs = estimate(
@@ -102,9 +105,9 @@ class PlanJob(InspectionJob):
         )
         keeping = [line for line in (*dropped_lines(sample, way), untold_line(rules, sample)) if line]
         where = [*(f"Lists       {path}" for path in lists), f"Log         {self.run.log_path}"]
-        self.terminal.result("\n\n".join((plan_text(found, needs, strategy, keeping), "\n".join(where))))
+        self.terminal.result("\n\n".join((plan_text(found, needs, (kind, strategy), keeping), "\n".join(where))))
         files = {"problems_files": [str(path) for path in lists], "log_file": str(self.run.log_path)}
-        document = plan_json(found, needs, strategy, keeping_json(rules, sample, way))
+        document = plan_json(found, needs, (kind, strategy), keeping_json(rules, sample, way))
         document["discovery"] = discovery_json(discovery, "")
         return self.conclude({**document, **files}, ExitCode.finished(left=found.needs_a_look))
 
@@ -128,10 +131,12 @@ class PlanJob(InspectionJob):
         most, why = bound(self.settings)
         return Rate(most, why) if most < rate.rows_per_second else rate
 
-    async def _strategy(self) -> tuple[str, Way | None]:
+    async def _strategy(self, kind: SettledKind) -> tuple[str, Way | None]:
+        is_streamed = kind.kind is TransferKind.STREAMED
         if not self._arguments.probe:
-            return "found out by trying when a migration begins; --probe tries it now", None
+            way = way_of(None, is_streamed=is_streamed)
+            return "found out by trying when a migration begins; --probe tries it now", way
         report = await try_store(self.site.sides.production, self.settings.run_dir)
-        chosen = choose(report)
+        chosen = choose(report, is_streamed=is_streamed)
         left = f"; left behind: {told(report.left_behind)}" if report.left_behind else ""
-        return f"{chosen.means}, as {chosen.reason}{left}", way_of(chosen.means)
+        return f"{chosen.means}, as {chosen.reason}{left}", way_of(chosen.means, is_streamed=is_streamed)

@@ -13,7 +13,7 @@ from sketchmigrate.cli.ending import conclude
 from sketchmigrate.core.errors import Interrupted
 from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.migration.no_clobber import Means, choose
-from sketchmigrate.migration.opening import open_sides
+from sketchmigrate.migration.opening import is_one_store, open_sides
 from sketchmigrate.migration.preflight import (
     PATIENCE_SECONDS,
     check_read,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.s3.probe.findings import ProbeReport
     from sketchmigrate.settings import Options, Settings
+    from sketchmigrate.sides import Side
 
 
 def probe_command(
@@ -47,27 +48,27 @@ def probe_command(
     races = Races.WITH_VERSIONS if arguments.race else Races.ANEW
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            report, earlier, store_name = runner.run(_probe(settings, races))
+            report, earlier, side = runner.run(_probe(settings, races))
         except KeyboardInterrupt as pressed:
             raise Interrupted("interrupted; what the probe had made was removed") from pressed
     if earlier:
         terminal.message(f"Note: {NOT_REMOVED}: {told(earlier)}", logging.WARNING)
     report = replace(report, left_behind=(*report.left_behind, *earlier))
-    strategy = choose(report)
+    strategy = choose(report, is_streamed=not is_one_store(settings))
     exit_code = ExitCode.finished(left=strategy.means is Means.CHECK_FIRST or bool(report.left_behind))
-    terminal.result(report_text(report, strategy, store_name))
+    terminal.result(report_text(report, strategy, side.store_name))
     return conclude(terminal, options, report_json(report, strategy), exit_code)
 
 
-async def _probe(settings: Settings, races: Races) -> tuple[ProbeReport, list[str], str]:
-    """Try the store; return what was found, what earlier runs left that could not be removed, and the store's name."""
+async def _probe(settings: Settings, races: Races) -> tuple[ProbeReport, list[str], Side]:
+    """Try the store; return what was found, what earlier runs left that could not be removed, and production's side."""
     async with open_sides(settings) as (sides, _):
         side = sides.production.retrying(PATIENCE_SECONDS)
         await check_read(side, await find_specimen(side))
         left = await remove_left_behind(side, settings.run_dir)
         async with recorded_folder(side, settings.run_dir) as folder:
             await check_writing(folder, side)
-        return await try_store(sides.production, settings.run_dir, races), left, side.store_name
+        return await try_store(sides.production, settings.run_dir, races), left, side
 
 
 def report_text(report: ProbeReport, strategy: Strategy, store: str) -> str:
