@@ -82,7 +82,7 @@ def observe(world: World, stopping: threading.Event) -> int:
 
     It makes small pauses, for the reason that ``Application.live`` has.
     """
-    client = world.store.server.client()
+    client = world.store.client
     buckets = {LEGACY: world.store.legacy_bucket, PRODUCTION: world.store.production_bucket}
     found = 0
     with world.database.connect() as connection:

@@ -18,7 +18,7 @@ from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from tests.patience import PATIENCE_SECONDS
 from tests.servers.http1 import Message, S3Request, read_reply, read_request
 from tests.servers.proxy_thread import ProxyThread, reset
-from tests.servers.s3_faults import Answer, Cut, Fault, Flip, Hold
+from tests.servers.s3_faults import Answer, Cut, Edit, Fault, Hold
 
 Hook: TypeAlias = Callable[[S3Request], Awaitable[None] | None]
 """Called in the middle of a request. A plain function runs in a thread of its own, so it may use boto3."""
@@ -158,9 +158,9 @@ class S3FaultProxy(ProxyThread):
         if isinstance(fault, Hold) and not fault.after_server:
             await self._hold(fault, request, released)
         reply: Message | None = None
-        if isinstance(fault, Flip) and fault.of_request:
-            request = replace(request, message=replace(request.message, wire=fault.of(request.message.wire)))
-        if fault is None or isinstance(fault, Hold | Flip) or fault.forwarded:
+        if isinstance(fault, Edit):
+            request = replace(request, message=replace(request.message, wire=fault.request(request.message.wire)))
+        if fault is None or isinstance(fault, Hold | Edit) or fault.forwarded:
             reply = await server.ask(request)
             await call(self.after_reply, request)
         if isinstance(fault, Hold) and fault.after_server:
@@ -175,9 +175,9 @@ class S3FaultProxy(ProxyThread):
             await writer.drain()
             reset(writer)
             return False
-        elif isinstance(fault, Flip) and reply is not None:
+        elif isinstance(fault, Edit) and reply is not None:
             self._strike(fault.name, request)
-            writer.write(reply.wire if fault.of_request else fault.of(reply.wire))
+            writer.write(fault.reply(reply.wire))
         elif reply is not None:
             writer.write(reply.wire)
         await writer.drain()

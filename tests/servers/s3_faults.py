@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +55,20 @@ class Hold:
     after_server: bool = False
 
 
+def _as_it_is(wire: bytes) -> bytes:
+    return wire
+
+
 @dataclass(frozen=True, slots=True)
-class Flip:
-    """The last bit of a body is another one on its way: of the reply's, or ``of_request`` of the request's."""
+class Edit:
+    """Another message arrives than was sent: what ``request`` and ``reply`` make of it."""
 
     name: str
-    of_request: bool
-
-    def of(self, wire: bytes) -> bytes:
-        """Return the message so damaged."""
-        return wire[:-1] + bytes([wire[-1] ^ 1])
+    request: Callable[[bytes], bytes] = _as_it_is
+    reply: Callable[[bytes], bytes] = _as_it_is
 
 
-Fault: TypeAlias = Answer | Cut | Hold | Flip
+Fault: TypeAlias = Answer | Cut | Hold | Edit
 
 
 def status(
@@ -116,14 +121,28 @@ def reply_lost() -> Cut:
     return Cut("reply_lost", forwarded=True, share=0)
 
 
-def flipped_request() -> Flip:
-    """A bit of what is sent is another one when it arrives."""
-    return Flip("flipped request", of_request=True)
+def flipped_request() -> Edit:
+    """The last bit of what is sent is another one when it arrives."""
+    return Edit("flipped request", request=_flipped)
 
 
-def flipped_reply() -> Flip:
-    """A bit of what is read is another one when it arrives."""
-    return Flip("flipped reply", of_request=False)
+def flipped_reply() -> Edit:
+    """The last bit of what is read is another one when it arrives."""
+    return Edit("flipped reply", reply=_flipped)
+
+
+def other_etags() -> Edit:
+    """ETags are made of something else than the bytes: they are written backwards. For moto, which signs no headers."""
+    return Edit("other ETags", request=_other_etags, reply=_other_etags)
+
+
+def _flipped(wire: bytes) -> bytes:
+    return wire[:-1] + bytes([wire[-1] ^ 1])
+
+
+def _other_etags(wire: bytes) -> bytes:
+    head, end, body = wire.partition(b"\r\n\r\n")
+    return re.sub(rb'"([0-9a-f]{32})"', lambda found: b'"' + found[1][::-1] + b'"', head) + end + body
 
 
 def stall(seconds: float | None = None, *, after_server: bool = False) -> Hold:

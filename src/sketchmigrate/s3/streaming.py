@@ -51,7 +51,7 @@ USUAL_PART_BYTES = 16 * MIB
 PARTS_AT_ONCE = 8
 """Of one object: it must not take all connections from the many small ones."""
 
-ATTEMPTS = 3
+ATTEMPTS = 5
 """So often an object is read or sent anew that was replaced meanwhile, or came damaged."""
 
 IN_THREAD_BYTES = MIB
@@ -100,6 +100,7 @@ class Streamer:
     whole_bytes: int = WHOLE_BYTES
     asks_for_tags: bool = False
     etags_are_md5: bool = True  # of production, until it is seen that they are not
+    legacy_etags_tell: bool = False  # one was seen to be that of the bytes
 
     async def copy(self, source: Location, target: Location, *conditions: Condition) -> CopyResult:
         """Bring one object, with its content headers, user metadata and tags.
@@ -113,7 +114,7 @@ class Streamer:
                 return await self._copy(errand)
             except _Damaged as damaged:
                 if attempt == ATTEMPTS:
-                    text = f"{source}: what is read has not the ETag that the store tells, and is another each time"
+                    text = f"{source}: what is read has not the ETag that the store tells, at {ATTEMPTS} attempts"
                     raise S3Error(text, hint="Is a proxy in between that changes bodies?") from damaged
                 logger.debug("%s was read with the ETag %s: it is read again", source, damaged.etag)
                 # the same again is what the object has, whatever its ETag is made of
@@ -167,11 +168,15 @@ class Streamer:
         """Raise ``_Damaged`` unless what was read is what the store holds.
 
         ``digest`` is the ETag that it should have, ``proof`` that of an earlier reading. Where nothing compares, TLS
-        guards the way; without it, two readings have to agree.
+        guards the way; without it, two readings have to agree. They count as well where no ETag of this store was ever
+        that of the bytes: where one was, two readings that agree were damaged alike.
         """
-        if digest in {info.etag.lower(), proof}:
-            return
-        if (is_comparable and is_of_bytes(info)) or not self.legacy.is_encrypted:
+        is_comparable = is_comparable and is_of_bytes(info)
+        if digest == info.etag.lower():
+            self.legacy_etags_tell = True
+        elif (is_comparable and self.legacy_etags_tell) or (
+            digest != proof and (is_comparable or not self.legacy.is_encrypted)
+        ):
             raise _Damaged(digest)
 
     async def _put(self, errand: _Errand, body: bytes, digests: Digests, headers: dict[str, str]) -> str:
