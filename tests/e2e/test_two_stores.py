@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,13 @@ from tests.e2e.site import body_of, counts
 from tests.e2e.two_stores import TwoStores
 from tests.servers import s3_faults
 from tests.servers.s3_fault_proxy import S3FaultProxy
+from tests.tool import finish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.servers.databases import Database
+    from tests.servers.databases import Database, Databases
     from tests.servers.http1 import S3Request
     from tests.servers.stores import Store
 
@@ -195,6 +197,76 @@ def test_streaming_within_one_store_can_be_asked_for(moto_store: Store, database
         assert (s3.count("copy"), s3.count("put")) == (0, 6)
     assert done.code == 0, done
     assert site.production_bodies() == COPIES
+
+
+LARGE = b"0123456789abcdef" * (20 * 2**16)
+"""20 MiB: sent in parts."""
+
+
+def open_uploads(site: TwoStores) -> list[str]:
+    found = site.store.client.list_multipart_uploads(Bucket=site.store.production_bucket)
+    return sorted(each["Key"] for each in found.get("Uploads", []))
+
+
+@pytest.mark.parametrize("ledger_in_database", [False, True])
+def test_what_a_killed_run_has_left_of_an_upload_is_aborted_by_the_next(
+    pair: TwoStores, databases: Databases, ledger_in_database: bool
+) -> None:
+    """And no upload that is not ours."""
+    with databases.fresh() as ledgers:
+        site = with_ledger_in(ledgers, pair) if ledger_in_database else pair
+        site.fill(PATHS[:1])
+        site.of_legacy.put_all(site.of_legacy.legacy_bucket, {PATHS[0]: LARGE})
+        theirs = {"Bucket": site.store.production_bucket, "Key": "avatar/theirs.bin"}
+        site.store.client.create_multipart_upload(**theirs)
+        with S3FaultProxy(site.store.endpoint_url) as s3:
+            s3.on(s3_faults.stall(), operation="upload_part", skip=1)
+            running = site.by_way_of(production=s3.endpoint_url).start("-y")
+            s3.wait_for_hit("stall")
+            running.kill()
+            running.communicate()
+        assert open_uploads(site) == [FLIPPED[1], "avatar/theirs.bin"]
+        if ledger_in_database:  # as if it had been silent for a minute
+            ledgers.execute("UPDATE sketch_ledger.run SET alive_at = alive_at - interval '61 s'")
+        done = site.run("-y")
+        assert done.code == 0, done
+        assert (
+            f"The upload of s3://{site.store.production_bucket}/{FLIPPED[1]}, which a run that was killed" in done.err
+        )
+        assert open_uploads(site) == ["avatar/theirs.bin"]
+        assert site.store.body(site.store.production_bucket, FLIPPED[1]) == LARGE
+        site.database.execute("INSERT INTO avatars VALUES (2, %s)", PATHS[1])
+        site.of_legacy.put_all(site.of_legacy.legacy_bucket, {PATHS[1]: LARGE})
+        again = site.run("-y --processes 2")
+        assert again.code == 0, again
+        assert "was aborted" not in again.err, "it is on record that it is gone"
+
+
+def with_ledger_in(ledgers: Database, site: TwoStores) -> TwoStores:
+    environ = {
+        "SKETCH_LEDGER_URL": f"postgresql://{ledgers.host}:{ledgers.port}/{ledgers.name}",
+        "SKETCH_LEDGER_USER": ledgers.user,
+        "SKETCH_LEDGER_PASS": ledgers.password,
+    }
+    site = replace(site, environ=environ)
+    assert site.run("ledger init").code == 0
+    return site
+
+
+def test_a_stop_leaves_no_upload(pair: TwoStores) -> None:
+    pair.fill(PATHS[:1])
+    pair.of_legacy.put_all(pair.of_legacy.legacy_bucket, {PATHS[0]: LARGE})
+    with S3FaultProxy(pair.store.endpoint_url) as s3:
+        s3.on(s3_faults.stall(), operation="upload_part", skip=1)
+        running = pair.by_way_of(production=s3.endpoint_url).start("-y")
+        s3.wait_for_hit("stall")
+        running.send_signal(signal.SIGINT)
+        time.sleep(0.5)  # or both signals are one
+        running.send_signal(signal.SIGINT)
+        done = finish(running)
+    assert done.code == 130, done
+    assert open_uploads(pair) == []
+    assert pair.run("-y").code == 0
 
 
 def test_a_repair_streams_as_well(pair: TwoStores) -> None:

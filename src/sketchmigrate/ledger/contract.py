@@ -106,6 +106,15 @@ class Flip(NamedTuple):
     copied: bool = False
 
 
+class OpenUpload(NamedTuple):
+    """An upload of a streamed object in parts, which was begun. ``etag`` is that of the legacy object."""
+
+    bucket: str
+    object_key: str
+    upload_id: str
+    etag: str
+
+
 class Ledger(Protocol):
     """What a migration puts on record. Every method raises ``RunDirectoryError`` or ``DatabaseError``.
 
@@ -132,6 +141,12 @@ class Ledger(Protocol):
 
     async def settle_copies(self, keys: Iterable[Key]) -> None:
         """Strike out references among those: we set their row, or wrote no object for them, or looked at it."""
+
+    async def record_upload(self, upload: OpenUpload) -> None:
+        """Write that an upload was begun; it is on disk when this returns."""
+
+    async def record_upload_ended(self, upload_id: str) -> None:
+        """Write that an upload, perhaps of another run, is an object by now, or aborted."""
 
     async def unsettled_among(self, keys: Sequence[Key]) -> set[Key]:
         """Return those of the keys whose reference is written as copied without a condition, and not struck out."""
@@ -369,3 +384,6 @@ class PastRun(Protocol):
 
     def reported_overwritten(self, keys: Iterable[StoredKey], *, source: int = 0) -> set[StoredKey]:
         """Return those of the keys whose object this run has reported as possibly overwritten."""
+
+    def uploads(self) -> tuple[list[OpenUpload], set[str]]:
+        """Return the uploads that this run has begun, and the ids of those that it knows to have ended."""

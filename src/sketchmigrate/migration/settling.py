@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sketchmigrate.core.mapping import Move
-    from sketchmigrate.ledger import WholeLedger
+    from sketchmigrate.ledger import Ledger, WholeLedger
     from sketchmigrate.migration.site import Site
     from sketchmigrate.migration.transfer import Taken, Transfer, Transferred
     from sketchmigrate.migration.transfer_kind import SettledKind
@@ -90,9 +90,9 @@ class Settling:
         if not self.kind.is_plain:
             self._say(f"Transfer: {self.kind.kind}, because {self.kind.reason}.")
 
-    def transfer(self, strategy: Strategy) -> Transfer:
-        """Return what brings objects by a strategy."""
-        return transfer_of(self._site.sides, self._site.copying(self.options), strategy)
+    def transfer(self, strategy: Strategy, ledger: Ledger | None = None) -> Transfer:
+        """Return what brings objects by a strategy, and keeps uploads in parts on record."""
+        return transfer_of(self._site.sides, self._site.copying(self.options, ledger), strategy)
 
     async def try_rights(self, *, with_tags: bool) -> None:
         """Remove what earlier runs left when they were killed, and try the rights to write in production.
@@ -197,5 +197,5 @@ class OnceSettled:
     async def _settled(self) -> Transfer:
         strategy = await self._settling.settle_late(self._ledger)
         if self._transfer is None:
-            self._transfer = self._settling.transfer(strategy)
+            self._transfer = self._settling.transfer(strategy, self._ledger)
         return self._transfer

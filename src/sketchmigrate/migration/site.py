@@ -106,11 +106,11 @@ class Site:
         untried = [text for specimens in self.specimens for text in specimens.untried]
         return (*self.database.notices, *dict.fromkeys(notices), *dict.fromkeys(untried))
 
-    def copying(self, options: Options) -> Copying:
-        """Return what copies objects, by the kind of transfer that was settled."""
-        return copying_of(self.sides, options, self.settings)
+    def copying(self, options: Options, ledger: Ledger | None = None) -> Copying:
+        """Return what copies objects, by the kind of transfer that was settled, and keeps uploads on record."""
+        return copying_of(self.sides, options, self.settings, ledger)
 
-    def copier(self, options: Options, stop: Stop, transfer: Transfer | None) -> Copier:
+    def copier(self, options: Options, stop: Stop, transfer: Transfer | None, ledger: Ledger) -> Copier:
         """Return what brings objects into production by a transfer; -w replaces what differs."""
 
         async def check_access() -> None:
@@ -131,7 +131,7 @@ class Site:
             overwrite=options.overwrite,
             dry_run=options.dry_run,
             stop=stop,
-            transfer=Replacing(self.copying(options)) if options.overwrite else transfer,
+            transfer=Replacing(self.copying(options, ledger)) if options.overwrite else transfer,
         )
 
     def migrations(

@@ -15,6 +15,7 @@ from sketchmigrate.core.errors import ObjectMissing, S3Error, TransferRefused, U
 from sketchmigrate.core.rule import BOTH_SIDES, SideName
 from sketchmigrate.migration.no_clobber import Means
 from sketchmigrate.migration.preflight import PATIENCE_SECONDS
+from sketchmigrate.migration.uploads import LedgerUploads
 from sketchmigrate.s3.memory import MemoryBudget
 from sketchmigrate.s3.streaming import ALWAYS_IN_PARTS, WHOLE_BYTES, Streamer
 from sketchmigrate.s3.wire.redirect import is_aws, partition_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sketchmigrate.core.objects import Location
+    from sketchmigrate.ledger import Ledger
     from sketchmigrate.migration.site import Site
     from sketchmigrate.s3 import Condition, CopyResult
     from sketchmigrate.settings import Options, Settings
@@ -54,15 +56,19 @@ class Copying(Protocol):
         """Copy an object, if the conditions on the target hold. Raises ``S3Error``."""
 
 
-def copying_of(sides: Sides, options: Options, settings: Settings) -> Copying:
-    """Return what copies by the kind that was settled; for one that was not, what is right in any case."""
+def copying_of(sides: Sides, options: Options, settings: Settings, ledger: Ledger | None) -> Copying:
+    """Return what copies by the kind that was settled; for one that was not, what is right in any case.
+
+    Uploads in parts are kept on record in the ledger.
+    """
     is_settled = options.transfer in set(TransferKind)
     kind = TransferKind(options.transfer) if is_settled else _likely(sides)
     if kind is TransferKind.IN_STORE:
         return sides.production.store
     memory = MemoryBudget(settings.stream_memory)
     whole_bytes = ALWAYS_IN_PARTS if options.no_clobber == Means.CONDITIONAL_COMPLETE else WHOLE_BYTES
-    return Streamer(sides.legacy.store, sides.production.store, memory, whole_bytes)
+    uploads = LedgerUploads(ledger) if ledger else None
+    return Streamer(sides.legacy.store, sides.production.store, memory, whole_bytes, uploads)
 
 
 def _likely(sides: Sides) -> TransferKind:

@@ -215,8 +215,8 @@ async def _copy_parts(upload: MultipartUpload, source: Location, info: ObjectInf
     return etags
 
 
-async def abort_quietly(upload: MultipartUpload) -> None:
-    """Discard an upload that came to nothing; what the store says against that is only logged."""
+async def abort_quietly(upload: MultipartUpload) -> bool:
+    """Discard an upload that came to nothing, and return whether it is gone; what the store says is only logged."""
     try:
         await upload.abort()
     except S3Error as error:
@@ -226,3 +226,5 @@ async def abort_quietly(upload: MultipartUpload) -> None:
             upload.upload_id,
             error,
         )
+        return False
+    return True

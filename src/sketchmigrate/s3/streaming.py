@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from sketchmigrate.core.errors import MigrateError, ObjectExists, PreconditionFailed, S3Error
 from sketchmigrate.s3.dialect import SMALLEST_PART_BYTES
@@ -77,6 +77,16 @@ class _Anew(Exception):
         self.error = error
 
 
+class UploadRecord(Protocol):
+    """Keeps which uploads are under way, for whoever comes after a crash."""
+
+    async def begun(self, upload: MultipartUpload, etag: str) -> None:
+        """Take note of an upload of the object with this ETag, before its first part."""
+
+    async def ended(self, upload: MultipartUpload) -> None:
+        """Take note that it is an object by now, or aborted."""
+
+
 class _Errand(NamedTuple):
     """What is to be brought where; ``proof`` is the ETag of an earlier reading that could not be believed yet."""
 
@@ -91,13 +101,14 @@ class Streamer:
     """Copies between two stores, as ``S3Client.copy`` does within one. For any number of concurrent callers.
 
     ``whole_bytes`` is the size up to which objects are put whole. ``asks_for_tags``: tags are asked for where a reply
-    tells no number of them.
+    tells no number of them. ``uploads`` keeps those in parts on record.
     """
 
     legacy: S3Client
     production: S3Client
     memory: MemoryBudget
     whole_bytes: int = WHOLE_BYTES
+    uploads: UploadRecord | None = None
     asks_for_tags: bool = False
     etags_are_md5: bool = True  # of production, until it is seen that they are not
     legacy_etags_tell: bool = False  # one was seen to be that of the bytes
@@ -222,13 +233,18 @@ class Streamer:
         headers = kept_headers(info.headers, await self._tags(source, info))
         upload = await MultipartUpload.begin(self.production, target, headers)
         try:
+            if self.uploads is not None:
+                await self.uploads.begun(upload, info.etag)
             sending = _Sending(self, source, info, upload, EtagHash(legacy_part_bytes))
             digest = await sending.send_all(part_bytes)
             self._prove(info, digest, proof, is_comparable=bool(legacy_part_bytes) or not parts_of(info.etag))
             etag = await upload.complete(sending.etags, *for_completing(conditions))
         except BaseException:
-            await abort_quietly(upload)
+            if await abort_quietly(upload) and self.uploads is not None:
+                await self.uploads.ended(upload)
             raise
+        if self.uploads is not None:
+            await self.uploads.ended(upload)
         return CopyResult(etag, 1, info.size_bytes, in_parts=True)
 
     async def _legacy_part_bytes(self, source: Location, info: ObjectInfo) -> int:

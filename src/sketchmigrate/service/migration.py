@@ -23,6 +23,7 @@ from sketchmigrate.migration.record import description, runs_of
 from sketchmigrate.migration.room import check_room
 from sketchmigrate.migration.settling import OnceSettled, Settling
 from sketchmigrate.migration.trial import try_flips
+from sketchmigrate.migration.uploads import abort_left_open
 from sketchmigrate.migration.watch import Watch
 from sketchmigrate.postgres.references import References
 from sketchmigrate.service.engines import engine_for, is_shared
@@ -115,7 +116,10 @@ class MigrationService:
         Ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
         """
         site, options = self._site, self.settling.options
-        async with site.copier(options, self._stop, OnceSettled(self.settling, ledger)) as copier:
+        async with site.copier(options, self._stop, OnceSettled(self.settling, ledger), ledger) as copier:
+            if self.settling.is_streamed and not options.dry_run:
+                past_runs = runs_of(site.settings, self._run)
+                await abort_left_open(past_runs, site.sides.production, ledger, self._tell)
             migrations = site.migrations(
                 options, copier, ledger, self._stop, breaker=self._breaker, observe=listener.observe
             )

@@ -15,6 +15,7 @@ from sketchmigrate.ledger.contract import (
     OVERWRITTEN_SENTENCE,
     PAGE_FLIPS,
     STORED_OTHERWISE,
+    OpenUpload,
     PastFlip,
     RecordedFlip,
     UnsettledCopy,
@@ -120,6 +121,9 @@ WHERE a.run = %s AND n.source = %s AND n.key = ANY(%s::text[]::jsonb[])
     AND (n.reason = ANY(%s) OR starts_with(n.reason, %s))
 """
 
+_UPLOADS: LiteralString = """
+SELECT bucket, object_key, upload_id, etag, has_ended FROM sketch_ledger.upload WHERE run = %s ORDER BY upload_id
+"""
 _OF_ALL = {"stored": STORED_OTHERWISE, "digest_bytes": DIGEST_BYTES}
 """Parameters of ``_FLIPS``."""
 
@@ -127,6 +131,9 @@ WITH_SOURCES = 5
 """The first edition that tells sources apart, and packs values."""
 
 _BEFORE_THE_FIFTH: dict[LiteralString, LiteralString] = {
+    "sketch_ledger.upload": """(
+        SELECT 0 AS run, '' AS bucket, '' AS object_key, '' AS upload_id, '' AS etag, false AS has_ended WHERE false
+    ) AS upload""",
     "sketch_ledger.flip": """(
         SELECT *, 0 AS source, NULL::bytea AS old_packed, NULL::bytea AS new_packed, NULL::integer AS value_bytes
         FROM sketch_ledger.flip
@@ -280,6 +287,12 @@ class PastDatabase:
         """Return those of the keys whose object this run has reported as possibly overwritten."""
         values = [self._run, source, [key_json(key) for key in keys], list(OVERWRITTEN), OVERWRITTEN_SENTENCE]
         return {key for (key,) in self._reading.rows(_REPORTED, values)}
+
+    def uploads(self) -> tuple[list[OpenUpload], set[str]]:
+        """Return the uploads that this run has begun, and the ids of those that it knows to have ended."""
+        rows = self._reading.rows(_UPLOADS, [self._run])
+        begun = [OpenUpload(*upload) for *upload, _ in rows if upload[0]]
+        return begun, {upload_id for _, _, upload_id, _, has_ended in rows if has_ended}
 
 
 class _AttemptReader:

@@ -85,6 +85,10 @@ TABLES: tuple[str, ...] = (
     reason text NOT NULL, PRIMARY KEY (attempt, key)
 )""",
     "ALTER TABLE sketch_ledger.locked ADD COLUMN IF NOT EXISTS about jsonb",
+    """CREATE TABLE IF NOT EXISTS sketch_ledger.upload (
+    run bigint, upload_id text, bucket text NOT NULL, object_key text NOT NULL, etag text NOT NULL,
+    has_ended boolean NOT NULL, PRIMARY KEY (run, upload_id)
+)""",
     "ALTER TABLE sketch_ledger.attempt ADD COLUMN IF NOT EXISTS source smallint NOT NULL DEFAULT 0",
     """ALTER TABLE sketch_ledger.flip ADD COLUMN IF NOT EXISTS source smallint NOT NULL DEFAULT 0,
     ADD COLUMN IF NOT EXISTS old_packed bytea, ADD COLUMN IF NOT EXISTS new_packed bytea,
@@ -111,6 +115,7 @@ _RIGHTS = {
     "not_flipped": "INSERT, UPDATE, DELETE",
     "unsettled": "INSERT, UPDATE, DELETE",
     "locked": "INSERT, UPDATE, DELETE",
+    "upload": "INSERT, UPDATE",
 }
 """What writing takes, by table, besides SELECT. A flip on record is never changed."""
 

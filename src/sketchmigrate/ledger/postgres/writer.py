@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from sketchmigrate.core.outcome import Result, Tally
     from sketchmigrate.core.reason import Reason
     from sketchmigrate.core.reference import Key, KeyRange
-    from sketchmigrate.ledger.contract import Flip
+    from sketchmigrate.ledger.contract import Flip, OpenUpload
     from sketchmigrate.postgres.session import Session
     from sketchmigrate.settings import Settings
 
@@ -104,6 +104,14 @@ FROM unnest(%b::text[], %b::text[], %b::text[], %b::bytea[], %b::bytea[], %b::in
 ON CONFLICT (run, source, key, worker) DO UPDATE
 SET path = excluded.path, new_path = excluded.new_path, packed = excluded.packed, new_packed = excluded.new_packed,
     value_bytes = excluded.value_bytes, xid = NULL
+"""
+_UPLOAD: LiteralString = """
+INSERT INTO sketch_ledger.upload (run, bucket, object_key, upload_id, etag, has_ended)
+VALUES (%s, %s, %s, %s, %s, false) ON CONFLICT DO NOTHING
+"""
+_UPLOAD_ENDED: LiteralString = """
+INSERT INTO sketch_ledger.upload (run, upload_id, bucket, object_key, etag, has_ended) VALUES (%s, %s, '', '', '', true)
+ON CONFLICT (run, upload_id) DO UPDATE SET has_ended = true
 """
 _NOTE_TRANSACTION: LiteralString = """
 UPDATE sketch_ledger.unsettled SET xid = %s
@@ -294,6 +302,14 @@ class DatabaseLedger:
         among = [key_json(key) for key in keys]
         of_all = [self._run, self._worker, self.source]
         await self._execute(_NOTE_TRANSACTION, [xid, *of_all, among], "writing into the ledger")
+
+    async def record_upload(self, upload: OpenUpload) -> None:
+        """Write that an upload was begun; it is on disk when this returns."""
+        await self._execute(_UPLOAD, [self._run, *upload], "recording an upload in the ledger")
+
+    async def record_upload_ended(self, upload_id: str) -> None:
+        """Write that an upload, perhaps of another run, is an object by now, or aborted."""
+        await self._execute(_UPLOAD_ENDED, [self._run, upload_id], "recording an upload in the ledger")
 
     async def unsettled_among(self, keys: Sequence[Key]) -> set[Key]:
         """Return those of the keys whose reference is written as copied without a condition, and not struck out."""

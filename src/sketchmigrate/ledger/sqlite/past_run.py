@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sketchmigrate.core.keys import StoredKey
-    from sketchmigrate.ledger.contract import PastFlip, RecordedFlip, UnsettledCopy
+    from sketchmigrate.ledger.contract import OpenUpload, PastFlip, RecordedFlip, UnsettledCopy
 
 
 class PastFiles:
@@ -111,6 +111,11 @@ class PastFiles:
         """Return those of the keys whose object this run has reported as possibly overwritten."""
         among = list(keys)
         return {key for file in self._files for key in file.reported_overwritten(among, source=source)}
+
+    def uploads(self) -> tuple[list[OpenUpload], set[str]]:
+        """Return the uploads that this run has begun, and the ids of those that it knows to have ended."""
+        found = [file.uploads() for file in self._files]
+        return [each for begun, _ in found for each in begun], {each for _, ended in found for each in ended}
 
 
 def _order(what: PastFlip | UnsettledCopy) -> int | str:

@@ -17,6 +17,7 @@ from sketchmigrate.ledger.contract import (
     EDITION,
     OVERWRITTEN_SENTENCE,
     STORED_OTHERWISE,
+    OpenUpload,
     PastFlip,
     RecordedFlip,
     UnsettledCopy,
@@ -45,6 +46,7 @@ _COLUMNS = {
         **dict.fromkeys(("key", "path", "outcome", "reason", "attempt", "packed"), "NULL"),
         "source": "0",
     },
+    "upload": dict.fromkeys(("upload_id", "bucket", "object_key", "etag", "has_ended"), "NULL"),
     "unsettled": {**dict.fromkeys(("key", "path", "new_path", "xid"), "NULL"), "source": "0"},
 }
 """What is read, by table, and what stands for a column in files of editions that do not have it."""
@@ -80,6 +82,7 @@ _UNSETTLED = """
 SELECT key, path, new_path, xid, source FROM unsettled WHERE source = ?1 AND (?2 IS NULL OR key > ?2)
 ORDER BY key LIMIT ?3
 """
+_UPLOADS = "SELECT bucket, object_key, upload_id, etag, has_ended FROM upload ORDER BY upload_id"
 _REPORTED = f"""
 SELECT key FROM not_flipped WHERE source = ? AND {AMONG}
     AND (reason IN ({", ".join(f"'{kind}'" for kind in OVERWRITTEN)}) OR reason LIKE '{OVERWRITTEN_SENTENCE}%')
@@ -163,6 +166,12 @@ class LedgerFile:
         """Return those of the keys whose object this run has reported as possibly overwritten."""
         values = (source, keys_json(keys))
         return {key for (key,) in self._guarded(lambda: self._database.execute(_REPORTED, values).fetchall())}
+
+    def uploads(self) -> tuple[list[OpenUpload], set[str]]:
+        """Return the uploads that were begun, and the ids of those that are known to have ended."""
+        rows = self._guarded(lambda: self._database.execute(_UPLOADS).fetchall())
+        begun = [OpenUpload(*upload) for *upload, _ in rows if upload[0]]
+        return begun, {upload_id for _, _, upload_id, _, has_ended in rows if has_ended}
 
     def _open(self, opened: ExitStack) -> sqlite3.Connection:
         """Open the file without a change to it, also where SQLite's own files cannot be made beside it.

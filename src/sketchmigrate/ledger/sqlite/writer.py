@@ -43,6 +43,7 @@ from sketchmigrate.ledger.contract import (
     NEEDING_A_PERSON,
     PROBLEM_COLUMNS,
     Flip,
+    OpenUpload,
     problem_groups,
     problem_row,
     source_names,
@@ -78,6 +79,10 @@ CREATE TABLE IF NOT EXISTS unsettled (
     key NOT NULL, path TEXT NOT NULL, new_path TEXT NOT NULL, xid INTEGER, source INTEGER NOT NULL,
     PRIMARY KEY (source, key)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS upload (
+    upload_id TEXT PRIMARY KEY, bucket TEXT NOT NULL, object_key TEXT NOT NULL, etag TEXT NOT NULL,
+    has_ended INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS locked (
     key NOT NULL, path TEXT NOT NULL, copied INTEGER NOT NULL, size_bytes INTEGER, reason TEXT NOT NULL,
     about TEXT, attempt INTEGER NOT NULL, source INTEGER NOT NULL, new_path TEXT, PRIMARY KEY (attempt, source, key)
@@ -102,6 +107,10 @@ _LOCKED_TO = (
 _FLIPPED_TO = f"""
 SELECT key, old_path, new_path FROM flip WHERE attempt = ? AND source = ? AND {AMONG} ORDER BY rowid DESC
 """  # noqa: S608 - our own words
+_UPLOAD_ENDED = """
+INSERT INTO upload (upload_id, bucket, object_key, etag, has_ended) VALUES (?, '', '', '', 1)
+ON CONFLICT (upload_id) DO UPDATE SET has_ended = 1
+"""
 _ONE_OF = "outcome IN (SELECT value FROM json_each(?))"
 _PROBLEM = "source, key, path, outcome, reason, about"
 _FOR_A_PERSON = f"""
@@ -179,6 +188,15 @@ class SqliteLedger(FileDatabase):
     async def settle_copies(self, keys: Iterable[Key]) -> None:
         """Strike out references among those: we set their row, or wrote no object for them, or looked at it."""
         await self._execute(f"DELETE FROM unsettled WHERE source = ? AND {AMONG}", self.source, keys_json(keys))  # noqa: S608 - ours
+
+    async def record_upload(self, upload: OpenUpload) -> None:
+        """Write that an upload was begun; it is on disk when this returns."""
+        into = "INSERT OR REPLACE INTO upload (bucket, object_key, upload_id, etag, has_ended)"
+        await self._call(lambda: self._insert(into, [(*upload, 0)]))
+
+    async def record_upload_ended(self, upload_id: str) -> None:
+        """Write that an upload, perhaps of another run, is an object by now, or aborted."""
+        await self._execute(_UPLOAD_ENDED, upload_id)
 
     async def unsettled_among(self, keys: Sequence[Key]) -> set[Key]:
         """Return those of the keys whose reference is written as copied without a condition, and not struck out."""
