@@ -15,6 +15,8 @@ from sketchmigrate.migration.keeping import Aspect, Way, look_at, way_of
 from sketchmigrate.migration.look_ahead import BucketRules, read_bucket_rules
 from sketchmigrate.migration.no_clobber import Means, Strategy
 from sketchmigrate.migration.transfer import Transferred, transfer_of
+from sketchmigrate.s3.memory import MemoryBudget
+from sketchmigrate.s3.streaming import Streamer
 from tests.integration.test_no_clobber_objects import run
 from tests.sides import sides_of
 
@@ -40,6 +42,8 @@ KEPT = {
     ("ceph", Way.COPY): {Aspect.REDIRECT, Aspect.LOCK},
     ("ceph", Way.PUT): set(),
     ("ceph", Way.PARTS): set(),
+    ("moto", Way.STREAM): set(),
+    ("ceph", Way.STREAM): set(),
 }
 KNOWN = {"moto": set(Aspect), "ceph": {Aspect.ACL, Aspect.REDIRECT, Aspect.LOCK}}
 MORE_THAN_SAID = {Aspect.REDIRECT, Aspect.LOCK}
@@ -47,14 +51,15 @@ MORE_THAN_SAID = {Aspect.REDIRECT, Aspect.LOCK}
 
 
 @pytest.mark.parametrize("server", ["moto", pytest.param("ceph", marks=pytest.mark.ceph)])
-@pytest.mark.parametrize("means", list(Means))
-def test_what_is_said_to_be_kept_is_kept(server: str, means: Means, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("way", list(Way))
+def test_what_is_said_to_be_kept_is_kept(server: str, way: Way, request: pytest.FixtureRequest) -> None:
     store: Store = request.getfixturevalue(f"{server}_store")
     buckets = [f"locked-{secrets.token_hex(6)}" for _ in range(2)]
     for bucket in buckets:
         store.client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
-    way = way_of(means)
-    assert way is not None
+    means = next((each for each in Means if way_of(each) is way), Means.CONDITIONAL_PUT)
+    is_streamed = way is Way.STREAM
+    strategy = Strategy(means, "for a test", guards_parts=True, is_streamed=is_streamed)
     for aspect in KNOWN[store.name]:
         extra = dict(SPECIAL[aspect])
         if aspect is Aspect.LOCK:
@@ -66,8 +71,8 @@ def test_what_is_said_to_be_kept_is_kept(server: str, means: Means, request: pyt
 
         async def scenario(client: S3Client, move: Move = move) -> tuple[Sample, Sample]:
             before = await look_at(client, [move.source], encryption="")
-            transfer = transfer_of(sides_of(client), client, Strategy(means, "for a test", guards_parts=True))
-            assert isinstance(await transfer.bring(move), Transferred)
+            copying = Streamer(client, client, MemoryBudget(64 * 2**20)) if is_streamed else client
+            assert isinstance(await transfer_of(sides_of(client), copying, strategy).bring(move), Transferred)
             return before, await look_at(client, [move.target], encryption="")
 
         before, after = run(store, scenario)

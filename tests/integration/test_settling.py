@@ -51,6 +51,7 @@ def run(
             sides = sides_of(client, store.legacy_bucket, store.production_bucket)
             buckets = (sides.production,)
             site = SimpleNamespace(sides=sides, production_buckets=buckets, settings=settings, specimens=None)
+            site.copying = lambda _options, _ledger: client
             settling = Settling(cast("Any", site), options, lambda text, _level: told.append(text))
             notes = Notes()
             await scenario(settling, OnceSettled(settling, cast("Any", notes)), notes)
