@@ -253,6 +253,53 @@ def with_ledger_in(ledgers: Database, site: TwoStores) -> TwoStores:
     return site
 
 
+@pytest.mark.parametrize("size_bytes", [1_000, len(LARGE)])
+def test_an_object_of_the_application_that_was_replaced_is_reported(
+    moto_store: Store, rclone_store: Store, database: Database, tmp_path: Path, size_bytes: int
+) -> None:
+    """Rclone honours no condition, and tells another ETag when it has made an object of parts than afterwards."""
+    site = site_of(moto_store, rclone_store, database, tmp_path)
+    site.fill(PATHS[:1])
+    site.of_legacy.put_all(site.of_legacy.legacy_bucket, {PATHS[0]: LARGE[:size_bytes]})
+
+    def store(request: S3Request) -> None:
+        if request.operation in {"put", "complete_multipart_upload"} and request.key == FLIPPED[1]:
+            rclone_store.put_all(rclone_store.production_bucket, {FLIPPED[1]: b"the application's"})
+            database.execute("UPDATE avatars SET path = %s WHERE id = 1", FLIPPED[1])
+
+    with S3FaultProxy(rclone_store.endpoint_url) as s3:
+        s3.before_request = store
+        done = site.by_way_of(production=s3.endpoint_url).run("-y")
+    assert done.code == 1, done
+    assert "possibly overwritten" in done.out + done.err
+
+
+def test_a_large_object_that_was_changed_is_copied_again(
+    moto_store: Store, rclone_store: Store, database: Database, tmp_path: Path
+) -> None:
+    site = site_of(moto_store, rclone_store, database, tmp_path)
+    site.fill(PATHS[:1])
+    legacy = site.of_legacy
+    legacy.put_all(legacy.legacy_bucket, {PATHS[0]: LARGE})
+    assert site.run("-y").code == 0
+    time.sleep(1.1)  # so that the time of change tells
+    changed = LARGE[:-1] + b"x"
+    legacy.put_all(legacy.legacy_bucket, {PATHS[0]: changed})
+    done = site.run("repair -y --json")
+    assert done.code == 0, done
+    assert document(done.out)["repaired"]["copied again"] == 1
+    assert rclone_store.body(rclone_store.production_bucket, FLIPPED[1]) == changed
+
+
+def test_a_plan_knows_what_passes_through_this_machine(pair: TwoStores) -> None:
+    pair.fill(PATHS)
+    copied_bytes = sum(map(len, pair.legacy_bodies().values()))
+    plan = document(pair.with_environ(SKETCH_MAX_BANDWIDTH="100").run("plan --json").out)
+    assert plan["transfer"] == "streamed"
+    assert plan["estimate"]["seconds"] >= 2 * copied_bytes / 100
+    assert "MAX_BANDWIDTH" in plan["estimate"]["rate_from"]
+
+
 def test_a_stop_leaves_no_upload(pair: TwoStores) -> None:
     pair.fill(PATHS[:1])
     pair.of_legacy.put_all(pair.of_legacy.legacy_bucket, {PATHS[0]: LARGE})
@@ -295,6 +342,11 @@ def test_what_is_wrong_names_its_side(pair: TwoStores, side: str) -> None:
     assert unreachable.code == 3, unreachable
     assert f"error: {side}: 127.0.0.1:9: the connection was refused" in unreachable.err
     assert f"{side.upper()}_S3_ENDPOINT_URL and the network right?" in unreachable.err
+    if side == "production":  # moto believes any
+        another = pair.with_environ(PRODUCTION_AWS_SECRET_ACCESS_KEY="another").run("-y")
+        assert another.code == 3, another
+        assert "error: production: " in another.err
+        assert "Check PRODUCTION_AWS_SECRET_ACCESS_KEY" in another.err
     no_bucket = pair.with_environ(**{f"SKETCH_{side.upper()}_BUCKET": "no-such-bucket"}).run("-y")
     assert no_bucket.code == 3, no_bucket
     store = pair.of_legacy if side == "legacy" else pair.store

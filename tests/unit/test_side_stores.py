@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sketchmigrate.cli.surroundings import surroundings
-from sketchmigrate.core.errors import S3Unreachable, SettingsError
+from sketchmigrate.core.errors import CredentialsError, S3Unreachable, SettingsError
 from sketchmigrate.core.rule import BOTH_SIDES, SideName
 from sketchmigrate.migration.opening import caps_of, is_one_store, open_sides
 from sketchmigrate.s3.credentials import CredentialSource
 from sketchmigrate.s3.wire.sigv4 import Credentials
-from sketchmigrate.settings import Settings
+from sketchmigrate.settings import Settings, load
 from sketchmigrate.settings.stores import store_of
 from tests.unit.test_aws_surroundings import loaded
 
@@ -99,6 +99,23 @@ def test_secrets_of_a_side_are_not_kept_in_a_file(tmp_path: Path) -> None:
     assert "hidden-secret" not in caught.value.message
 
 
+def test_a_secret_by_another_name_is_told_its_own() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(config_file=None, search=[], environ={"SKETCH_LEGACY_AWS_ACCESS_KEY_ID": "hidden-secret"}, flags={})
+    assert caught.value.hint == "Export it as LEGACY_AWS_ACCESS_KEY_ID, without SKETCH_."
+
+
+async def test_credentials_that_are_not_there_name_the_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "nothing"))
+    settings = Settings(s3_endpoint_url="http://127.0.0.1:9")
+    async with open_sides(settings, OF_LEGACY) as (sides, _):
+        with pytest.raises(CredentialsError, match=r"^production: no S3 credentials were found") as caught:
+            await sides.production.store.head(sides.production.at("x"))
+        assert caught.value.hint.startswith("Set AWS_ACCESS_KEY_ID")
+
+
 def test_the_start_has_a_line_for_each_side(tmp_path: Path) -> None:
     file = 'PRODUCTION_S3_ENDPOINT_URL = "https://new.example"\nPRODUCTION_S3_PROFILE = "keys"'
     found = loaded(tmp_path, {"AWS_REGION": "eu-1"}, file=file)
@@ -120,7 +137,7 @@ async def test_an_error_names_the_side_and_its_settings(unused_tcp_port: int) ->
     async with open_sides(settings, KEYS) as (sides, _):
         assert len(sides.stores) == 2
         assert sides.legacy.store.config.caps.bytes_per_second == 500, "half of what passes through this machine"
-        for side, setting in zip(sides, ("S3_ENDPOINT_URL", "PRODUCTION_S3_ENDPOINT_URL"), strict=True):
+        for side, setting in zip(sides, ("LEGACY_S3_ENDPOINT_URL", "PRODUCTION_S3_ENDPOINT_URL"), strict=True):
             with pytest.raises(S3Unreachable, match=f"^{side.name}: .*: the connection was refused") as caught:
                 await side.store.head(side.at("x"))
             assert f"are {setting} and the network right?" in caught.value.hint

@@ -197,7 +197,8 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
         "Each is a line of the settings file in capitals (DB_HOST), overridden by the\n"
         "environment (SKETCH_DB_HOST), overridden by its flag. Secrets come from the\n"
         "environment only: SKETCH_DB_USER, SKETCH_DB_PASS, AWS_ACCESS_KEY_ID,\n"
-        "AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.",
+        "AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, and for one side alone these three\n"
+        "with LEGACY_ or PRODUCTION_ in front.",
     )
     for setting in setting_fields():
         yes_or_no = isinstance(setting.default, bool)

@@ -22,6 +22,7 @@
     │   ├── PreconditionFailed       4  a condition sent with the request did not hold
     │   │   └── ObjectExists         4  … and it was that no object should be there yet
     │   ├── BucketMissing            3
+    │   ├── NotBegun                 4  it was not begun, as the run is stopping
     │   ├── StoreFull                4  no room for any more, or a quota is used up
     │   ├── S3Refused                3  access denied, unknown key, wrong signature
     │   │   └── RedirectRefused      3  … or sent to a host that is not the store's own
@@ -194,6 +195,10 @@ class BucketMissing(S3Error):
     """The bucket does not exist."""
 
     exit_code = ExitCode.REFUSED
+
+
+class NotBegun(S3Error):
+    """Nothing was done, as the run is stopping."""
 
 
 class StoreFull(S3Error):

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.filesize import decimal
+
 from sketchmigrate.inspect.wal import reckon_wal
 from sketchmigrate.report.limits import BANDWIDTH, CONCURRENCY, RATE, REFUSALS
 
@@ -181,12 +183,19 @@ def limit_of(description: Mapping[str, str]) -> tuple[str, bool]:
     return f"limited by {word}" if word else "which nothing was seen to limit", False
 
 
-def bound(settings: Settings) -> tuple[float, str]:
-    """Return the most rows a second that the settings' own cap allows, and why; infinity where there is none."""
-    cap = settings.max_requests_per_second
-    if not cap:
-        return math.inf, ""
-    return cap / REQUESTS_A_ROW, f"MAX_REQUESTS_PER_SECOND ({cap:g}) allows no more"
+def bound(settings: Settings, streamed_bytes_a_row: float = 0.0) -> tuple[float, str]:
+    """Return the most rows a second that the settings' own caps allow, and why; infinity where there is none.
+
+    What is streamed passes through this machine twice: it is read, and written.
+    """
+    most, why = math.inf, ""
+    if cap := settings.max_requests_per_second:
+        most, why = cap / REQUESTS_A_ROW, f"MAX_REQUESTS_PER_SECOND ({cap:g}) allows no more"
+    if settings.max_bandwidth and streamed_bytes_a_row:
+        by_bytes = settings.max_bandwidth / (2 * streamed_bytes_a_row)
+        if by_bytes < most:
+            most, why = by_bytes, f"MAX_BANDWIDTH ({decimal(settings.max_bandwidth)} a second) allows no more"
+    return most, why
 
 
 def prefix_limit(copies: int, rows: int) -> float:

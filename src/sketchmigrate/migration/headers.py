@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sketchmigrate.core.errors import CredentialsError, ObjectMissing, S3Error
+from sketchmigrate.core.errors import CredentialsError, ObjectMissing, S3Busy, S3Error
 from sketchmigrate.s3.comparison import other_headers
 from sketchmigrate.s3.headers import TAG_COUNT
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from sketchmigrate.core.objects import Location, ObjectInfo
     from sketchmigrate.s3 import S3Client
     from sketchmigrate.sides import Sides
+
+
+TAG_PATIENCE_SECONDS = 3.0
+"""A store without tags may answer with an error that looks as if it would pass (rclone's server)."""
 
 
 async def differing_headers(
@@ -34,11 +38,11 @@ async def _with_tag_count(store: S3Client, location: Location, info: ObjectInfo)
     if TAG_COUNT in info.headers:
         return info
     try:
-        tags = await store.tags(location)
+        tags = await store.retrying(TAG_PATIENCE_SECONDS).tags(location)
     except (CredentialsError, ObjectMissing):
         raise
     except S3Error as error:
-        if not error.is_client_error:
+        if not error.is_client_error and not isinstance(error, S3Busy):
             raise
-        return info  # who may not read tags compares none
+        return info  # who may not read tags compares none, nor does a store that knows none and fails
     return replace(info, headers={**info.headers, TAG_COUNT: str(len(tags))})

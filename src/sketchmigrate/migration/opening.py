@@ -15,7 +15,7 @@ from sketchmigrate.s3.credentials import side_variables
 from sketchmigrate.s3.wire.proxy import Proxies
 from sketchmigrate.settings import headers_of
 from sketchmigrate.settings.sources import routes_of
-from sketchmigrate.settings.stores import OWN_SETTINGS, has_own, setting_name, store_of
+from sketchmigrate.settings.stores import OWN_SETTINGS, setting_name, store_of
 from sketchmigrate.sides import Side, Sides
 
 if TYPE_CHECKING:
@@ -99,12 +99,20 @@ def _config(settings: Settings, side: SideName, environ: Mapping[str, str]) -> S
         retry_seconds=settings.s3_retry_seconds,
         new_object_headers=headers_of(settings.new_object_headers),
         called="" if is_one else str(side),
-        own_settings=tuple(
-            (f"S3_{what.upper()}", setting_name(side, what).upper())
-            for what in OWN_SETTINGS
-            if has_own(settings, side, what)
-        ),
+        own_settings=() if is_one else _own_names(settings, side, environ),
     )
+
+
+def _own_names(settings: Settings, side: SideName, environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return what to call settings and credentials in a message about one side, in place of what both have."""
+    own = [(f"S3_{what.upper()}", setting_name(side, what).upper()) for what in OWN_SETTINGS]
+    for variable in side_variables(side):
+        name = variable.removeprefix(f"{side.upper()}_")
+        if environ.get(variable, "").strip():
+            own.append((name, variable))
+        elif store_of(settings, side).profile:
+            own.append((name, f"the profile of {setting_name(side, 'profile').upper()}"))
+    return tuple(own)
 
 
 def _named(settings: Settings, clients: Mapping[SideName, S3Client]) -> list[tuple[str, S3Client]]:

@@ -57,9 +57,13 @@ LOOKED_AT_FIRST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Both ends of a migration. ``silence`` watches whether the store answers; ``specimens`` are those of each move."""
+    """Both ends of a migration. ``silence`` watches whether the store answers; ``specimens`` are those of each move.
+
+    ``stop`` says when to begin nothing new.
+    """
 
     settings: Settings
+    stop: Stop
     sides: Sides
     silence: SilenceWatch
     database: Database
@@ -108,7 +112,7 @@ class Site:
 
     def copying(self, options: Options, ledger: Ledger | None = None) -> Copying:
         """Return what copies objects, by the kind of transfer that was settled, and keeps uploads on record."""
-        return copying_of(self.sides, options, self.settings, ledger)
+        return copying_of(self.sides, options, self.settings, ledger, self.stop)
 
     def copier(self, options: Options, stop: Stop, transfer: Transfer | None, ledger: Ledger) -> Copier:
         """Return what brings objects into production by a transfer; -w replaces what differs."""
@@ -206,7 +210,7 @@ async def open_site(
         sample = [move for each in sources for move in each.sample]
         moves, patient = routes_of(settings).all, sides.retrying(PATIENCE_SECONDS)
         specimens = [await check_reading(patient.along(each), likely_object(sample, each)) for each in moves]
-        yield Site(settings, sides, silence, database, tuple(sources), tuple(specimens))
+        yield Site(settings, stop, sides, silence, database, tuple(sources), tuple(specimens))
 
 
 def likely_object(sample: Sequence[Move], route: Route) -> Location | None:

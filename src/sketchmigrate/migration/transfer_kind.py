@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sketchmigrate.core.objects import Location
     from sketchmigrate.ledger import Ledger
     from sketchmigrate.migration.site import Site
+    from sketchmigrate.migration.stop import Stop
     from sketchmigrate.s3 import Condition, CopyResult
     from sketchmigrate.settings import Options, Settings
     from sketchmigrate.sides import Sides
@@ -56,7 +57,7 @@ class Copying(Protocol):
         """Copy an object, if the conditions on the target hold. Raises ``S3Error``."""
 
 
-def copying_of(sides: Sides, options: Options, settings: Settings, ledger: Ledger | None) -> Copying:
+def copying_of(sides: Sides, options: Options, settings: Settings, ledger: Ledger | None, stop: Stop) -> Copying:
     """Return what copies by the kind that was settled; for one that was not, what is right in any case.
 
     Uploads in parts are kept on record in the ledger.
@@ -68,7 +69,8 @@ def copying_of(sides: Sides, options: Options, settings: Settings, ledger: Ledge
     memory = MemoryBudget(settings.stream_memory)
     whole_bytes = ALWAYS_IN_PARTS if options.no_clobber == Means.CONDITIONAL_COMPLETE else WHOLE_BYTES
     uploads = LedgerUploads(ledger) if ledger else None
-    return Streamer(sides.legacy.store, sides.production.store, memory, whole_bytes, uploads)
+    legacy, production = sides.legacy.store, sides.production.store
+    return Streamer(legacy, production, memory, whole_bytes, uploads, lambda: stop.requested)
 
 
 def _likely(sides: Sides) -> TransferKind:

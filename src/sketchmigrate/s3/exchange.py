@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from sketchmigrate.core.errors import MigrateError, S3Error, SettingsError
+from sketchmigrate.core.errors import CredentialsError, MigrateError, S3Error, SettingsError
 from sketchmigrate.flow.limiter import Limiter
 from sketchmigrate.s3 import failures
 from sketchmigrate.s3.retry import SAID_SECONDS, Failure, FailureKind, Patience
@@ -138,7 +138,7 @@ class Exchange:
                     failure = await self._explained(request, failure, route)
                 self._drop_vain_hint(failure)
                 await self._recover(request, failure, patience, route)
-            except SettingsError as error:
+            except (SettingsError, CredentialsError) as error:
                 raise self._named(error) from error.__cause__
             else:
                 self._progress_at = self._pool.loop.time()
@@ -298,7 +298,7 @@ class Exchange:
 
     def _named(self, error: E) -> E:
         """Let an error name the side, where there are two stores, and the settings that hold for this one."""
-        if self.config.called and isinstance(error, S3Error):
+        if self.config.called and isinstance(error, S3Error) and not error.message.startswith(self._side):
             error.message = self._side + error.message
         for name, own in self.config.own_settings:
             error.message, error.hint = (re.sub(rf"\b{name}\b", own, text) for text in (error.message, error.hint))

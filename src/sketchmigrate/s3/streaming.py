@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from sketchmigrate.core.errors import MigrateError, ObjectExists, PreconditionFailed, S3Error
+from sketchmigrate.core.errors import MigrateError, NotBegun, ObjectExists, PreconditionFailed, S3Error
 from sketchmigrate.s3.dialect import SMALLEST_PART_BYTES
 from sketchmigrate.s3.etags import EtagHash, digests_of, is_md5, is_of_bytes, parts_of
 from sketchmigrate.s3.headers import TAG_COUNT, kept_headers, tags_of
@@ -24,7 +25,7 @@ from sketchmigrate.s3.wire.messages import CopyResult
 from sketchmigrate.task_group import task_group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from sketchmigrate.core.objects import Location, ObjectInfo
     from sketchmigrate.s3.client import S3Client
@@ -48,6 +49,12 @@ ALWAYS_IN_PARTS = -1
 
 USUAL_PART_BYTES = 16 * MIB
 
+LARGE_AT_ONCE = 4
+"""Objects in parts that are under way: a stop waits for these, and the others are not begun."""
+
+TAG_QUESTIONS = 20
+"""Of so many objects whose read tells no number of tags these are asked for, to see whether the store tells it."""
+
 PARTS_AT_ONCE = 8
 """Of one object: it must not take all connections from the many small ones."""
 
@@ -57,7 +64,7 @@ ATTEMPTS = 5
 IN_THREAD_BYTES = MIB
 """Checksums of more bytes are made in a thread: the event loop serves hundreds of others."""
 
-_PRECONDITION_FAILED = 412
+_PRECONDITION_FAILED, _NOT_IMPLEMENTED = 412, 501
 _DAMAGED_CODES = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "InvalidDigest"})
 
 
@@ -101,7 +108,8 @@ class Streamer:
     """Copies between two stores, as ``S3Client.copy`` does within one. For any number of concurrent callers.
 
     ``whole_bytes`` is the size up to which objects are put whole. ``asks_for_tags``: tags are asked for where a reply
-    tells no number of them. ``uploads`` keeps those in parts on record.
+    tells no number of them. ``uploads`` keeps those in parts on record. Where it ``is_stopping``, what waits for its
+    turn is not begun.
     """
 
     legacy: S3Client
@@ -109,9 +117,13 @@ class Streamer:
     memory: MemoryBudget
     whole_bytes: int = WHOLE_BYTES
     uploads: UploadRecord | None = None
+    is_stopping: Callable[[], bool] = lambda: False
     asks_for_tags: bool = False
     etags_are_md5: bool = True  # of production, until it is seen that they are not
     legacy_etags_tell: bool = False  # one was seen to be that of the bytes
+    takes_tags: bool = True  # production, until it is seen that it does not
+    _tag_questions: int = TAG_QUESTIONS
+    _large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE))
 
     async def copy(self, source: Location, target: Location, *conditions: Condition) -> CopyResult:
         """Bring one object, with its content headers, user metadata and tags.
@@ -138,16 +150,25 @@ class Streamer:
     async def _copy(self, errand: _Errand) -> CopyResult:
         await self.memory.take(FIRST_BYTES)
         with self.memory.held(FIRST_BYTES) as held:
+            self._see_going_on(errand)
             info, body = await self.legacy.read_beginning(errand.source, FIRST_BYTES)
             if self.puts_whole(info) and (len(body) == info.size_bytes or held.try_to_grow(info.size_bytes)):
                 held.shrink(info.size_bytes)
                 return await self._whole(errand, info, body)
         del body
         if not self.puts_whole(info):
-            return await self._in_parts(errand, info)
+            async with self._large:
+                self._see_going_on(errand)
+                return await self._in_parts(errand, info)
         await self.memory.take(info.size_bytes)
         with self.memory.held(info.size_bytes):
+            self._see_going_on(errand)
             return await self._whole(errand, info, b"")
+
+    def _see_going_on(self, errand: _Errand) -> None:
+        """Raise ``NotBegun`` where a stop was requested while it waited for its turn."""
+        if self.is_stopping():
+            raise NotBegun(f"{errand.source} was not begun")
 
     def puts_whole(self, info: ObjectInfo) -> bool:
         """Whether an object is put whole, and not sent in parts."""
@@ -164,8 +185,8 @@ class Streamer:
             body += await self.read(errand.source, info, len(body), info.size_bytes - 1)
         digests = await _in_thread(len(body), digests_of, body)
         self._prove(info, EtagHash.of_one_part(digests.md5) if parts_of(info.etag) == 1 else digests.md5, errand.proof)
-        headers = kept_headers(info.headers, await self._tags(errand.source, info))
-        return CopyResult(await self._put(errand, body, digests, headers), 1, info.size_bytes)
+        etag = await self._with_headers(errand, info, lambda headers: self._put(errand, body, digests, headers))
+        return CopyResult(etag, 1, info.size_bytes)
 
     async def read(self, source: Location, info: ObjectInfo, first: int, last: int) -> bytes:
         """Read a range of the object that was seen. Raises ``_Anew`` where there is another one by now."""
@@ -218,9 +239,39 @@ class Streamer:
         return False
 
     async def _tags(self, source: Location, info: ObjectInfo) -> list[tuple[str, str]]:
-        if info.headers.get(TAG_COUNT, "" if self.asks_for_tags else "0") == "0":
+        """Return the tags of an object, where a read tells their number, or the store is seen to tell none of those.
+
+        Nearly every store tells it. Whether this one does, the first objects show, which are asked.
+        """
+        if TAG_COUNT in info.headers:
+            return await tags_of(self.legacy, source, info) if info.headers[TAG_COUNT] != "0" else []
+        if self.asks_for_tags:
+            return await tags_of(self.legacy, source, info)
+        if self._tag_questions == 0:
             return []
-        return await tags_of(self.legacy, source, info)
+        self._tag_questions -= 1
+        try:
+            tags = await self.legacy.retrying(0).tags(source)
+        except S3Error as error:
+            logger.debug("the tags of %s were not told: %s", source, error)
+            self._tag_questions = 0  # it knows none, or this user may not read them
+            return []
+        self.asks_for_tags = bool(tags)
+        return tags
+
+    async def _with_headers(
+        self, errand: _Errand, info: ObjectInfo, store: Callable[[dict[str, str]], Awaitable[T]]
+    ) -> T:
+        """Store something with all that an object has besides its bytes; without tags where production knows none."""
+        tags = await self._tags(errand.source, info) if self.takes_tags else []
+        try:
+            return await store(kept_headers(info.headers, tags))
+        except S3Error as error:
+            if not tags or error.status != _NOT_IMPLEMENTED:
+                raise
+            logger.warning("production's store takes no tags (%s): the objects lose theirs", error.code or error.status)
+            self.takes_tags = False
+        return await store(kept_headers(info.headers, []))
 
     # -- objects in parts
 
@@ -230,8 +281,8 @@ class Streamer:
         part_bytes = part_bytes_for(info.size_bytes, legacy_part_bytes, self.memory.limit_bytes, source)
         if only_if_absent(conditions) and await self.production.find(target):
             raise ObjectExists(f"{target} exists already", status=_PRECONDITION_FAILED)
-        headers = kept_headers(info.headers, await self._tags(source, info))
-        upload = await MultipartUpload.begin(self.production, target, headers)
+        begin = partial(MultipartUpload.begin, self.production, target)
+        upload = await self._with_headers(errand, info, begin)
         try:
             if self.uploads is not None:
                 await self.uploads.begun(upload, info.etag)
@@ -245,7 +296,17 @@ class Streamer:
             raise
         if self.uploads is not None:
             await self.uploads.ended(upload)
-        return CopyResult(etag, 1, info.size_bytes, in_parts=True)
+        return CopyResult(await self._as_told(target, etag, digest), 1, info.size_bytes, in_parts=True)
+
+    async def _as_told(self, target: Location, etag: str, digest: str) -> str:
+        """Return the ETag of an object that was just made of parts, as a look shows it; empty where that is not known.
+
+        A store may tell another one when it makes the object (rclone's server, whose looks show the MD5 of the whole).
+        """
+        seen = await self.production.find(target)
+        if seen is None or seen.etag == etag:
+            return etag
+        return seen.etag if seen.etag.lower() == digest else ""  # or somebody else has stored another one by now
 
     async def _legacy_part_bytes(self, source: Location, info: ObjectInfo) -> int:
         """Return the size of the parts that legacy's object was made of, by its first one; 0 where it is not known."""

@@ -144,6 +144,8 @@ def _environment(environ: Mapping[str, str]) -> _Layer:
         if name.lower() in LISTS:
             hint = f"unset {variable}, and write {name} into the settings file."
             raise SettingsError(f"{origin}: a list of entries can only be in a settings file", hint=hint)
+        if name in _AWS_SECRETS:
+            raise SettingsError(f"{origin}: there is no such setting", hint=f"Export it as {name}, without SKETCH_.")
         if variable not in known:
             raise _unknown(origin, [*known, *secrets], f"unset {variable}, if it is not for this tool.")
         origins[known[variable]] = origin

@@ -86,7 +86,7 @@ class PlanJob(InspectionJob):
                 for each in found.sources
             ],
             objects_listed=found.objects_listed,
-            rate=await self._rate(),
+            rate=await self._rate(found, kind),
             on_aws=is_aws(store_of(self.settings, SideName.PRODUCTION).endpoint_url),
             ledger_bytes=sum(
                 ledger_bytes(each.to_migrate, each.value_bytes, in_database=in_database) for each in found.sources
@@ -121,14 +121,15 @@ class PlanJob(InspectionJob):
             return [None for _ in self.site.sources]
         return [await try_flips(self.site.database, each) for each in self.site.sources]
 
-    async def _rate(self) -> Rate:
+    async def _rate(self, found: Plan, kind: SettledKind) -> Rate:
         if self._arguments.rate is not None:
             return Rate(self._arguments.rate, "as given")
         with ExitStack() as opened:
             measured = await measured_rate(list(self.past_runs(opened)))
         assumed = "which is assumed: give --rate, or migrate a few with -l first"
         rate = measured or Rate(ASSUMED_ROWS_PER_SECOND, assumed)
-        most, why = bound(self.settings)
+        is_streamed = kind.kind is TransferKind.STREAMED and found.to_migrate
+        most, why = bound(self.settings, found.bytes_to_copy / found.to_migrate if is_streamed else 0.0)
         return Rate(most, why) if most < rate.rows_per_second else rate
 
     async def _strategy(self, kind: SettledKind) -> tuple[str, Way | None]:

@@ -29,8 +29,8 @@ SELECT *, CASE side
         WHEN production_bytes IS NULL THEN 'dangling'
         WHEN legacy_bytes IS NULL THEN 'alone'
         WHEN same THEN 'equal'
-        WHEN same IS NULL THEN 'same size'
         WHEN legacy_modified_utc > production_modified_utc THEN 'stale'
+        WHEN same IS NULL THEN 'same size'
         ELSE 'different'
     END
     ELSE 'neither'
