@@ -132,7 +132,8 @@ MAX_CONCURRENCY = 1024
 MAX_REQUESTS_PER_SECOND = 0.0
 
 # Most bytes in a second that go through this machine, for instance "20M" (K, M, G: 1000, 1000K, 1000M); 0 is no cap. A
-# copy is made within the store and moves none; only what is compared byte by byte, or stored conditionally, does.
+# copy within the store moves none; what is streamed from one store into another, compared byte by byte, or stored
+# conditionally, does.
 MAX_BANDWIDTH = 0
 
 # Most bytes of objects in memory at once, in each process, where objects pass through this machine: "128M".

@@ -1,7 +1,6 @@
 """The two sides of a migration: where objects come from and where they go, each with the client of its store.
 
-Whatever touches a store is given a side, or the store of one. Today both sides have the same client; nothing may rely
-on that.
+Whatever touches a store is given a side, or the store of one. Where both are reached alike they have the same client.
 """
 
 from __future__ import annotations
