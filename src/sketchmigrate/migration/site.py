@@ -31,6 +31,7 @@ from sketchmigrate.migration.trial import check_it_ends
 from sketchmigrate.postgres.database import Database
 from sketchmigrate.postgres.privileges import check_rows_are_shown
 from sketchmigrate.postgres.references import References
+from sketchmigrate.s3.memory import MemoryBudget
 from sketchmigrate.settings.sources import routes_of, sources_of
 
 if TYPE_CHECKING:
@@ -59,11 +60,12 @@ LOOKED_AT_FIRST = 10_000
 class Site:
     """Both ends of a migration. ``silence`` watches whether the store answers; ``specimens`` are those of each move.
 
-    ``stop`` says when to begin nothing new.
+    ``stop`` says when to begin nothing new, and ``memory`` is what objects that are streamed may have of it.
     """
 
     settings: Settings
     stop: Stop
+    memory: MemoryBudget
     sides: Sides
     silence: SilenceWatch
     database: Database
@@ -112,7 +114,7 @@ class Site:
 
     def copying(self, options: Options, ledger: Ledger | None = None) -> Copying:
         """Return what copies objects, by the kind of transfer that was settled, and keeps uploads on record."""
-        return copying_of(self.sides, options, self.settings, ledger, self.stop)
+        return copying_of(self.sides, options, self.memory, ledger, self.stop)
 
     def copier(self, options: Options, stop: Stop, transfer: Transfer | None, ledger: Ledger) -> Copier:
         """Return what brings objects into production by a transfer; -w replaces what differs."""
@@ -210,7 +212,8 @@ async def open_site(
         sample = [move for each in sources for move in each.sample]
         moves, patient = routes_of(settings).all, sides.retrying(PATIENCE_SECONDS)
         specimens = [await check_reading(patient.along(each), likely_object(sample, each)) for each in moves]
-        yield Site(settings, stop, sides, silence, database, tuple(sources), tuple(specimens))
+        memory = MemoryBudget(settings.stream_memory)
+        yield Site(settings, stop, memory, sides, silence, database, tuple(sources), tuple(specimens))
 
 
 def likely_object(sample: Sequence[Move], route: Route) -> Location | None:

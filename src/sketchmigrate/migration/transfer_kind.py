@@ -16,7 +16,6 @@ from sketchmigrate.core.rule import BOTH_SIDES, SideName
 from sketchmigrate.migration.no_clobber import Means
 from sketchmigrate.migration.preflight import PATIENCE_SECONDS
 from sketchmigrate.migration.uploads import LedgerUploads
-from sketchmigrate.s3.memory import MemoryBudget
 from sketchmigrate.s3.streaming import ALWAYS_IN_PARTS, WHOLE_BYTES, Streamer
 from sketchmigrate.s3.wire.redirect import is_aws, partition_of
 from sketchmigrate.settings.stores import store_of
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from sketchmigrate.migration.site import Site
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.s3 import Condition, CopyResult
+    from sketchmigrate.s3.memory import MemoryBudget
     from sketchmigrate.settings import Options, Settings
     from sketchmigrate.sides import Sides
 
@@ -57,16 +57,15 @@ class Copying(Protocol):
         """Copy an object, if the conditions on the target hold. Raises ``S3Error``."""
 
 
-def copying_of(sides: Sides, options: Options, settings: Settings, ledger: Ledger | None, stop: Stop) -> Copying:
+def copying_of(sides: Sides, options: Options, memory: MemoryBudget, ledger: Ledger | None, stop: Stop) -> Copying:
     """Return what copies by the kind that was settled; for one that was not, what is right in any case.
 
-    Uploads in parts are kept on record in the ledger.
+    What is streamed is in this ``memory``, and its uploads in parts are kept on record in the ledger.
     """
     is_settled = options.transfer in set(TransferKind)
     kind = TransferKind(options.transfer) if is_settled else _likely(sides)
     if kind is TransferKind.IN_STORE:
         return sides.production.store
-    memory = MemoryBudget(settings.stream_memory)
     whole_bytes = ALWAYS_IN_PARTS if options.no_clobber == Means.CONDITIONAL_COMPLETE else WHOLE_BYTES
     uploads = LedgerUploads(ledger) if ledger else None
     legacy, production = sides.legacy.store, sides.production.store

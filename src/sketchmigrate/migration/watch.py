@@ -103,6 +103,7 @@ class Watch(RegularLook):
             self._copier.has_work,
             all_copying,
             any(store.awaits_retries for store in stores),
+            self._site.memory.is_short,
             busy_share,
             late_seconds,
         )

@@ -19,6 +19,7 @@ CONCURRENCY = "MAX_CONCURRENCY"
 RATE = "MAX_REQUESTS_PER_SECOND"
 BANDWIDTH = "MAX_BANDWIDTH"
 BATCHES = "-p and -b"
+MEMORY = "STREAM_MEMORY"
 
 _WORDS = {
     Pressure.REFUSALS: REFUSALS,
@@ -41,14 +42,16 @@ class Sample(NamedTuple):
     """One moment: what holds requests back, and how the work stands.
 
     ``objects_wait`` for a worker; ``all_copying`` says that every iteration waits for its objects, ``retrying`` that
-    most of these have failed and wait for their next attempt. ``busy_share`` is the part of one core that the event
-    loop used since the last sample, and ``late_seconds`` how late this one came.
+    most of these have failed and wait for their next attempt, ``memory_is_short`` that objects which are streamed wait
+    for room. ``busy_share`` is the part of one core that the event loop used since the last sample, and
+    ``late_seconds`` how late this one came.
     """
 
     pressure: Pressure
     objects_wait: bool
     all_copying: bool
     retrying: bool
+    memory_is_short: bool
     busy_share: float
     late_seconds: float
 
@@ -69,6 +72,8 @@ def _held_by(sample: Sample, machine: str) -> str:
     if sample.pressure is not Pressure.NOTHING:
         slots_only = sample.pressure in (Pressure.CEILING, Pressure.WINDOW)
         return (slots_only and machine) or _WORDS[sample.pressure]
+    if sample.memory_is_short:
+        return MEMORY
     if machine or sample.objects_wait:
         return MACHINE
     if not sample.all_copying:

@@ -40,6 +40,11 @@ class MemoryBudget:
         self._free_bytes = limit_bytes
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
 
+    @property
+    def is_short(self) -> bool:
+        """Whether somebody waits for more than is free."""
+        return bool(self._waiting)
+
     async def take(self, wanted_bytes: int) -> None:
         """Wait until so many bytes are free, and take them. More than all there are is all of them."""
         wanted_bytes = min(wanted_bytes, self.limit_bytes)
