@@ -10,19 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from sketchmigrate.core.errors import MigrateError, NotBegun, ObjectExists, PreconditionFailed, S3Error
-from sketchmigrate.s3.dialect import SMALLEST_PART_BYTES
+from sketchmigrate.core.errors import NotBegun, ObjectExists, PreconditionFailed, S3Error
 from sketchmigrate.s3.etags import EtagHash, digests_of, is_md5, is_of_bytes, parts_of
 from sketchmigrate.s3.headers import TAG_COUNT, kept_headers, tags_of
-from sketchmigrate.s3.multipart import MAX_PARTS, NO_UPLOAD, MultipartUpload, abort_quietly
+from sketchmigrate.s3.multipart import MultipartUpload, abort_quietly
+from sketchmigrate.s3.streamed_parts import (
+    ATTEMPTS,
+    DAMAGED_CODES,
+    MIB,
+    Anew,
+    SentParts,
+    in_thread,
+    not_as_sent,
+    part_bytes_for,
+)
 from sketchmigrate.s3.wire.conditions import for_completing, if_target_is, only_if_absent
 from sketchmigrate.s3.wire.messages import CopyResult
-from sketchmigrate.task_group import task_group
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,8 +43,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MIB = 2**20
-
 FIRST_BYTES = 256 * 2**10
 """Read with the first request, which tells the size: most avatars have no more."""
 
@@ -47,25 +52,13 @@ WHOLE_BYTES = 16 * MIB
 ALWAYS_IN_PARTS = -1
 """As the size of those that are put whole: for a store that honours a condition on the completion of parts alone."""
 
-USUAL_PART_BYTES = 16 * MIB
-
 LARGE_AT_ONCE = 4
 """Objects in parts that are under way: a stop waits for these, and the others are not begun."""
 
 TAG_QUESTIONS = 20
 """Of so many objects whose read tells no number of tags these are asked for, to see whether the store tells it."""
 
-PARTS_AT_ONCE = 8
-"""Of one object: it must not take all connections from the many small ones."""
-
-ATTEMPTS = 5
-"""So often an object is read or sent anew that was replaced meanwhile, or came damaged."""
-
-IN_THREAD_BYTES = MIB
-"""Checksums of more bytes are made in a thread: the event loop serves hundreds of others."""
-
 _PRECONDITION_FAILED, _NOT_IMPLEMENTED = 412, 501
-_DAMAGED_CODES = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "InvalidDigest"})
 
 
 class _Damaged(Exception):
@@ -74,14 +67,6 @@ class _Damaged(Exception):
     def __init__(self, etag: str) -> None:
         super().__init__(etag)
         self.etag = etag
-
-
-class _Anew(Exception):
-    """It has to be begun anew; ``error`` is what to say if that helps nothing."""
-
-    def __init__(self, error: S3Error) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 class UploadRecord(Protocol):
@@ -142,7 +127,7 @@ class Streamer:
                 logger.debug("%s was read with the ETag %s: it is read again", source, damaged.etag)
                 # the same again is what the object has, whatever its ETag is made of
                 errand = errand._replace(proof=damaged.etag)
-            except _Anew as anew:
+            except Anew as anew:
                 if attempt == ATTEMPTS:
                     raise anew.error from anew.__cause__
         raise AssertionError  # the last attempt returns or raises
@@ -183,18 +168,18 @@ class Streamer:
         body = beginning
         if len(body) < info.size_bytes:
             body += await self.read(errand.source, info, len(body), info.size_bytes - 1)
-        digests = await _in_thread(len(body), digests_of, body)
+        digests = await in_thread(len(body), digests_of, body)
         self._prove(info, EtagHash.of_one_part(digests.md5) if parts_of(info.etag) == 1 else digests.md5, errand.proof)
         etag = await self._with_headers(errand, info, lambda headers: self._put(errand, body, digests, headers))
         return CopyResult(etag, 1, info.size_bytes)
 
     async def read(self, source: Location, info: ObjectInfo, first: int, last: int) -> bytes:
-        """Read a range of the object that was seen. Raises ``_Anew`` where there is another one by now."""
+        """Read a range of the object that was seen. Raises ``Anew`` where there is another one by now."""
         try:
             return await self.legacy.get(source, first, last, if_match=info.etag)
         except PreconditionFailed as error:
             text = f"{source} was replaced while it was read"
-            raise _Anew(PreconditionFailed(text, hint="Run the command again.")) from error
+            raise Anew(PreconditionFailed(text, hint="Run the command again.")) from error
 
     def _prove(self, info: ObjectInfo, digest: str, proof: str, *, is_comparable: bool = True) -> None:
         """Raise ``_Damaged`` unless what was read is what the store holds.
@@ -218,13 +203,13 @@ class Streamer:
             try:
                 etag = await self.production.put(target, body, headers, *conditions, digests=digests)
             except S3Error as error:
-                if error.code not in _DAMAGED_CODES or attempt == ATTEMPTS:
+                if error.code not in DAMAGED_CODES or attempt == ATTEMPTS:
                     raise
                 continue  # damaged on the way, and not stored
             if not self.differs(etag, digests) or await self._holds(target, body, etag):
                 return etag
             conditions = (if_target_is(etag),)  # it is stored, and damaged: it is ours to replace
-        raise _not_as_sent(target)
+        raise not_as_sent(target)
 
     def differs(self, etag: str, digests: Digests) -> bool:
         """Whether the ETag of what was stored tells that it is not what was sent."""
@@ -286,7 +271,7 @@ class Streamer:
         try:
             if self.uploads is not None:
                 await self.uploads.begun(upload, info.etag)
-            sending = _Sending(self, source, info, upload, EtagHash(legacy_part_bytes))
+            sending = SentParts(self, source, info, upload, EtagHash(legacy_part_bytes))
             digest = await sending.send_all(part_bytes)
             self._prove(info, digest, proof, is_comparable=bool(legacy_part_bytes) or not parts_of(info.etag))
             etag = await upload.complete(sending.etags, *for_completing(conditions))
@@ -316,94 +301,3 @@ class Streamer:
         first = await self.legacy.head(source, part_number=1)
         fits = first.size_bytes and -(-info.size_bytes // first.size_bytes) == parts
         return first.size_bytes if first.etag == info.etag and fits else 0
-
-
-class _Sending:
-    """The parts of one object on their way. Their checksum is made in their order, as each has come."""
-
-    def __init__(
-        self, streamer: Streamer, source: Location, info: ObjectInfo, upload: MultipartUpload, whole: EtagHash
-    ) -> None:
-        self._streamer, self._source, self._info, self._upload, self._whole = streamer, source, info, upload, whole
-        self._ranges: deque[tuple[int, int, int]] = deque()
-        self._hashed: list[asyncio.Event] = []
-        self.etags: list[str] = []
-
-    async def send_all(self, part_bytes: int) -> str:
-        """Send all parts; return the ETag that the whole should have in legacy."""
-        firsts = range(0, self._info.size_bytes, part_bytes)
-        if not firsts:
-            self.etags = [await self._send(1, b"", digests_of(b""))]
-            return self._whole.etag()
-        self._ranges.extend(
-            (number, first, min(first + part_bytes, self._info.size_bytes) - 1) for number, first in enumerate(firsts)
-        )
-        self.etags = [""] * len(firsts)
-        self._hashed = [asyncio.Event() for _ in firsts]
-        async with task_group(MigrateError, _Anew) as group:
-            for _ in range(min(PARTS_AT_ONCE, len(firsts))):
-                group.create_task(self._work())
-        return self._whole.etag()
-
-    async def _work(self) -> None:
-        memory = self._streamer.memory
-        while self._ranges:
-            number, first, last = self._ranges.popleft()
-            await memory.take(last - first + 1)  # in the order of the parts: none waits for one that has to wait
-            with memory.held(last - first + 1):
-                await self._bring(number, first, last)
-
-    async def _bring(self, number: int, first: int, last: int) -> None:
-        body = await self._streamer.read(self._source, self._info, first, last)
-        if number:
-            await self._hashed[number - 1].wait()
-        await _in_thread(len(body), self._whole.update, body)
-        self._hashed[number].set()
-        self.etags[number] = await self._send(number + 1, body, await _in_thread(len(body), digests_of, body))
-
-    async def _send(self, part_number: int, body: bytes, digests: Digests) -> str:
-        streamer, before = self._streamer, ""
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                etag = await self._upload.send_part(part_number, body, digests)
-            except S3Error as error:
-                if error.code == NO_UPLOAD:  # what failed before has ended it, or somebody else has
-                    raise _Anew(error) from error
-                if error.code not in _DAMAGED_CODES or attempt == ATTEMPTS:
-                    raise
-                continue
-            if not streamer.differs(etag, digests):
-                return etag
-            if etag == before:  # twice the same: it is made of something else than the bytes
-                streamer.etags_are_md5 = False
-                return etag
-            before = etag
-        raise _not_as_sent(f"part {part_number} of {self._upload.target}")
-
-
-def _not_as_sent(what: object) -> S3Error:
-    text = f"{what}: what is stored there is not what was sent"
-    return S3Error(text, hint="Is a proxy in between that changes bodies?")
-
-
-def part_bytes_for(size_bytes: int, legacy_part_bytes: int, memory_bytes: int, what: object) -> int:
-    """Return how large parts are: as legacy's, where one fits into memory, else as few as are well at once.
-
-    Raises ``S3Error`` where so few as may be (10 000) would not fit into memory, naming what would.
-    """
-    least_bytes = max(SMALLEST_PART_BYTES, -(-size_bytes // MAX_PARTS))
-    is_allowed = (
-        legacy_part_bytes >= min(SMALLEST_PART_BYTES, size_bytes) and legacy_part_bytes * MAX_PARTS >= size_bytes
-    )
-    if 0 < legacy_part_bytes <= memory_bytes and is_allowed:
-        return legacy_part_bytes
-    if least_bytes > memory_bytes:
-        text = (
-            f"{what} has {size_bytes:,} bytes: of {MAX_PARTS:,} parts each has {least_bytes:,}, too many for the memory"
-        )
-        raise S3Error(text, hint=f"Set STREAM_MEMORY to {-(-least_bytes // 10**6)}M or more.")
-    return max(least_bytes, min(USUAL_PART_BYTES, memory_bytes))
-
-
-async def _in_thread(size_bytes: int, act: Callable[[bytes], T], body: bytes) -> T:
-    return await asyncio.to_thread(act, body) if size_bytes > IN_THREAD_BYTES else act(body)
