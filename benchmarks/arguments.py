@@ -11,7 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SCALE = "scale"
-MEASUREMENTS = ("end-to-end", "ceph", "cost", "shapes", "first-flip", "pace", "listing", "micro", "application")
+MEASUREMENTS = (
+    "end-to-end",
+    "ceph",
+    "streamed",
+    "cost",
+    "shapes",
+    "first-flip",
+    "pace",
+    "listing",
+    "micro",
+    "application",
+)
 """What ``--only`` chooses from, in the order in which it is measured."""
 
 PEERS = ("ceiling", "s5cmd", "rclone", "boto3")
@@ -27,6 +38,10 @@ class Extent:
     rounds: int
     calibration_rows: int
     ceph_rows: int
+
+    streamed_rows: int
+    """From one store into another."""
+
     cost_rows: tuple[int, ...]
     latencies_ms: tuple[int, ...]
     fixed_concurrency: tuple[int, ...]
@@ -58,6 +73,7 @@ QUICK = Extent(
     rounds=1,
     calibration_rows=1_000,
     ceph_rows=0,
+    streamed_rows=2_000,
     cost_rows=(20_000,),
     latencies_ms=(),
     fixed_concurrency=(),
@@ -76,6 +92,7 @@ DEFAULT = Extent(
     rounds=3,
     calibration_rows=2_000,
     ceph_rows=10_000,
+    streamed_rows=20_000,
     cost_rows=(20_000, 100_000, 200_000, 1_000_000),
     latencies_ms=(50,),
     fixed_concurrency=(512, 1_024),
@@ -94,6 +111,7 @@ FULL = Extent(
     rounds=5,
     calibration_rows=2_000,
     ceph_rows=10_000,
+    streamed_rows=20_000,
     cost_rows=(20_000, 100_000, 200_000, 1_000_000),
     latencies_ms=(0, 10, 50, 150),
     fixed_concurrency=(128, 256, 512, 1_024, 2_048),

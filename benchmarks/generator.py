@@ -136,7 +136,7 @@ async def _carry_out(order: Order) -> dict[str, object]:
     todo, counts = iter(prepared), Counts()
     url = urlsplit(order.endpoint_url)
     loop = asyncio.get_running_loop()
-    cpu_before = _cpu_seconds()
+    cpu_before = cpu_seconds()
     began = time.perf_counter()
     lanes = []
     for _ in range(min(order.connections, order.count)):
@@ -147,14 +147,15 @@ async def _carry_out(order: Order) -> dict[str, object]:
     await asyncio.gather(*lanes)
     return {
         "seconds": time.perf_counter() - began,
-        "cpu_seconds": _cpu_seconds() - cpu_before,
+        "cpu_seconds": cpu_seconds() - cpu_before,
         "succeeded": counts.succeeded,
         "failed": counts.failed,
         "example": counts.example,
     }
 
 
-def _cpu_seconds() -> float:
+def cpu_seconds() -> float:
+    """Return the CPU time of this process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 

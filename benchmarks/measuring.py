@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.servers import ceph
+from tests.servers.seaweed import seaweed_server
 
 from benchmarks.arguments import FULL, LARGE_ROWS, SCALE
-from benchmarks.contestants import customary, generator, rclone, s5cmd, tool
+from benchmarks.contestants import customary, generator, pairs, rclone, s5cmd, tool
 from benchmarks.measurements.application import SITUATIONS, measure_application
 from benchmarks.measurements.cost import measure_cost
 from benchmarks.measurements.end_to_end import calibrate, contest
@@ -19,7 +20,7 @@ from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK, 
 from benchmarks.measurements.shapes import measure_shapes
 from benchmarks.results import Results, describe_machine
 from benchmarks.servers.responding import responding_store
-from benchmarks.servers.stores import ceph_store, rclone_store
+from benchmarks.servers.stores import ceph_store, rclone_store, store_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,6 +66,7 @@ class Measuring:
         {
             "end-to-end": self._end_to_end,
             "ceph": self._ceph,
+            "streamed": self._streamed,
             "cost": self._costs,
             "shapes": self._shapes,
             "first-flip": self._first_flip,
@@ -110,6 +112,18 @@ class Measuring:
             tuned = calibrate(contestants, store, self._table, rows // 4)
             fields = [tuned] * self._arguments.rounds_of(rows)
             self.results.turns += contest(fields, store, self._table, rows=rows, tell=self._tell_turn)
+
+    def _streamed(self) -> None:
+        rows = self._arguments.rows[0] if self._arguments.rows else self._extent.streamed_rows
+        contestants: list[Contestant] = [tool.OVERWRITING, pairs.BarePairs(), *_PEERS["rclone"]]
+        for name, server in (("seaweed", seaweed_server), ("ceph", ceph.ceph_server)):
+            if name == "ceph" and (reason := ceph.why_not()):
+                self._tell(f"  ceph skipped: {reason}")
+                continue
+            with store_pair(rows, server) as store:
+                tuned = calibrate(contestants, store, self._table, rows // 10)
+                fields = [tuned] * self._arguments.rounds_of(rows)
+                self.results.turns += contest(fields, store, self._table, rows=rows, tell=self._tell_turn)
 
     def _costs(self) -> None:
         for tls in (False, True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.contestants import customary, generator, s5cmd, tool
+from benchmarks.contestants import customary, generator, pairs, rclone, s5cmd, tool
 from benchmarks.measurements.application import SITUATIONS
 from benchmarks.measurements.pace import COMPARED_LATENCY_MS
 from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 TOOL, CEILING = tool.OVERWRITING.name, generator.BareCopies().name
 BY_ROWS, SCRIPT = s5cmd.ByRows().name, customary.Customary().name
+RCLONE, PAIRS = rclone.Rclone().name, pairs.BarePairs().name
+TO_SEAWEED, TO_CEPH = "rclone to seaweed", "rclone to ceph"
 TIMES = "times"
 SMALL, LARGE, LARGEST = 20_000, 200_000, 1_000_000
 
@@ -62,22 +64,22 @@ def _verdict(target: Target, value: float | None) -> Verdict:
     return Verdict(target.what, wanted, f"{value:.5g} {target.unit}".rstrip(), met)
 
 
-def _times(peer: str, rows: int) -> Callable[[Results], float | None]:
-    """Tell how many times a peer's rate the tool's is, on rclone's server."""
+def _times(peer: str, rows: int, store: str = "rclone") -> Callable[[Results], float | None]:
+    """Tell how many times a peer's rate the tool's is, on rclone's server or another store."""
 
     def find(results: Results) -> float | None:
-        ratios = results.times(TOOL, peer, "rclone", rows)
+        ratios = results.times(TOOL, peer, store, rows)
         return ratios.median if ratios else None
 
     return find
 
 
-def _ceiling_share(store: str) -> Callable[[Results], float | None]:
-    """Tell the tool's rate in percent of the bare copies', with the largest table that both were measured on."""
+def _ceiling_share(store: str, ceiling: str = CEILING) -> Callable[[Results], float | None]:
+    """Tell the tool's rate in percent of the ceiling's, with the largest table that both were measured on."""
 
     def find(results: Results) -> float | None:
         for rows in reversed(results.sizes(store)):
-            shares = results.times(TOOL, CEILING, store, rows)
+            shares = results.times(TOOL, ceiling, store, rows)
             if shares is not None:
                 return 100 * shares.median
         return None
@@ -210,6 +212,10 @@ TARGETS = (
     Target("end to end vs the boto3 script, rclone, -w, 20 000", 12, TIMES, _times(SCRIPT, SMALL)),
     Target("share of the server's ceiling, rclone", 80, "%", _ceiling_share("rclone")),
     Target("share of the server's ceiling, Ceph RGW", 90, "%", _ceiling_share("ceph")),
+    Target("streamed to SeaweedFS vs rclone copy + UPDATE", 1.9, TIMES, _times(RCLONE, SMALL, TO_SEAWEED)),
+    Target("streamed to Ceph RGW vs rclone copy + UPDATE", 1.7, TIMES, _times(RCLONE, SMALL, TO_CEPH)),
+    Target("share of bare GETs and PUTs, to SeaweedFS", 85, "%", _ceiling_share(TO_SEAWEED, PAIRS)),
+    Target("share of bare GETs and PUTs, to Ceph RGW", 85, "%", _ceiling_share(TO_CEPH, PAIRS)),
     Target("client CPU a migrated row, plain", 50, "µs", _cost(lambda cost: cost.cpu_us_per_row), at_least=False),
     Target(
         "client CPU a migrated row, TLS", 75, "µs", _cost(lambda cost: cost.cpu_us_per_row, tls=True), at_least=False

@@ -12,6 +12,8 @@ from sketchmigrate.demo.servers import rclone_program
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tests.servers.stores import StoreServer
+
     from benchmarks.contestants.contest import Site
 
 _FLAGS = (
@@ -27,7 +29,7 @@ _FLAGS = (
 
 @dataclass(frozen=True, slots=True)
 class Rclone:
-    """``rclone copy`` from prefix to prefix, on one remote, so that the store copies."""
+    """``rclone copy`` from prefix to prefix: on one remote, so that the store copies, or from one to another."""
 
     name: str = "rclone copy + UPDATE"
     choices: Sequence[int] = (16, 64, 128)
@@ -35,18 +37,23 @@ class Rclone:
 
     def migrate(self, site: Site, parallelism: int) -> Turn:
         """Copy the whole prefix, set the rows."""
-        server = site.store.server
-        environ = {
-            "RCLONE_CONFIG": str(site.home / "none"),
-            "RCLONE_CONFIG_STORE_TYPE": "s3",
-            "RCLONE_CONFIG_STORE_PROVIDER": "Ceph" if site.store.name == "ceph" else "Rclone",
-            "RCLONE_CONFIG_STORE_ENDPOINT": server.endpoint_url,
-            "RCLONE_CONFIG_STORE_ACCESS_KEY_ID": server.access_key,
-            "RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY": server.secret_key,
-            "RCLONE_CONFIG_STORE_FORCE_PATH_STYLE": "true",
-        }
-        source = f"store:{objects.LEGACY_BUCKET}/{objects.LEGACY_PREFIX}"
+        environ = {"RCLONE_CONFIG": str(site.home / "none"), **_remote("STORE", site.store.server)}
+        if site.store.legacy is not None:
+            environ |= _remote("LEGACY", site.store.legacy)
+        source = f"{'legacy' if site.store.legacy else 'store'}:{objects.LEGACY_BUCKET}/{objects.LEGACY_PREFIX}"
         target = f"store:{site.store.production_bucket}/{objects.PRODUCTION_PREFIX}"
         transfers = (f"--transfers={parallelism}", f"--checkers={parallelism}")
         command = [rclone_program(), "copy", source, target, *_FLAGS, *transfers]
         return copied_then_updated(self.name, site, command, environ)
+
+
+def _remote(name: str, server: StoreServer) -> dict[str, str]:
+    prefix = f"RCLONE_CONFIG_{name}_"
+    return {
+        f"{prefix}TYPE": "s3",
+        f"{prefix}PROVIDER": {"ceph": "Ceph", "rclone": "Rclone"}.get(server.name, "Other"),
+        f"{prefix}ENDPOINT": server.endpoint_url,
+        f"{prefix}ACCESS_KEY_ID": server.access_key,
+        f"{prefix}SECRET_ACCESS_KEY": server.secret_key,
+        f"{prefix}FORCE_PATH_STYLE": "true",
+    }

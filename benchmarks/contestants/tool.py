@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from tests.servers.stores import StoreServer
+
     from benchmarks.contestants.contest import Site
     from benchmarks.processes import Usage
 
@@ -60,8 +62,11 @@ def run(
 
 def environ(site: Site) -> dict[str, str]:
     """Return the settings that point the tool at a site, and at nothing of this machine's."""
+    server, legacy = site.store.server, site.store.legacy or site.store.server
     return {
-        **site.aws_environ(),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **(site.aws_environ() if legacy is server else {}),
+        **(_of_side("LEGACY", legacy) | _of_side("PRODUCTION", server) if legacy is not server else {}),
         **site.table.database.environ(),
         "AWS_CONFIG_FILE": "/nonexistent",
         "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
@@ -71,6 +76,14 @@ def environ(site: Site) -> dict[str, str]:
         "SKETCH_LEGACY_PREFIX": objects.LEGACY_PREFIX,
         "SKETCH_PRODUCTION_BUCKET": site.store.production_bucket,
         "SKETCH_PRODUCTION_PREFIX": objects.PRODUCTION_PREFIX,
+    }
+
+
+def _of_side(side: str, server: StoreServer) -> dict[str, str]:
+    return {
+        f"SKETCH_{side}_S3_ENDPOINT_URL": server.endpoint_url,
+        f"{side}_AWS_ACCESS_KEY_ID": server.access_key,
+        f"{side}_AWS_SECRET_ACCESS_KEY": server.secret_key,
     }
 
 

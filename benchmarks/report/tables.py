@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from benchmarks.measurements.shapes import FORMS
 from benchmarks.spread import Spread
-from benchmarks.targets import TOOL
+from benchmarks.targets import TO_CEPH, TO_SEAWEED, TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,7 +26,12 @@ _EXPLANATION = (
     " measurement is, and is not: [README.md](README.md#how-it-is-measured)."
 )
 ALONE = "alone"
-STORES = {"rclone": "rclone serve s3, in memory", "ceph": "Ceph RGW, in memory"}
+STORES = {
+    "rclone": "rclone serve s3, in memory",
+    "ceph": "Ceph RGW, in memory",
+    TO_SEAWEED: "from rclone serve s3 to SeaweedFS, streamed",
+    TO_CEPH: "from rclone serve s3 to Ceph RGW, streamed",
+}
 
 
 def made_by(results: Results, command: str, files: str) -> str:

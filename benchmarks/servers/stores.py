@@ -16,10 +16,12 @@ from tests.servers.stores import StoreServer, rclone_server
 
 from benchmarks import objects
 from benchmarks.generator import REGION, Order
+from benchmarks.pairs import PairOrder
 from benchmarks.processes import PYTHON, PYTHON_ENVIRON, CommandFailed, measured, succeeded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +37,20 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class BenchStore:
-    """A running server, and where a contestant is to copy to. ``ca_bundle`` is a certificate to trust, for TLS."""
+    """A running server, and where a contestant is to copy to. ``ca_bundle`` is a certificate to trust, for TLS.
+
+    ``legacy`` is the server that holds the legacy objects, where that is another.
+    """
 
     server: StoreServer
     production_bucket: str = ""
     ca_bundle: str = ""
+    legacy: StoreServer | None = None
 
     @property
     def name(self) -> str:
-        """Which server it is."""
-        return self.server.name
+        """Which server it is, or which two."""
+        return f"{self.legacy.name} to {self.server.name}" if self.legacy else self.server.name
 
     def store_objects(self, count: int) -> None:
         """Fill the legacy bucket with the objects 1 to ``count``."""
@@ -66,6 +72,11 @@ class BenchStore:
         """Have the bare generator copy the objects 1 to ``count`` to production."""
         order = self._order("copy", self.production_bucket, objects.PRODUCTION_PREFIX, count)
         return self._whole(replace(order, connections=connections))
+
+    def bring_all(self, count: int, at_once: int) -> Generated:
+        """Have the objects 1 to ``count`` read from legacy's server and put to production's, and nothing else."""
+        assert self.legacy is not None
+        return _generated(PairOrder(self.legacy, self.server, self.production_bucket, count, at_once))
 
     def lost(self, count: int) -> int:
         """Count the objects 1 to ``count`` that production does not hold in their size.
@@ -105,14 +116,22 @@ def ceph_store(count: int) -> Iterator[BenchStore]:
         yield store
 
 
-def _generated(order: Order) -> Generated:
+@contextlib.contextmanager
+def store_pair(count: int, production: Callable[[], AbstractContextManager[StoreServer]]) -> Iterator[BenchStore]:
+    """Run rclone's S3 server with the legacy objects 1 to ``count``, and another one that they go to."""
+    with rclone_store(count) as legacy, production() as server:
+        yield BenchStore(server, legacy=legacy.server)
+
+
+def _generated(order: Order | PairOrder) -> Generated:
     with tempfile.TemporaryDirectory(prefix="sketch-bench-") as home:
         path = Path(home) / "order"
         path.write_bytes(pickle.dumps(order))
-        command = [*PYTHON, "-m", "benchmarks.generator", path]
+        module = "benchmarks.generator" if isinstance(order, Order) else "benchmarks.pairs"
+        command = [*PYTHON, "-m", module, path]
         usage = succeeded(measured(command, environ=PYTHON_ENVIRON), "the generator")
         found: dict[str, Any] = json.loads(usage.out)
         return Generated(**found)
 
 
-__all__ = ["REGION", "BenchStore", "Generated", "ceph_store", "rclone_store"]
+__all__ = ["REGION", "BenchStore", "Generated", "ceph_store", "rclone_store", "store_pair"]
