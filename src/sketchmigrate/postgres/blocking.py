@@ -128,7 +128,8 @@ class BlockingMonitor:
 
     async def _look_for_standby(self, watchdog: Watchdog, pid: int) -> None:
         for (names,) in await self._answer(_STANDBY, [pid]):
-            text = f"COMMIT waits for a synchronous standby (synchronous_standby_names = '{names}')"
+            which = f" (synchronous_standby_names = '{names}')" if names else ""  # it may just have been emptied
+            text = f"COMMIT waits for a synchronous standby{which}"
             watchdog.waits_for_standby(text)
 
     async def _answer(self, statement: LiteralString, values: Sequence[object]) -> list[tuple[Any, ...]]:
