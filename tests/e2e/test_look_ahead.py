@@ -62,6 +62,7 @@ def test_archived_objects_are_findings_of_plan_and_fail_in_the_dry_run_as_in_the
         assert all("InvalidObjectState" in reason for reason in reasons.values()), reasons
         (group,) = document(done)["problem_groups"]
         assert (group["references"], group["kind"], group["code"]) == (2, "archived", "InvalidObjectState")
+        assert document(done)["archived"] == 2
         assert "Restore it" in group["hint"]
     assert "archived (DEEP_ARCHIVE), and not restored" in document(tried)["problems"][0]["reason"]
     assert "  failed (2): archived (InvalidObjectState). The object is archived." in archive.run("-y").out

@@ -12,7 +12,7 @@ from rich.filesize import decimal
 from sketchmigrate.core.appearance import examples
 from sketchmigrate.core.keys import key_text, stored_key
 from sketchmigrate.core.outcome import Outcome
-from sketchmigrate.core.reason import POSSIBLY_OVERWRITTEN
+from sketchmigrate.core.reason import POSSIBLY_OVERWRITTEN, ReasonKind
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.report.failures import failed_steps
 from sketchmigrate.report.progress import duration
@@ -301,6 +301,7 @@ def summary_json(summary: Summary) -> dict[str, object]:
         "problem_groups": [group_json(group) for group in summary.groups],
         "references_moved": tally.references_moved,
         "sources": [source_json(*each) for each in summary.sources],
+        "archived": sum(group.references for group in summary.groups if group.kind is ReasonKind.ARCHIVED),
     }
 
 
