@@ -11,7 +11,7 @@ from sketchmigrate.core.objects import Location
 from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.reason import ReasonKind, because
 from sketchmigrate.core.reference import Reference
-from sketchmigrate.migration.no_clobber import Means, choose
+from sketchmigrate.migration.no_clobber import Means, choose, for_all
 from sketchmigrate.migration.proofs import Proofs
 from sketchmigrate.migration.transfer import replaced
 from sketchmigrate.s3 import IF_ABSENT, R2_IF_ABSENT, ListedVersion
@@ -171,6 +171,20 @@ def test_a_race_is_kept_for_thirty_days_by_store_bucket_and_condition(tmp_path: 
         assert other.kept(PUT, DAY) is None
     (tmp_path / "proofs.json").write_text("[{}, 7, ")
     assert here.kept(PUT, DAY) is None
+
+
+def test_buckets_that_differ_get_what_holds_in_all_of_them_and_stay_streamed() -> None:
+    put, none = (choose(report(*honoured), is_streamed=True) for honoured in ((PUT, COMPLETE), ()))
+    alike = for_all([("one", put), ("other", put)])
+    assert alike == put
+    mixed = for_all([("one", put), ("other", none)])
+    assert (mixed.means, mixed.sends, mixed.guards_parts) == (Means.CHECK_FIRST, None, False)
+    assert mixed.is_streamed
+    assert "in one it would be conditional-put" in mixed.reason
+    assert "in other it would be check-first" in mixed.reason
+    in_parts = for_all([("one", put), ("other", choose(report(PUT), is_streamed=True))])
+    assert (in_parts.means, in_parts.sends_parts, in_parts.guards_parts) == (Means.CONDITIONAL_PUT, False, False)
+    assert "sent in parts" in in_parts.window
 
 
 def test_a_weaker_means_may_be_asked_for() -> None:

@@ -141,11 +141,9 @@ class RangeWorker(Worker[RangeTask, RangeDone]):
             attempt = await self._ledger.begin_attempt(task.pass_number, task.number, task.key_range, task.source)
             copying = site.copying(options, self._ledger)
             transfer = transfer_of(site.sides, copying, task.strategy) if task.strategy else NotSettled()
-            async with asyncio.TaskGroup() as group, site.copier(options, self._stop, transfer, self._ledger) as copier:
+            async with asyncio.TaskGroup() as group, site.copier(options, transfer, self._ledger) as copier:
                 pulse = group.create_task(report.send_regularly())
-                migrations = site.migrations(
-                    options, copier, self._ledger, self._stop, breaker=breaker, observe=report.observe
-                )
+                migrations = site.migrations(options, copier, self._ledger, breaker=breaker, observe=report.observe)
                 migration = migrations[task.source]
                 migration.begin()
                 async with Watch(site, copier, iterations=options.parallelization_level, audience=report):

@@ -115,6 +115,15 @@ class OpenUpload(NamedTuple):
     etag: str
 
 
+def uploads_of(rows: Iterable[Sequence[Any]]) -> tuple[list[OpenUpload], set[str]]:
+    """Return the uploads that a ledger's rows say were begun, and the ids of those that have ended.
+
+    Each row is an ``OpenUpload`` and whether it has ended. One of another run is there without its bucket.
+    """
+    found = [(OpenUpload(*upload), has_ended) for *upload, has_ended in rows]
+    return [each for each, _ in found if each.bucket], {each.upload_id for each, has_ended in found if has_ended}
+
+
 class Ledger(Protocol):
     """What a migration puts on record. Every method raises ``RunDirectoryError`` or ``DatabaseError``.
 

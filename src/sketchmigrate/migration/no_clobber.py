@@ -119,7 +119,7 @@ def for_all(strategies: Sequence[tuple[str, Strategy]]) -> Strategy:
     (_, first), *others = strategies
     if any((each.means, each.copy_condition) != (first.means, first.copy_condition) for _, each in others):
         reason = "; ".join(f"in {bucket} it would be {each.means}, as {each.reason}" for bucket, each in strategies)
-        first = Strategy(Means.CHECK_FIRST, f"the buckets differ: {reason}")
+        first = Strategy(Means.CHECK_FIRST, f"the buckets differ: {reason}", is_streamed=first.is_streamed)
     return replace(
         first,
         sends=first.sends if all(each.sends == first.sends for _, each in others) else None,

@@ -43,15 +43,7 @@ async def open_sides(
         silence = await opened.enter_async_context(SilenceWatch(_named(settings, clients)))
         route = routes_of(settings).all[0]
         legacy, production = (
-            Side(side, clients[side], bucket, prefix, str(store_of(settings, side)))
-            for side, (bucket, prefix) in zip(
-                BOTH_SIDES,
-                (
-                    (route.legacy_bucket, route.legacy_prefix),
-                    (route.production_bucket, route.production_prefix),
-                ),
-                strict=True,
-            )
+            Side(side, clients[side], *route.place(side), str(store_of(settings, side))) for side in BOTH_SIDES
         )
         yield Sides(legacy, production), silence
 
@@ -59,23 +51,25 @@ async def open_sides(
 def is_one_store(settings: Settings, environ: Mapping[str, str] = os.environ) -> bool:
     """Whether both sides are reached alike, with the same credentials: then they share a client and its limits."""
     legacy, production = (store_of(settings, side) for side in BOTH_SIDES)
-    own = any(environ.get(variable, "").strip() for side in BOTH_SIDES for variable in side_variables(side))
-    return legacy == production and not own
+    return legacy == production and not any(_has_own_variables(side, environ) for side in BOTH_SIDES)
 
 
 def has_own_credentials(settings: Settings, side: SideName, environ: Mapping[str, str] = os.environ) -> bool:
     """Whether a side has credentials of its own, by variables or a profile."""
-    own = any(environ.get(variable, "").strip() for variable in side_variables(side))
-    return own or bool(store_of(settings, side).profile)
+    return _has_own_variables(side, environ) or bool(store_of(settings, side).profile)
 
 
-def caps_of(settings: Settings, *, sharing: int = 1) -> Caps:
+def _has_own_variables(side: SideName, environ: Mapping[str, str]) -> bool:
+    return any(environ.get(variable, "").strip() for variable in side_variables(side))
+
+
+def caps_of(settings: Settings, environ: Mapping[str, str] = os.environ, *, sharing: int = 1) -> Caps:
     """Return what one client of this process may do of what a person allows, where so many processes share it.
 
     Each store has its own caps; the bandwidth through this machine is half of each, as what is read from one is written
     to the other.
     """
-    stores = 1 if is_one_store(settings) else 2
+    stores = 1 if is_one_store(settings, environ) else 2
     wanted = Caps(
         settings.max_concurrency,
         settings.max_requests_per_second or math.inf,
@@ -93,7 +87,7 @@ def _config(settings: Settings, side: SideName, environ: Mapping[str, str]) -> S
         addressing_style=store.addressing_style,
         ca_bundle=store.ca_bundle,
         requester_pays=store.requester_pays,
-        caps=caps_of(settings),
+        caps=caps_of(settings, environ),
         proxies=Proxies.from_environment(environ),
         timeout_seconds=settings.s3_timeout_seconds,
         retry_seconds=settings.s3_retry_seconds,

@@ -116,7 +116,7 @@ class Site:
         """Return what copies objects, by the kind of transfer that was settled, and keeps uploads on record."""
         return copying_of(self.sides, options, self.memory, ledger, self.stop)
 
-    def copier(self, options: Options, stop: Stop, transfer: Transfer | None, ledger: Ledger) -> Copier:
+    def copier(self, options: Options, transfer: Transfer, ledger: Ledger) -> Copier:
         """Return what brings objects into production by a transfer; -w replaces what differs."""
 
         async def check_access() -> None:
@@ -136,7 +136,7 @@ class Site:
             check_access,
             overwrite=options.overwrite,
             dry_run=options.dry_run,
-            stop=stop,
+            stop=self.stop,
             transfer=Replacing(self.copying(options, ledger)) if options.overwrite else transfer,
         )
 
@@ -145,7 +145,6 @@ class Site:
         options: Options,
         copier: Copier,
         ledger: Ledger,
-        stop: Stop,
         *,
         breaker: Breaker | None = None,
         observe: Observe,
@@ -160,7 +159,6 @@ class Site:
                 options=options,
                 copier=copier,
                 ledger=ledger,
-                stop=stop,
                 observe=partial(observe, each.source.number),
                 breaker=breaker,
             )
@@ -175,7 +173,6 @@ class Site:
         options: Options,
         copier: Copier,
         ledger: Ledger,
-        stop: Stop,
         observe: Callable[[int, Tally, list[Result]], None],
         breaker: Breaker | None = None,
     ) -> Migration:
@@ -183,7 +180,7 @@ class Site:
         level = options.parallelization_level
         self.database.demand = f"-p {level} needs {level + 2} connections"
         breaker = breaker or self.breaker()
-        return Migration(options, source, planner, self.database, copier, ledger, stop, breaker, observe)
+        return Migration(options, source, planner, self.database, copier, ledger, self.stop, breaker, observe)
 
     def breaker(self) -> Breaker:
         """Return what ends a run that the database refuses."""

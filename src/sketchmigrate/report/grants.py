@@ -21,7 +21,7 @@ from sketchmigrate.core.rights import (
     PUT_HOLD,
     PUT_RETENTION,
 )
-from sketchmigrate.core.rule import SideName
+from sketchmigrate.core.rule import BOTH_SIDES, SideName
 from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from sketchmigrate.s3.wire.redirect import is_aws, partition_of
 from sketchmigrate.settings import headers_of, table_name
@@ -154,17 +154,12 @@ class _Place(NamedTuple):
 
 def _places(settings: Settings) -> dict[str, list[_Place]]:
     """Return the places of either side, each once."""
-    routes = routes_of(settings).all
-    sides = {
-        "legacy": dict.fromkeys((route.legacy_bucket, route.legacy_prefix) for route in routes),
-        "production": dict.fromkeys((route.production_bucket, route.production_prefix) for route in routes),
-    }
     found: dict[str, list[_Place]] = {}
-    for side, places in sides.items():
-        arn = f"arn:{partition_of(store_of(settings, SideName(side)).region)}:s3:::"
+    for side in BOTH_SIDES:
+        arn = f"arn:{partition_of(store_of(settings, side).region)}:s3:::"
         found[side] = [
             _Place(bucket, arn + bucket, f"{arn}{bucket}/{prefix}*", f"{arn}{bucket}/{prefix}{PROBE_FOLDER}*")
-            for bucket, prefix in places
+            for bucket, prefix in dict.fromkeys(route.place(side) for route in routes_of(settings).all)
         ]
     return found
 

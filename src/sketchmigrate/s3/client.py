@@ -27,7 +27,7 @@ from sketchmigrate.s3.exchange import Exchange
 from sketchmigrate.s3.failures import object_exists
 from sketchmigrate.s3.listing import Paging
 from sketchmigrate.s3.wire import xml
-from sketchmigrate.s3.wire.addressing import copy_source, encode_query
+from sketchmigrate.s3.wire.addressing import copy_source, encode_query, endpoint_of
 from sketchmigrate.s3.wire.conditions import for_completing, only_if_absent
 from sketchmigrate.s3.wire.messages import CopyResult, Request
 from sketchmigrate.s3.wire.xml_subresources import SUBRESOURCE_BYTES
@@ -124,12 +124,12 @@ class S3Client:
         """End all waits between attempts at once and make no further ones: what fails raises its last error."""
         self._exchange.stop_retrying()
 
-    # -- objects
-
     @property
     def is_encrypted(self) -> bool:
         """Whether TLS guards what is sent and read."""
-        return not self.config.endpoint_url.startswith("http://")
+        return endpoint_of(self.config.endpoint_url, self.config.region).tls
+
+    # -- objects
 
     async def head(self, location: Location, *, checksums: bool = False, part_number: int = 0) -> ObjectInfo:
         """Return size, ETag and headers of an object, with ``checksums`` those that S3 tells when asked for them too.

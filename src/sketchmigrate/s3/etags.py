@@ -12,6 +12,8 @@ from hashlib import md5, sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sketchmigrate.core.objects import ObjectInfo
 
 _MD5 = re.compile(r"[0-9a-fA-F]{32}").fullmatch
@@ -38,6 +40,15 @@ def parts_of(etag: str) -> int:
     return int(found[1]) if found else 0
 
 
+def expected_etag(part_etags: Sequence[str]) -> str:
+    """Return the ETag that S3 gives an object made of these parts, where the parts' ETags are MD5s; else empty."""
+    try:
+        digests = b"".join(bytes.fromhex(etag) for etag in part_etags)
+    except ValueError:
+        return ""
+    return f"{md5(digests, usedforsecurity=False).hexdigest()}-{len(part_etags)}"
+
+
 class Digests(NamedTuple):
     """The checksums of a body in hexadecimal digits: the store's own, and that which is signed."""
 
@@ -62,7 +73,7 @@ class EtagHash:
         self._part_bytes = part_bytes
         self._left_bytes = part_bytes
         self._of_part = md5(usedforsecurity=False)
-        self._digests: list[bytes] = []
+        self._part_etags: list[str] = []
 
     def update(self, piece: bytes) -> None:
         """Take the next bytes."""
@@ -79,17 +90,12 @@ class EtagHash:
             view = view[len(taken) :]
 
     def _end_part(self) -> None:
-        self._digests.append(self._of_part.digest())
+        self._part_etags.append(self._of_part.hexdigest())
         self._of_part, self._left_bytes = md5(usedforsecurity=False), self._part_bytes
-
-    @staticmethod
-    def of_one_part(digest: str) -> str:
-        """Return the ETag of an object made of a single part with this MD5."""
-        return f"{md5(bytes.fromhex(digest), usedforsecurity=False).hexdigest()}-1"
 
     def etag(self) -> str:
         """Return the ETag of all that came. Nothing may come after it."""
         if not self._part_bytes:
             return self._of_part.hexdigest()
         self._end_part()
-        return f"{md5(b''.join(self._digests), usedforsecurity=False).hexdigest()}-{len(self._digests)}"
+        return expected_etag(self._part_etags)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass, field
-from hashlib import md5, sha256
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import BucketMissing, PreconditionFailed, S3Error
 from sketchmigrate.core.objects import Location
 from sketchmigrate.s3 import replies
+from sketchmigrate.s3.etags import expected_etag
 from sketchmigrate.s3.failures import object_exists
 from sketchmigrate.s3.headers import kept_headers, tags_of
 from sketchmigrate.s3.wire import xml
@@ -129,15 +130,6 @@ def part_ranges(size_bytes: int, part_size_bytes: int) -> list[tuple[int, int]]:
     smallest_bytes = math.ceil(size_bytes / MAX_PARTS / _MIB) * _MIB
     step = max(part_size_bytes, smallest_bytes)
     return [(first, min(first + step, size_bytes) - 1) for first in range(0, size_bytes, step)]
-
-
-def expected_etag(part_etags: Sequence[str]) -> str:
-    """Return the ETag that S3 gives an object made of these parts, where the parts' ETags are MD5s; else empty."""
-    try:
-        digests = b"".join(bytes.fromhex(etag) for etag in part_etags)
-    except ValueError:
-        return ""
-    return f"{md5(digests, usedforsecurity=False).hexdigest()}-{len(part_etags)}"
 
 
 async def copy_in_parts(

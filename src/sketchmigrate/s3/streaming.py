@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from sketchmigrate.core.errors import NotBegun, ObjectExists, PreconditionFailed, S3Error
-from sketchmigrate.s3.etags import EtagHash, digests_of, is_md5, is_of_bytes, parts_of
+from sketchmigrate.s3.etags import EtagHash, digests_of, expected_etag, is_md5, is_of_bytes, parts_of
 from sketchmigrate.s3.headers import TAG_COUNT, kept_headers, tags_of
 from sketchmigrate.s3.multipart import MultipartUpload, abort_quietly
 from sketchmigrate.s3.streamed_parts import (
@@ -169,7 +169,7 @@ class Streamer:
         if len(body) < info.size_bytes:
             body += await self.read(errand.source, info, len(body), info.size_bytes - 1)
         digests = await in_thread(len(body), digests_of, body)
-        self._prove(info, EtagHash.of_one_part(digests.md5) if parts_of(info.etag) == 1 else digests.md5, errand.proof)
+        self._prove(info, expected_etag([digests.md5]) if parts_of(info.etag) == 1 else digests.md5, errand.proof)
         etag = await self._with_headers(errand, info, lambda headers: self._put(errand, body, digests, headers))
         return CopyResult(etag, 1, info.size_bytes)
 

@@ -116,13 +116,11 @@ class MigrationService:
         Ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
         """
         site, options = self._site, self.settling.options
-        async with site.copier(options, self._stop, OnceSettled(self.settling, ledger), ledger) as copier:
+        async with site.copier(options, OnceSettled(self.settling, ledger), ledger) as copier:
             if self.settling.is_streamed and not options.dry_run:
                 past_runs = runs_of(site.settings, self._run)
                 await abort_left_open(past_runs, site.sides.production, ledger, self._tell)
-            migrations = site.migrations(
-                options, copier, ledger, self._stop, breaker=self._breaker, observe=listener.observe
-            )
+            migrations = site.migrations(options, copier, ledger, breaker=self._breaker, observe=listener.observe)
             if is_shared(options):
                 finished = await self._share(options.processes or 1, ledger, listener)
             else:

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sketchmigrate.core.errors import PreconditionFailed, S3Error, S3Refused
+from sketchmigrate.s3.etags import expected_etag
 from sketchmigrate.s3.headers import kept_headers
-from sketchmigrate.s3.multipart import MAX_PARTS, expected_etag, part_ranges
+from sketchmigrate.s3.multipart import MAX_PARTS, part_ranges
 from tests.unit.s3.scripted import ETAG, SOURCE, TARGET, Asked, Cut, client_of, error, found, reply, scripted
 
 if TYPE_CHECKING:

@@ -157,6 +157,5 @@ class RollbackJob(Job):
             options=self.options,
             copier=finder,
             ledger=ledger,
-            stop=self.stop,
             observe=partial(observer.observe, source.source.number),
         )

@@ -15,13 +15,13 @@ from sketchmigrate.ledger.contract import (
     OVERWRITTEN_SENTENCE,
     PAGE_FLIPS,
     STORED_OTHERWISE,
-    OpenUpload,
     PastFlip,
     RecordedFlip,
     UnsettledCopy,
     check_edition,
     past_flip,
     source_names,
+    uploads_of,
 )
 from sketchmigrate.ledger.merging import in_order
 from sketchmigrate.ledger.postgres.heartbeat import STALE_SECONDS
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sketchmigrate.core.keys import StoredKey
+    from sketchmigrate.ledger.contract import OpenUpload
 
 
 _RUNS: LiteralString = "SELECT id, began_at, about FROM sketch_ledger.run ORDER BY number"
@@ -291,8 +292,7 @@ class PastDatabase:
     def uploads(self) -> tuple[list[OpenUpload], set[str]]:
         """Return the uploads that this run has begun, and the ids of those that it knows to have ended."""
         rows = self._reading.rows(_UPLOADS, [self._run])
-        begun = [OpenUpload(*upload) for *upload, _ in rows if upload[0]]
-        return begun, {upload_id for _, _, upload_id, _, has_ended in rows if has_ended}
+        return uploads_of(rows)
 
 
 class _AttemptReader:

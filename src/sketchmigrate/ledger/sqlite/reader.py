@@ -17,12 +17,12 @@ from sketchmigrate.ledger.contract import (
     EDITION,
     OVERWRITTEN_SENTENCE,
     STORED_OTHERWISE,
-    OpenUpload,
     PastFlip,
     RecordedFlip,
     UnsettledCopy,
     check_edition,
     past_flip,
+    uploads_of,
     values_of,
 )
 from sketchmigrate.ledger.sqlite.writer import AMONG, OF_LONG
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sketchmigrate.core.keys import StoredKey
+    from sketchmigrate.ledger.contract import OpenUpload
 
 T = TypeVar("T")
 
@@ -170,8 +171,7 @@ class LedgerFile:
     def uploads(self) -> tuple[list[OpenUpload], set[str]]:
         """Return the uploads that were begun, and the ids of those that are known to have ended."""
         rows = self._guarded(lambda: self._database.execute(_UPLOADS).fetchall())
-        begun = [OpenUpload(*upload) for *upload, _ in rows if upload[0]]
-        return begun, {upload_id for _, _, upload_id, _, has_ended in rows if has_ended}
+        return uploads_of(rows)
 
     def _open(self, opened: ExitStack) -> sqlite3.Connection:
         """Open the file without a change to it, also where SQLite's own files cannot be made beside it.
