@@ -42,7 +42,7 @@ HEADERS = {
     "Metadata": {"owner": "=?UTF-8?B?w7xuw69jb2Rl?=", "n": "1 2"},
 }
 
-between_stores = pytest.mark.parametrize(("one", "other"), PAIRS, ids="-".join)
+between_stores = pytest.mark.parametrize(("one", "other"), PAIRS, ids=map("-".join, PAIRS))
 
 
 def body_of(size_bytes: int) -> bytes:
@@ -142,11 +142,9 @@ def test_parts_are_cut_as_legacys_were(pair: tuple[Store, Store], sizes: list[in
     stream(legacy, production)
     found = arrived(production)
     assert found["Body"] == body
-    if production.server.name == "rclone":
-        return
-    told = legacy.client.head_object(Bucket=legacy.legacy_bucket, Key=KEY, PartNumber=1)["ContentLength"]
-    if before["ETag"].endswith(f'-{len(sizes)}"') and (told < sum(sizes) or len(sizes) == 1):
-        assert found["ETag"] == before["ETag"], "where the store tells how large they were"
+    if legacy.server.name == "seaweed":  # moto tells a part's own ETag, and rclone's server makes none of parts
+        assert before["ETag"].endswith(f'-{len(sizes)}"')
+        assert found["ETag"] == before["ETag"]
 
 
 def test_tags_come_along(moto_store: Store, seaweed_store: Store) -> None:
