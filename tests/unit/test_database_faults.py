@@ -151,7 +151,7 @@ def test_a_connection_that_fails_names_what_to_set(text: str, kind: type[Databas
         (errors.UndefinedColumn(), "DB_PATH_COLUMN"),
         (errors.InvalidSchemaName(), "schema"),
         (errors.InvalidAuthorizationSpecification(), "log in"),
-        (errors.InsufficientPrivilege(), "privileges"),
+        (errors.InsufficientPrivilege(), "sketch-migrate grants"),
         (errors.ProtocolViolation("transaction blocks not allowed in statement pooling mode"), "pool_mode"),
     ],
 )

@@ -36,6 +36,8 @@ def test_a_cap_bounds_the_rate_and_is_noted() -> None:
     assert bound(capped)[0] == 2.5
     assert "MAX_REQUESTS_PER_SECOND (5)" in bound(capped)[1]
     assert caps_noted(capped) == {"max_requests_per_second": "5"}
+    slowest = Settings(max_requests_per_second=5, max_rows_per_second=2)
+    assert bound(slowest) == (2, "MAX_ROWS_PER_SECOND (2) allows no more")
     assert bound(Settings())[0] == math.inf
     assert caps_noted(Settings()) == {}
 

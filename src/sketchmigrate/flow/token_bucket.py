@@ -23,3 +23,9 @@ class TokenBucket:
         """Let an amount pass; a negative one gives back what was taken too much."""
         if self.rate < math.inf:
             self._paid_until = max(self._paid_until, now) + amount / self.rate
+
+    def change(self, now: float, rate: float) -> None:
+        """Keep to another rate from now on. What is still to be waited for is the same amount, at the new rate."""
+        amount = max(0.0, self._paid_until - now) * self.rate if self.rate < math.inf else 0.0
+        self.rate = rate
+        self._paid_until = now + amount / rate if amount else -math.inf

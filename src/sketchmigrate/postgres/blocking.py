@@ -62,7 +62,7 @@ _AGAINST_FLIPS = [*_AGAINST_READING, "ExclusiveLock", "ShareRowExclusiveLock", "
 # Behind a pooler the pid that we know is the pooler's own; our role always sees its own sessions.
 _STANDBY: LiteralString = """
 SELECT current_setting('synchronous_standby_names') FROM pg_stat_activity
-WHERE wait_event = 'SyncRep' AND (pid = %s OR (application_name = 'sketch-migrate' AND usename = current_user))
+WHERE wait_event = 'SyncRep' AND (pid = %s OR (application_name LIKE 'sketch-migrate%%' AND usename = current_user))
 LIMIT 1
 """
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import sql
 
+from sketchmigrate.postgres.fence import read_fences
 from sketchmigrate.postgres.structure import find, gone, on_update, only_row
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ SELECT jsonb_build_object(
     'constraints', (SELECT
             coalesce(jsonb_agg(o.conname || ': ' || pg_get_constraintdef(o.oid) ORDER BY o.conname), '[]')
         FROM pg_constraint o
-        WHERE (o.conrelid = t.oid AND o.contype IN ('c', 'f', 'x') AND t.path_number = ANY (o.conkey))
+        WHERE (o.conrelid = t.oid AND o.contype IN ('c', 'f', 'x') AND t.path_number = ANY (o.conkey)
+            AND NOT o.conname = ANY (%(fences)s))
           OR (o.confrelid = t.oid AND o.contype = 'f' AND t.path_number = ANY (o.confkey))),
     'generated_columns', (SELECT coalesce(jsonb_agg(DISTINCT b.attname), '[]') FROM pg_depend d
         JOIN pg_attrdef f ON f.oid = d.objid AND d.classid = 'pg_attrdef'::regclass
@@ -76,6 +78,7 @@ class Index:
 class TableFacts:
     """The table as its catalog has it. ``rows`` and ``row_bytes`` (of data) are the planner's estimates.
 
+    ``fences`` are those of this tool (``postgres.fence``), which are no ``constraints``.
     ``triggers`` fire on a flip, those in ``after_triggers`` when it is done; its partitions' own are among them.
     """
 
@@ -97,6 +100,7 @@ class TableFacts:
     publications: tuple[str, ...]
     standbys: int
     slots: tuple[str, ...]
+    fences: tuple[str, ...] = ()
 
     @property
     def heap_only(self) -> bool:
@@ -113,9 +117,12 @@ async def read_facts(connection: AsyncConnection, table: Table) -> TableFacts:
     relation = await find(connection, name)
     if relation is None:
         raise gone()
-    (found,) = await only_row(connection, _FACTS, {"table": name, "path": table.path_column})
+    fences = await read_fences(connection, table)
+    values = {"table": name, "path": table.path_column, "fences": list(fences)}
+    (found,) = await only_row(connection, _FACTS, values)
     meets = await on_update(connection, relation, table.written)
     facts: dict[str, Any] = {**found, "triggers": meets.triggers, "after_triggers": meets.after_triggers}
+    facts["fences"] = fences
     indexes = tuple(Index(**index) for index in facts.pop("indexes"))
     lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
     return TableFacts(**{**facts, **lists, "indexes": indexes})

@@ -13,6 +13,7 @@ from sketchmigrate.core.errors import DatabaseRefused, DatabaseUnreachable, Sett
 from sketchmigrate.postgres.blocking import BlockingMonitor
 from sketchmigrate.postgres.connections import Connections
 from sketchmigrate.postgres.faults import connect_failure
+from sketchmigrate.postgres.others import APPLICATION, application_name
 from sketchmigrate.postgres.session import Limits, PatientConnection, Session
 from sketchmigrate.postgres.waits import Waits
 from sketchmigrate.postgres.watchdog import StandbyBarrier, hung_up_after
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_SECONDS = 10
 
 KEPT_ALIVE: dict[str, Any] = {
-    "application_name": "sketch-migrate",
+    "application_name": APPLICATION,
     "keepalives_idle": 20,
     "keepalives_interval": 10,
     "keepalives_count": 3,
@@ -80,6 +81,8 @@ class Database:
 
     ``watched`` are the tables (as SQL names them) for whose lock is waited as long as for a database that is away;
     ``tables`` is what messages call them, where it is not the table of the references.
+    ``run`` is the name of a run that is to set rows: its connections are known by it (see ``others``). ``identity``
+    tells the database from others, however it is reached; empty where nobody has asked, or the server does not tell.
     ``demand`` says, for a person, how many connections are wanted. ``losses`` counts connections that broke at work.
     ``notices`` are facts of the server that a person should know. ``waits`` are what holds, or held, the run up.
     """
@@ -96,6 +99,7 @@ class Database:
         clock: Clock = SYSTEM,
         watched: Sequence[str] = (),
         tables: str = "",
+        run: str = "",
     ) -> None:
         self.settings, self.clock = settings, clock
         self.tables = tables or settings.db_table
@@ -105,14 +109,18 @@ class Database:
         self._name = name
         self.stopping = stopping
         self.watched = tuple(watched)
+        self.identity = ""
         self.demand = "A connection for each session is wanted"
         self.notices: tuple[str, ...] = ()
         self.waits = Waits()
         self.barrier = StandbyBarrier()
         self.monitor = BlockingMonitor(self)
         self.connections = Connections(self, kept)
-        self.units = self.at_work = self.losses = 0
+        self.units = self.losses = 0
+        self.at_work: set[Session] = set()
         self._parameters = parameters(settings) if reached_by is None else dict(reached_by)
+        if run:
+            self._parameters["application_name"] = application_name(run)
 
     @property
     def where(self) -> str:
@@ -163,6 +171,11 @@ class Database:
     def session(self) -> Session:
         """Return a new session; it connects when it is first used."""
         return Session(self)
+
+    def oldest(self, now: float) -> tuple[str, float] | None:
+        """Return what is under way for the longest time, and for how many seconds; None where nothing is."""
+        session = min(self.at_work, key=lambda each: each.since, default=None)
+        return None if session is None else (session.doing, now - session.since)
 
     def worked(self) -> None:
         """Take note that a session did a unit of work."""

@@ -131,7 +131,7 @@ _REFUSAL_HINTS = {
     "3F000": "Look at DB_TABLE: its schema is not there any more.",
     "42P01": "Look at DB_TABLE: the table was renamed, moved or dropped, or the user may not use its schema.",
     "42703": "Look at DB_KEY_COLUMN and DB_PATH_COLUMN: a column was renamed or dropped.",
-    "42501": "Give the database user the privileges that README.md lists under “Privileges”, then run again.",
+    "42501": "Give the database user the rights that sketch-migrate grants prints, then run again.",
 }
 
 

@@ -23,6 +23,8 @@ _IN_UTC = "timestamp with time zone"
 KNOWN_TYPES = NATIVE_TYPES | _OTHER_TYPES | {_IN_UTC, "timestamp without time zone"}
 """The SQL types that a key column may have, below its domains."""
 
+_NUMBERED = frozenset({"smallint", "integer", "bigint"})
+
 _JSON_TEXT = sql.SQL("(to_jsonb({}) #>> '{{}}')")  # ISO 8601, whatever DateStyle is
 _DATES = frozenset({"date", "timestamp without time zone"})
 
@@ -97,6 +99,11 @@ class RowKey:
     def is_native(self) -> bool:
         """Whether keys are numbers, uuids or texts themselves, which are in order without the server's help."""
         return len(self.columns) == 1 and self.columns[0].type_name in NATIVE_TYPES
+
+    @property
+    def grows(self) -> bool:
+        """Whether new rows mostly have the largest key: those of a sequence do."""
+        return len(self.columns) == 1 and self.columns[0].type_name in _NUMBERED
 
     @property
     def type_name(self) -> str:

@@ -132,7 +132,7 @@ class Session:
         self._database = database
         self._connection: PatientConnection | None = None
         self._watchdog: Watchdog | None = None  # over the last attempt
-        self._is_at_work = False
+        self.doing, self.since = "", 0.0  # while it is at work
         self._causes: set[object] = set()  # of the waits of this unit
         self._outages_before = database.outage.ended  # its last work
 
@@ -178,8 +178,8 @@ class Session:
         """
         database = self._database
         trouble: _Trouble | None = None
-        self._is_at_work = True
-        database.at_work += 1
+        self.doing, self.since = doing, database.clock.monotonic()
+        database.at_work.add(self)
         try:
             while True:
                 if is_flip and not database.barrier.is_open:
@@ -198,8 +198,7 @@ class Session:
                         database.waits.over(self._causes)
                     return result
         finally:
-            self._is_at_work = False
-            database.at_work -= 1
+            database.at_work.discard(self)
             if self._causes:
                 self._causes = set()
             if database.connections.is_short:
@@ -207,7 +206,7 @@ class Session:
 
     def give_up_idle(self) -> bool:
         """Let go of the connection, for another session, if no unit of work is under way; return whether that is so."""
-        if self._is_at_work:
+        if self in self._database.at_work:
             return False
         self._connection = None
         return True
@@ -288,7 +287,7 @@ class Session:
         has_begun = self._watchdog is not None and self._watchdog.has_begun
         if trouble.is_flip and isinstance(error, psycopg.Error) and has_begun and not is_told:
             # alone at work, that the new connection began a transaction shows as much
-            if not trouble.breaks or database.units > trouble.units_then or database.at_work == 1:
+            if not trouble.breaks or database.units > trouble.units_then or len(database.at_work) == 1:
                 trouble.breaks += 1
                 trouble.units_then = database.units
             if trouble.breaks == MOST_BREAKS:

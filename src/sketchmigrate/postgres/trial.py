@@ -1,7 +1,7 @@
 """A flip that is rolled back: what the table would do with it, told in 2 to 23 ms.
 
 Nothing of it stays in the table but a dead row and its WAL. What a trigger did outside the transaction (a sequence's
-next number, a mail) stays as well: see docs/safety.md.
+next number, a mail) stays as well: see docs/rollback.md.
 """
 
 from __future__ import annotations
