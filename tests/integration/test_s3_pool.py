@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from sketchmigrate.s3.wire.addressing import Origin
-from sketchmigrate.s3.wire.transport import Pool
+from sketchmigrate.s3.wire.pool import Pool
 
 if TYPE_CHECKING:
     from tests.servers.stores import Store

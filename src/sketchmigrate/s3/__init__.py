@@ -3,7 +3,7 @@
 from sketchmigrate.flow.caps import Caps, room_for_connections
 from sketchmigrate.flow.limiter import Pressure
 from sketchmigrate.s3.client import S3Client
-from sketchmigrate.s3.comparison import other_headers, same_content, tells_tags
+from sketchmigrate.s3.comparison import same_content, tells_tags
 from sketchmigrate.s3.config import AddressingStyle, S3Config
 from sketchmigrate.s3.credentials import CredentialSource
 from sketchmigrate.s3.wire.conditions import IF_ABSENT, R2_IF_ABSENT, Condition, if_source_is, if_target_is
@@ -26,7 +26,6 @@ __all__ = [
     "S3Config",
     "if_source_is",
     "if_target_is",
-    "other_headers",
     "room_for_connections",
     "same_content",
     "tells_tags",

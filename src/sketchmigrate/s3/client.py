@@ -15,20 +15,24 @@ from __future__ import annotations
 
 import time
 from copy import copy as shallow_copy
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypeVar
 
-from sketchmigrate.core.errors import ObjectExists, ObjectMissing, PreconditionFailed, S3Error, StoreFull
+from sketchmigrate.core.errors import ObjectMissing, PreconditionFailed, S3Error, StoredDamaged
 from sketchmigrate.core.objects import Location, ObjectInfo
 from sketchmigrate.flow.limiter import Pressure
-from sketchmigrate.s3 import dialect, listing, multipart, replies
-from sketchmigrate.s3.dialect import Learned, content_md5
-from sketchmigrate.s3.exchange import Exchange
+from sketchmigrate.s3 import listing, replies
+from sketchmigrate.s3.copied_otherwise import WITHOUT_TAGS, CopiedOtherwise
+from sketchmigrate.s3.dialect import Learned
+from sketchmigrate.s3.exchange import Exchange, Refused
 from sketchmigrate.s3.failures import object_exists
+from sketchmigrate.s3.headers import header_list
 from sketchmigrate.s3.listing import Paging
+from sketchmigrate.s3.properties import Properties
 from sketchmigrate.s3.wire import xml
 from sketchmigrate.s3.wire.addressing import copy_source, encode_query, endpoint_of
-from sketchmigrate.s3.wire.conditions import for_completing, only_if_absent
+from sketchmigrate.s3.wire.conditions import only_if_absent
 from sketchmigrate.s3.wire.messages import CopyResult, Request
 from sketchmigrate.s3.wire.xml_subresources import SUBRESOURCE_BYTES
 
@@ -38,18 +42,18 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from sketchmigrate.core.traffic import Traffic
     from sketchmigrate.flow.caps import Caps
     from sketchmigrate.s3.config import S3Config
     from sketchmigrate.s3.credentials import CredentialSource
     from sketchmigrate.s3.etags import Digests
     from sketchmigrate.s3.wire.conditions import Condition
     from sketchmigrate.s3.wire.messages import Reply
+    from sketchmigrate.s3.wire.pool import Pending
     from sketchmigrate.s3.wire.xml_listings import ListedVersion, ListPage
     from sketchmigrate.s3.wire.xml_subresources import ObjectLock
 
 T = TypeVar("T")
-
-_PRECONDITION_FAILED = 412
 
 
 class S3Client:
@@ -64,6 +68,7 @@ class S3Client:
         self._retry_seconds = config.retry_seconds
         self._learned = Learned(config.copy_limit_bytes, config.part_size_bytes)
         self._new_object_headers = list(config.new_object_headers)
+        self._copy_headers = [*config.new_object_headers, *([WITHOUT_TAGS] if config.keep.tags == "no" else [])]
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,10 +78,27 @@ class S3Client:
     ) -> None:
         await self._exchange.close()
 
+    @cached_property
+    def properties(self) -> Properties:
+        """What objects have besides their bytes that are copied in parts within this store; learned once for all."""
+        return Properties(self, self, asks_for_tags=True)
+
     @property
     def requests_sent(self) -> Counter[str]:
         """Requests by operation (``CopyObject`` …), repeated ones included."""
         return self._exchange.requests_sent
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of objects and parts that the store took from this client."""
+        return self._exchange.stored_bytes
+
+    @property
+    def traffic(self) -> Traffic:
+        """What went over the wire so far, and what is under way."""
+        exchange = self._exchange
+        limiter = exchange.limiter
+        return exchange.counted.traffic(limiter.in_flight, limiter.window, exchange.stored_bytes)
 
     @property
     def concurrency(self) -> int:
@@ -102,8 +124,18 @@ class S3Client:
         return self._exchange.pausing > self._exchange.limiter.in_flight
 
     @property
+    def refused(self) -> Refused | None:
+        """The last refusal, where nothing has succeeded since, and requests wait for their next attempt."""
+        return self._exchange.refused if self._exchange.pausing else None
+
+    @property
+    def oldest(self) -> Pending | None:
+        """The request that waits longest for its reply, if any does."""
+        return self._exchange.oldest
+
+    @property
     def answered_at(self) -> float:
-        """When the last reply came, whatever it said, on the monotonic clock; 0 for never."""
+        """When bytes of a reply last came or of a body went, or our own cap held them; monotonic, 0 for never."""
         return self._exchange.answered_at
 
     def limit(self, caps: Caps) -> None:
@@ -174,20 +206,28 @@ class S3Client:
                 raise
             return info, b""
 
-    async def copy(self, source: Location, target: Location, *conditions: Condition) -> CopyResult:
+    async def copy(
+        self,
+        source: Location,
+        target: Location,
+        *conditions: Condition,
+        headers: Mapping[str, str] | None = None,
+        info: ObjectInfo | None = None,
+    ) -> CopyResult:
         """Copy an object within the store, with its content headers, user metadata and tags.
 
-        An object that the store refuses to copy whole for its size is copied in parts; what its limit is, it says. An
-        ``ObjectMissing`` is about the source.
+        ``headers`` are sent with it, and say what the copy shall have otherwise. An object that the store refuses to
+        copy whole for its size is copied in parts, after a look at it, unless ``info`` was seen. One whose tags this
+        user may not copy is copied without, unless they are required. An ``ObjectMissing`` is about the source.
         """
         learned = self._learned
-        if learned.source_was_too_large:
-            info = await self.head(source)
-            if info.size_bytes > learned.copy_limit_bytes:
-                return await self._copy_large(source, target, info, *conditions)
-            learned.source_was_too_large = False
-        headers = [("x-amz-copy-source", copy_source(source)), *conditions, *self._new_object_headers]
-        request = Request("CopyObject", "PUT", target, headers=headers, source=source)
+        otherwise = CopiedOtherwise(self, learned, source, target, conditions, headers, info)
+        if learned.source_was_too_large and (done := await otherwise.in_parts_again()):
+            return done
+        sent = [("x-amz-copy-source", copy_source(source)), *conditions, *self._copy_headers]
+        if headers:
+            sent += self._undemanded(headers)
+        request = Request("CopyObject", "PUT", target, headers=sent, source=source)
         if learned.wants_checksums:
             learned.add_checksum(request)
         try:
@@ -197,30 +237,8 @@ class S3Client:
                 raise object_exists(error, request) from error
             raise
         except S3Error as error:
-            if learned.wants_checksum_of(request, error):
-                return await self.copy(source, target, *conditions)
-            return await self._copy_otherwise(error, source, target, *conditions)
+            return await otherwise.after(error, request)
         return CopyResult(etag, request.attempts)
-
-    async def _copy_otherwise(
-        self, error: S3Error, source: Location, target: Location, *conditions: Condition
-    ) -> CopyResult:
-        """Copy in parts what was refused for its size. Raises the refusal where it was for something else."""
-        if not dialect.may_be_about_size(error.code) or isinstance(error, StoreFull):
-            raise error
-        info = await self.head(source)
-        if not self._learned.is_too_large(error, info.size_bytes):
-            raise error
-        return await self._copy_large(source, target, info, *conditions)
-
-    async def _copy_large(
-        self, source: Location, target: Location, info: ObjectInfo, *conditions: Condition
-    ) -> CopyResult:
-        """Copy in parts. What should be absent is looked for before: not every store minds a condition at the end."""
-        if only_if_absent(conditions) and await self.find(target):
-            raise ObjectExists(f"{target} exists already", status=_PRECONDITION_FAILED)
-        etag = await multipart.copy_in_parts(self, source, target, info, *for_completing(conditions))
-        return CopyResult(etag, 1, info.size_bytes, in_parts=True)
 
     async def put(
         self,
@@ -232,7 +250,7 @@ class S3Client:
     ) -> str:
         """Store an object and return its ETag. ``headers`` are sent (and signed) with it.
 
-        With ``digests``, the checksums of the body, its MD5 goes with it.
+        With ``digests``, the checksums of the body, one of them goes with it.
 
         Where a first attempt's reply was lost, ``IF_ABSENT`` fails at the second because the first one was carried out:
         then what is there is compared, and equal content is success.
@@ -246,10 +264,8 @@ class S3Client:
             body_sha256=digests.sha256 if digests else sha256(body).hexdigest(),
             payload_bytes=len(body),
         )
-        if digests:
-            request.headers.append(("content-md5", digests.content_md5))
         try:
-            return await self.store_body(request)
+            return await self.store_body(request, digests)
         except PreconditionFailed as error:
             if request.attempts > 1 and (etag := await self._holds(location, body)):
                 return etag
@@ -276,27 +292,27 @@ class S3Client:
             return
 
     async def tags(self, location: Location) -> list[tuple[str, str]]:
-        """Return an object's tags; none where the store knows no tags."""
-        request = Request("GetObjectTagging", "GET", location, query="tagging=")
-        return await self._exchange.perform(request, replies.tags, self._retry_seconds)
+        """Return an object's tags; none where the store says that it has none at all."""
+        return await self._subresource("GetObjectTagging", location, "tagging", replies.tags)
 
     async def put_tags(self, location: Location, tags: Sequence[tuple[str, str]]) -> None:
         """Replace an object's tags."""
         body = xml.tagging_document(tags)
         request = Request("PutObjectTagging", "PUT", location, query="tagging=", body=body)
         request.body_sha256 = sha256(body).hexdigest()
-        # S3 wants a second checksum here (S3 API reference, PutObjectTagging: Content-MD5).
-        request.headers.append(("content-md5", content_md5(body)))
+        self._learned.add_checksum(request)  # which S3 wants here (S3 API reference, PutObjectTagging)
         await self._exchange.perform(request, replies.done, self._retry_seconds)
 
     async def subresource(self, operation: str, location: Location, name: str) -> bytes:
-        """Return the document of a subresource, such as ``acl``, of an object, or with an empty key of a bucket.
+        """Return the document of a subresource, such as ``acl``, of an object, or with an empty key of a bucket."""
+        return await self._subresource(operation, location, name, replies.document)
 
-        A store that does not know subresources answers with the object itself: no more than its beginning is asked for.
-        """
+    def _subresource(
+        self, operation: str, location: Location, name: str, read: Callable[[Request, Reply], T]
+    ) -> Awaitable[T]:
+        """Ask for no more than a document has: a store that knows no subresources answers with the object itself."""
         headers = [("range", f"bytes=0-{SUBRESOURCE_BYTES - 1}")]
-        request = Request(operation, "GET", location, query=f"{name}=", headers=headers)
-        return await self._exchange.perform(request, replies.document, self._retry_seconds)
+        return self.perform(Request(operation, "GET", location, query=f"{name}=", headers=headers), read)
 
     # -- listings
 
@@ -366,27 +382,32 @@ class S3Client:
         """Send a request, again where that helps, and return what ``read`` makes of the reply."""
         return self._exchange.perform(request, read, self._retry_seconds)
 
-    async def store_body(self, request: Request) -> str:
-        """Send a body, with its checksum where the store wants one, and return its ETag."""
-        self._learned.add_checksum(request)
+    async def store_body(self, request: Request, digests: Digests | None = None) -> str:
+        """Send a body and return its ETag; with a checksum where ``digests`` are given, or the store wants one.
+
+        Raises ``StoredDamaged`` where the reply tells another checksum than was sent.
+        """
+        learned = self._learned
+        if digests is not None or learned.wants_checksums:
+            learned.add_checksum(request, digests)
         try:
-            return await self.perform(request, replies.stored)
+            stored = await self.perform(request, replies.stored)
         except S3Error as error:
-            if not self._learned.wants_checksum_of(request, error):
+            if not learned.wants_checksum_of(request, error):
                 raise
-        return await self.perform(request, replies.stored)
+            stored = await self.perform(request, replies.stored)
+        if learned.sends_sha256 and learned.is_stored_damaged(request, stored.sha256):
+            raise StoredDamaged(f"{request}: the store tells the checksum of other bytes than it was sent", stored.etag)
+        return stored.etag
+
+    def compare_checksums(self) -> None:
+        """Have the replies to bodies tell a checksum, where the store does that: its ETags do not tell the bytes."""
+        self._learned.prefer_sha256()
 
     def headers_of_new(self, headers: Mapping[str, str]) -> list[tuple[str, str]]:
         """Return the headers to make an object with; those that the settings demand of every new one win."""
-        demanded = self._new_object_headers
-        names = {name for name, _ in demanded}
-        return [*(header for header in _header_list(headers) if header[0] not in names), *demanded]
+        return [*self._undemanded(headers), *self._new_object_headers]
 
-
-def _header_list(headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Lower the names, and refuse what would begin another header line. Raises ``ValueError``."""
-    for name, value in headers.items():
-        if not set("\r\n\0").isdisjoint(name + value):
-            message = f"header {name!r} has a line break in it"
-            raise ValueError(message)
-    return [(name.lower(), value) for name, value in headers.items()]
+    def _undemanded(self, headers: Mapping[str, str]) -> list[tuple[str, str]]:
+        names = {name for name, _ in self._new_object_headers}
+        return [header for header in header_list(headers) if header[0] not in names]

@@ -36,20 +36,29 @@ def side_variables(side: SideName) -> tuple[str, str, str]:
 class CredentialSource:
     """Gives the credentials to sign with. ``current`` is None until ``refresh`` has been awaited.
 
+    ``whence`` says where they are from, in a word: a variable, or what botocore calls the link of its chain.
+
     ``load`` may block: it runs in a thread. ``renewable`` says whether loading again may bring others.
     """
 
-    def __init__(self, load: Callable[[], Credentials], *, renewable: bool) -> None:
+    def __init__(self, load: Callable[[], Credentials], *, renewable: bool, variable: str = "") -> None:
         self.current: Credentials | None = None if renewable else load()
         self._load = load
-        self._renewable = renewable
+        self._renewable, self._variable = renewable, variable
         self._check_at = time.monotonic() if renewable else float("inf")
         self._refreshing = asyncio.Lock()
 
+    @property
+    def whence(self) -> str:
+        """Where they are from; empty where nobody has said so."""
+        return self._load.method if isinstance(self._load, _Chain) else self._variable
+
     @classmethod
-    def static(cls, access_key: str, secret_key: str, session_token: str = "") -> CredentialSource:
-        """Make a source of one access key that never changes."""
-        return cls(lambda: Credentials(access_key, secret_key, session_token), renewable=False)
+    def static(
+        cls, access_key: str, secret_key: str, session_token: str = "", *, variable: str = ""
+    ) -> CredentialSource:
+        """Make a source of one access key that never changes, from the ``variable`` of that name."""
+        return cls(lambda: Credentials(access_key, secret_key, session_token), renewable=False, variable=variable)
 
     @classmethod
     def of_side(cls, side: SideName, profile: str, environ: Mapping[str, str] = os.environ) -> CredentialSource:
@@ -60,7 +69,7 @@ class CredentialSource:
         key_name, secret_name, token_name = side_variables(side)
         access_key, secret_key, token = (environ.get(name, "").strip() for name in side_variables(side))
         if access_key and secret_key:
-            return cls.static(access_key, secret_key, token)
+            return cls.static(access_key, secret_key, token, variable=key_name)
         if access_key or secret_key or token:
             there = key_name if access_key else secret_name if secret_key else token_name
             absent = secret_name if access_key else key_name
@@ -76,7 +85,8 @@ class CredentialSource:
         access_key = environ.get("AWS_ACCESS_KEY_ID", "").strip()
         secret_key = environ.get("AWS_SECRET_ACCESS_KEY", "").strip()
         if access_key and secret_key:
-            return cls.static(access_key, secret_key, environ.get("AWS_SESSION_TOKEN", "").strip())
+            token = environ.get("AWS_SESSION_TOKEN", "").strip()
+            return cls.static(access_key, secret_key, token, variable="AWS_ACCESS_KEY_ID")
         if access_key or secret_key:
             there, absent = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
             if secret_key:
@@ -127,6 +137,11 @@ class _Chain:
     def __init__(self, profile: str = "") -> None:
         self._profile = profile or None
         self._found: Any = None
+
+    @property
+    def method(self) -> str:
+        """What botocore calls the link of its chain that had them (``shared-credentials-file``, ``iam-role``)."""
+        return str(getattr(self._found, "method", ""))
 
     def start_over(self) -> None:
         """Forget what was found, so that it is resolved anew."""

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from hashlib import md5
 from typing import TYPE_CHECKING
 
+from sketchmigrate.s3.checksums import SHA256, sha256_value
+
 if TYPE_CHECKING:
     from sketchmigrate.core.errors import S3Error
+    from sketchmigrate.s3.etags import Digests
     from sketchmigrate.s3.wire.messages import Request
 
 SMALLEST_PART_BYTES = 5 * 2**20
@@ -44,8 +47,11 @@ _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 # "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters": AWS,
 # with InvalidRequest. "Missing required header for this request: Content-Md5.": MinIO, with MissingContentMD5.
 _CHECKSUM_TEXT = re.compile(r"content-md5|x-amz-(?:sdk-)?checksum", re.IGNORECASE).search
+# A directory bucket (S3 Express One Zone) takes no Content-MD5, and each of the other checksums.
+_MD5_TEXT = re.compile(r"md5", re.IGNORECASE).search
 _WRONG_CHECKSUM_CODES = frozenset({"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "AccessDenied"})
 
+_CONTENT_MD5 = "content-md5"
 _EXPLICIT_DENY = "explicit deny"
 
 
@@ -83,6 +89,11 @@ def demands_checksum(code: str, said: str) -> bool:
     return code == "MissingContentMD5" or (code not in _WRONG_CHECKSUM_CODES and _CHECKSUM_TEXT(said) is not None)
 
 
+def refuses_md5(code: str, said: str) -> bool:
+    """Whether a request was refused because it carries the MD5 of its body, though that is right."""
+    return code not in _WRONG_CHECKSUM_CODES and _MD5_TEXT(said) is not None
+
+
 def is_denied_explicitly(code: str, said: str) -> bool:
     """Whether a policy denies it in so many words, whatever else is granted (AWS: "with an explicit deny")."""
     return code == "AccessDenied" and _EXPLICIT_DENY in said
@@ -92,7 +103,9 @@ def is_denied_explicitly(code: str, said: str) -> bool:
 class Learned:
     """What a client has found out about its store so far.
 
-    ``lists_by_marker``: the store has no ListObjectsV2. ``wants_checksums``: it takes no body without one.
+    ``lists_by_marker``: the store has no ListObjectsV2. ``copies_tags``: no object was seen that may not be copied with
+    its tags. ``wants_checksums``: it takes no body without one, and ``sends_sha256``: that is not its MD5, as the store
+    does not take it, or tells nothing by its ETags.
 
     ``part_limit_bytes`` is the largest range that it copies as a part, as far as it refused larger ones.
     ``source_was_too_large``: the last copy was refused for its size, so that the next object is looked at first: they
@@ -102,23 +115,54 @@ class Learned:
     copy_limit_bytes: int
     part_limit_bytes: int
     lists_by_marker: bool = False
+    copies_tags: bool = True
     wants_checksums: bool = False
     source_was_too_large: bool = False
+    sends_sha256: bool = False
+    _takes_md5: bool = True
+    _tells_sha256: bool = True
 
-    def add_checksum(self, request: Request) -> None:
-        """Add the checksum of the body, where it is wanted: in the form that every store knows."""
-        if self.wants_checksums and not any(name == "content-md5" for name, _ in request.headers):
-            request.headers.append(("content-md5", content_md5(request.body)))
+    def add_checksum(self, request: Request, digests: Digests | None = None) -> None:
+        """Add a checksum of the body: its MD5, which every store knows, or the SHA-256 that is signed anyway."""
+        if self.sends_sha256:
+            request.headers.append((SHA256, sha256_value(request.body_sha256)))
+        else:
+            request.headers.append((_CONTENT_MD5, digests.content_md5 if digests else content_md5(request.body)))
 
     def wants_checksum_of(self, request: Request, error: S3Error) -> bool:
-        """Whether a request was refused for lack of a checksum; then it has one now, and is to be sent again."""
-        if any(name == "content-md5" for name, _ in request.headers):
-            return False
-        if not demands_checksum(error.code, error.said):
-            return False
-        self.wants_checksums = True
+        """Whether a request was refused for its checksum, or for lack of one; then it has the right one now.
+
+        It is to be sent again.
+        """
+        sent, _ = _checksum_of(request)
+        if not sent:
+            if not demands_checksum(error.code, error.said):
+                return False
+            self.wants_checksums = True
+        elif sent == _CONTENT_MD5:
+            if not refuses_md5(error.code, error.said):
+                return False
+            self.sends_sha256, self._takes_md5 = True, False
+        else:
+            if not self._takes_md5 or not demands_checksum(error.code, error.said):
+                return False
+            self.sends_sha256 = self._tells_sha256 = False
+        request.headers = [header for header in request.headers if header[0] != sent]
         self.add_checksum(request)
         return True
+
+    def prefer_sha256(self) -> None:
+        """Send the SHA-256 of bodies from now on, where the store is not seen to leave it out of its replies."""
+        self.sends_sha256 = self.sends_sha256 or self._tells_sha256
+
+    def is_stored_damaged(self, request: Request, told: str) -> bool:
+        """Whether the SHA-256 that a reply tells is not that of the body. A store that tells none gets MD5s again."""
+        sent, value = _checksum_of(request)
+        if sent != SHA256:
+            return False
+        if not told:
+            self._tells_sha256, self.sends_sha256 = False, not self._takes_md5
+        return told not in ("", value)
 
     def is_too_large(self, error: S3Error, size_bytes: int) -> bool:
         """Whether it is for its size that the store did not copy an object; then the limit is known.
@@ -143,6 +187,11 @@ class Learned:
         limit = named if 0 < named < part_bytes else part_bytes // 4
         self.part_limit_bytes = max(SMALLEST_PART_BYTES, limit)
         return True
+
+
+def _checksum_of(request: Request) -> tuple[str, str]:
+    """Return the header with a checksum that a request has, and its value; both empty for none."""
+    return next((header for header in request.headers if header[0] in (_CONTENT_MD5, SHA256)), ("", ""))
 
 
 def content_md5(body: bytes) -> str:

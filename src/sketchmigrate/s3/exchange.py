@@ -11,18 +11,19 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sketchmigrate.core.errors import CredentialsError, MigrateError, S3Error, SettingsError
+from sketchmigrate.core.traffic import Counted
 from sketchmigrate.flow.limiter import Limiter
 from sketchmigrate.s3 import failures
 from sketchmigrate.s3.retry import SAID_SECONDS, Failure, FailureKind, Patience
 from sketchmigrate.s3.wire.addressing import Address, address_of, encode_key, endpoint_of
 from sketchmigrate.s3.wire.messages import Reply, Request, wire
+from sketchmigrate.s3.wire.pool import Pool
 from sketchmigrate.s3.wire.proxy import ProxyFailed
 from sketchmigrate.s3.wire.redirect import is_own
 from sketchmigrate.s3.wire.sigv4 import Credentials, Signer
-from sketchmigrate.s3.wire.transport import Connection, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +31,12 @@ if TYPE_CHECKING:
     from sketchmigrate.flow.caps import Caps
     from sketchmigrate.s3.config import S3Config
     from sketchmigrate.s3.credentials import CredentialSource
+    from sketchmigrate.s3.wire.pool import Pending
     from sketchmigrate.s3.wire.proxy import Proxy
+    from sketchmigrate.s3.wire.transport import Connection
 
 logger = logging.getLogger(__name__)
+_OK = 200
 T = TypeVar("T")
 E = TypeVar("E", bound=MigrateError)
 
@@ -52,18 +56,28 @@ class Route:
         return str(origin) if self.proxy is None else f"{origin} behind the proxy {self.proxy}"
 
 
+class Refused(NamedTuple):
+    """The last request that the store answered with a refusal for now; since when it said nothing else, monotonic."""
+
+    since: float
+    attempts: int
+    error: S3Error
+
+
 class Exchange:
     """Sends requests until they succeed, fail for good, or have failed for too long. Serves hundreds of callers."""
 
     def __init__(self, config: S3Config, credentials: CredentialSource) -> None:
         self.config = config
         self.requests_sent: Counter[str] = Counter()
+        self.counted = Counted()
+        self.stored_bytes = 0  # of objects and parts, whatever became of them afterwards
         self._credentials = credentials
         self.limiter: Limiter[asyncio.Future[None]] = Limiter(config.caps, time.monotonic())
         self.pausing = 0  # requests that wait for their next attempt, among them:
         self.pausing_unanswered = 0  # those whose attempt got no reply
         self.pausing_as_told = 0  # those that wait because the answer said how long
-        self.answered_at = 0.0  # when the last reply came, whatever it said
+        self.refused: Refused | None = None  # None from the next other answer on
         self._routes: dict[str, Route] = {}
         self._regions: dict[str, str] = {}
         self._authorities: dict[str, str] = {}
@@ -77,6 +91,16 @@ class Exchange:
     def _side(self) -> str:
         """How a message begins where there are two stores."""
         return f"{self.config.called}: " if self.config.called else ""
+
+    @property
+    def answered_at(self) -> float:
+        """When bytes of a reply last came or of a body went, or our own cap held them; monotonic, 0 for never."""
+        return self._pool.moved_at if "_pool" in self.__dict__ else 0.0
+
+    @property
+    def oldest(self) -> Pending | None:
+        """The request that waits longest for its reply."""
+        return self._pool.oldest() if "_pool" in self.__dict__ else None
 
     @cached_property
     def _pool(self) -> Pool:
@@ -142,6 +166,7 @@ class Exchange:
                 raise self._named(error) from error.__cause__
             else:
                 self._progress_at = self._pool.loop.time()
+                self.refused = None
                 return value
 
     async def _attempt(self, request: Request, route: Route | None, *, fresh: bool = False) -> Reply:
@@ -162,24 +187,34 @@ class Exchange:
             request.attempts += 1
             self.requests_sent[request.operation] += 1
             began = time.monotonic()
-            reply = await connection.send(data, request)
+            reply = await connection.send(data, request, limiter.caps.bytes_per_second)
         except (OSError, UnicodeError, ProxyFailed, *failures.NO_REPLY) as error:
+            self.counted.no_reply(request.operation)
             raise failures.connection_failure(request, route.where, error) from error
         except asyncio.CancelledError:
             if connection is not None:
                 connection.close()  # its reply would be taken for the next request's
             raise
         else:
-            self.answered_at = now = time.monotonic()
-            limiter.replied(now, now - began)
-            if request.payload_bytes and not request.body:
-                limiter.correct(now, len(reply.body) - request.payload_bytes)
+            now = time.monotonic()
+            seconds = now - began - connection.held_seconds
+            limiter.replied(now, seconds)
+            self.counted.reply(request.operation, reply.status, seconds)
+            if request.payload_bytes:
+                self._count_payload(request, reply, now)
             pool.give_back(connection)
             return reply
         finally:
             limiter.leave()
             if limiter.waiting:
                 self._hand_over()
+
+    def _count_payload(self, request: Request, reply: Reply, now: float) -> None:
+        """Count what was stored; what was read may have been less than was asked for."""
+        if not request.body:
+            self.limiter.correct(now, len(reply.body) - request.payload_bytes)
+        elif reply.status == _OK:
+            self.stored_bytes += request.payload_bytes
 
     # -- slots
 
@@ -290,11 +325,21 @@ class Exchange:
                     failure, now, self._progress_at, random.random, by_habit=by_habit
                 )
                 if pause_seconds >= 0:
-                    self._say(failure, pause_seconds)
+                    self._say(request, failure, pause_seconds)
                     await self._pause(pause_seconds, failure)
                     if not self._stopping.is_set():
                         return
+        self._note_end(failure)
         raise self._named(failure.error) from failure
+
+    def _note_end(self, failure: Failure) -> None:
+        """Take note that a request has failed for good: then not all is refused for now.
+
+        Nor is it where nobody waits any more: what is refused later is another story.
+        """
+        is_answer = failure.kind is FailureKind.FATAL and failure.error.status
+        if is_answer or not self.pausing:
+            self.refused = None
 
     def _named(self, error: E) -> E:
         """Let an error name the side, where there are two stores, and the settings that hold for this one."""
@@ -304,8 +349,11 @@ class Exchange:
             error.message, error.hint = (re.sub(rf"\b{name}\b", own, text) for text in (error.message, error.hint))
         return error
 
-    def _say(self, failure: Failure, pause_seconds: float) -> None:
+    def _say(self, request: Request, failure: Failure, pause_seconds: float) -> None:
         """Log why a request waits; a long pause that the store asks for is a warning, once for all who pause."""
+        if failure.error.status:
+            since = time.monotonic() if self.refused is None else self.refused.since
+            self.refused = Refused(since, request.attempts, failure.error)
         now = self._pool.loop.time()
         asked_for = failure.retry_after_seconds >= SAID_SECONDS and now >= self._said_until
         if asked_for:
@@ -331,18 +379,21 @@ class Exchange:
     async def _explained(self, request: Request, failure: Failure, route: Route | None) -> Failure:
         """Find out why a HEAD was refused: only a reply with a body names the code, so ask for the first byte.
 
-        A HEAD that names another region than the one it was signed for was refused for that.
+        With the headers of the HEAD, as one of them may be what was refused; what part of the object it was about is
+        left away. A HEAD that names another region than the one it was signed for was refused for that.
         """
         if route is not None and failure.region not in ("", route.signer.region):
             failure.kind = FailureKind.MOVED
             return failure
-        question = Request(request.operation, "GET", request.location, headers=[("range", "bytes=0-0")])
+        headers = [*request.headers, ("range", "bytes=0-0")]
+        question = Request(request.operation, "GET", request.location, headers=headers)
         try:
             reply = await self._attempt(question, route)
         except Failure as other:
             return other
         if reply.status in (200, 206):
-            failure.kind = FailureKind.TRANSIENT  # what the HEAD was refused for has passed
+            # what the HEAD was refused for has passed, unless it is the part
+            failure.kind = FailureKind.FATAL if request.query else FailureKind.TRANSIENT
             return failure
         return failures.reply_failure(request, reply)
 
@@ -376,7 +427,7 @@ class Exchange:
             if not self.config.endpoint_url:
                 authority = ""  # AWS's host follows from the region
         elif authority and authority != self._authorities.get(bucket):
-            name = dict(self.config.own_settings).get("S3_ENDPOINT_URL", "S3_ENDPOINT_URL")
+            name = self.config.name_of("S3_ENDPOINT_URL")
             logger.warning("the store sends requests for bucket %s to %s: check %s", bucket, authority, name)
         else:
             return False

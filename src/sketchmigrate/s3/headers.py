@@ -1,31 +1,36 @@
 """What belongs to an object besides its bytes: content headers, user metadata, tags, and whether it is archived.
 
 A storage class named GLACIER is an archive on AWS, and may be a disk like any other elsewhere (Ceph gives classes any
-name); and an object that was restored can be read. So one that may be archived is asked for its first byte.
+name); and an object that was restored can be read. Where a HEAD tells of a restore, that decides; else one that may be
+archived is asked for its first byte.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from sketchmigrate.core.errors import ObjectMissing, S3Error
+from sketchmigrate.s3.retry import http_date
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sketchmigrate.core.objects import Location, ObjectInfo
     from sketchmigrate.s3.client import S3Client
+    from sketchmigrate.s3.config import Keep
 
-CONTENT_HEADERS = (
-    "content-type",
-    "content-encoding",
-    "content-language",
-    "content-disposition",
-    "cache-control",
-    "expires",
+CONTENT_HEADERS = frozenset(
+    {"content-type", "content-encoding", "content-language", "content-disposition", "cache-control", "expires"}
 )
 """What a browser is told, and CopyObject keeps besides user metadata and tags (S3 API reference, CopyObject)."""
+
+METADATA = "x-amz-meta-"
+"""How the headers of user metadata begin."""
+
+MTIME = METADATA + "mtime"
+"""When a file was last modified, in seconds since 1970: as rclone, s3fs and others keep it."""
 
 TAG_COUNT = "x-amz-tagging-count"
 """Left out where there are no tags, where they may not be told, and by stores that never tell (S3 API, HeadObject)."""
@@ -36,26 +41,46 @@ _MAX_TAG_COUNT_DIGITS = 6
 ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Storage classes whose objects have to be restored first (S3 User Guide, "Working with archived objects")."""
 
+TIERED = "INTELLIGENT_TIERING"
+"""The class of which some objects are in an archive tier, as a HEAD tells (``archive_of``), and no listing."""
+
 NOT_RESTORED = frozenset({"InvalidObjectState", "ObjectNotInActiveTierError"})
 """What S3 says of them to GetObject, and to CopyObject."""
 
+_ONGOING = re.compile(r'ongoing-request="(true|false)"').search
+_UNDER_WAY_HINT = "Wait until it has ended, then run the command again."
 
-def kept_headers(
-    headers: Mapping[str, str], tags: Sequence[tuple[str, str]], *, storage_class: bool = False
-) -> dict[str, str]:
-    """Return the headers to store an object with, so that it is as CopyObject would have made it.
 
-    With ``storage_class`` also in the class of its source, which CopyObject drops; but an object that was restored from
-    an archive is not archived anew.
+def kept_headers(headers: Mapping[str, str], keep: Keep) -> dict[str, str]:
+    """Return the headers to store an object with that HEAD showed these headers of: without tags and ACL.
+
+    An object that was restored from an archive is not archived anew.
     """
-    kept = {name: headers[name] for name in CONTENT_HEADERS if headers.get(name)}
-    kept.update((name, value) for name, value in headers.items() if name.startswith("x-amz-meta-"))
-    kept_class = headers.get("x-amz-storage-class", "") if storage_class else ""
+    kept = {
+        name: value
+        for name, value in headers.items()
+        if name.startswith(METADATA) or (name in CONTENT_HEADERS and value)
+    }
+    kept_class = headers.get("x-amz-storage-class", "") if keep.storage_class else ""
     if kept_class and kept_class not in ARCHIVES:
         kept["x-amz-storage-class"] = kept_class
-    if tags:
-        kept["x-amz-tagging"] = urlencode(tags, quote_via=quote)
+    if keep.mtime and MTIME not in kept and (modified_at := unix_time_of(headers, "last-modified")) is not None:
+        kept[MTIME] = f"{modified_at:.0f}"
     return kept
+
+
+def header_list(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Lower the names, and refuse what would begin another header line. Raises ``ValueError``."""
+    for name, value in headers.items():
+        if not set("\r\n\0").isdisjoint(name + value):
+            message = f"header {name!r} has a line break in it"
+            raise ValueError(message)
+    return [(name.lower(), value) for name, value in headers.items()]
+
+
+def tags_header(tags: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the header to store an object with these tags with."""
+    return {"x-amz-tagging": urlencode(tags, quote_via=quote)}
 
 
 async def tags_of(client: S3Client, location: Location, info: ObjectInfo) -> list[tuple[str, str]]:
@@ -67,6 +92,12 @@ async def tags_of(client: S3Client, location: Location, info: ObjectInfo) -> lis
     return tags
 
 
+def unix_time_of(headers: Mapping[str, str], name: str) -> float | None:
+    """Return a time that a reply tells in a header (``date``, ``last-modified``), in whole seconds; None without it."""
+    moment = http_date(headers.get(name, ""))
+    return moment.timestamp() if moment else None
+
+
 def archive_of(headers: Mapping[str, str]) -> str:
     """Return the archive in which a HEAD shows an object to be, restored or not; empty where it shows none."""
     storage_class = headers.get("x-amz-storage-class", "")
@@ -75,8 +106,23 @@ def archive_of(headers: Mapping[str, str]) -> str:
     return storage_class if storage_class in ARCHIVES else ""
 
 
-async def not_restored(store: S3Client, location: Location) -> S3Error | None:
-    """Return what the store says where an archived object cannot be read; None where it can. Raises ``S3Error``."""
+def restore_under_way(location: Location, headers: Mapping[str, str]) -> S3Error | None:
+    """Return that an archived object is being restored, as its HEAD says; None where it says nothing of that."""
+    told = _ONGOING(headers.get("x-amz-restore", ""))
+    if told is None or told[1] == "false":
+        return None
+    return S3Error(f"a restore of {location} is under way", hint=_UNDER_WAY_HINT)
+
+
+async def not_restored(store: S3Client, location: Location, headers: Mapping[str, str]) -> S3Error | None:
+    """Return why an archived object cannot be read, of which a HEAD told ``headers``; None where it can.
+
+    ``x-amz-restore`` says that a restore is under way, or has ended; it is left out of an object that nobody restored,
+    and by stores whose class of that name is no archive: those are tried (S3 API reference, HeadObject). Raises
+    ``S3Error``.
+    """
+    if _ONGOING(headers.get("x-amz-restore", "")):
+        return restore_under_way(location, headers)
     try:
         await store.read_beginning(location, 1)
     except ObjectMissing:

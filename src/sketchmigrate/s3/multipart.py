@@ -8,12 +8,19 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from sketchmigrate.core.errors import BucketMissing, PreconditionFailed, S3Error
+from sketchmigrate.core.errors import (
+    BucketMissing,
+    ObjectMissing,
+    PreconditionFailed,
+    S3Busy,
+    S3Error,
+    S3Malformed,
+    S3Unreachable,
+)
 from sketchmigrate.core.objects import Location
 from sketchmigrate.s3 import replies
 from sketchmigrate.s3.etags import expected_etag
 from sketchmigrate.s3.failures import object_exists
-from sketchmigrate.s3.headers import kept_headers, tags_of
 from sketchmigrate.s3.wire import xml
 from sketchmigrate.s3.wire.addressing import copy_source, encode_query
 from sketchmigrate.s3.wire.conditions import if_source_is, only_if_absent
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
     from sketchmigrate.s3.client import S3Client
     from sketchmigrate.s3.etags import Digests
     from sketchmigrate.s3.wire.conditions import Condition
+    from sketchmigrate.s3.wire.xml_subresources import ListedPart
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +43,7 @@ MAX_PARTS = 10_000  # S3 User Guide, "Amazon S3 multipart upload limits"
 PARTS_IN_FLIGHT = 8
 _MIB = 2**20
 NO_UPLOAD = "NoSuchUpload"
+_OUTCOME_UNKNOWN = (S3Busy, S3Malformed, S3Unreachable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +77,35 @@ class MultipartUpload:
         return await self.client.perform(request, replies.part_copied)
 
     async def send_part(self, number: int, body: bytes, digests: Digests | None = None) -> str:
-        """Send a part, with its MD5 where the checksums are given, and return its ETag."""
+        """Send a part, with a checksum where those of the body are given, and return its ETag."""
         query = self._query(partNumber=str(number))
         checksum = digests.sha256 if digests else sha256(body).hexdigest()
         request = Request(
             "UploadPart", "PUT", self.target, query=query, body=body, body_sha256=checksum, payload_bytes=len(body)
         )
-        if digests:
-            request.headers.append(("content-md5", digests.content_md5))
-        return await self.client.store_body(request)
+        return await self.client.store_body(request, digests)
+
+    async def parts(self) -> dict[int, ListedPart]:
+        """Return the parts that are there by their numbers, as far as they are told.
+
+        Where a store repeats a page (rclone's server always tells the first), that is all.
+        """
+        found: dict[int, ListedPart] = {}
+        while True:
+            last = max(found, default=0)
+            query = self._query(**{"part-number-marker": str(last)} if last else {})
+            request = Request("ListParts", "GET", self.target, query=query)
+            page, is_truncated = await self.client.perform(request, replies.parts)
+            found |= page
+            if not is_truncated or max(found, default=0) <= last:
+                return found
 
     async def complete(self, part_etags: Sequence[str], *conditions: Condition) -> str:
         """Make the object of parts 1, 2, … and return its ETag.
 
         Where the reply of a first attempt was lost, the second finds no such upload: then the object that is there is
-        recognised by the ETag that these parts make.
+        recognised by the ETag that these parts make. So it is where no reply told the outcome and no further attempt
+        is made, as after a signal: Ceph 16 names no ETag in its first reply, only in the one to a second attempt.
         """
         body = xml.complete_document(part_etags)
         query, headers = self._query(), list(conditions)
@@ -95,12 +118,35 @@ class MultipartUpload:
                 raise object_exists(error, request) from error
             raise
         except S3Error as error:
-            if error.code != NO_UPLOAD or request.attempts == 1:
+            etag = expected_etag(part_etags)
+            if error.code == NO_UPLOAD and request.attempts > 1:
+                became = (await self.client.head(self.target)).etag == etag
+            else:
+                became = bool(request.attempts) and isinstance(error, _OUTCOME_UNKNOWN) and await self._became(etag)
+            if not became:
                 raise
-            info = await self.client.head(self.target)
-            if info.etag != expected_etag(part_etags):
-                raise
-            return info.etag
+            return etag
+
+    async def _became(self, etag: str) -> bool:
+        """Whether the object has this ETag and the upload is gone. What is asked for that, is asked but once.
+
+        The ETag alone does not tell: the object that was to be replaced may have the same bytes and other headers.
+        """
+        once = MultipartUpload(self.client.retrying(0), self.target, self.upload_id)
+        try:
+            if (await once.client.head(self.target)).etag != etag:
+                return False
+        except S3Error as error:
+            logger.info("%s cannot be looked at after upload %s: %s", self.target, self.upload_id, error)
+            return False
+        try:
+            await once.parts()
+        except S3Error as error:
+            logger.info(
+                "%s has the ETag of upload %s, whose parts are not told: %s", self.target, self.upload_id, error
+            )
+            return error.code == NO_UPLOAD or isinstance(error, ObjectMissing)  # which Ceph 16 says of the upload
+        return False
 
     async def abort(self) -> None:
         """Discard the upload and its parts. That it is gone already is no error."""
@@ -138,9 +184,8 @@ async def copy_in_parts(
     target: Location,
     info: ObjectInfo,
     *conditions: Condition,
-    storage_class: bool = False,
 ) -> str:
-    """Copy an object of which ``info`` was seen, and return the new ETag.
+    """Copy an object of which ``info`` was seen, with all that is to be kept of it, and return the new ETag.
 
     Every part is copied on the condition that the source is still that object. Some stores ignore the condition, so the
     source is looked at once more before the parts become the object. Raises ``PreconditionFailed`` if it changed.
@@ -148,19 +193,22 @@ async def copy_in_parts(
     raised where it should have been absent. On any failure the upload is aborted; parts that could not be discarded are
     reported, because they cost storage.
     """
-    tags = await tags_of(client, source, info)
-    headers = kept_headers(info.headers, tags, storage_class=storage_class)
+    properties = client.properties
+    kept = await properties.of(source, info)
+
+    async def upload(headers: Mapping[str, str]) -> str:
+        return await _upload(client, source, target, info, headers, *conditions)
+
     while True:
         part_bytes = client.part_size_bytes
         try:
-            etag = await _upload(client, source, target, info, headers, *conditions)
+            etag = await properties.store(target, kept, upload)
         except S3Error as error:
             if not client.may_cut_smaller(error, min(part_bytes, info.size_bytes)):
                 raise
         else:
             break
-    if tags and sorted(await client.tags(target)) != sorted(tags) and (await client.head(target)).etag == etag:
-        await client.put_tags(target, tags)  # Ceph 16 ignores the tags that an upload begins with
+    await properties.see_with_tags(target, kept, etag)
     return etag
 
 

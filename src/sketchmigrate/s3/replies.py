@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from sketchmigrate.core.errors import ObjectInstead
 from sketchmigrate.core.objects import ObjectInfo
+from sketchmigrate.s3.checksums import SHA256
 from sketchmigrate.s3.failures import malformed, reply_failure
+from sketchmigrate.s3.retry import Failure, FailureKind
 from sketchmigrate.s3.wire import xml, xml_listings, xml_subresources
 
 if TYPE_CHECKING:
@@ -14,12 +17,13 @@ if TYPE_CHECKING:
 
     from sketchmigrate.s3.wire.messages import Reply, Request
     from sketchmigrate.s3.wire.xml_listings import ListedVersion, ListPage
-    from sketchmigrate.s3.wire.xml_subresources import ListedUpload, ObjectLock
+    from sketchmigrate.s3.wire.xml_subresources import ListedPart, ListedUpload, ObjectLock
 
 T = TypeVar("T")
 
 _OK = 200
 _NO_CONTENT = 204
+_SHA256 = SHA256.encode()
 _PARTIAL_CONTENT = 206
 RANGE_NOT_SATISFIABLE = 416
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII).fullmatch
@@ -78,6 +82,11 @@ def uploads(request: Request, reply: Reply) -> list[ListedUpload]:
     return _document(request, reply, xml_subresources.read_uploads)
 
 
+def parts(request: Request, reply: Reply) -> tuple[dict[int, ListedPart], bool]:
+    """ListParts: one page, and whether there are more."""
+    return _document(request, reply, xml_subresources.read_parts)
+
+
 def object_lock(request: Request, reply: Reply) -> ObjectLock:
     """GetObjectLockConfiguration: nothing where a store says in one of several ways that it has none.
 
@@ -91,12 +100,29 @@ def object_lock(request: Request, reply: Reply) -> ObjectLock:
 
 
 def tags(request: Request, reply: Reply) -> list[tuple[str, str]]:
-    """GetObjectTagging: the tags, none where there can be none."""
+    """GetObjectTagging: the tags, none where there can be none.
+
+    A store that does not know the question answers with the object (rclone's server), of which no more is asked for
+    than tags have: with its ETag, or that it has no such range where it is empty.
+    """
     if reply.status != _OK and (error := xml.read_error(reply.body)) and error.code in _NO_TAGS_CODES:
         return []
     if reply.status == _OK and not reply.body:
         return []  # what Ceph 16 says of an object without tags; whether some are due is checked by their count
-    return _document(request, reply, xml.read_tags)
+    if reply.status == RANGE_NOT_SATISFIABLE:
+        raise _object_instead(request, reply, "there is no such range of the object")
+    try:
+        return xml.read_tags(document(request, reply))
+    except xml.NotS3 as error:
+        if reply.header(b"etag"):
+            raise _object_instead(request, reply, str(error)) from error
+        raise malformed(request, reply, str(error)) from error
+
+
+def _object_instead(request: Request, reply: Reply, reason: str) -> Failure:
+    """Say that the object came: who does not know a question now will not know it later either."""
+    told = malformed(request, reply, reason).error
+    return Failure(FailureKind.FATAL, ObjectInstead(told.message, hint=told.hint, status=told.status))
 
 
 def document(request: Request, reply: Reply) -> bytes:
@@ -106,14 +132,22 @@ def document(request: Request, reply: Reply) -> bytes:
     return reply.body
 
 
-def stored(request: Request, reply: Reply) -> str:
-    """PutObject: the ETag, which is a header."""
+class Stored(NamedTuple):
+    """What a store tells of a body that it took: the ETag, and the SHA-256 in base64 where it tells that."""
+
+    etag: str
+    sha256: str
+
+
+def stored(request: Request, reply: Reply) -> Stored:
+    """PutObject and UploadPart: what is told in headers."""
     if reply.status != _OK or xml.read_error(reply.body):
         raise reply_failure(request, reply)
     etag = xml.unquoted(reply.header(b"etag"))
     if not etag:
         raise malformed(request, reply, "it has no ETag")
-    return etag
+    # few replies have it, and to take the headers apart once more would cost a microsecond of each
+    return Stored(etag, reply.header(_SHA256) if _SHA256 in reply.head.lower() else "")
 
 
 def done(request: Request, reply: Reply) -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from sketchmigrate.core.errors import MigrateError, S3Error
+from sketchmigrate.core.errors import MigrateError, S3Error, StoredDamaged
 from sketchmigrate.s3.dialect import SMALLEST_PART_BYTES
-from sketchmigrate.s3.etags import digests_of
+from sketchmigrate.s3.etags import digests_of, expected_etag, is_md5
 from sketchmigrate.s3.multipart import MAX_PARTS, NO_UPLOAD
+from sketchmigrate.s3.proof import Reading
 from sketchmigrate.task_group import task_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sketchmigrate.core.objects import Location, ObjectInfo
-    from sketchmigrate.s3.etags import Digests, EtagHash
-    from sketchmigrate.s3.multipart import MultipartUpload
+    from sketchmigrate.s3.etags import Digests
+    from sketchmigrate.s3.proof import Expected
+    from sketchmigrate.s3.streamed_uploads import OpenedUpload
     from sketchmigrate.s3.streaming import Streamer
 
 T = TypeVar("T")
@@ -46,54 +48,94 @@ class Anew(Exception):
         self.error = error
 
 
+class _Part(NamedTuple):
+    """A range of the object's bytes, the last one included. Parts are numbered from 1."""
+
+    number: int
+    first: int
+    last: int
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes it has."""
+        return self.last - self.first + 1
+
+
 class SentParts:
-    """The parts of one object on their way. Their checksum is made in their order, as each has come."""
+    """The parts of one object on their way; those that an upload has already are kept where they are proved.
+
+    Where legacy's object was made of such parts, each has a checksum of its own, and these make the whole's. Else that
+    is made of all bytes in their order, part after part as each has come.
+    """
 
     def __init__(
-        self, streamer: Streamer, source: Location, info: ObjectInfo, upload: MultipartUpload, whole: EtagHash
+        self,
+        streamer: Streamer,
+        source: Location,
+        info: ObjectInfo,
+        opened: OpenedUpload,
+        expected: Expected,
     ) -> None:
-        self._streamer, self._source, self._info, self._upload, self._whole = streamer, source, info, upload, whole
-        self._ranges: deque[tuple[int, int, int]] = deque()
-        self._hashed: list[asyncio.Event] = []
-        self.etags: list[str] = []
+        self._streamer, self._source, self._info = streamer, source, info
+        self._upload, part_bytes, self._there = opened
+        self._whole = expected.hashing()
+        self._is_cut_alike = expected.part_bytes == part_bytes
+        firsts = range(0, info.size_bytes, part_bytes) or (0,)  # nothing is one part, too
+        parts = [
+            _Part(number, first, min(first + part_bytes, info.size_bytes) - 1)
+            for number, first in enumerate(firsts, start=1)
+        ]
+        self._to_bring = deque(part for part in parts if not self._is_proved_unread(part))
+        self._hashed = [asyncio.Event() for _ in parts]
+        self._md5s = [self._there[part.number].etag if part.number in self._there else "" for part in parts]
+        self.etags = list(self._md5s)
 
-    async def send_all(self, part_bytes: int) -> str:
-        """Send all parts; return the ETag that the whole should have in legacy."""
-        firsts = range(0, self._info.size_bytes, part_bytes)
-        if not firsts:
-            self.etags = [await self._send(1, b"", digests_of(b""))]
-            return self._whole.etag()
-        self._ranges.extend(
-            (number, first, min(first + part_bytes, self._info.size_bytes) - 1) for number, first in enumerate(firsts)
-        )
-        self.etags = [""] * len(firsts)
-        self._hashed = [asyncio.Event() for _ in firsts]
+    def _is_proved_unread(self, part: _Part) -> bool:
+        """Whether a part that is there need not be read: if it is not legacy's, the whole will not have its ETag."""
+        there = self._there.get(part.number)
+        if there is None or not self._is_cut_alike or not self._streamer.etags_are_md5:
+            return False
+        return there.size_bytes == part.size_bytes and is_md5(there.etag)
+
+    async def send_all(self) -> Reading:
+        """Send all parts that are not there; return what the bytes of all come to."""
+        workers = min(PARTS_AT_ONCE, len(self._to_bring))
         async with task_group(MigrateError, Anew) as group:
-            for _ in range(min(PARTS_AT_ONCE, len(firsts))):
+            for _ in range(workers):
                 group.create_task(self._work())
-        return self._whole.etag()
+        return Reading(expected_etag(self._md5s)) if self._is_cut_alike else self._whole.reading()
 
     async def _work(self) -> None:
         memory = self._streamer.memory
-        while self._ranges:
-            number, first, last = self._ranges.popleft()
-            await memory.take(last - first + 1)  # in the order of the parts: none waits for one that has to wait
-            with memory.held(last - first + 1):
-                await self._bring(number, first, last)
+        while self._to_bring:
+            part = self._to_bring.popleft()
+            await memory.take(part.size_bytes)  # in the order of the parts: none waits for one that has to wait
+            with memory.held(part.size_bytes):
+                await self._bring(part)
 
-    async def _bring(self, number: int, first: int, last: int) -> None:
-        body = await self._streamer.read(self._source, self._info, first, last)
-        if number:
-            await self._hashed[number - 1].wait()
-        await in_thread(len(body), self._whole.update, body)
-        self._hashed[number].set()
-        self.etags[number] = await self._send(number + 1, body, await in_thread(len(body), digests_of, body))
+    async def _bring(self, part: _Part) -> None:
+        streamer, index = self._streamer, part.number - 1
+        body = b""
+        if part.size_bytes:
+            body = await streamer.read(self._source, self._info, part.first, part.last)
+        if not self._is_cut_alike:
+            if index:
+                await self._hashed[index - 1].wait()
+            await in_thread(len(body), self._whole.update, body)
+            self._hashed[index].set()
+        digests = await in_thread(len(body), digests_of, body)
+        self._md5s[index] = digests.md5
+        there = self._there.get(part.number)
+        if there is None or (there.size_bytes, there.etag.lower()) != (len(body), digests.md5):
+            self.etags[index] = await self._send(part.number, body, digests)
 
     async def _send(self, part_number: int, body: bytes, digests: Digests) -> str:
         streamer, before = self._streamer, ""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 etag = await self._upload.send_part(part_number, body, digests)
+            except StoredDamaged:
+                continue  # it is there, and damaged: what comes next takes its place
             except S3Error as error:
                 if error.code == NO_UPLOAD:  # what failed before has ended it, or somebody else has
                     raise Anew(error) from error
@@ -103,7 +145,7 @@ class SentParts:
             if not streamer.differs(etag, digests):
                 return etag
             if etag == before:  # twice the same: it is made of something else than the bytes
-                streamer.etags_are_md5 = False
+                streamer.etags_tell_nothing()
                 return etag
             before = etag
         raise not_as_sent(f"part {part_number} of {self._upload.target}")

@@ -11,7 +11,7 @@ import pytest
 
 from sketchmigrate.core.errors import CredentialsError, ObjectMissing, S3Refused
 from sketchmigrate.s3 import CredentialSource
-from sketchmigrate.s3.wire import transport
+from sketchmigrate.s3.wire import pool, transport
 from sketchmigrate.s3.wire.addressing import Origin
 from sketchmigrate.s3.wire.sigv4 import Credentials
 from tests.unit.s3.scripted import (
@@ -80,7 +80,7 @@ def test_a_stale_connection_is_replaced_by_a_fresh_one_at_once(monkeypatch: pyte
 
 def test_idle_connections_are_closed_before_the_server_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "IDLE_SECONDS", 0.05)
-    monkeypatch.setattr(transport, "SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr(pool, "SWEEP_SECONDS", 0.02)
 
     async def scenario() -> int:
         async with scripted(copied(), copied()) as server, client_of(server.url) as client:
@@ -95,18 +95,18 @@ def test_idle_connections_are_closed_before_the_server_does_it(monkeypatch: pyte
 def test_a_sweep_spares_a_connection_that_was_just_made() -> None:
     async def scenario() -> bool:
         async with scripted() as server:
-            pool = transport.Pool(60, ssl.create_default_context)
-            connection = await pool.connect(Origin("127.0.0.1", server.port, tls=False))
-            connection.sweep(pool.loop.time(), 60)
+            connections = pool.Pool(60, ssl.create_default_context)
+            connection = await connections.connect(Origin("127.0.0.1", server.port, tls=False))
+            connection.sweep(connections.loop.time(), 60)
             spared = connection.usable
-            await pool.close()
+            await connections.close()
             return spared
 
     assert asyncio.run(scenario())
 
 
 def test_an_idle_time_below_the_usual_five_seconds() -> None:
-    assert transport.IDLE_SECONDS + transport.SWEEP_SECONDS <= 5
+    assert transport.IDLE_SECONDS + pool.SWEEP_SECONDS <= 5
 
 
 def test_the_name_is_resolved_anew_for_a_new_connection(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -29,6 +31,10 @@ from tests.unit.s3.scripted import (
     reply,
     scripted,
 )
+
+if TYPE_CHECKING:
+    from sketchmigrate.s3 import S3Client
+    from sketchmigrate.s3.exchange import Refused
 
 
 def failure(kind: FailureKind, retry_after: float = 0.0) -> Failure:
@@ -256,3 +262,33 @@ def test_other_caps_let_those_go_who_wait() -> None:
             return client._exchange.limiter.in_flight  # noqa: SLF001 - the claim is about its slots
 
     assert asyncio.run(scenario()) == 0
+
+
+async def paused(client: S3Client) -> Refused:
+    """Wait until a request waits for its next attempt, and return what it was refused with."""
+    while client.refused is None:  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0.005)
+    return client.refused
+
+
+async def test_a_store_that_says_no_to_another_request_has_not_refused_all() -> None:
+    slow_down = error(503, "SlowDown", x_amz_retry_after="300")
+    async with scripted(slow_down, reply(404), copied()) as server, client_of(server.url) as client:
+        copying = asyncio.create_task(client.copy(SOURCE, TARGET))
+        await paused(client)
+        assert await client.find(TARGET) is None
+        assert client.refused is None
+        await copying
+
+
+async def test_what_is_refused_after_all_were_given_up_is_another_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("random.random", lambda: 0.0)
+    slow_down = error(503, "SlowDown", x_amz_retry_after="60")
+    script = [slow_down, slow_down, slow_down, copied()]
+    async with scripted(*script) as server, client_of(server.url, retry_seconds=0.06) as client:
+        with pytest.raises(S3Error, match="SlowDown"):
+            await client.copy(SOURCE, TARGET)
+        began_at = time.monotonic()
+        copying = asyncio.create_task(client.copy(SOURCE, TARGET))
+        assert (await paused(client)).since >= began_at
+        await copying

@@ -21,6 +21,7 @@ from sketchmigrate.core.errors import (
     S3Unreachable,
 )
 from sketchmigrate.migration.preflight import check_read
+from sketchmigrate.s3.config import Keep
 from sketchmigrate.s3.wire.conditions import if_source_is, if_target_is
 from tests.sides import sides_of
 from tests.unit.s3.scripted import (
@@ -93,8 +94,48 @@ def test_a_200_that_stays_malformed_is_reported_as_that() -> None:
 )
 def test_a_fatal_code_within_a_200_stays_fatal(code: str, kind: type[S3Error]) -> None:
     with pytest.raises(kind, match=f"CopyObject {SOURCE} to {TARGET}: {code}.*REQ1") as caught:
-        asyncio.run(copy_against(reply(200, error_document(code))))
+        asyncio.run(copy_against(reply(200, error_document(code)), keep=Keep(tags="required")))
     assert caught.value.code == code
+
+
+WITHOUT_TAGS = "x-amz-tagging-directive"
+
+
+async def copied_with(keep: Keep, *script: Step) -> list[bool]:
+    """Copy once, and tell of each request whether it asks for a copy without tags."""
+    async with scripted(*script) as server, client_of(server.url, keep=keep) as client:
+        try:
+            await client.copy(SOURCE, TARGET)
+        finally:
+            asked = [each.headers.get(WITHOUT_TAGS) for each in server.asked]
+            assert set(asked) <= {None, "REPLACE"}
+            assert not [each for each in server.asked if "x-amz-tagging" in each.headers]
+    return [each is not None for each in asked]
+
+
+def test_what_may_not_be_copied_with_its_tags_is_copied_without(caplog: pytest.LogCaptureFixture) -> None:
+    denied = error(403, "AccessDenied")
+    assert asyncio.run(copied_with(Keep(), denied, copied())) == [False, True]
+    assert "may not be copied with its tags, and was copied without" in caplog.text
+
+
+def test_no_tags_are_asked_for_where_none_are_kept() -> None:
+    assert asyncio.run(copied_with(Keep(tags="no"), copied())) == [True]
+
+
+@pytest.mark.parametrize(
+    ("keep", "script"),
+    [
+        (Keep(), [error(403, "AccessDenied"), error(403, "AccessDenied")]),
+        (Keep(tags="required"), [error(403, "AccessDenied")]),
+        (Keep(tags="no"), [error(403, "AccessDenied")]),
+        (Keep(), [error(403, "SignatureDoesNotMatch")]),
+    ],
+    ids=["refused for something else", "tags are required", "there were none", "wrong credentials"],
+)
+def test_a_refusal_that_is_not_for_the_tags_stays_what_it_was(keep: Keep, script: list[Step]) -> None:
+    with pytest.raises(S3Refused, match=r"AccessDenied|SignatureDoesNotMatch"):
+        asyncio.run(copied_with(keep, *script))
 
 
 def test_progress_within_the_result_and_an_etag_without_quotes_are_ceph_and_fine() -> None:

@@ -92,10 +92,12 @@ def wire(method: str, target: str, header_lines: str, body: bytes) -> bytes:
 class CopyResult(NamedTuple):
     """A copy that S3 confirmed. ``size_bytes`` is None where it was not told; ``attempts`` counts requests sent.
 
-    ``in_parts``: the object was made of parts.
+    ``in_parts``: the object was made of parts. ``read_checksum`` is that of the bytes which passed through this machine
+    where nothing that legacy's store tells proved them: an MD5, or made of those of parts, as ETags are.
     """
 
     etag: str
     attempts: int
     size_bytes: int | None = None
     in_parts: bool = False
+    read_checksum: str = ""

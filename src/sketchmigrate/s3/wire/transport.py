@@ -1,4 +1,4 @@
-"""Connections: one request at a time on each, kept alive, taken last in first out. HTTP/1.1 on an asyncio protocol.
+"""A connection, with one request at a time, in HTTP/1.1 on an asyncio protocol.
 
 No task and no timer belongs to a request: a sweep once a second looks for silent and for idle connections. That, one
 write per request and no copying is what makes a request cost a few microseconds.
@@ -7,7 +7,8 @@ write per request and no copying is what makes a request cost a few microseconds
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+import math
+import time
 from typing import TYPE_CHECKING, cast
 
 import httptools
@@ -15,26 +16,28 @@ import httptools
 from sketchmigrate.s3.failures import ConnectionDropped, Endless, NotHttp, ReplySilent, ReplySlow
 from sketchmigrate.s3.wire import bounds
 from sketchmigrate.s3.wire.messages import Reply, fields_of
-from sketchmigrate.s3.wire.proxy import connect_through
+from sketchmigrate.s3.wire.pacing import Pacing
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable
-
     from sketchmigrate.s3.wire.addressing import Origin
     from sketchmigrate.s3.wire.messages import Request
-    from sketchmigrate.s3.wire.proxy import Proxy
+    from sketchmigrate.s3.wire.pool import Pool
 
 # Servers close idle connections after 5 s and more; a request on a connection that is being closed is a wasted one.
 IDLE_SECONDS = 4.0
-SWEEP_SECONDS = 1.0
 # A body in so many pieces is put together: a chunk of two bytes costs twenty times as much.
 MANY_PIECES = 65_536
 
 PIECE_BYTES = 256 * 2**10
 """A body that is sent apart from its head goes in such pieces, as fast as they are taken: no copy of it is made."""
 
+LARGE_BYTES = 2**20
+"""Where more content is asked for, it has its memory from the start. To put pieces together takes twice of it, as what
+they leave behind is not given back to the system while the whole lies above it."""
+
+_CONTENT = (200, 206)
 _NOTHING = memoryview(b"")
+_UNPACED = Pacing()
 
 
 class Connection(asyncio.Protocol):
@@ -53,9 +56,10 @@ class Connection(asyncio.Protocol):
         self._bodiless = False
         self._request: Request | None = None
         self._unasked = b""
-        self._unsent_bytes = 0
         self._body_left = _NOTHING  # of a body that is sent apart
         self._is_paused = False
+        self._pacing = _UNPACED
+        self._hold: asyncio.TimerHandle | None = None  # while a body is ahead of its pace
         self._sent_at = 0.0
         self._all_sent_at = 0.0  # at the earliest, as far as the sweep has seen
         self._interim: tuple[object, int] = (None, 0)
@@ -65,17 +69,34 @@ class Connection(asyncio.Protocol):
         self._received = b""  # until the head is whole: the parser tells when, and what is of use in it others look up
         self._head = b""
         self._chunks: list[bytes] = []
+        self._whole: bytearray | None = None  # instead of pieces
         self._body_bytes = 0
-        self._wire_bytes = 0
+        self._wire_bytes = self._unsent_bytes = 0
         self._status = 0
         self._ends_at_close = False
 
     # -- used by the pool and the exchange
 
-    def send(self, data: bytes, request: Request) -> asyncio.Future[Reply]:
+    @property
+    def held_seconds(self) -> float:
+        """How long the last request was held up by the cap on bytes a second."""
+        return self._pacing.held_seconds
+
+    @property
+    def pending(self) -> Request | None:
+        """The request whose reply is waited for."""
+        return None if self._awaited is None else self._request
+
+    @property
+    def sent_at(self) -> float:
+        """When it was sent, by the loop's clock."""
+        return self._sent_at
+
+    def send(self, data: bytes, request: Request, bytes_per_second: float = math.inf) -> asyncio.Future[Reply]:
         """Send a request; the future brings the reply, ``ConnectionDropped``, ``ReplySilent`` or ``NotHttp``.
 
-        ``data`` is what is sent; from the request follows what its reply may be (``bounds``).
+        ``data`` is what is sent; from the request follows what its reply may be (``bounds``). Bodies pass no faster
+        than so many bytes a second.
         """
         self._awaited = future = self._loop.create_future()
         if self._transport is None or self._transport.is_closing():
@@ -88,6 +109,7 @@ class Connection(asyncio.Protocol):
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
         self.since = self._sent_at = self._loop.time()
+        self._pacing = Pacing(bytes_per_second, self._sent_at) if bytes_per_second < math.inf else _UNPACED
         self._pool.write_soon(self, data)
         return future
 
@@ -100,12 +122,33 @@ class Connection(asyncio.Protocol):
                 self._write_body()
 
     def _write_body(self) -> None:
-        while self._body_left and not self._is_paused:
+        piece_bytes = self._pacing.piece_bytes(PIECE_BYTES)
+        while self._body_left and not self._is_paused and self._hold is None:
             if self._transport is None or self._transport.is_closing():
                 return
-            piece, left = self._body_left[:PIECE_BYTES], self._body_left[PIECE_BYTES:]
+            piece, left = self._body_left[:piece_bytes], self._body_left[piece_bytes:]
             self._body_left = left or _NOTHING  # an empty view of a body keeps all of it
             self._transport.write(piece)
+            if left and self._request is not None:
+                self._keep_pace(len(self._request.body) - len(left))
+
+    def _keep_pace(self, passed_bytes: int) -> bool:
+        """Let no more of a body pass for a while, where it is ahead; whether it is."""
+        seconds = self._pacing.hold_seconds(passed_bytes, self._loop.time())
+        if seconds and self._hold is None:
+            self._hold = self._loop.call_later(seconds, self._go_on)
+        return self._hold is not None
+
+    def _pause_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _go_on(self) -> None:
+        self._hold = None
+        self.since = self._loop.time()
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+        self._write_body()
 
     def pause_writing(self) -> None:
         """Write no more: the store takes it more slowly than it comes."""
@@ -131,7 +174,10 @@ class Connection(asyncio.Protocol):
         unsent_bytes = len(self._body_left)
         if self._transport is not None:
             unsent_bytes += self._transport.get_write_buffer_size()
-        if unsent_bytes != self._unsent_bytes:  # a large body on its way is progress
+        if unsent_bytes < self._unsent_bytes or self._hold is not None:
+            self._pool.moved_at = time.monotonic()
+        # a large body on its way is progress, and where one is held up it is we who let nothing pass
+        if unsent_bytes != self._unsent_bytes or self._hold is not None:
             self._unsent_bytes = unsent_bytes
             self.since = now
         elif now - self.since > timeout_seconds:
@@ -176,6 +222,7 @@ class Connection(asyncio.Protocol):
             self._unasked = b"" if self.reused else data
             self.close()
             return
+        self._pool.moved_at = time.monotonic()
         self._wire_bytes += len(data)  # the sweep looks whether they are too many
         if not self._head:
             if not self._received:
@@ -187,12 +234,11 @@ class Connection(asyncio.Protocol):
                 return
         try:
             parser.feed_data(data)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(NotHttp(data))
             self.close()
-        except httptools.HttpParserUpgrade:
-            self._fail(NotHttp(data))
-            self.close()
+        if self._pacing is not _UNPACED and self._awaited is not None and self._keep_pace(self._body_bytes):
+            self._pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the request that was on it, unless its reply was to end this way."""
@@ -234,13 +280,24 @@ class Connection(asyncio.Protocol):
             self._finish()
         elif not self.usable:
             self._ends_at_close = not fields_of(self._head).keys() & {b"content-length", b"transfer-encoding"}
+        request = self._request
+        if (
+            request is not None
+            and request.payload_bytes > LARGE_BYTES
+            and not request.body
+            and self._status in _CONTENT
+        ):
+            self._whole = bytearray(request.payload_bytes)
 
     def on_body(self, data: bytes) -> None:
         """Keep a piece of the body."""
         if self._awaited is None:
             self.close()  # a body after HEAD: what follows cannot be told apart
             return
-        self._chunks.append(data)
+        if self._whole is None:
+            self._chunks.append(data)
+        else:
+            self._whole[self._body_bytes : self._body_bytes + len(data)] = data
         self._body_bytes += len(data)
         if self._body_bytes > MANY_PIECES:
             self._bound_body()
@@ -262,10 +319,14 @@ class Connection(asyncio.Protocol):
         future, self._awaited = self._awaited, None
         self._request = None  # it may hold a large body, which an idle connection would keep, as do these:
         chunks, self._chunks = self._chunks, []
+        whole, self._whole = self._whole, None
         if self._body_left:  # it was answered before all of it was sent
             self._body_left, self.usable = _NOTHING, False
         if future is not None and not future.done():
             body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            if whole is not None:
+                del whole[self._body_bytes :]
+                body = cast("bytes", whole)  # nobody changes it from now on
             future.set_result(Reply(self._status, self._head, body, self._bodiless))
         if not self.usable:
             self.close()
@@ -288,103 +349,3 @@ class Connection(asyncio.Protocol):
         future, self._awaited = self._awaited, None
         if future is not None and not future.done():
             future.set_exception(error)
-
-
-class Pool:
-    """The connections of one client: idle ones by origin, and all of them for the sweep."""
-
-    def __init__(self, timeout_seconds: float, tls_context: Callable[[], ssl.SSLContext]) -> None:
-        self.loop = asyncio.get_running_loop()
-        self._timeout_seconds = timeout_seconds
-        self._sweep_seconds = min(SWEEP_SECONDS, timeout_seconds / 4)
-        self._tls_context = tls_context
-        self._idle: defaultdict[Origin, list[Connection]] = defaultdict(list)
-        self._all: set[Connection] = set()
-        self._unwritten: list[tuple[Connection, bytes]] = []
-        self._sweeper: asyncio.TimerHandle | None = None
-        self._emptied: asyncio.Future[None] | None = None
-
-    def take(self, origin: Origin) -> Connection | None:
-        """Return the connection that was used last, if there is one fresh enough."""
-        idle = self._idle[origin]
-        while idle:
-            connection = idle.pop()
-            if connection.usable:
-                if self.loop.time() - connection.since <= IDLE_SECONDS:
-                    connection.reused = True
-                    return connection
-                connection.close()
-        return None
-
-    def give_back(self, connection: Connection) -> None:
-        """Keep a connection for the next request, if it allows one."""
-        if connection.usable:
-            self._idle[connection.origin].append(connection)
-
-    def write_soon(self, connection: Connection, request: bytes) -> None:
-        """Write a request together with the others of this turn of the loop, when all of them are signed.
-
-        The kernel's part and ours push each other out of the processor's caches, and a server that sleeps is woken for
-        each write that finds it asleep: one after the other, writes took 7 % off the whole run's CPU time.
-        """
-        if not self._unwritten:
-            self.loop.call_soon(self._write_all)
-        self._unwritten.append((connection, request))
-
-    def _write_all(self) -> None:
-        unwritten, self._unwritten = self._unwritten, []
-        for connection, request in unwritten:
-            connection.write(request)
-
-    async def connect(self, origin: Origin, proxy: Proxy | None = None) -> Connection:
-        """Open a connection. The name is resolved anew each time: a store moves its addresses.
-
-        Raises ``OSError`` (with ``TimeoutError``, ``socket.gaierror`` and ``ssl.SSLError`` among its kinds), and
-        ``ProxyFailed``.
-        """
-        connection = Connection(self, origin)
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                tls_context = self._tls_context() if origin.tls or (proxy is not None and proxy.tls) else None
-                if proxy is None:
-                    await self.loop.create_connection(lambda: connection, origin.host, origin.port, ssl=tls_context)
-                else:
-                    await connect_through(proxy, origin, connection, tls_context)
-        except BaseException:
-            self.lost(connection)  # uvloop tells a connection that was made, and then cancelled, of no loss
-            raise
-        return connection
-
-    def opened(self, connection: Connection) -> None:
-        """Note a new connection; the first one starts the sweep."""
-        self._all.add(connection)
-        if self._sweeper is None:
-            self._sweeper = self.loop.call_later(self._sweep_seconds, self._sweep)
-
-    def lost(self, connection: Connection) -> None:
-        """Forget a connection that is gone."""
-        self._all.discard(connection)
-        idle = self._idle[connection.origin]
-        if connection in idle:
-            idle.remove(connection)
-        if not self._all and self._emptied is not None and not self._emptied.done():
-            self._emptied.set_result(None)
-
-    def _sweep(self) -> None:
-        self._sweeper = None
-        now = self.loop.time()
-        for connection in list(self._all):
-            connection.sweep(now, self._timeout_seconds)
-        if self._all:
-            self._sweeper = self.loop.call_later(self._sweep_seconds, self._sweep)
-
-    async def close(self) -> None:
-        """Close all connections and wait until they are gone."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            self._sweeper = None
-        if self._all:
-            self._emptied = self.loop.create_future()
-            for connection in list(self._all):
-                connection.close()
-            await self._emptied

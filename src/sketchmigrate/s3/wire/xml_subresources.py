@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_plus
 
-from sketchmigrate.s3.wire.xml import name_of, root_of
+from sketchmigrate.s3.wire.xml import MAX_SIZE_DIGITS, NotS3, etag_of, name_of, plain, root_of
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree as ET
@@ -30,11 +30,19 @@ class ListedUpload(NamedTuple):
     upload_id: str
 
 
+class ListedPart(NamedTuple):
+    """A part of an upload that is neither completed nor called off."""
+
+    etag: str
+    size_bytes: int
+
+
+_MAX_PART_DIGITS = 5  # there are 10 000 of them at most
+
 NO_LOCK = ObjectLock(is_enabled=False, default_retention="")
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """What an ACL gives to whom: an id, or the address of a group."""
 
     grantee: str
@@ -43,10 +51,22 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Acl:
-    """The owner's id, and all grants, the owner's own among them."""
+    """The owner's id, empty where none is told, and all grants, the owner's own among them."""
 
     owner: str
     grants: tuple[Grant, ...]
+
+    @property
+    def others(self) -> frozenset[Grant]:
+        """What is given to others than the owner; WRITE means nothing of an object, and no header gives it.
+
+        (S3 User Guide, "Access control list (ACL) overview".)
+        """
+        return frozenset(grant for grant in self.grants if grant.grantee != self.owner and grant.permission != "WRITE")
+
+    def gives(self, grants: frozenset[Grant]) -> bool:
+        """Whether it has all these grants; its owner has all rights in any case."""
+        return {grant for grant in grants if grant.grantee != self.owner} <= self.others
 
 
 def read_object_lock(body: bytes) -> ObjectLock:
@@ -74,6 +94,26 @@ def read_uploads(body: bytes) -> list[ListedUpload]:
             key = unquote_plus(key, errors="surrogateescape") if encoded else key
             found.append(ListedUpload(key, texts.get("UploadId", "")))
     return found
+
+
+def read_parts(body: bytes) -> tuple[dict[int, ListedPart], bool]:
+    """Return the parts of a ``ListPartsResult`` by their numbers, and whether there are more."""
+    root = root_of(body, "ListPartsResult", "ListPartsResponse")  # the latter is moto's
+    found: dict[int, ListedPart] = {}
+    for item in root:
+        if name_of(item) == "Part":
+            texts = {name_of(child): (child.text or "").strip() for child in item}
+            number = _decimal(texts.get("PartNumber", ""), _MAX_PART_DIGITS)
+            size_bytes = _decimal(texts.get("Size", ""), MAX_SIZE_DIGITS)
+            found[number] = ListedPart(etag_of(texts.get("ETag", "")), size_bytes)
+    more = any(name_of(child) == "IsTruncated" and (child.text or "").strip() == "true" for child in root)
+    return found, more
+
+
+def _decimal(text: str, max_digits: int) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= max_digits):
+        raise NotS3(f"a part has the number or size {plain(text)!r}")
+    return int(text)
 
 
 def read_encryption(body: bytes) -> str:
