@@ -21,6 +21,7 @@ from sketchmigrate.core.reference import Key, KeyRange, Reference
 from sketchmigrate.ledger import (
     Flip,
     LedgerPlace,
+    OpenUpload,
     PastFlip,
     PastRun,
     WholeLedger,
@@ -33,6 +34,7 @@ from sketchmigrate.ledger.contract import EDITION
 from sketchmigrate.ledger.directory import leave_pointer
 from sketchmigrate.ledger.postgres import heartbeat
 from sketchmigrate.ledger.postgres.server import LedgerServer, ledger_parameters
+from sketchmigrate.ledger.sqlite.lock import hold_run
 from tests.integration.ledgers import make_tables, settings_for
 from tests.reasons import PROBLEM_GROUPS, some_problems, told
 from tests.servers.postgres_fault_proxy import PostgresFaultProxy
@@ -51,7 +53,10 @@ DATA = Path(__file__).parents[1] / "data" / "ledgers"
 BACK_TO_THE_FOURTH_EDITION = (
     "ALTER TABLE sketch_ledger.attempt DROP COLUMN source",
     """ALTER TABLE sketch_ledger.flip
-    DROP COLUMN source, DROP COLUMN old_packed, DROP COLUMN new_packed, DROP COLUMN value_bytes""",
+    DROP COLUMN source, DROP COLUMN old_packed, DROP COLUMN new_packed, DROP COLUMN value_bytes,
+    DROP COLUMN read_checksum""",
+    "DROP TABLE sketch_ledger.upload",
+    "DROP TABLE sketch_ledger.sample",
     """ALTER TABLE sketch_ledger.not_flipped DROP COLUMN source, DROP COLUMN packed""",
     "ALTER TABLE sketch_ledger.not_flipped ADD PRIMARY KEY (attempt, key)",
     """ALTER TABLE sketch_ledger.unsettled
@@ -99,12 +104,13 @@ async def test_the_past_is_read_newest_first_whoever_wrote_it(
 
 
 async def test_a_run_goes_on_until_its_ledger_is_closed(settings: Settings, directory: Path) -> None:
-    async with new_ledger(directory, settings, {"command": "migrate"}, asyncio.Event()):
-        with past_run(directory, settings) as run:
-            assert run.goes_on()
+    with hold_run(directory):
+        async with new_ledger(directory, settings, {"command": "migrate"}, asyncio.Event()):
+            with past_run(directory, settings) as run:
+                assert run.goes_on()
     with past_run(directory, settings) as run:
         assert run.goes_on() == ""
-    with pytest.raises(UsageError):  # however it ends
+    with pytest.raises(UsageError), hold_run(directory):  # however it ends
         async with new_ledger(directory, settings, {}, asyncio.Event()):
             raise UsageError("that was all")
     with past_run(directory, settings) as run:
@@ -410,7 +416,7 @@ async def test_tables_of_the_fourth_edition_are_read_and_upgraded(
             assert run.reported_overwritten([3, 5]) == {5}
 
     await check_read()
-    with pytest.raises(DatabaseRefused, match="are of edition 4, and this version has 5"):
+    with pytest.raises(DatabaseRefused, match="are of edition 4, and this version has 7"):
         async with new_ledger(directory, settings, {}, asyncio.Event()):
             pass
     await make_tables(settings)
@@ -527,6 +533,9 @@ def test_the_password_is_that_of_the_environment() -> None:
     assert ledger_parameters(url, {"SKETCH_LEDGER_USER": "you"})["user"] == "you"
     elsewhere = whole.replace("ledger.", "other.")
     assert "password" not in ledger_parameters(url, {"SKETCH_LEDGER_URL": elsewhere}), "it is not for this server"
+    for written in ("two words", "two%20words"):
+        spelt = whole.replace("p%40ss", written) + "\n"
+        assert ledger_parameters(url, {"SKETCH_LEDGER_URL": spelt})["password"] == "two words"
 
 
 async def test_a_run_whose_directory_is_gone_is_found_by_its_name(
@@ -543,3 +552,40 @@ async def test_a_run_whose_directory_is_gone_is_found_by_its_name(
         assert found.flips == 1
     with pytest.raises(UsageError, match="there is no run 20261122T180000Z-other in the ledger"):
         past_run(tmp_path / "20261122T180000Z-other", settings).__enter__()
+
+
+async def test_an_upload_that_was_taken_over_is_claimed_once_whoever_asks(
+    settings: Settings, directory: Path, ledger: WholeLedger, place: LedgerPlace
+) -> None:
+    """Of one object there may be several: each run that was killed may have left one."""
+    left = [OpenUpload("b", "avatar/1", upload_id, "etag", 5, "digest") for upload_id in ("U/1", "U/2", "U/3")]
+    other = OpenUpload("b", "avatar/2", "U/4", "etag", 5, "digest")
+    await ledger.take_over_uploads([*left, other])
+    async with AsyncExitStack() as opened:
+        workers = [await opened.enter_async_context(place.open(name, asyncio.Event())) for name in ("w1", "w2")]
+        for worker in workers:
+            await worker.begin_attempt(1, 1, KeyRange(None, 5))
+        claims = await asyncio.gather(*(each.claim_upload("b", "avatar/1") for each in (ledger, *workers, *workers)))
+        await workers[0].record_upload_ended("U/1")
+    assert sorted(filter(None, claims)) == left
+    assert await ledger.claim_upload("b", "avatar/1") is None
+    with past_run(directory, settings) as run:
+        begun, ended = run.uploads()
+    assert sorted(begun) == [*left, other], "they are the run's own"
+    assert ended == {"U/1"}
+
+
+async def test_the_checksum_of_what_was_read_is_kept(
+    settings: Settings, directory: Path, ledger: WholeLedger, place: LedgerPlace
+) -> None:
+    long = "image/" + "x" * 10_000
+    flips = [Flip(1, "image/1", "avatar/1", 1, "e", copied=True, read_checksum="m1")]
+    flips.append(Flip(2, long, "avatar/2", 1, "e", copied=True, read_checksum="m2"))
+    await ledger.record_flips(flips[:1], unix_time=1.0)
+    async with place.open("w1", asyncio.Event()) as worker:
+        await worker.begin_attempt(1, 1, KeyRange(None, 5))
+        await worker.record_flips(flips, unix_time=2.0)
+    with past_run(directory, settings) as run:
+        kept = [[(each.key, each.read_checksum) for each in page] async for page in run.oldest_first()]
+        assert kept == [[(1, "m1"), (1, "m1"), (2, "m2")]]
+        assert [each.flip.read_checksum for each in run.flips_of([2])] == ["m2"]

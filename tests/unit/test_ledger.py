@@ -43,9 +43,9 @@ async def test_flips_hold_all_that_undoes_them(tmp_path: Path) -> None:
     async with SqliteLedger(path, description={"table": "avatars"}) as ledger:
         await ledger.record_flips([_flip(1), _flip("a"), _flip(UUID(int=5))], unix_time=7.5)
     assert _read(path, "SELECT * FROM flip") == [
-        (1, "image/1", "avatar/1", 12, "etag", 7.5, 0, 0, 0),
-        ("a", "image/a", "avatar/a", 12, "etag", 7.5, 0, 0, 0),
-        (str(UUID(int=5)), f"image/{UUID(int=5)}", f"avatar/{UUID(int=5)}", 12, "etag", 7.5, 0, 0, 0),
+        (1, "image/1", "avatar/1", 12, "etag", 7.5, 0, 0, 0, ""),
+        ("a", "image/a", "avatar/a", 12, "etag", 7.5, 0, 0, 0, ""),
+        (str(UUID(int=5)), f"image/{UUID(int=5)}", f"avatar/{UUID(int=5)}", 12, "etag", 7.5, 0, 0, 0, ""),
     ]
     assert _read(path, "SELECT * FROM run") == [("table", "avatars")]
     assert path.stat().st_mode & 0o777 == 0o600
@@ -56,7 +56,7 @@ async def test_a_batch_of_several_statements_and_what_a_copy_did_not_tell(tmp_pa
     flips = [Flip(n, f"image/{n}", f"avatar/{n}", None, "", copied=n % 2 == 0) for n in range(2 * ROWS_A_STATEMENT + 1)]
     async with SqliteLedger(path, description={}) as ledger:
         await ledger.record_flips(flips, unix_time=7.5)
-    expected = [(f.key, f.old_path, f.new_path, None, "", 7.5, int(f.copied), 0, 0) for f in flips]
+    expected = [(f.key, f.old_path, f.new_path, None, "", 7.5, int(f.copied), 0, 0, "") for f in flips]
     assert _read(path, "SELECT * FROM flip ORDER BY key") == expected
 
 

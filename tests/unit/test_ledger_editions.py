@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from sketchmigrate.ledger import PastFiles, PastFlip, UnsettledCopy
+from sketchmigrate.ledger import OpenUpload, PastFiles, PastFlip, UnsettledCopy
 
 DATA = Path(__file__).parents[1] / "data" / "ledgers"
 
@@ -32,3 +32,44 @@ async def test_a_file_of_the_fourth_edition_is_read(tmp_path: Path) -> None:
         assert (run.flips_of([1], source=1), run.unsettled(None, 9, source=1)) == ([], [])
         assert run.stored_otherwise(None, 9) == []
     assert path.read_bytes() == before
+
+
+async def test_a_file_of_the_fifth_edition_is_read(tmp_path: Path) -> None:
+    """Its uploads do not tell what they were begun for: they can be aborted, and not resumed."""
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as database:
+        database.executescript((DATA / "edition-5.sql").read_text())
+    with PastFiles(tmp_path) as run:
+        assert [page async for page in run.newest_first()] == [[PastFlip(1, "image/1", "avatar/1", "etag", 1.0)]]
+        begun = [OpenUpload("b", f"avatar/{number}", f"U/{number}", f"etag{number}") for number in (2, 3)]
+        assert run.uploads() == (begun, {"U/3"})
+
+
+async def test_a_file_of_the_fifth_edition_from_before_there_were_uploads_is_read(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as database:
+        database.executescript((DATA / "edition-5.sql").read_text() + "DROP TABLE upload;")
+    with PastFiles(tmp_path) as run:
+        assert (run.flips, run.uploads()) == (1, ([], set()))
+
+
+async def test_a_file_of_the_sixth_edition_is_read(tmp_path: Path) -> None:
+    """It has no samples, and tells all else that a page shows."""
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as database:
+        database.executescript((DATA / "edition-6.sql").read_text())
+    with PastFiles(tmp_path) as run:
+        assert run.samples() == []
+        assert run.newest_objects(1) == [("avatar/2.png", None)]
+        assert run.newest_objects(9) == [("avatar/2.png", None), ("avatar/1.png", 12)]
+        (group,) = run.problem_groups()
+        assert (group.references, group.outcome, group.kind) == (1, "missing", "no_legacy_object")
+
+
+async def test_of_the_fourth_and_fifth_edition_there_are_no_samples(tmp_path: Path) -> None:
+    for edition in (4, 5):
+        directory = tmp_path / str(edition)
+        directory.mkdir()
+        with closing(sqlite3.connect(directory / "ledger.sqlite")) as database:
+            database.executescript((DATA / f"edition-{edition}.sql").read_text())
+        with PastFiles(directory) as run:
+            assert run.samples() == []
+            assert run.newest_objects(1)
+            run.problem_groups()

@@ -4,8 +4,11 @@
 
     MigrateError                     4  what failed, and what to do about it
     ├── UsageError                   2  the command line is wrong
-    │   ├── SettingsError            2  a setting is unknown, mistyped or contradicts another
-    │   └── RunGoesOn                2  the run that is to be undone is not over
+    │   └── SettingsError            2  a setting is unknown, mistyped or contradicts another
+    ├── RunGoesOn                    1  the run that is to be undone is not over
+    ├── MetricsRefused               3  the port that metrics are to be had from cannot be listened on
+    ├── RunNotReached                3  a run that is to be shown or given orders is not there, has ended, or takes none
+    ├── FenceStands                  1  a constraint refuses legacy references that are left, or are to be set back
     ├── RunDirectoryError            4  the run's own files cannot be written
     ├── ConditionNotProved           3  what was asked to protect production is not proved to do so on this store
     ├── TransferRefused              3  a copy within the store was asked for, and the two sides are two stores
@@ -23,6 +26,7 @@
     │   │   └── ObjectExists         4  … and it was that no object should be there yet
     │   ├── BucketMissing            3
     │   ├── NotBegun                 4  it was not begun, as the run is stopping
+    │   ├── StoredDamaged            4  the checksum that the store tells of what it took is another
     │   ├── StoreFull                4  no room for any more, or a quota is used up
     │   ├── S3Refused                3  access denied, unknown key, wrong signature
     │   │   └── RedirectRefused      3  … or sent to a host that is not the store's own
@@ -30,8 +34,10 @@
     │   ├── S3Unreachable            3  no connection, or no answer in time
     │   ├── S3Busy                   4  throttled or failing for longer than the retry time
     │   └── S3Malformed              3  what answered does not speak S3
+    │       └── ObjectInstead        3  … or sent an object where something about it was asked for
     ├── NothingRecognised            1  rows have paths, and none is on either side
     ├── EvidenceOutdated             1  rows were set since a verify began to read, or are being set
+    ├── InventoryDamaged             3  a file of an S3 Inventory is not what its manifest says
     ├── TooManyFailed                1  the database took too few flips for a run to make sense
     ├── ClusterError                4  the workers that should share the work cannot be used
     │   ├── ClusterUnreachable      3  there is no scheduler, or it is gone
@@ -44,10 +50,14 @@ person to do. All of them pickle, because a range may run in another process tha
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from signal import SIGINT
 from typing import Any
 
 from sketchmigrate.core.exit_codes import ExitCode, stopped_by
+
+NOT_DONE_AT_ALL = frozenset({HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
+"""What a store answers that does not do what it was asked, whatever the object is."""
 
 
 class MigrateError(Exception):
@@ -85,8 +95,28 @@ class SettingsError(UsageError):
     """A setting is unknown, has the wrong type, or contradicts another one."""
 
 
-class RunGoesOn(UsageError):
+class RunGoesOn(MigrateError):
     """A run cannot be undone before it is over: it would set again what is set back."""
+
+    exit_code = ExitCode.LEFT
+
+
+class RunNotReached(MigrateError):
+    """A run that is to be shown or given orders is not there, has ended, or takes none."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class MetricsRefused(MigrateError):
+    """The port that metrics are to be had from is taken, or is none of this machine's."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class FenceStands(MigrateError):
+    """A fence (``postgres.fence``) refuses legacy references, and some are left in its table, or are to be set back."""
+
+    exit_code = ExitCode.LEFT
 
 
 class RunDirectoryError(MigrateError):
@@ -172,6 +202,14 @@ class S3Error(MigrateError):
         """Whether the store faults what it is asked (RFC 9110, section 15.5): it did nothing, and it is not broken."""
         return 400 <= self.status < 500  # noqa: PLR2004 - the class of the status
 
+    @property
+    def is_unsupported(self) -> bool:
+        """Whether the store does not do what it was asked (400, 405, 501), or not for this user (``S3Refused``).
+
+        That alone may be learned of it. Anything else is about one object, or passes.
+        """
+        return self.status in NOT_DONE_AT_ALL or (type(self) is S3Error and self.status == HTTPStatus.BAD_REQUEST)
+
 
 class ObjectMissing(S3Error):
     """There is no object under that key."""
@@ -201,6 +239,14 @@ class NotBegun(S3Error):
     """Nothing was done, as the run is stopping."""
 
 
+class StoredDamaged(S3Error):
+    """The store has taken a body, and the checksum that it tells of it is another. ``etag`` is that of what it has."""
+
+    def __init__(self, message: str, etag: str) -> None:
+        super().__init__(message)
+        self.etag = etag
+
+
 class StoreFull(S3Error):
     """The store has no room for any more, or a quota of the bucket or its owner is used up."""
 
@@ -214,6 +260,11 @@ class S3Refused(S3Error):
     def is_denial(self) -> bool:
         """Whether a right is lacking. Wrong credentials are called otherwise, and keep their own words."""
         return self.code in {"AccessDenied", "Forbidden", ""}
+
+    @property
+    def is_unsupported(self) -> bool:
+        """Whether a right is lacking."""
+        return self.is_denial
 
 
 class RedirectRefused(S3Refused):
@@ -242,6 +293,15 @@ class S3Malformed(S3Error):
     exit_code = ExitCode.REFUSED
 
 
+class ObjectInstead(S3Malformed):
+    """The object itself came where its tags were asked for: the store does not know that question."""
+
+    @property
+    def is_unsupported(self) -> bool:
+        """Yes."""
+        return True
+
+
 class NothingRecognised(MigrateError):
     """Rows have paths and legacy has objects, and no path is on either side: the settings are not of this table."""
 
@@ -252,6 +312,12 @@ class EvidenceOutdated(MigrateError):
     """Runs have set rows since the evidence was begun, or one is about to: what it proved may not be true by now."""
 
     exit_code = ExitCode.LEFT
+
+
+class InventoryDamaged(MigrateError):
+    """A file of an S3 Inventory is not what its manifest says: another checksum, or no list of objects."""
+
+    exit_code = ExitCode.REFUSED
 
 
 class TooManyFailed(MigrateError):

@@ -20,9 +20,17 @@ class ExitCode(IntEnum):
         return cls.LEFT if left else cls.DONE
 
 
+_SIGNALLED = 128
+
+
 def stopped_by(signal_number: int) -> int:
     """Return the code of a command that a signal stopped, as a shell has it (POSIX, Shell, "Exit Status")."""
-    return 128 + signal_number
+    return _SIGNALLED + signal_number
+
+
+def signal_of(exit_code: int) -> int | None:
+    """Return the number of the signal that a code tells of, None where it tells of none."""
+    return exit_code - _SIGNALLED if exit_code > _SIGNALLED else None
 
 
 def decide(come_to: int, *, error_code: int | None = None, signal_number: int | None = None) -> int:

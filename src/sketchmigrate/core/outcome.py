@@ -37,6 +37,14 @@ class Outcome(StrEnum):
         return self in {Outcome.MISSING, Outcome.CONFLICT, Outcome.FAILED}
 
 
+WORDS_NEEDING_A_PERSON = tuple(outcome.value for outcome in Outcome if outcome.needs_a_person)
+
+
+def outcome_word(word: str, *, is_back: bool) -> str:
+    """Return what an outcome is called: what a rollback (``is_back``) has done is to restore."""
+    return "restored" if is_back and word == Outcome.MIGRATED.value else word
+
+
 class Result(NamedTuple):
     """One row's outcome, the reason where there is more to say, and how many objects were copied for it.
 

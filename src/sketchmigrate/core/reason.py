@@ -6,6 +6,7 @@ A reason is kept as such, in results and in ledgers; ``str`` makes the sentence 
 from __future__ import annotations
 
 import json
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -163,6 +164,11 @@ class Reason(NamedTuple):
     def adding(self, **details: Detail) -> Reason:
         """Return it with further details."""
         return self._replace(details={**self.details, **details})
+
+
+def sentence_of(kind: ReasonKind) -> str:
+    """Return the sentence of a kind, with three dots for what is particular of one reason."""
+    return re.sub(r"\{[^}]*\}", "…", _SENTENCES[kind])
 
 
 def because(kind: ReasonKind, **details: Detail) -> Reason:

@@ -6,7 +6,10 @@ API reference.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from sketchmigrate.core.rule import SideName
 
 LIST = "s3:ListBucket"
 LIST_VERSIONS = "s3:ListBucketVersions"
@@ -15,6 +18,7 @@ LIST_UPLOADS = "s3:ListBucketMultipartUploads"
 GET = "s3:GetObject"
 PUT = "s3:PutObject"
 ABORT = "s3:AbortMultipartUpload"
+LIST_PARTS = "s3:ListMultipartUploadParts"
 GET_TAGS = "s3:GetObjectTagging"
 PUT_TAGS = "s3:PutObjectTagging"
 DELETE = "s3:DeleteObject"
@@ -22,6 +26,7 @@ DELETE_VERSION = "s3:DeleteObjectVersion"
 GET_ENCRYPTION = "s3:GetEncryptionConfiguration"
 GET_ACL = "s3:GetObjectAcl"
 PUT_ACL = "s3:PutObjectAcl"
+GET_BUCKET_ACL = "s3:GetBucketAcl"
 GET_RETENTION = "s3:GetObjectRetention"
 PUT_RETENTION = "s3:PutObjectRetention"
 GET_HOLD = "s3:GetObjectLegalHold"
@@ -72,6 +77,11 @@ CLEARING_VERSIONS = OptionalRight(
     bucket=(LIST_VERSIONS,),
     probe=(DELETE_VERSION,),
 )
+RESUMING = OptionalRight(
+    "resumes the uploads that a killed run has left, where objects are streamed; else they are begun anew",
+    "production",
+    objects=(LIST_PARTS,),
+)
 READING_KEYS = OptionalRight("reads legacy objects that are encrypted with a key of KMS", "legacy", keys=(DECRYPT,))
 WRITING_KEYS = OptionalRight(
     "stores and reads objects where the production bucket encrypts with a key of KMS",
@@ -86,7 +96,7 @@ class Rights(NamedTuple):
     ``legacy`` and ``production`` are actions on objects below the prefix, ``probe`` those on the folder that a probe
     makes in production; the sides that are ``listed`` need the right to list as well, and production that to list
     versions where ``versions`` is set. ``reads`` and ``updates`` are about the table; with ``tries_flip`` it updates
-    with --trial alone.
+    with --trial alone. Of the sides in ``inventories`` it reads the S3 Inventory that the settings name.
     """
 
     purpose: str
@@ -99,3 +109,14 @@ class Rights(NamedTuple):
     versions: bool = False
     tries_flip: bool = False
     optional: tuple[OptionalRight, ...] = ()
+    inventories: tuple[SideName, ...] = ()
+
+    def at(self, side: str) -> Rights:
+        """Return the part of them that one side's store has to give."""
+        listed = tuple(each for each in self.listed if each == side)
+        optional = tuple(each for each in self.optional if each.side == side)
+        inventories = tuple(each for each in self.inventories if each == side)
+        here = self._replace(listed=listed, optional=optional, inventories=inventories)
+        if side == "legacy":
+            return here._replace(production=(), probe=(), versions=False)
+        return here._replace(legacy=())

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.reason import Reason
     from sketchmigrate.core.reference import Key, KeyRange, Reference
+    from sketchmigrate.core.sample import Sample
 
 PAGE_FLIPS = 5_000
 """Flips read at once: some megabytes, and a few milliseconds of a thread."""
@@ -44,12 +45,16 @@ PROBLEM_COLUMNS = ("key", "path", "outcome", "reason", "kind", "code", "status",
 
 NEEDING_A_PERSON = tuple(outcome for outcome in Outcome if outcome.needs_a_person)
 
-EDITION = 5
-"""Of what is on record. Up to the fourth there was one source, and no value was packed; up to the third a reason was a
-sentence, and files of SQLite told no edition."""
+EDITION = 7
+"""Of what is on record. Up to the sixth no samples were kept; up to the fifth no upload could be resumed, and no
+checksum was kept of what was read; up to the fourth there was one source, and no value was packed; up to the third a
+reason was a sentence, and files of SQLite told no edition."""
 
 SOURCES = "sources"
 """The names of a run's sources, as a JSON array, in what it noted of itself. Runs of earlier editions have none."""
+
+WITH_KINDS = 4
+"""The first edition in which a reason is a kind, and what is particular of it."""
 
 
 def check_edition(found: int, where: Path | str) -> None:
@@ -95,7 +100,8 @@ def problem_groups(rows: Iterable[Sequence[Any]]) -> tuple[ProblemGroup, ...]:
 class Flip(NamedTuple):
     """One intended flip. ``size_bytes`` is None and ``etag`` empty where the copy did not tell them (see ``etags``).
 
-    ``copied`` says that the object was copied for it, and not found in place.
+    ``copied`` says that the object was copied for it, and not found in place. ``read_checksum`` is that of the bytes
+    which were read, where nothing of legacy's told what they should be: an MD5, or made of MD5s of parts as ETags are.
     """
 
     key: Key
@@ -104,15 +110,22 @@ class Flip(NamedTuple):
     size_bytes: int | None
     etag: str
     copied: bool = False
+    read_checksum: str = ""
 
 
 class OpenUpload(NamedTuple):
-    """An upload of a streamed object in parts, which was begun. ``etag`` is that of the legacy object."""
+    """An upload of a streamed object in parts, which was begun. ``etag`` is that of the legacy object.
+
+    ``part_bytes`` is how it is cut, and ``headers_sha256`` of the headers that it was begun with; 0 and empty where a
+    run of an earlier edition has begun it.
+    """
 
     bucket: str
     object_key: str
     upload_id: str
     etag: str
+    part_bytes: int = 0
+    headers_sha256: str = ""
 
 
 def uploads_of(rows: Iterable[Sequence[Any]]) -> tuple[list[OpenUpload], set[str]]:
@@ -157,6 +170,12 @@ class Ledger(Protocol):
     async def record_upload_ended(self, upload_id: str) -> None:
         """Write that an upload, perhaps of another run, is an object by now, or aborted."""
 
+    async def claim_upload(self, bucket: str, object_key: str) -> OpenUpload | None:
+        """Return an upload of an object that was taken over from an earlier run; it is returned once in this run.
+
+        So no two workers ever have the same. None where there is none, or no more.
+        """
+
     async def unsettled_among(self, keys: Sequence[Key]) -> set[Key]:
         """Return those of the keys whose reference is written as copied without a condition, and not struck out."""
 
@@ -187,6 +206,9 @@ class Ledger(Protocol):
 
     async def without_unresolved(self, references: Sequence[Reference]) -> list[Reference]:
         """Drop the references that this run has found unresolved in a pass before, so that a further one skips them."""
+
+    async def forget_unresolved(self) -> None:
+        """Strike out all that was found unresolved, so that the next pass tries it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +261,9 @@ class WholeLedger(Ledger, Protocol):
     ``settle_copies`` strikes out what workers wrote as well.
     """
 
+    async def take_over_uploads(self, uploads: Sequence[OpenUpload]) -> None:
+        """Write uploads that earlier runs have left open as this run's own, to be claimed by whoever needs one."""
+
     async def first_unresolved(
         self, count: int, outcomes: Collection[Outcome] = NEEDING_A_PERSON
     ) -> tuple[Problem, ...]:
@@ -258,6 +283,9 @@ class WholeLedger(Ledger, Protocol):
 
     async def words(self, attempts: Sequence[Attempt]) -> list[Word]:
         """Return all that these attempts put on record: as much memory as their ranges have references."""
+
+    async def record_samples(self, samples: Mapping[int, bytes], forgotten: Collection[int] = ()) -> None:
+        """Write samples of the run by their second, packed (see ``samples``), and strike others out by theirs."""
 
     async def take_over(self, attempts: Sequence[Attempt]) -> None:
         """Make what these attempts did not flip the run's own word on these references."""
@@ -279,6 +307,7 @@ class PastFlip:
 
     ``etag`` is that of the production object, or empty where the copy did not tell it; of several objects, see
     ``etags``. ``stored_otherwise``: the database stored another path, and the run, of an earlier version, committed it.
+    ``read_checksum`` is as in ``Flip``.
     """
 
     key: StoredKey
@@ -288,6 +317,7 @@ class PastFlip:
     unix_time: float
     stored_otherwise: bool = False
     source: int = 0
+    read_checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +360,11 @@ class RecordedFlip(NamedTuple):
     def was_made(self, committed: Collection[int]) -> bool:
         """Whether it came about, where these transactions were committed, as far as can be known."""
         return not self.denied and (not self.unsettled or self.xid in committed)
+
+
+def going_on(run: PastRun, sign: str) -> str:
+    """Say that a run is not over, and what tells that."""
+    return f"the run {run.directory} is still going on: {sign}"
 
 
 class PastRun(Protocol):
@@ -396,3 +431,19 @@ class PastRun(Protocol):
 
     def uploads(self) -> tuple[list[OpenUpload], set[str]]:
         """Return the uploads that this run has begun, and the ids of those that it knows to have ended."""
+
+    def samples(self) -> list[Sample]:
+        """Return how the run stood at one moment after the other, the oldest first; none of earlier editions."""
+
+    def problem_groups(self) -> tuple[ProblemGroup, ...]:
+        """Return how many references need a person, by reason: the most frequent ``MOST_GROUPS`` of them.
+
+        None are known of ledgers up to the fourth edition. Where several processes shared the work, those that are not
+        summed up yet are left out.
+        """
+
+    def newest_objects(self, count: int) -> list[tuple[str, int | None]]:
+        """Return what the newest flips set rows to, but for long values, and the size of the object where it is known.
+
+        They are ``count`` at most of each ledger that the run has.
+        """

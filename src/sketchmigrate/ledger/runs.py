@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import UsageError
+from sketchmigrate.ledger.account import account_in
 from sketchmigrate.ledger.directory import LEDGER_NAME, find_ledgers, leave_pointer, pointer_in
 from sketchmigrate.ledger.postgres.heartbeat import beating
 from sketchmigrate.ledger.postgres.past_run import PastDatabase, list_runs
 from sketchmigrate.ledger.postgres.run import DatabaseRunLedger
 from sketchmigrate.ledger.postgres.server import LedgerServer
 from sketchmigrate.ledger.postgres.writer import DatabasePlace
-from sketchmigrate.ledger.sqlite.lock import hold_run
 from sketchmigrate.ledger.sqlite.past_run import PastFiles
 from sketchmigrate.ledger.sqlite.workers import FolderPlace, RunLedger
 
@@ -41,20 +41,15 @@ def new_ledger(
 ) -> AbstractAsyncContextManager[RunLedger | DatabaseRunLedger]:
     """Return the ledger of the run with this directory, to be entered, which raises ``RunDirectoryError``.
 
-    One in a database leaves a pointer in the directory, without any secret. While it is open the run counts as going
-    on: see ``sqlite.lock`` and ``postgres.heartbeat``.
+    What the directory says of the run is in its ledger as well. One in a database leaves a pointer in the directory,
+    without any secret. A run goes on as long as its directory is locked (``sqlite.lock``), or, where its ledger is in a
+    database, that hears of it (``postgres.heartbeat``).
     """
+    account = account_in(directory)
+    about = description if account is None else {**description, **account.noted()}
     if not settings.ledger_url:
-        return _in_the_directory(directory, description)
-    return _in_the_database(directory, settings, description, stopping)
-
-
-@asynccontextmanager
-async def _in_the_directory(directory: Path, description: dict[str, str]) -> AsyncIterator[RunLedger]:
-    """Enter a ledger in the directory. The lock comes before it: whoever finds the ledger finds it held."""
-    with hold_run(directory):
-        async with RunLedger(directory / LEDGER_NAME, description=description) as ledger:
-            yield ledger
+        return RunLedger(directory / LEDGER_NAME, description=about)
+    return _in_the_database(directory, settings, about, stopping)
 
 
 @asynccontextmanager
@@ -104,7 +99,7 @@ def past_runs(folder: Path, settings: Settings) -> list[PastRun]:
 
     Raises ``UsageError`` where there is no such folder, and ``DatabaseError``.
     """
-    in_database = _runs_in_the_database(settings)
+    in_database = {each.run_id for each in list_runs(settings.ledger_url)}
     runs, left = _below(folder, settings, in_database)
     runs += [PastDatabase(settings.ledger_url, run_id, folder / run_id) for run_id in in_database]
     name_foreign(left)
@@ -116,7 +111,7 @@ def runs_below(folder: Path, settings: Settings) -> tuple[list[PastRun], list[Po
 
     Raises ``UsageError`` where there is no such folder, and ``DatabaseError``.
     """
-    return _below(folder, settings, _runs_in_the_database(settings))
+    return _below(folder, settings, {each.run_id for each in list_runs(settings.ledger_url)})
 
 
 def name_foreign(left: list[Pointer]) -> None:
@@ -128,10 +123,6 @@ def name_foreign(left: list[Pointer]) -> None:
         if text not in _SAID:
             _SAID.add(text)
             log.warning("%s", text)
-
-
-def _runs_in_the_database(settings: Settings) -> set[str]:
-    return {run_id for run_id, *_ in list_runs(settings.ledger_url)} if settings.ledger_url else set()
 
 
 def _below(folder: Path, settings: Settings, in_database: set[str]) -> tuple[list[PastRun], list[Pointer]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, LiteralString, Self
+from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, Self
 
 import psycopg
 
@@ -12,20 +12,26 @@ from sketchmigrate.core.keys import key_json
 from sketchmigrate.core.reason import OVERWRITTEN
 from sketchmigrate.ledger.contract import (
     EDITION,
+    MOST_GROUPS,
+    NEEDING_A_PERSON,
     OVERWRITTEN_SENTENCE,
     PAGE_FLIPS,
     STORED_OTHERWISE,
+    WITH_KINDS,
     PastFlip,
     RecordedFlip,
     UnsettledCopy,
     check_edition,
     past_flip,
+    problem_groups,
     source_names,
     uploads_of,
 )
 from sketchmigrate.ledger.merging import in_order
 from sketchmigrate.ledger.postgres.heartbeat import STALE_SECONDS
+from sketchmigrate.ledger.postgres.samples import NEWEST_OBJECTS, OWN_GROUPS, SAMPLES
 from sketchmigrate.ledger.postgres.server import NAME, READ_EDITION, ledger_parameters, of_the_ledger, refusal
+from sketchmigrate.ledger.samples import samples_of
 from sketchmigrate.ledger.values import DIGEST_BYTES, PAGE_BYTES, unpack
 from sketchmigrate.postgres.database import place_named
 from sketchmigrate.postgres.faults import connect_failure, translate
@@ -36,10 +42,15 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sketchmigrate.core.keys import StoredKey
+    from sketchmigrate.core.outcome import ProblemGroup
+    from sketchmigrate.core.sample import Sample
     from sketchmigrate.ledger.contract import OpenUpload
 
 
-_RUNS: LiteralString = "SELECT id, began_at, about FROM sketch_ledger.run ORDER BY number"
+_RUNS: LiteralString = """
+SELECT id, began_at, about, extract(epoch FROM clock_timestamp() - (to_jsonb(r) ->> 'alive_at')::timestamptz)::float8
+FROM sketch_ledger.run AS r ORDER BY number
+"""
 _RUN: LiteralString = "SELECT number, about FROM sketch_ledger.run WHERE id = %s"
 # Earlier editions of the tables have no column alive_at.
 _SILENT_SECONDS: LiteralString = """
@@ -55,7 +66,7 @@ SELECT a.number, l.number, f.unix_time, l.unix_time FROM sketch_ledger.attempt A
 """
 _FLIPS: LiteralString = """
 SELECT f.attempt, f.number, f.source, f.key, f.old_path, f.old_packed, f.new_path, f.new_packed, f.value_bytes,
-    f.etag, f.unix_time,
+    f.etag, f.unix_time, f.read_checksum,
     coalesce(n.outcome <> 'migrated', false) AS denied, coalesce(n.reason = %(stored)s, false) AS stored_otherwise
 FROM sketch_ledger.flip AS f LEFT JOIN sketch_ledger.not_flipped AS n
     ON n.attempt = f.attempt AND n.source = f.source AND n.key = f.key AND CASE
@@ -63,9 +74,10 @@ FROM sketch_ledger.flip AS f LEFT JOIN sketch_ledger.not_flipped AS n
         ELSE substring(n.packed FROM 1 FOR %(digest_bytes)s) = substring(f.old_packed FROM 1 FOR %(digest_bytes)s)
     END
 """
-_FLIP: LiteralString = (
-    "f.key, f.old_path, f.old_packed, f.new_path, f.new_packed, f.etag, f.unix_time, f.stored_otherwise, f.source"
-)
+_FLIP: LiteralString = """
+f.key, f.old_path, f.old_packed, f.new_path, f.new_packed, f.etag, f.unix_time, f.stored_otherwise, f.source,
+f.read_checksum
+"""
 _PAGE: LiteralString = (
     "SELECT number, "  # noqa: S608 - our own words
     + _FLIP
@@ -123,7 +135,8 @@ WHERE a.run = %s AND n.source = %s AND n.key = ANY(%s::text[]::jsonb[])
 """
 
 _UPLOADS: LiteralString = """
-SELECT bucket, object_key, upload_id, etag, has_ended FROM sketch_ledger.upload WHERE run = %s ORDER BY upload_id
+SELECT bucket, object_key, upload_id, etag, part_bytes, headers_sha256, has_ended
+FROM sketch_ledger.upload WHERE run = %s ORDER BY upload_id
 """
 _OF_ALL = {"stored": STORED_OTHERWISE, "digest_bytes": DIGEST_BYTES}
 """Parameters of ``_FLIPS``."""
@@ -131,12 +144,28 @@ _OF_ALL = {"stored": STORED_OTHERWISE, "digest_bytes": DIGEST_BYTES}
 WITH_SOURCES = 5
 """The first edition that tells sources apart, and packs values."""
 
+WITH_CHECKSUMS = 6
+"""The first edition that keeps checksums, and knows how an upload was begun."""
+
+_NO_SAMPLES: dict[LiteralString, LiteralString] = {
+    "sketch_ledger.sample": "(SELECT 0 AS run, 0 AS at, ''::bytea AS packed WHERE false) AS sample",
+}
+# Tables of the fifth edition may have uploads, and may not. A run, which asks for them, has its tables upgraded first.
+_NO_UPLOADS: LiteralString = """(
+    SELECT 0 AS run, '' AS bucket, '' AS object_key, '' AS upload_id, '' AS etag, 0 AS part_bytes,
+        '' AS headers_sha256, false AS has_ended WHERE false
+) AS upload"""
+_BEFORE_THE_SIXTH: dict[LiteralString, LiteralString] = {
+    **_NO_SAMPLES,
+    "sketch_ledger.upload": _NO_UPLOADS,
+    "sketch_ledger.flip": "(SELECT *, '' AS read_checksum FROM sketch_ledger.flip)",
+}
 _BEFORE_THE_FIFTH: dict[LiteralString, LiteralString] = {
-    "sketch_ledger.upload": """(
-        SELECT 0 AS run, '' AS bucket, '' AS object_key, '' AS upload_id, '' AS etag, false AS has_ended WHERE false
-    ) AS upload""",
+    **_NO_SAMPLES,
+    "sketch_ledger.upload": _NO_UPLOADS,
     "sketch_ledger.flip": """(
-        SELECT *, 0 AS source, NULL::bytea AS old_packed, NULL::bytea AS new_packed, NULL::integer AS value_bytes
+        SELECT *, 0 AS source, NULL::bytea AS old_packed, NULL::bytea AS new_packed, NULL::integer AS value_bytes,
+            '' AS read_checksum
         FROM sketch_ledger.flip
     )""",
     "sketch_ledger.not_flipped": "(SELECT *, 0 AS source, NULL::bytea AS packed FROM sketch_ledger.not_flipped)",
@@ -145,13 +174,32 @@ _BEFORE_THE_FIFTH: dict[LiteralString, LiteralString] = {
         FROM sketch_ledger.unsettled
     )""",
 }
-"""What stands for a table of an edition without sources, and without values that are packed."""
+"""What stands for a table of an earlier edition: without sources and values that are packed before the fifth."""
 
 
-def list_runs(url: str) -> list[tuple[str, float, dict[str, str]]]:
-    """Return the runs in a database: their ids, the Unix times at which they began, and what they were about."""
+class ListedRun(NamedTuple):
+    """A run in a database: its id, the Unix time at which it began, and what it was about.
+
+    ``silent_seconds`` is how long the ledger has not heard of it; None once it has ended.
+    """
+
+    run_id: str
+    began_at: float
+    about: dict[str, str]
+    silent_seconds: float | None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it goes on, as far as the ledger can tell."""
+        return self.silent_seconds is not None and self.silent_seconds <= STALE_SECONDS
+
+
+def list_runs(url: str) -> list[ListedRun]:
+    """Return the runs in a database, in the order in which they began; none without a URL. Raises ``DatabaseError``."""
+    if not url:
+        return []
     with _Reading(url) as reading:
-        return [(run_id, began_at, about) for run_id, began_at, about in reading.rows(_RUNS, ())]
+        return [ListedRun(*row) for row in reading.rows(_RUNS, ())]
 
 
 class _Reading:
@@ -160,7 +208,7 @@ class _Reading:
     def __init__(self, url: str) -> None:
         self._parameters = ledger_parameters(url)
         self.where = place_named(self._parameters)
-        self._edition = EDITION
+        self.edition = EDITION
         self._connection: psycopg.Connection[tuple[Any, ...]]
 
     def __enter__(self) -> Self:
@@ -172,7 +220,7 @@ class _Reading:
             opened.callback(self._connection.close)
             for (edition,) in self.rows(READ_EDITION, ()):
                 check_edition(edition, self.where)
-                self._edition = edition
+                self.edition = edition
             opened.pop_all()
         return self
 
@@ -183,8 +231,9 @@ class _Reading:
 
     def rows(self, statement: LiteralString, values: Sequence[object] | Mapping[str, object]) -> list[tuple[Any, ...]]:
         """Return what a query finds, which is written for the tables of this edition."""
-        if self._edition < WITH_SOURCES:
-            for table, instead in _BEFORE_THE_FIFTH.items():
+        if self.edition < EDITION:
+            instead_of = _BEFORE_THE_FIFTH if self.edition < WITH_SOURCES else _BEFORE_THE_SIXTH
+            for table, instead in (instead_of if self.edition < WITH_CHECKSUMS else _NO_SAMPLES).items():
                 statement = statement.replace(table + " ", instead + " ")
         try:
             return self._connection.execute(statement, values).fetchall()
@@ -293,6 +342,21 @@ class PastDatabase:
         """Return the uploads that this run has begun, and the ids of those that it knows to have ended."""
         rows = self._reading.rows(_UPLOADS, [self._run])
         return uploads_of(rows)
+
+    def samples(self) -> list[Sample]:
+        """Return how the run stood at one moment after the other, the oldest first."""
+        return samples_of(self._reading.rows(SAMPLES, [self._run]))
+
+    def problem_groups(self) -> tuple[ProblemGroup, ...]:
+        """Return how many references need a person, by reason; none where that is a sentence."""
+        if self._reading.edition < WITH_KINDS:
+            return ()
+        values = [self._run, list(NEEDING_A_PERSON), list(OVERWRITTEN), MOST_GROUPS]
+        return problem_groups(self._reading.rows(OWN_GROUPS, values))
+
+    def newest_objects(self, count: int) -> list[tuple[str, int | None]]:
+        """Return what the newest flips set rows to, but for long values, and the size of the object if it is known."""
+        return [(path, size) for path, size in self._reading.rows(NEWEST_OBJECTS, [count, self._run])]
 
 
 class _AttemptReader:

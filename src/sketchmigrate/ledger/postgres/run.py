@@ -20,11 +20,12 @@ from sketchmigrate.ledger.contract import (
     source_names,
 )
 from sketchmigrate.ledger.disk import disk_hint
+from sketchmigrate.ledger.postgres.samples import FORGET_SAMPLES, RECORD_SAMPLES
 from sketchmigrate.ledger.postgres.writer import DatabaseLedger
 from sketchmigrate.ledger.values import unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from psycopg import AsyncConnection
@@ -137,6 +138,16 @@ class DatabaseRunLedger(DatabaseLedger):
             return Word(by_number[attempt], reference, "", Outcome(outcome), why, source=source)
 
         return [flipped(*row) for row in flips] + [said(*row) for row in others]
+
+    async def record_samples(self, samples: Mapping[int, bytes], forgotten: Collection[int] = ()) -> None:
+        """Write samples of the run by their second, packed, and strike others out by theirs."""
+
+        async def record(connection: AsyncConnection) -> None:
+            if forgotten:
+                await connection.execute(FORGET_SAMPLES, [self._run, list(forgotten)])
+            await connection.execute(RECORD_SAMPLES, [self._run, list(samples), list(samples.values())])
+
+        await self._do(record, "writing samples into the ledger")
 
     async def take_over(self, attempts: Sequence[Attempt]) -> None:
         """Make what these attempts did not flip the run's own word on these references."""

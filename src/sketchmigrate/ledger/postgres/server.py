@@ -45,8 +45,9 @@ def ledger_parameters(url: str, environ: Mapping[str, str] = os.environ) -> dict
     from its own means. Raises ``SettingsError``.
     """
     whole = environ.get(LEDGER_URL, "")
+    chosen_url = whole.strip() if without_password(whole) == url else url
     try:
-        chosen = conninfo_to_dict(whole if without_password(whole) == url else url)
+        chosen = conninfo_to_dict(chosen_url.replace(" ", "%20"))  # libpq takes no blank in a URL
     except ProgrammingError:
         # the text of the error may quote a password
         hint = "For example: postgresql://ledger.example.com:5432/sketch"

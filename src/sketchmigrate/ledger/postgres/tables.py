@@ -6,7 +6,8 @@ One set of tables holds the runs of any number of sites. All is in a schema of i
                  ended. No secret.
 ``attempt``      each attempt of a worker at a key range, with its tally once it has ended. A run's own word on its
                  references is an attempt too: that with no worker.
-``flip``         everything that undoes a flip; it may list a flip that the database then refused.
+``flip``         everything that undoes a flip; it may list a flip that the database then refused. ``read_checksum`` of
+                 the bytes that were read, where nothing else of the legacy object proved them.
 ``not_flipped``  every other reference, with the latest word on each key; and a flipped one whose object's copy has
                  replaced another. ``reason`` is its kind, and ``about`` what is particular of it; up to the third
                  edition ``reason`` was a sentence.
@@ -14,6 +15,9 @@ One set of tables holds the runs of any number of sites. All is in a schema of i
                  flip's COMMIT, by the worker who did it; ``xid`` is the flip's transaction, from before its UPDATE on.
 ``locked``       references whose rows somebody else holds, and what the last flip on record was to set them to: they
                  are taken up again later.
+``upload``       uploads in parts of streamed objects, from before their first part on, and whether they have ended;
+                 ``is_left`` are those of earlier runs, until somebody claims them.
+``sample``       how each run stood at one moment after the other, by Unix seconds: see ``ledger.samples``.
 
 A key is JSON, so that a number stays a number and is in order. ``source`` is the place of a row's source in the run's
 settings; keys are unique in each. A long value is packed (see ``ledger.values``) and no text, and ``value_bytes`` is
@@ -102,6 +106,13 @@ TABLES: tuple[str, ...] = (
     ADD COLUMN IF NOT EXISTS packed bytea, ADD COLUMN IF NOT EXISTS new_packed bytea,
     ADD COLUMN IF NOT EXISTS value_bytes integer, ALTER COLUMN path DROP NOT NULL""",
     "ALTER TABLE sketch_ledger.not_flipped ADD COLUMN IF NOT EXISTS packed bytea",
+    "ALTER TABLE sketch_ledger.flip ADD COLUMN IF NOT EXISTS read_checksum text NOT NULL DEFAULT ''",
+    """ALTER TABLE sketch_ledger.upload ADD COLUMN IF NOT EXISTS part_bytes bigint NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS headers_sha256 text NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS is_left boolean NOT NULL DEFAULT false""",
+    """CREATE TABLE IF NOT EXISTS sketch_ledger.sample (
+    run bigint, at bigint, packed bytea NOT NULL, PRIMARY KEY (run, at)
+)""",
     *(_with_a_source(table, key) for table, key in _KEYS.items()),
     f"UPDATE sketch_ledger.edition SET number = {EDITION} WHERE number < {EDITION}",  # noqa: S608 - ours
 )
@@ -116,6 +127,7 @@ _RIGHTS = {
     "unsettled": "INSERT, UPDATE, DELETE",
     "locked": "INSERT, UPDATE, DELETE",
     "upload": "INSERT, UPDATE",
+    "sample": "INSERT, UPDATE, DELETE",
 }
 """What writing takes, by table, besides SELECT. A flip on record is never changed."""
 

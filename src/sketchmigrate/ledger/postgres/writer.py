@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, LiteralString, Self, TypeVar
 from sketchmigrate.core.keys import key_json, stored_key
 from sketchmigrate.core.reason import reason_from_stored, stored_reason
 from sketchmigrate.core.reference import Reference
-from sketchmigrate.ledger.contract import NEEDING_A_PERSON
+from sketchmigrate.ledger.contract import NEEDING_A_PERSON, OpenUpload
 from sketchmigrate.ledger.postgres.server import LedgerServer
+from sketchmigrate.ledger.postgres.uploads import CLAIM_UPLOAD, UPLOAD, UPLOAD_ENDED
 from sketchmigrate.ledger.values import (
     DIGEST_BYTES,
     PAGE_BYTES,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from sketchmigrate.core.outcome import Result, Tally
     from sketchmigrate.core.reason import Reason
     from sketchmigrate.core.reference import Key, KeyRange
-    from sketchmigrate.ledger.contract import Flip, OpenUpload
+    from sketchmigrate.ledger.contract import Flip
     from sketchmigrate.postgres.session import Session
     from sketchmigrate.settings import Settings
 
@@ -64,19 +65,21 @@ UPDATE sketch_ledger.attempt SET ended_at = %s, tally = %s::jsonb, is_clean = %s
 """
 _LAST_FLIP: LiteralString = "SELECT coalesce(max(number), 0) FROM sketch_ledger.flip WHERE attempt = %s"
 _FLIP: LiteralString = """
-INSERT INTO sketch_ledger.flip (attempt, source, number, key, old_path, new_path, size_bytes, etag, unix_time, copied)
-SELECT %s, %s, number, key::jsonb, old_path, new_path, size_bytes, etag, %s, copied
-FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::boolean[])
-    AS v(number, key, old_path, new_path, size_bytes, etag, copied)
+INSERT INTO sketch_ledger.flip (attempt, source, number, key, old_path, new_path, size_bytes, etag, unix_time, copied,
+    read_checksum)
+SELECT %s, %s, number, key::jsonb, old_path, new_path, size_bytes, etag, %s, copied, read_checksum
+FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::boolean[], %b::text[])
+    AS v(number, key, old_path, new_path, size_bytes, etag, copied, read_checksum)
 ON CONFLICT DO NOTHING
 """
 _FLIP_OF_LONG: LiteralString = """
 INSERT INTO sketch_ledger.flip (attempt, source, number, key, old_path, new_path, size_bytes, etag, unix_time, copied,
-    old_packed, new_packed, value_bytes)
-SELECT %s, %s, number, key::jsonb, old_path, new_path, size_bytes, etag, %s, copied, old_packed, new_packed, value_bytes
-FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::boolean[],
+    read_checksum, old_packed, new_packed, value_bytes)
+SELECT %s, %s, number, key::jsonb, old_path, new_path, size_bytes, etag, %s, copied, read_checksum,
+    old_packed, new_packed, value_bytes
+FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::boolean[], %b::text[],
     %b::bytea[], %b::bytea[], %b::integer[])
-    AS v(number, key, old_path, new_path, size_bytes, etag, copied, old_packed, new_packed, value_bytes)
+    AS v(number, key, old_path, new_path, size_bytes, etag, copied, read_checksum, old_packed, new_packed, value_bytes)
 ON CONFLICT DO NOTHING
 """
 _FLIPPED_TO: LiteralString = """
@@ -104,14 +107,6 @@ FROM unnest(%b::text[], %b::text[], %b::text[], %b::bytea[], %b::bytea[], %b::in
 ON CONFLICT (run, source, key, worker) DO UPDATE
 SET path = excluded.path, new_path = excluded.new_path, packed = excluded.packed, new_packed = excluded.new_packed,
     value_bytes = excluded.value_bytes, xid = NULL
-"""
-_UPLOAD: LiteralString = """
-INSERT INTO sketch_ledger.upload (run, bucket, object_key, upload_id, etag, has_ended)
-VALUES (%s, %s, %s, %s, %s, false) ON CONFLICT DO NOTHING
-"""
-_UPLOAD_ENDED: LiteralString = """
-INSERT INTO sketch_ledger.upload (run, upload_id, bucket, object_key, etag, has_ended) VALUES (%s, %s, '', '', '', true)
-ON CONFLICT (run, upload_id) DO UPDATE SET has_ended = true
 """
 _NOTE_TRANSACTION: LiteralString = """
 UPDATE sketch_ledger.unsettled SET xid = %s
@@ -159,6 +154,7 @@ _SETTLE: LiteralString = """
 DELETE FROM sketch_ledger.unsettled
 WHERE run = %s AND %s IN ('', worker) AND source = %s AND key = ANY(%s::text[]::jsonb[])
 """
+_FORGET_ALL: LiteralString = "DELETE FROM sketch_ledger.not_flipped WHERE attempt = %s AND outcome = ANY(%s::text[])"
 _UNRESOLVED: LiteralString = """
 SELECT key, path, substring(packed FROM 1 FOR %s) FROM sketch_ledger.not_flipped
 WHERE attempt = %s AND source = %s AND key = ANY(%s::text[]::jsonb[]) AND outcome = ANY(%s)
@@ -263,6 +259,7 @@ class DatabaseLedger:
             [flip.size_bytes for flip in flips],
             [flip.etag for flip in flips],
             [flip.copied for flip in flips],
+            [flip.read_checksum for flip in flips],
             *values[2:],
         ]
 
@@ -305,11 +302,24 @@ class DatabaseLedger:
 
     async def record_upload(self, upload: OpenUpload) -> None:
         """Write that an upload was begun; it is on disk when this returns."""
-        await self._execute(_UPLOAD, [self._run, *upload], "recording an upload in the ledger")
+        await self._execute(UPLOAD, [self._run, False, *upload], "recording an upload in the ledger")
+
+    async def take_over_uploads(self, uploads: Sequence[OpenUpload]) -> None:
+        """Write uploads that earlier runs have left open as this run's own, to be claimed by whoever needs one."""
+        for upload in uploads:
+            await self._execute(UPLOAD, [self._run, True, *upload], "recording an upload in the ledger")
+
+    async def claim_upload(self, bucket: str, object_key: str) -> OpenUpload | None:
+        """Return an upload of an object that was taken over from an earlier run; it is returned once in this run.
+
+        One that is claimed by a statement whose answer is lost is nobody's: the end of the run aborts it.
+        """
+        rows = await self._read(CLAIM_UPLOAD, [self._run, self._run, bucket, object_key])
+        return OpenUpload(*rows[0]) if rows else None
 
     async def record_upload_ended(self, upload_id: str) -> None:
         """Write that an upload, perhaps of another run, is an object by now, or aborted."""
-        await self._execute(_UPLOAD_ENDED, [self._run, upload_id], "recording an upload in the ledger")
+        await self._execute(UPLOAD_ENDED, [self._run, upload_id], "recording an upload in the ledger")
 
     async def unsettled_among(self, keys: Sequence[Key]) -> set[Key]:
         """Return those of the keys whose reference is written as copied without a condition, and not struck out."""
@@ -380,6 +390,10 @@ class DatabaseLedger:
             for each in references
             if (stored_key(each.key), shown(each.path)[0], digest_of_long(each.path)) not in unresolved
         ]
+
+    async def forget_unresolved(self) -> None:
+        """Strike out all that was found unresolved, so that the next pass tries it again."""
+        await self._execute(_FORGET_ALL, [self._own, list(NEEDING_A_PERSON)], "writing into the ledger")
 
     async def _open(self, connection: AsyncConnection) -> None:
         """Find the run and its own word, or make them; a worker's attempts come later."""

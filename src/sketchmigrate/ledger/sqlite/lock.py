@@ -9,6 +9,7 @@ import errno
 import fcntl
 import logging
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 
 LOCK_NAME = "run.lock"
 
+LOOK_SECONDS = 5.0
+"""For longer nobody looks at a lock who is not stuck."""
+
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 """What flock says of a lock that somebody holds; the last is that of NFS."""
 
@@ -31,7 +35,7 @@ def hold_run(directory: Path) -> Iterator[None]:
     """Hold the lock of a run as long as the context lasts. Raises ``RunDirectoryError``.
 
     On a file system without such locks that is said, and the run goes on. It is not passed on to processes that this
-    one starts.
+    one starts. Who looks whether it is held, holds it for a moment itself, which is waited for.
     """
     path = directory / LOCK_NAME
     try:
@@ -40,7 +44,12 @@ def hold_run(directory: Path) -> Iterator[None]:
         hint = "Set RUN_DIR (or --run-dir) to a folder that you may write to."
         raise RunDirectoryError(f"{path} cannot be written: {error.strerror or error}", hint=hint) from error
     try:
-        _lock(handle, fcntl.LOCK_EX, path)
+        gives_up_at = time.monotonic() + LOOK_SECONDS
+        while not _lock(handle, fcntl.LOCK_EX, path):
+            if time.monotonic() >= gives_up_at:
+                hint = "It tells others that this run goes on. fuser(1) names the process that has it."
+                raise RunDirectoryError(f"{path} is locked by another process", hint=hint)
+            time.sleep(0.01)
         yield
     finally:
         os.close(handle)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sketchmigrate.core.keys import StoredKey
+    from sketchmigrate.core.outcome import ProblemGroup
+    from sketchmigrate.core.sample import Sample
     from sketchmigrate.ledger.contract import OpenUpload, PastFlip, RecordedFlip, UnsettledCopy
 
 
@@ -116,6 +118,18 @@ class PastFiles:
         """Return the uploads that this run has begun, and the ids of those that it knows to have ended."""
         found = [file.uploads() for file in self._files]
         return [each for begun, _ in found for each in begun], {each for _, ended in found for each in ended}
+
+    def samples(self) -> list[Sample]:
+        """Return how the run stood at one moment after the other, the oldest first."""
+        return self._files[0].samples()
+
+    def problem_groups(self) -> tuple[ProblemGroup, ...]:
+        """Return how many references need a person, by reason."""
+        return self._files[0].problem_groups()
+
+    def newest_objects(self, count: int) -> list[tuple[str, int | None]]:
+        """Return what the newest flips set rows to, but for long values, and the size of the object if it is known."""
+        return [each for file in self._files for each in file.newest_objects(count)]
 
 
 def _order(what: PastFlip | UnsettledCopy) -> int | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import tempfile
@@ -13,19 +14,25 @@ from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.keys import keys_json
 from sketchmigrate.core.outcome import Outcome
 from sketchmigrate.core.reason import OVERWRITTEN
+from sketchmigrate.ledger.account import account_in
 from sketchmigrate.ledger.contract import (
     EDITION,
+    NEEDING_A_PERSON,
     OVERWRITTEN_SENTENCE,
     STORED_OTHERWISE,
+    WITH_KINDS,
+    OpenUpload,
     PastFlip,
     RecordedFlip,
     UnsettledCopy,
     check_edition,
     past_flip,
+    problem_groups,
     uploads_of,
     values_of,
 )
-from sketchmigrate.ledger.sqlite.writer import AMONG, OF_LONG
+from sketchmigrate.ledger.samples import samples_of
+from sketchmigrate.ledger.sqlite.writer import AMONG, GROUPS, OF_LONG
 from sketchmigrate.ledger.values import page_of, unpack
 
 if TYPE_CHECKING:
@@ -33,21 +40,28 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sketchmigrate.core.keys import StoredKey
-    from sketchmigrate.ledger.contract import OpenUpload
+    from sketchmigrate.core.outcome import ProblemGroup
+    from sketchmigrate.core.sample import Sample
 
 T = TypeVar("T")
 
 _COLUMNS = {
     "run": {"name": "''", "value": "''"},
     "flip": {
-        **dict.fromkeys(("rowid", "key", "old_path", "new_path", "etag", "unix_time", "attempt"), "NULL"),
+        **dict.fromkeys(("rowid", "key", "old_path", "new_path", "size_bytes", "etag", "unix_time", "attempt"), "NULL"),
         "source": "0",
+        "read_checksum": "''",
     },
     "not_flipped": {
-        **dict.fromkeys(("key", "path", "outcome", "reason", "attempt", "packed"), "NULL"),
+        **dict.fromkeys(("key", "path", "outcome", "reason", "about", "attempt", "packed"), "NULL"),
         "source": "0",
     },
-    "upload": dict.fromkeys(("upload_id", "bucket", "object_key", "etag", "has_ended"), "NULL"),
+    "upload": {
+        **dict.fromkeys(("upload_id", "bucket", "object_key", "etag", "has_ended"), "NULL"),
+        "part_bytes": "0",
+        "headers_sha256": "''",
+    },
+    "sample": {"at": "NULL", "packed": "NULL"},
     "unsettled": {**dict.fromkeys(("key", "path", "new_path", "xid"), "NULL"), "source": "0"},
 }
 """What is read, by table, and what stands for a column in files of editions that do not have it."""
@@ -67,14 +81,14 @@ _DENIED = _SAID.format(f"n.outcome <> '{Outcome.MIGRATED}'")
 _DENIED_AS_STORED = _SAID.format(_STORED)
 _FLIP = "f.key, f.old_path, f.new_path, f.etag, f.unix_time"
 _PAGE = f"""
-SELECT f.rowid, {_FLIP}, {_DENIED_AS_STORED}, f.source FROM flip AS f
+SELECT f.rowid, {_FLIP}, {_DENIED_AS_STORED}, f.source, f.read_checksum FROM flip AS f
 WHERE f.rowid {{beyond}} ?1 AND (?2 IS NULL OR f.source = ?2) AND (NOT {_DENIED} OR {_DENIED_AS_STORED})
 ORDER BY f.rowid {{order}} LIMIT ?3
 """  # noqa: S608 - our own words
 _PAGES = {False: _PAGE.format(beyond="<", order="DESC"), True: _PAGE.format(beyond=">", order="ASC")}
 _ENDS = [f"SELECT rowid, unix_time FROM flip ORDER BY rowid {order} LIMIT 1" for order in ("ASC", "DESC")]  # noqa: S608 - ours
 _STORED_OTHERWISE = f"""
-SELECT {_FLIP}, 1, f.source FROM not_flipped AS n
+SELECT {_FLIP}, 1, f.source, f.read_checksum FROM not_flipped AS n
 JOIN flip AS f ON f.key = n.key AND f.attempt = n.attempt AND f.source = n.source AND {_SAME_VALUE}
 WHERE {_STORED} AND n.source = ?1 AND (?2 IS NULL OR n.key > ?2) GROUP BY n.key ORDER BY n.key LIMIT ?3
 """  # noqa: S608 - our own words
@@ -83,13 +97,17 @@ _UNSETTLED = """
 SELECT key, path, new_path, xid, source FROM unsettled WHERE source = ?1 AND (?2 IS NULL OR key > ?2)
 ORDER BY key LIMIT ?3
 """
-_UPLOADS = "SELECT bucket, object_key, upload_id, etag, has_ended FROM upload ORDER BY upload_id"
+_UPLOADS = f"SELECT {', '.join(OpenUpload._fields)}, has_ended FROM upload ORDER BY upload_id"  # noqa: S608 - ours
 _REPORTED = f"""
 SELECT key FROM not_flipped WHERE source = ? AND {AMONG}
     AND (reason IN ({", ".join(f"'{kind}'" for kind in OVERWRITTEN)}) OR reason LIKE '{OVERWRITTEN_SENTENCE}%')
 """  # noqa: S608 - our own words
+_SAMPLES = "SELECT packed FROM sample ORDER BY at"
+_NEWEST_OBJECTS = """
+SELECT new_path, size_bytes FROM flip WHERE typeof(new_path) = 'text' ORDER BY rowid DESC LIMIT ?
+"""
 _FLIPS_OF = f"""
-SELECT {_FLIP}, {_DENIED_AS_STORED}, f.source, {_DENIED}, u.key IS NOT NULL, u.xid
+SELECT {_FLIP}, {_DENIED_AS_STORED}, f.source, f.read_checksum, {_DENIED}, u.key IS NOT NULL, u.xid
 FROM flip AS f LEFT JOIN unsettled AS u ON u.source = f.source AND u.key = f.key
 WHERE f.source = ? AND f.{AMONG} ORDER BY f.rowid
 """  # noqa: S608 - our own words
@@ -109,6 +127,7 @@ class LedgerFile:
         self.flips = 0
         self.first_flip_at = self.last_flip_at = 0.0
         self._tells_what_was_made = False
+        self._edition = EDITION
         self._opened = ExitStack()
         self._database: sqlite3.Connection
 
@@ -173,16 +192,35 @@ class LedgerFile:
         rows = self._guarded(lambda: self._database.execute(_UPLOADS).fetchall())
         return uploads_of(rows)
 
+    def samples(self) -> list[Sample]:
+        """Return the samples that are on record, the oldest first."""
+        return samples_of(self._guarded(lambda: self._database.execute(_SAMPLES).fetchall()))
+
+    def problem_groups(self) -> tuple[ProblemGroup, ...]:
+        """Return how many references need a person by the run's own word, by reason; none where that is a sentence."""
+        if self._edition < WITH_KINDS:
+            return ()
+        values = (json.dumps(NEEDING_A_PERSON),)
+        return problem_groups(self._guarded(lambda: self._database.execute(GROUPS, values).fetchall()))
+
+    def newest_objects(self, count: int) -> list[tuple[str, int | None]]:
+        """Return what the newest flips set rows to, but for long values, and the size of the object if it is known."""
+        return self._guarded(lambda: self._database.execute(_NEWEST_OBJECTS, (count,)).fetchall())
+
     def _open(self, opened: ExitStack) -> sqlite3.Connection:
         """Open the file without a change to it, also where SQLite's own files cannot be made beside it.
 
         What a killed run committed last is in the write-ahead log, which can only be read with a shared-memory file
-        beside it (sqlite.org/wal.html, "Read-Only Databases"): failing that, a copy elsewhere is read.
+        beside it (sqlite.org/wal.html, "Read-Only Databases"): failing that, a copy elsewhere is read. Where there is
+        no such log and the run has noted its end, nobody writes any more, and reading leaves no file.
         """
+        journal = Path(f"{self.path}-wal")
+        account = account_in(self.path.parent)
+        if not journal.exists() and account is not None and account.exit_code is not None:
+            return _connected(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", opened)
         try:
             return _connected(f"{self.path.absolute().as_uri()}?mode=ro", opened)
         except sqlite3.OperationalError:
-            journal = Path(f"{self.path}-wal")
             if not journal.exists() or not journal.stat().st_size:
                 return _connected(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", opened)
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="sketch-migrate-ledger-")))
@@ -195,6 +233,7 @@ class LedgerFile:
         execute = self._database.execute
         ((edition,),) = execute("PRAGMA user_version")
         check_edition(edition, self.path)
+        self._edition = edition
         there = {name for (name,) in execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")}
         self._tells_what_was_made = {"flip", "unsettled", "not_flipped"} <= there
         if edition < EDITION:

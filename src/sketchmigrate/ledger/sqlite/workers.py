@@ -7,8 +7,10 @@ the ledgers alone tell what became of every reference, also where an attempt was
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections import defaultdict
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -17,16 +19,16 @@ from sketchmigrate.core.outcome import Outcome, Tally
 from sketchmigrate.core.reason import reason_from_stored
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.ledger.contract import Attempt, Word
-from sketchmigrate.ledger.sqlite.writer import AMONG, SqliteLedger
+from sketchmigrate.ledger.sqlite.writer import AMONG, SqliteLedger, claim
 from sketchmigrate.ledger.values import unpack
 
 if TYPE_CHECKING:
     import asyncio
-    import sqlite3
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from sketchmigrate.core.reference import Key, KeyRange
+    from sketchmigrate.ledger.contract import OpenUpload
     from sketchmigrate.ledger.sqlite.writer import T
 
 WORKER_FILES = "ledger-*.sqlite"
@@ -94,6 +96,15 @@ class WorkerFile(SqliteLedger):
             self._to_begin = None
 
         await self._call(end)
+
+    async def claim_upload(self, bucket: str, object_key: str) -> OpenUpload | None:
+        """Return an upload that the run has taken over from an earlier one, and that no worker has claimed yet."""
+
+        def claim_beside() -> OpenUpload | None:
+            with closing(sqlite3.connect(self._run_ledger.absolute().as_uri(), uri=True)) as database:
+                return claim(database, bucket, object_key)
+
+        return await self._call(claim_beside)
 
     def _open(self) -> None:
         super()._open()

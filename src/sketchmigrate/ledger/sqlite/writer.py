@@ -6,7 +6,8 @@ thread of its own, so that an fsync never holds up the event loop.
 
 ``run``          what the run was about: the table and its columns, both sides, the command. No secret.
 ``flip``         key, old path, new path, size, ETag, time: everything that undoes a flip; it may list a flip that the
-                 database then refused, so a rollback compares before it sets.
+                 database then refused, so a rollback compares before it sets. ``read_checksum`` of the bytes that were
+                 read, where nothing else of the legacy object proved them.
 ``not_flipped``  key, path, outcome, reason (its kind) and what is particular of it: every other reference, with the
                  latest word on each key; and a flipped one whose object's copy has replaced another.
 ``unsettled``    key, path, new path of references whose object is or was copied without a condition, from before the
@@ -14,6 +15,9 @@ thread of its own, so that an fsync never holds up the event loop.
                  What is left was set by us only if that was committed: see ``migration.overwritten``.
 ``locked``       references whose rows somebody else holds, what was copied for them, and what the last flip on record
                  was to set them to: they are taken up again later.
+``upload``       uploads in parts of streamed objects, from before their first part on, and whether they have ended;
+                 ``is_left`` are those of earlier runs, until somebody claims them.
+``sample``       how the run stood at one moment after the other, by Unix seconds: see ``samples``.
 
 ``source`` is the place of a row's source in the run's settings; keys are unique in each. A long value is packed, a BLOB
 instead of a text (see ``values``); in ``not_flipped`` its beginning is the path, and the whole of it ``packed``.
@@ -69,7 +73,8 @@ PRAGMA user_version = {EDITION};
 CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS flip (
     key NOT NULL, old_path TEXT NOT NULL, new_path TEXT NOT NULL, size_bytes INTEGER, etag TEXT,
-    unix_time REAL NOT NULL, copied INTEGER NOT NULL, attempt INTEGER NOT NULL, source INTEGER NOT NULL
+    unix_time REAL NOT NULL, copied INTEGER NOT NULL, attempt INTEGER NOT NULL, source INTEGER NOT NULL,
+    read_checksum TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS not_flipped (
     key NOT NULL, path TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, about TEXT, attempt INTEGER NOT NULL,
@@ -81,8 +86,9 @@ CREATE TABLE IF NOT EXISTS unsettled (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS upload (
     upload_id TEXT PRIMARY KEY, bucket TEXT NOT NULL, object_key TEXT NOT NULL, etag TEXT NOT NULL,
-    has_ended INTEGER NOT NULL
+    has_ended INTEGER NOT NULL, part_bytes INTEGER NOT NULL, headers_sha256 TEXT NOT NULL, is_left INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sample (at INTEGER PRIMARY KEY, packed BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS locked (
     key NOT NULL, path TEXT NOT NULL, copied INTEGER NOT NULL, size_bytes INTEGER, reason TEXT NOT NULL,
     about TEXT, attempt INTEGER NOT NULL, source INTEGER NOT NULL, new_path TEXT, PRIMARY KEY (attempt, source, key)
@@ -107,16 +113,24 @@ _LOCKED_TO = (
 _FLIPPED_TO = f"""
 SELECT key, old_path, new_path FROM flip WHERE attempt = ? AND source = ? AND {AMONG} ORDER BY rowid DESC
 """  # noqa: S608 - our own words
+_UPLOAD = f"INSERT OR REPLACE INTO upload ({', '.join(OpenUpload._fields)}, has_ended, is_left)"
 _UPLOAD_ENDED = """
-INSERT INTO upload (upload_id, bucket, object_key, etag, has_ended) VALUES (?, '', '', '', 1)
+INSERT INTO upload (upload_id, bucket, object_key, etag, has_ended, part_bytes, headers_sha256, is_left)
+VALUES (?, '', '', '', 1, 0, '', 0)
 ON CONFLICT (upload_id) DO UPDATE SET has_ended = 1
 """
+_LEFT_UPLOADS = f"""
+SELECT {", ".join(OpenUpload._fields)} FROM upload
+WHERE bucket = ? AND object_key = ? AND is_left AND NOT has_ended ORDER BY upload_id
+"""  # noqa: S608 - our own words
+_CLAIM_UPLOAD = "UPDATE upload SET is_left = 0 WHERE upload_id = ? AND is_left"
+_FORGET_SAMPLES = "DELETE FROM sample WHERE at IN (SELECT value FROM json_each(?))"
 _ONE_OF = "outcome IN (SELECT value FROM json_each(?))"
 _PROBLEM = "source, key, path, outcome, reason, about"
 _FOR_A_PERSON = f"""
 FROM not_flipped WHERE attempt = 0 AND ({_ONE_OF} OR reason IN ({", ".join(f"'{kind}'" for kind in OVERWRITTEN)}))
 """
-_GROUPS = f"""
+GROUPS = f"""
 SELECT count(*), outcome, reason, coalesce(json_extract(about, '$.code'), '') AS code,
     coalesce(json_extract(about, '$.hint'), '') AS hint {_FOR_A_PERSON}
 GROUP BY outcome, reason, code, hint ORDER BY count(*) DESC, outcome, reason, code, hint LIMIT {MOST_GROUPS}
@@ -135,6 +149,16 @@ def _insertion(into: str, rows: int, columns: int, of_all: int) -> str:
     row = f"({', '.join('?' * columns)})"
     values = f"VALUES {', '.join([row] * rows)}"
     return f"{into} SELECT {'?, ' * of_all}* FROM ({values})" if of_all else f"{into} {values}"  # noqa: S608 - our own text
+
+
+def claim(database: sqlite3.Connection, bucket: str, object_key: str) -> OpenUpload | None:
+    """Return an upload that nobody has claimed, which is claimed then, also from among several processes."""
+    for row in database.execute(_LEFT_UPLOADS, (bucket, object_key)).fetchall():
+        upload = OpenUpload(*row)
+        with database:
+            if database.execute(_CLAIM_UPLOAD, (upload.upload_id,)).rowcount:
+                return upload
+    return None
 
 
 class SqliteLedger(FileDatabase):
@@ -191,8 +215,15 @@ class SqliteLedger(FileDatabase):
 
     async def record_upload(self, upload: OpenUpload) -> None:
         """Write that an upload was begun; it is on disk when this returns."""
-        into = "INSERT OR REPLACE INTO upload (bucket, object_key, upload_id, etag, has_ended)"
-        await self._call(lambda: self._insert(into, [(*upload, 0)]))
+        await self._call(lambda: self._insert(_UPLOAD, [(*upload, False, False)]))
+
+    async def take_over_uploads(self, uploads: Sequence[OpenUpload]) -> None:
+        """Write uploads that earlier runs have left open as this run's own, to be claimed by whoever needs one."""
+        await self._call(lambda: self._insert(_UPLOAD, [(*upload, False, True) for upload in uploads]))
+
+    async def claim_upload(self, bucket: str, object_key: str) -> OpenUpload | None:
+        """Return an upload of an object that was taken over from an earlier run; it is returned once in this run."""
+        return await self._call(lambda: claim(self._database, bucket, object_key))
 
     async def record_upload_ended(self, upload_id: str) -> None:
         """Write that an upload, perhaps of another run, is an object by now, or aborted."""
@@ -269,6 +300,16 @@ class SqliteLedger(FileDatabase):
 
         return await self._call(look_up)
 
+    async def forget_unresolved(self) -> None:
+        """Strike out all that was found unresolved, so that the next pass tries it again."""
+        statement = f"DELETE FROM not_flipped WHERE attempt = 0 AND {_ONE_OF}"  # noqa: S608 - our own text
+
+        def forget() -> None:
+            with self._database:
+                self._database.execute(statement, (json.dumps(NEEDING_A_PERSON),))
+
+        await self._call(forget)
+
     async def first_unresolved(
         self, count: int, outcomes: Collection[Outcome] = NEEDING_A_PERSON
     ) -> tuple[Problem, ...]:
@@ -282,7 +323,7 @@ class SqliteLedger(FileDatabase):
 
     async def problem_groups(self, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> tuple[ProblemGroup, ...]:
         """Return how many references have these outcomes, by reason: the most frequent ``MOST_GROUPS`` of them."""
-        return problem_groups(await self._rows(_GROUPS, json.dumps(list(outcomes))))
+        return problem_groups(await self._rows(GROUPS, json.dumps(list(outcomes))))
 
     async def write_problems(self, path: Path, outcomes: Collection[Outcome] = NEEDING_A_PERSON) -> None:
         """Write every reference with one of these outcomes into a CSV file, with the columns ``PROBLEM_COLUMNS``."""
@@ -297,6 +338,16 @@ class SqliteLedger(FileDatabase):
                     writer.writerow(problem_row(names, row))
 
         await self._call(write)
+
+    async def record_samples(self, samples: Mapping[int, bytes], forgotten: Collection[int] = ()) -> None:
+        """Write samples of the run by their second, packed, and strike others out by theirs."""
+
+        def record() -> None:
+            with self._database:
+                self._database.execute(_FORGET_SAMPLES, (json.dumps(list(forgotten)),))
+                self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?)", list(samples.items()))
+
+        await self._call(record)
 
     def _open(self) -> None:
         self._path.touch(mode=0o600)
