@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.objects import Location
+from sketchmigrate.core.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +71,11 @@ class Sides:
         if self.legacy.store is self.production.store:
             return self.production.store.concurrency
         return self.legacy.store.concurrency + self.production.store.concurrency
+
+    @property
+    def traffic(self) -> Traffic:
+        """What went over the wire to both."""
+        return sum((store.traffic for store in self.stores), Traffic())
 
     def along(self, route: Route) -> Sides:
         """Return both for the keys of a move."""

@@ -9,13 +9,13 @@ import asyncio
 import logging
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sketchmigrate.cluster.comparing_worker import PortionProgress, PortionTask
 from sketchmigrate.cluster.dispatcher import MOST_LOSSES, Dispatcher
 from sketchmigrate.core.errors import ClusterError, MigrateError, WorkerLost
-from sketchmigrate.inspect.comparing import PORTION_PAIRS, Counted, PortionSize
+from sketchmigrate.inspect.comparing import PORTION_PAIRS, Counted, PortionSize, Subject
 from sketchmigrate.migration.stop import Stop
 
 if TYPE_CHECKING:
@@ -52,13 +52,16 @@ class ComparerOnWorkers:
         portions: AsyncIterator[Portion],
         take: Callable[[Portion, Answers], Awaitable[None]],
         told: Callable[[int, int], None],
+        subject: Subject = Subject.BYTES,
     ) -> None:
         """Compare all portions; see ``Comparer``. An error of any worker ends it."""
         stop, engine = Stop(), self._engine()
-        work = _Comparison(engine, self._assignment, portions, take=take, told=told, stop=stop, say=self._say)
+        # a name of its own for each: a worker that one has given up must not hear the next one's orders
+        assignment = replace(self._assignment, run_id=f"{self._assignment.run_id} {subject}", subject=subject)
+        work = _Comparison(engine, assignment, portions, take=take, told=told, stop=stop, say=self._say)
         async with engine:
             try:
-                await work.dispatcher.begin(self._assignment)
+                await work.dispatcher.begin(assignment)
                 await work.dispatcher.hand_out(work)
             except asyncio.CancelledError:
                 work.dispatcher.stop_at_once()

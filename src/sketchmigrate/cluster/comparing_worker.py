@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sketchmigrate.cluster.engine import Assignment, Message, Task
 from sketchmigrate.cluster.orders import ORDER_SECONDS
 from sketchmigrate.cluster.worker import Worker, peak_memory_bytes
-from sketchmigrate.inspect.comparing import Counted, compare_portion
+from sketchmigrate.inspect.comparing import Counted, Subject, compare_portion
 from sketchmigrate.inspect.looks import Looks
 from sketchmigrate.migration.opening import open_sides
 from sketchmigrate.migration.preflight import PATIENCE_SECONDS, check_read
@@ -30,6 +30,7 @@ class ComparingAssignment(Assignment):
     """
 
     specimens: tuple[Specimens, ...]
+    subject: Subject = Subject.BYTES
 
     def worker(self, channel: Channel) -> ComparingWorker:
         """Return what compares portions."""
@@ -91,7 +92,9 @@ class ComparingWorker(Worker[PortionTask, PortionDone]):
         began = time.monotonic()
         counted = Counted(lambda _pairs, _bytes_read: None)
         with self._following(task):
-            comparing = asyncio.create_task(compare_portion(self._looks, task.portion, counted.add))
+            comparing = asyncio.create_task(
+                compare_portion(self._looks, task.portion, counted.add, self._assignment.subject)
+            )
             stopping = asyncio.create_task(self._stop.event.wait())
             pulse = asyncio.create_task(self._report(task, counted))
             try:

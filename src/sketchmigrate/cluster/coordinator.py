@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sketchmigrate.cluster.counting import count_pass
-from sketchmigrate.cluster.dispatcher import MOST_LOSSES, Dispatcher
+from sketchmigrate.cluster.dispatcher import MOST_LOSSES
 from sketchmigrate.cluster.orders import Lease
-from sketchmigrate.cluster.range_worker import RangeDone, RangeProgress, RangeTask, StrategyNeeded
+from sketchmigrate.cluster.overseer import Overseer, Part, Pass
+from sketchmigrate.cluster.range_worker import RangeDone, RangeTask, StrategyNeeded
 from sketchmigrate.cluster.ranges import cut_ranges, merged, trim
 from sketchmigrate.core.errors import ClusterError, MigrateError, WorkerLost
 from sketchmigrate.core.outcome import Tally
@@ -25,108 +26,28 @@ from sketchmigrate.migration.passes import is_anything_left, make_durable
 from sketchmigrate.migration.runner import Finished, Scan
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Coroutine
 
-    from sketchmigrate.cluster.engine import Engine, Message
+    from sketchmigrate.cluster.engine import Engine
+    from sketchmigrate.cluster.overseer import Audience
     from sketchmigrate.cluster.range_worker import RangeAssignment
-    from sketchmigrate.core.outcome import Result
     from sketchmigrate.ledger import WholeLedger
     from sketchmigrate.migration.breaker import Breaker
     from sketchmigrate.migration.settling import Settling
     from sketchmigrate.migration.site import Site
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.postgres.session import Session
-    from sketchmigrate.postgres.waits import Held
 
 
-class Audience(Protocol):
-    """Where the coordinator reports what goes on."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class PassRange(Part):
+    """A range of a source."""
 
-    def new_pass(self, number: int) -> None:
-        """Begin a pass."""
-
-    def progress_of_all(self, rows: int, tally: Tally) -> None:
-        """Show the rows that this pass has passed, and what is done in the whole run."""
-
-    def limited_by(self, word: str) -> None:
-        """Show what limits most of the workers, in a word; empty for nothing known."""
-
-    def waits_for(self, text: str) -> None:
-        """Show what holds the run up in the database; empty for nothing."""
-
-    def held_up(self, waits: Iterable[Held]) -> None:
-        """Take note of what has held workers up, and how long in all."""
-
-    def entries(self, worker: str, source: int, results: tuple[Result, ...]) -> None:
-        """Show new results, for ``-v``."""
-
-    def say(self, text: str, level: int = logging.INFO) -> None:
-        """Tell something; ``level`` is that of ``logging``."""
-
-
-@dataclass(slots=True, eq=False)
-class PassRange:
-    """A range of a source, how often it was lost, and the flips of its attempt of which the breaker knows."""
-
-    number: int
-    source: int
     key_range: KeyRange
     is_trimmed: bool
-    losses: int = 0
-    flips_heard: FlipCounts = field(default_factory=FlipCounts)
 
 
-@dataclass(slots=True)
-class Pass:
-    """One pass: ranges that wait, those that are at work with what they reported last, and what is done."""
-
-    number: int
-    waiting: deque[PassRange]
-    at_work: dict[PassRange, RangeProgress | None] = field(default_factory=dict)
-    done: list[tuple[PassRange, RangeDone]] = field(default_factory=list)
-    rows_done: int = 0
-    tally_done: Tally = field(default_factory=Tally)
-    last_number: int = 0
-
-    def numbered(self) -> int:
-        """Return the number for a new range."""
-        self.last_number += 1
-        return self.last_number
-
-    def heard(self, progress: RangeProgress) -> PassRange | None:
-        """Take over what a range reports, and return it if it is at work."""
-        for pass_range in self.at_work:
-            if progress.pass_number == self.number and progress.number == pass_range.number:
-                self.at_work[pass_range] = progress
-                return pass_range
-        return None
-
-    def rows_and_tally(self) -> tuple[int, Tally]:
-        """Add up what is done and what is reported."""
-        rows, tally = self.rows_done, self.tally_done
-        for progress in self.at_work.values():
-            if progress is not None:
-                rows, tally = rows + progress.rows, tally + progress.tally
-        return rows, tally
-
-    def tallies_done(self, sources: int) -> list[Tally]:
-        """Return the tallies of what is done, by source, as workers have returned them."""
-        tallies = [Tally() for _ in range(sources)]
-        for pass_range, done in self.done:
-            tallies[pass_range.source] += done.tally
-        return tallies
-
-    def waits_for(self) -> str:
-        """Return what holds one of those at work up in the database; empty for nothing."""
-        return next((progress.waits_for for progress in self.at_work.values() if progress and progress.waits_for), "")
-
-    def limited_by(self) -> str:
-        """Return what limits most of those at work, as far as they know."""
-        words = Counter(progress.limited_by for progress in self.at_work.values() if progress and progress.limited_by)
-        return words.most_common(1)[0][0] if words else ""
-
-
-class Coordinator:
+class Coordinator(Overseer[PassRange]):
     """Migrates a table with the workers of an engine.
 
     ``settling`` knows how nothing is replaced, or finds it out when the first worker needs it.
@@ -146,20 +67,13 @@ class Coordinator:
         breaker: Breaker,
         before: Finished | None = None,
     ) -> None:
-        self._engine, self._assignment, self._site = engine, assignment, site
-        self._ledger, self._stop, self._audience = ledger, stop, audience
-        self._settling = settling
-        self._breaker = breaker
-        self._dispatcher = Dispatcher(engine, stop, say=audience.say, hear=self._hear)
-        self._tallies = list((before and before.sources) or [Tally() for _ in site.sources])  # of the passes before
-        self._pass = Pass(before.passes if before else 0, deque())
+        super().__init__(engine, site, stop=stop, audience=audience, breaker=breaker)
+        self._assignment, self._ledger, self._settling = assignment, ledger, settling
+        if before is not None:
+            self._tallies, self._pass = list(before.sources), Pass(before.passes, deque())
         self._lease = Lease(None)
         self._reading = asyncio.Lock()
         self._session: Session
-
-    @property
-    def _tally(self) -> Tally:
-        return sum(self._tallies, Tally())
 
     def _finished(self, *, rows_left: bool) -> Finished:
         return Finished(self._tally, self._pass.number, rows_left, tuple(self._tallies))
@@ -169,11 +83,13 @@ class Coordinator:
 
         As ``runner.migrate``, it ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
         """
-        async with self._engine, self._site.database.session() as session:
+        async with self._crew(), self._engine, self._site.database.session() as session:
             self._session = session
+            self._tell_changes()
             try:
-                await self._dispatcher.begin(self._assignment)
-                return await self._passes()
+                with self._site.tuning.heard_by(self._tell_changes):
+                    await self._dispatcher.begin(self._assignment)
+                    return await self._passes()
             except MigrateError as error:
                 self._stop.by_error(error)
                 return self._finished(rows_left=True)
@@ -190,7 +106,8 @@ class Coordinator:
             self._lease = Lease(None if limit is None else limit - self._tally.scanned)
             self._pass = Pass(number, deque())
             self._pass.waiting.extend(
-                PassRange(self._pass.numbered(), source, each, is_trimmed=trimmed) for source, each in ranges
+                PassRange(number=self._pass.numbered(), source=source, key_range=each, is_trimmed=trimmed)
+                for source, each in ranges
             )
             self._audience.new_pass(number)
             await self._dispatcher.hand_out(self)
@@ -205,7 +122,7 @@ class Coordinator:
                 return self._finished(rows_left=await self._is_anything_left())
             some_waits = bool(self._pass.waiting)  # a worker that was lost may have kept its part of the limit
             losses = sum(done.losses for _, done in self._pass.done)  # see passes.migrate
-            if options.dry_run or (counted.scanned == 0 and not some_waits and not losses):
+            if options.dry_run or options.follow or (counted.scanned == 0 and not some_waits and not losses):
                 return self._finished(rows_left=some_waits)
             trimmed = not some_waits
             ranges = self._ranges_for_another_pass()
@@ -280,17 +197,15 @@ class Coordinator:
             f" {done.tally.scanned:,} of them legacy; at its peak it took {done.peak_bytes / 2**20:.0f} MiB.",
             logging.DEBUG,
         )
-        self._note_flips(pass_range, done.flips)
-        self._audience.held_up(done.held_up)
-        this.rows_done += done.rows
-        this.tally_done += done.tally
-        this.done.append((pass_range, done))
+        self._take_note(pass_range, done)
         if done.error is not None:
             self._stop.by_error(done.error)
         elif done.rest is not None and not self._stop.requested:  # its part of the limit is used up
             # what was taken up is not to be met again: that of it which stayed legacy would count once more
             pass_range.key_range = KeyRange(pass_range.key_range.after, done.rest.after)
-            this.waiting.append(PassRange(this.numbered(), pass_range.source, done.rest, is_trimmed=True))
+            this.waiting.append(
+                PassRange(number=this.numbered(), source=pass_range.source, key_range=done.rest, is_trimmed=True)
+            )
 
     async def _redo(self, pass_range: PassRange, lost: WorkerLost, lent: int | None) -> None:
         pass_range.losses += 1
@@ -360,7 +275,9 @@ class Coordinator:
             pass_range.key_range, *rest = await trim(self._session, table, pass_range.key_range, range_rows)
         pass_range.is_trimmed = True
         if rest:
-            left = PassRange(self._pass.numbered(), pass_range.source, rest[0], is_trimmed=False)
+            left = PassRange(
+                number=self._pass.numbered(), source=pass_range.source, key_range=rest[0], is_trimmed=False
+            )
             self._pass.waiting.appendleft(left)
             self._dispatcher.changed.set()
 
@@ -371,7 +288,7 @@ class Coordinator:
                 self._pass.number,
                 {(done.worker, done.attempt): done.tally for _, done in self._pass.done},
                 self._ledger,
-                self._site,
+                self._site.sources,
                 self._session,
                 dry_run=self._assignment.options.dry_run,
             )
@@ -385,26 +302,3 @@ class Coordinator:
     async def _is_anything_left(self) -> bool:
         scans = [Scan(each, self._site.database, self._ledger) for each in self._site.sources]
         return await is_anything_left(scans, self._tallies, self._assignment.options)
-
-    # -- what is heard and shown
-
-    def _hear(self, message: Message) -> None:
-        if isinstance(message, RangeProgress):
-            if message.results:
-                self._audience.entries(message.worker, message.source, message.results)
-            self._audience.held_up(message.held_up)
-            if (pass_range := self._pass.heard(message)) is not None:
-                self._note_flips(pass_range, message.flips)
-            self._show()
-
-    def _note_flips(self, pass_range: PassRange, flips: FlipCounts) -> None:
-        """Tell the breaker what is new of a range's flips."""
-        new, pass_range.flips_heard = flips.since(pass_range.flips_heard), flips
-        if error := self._breaker.note(new.flipped, new.failed):
-            self._stop.by_error(error)
-
-    def _show(self) -> None:
-        rows, tally = self._pass.rows_and_tally()
-        self._audience.limited_by(self._pass.limited_by())
-        self._audience.waits_for(self._pass.waits_for())
-        self._audience.progress_of_all(rows, self._tally + tally)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sketchmigrate.core.reference import Key, Reference
     from sketchmigrate.ledger import Attempt, WholeLedger, Word
     from sketchmigrate.migration.planning import SourceTable
-    from sketchmigrate.migration.site import Site
     from sketchmigrate.postgres.session import Session
     from sketchmigrate.postgres.table import Table
 
@@ -102,19 +101,20 @@ async def count_pass(
     number: int,
     returned: Mapping[tuple[str, int], Tally],
     ledger: WholeLedger,
-    site: Site,
+    sources: Sequence[SourceTable],
     session: Session,
     *,
     dry_run: bool,
 ) -> list[Tally]:
     """Return what became of all references of a pass, by source, each counted once, and make it the run's own word.
 
-    ``returned`` are the tallies of the attempts that were seen to end, by worker and number. Raises ``MigrateError``.
+    ``sources`` are all of the site's, each with its table as the workers had it. ``returned`` are the tallies of the
+    attempts that were seen to end, by worker and number. Raises ``MigrateError``.
     """
     attempts: defaultdict[int, list[Attempt]] = defaultdict(list)
     for attempt in await ledger.attempts(number):
         attempts[attempt.range_number].append(attempt)
-    tallies = [Tally() for _ in site.sources]
+    tallies = [Tally() for _ in sources]
     alone: list[Attempt] = []
     for made in attempts.values():
         ended = [attempt for attempt in made if attempt.tally is not None]
@@ -123,7 +123,7 @@ async def count_pass(
             alone.append(ended[-1])
             found = returned.get((ended[-1].worker, ended[-1].number), ended[-1].tally or Tally())
         else:
-            found = await _count_range(made, ledger, site.sources[made[0].source], session)
+            found = await _count_range(made, ledger, sources[made[0].source], session)
         tallies[made[0].source] += found
     await ledger.take_over(alone)
     return tallies

@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed import Variable, get_client, get_worker
@@ -51,9 +51,9 @@ def unpacked(message: bytes) -> Message:
     return unpacked
 
 
-def written(orders: Orders, beat: int) -> list[int]:
+def written(orders: Orders, beat: int) -> list[float | list[str]]:
     """Return orders as a ``Variable`` takes them."""
-    return [beat, orders.number, orders.stop, orders.sharing]
+    return [beat, orders.number, orders.stop, orders.sharing, orders.rows_per_second, list(orders.changes)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +108,16 @@ class DaskChannel:
                 beat_before, heard_at = beat, now
                 self._give(orders)
             elif now - heard_at > SILENT_SECONDS:
-                self._give(Orders(self._newest.number, StopLevel.FINISH, self._newest.sharing))
+                self._give(replace(self._newest, stop=StopLevel.FINISH))
 
     def _read(self) -> tuple[int | None, Orders]:
         try:
-            beat, number, stop, sharing = self._variable.get(
+            beat, number, stop, sharing, rows_per_second, changes = self._variable.get(
                 timeout=_ANSWER_SECONDS, callback_timeout=2 * _ANSWER_SECONDS
             )
         except Exception:  # noqa: BLE001 - whatever it was, nothing was heard; silence has its own consequence
             return None, self._newest
-        return beat, Orders(number, StopLevel(stop), sharing)
+        return beat, Orders(number, StopLevel(stop), sharing, rows_per_second, tuple(changes))
 
     def _give(self, orders: Orders) -> None:
         with self._taking:

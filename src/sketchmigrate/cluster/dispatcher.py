@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -51,7 +52,7 @@ class Dispatcher:
     """Hands tasks out until nothing is left, or ``stop`` is requested.
 
     ``say`` tells a person something; its second argument is a level of ``logging``. ``hear`` gets what workers say of
-    their tasks.
+    their tasks, and who has gone.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class Dispatcher:
         self._engine, self._stop, self._say, self._pass_on = engine, stop, say, hear
         self.orders = Orders()
         self.changed = asyncio.Event()  # set it when there may be more to begin, or less at work
+        self._rows_per_second = math.inf
+        self._changes: tuple[str, ...] = ()
         self._sharing = Sharing()
         self._waiting_since = time.monotonic()
         self._saying = EverySoOften(SAY_SECONDS, self._waiting_since)
@@ -81,6 +84,16 @@ class Dispatcher:
                     return
                 self._say_if_nobody_is_there()
                 await self._some_time()
+
+    def govern(self, rows_per_second: float) -> None:
+        """Have all workers together flip no more rows a second, from the next orders on, which are given at once."""
+        self._rows_per_second = rows_per_second
+        self.changed.set()
+
+    def change(self, changes: tuple[str, ...]) -> None:
+        """Tell all workers of all changes of settings and options so far, at once."""
+        self._changes = changes
+        self.changed.set()
 
     def stop_at_once(self) -> None:
         """Tell all workers to end what they do."""
@@ -114,6 +127,7 @@ class Dispatcher:
                 self.changed.set()
             case Left(worker, reason):
                 self._say(f"{worker} has gone: {reason}.", logging.DEBUG)
+                self._pass_on(message)
                 self.changed.set()
             case Unfit(worker, reason):
                 self._say(f"{worker} cannot be given work: {reason} {reason.hint}", logging.WARNING)
@@ -131,7 +145,13 @@ class Dispatcher:
     def _give_orders(self, at_work: int) -> None:
         stop = StopLevel.FINISH if self._stop.requested else StopLevel.GO_ON
         self._sharing.expect(self._engine.members, at_work, time.monotonic())
-        orders = replace(self.orders, stop=stop, sharing=self._sharing.told)
+        orders = replace(
+            self.orders,
+            stop=stop,
+            sharing=self._sharing.told,
+            rows_per_second=self._rows_per_second,
+            changes=self._changes,
+        )
         if orders != self.orders:
             self._publish(orders)
 

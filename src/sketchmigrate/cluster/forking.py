@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ def begin_imports() -> None:
     """Have that process import what it needs from now on, unless it is there: it takes a while, so the sooner."""
     # where Python was told to ignore PYTHONPATH, it might find another copy of this package: each process looks itself
     context().set_forkserver_preload([] if sys.flags.ignore_environment else _IMPORTED)
+    resource_tracker.ensure_running()  # or it is started within the block, and unblocks both signals when it is
     with signals_blocked(), _same_path():
         forkserver.ensure_running()
 
@@ -64,7 +65,7 @@ def signals_blocked() -> Iterator[None]:
 
 def take_over(environ: Mapping[str, str]) -> None:
     """In a new process: ignore the coordinator's signals, and have its environment as it is now."""
-    for number in FOR_THE_COORDINATOR:
+    for number in (*FOR_THE_COORDINATOR, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_COORDINATOR)
     os.environ.clear()

@@ -27,11 +27,22 @@ class StopLevel(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """The orders of a moment. ``sharing`` is how many processes share the caps; a higher ``number`` is newer."""
+    """The orders of a moment. ``sharing`` is how many processes share the caps; a higher ``number`` is newer.
+
+    ``rows_per_second`` is what the governor allows to all of them together, ``changes`` are those of settings and
+    options since the run began, as they were typed.
+    """
 
     number: int = 0
     stop: StopLevel = StopLevel.GO_ON
     sharing: int = 1
+    rows_per_second: float = math.inf
+    changes: tuple[str, ...] = ()
+
+    @property
+    def share_of_rows(self) -> float:
+        """How many rows a second each may flip."""
+        return self.rows_per_second / self.sharing
 
 
 class Sharing:

@@ -29,6 +29,8 @@ from sketchmigrate.garbage import collect_garbage_seldom
 from sketchmigrate.migration.opening import caps_of
 from sketchmigrate.migration.stop import Stop
 from sketchmigrate.report.logs import LOGGER
+from sketchmigrate.settings import Options
+from sketchmigrate.settings.changes import Tuned, after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +104,12 @@ class Worker(ABC, Generic[TaskOfKind, Done]):
     async def _work(self, task: TaskOfKind) -> Done:
         """Do a task, ``_following`` the orders."""
 
+    def _govern(self, orders: Orders) -> None:
+        """Flip no more rows a second than the orders allow."""
+
+    def _tune(self, orders: Orders) -> None:
+        """Go by the changed settings and options that the orders tell of."""
+
     async def _open_checked(self) -> None:
         version = self._common.version
         if version != __version__:
@@ -115,14 +123,20 @@ class Worker(ABC, Generic[TaskOfKind, Done]):
         """Follow the newest orders while the context lasts."""
         loop, working = asyncio.get_running_loop(), asyncio.current_task()
         newest = task.orders
+        self._tune(newest)
         self._share(newest)
+        self._govern(newest)
 
         def follow(orders: Orders) -> None:
             nonlocal newest
             if orders.number <= newest.number and orders.stop <= newest.stop:
                 return
-            if orders.sharing != newest.sharing:
+            if orders.changes != newest.changes:
+                self._tune(orders)
+            if (orders.sharing, orders.changes) != (newest.sharing, newest.changes):
                 self._share(orders)
+            if orders.share_of_rows != newest.share_of_rows:
+                self._govern(orders)
             newest = orders
             if orders.stop >= StopLevel.FINISH and not self._stop.requested:
                 self._stop.by_signal(signal.SIGINT)
@@ -141,8 +155,9 @@ class Worker(ABC, Generic[TaskOfKind, Done]):
             self._channel.on_orders(None)
 
     def _share(self, orders: Orders) -> None:
+        settings, _ = after(Tuned(self._common.settings, Options()), orders.changes)
         for store in self._sides.stores:
-            store.limit(caps_of(self._common.settings, sharing=orders.sharing))
+            store.limit(caps_of(settings, sharing=orders.sharing))
 
 
 class _Sender(logging.Handler):

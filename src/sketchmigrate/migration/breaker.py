@@ -68,6 +68,10 @@ class Breaker:
         self._recent_flips = 0
         self._recent_failed: Counter[str] = Counter()
 
+    def limit(self, max_failed_percent: float) -> None:
+        """Go by another limit from now on."""
+        self._max_failed_percent = max_failed_percent
+
     @property
     def counts(self) -> FlipCounts:
         """All that it was told."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.mapping import Left, Move
@@ -65,8 +66,12 @@ def together(pairs: Sequence[ObjectPair], verdicts: Sequence[Copied]) -> Copied:
     sizes = [verdict.size_bytes for verdict in copied]
     size_bytes = None if None in sizes or not sizes else sum(size or 0 for size in sizes)
     kind = Verdict.COPIED if copied else Verdict.IN_PLACE
-    etags = etags_text({pair.target.key: verdict.etag for pair, verdict in counting})
-    return Copied(kind, told, size_bytes, etags, guarded, also_copied=max(0, len(copied) - 1))
+    etags, read = (
+        etags_text({pair.target.key: text(verdict) for pair, verdict in counting})
+        for text in (attrgetter("etag"), attrgetter("read_checksum"))
+    )
+    also_copied = max(0, len(copied) - 1)
+    return Copied(kind, told, size_bytes, etags, guarded, also_copied=also_copied, read_checksum=read)
 
 
 def no_better_than(left: Left | None, copied: Copied) -> Copied:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
@@ -31,11 +32,11 @@ from sketchmigrate.migration.headers import differing_headers
 from sketchmigrate.migration.other_spellings import OtherSpellings
 from sketchmigrate.migration.transfer import CheckFirst, Replacing, Taken, Transferred, replaced_version
 from sketchmigrate.s3 import same_content, tells_tags
-from sketchmigrate.s3.headers import NOT_RESTORED, archive_of, not_restored
+from sketchmigrate.s3.headers import NOT_RESTORED, archive_of, not_restored, restore_under_way
 from sketchmigrate.task_group import task_group
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -74,7 +75,8 @@ class Copied(NamedTuple):
 
     ``guarded``: the store made sure that nothing was replaced, or told what was, or replacing was allowed. ``sampled``:
     the copy did not tell the size, so that of this one was looked up. ``also_copied`` is how many other objects of the
-    same row were copied; ``etag`` is then a text that tells of all of them (``ledger.etags``).
+    same row were copied; ``etag`` is then a text that tells of all of them (``ledger.etags``), and so is
+    ``read_checksum``, that of the bytes that were read where nothing else proved them.
     """
 
     verdict: Verdict
@@ -84,6 +86,7 @@ class Copied(NamedTuple):
     guarded: bool = True
     sampled: bool = False
     also_copied: int = 0
+    read_checksum: str = ""
 
     @property
     def may_flip(self) -> bool:
@@ -155,7 +158,8 @@ class Copier:
     object can succeed any more the stop is requested; once that is requested, nothing new is begun.
 
     ``transfer`` is how an object gets there: None replaces with ``overwrite``, and else looks first. A dry run looks
-    and compares. ``batches`` is the number of those on their way.
+    and compares. ``batches`` is the number of those on their way, and ``iterations`` that of those that have not
+    ended.
     """
 
     def __init__(
@@ -184,7 +188,7 @@ class Copier:
         self._group: asyncio.TaskGroup
         self._waiting: deque[_Batch] = deque()
         self._working = 0
-        self.batches = 0
+        self.batches = self.iterations = 0
         self._on_the_way: dict[
             Location, asyncio.Future[Copied] | None
         ] = {}  # by target; None: nobody else waits for it
@@ -217,6 +221,15 @@ class Copier:
             finally:
                 self.batches -= 1
         return verdicts
+
+    @contextmanager
+    def iteration(self) -> Iterator[None]:
+        """Count an iteration, as long as the context lasts, among those that may still bring batches."""
+        self.iterations += 1
+        try:
+            yield
+        finally:
+            self.iterations -= 1
 
     @property
     def has_work(self) -> bool:
@@ -287,9 +300,20 @@ class Copier:
             if self._stop.requested or not isinstance(error, S3Error):
                 return _UNTOUCHED
             is_archived = error.code in NOT_RESTORED
-            return Copied(Verdict.FAILED, archived(error) if is_archived else refused_by_store(error))
+            return Copied(Verdict.FAILED, await self._archived(move, error) if is_archived else refused_by_store(error))
         self._access.usable_at = self._monotonic()
         return verdict
+
+    async def _archived(self, move: Move, refusal: S3Error) -> Reason:
+        """Say where an object is that was refused as archived, and whether it is being restored, as a look tells."""
+        try:
+            legacy = await self._legacy.find(move.source)
+        except S3Error as error:
+            logger.info("%s is archived, and cannot be looked at: %s", move.source, error)
+            legacy = None
+        if legacy is None:
+            return archived(refusal)
+        return archived(restore_under_way(move.source, legacy.headers) or refusal, archive_of(legacy.headers))
 
     async def _bring(self, move: Move, *, look_first: bool) -> Copied:
         if self._dry_run:
@@ -311,7 +335,8 @@ class Copier:
                 if size_bytes is None and (self._copied <= MEASURE_FIRST or self._copied % MEASURE_ONE_IN == 1):
                     size_bytes, sampled = await self._measured(move.target)
                 reason = replaced_version(move.target, outcome.replaced) if outcome.replaced else None
-                return Copied(_COPIED, reason, size_bytes, outcome.etag, outcome.guarded, sampled)
+                etag, guarded = outcome.etag, outcome.guarded
+                return Copied(_COPIED, reason, size_bytes, etag, guarded, sampled, 0, outcome.read_checksum)
             decision = await self._compare(move, outcome)
             if isinstance(decision, Copied):
                 return decision
@@ -341,7 +366,7 @@ class Copier:
         if isinstance(decision, Copied):
             return decision
         archive = archive_of(legacy.headers) if legacy else ""
-        if archive and (refusal := await not_restored(self._legacy, move.source)):
+        if legacy and archive and (refusal := await not_restored(self._legacy, move.source, legacy.headers)):
             return Copied(Verdict.FAILED, archived(refusal, archive))
         size_bytes, etag = (legacy.size_bytes, legacy.etag) if legacy else (None, "")
         return Copied(Verdict.COPIED, size_bytes=size_bytes, etag=etag)

@@ -24,6 +24,7 @@ from sketchmigrate.core.reason import Reason, ReasonKind, because, refused_by_da
 from sketchmigrate.core.reference import Key, Reference, make_all
 from sketchmigrate.migration.breaker import Breaker, cause_of
 from sketchmigrate.migration.copier import Copied, Verdict
+from sketchmigrate.migration.flip_outcome import HELD_BACK, standing
 from sketchmigrate.migration.flip_size import FlipSize
 from sketchmigrate.postgres.flip import Answer, flip, stored_otherwise
 from sketchmigrate.postgres.privileges import inspect_table
@@ -41,8 +42,9 @@ if TYPE_CHECKING:
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.source import Source
     from sketchmigrate.ledger import Ledger
+    from sketchmigrate.migration.pace import Pace
     from sketchmigrate.migration.stop import Stop
-    from sketchmigrate.postgres.references import Looked, References
+    from sketchmigrate.postgres.references import References
     from sketchmigrate.postgres.table import Table
     from sketchmigrate.settings import Settings
 
@@ -72,9 +74,6 @@ INSPECT_SECONDS = 1.0
 _MIGRATED = Outcome.MIGRATED
 _COPIED = Verdict.COPIED
 
-HELD_BACK = because(ReasonKind.HELD_BACK)
-HIDDEN = because(ReasonKind.HIDDEN)
-
 
 @dataclass(slots=True)
 class FlipControl:
@@ -85,11 +84,22 @@ class FlipControl:
     inspected_at: float = 0.0
     refusals: dict[Key, Reason] = field(default_factory=dict)
     """What the database said of rows that it did not set although nobody was seen to hold them: of some."""
+    timed_flips: int = 0
+    timed_rows: int = 0
+    timed_seconds: float = 0.0
+    """Of all flips that waited for nobody, together."""
 
     @classmethod
     def of(cls, settings: Settings, *, moves_rows: bool = False) -> FlipControl:
         """Return that of a process that begins; ``moves_rows``: a flip moves rows to other partitions."""
         return cls(FlipSize(settings.target_flip_ms / 1000, MOST_MOVED_ROWS if moves_rows else None))
+
+    def took(self, rows: int, seconds: float, now: float) -> None:
+        """Take note of how long a flip of so many rows took, which waited for nobody."""
+        self.size.took(rows, seconds, now)
+        self.timed_flips += 1
+        self.timed_rows += rows
+        self.timed_seconds += seconds
 
     def note_refusal(self, key: Key, error: DatabaseBusy | ReferenceRefused) -> None:
         """Keep what the database said last of a row that was tried alone, if it may be no matter of a lock."""
@@ -119,23 +129,6 @@ def to_leave_out(answer: Answer, noted: Collection[Key]) -> set[Key]:
     return answer.stored.keys() | {key for key in noted if key not in answer.flipped}
 
 
-def standing(move: Move, looked: Looked, *, unanswered: bool, waited: bool) -> tuple[Outcome | None, Reason | None]:
-    """Return what became of a row that the flip did not come back with, and the reason; no outcome: it is locked. Pure.
-
-    ``unanswered``: a COMMIT of ours that nobody answered may have set it. ``waited``: the flip would have waited for a
-    lock, so there was none.
-    """
-    key = move.reference.key
-    if key not in looked.paths:
-        return (Outcome.FAILED, HIDDEN) if key in looked.hidden else (Outcome.SUPERSEDED, None)
-    path = looked.paths[key]
-    if path == move.new_path:
-        return (_MIGRATED if unanswered else Outcome.ALREADY), None
-    if path == move.reference.path:
-        return (Outcome.FAILED, HELD_BACK) if waited else (None, None)
-    return Outcome.SUPERSEDED, None
-
-
 @dataclass(frozen=True, slots=True)
 class Flipping:
     """What flips work with. The session of ``references`` belongs to one iteration alone."""
@@ -145,6 +138,7 @@ class Flipping:
     control: FlipControl
     breaker: Breaker
     stop: Stop
+    pace: Pace
     settings: Settings
     source: Source
 
@@ -154,14 +148,14 @@ class Flipping:
         """Flip what was brought and is on record, append what became of it to ``results``; return what is locked.
 
         ``noted`` are those whose copies nothing guarded. With ``waits`` locked rows are waited for as long as
-        LOCK_TIMEOUT_MS says, each alone. Raises ``MigrateError`` where the run cannot go on; the results are true.
+        LOCK_TIMEOUT_MS says, each alone. What was waiting for its turn when the run is to stop gets no result. Raises
+        ``MigrateError`` where the run cannot go on; the results are true.
         """
         parts = [[each] for each in reversed(brought)] if waits else [list(brought)]
         left: list[Brought] = []  # the flip did not come back with these
         busy: set[Key] = set()
         refused: list[Result] = []
-        while parts:
-            some = self._cut(parts)
+        while some := await self._next(parts):
             moves = [move for move, _ in some]
             try:
                 answer = await self._flip_some(moves, noted, waits=waits)
@@ -207,12 +201,18 @@ class Flipping:
         if ended := self.breaker.note(flipped, {cause: rows for cause, rows in failed.items() if rows}):
             self.stop.by_error(ended)
 
-    def _cut(self, parts: list[list[Brought]]) -> list[Brought]:
-        """Take about as much off the last part as one flip may have: what is cut is cut into equal pieces."""
+    async def _next(self, parts: list[list[Brought]]) -> list[Brought]:
+        """Take about as much off the last part as one flip may have: what is cut is cut into equal pieces.
+
+        Nothing where the run is to stop while they wait for their turn: they stay as they are, for the next run.
+        """
+        if not parts:
+            return []
         some = parts.pop()
         pieces = self.control.size.pieces(len(some), self._clock.monotonic())
-        if pieces > 1:
-            rows = -(-len(some) // pieces)
+        rows = -(-len(some) // pieces) if pieces > 1 else len(some)
+        rows = await self.pace.granted(rows)
+        if rows < len(some):
             parts.append(some[rows:])
             del some[rows:]
         return some
@@ -289,7 +289,7 @@ class Flipping:
             self.control.unanswered |= transaction.unanswered
         if not waits:
             now = self._clock.monotonic()
-            self.control.size.took(len(moves), now - transaction.sent_at, now)
+            self.control.took(len(moves), now - transaction.sent_at, now)
         return answer
 
     async def _look_at_the_table(self, *, not_since_seconds: float = 0.0) -> None:

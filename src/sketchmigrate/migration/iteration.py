@@ -15,7 +15,8 @@ from sketchmigrate.core.reference import make_all
 from sketchmigrate.ledger import Flip
 from sketchmigrate.migration.bringing import OUTCOME_OF, bring
 from sketchmigrate.migration.copier import Copied, Verdict
-from sketchmigrate.migration.flipping import Flipping, play, standing
+from sketchmigrate.migration.flip_outcome import standing
+from sketchmigrate.migration.flipping import Flipping, play
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,7 +109,15 @@ class Iteration:
     ) -> None:
         """Put the flips on record, and flip; what is locked is put on record as well."""
         flips = [
-            (m.reference.key, m.reference.path, m.new_path, copied.size_bytes, copied.etag, copied.verdict is _COPIED)
+            (
+                m.reference.key,
+                m.reference.path,
+                m.new_path,
+                copied.size_bytes,
+                copied.etag,
+                copied.verdict is _COPIED,
+                copied.read_checksum,
+            )
             for m, copied in ready
         ]
         clock = self.flipping.references.session.clock

@@ -49,7 +49,8 @@ async def take_up_locked(migration: Migration) -> Tally:
 async def _take_up(rounds: _Rounds, migration: Migration) -> None:
     patience_seconds = migration.database.settings.db_retry_seconds
     monotonic = migration.database.clock.monotonic
-    ends_at = monotonic() + patience_seconds
+    pace = migration.pace
+    ends_at = monotonic() + patience_seconds - pace.stopped_seconds  # no patience is used up while nothing may be tried
     pause_seconds = FIRST_PAUSE_SECONDS
     while not migration.stop.requested and await rounds.is_anything_left():
         before = rounds.tally.scanned
@@ -57,7 +58,7 @@ async def _take_up(rounds: _Rounds, migration: Migration) -> None:
         await rounds.alone()
         if rounds.tally.scanned > before:  # who holds them lets go of them now and then
             pause_seconds = FIRST_PAUSE_SECONDS
-        left_seconds = ends_at - monotonic()
+        left_seconds = ends_at + pace.stopped_seconds - monotonic()
         if left_seconds <= 0 and not migration.stop.requested:
             await rounds.give_up(patience_seconds)
             return
@@ -80,7 +81,7 @@ class _Rounds:
 
     async def free(self, references: References) -> AsyncGenerator[list[Reference]]:
         """Yield, in batches, those whose row is free by now, or was changed by somebody else."""
-        async for page in self._pages(min(self._migration.control.size.rows, self._migration.options.batch_size)):
+        async for page in self._pages(min(self._migration.control.size.rows, self._migration.tuning.batch_rows)):
             if found := await self._free_ones(page, references):
                 yield found
 
@@ -91,7 +92,7 @@ class _Rounds:
             if not some:
                 break
             self._tried = some[-1].key
-            size = -(-len(some) // self._migration.options.parallelization_level)
+            size = -(-len(some) // self._migration.tuning.iterations)
 
             async def parts(
                 _: References, some: list[Reference] = some, size: int = size
@@ -112,7 +113,7 @@ class _Rounds:
         unanswered = self._migration.control.unanswered
         refusals = self._migration.control.refusals
         locked = because(ReasonKind.LOCKED, seconds=round(patience_seconds))
-        async for page in self._pages(self._migration.options.batch_size):
+        async for page in self._pages(self._migration.tuning.batch_rows):
             copied = await self._migration.ledger.copied_before([each.key for each in page])
             results = [
                 Result(

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from sketchmigrate.core.errors import S3Error
-from sketchmigrate.migration.keeping import archived_line, dropped_lines, look_at, untold_line, way_of
+from sketchmigrate.migration.keeping import (
+    archived_line,
+    dropped_lines,
+    in_one,
+    keeping_json,
+    look_at,
+    untold_line,
+    way_of,
+)
 from sketchmigrate.migration.store_trial import keeps_for_ever
 from sketchmigrate.migration.transfer_kind import TransferKind
 from sketchmigrate.s3.wire.xml import NotS3
@@ -38,12 +46,15 @@ class LookAhead:
     """``warnings`` of what will fail or stay; ``lines`` of what copies do not keep, and what the store did not tell.
 
     ``dropped`` are those of ``lines`` that name a loss. ``not_tried`` is why the store is not to be tried, or empty.
+    ``document`` is what JSON says of it, None where nothing was looked at. An object of the sample has ``mean_bytes``.
     """
 
     warnings: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     not_tried: str = ""
+    document: dict[str, object] | None = None
+    mean_bytes: float | None = None
 
 
 async def look_ahead(site: Site, options: Options) -> LookAhead:
@@ -52,7 +63,7 @@ async def look_ahead(site: Site, options: Options) -> LookAhead:
         return LookAhead()
     rules = await read_bucket_rules(site.sides.production)
     objects = [move.source for move in site.sample]
-    sample = await look_at(site.sides.legacy.store, objects, encryption=rules.encryption)
+    sample = await look_at(site.sides, in_one(objects), encryption=rules.encryption)
     sample.requests += REQUESTS
     is_streamed = options.transfer == TransferKind.STREAMED
     way = way_of(options.no_clobber, overwrite=options.overwrite, is_streamed=is_streamed)
@@ -62,6 +73,8 @@ async def look_ahead(site: Site, options: Options) -> LookAhead:
         lines=(*lines, *filter(None, [untold_line(rules, sample)])),
         dropped=lines if sample.dropped(way) else (),
         not_tried=keeps_for_ever(rules.lock),
+        document=keeping_json(rules, sample, way),
+        mean_bytes=sample.object_bytes / sample.objects if sample.objects else None,
     )
 
 

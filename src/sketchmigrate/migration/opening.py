@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sketchmigrate.core.rule import BOTH_SIDES, SideName
 from sketchmigrate.migration.watch import SilenceWatch
 from sketchmigrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_for_connections
+from sketchmigrate.s3.config import Keep
 from sketchmigrate.s3.credentials import side_variables
 from sketchmigrate.s3.wire.proxy import Proxies
 from sketchmigrate.settings import headers_of
@@ -92,6 +93,12 @@ def _config(settings: Settings, side: SideName, environ: Mapping[str, str]) -> S
         timeout_seconds=settings.s3_timeout_seconds,
         retry_seconds=settings.s3_retry_seconds,
         new_object_headers=headers_of(settings.new_object_headers),
+        keep=Keep(
+            tags=settings.keep_tags,
+            acl=settings.keep_acl,
+            storage_class=settings.keep_storage_class == "keep",
+            mtime=settings.keep_mtime,
+        ),
         called="" if is_one else str(side),
         own_settings=() if is_one else _own_names(settings, side, environ),
     )

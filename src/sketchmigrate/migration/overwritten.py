@@ -25,9 +25,10 @@ from sketchmigrate.core.errors import MigrateError, S3Error
 from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.reason import ReasonKind, because, refused_by_store
 from sketchmigrate.core.reference import Reference
+from sketchmigrate.ledger.account import ENDED
 from sketchmigrate.ledger.etags import etags_of
 from sketchmigrate.migration.no_clobber import Means
-from sketchmigrate.migration.record import ENDED, is_rollback, key_of
+from sketchmigrate.migration.record import is_rollback, key_of
 from sketchmigrate.migration.transfer import keeps_versions, replaced_version, version_before
 from sketchmigrate.postgres.references import References
 from sketchmigrate.postgres.transactions import transaction_statuses

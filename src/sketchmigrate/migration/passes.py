@@ -31,22 +31,25 @@ MOST_BATCH_CHARS = 4 * 2**20
 """Of the values of a batch: p batches wait, p are under way, and each has the new values beside the old ones."""
 
 
-async def migrate(migrations: Sequence[Migration], new_pass: Callable[[int], None]) -> Finished:
+async def migrate(
+    migrations: Sequence[Migration], new_pass: Callable[[int], None], *, before: Finished | None = None
+) -> Finished:
     """Migrate all sources, whole: passes until one finds no legacy row that could still be migrated.
 
     One in which a connection broke is not the last: the server may have come back without what it had not yet on disk.
-    ``new_pass`` is told the number of each pass as it begins. A dry run makes one pass, as nothing would change.
-    Ends early when a stop is requested; whether that was an error, the ``Stop`` tells.
+    ``before`` is what was done already: its passes count. ``new_pass`` is told the number of each pass as it begins.
+    There is one pass only in a dry run, as nothing would change, and with ``follow``, where others come later. Ends
+    early when a stop is requested; whether that was an error, the ``Stop`` tells.
     """
     options, database, stop = migrations[0].options, migrations[0].database, migrations[0].stop
-    tallies = [Tally() for _ in migrations]
-    passes = 0
+    tallies = list((before and before.sources) or [Tally() for _ in migrations])
+    passes = before.passes if before is not None else 0
     limit = options.limit or None
     while True:
         passes += 1
         new_pass(passes)
         losses = database.losses
-        before = sum(tallies, Tally())
+        scanned = sum(tallies, Tally()).scanned
         for number, migration in enumerate(migrations):
             left = None if limit is None else limit - sum(tallies, Tally()).scanned
             if left == 0 or stop.requested:
@@ -61,8 +64,8 @@ async def migrate(migrations: Sequence[Migration], new_pass: Callable[[int], Non
         if limit is not None and tally.scanned >= limit:
             left_over = await is_anything_left([each.scan for each in migrations], tallies, options)
             return Finished(tally, passes, rows_left=left_over, sources=of_each)
-        nothing_found = tally.scanned == before.scanned and database.losses == losses
-        if options.dry_run or nothing_found:
+        nothing_found = tally.scanned == scanned and database.losses == losses
+        if options.dry_run or options.follow or nothing_found:
             return Finished(tally, passes, rows_left=False, sources=of_each)
 
 
@@ -100,7 +103,6 @@ class _Reading:
     async def batches(self, source: References) -> AsyncGenerator[list[Reference]]:
         """Cut the legacy references of the range into batches, up to the limit."""
         migration, left = self.migration, self.limit
-        size = migration.options.batch_size
         waiting: list[Reference] = []
         async for page in source.legacy_pages(self.key_range, migration.source.mapping):
             references = await migration.ledger.without_unresolved(page.references) if self.again else page.references
@@ -111,7 +113,7 @@ class _Reading:
                 if left == 0:
                     self.rest = KeyRange(references[-1].key, self.key_range.until)
             waiting += references
-            while rows := full_batch(waiting, size):
+            while rows := full_batch(waiting, migration.tuning.batch_rows):
                 batch, waiting = waiting[:rows], waiting[rows:]
                 yield batch
             if migration.stop.requested or left == 0:

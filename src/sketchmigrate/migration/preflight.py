@@ -10,10 +10,19 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from psycopg.sql import Identifier
 
-from sketchmigrate.core.errors import BucketMissing, DatabaseUnreachable, ObjectMissing, S3Error, S3Refused
+from sketchmigrate.core.errors import (
+    BucketMissing,
+    DatabaseUnreachable,
+    ObjectMissing,
+    S3Error,
+    S3Refused,
+    SettingsError,
+)
+from sketchmigrate.postgres.others import identity_of
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.trial import LIMITS
 from sketchmigrate.postgres.watchdog import hung_up_after
@@ -44,7 +53,7 @@ ABSENT_NAME = ".sketch-migrate-absent"
 OTHERS_TRIED = 20
 """Spread over the first page of the listing."""
 
-RIGHTS = "README.md lists the rights that are needed under “Privileges”."
+RIGHTS = "sketch-migrate grants prints the rights that are needed."
 
 
 async def check_database(
@@ -53,6 +62,7 @@ async def check_database(
     """Connect once and look at the tables. Raises ``DatabaseUnreachable`` or ``DatabaseRefused``, without waiting."""
     async with first_connection(database) as connection:
         found = [(each, await inspect_table(connection, each, for_writing=for_writing)) for each in sources]
+        database.identity = await identity_of(connection) if for_writing else ""
     database.watched = tuple(dict.fromkeys(Identifier(*table.name).as_string() for _, table in found))
     return found
 
@@ -136,14 +146,19 @@ async def _is_specimen(store: S3Client, likely: Location) -> bool:
 
 
 async def find_specimen(side: Side) -> Location:
-    """Try to list one side, and return an object to try a right on, or a key of none. Raises ``S3Error``."""
+    """Try to list one side, and return an object to try a right on, or a key of none.
+
+    Raises ``S3Error``, and ``SettingsError`` where the path of an endpoint was taken for that of an object.
+    """
     try:
         page = await side.store.list_page(side.bucket, side.prefix, max_keys=2)
-    except BucketMissing as error:
-        raise BucketMissing(
-            f"there is no bucket {side.bucket} at {side.store_name}",
-            hint=f"Set {side.setting('BUCKET')}, or make the bucket.",
-        ) from error
+    except (ObjectMissing, BucketMissing) as error:
+        if refusal := _path_refused(side):
+            raise refusal from error
+        if isinstance(error, BucketMissing):
+            text = f"there is no bucket {side.bucket} at {side.store_name}"
+            raise BucketMissing(text, hint=f"Set {side.setting('BUCKET')}, or make the bucket.") from error
+        raise
     except S3Refused as error:
         if error.is_denial:
             raise _denied(error, f"list {side}", "s3:ListBucket") from error
@@ -152,6 +167,16 @@ async def find_specimen(side: Side) -> Location:
         return side.below(ABSENT_NAME)
     # the first may be a folder marker: the prefix itself
     return side.at(page.objects[-1].key)
+
+
+def _path_refused(side: Side) -> SettingsError | None:
+    """Return what to say of a store that finds no bucket behind the path of its endpoint; None where that has none."""
+    path = urlsplit(side.store.config.endpoint_url).path
+    if not path:
+        return None
+    name = side.store.config.name_of("S3_ENDPOINT_URL")
+    text = f"{name} {side.store.config.endpoint_url} has the path {path}, and there is no bucket {side.bucket} below it"
+    return SettingsError(text, hint="Leave it away, unless the store is served below one: the tool adds the bucket.")
 
 
 async def check_read(side: Side, location: Location, *, others: bool = True) -> Location:
@@ -196,10 +221,14 @@ async def other_readable(side: Side, refused: Location) -> Location | None:
 
 
 async def check_tagging(folder: ProbeFolder, sides: Sides, specimens: Specimens) -> list[str]:
-    """Try the rights to tags, and return what is not allowed.
+    """Try the rights to tags, as far as they are kept, and return what is not allowed.
 
     Only objects that have tags need them, so that lacking one is worth a note, and no reason to refuse.
     """
+    keep_tags = sides.production.store.config.keep.tags
+    if keep_tags == "no":
+        return []
+    what_then = "objects with tags fail" if keep_tags == "required" else "the copies of objects with tags have none"
     source, target = specimens.legacy, specimens.production
     at_once = sides.retrying(0)  # a store without tags fails in strange ways, and no wait mends that
     readings = await asyncio.gather(
@@ -213,7 +242,7 @@ async def check_tagging(folder: ProbeFolder, sides: Sides, specimens: Specimens)
         writing = await _refusal(_tag(folder))
         refusals.append((writing, "s3:PutObjectTagging", sides.production))
     return [
-        f"The store denies {right} on {side}*: objects with tags may not be migrated. {RIGHTS}"
+        f"The store denies {right} on {side}*: {what_then}. {RIGHTS}"
         for refusal, right, side in refusals
         if isinstance(refusal, S3Refused) and refusal.code == "AccessDenied"
     ]

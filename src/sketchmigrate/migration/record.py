@@ -11,7 +11,8 @@ from sketchmigrate.core.errors import RunGoesOn, UsageError
 from sketchmigrate.core.keys import key_from_stored
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.ledger import past_runs
-from sketchmigrate.ledger.contract import SOURCES
+from sketchmigrate.ledger.contract import SOURCES, going_on
+from sketchmigrate.migration.at_work import STILL_AT_WORK
 from sketchmigrate.settings.schema import LISTS
 from sketchmigrate.settings.sources import sources_of
 from sketchmigrate.settings.stores import store_of
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from sketchmigrate.ledger import PastRun
     from sketchmigrate.postgres.table import Table
     from sketchmigrate.settings import Settings
-
-ENDED = "ended"
-"""Noted by a run that came to its end: what became of each reference is in its ledger then."""
 
 _MUST_AGREE = {
     "moves": "MOVES",
@@ -83,8 +81,7 @@ def check_over(run: PastRun, settings: Settings) -> None:
     about = run.description  # empty while a run makes its ledger
     flips = not about or (not is_rollback(run) and about.get("dry_run") != "true" and is_of(run, settings))
     if flips and (sign := run.goes_on()):
-        hint = "Stop it, or wait for its end: what it has flipped until then can be set back afterwards."
-        raise RunGoesOn(f"the run {run.directory} is still going on: {sign}", hint=hint)
+        raise RunGoesOn(going_on(run, sign), hint=STILL_AT_WORK)
 
 
 def is_rollback(run: PastRun) -> bool:

@@ -12,13 +12,14 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sketchmigrate.core.keys import is_before, key_text
 from sketchmigrate.core.mapping import Move, ObjectPair, Planned
 from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.reason import ReasonKind, because
 from sketchmigrate.core.reference import Key, Reference
+from sketchmigrate.ledger.contract import PAGE_FLIPS
 from sketchmigrate.migration.copier import Copied, Copier, Verdict
 from sketchmigrate.migration.locked import take_up_locked
 from sketchmigrate.migration.passes import full_batch
@@ -28,7 +29,7 @@ from sketchmigrate.migration.record import key_of
 from sketchmigrate.migration.runner import Finished, Migration, take_through
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 
     from sketchmigrate.core.reason import Reason
     from sketchmigrate.ledger import Ledger, PastFlip, PastRun
@@ -71,8 +72,15 @@ class Selection:
     first: Key | None = None
     last: Key | None = None
 
+    @property
+    def is_all(self) -> bool:
+        """Whether all rows are meant."""
+        return self.keys is None and self.first is None and self.last is None
+
     async def among(self, keys: Sequence[Key], references: References) -> set[Key]:
         """Return those of the keys that are meant. Raises what ``Session.run`` raises."""
+        if self.is_all:
+            return set(keys)
         if references.table.key.is_native:
             return {
                 key
@@ -167,21 +175,54 @@ async def roll_back(backs: Sequence[Migration], runs: Sequence[PastRun], selecti
     rows_left = False
     limit = backs[0].options.limit or None
     for back in backs:
-        taken = sum((_taken(tally) for tally in tallies), 0)
+        so_far = sum((taken(tally) for tally in tallies), 0)
         if back.stop.requested or rows_left:
             break
-        with closing(_GivenOut()) as given_out:
-            back.begin()
-            left = None if limit is None else limit - taken
-            reader = _Reader(back, runs, selection, given_out=given_out, limit=left)
-            tally = await take_through(back, reader.batches) + await take_up_locked(back)
-        tallies.append(tally + reader.tally)
-        rows_left = reader.rows_left
+        back.begin()
+        left = None if limit is None else limit - so_far
+        tally, rows_left = await restore(back, Flips(runs, back.source.source.number, selection), runs, limit=left)
+        tallies.append(tally)
     total = sum(tallies, Tally())
     return Finished(total, passes=1, rows_left=rows_left or backs[0].stop.requested, sources=tuple(tallies))
 
 
-def _taken(tally: Tally) -> int:
+class Pages(Protocol):
+    """Where recorded flips come from, the newest first."""
+
+    def pages(self, references: References) -> AsyncIterator[list[PastFlip]]:
+        """Yield those that are meant, page by page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flips:
+    """The flips of a source that runs have on record, of the rows of a selection."""
+
+    runs: Sequence[PastRun]
+    source: int
+    selection: Selection
+    page_flips: int = PAGE_FLIPS
+
+    async def pages(self, references: References) -> AsyncIterator[list[PastFlip]]:
+        """See ``Pages``."""
+        for run in self.runs:
+            async for page in run.newest_first(source=self.source, page_flips=self.page_flips):
+                keyed = [(key_of(references.table, flip.key), flip) for flip in page]
+                meant = await self.selection.among([key for key, _ in keyed], references)
+                yield [flip for key, flip in keyed if key in meant]
+
+
+async def restore(back: Migration, flips: Pages, runs: Sequence[PastRun], *, limit: int | None) -> tuple[Tally, bool]:
+    """Set the rows of these flips back, at most so many; return the tally, and whether the limit left some.
+
+    ``runs`` are asked for further flips of a row of which each may have moved a part.
+    """
+    with closing(_GivenOut()) as given_out:
+        reader = _Reader(back, flips, runs, given_out=given_out, limit=limit)
+        tally = await take_through(back, reader.batches) + await take_up_locked(back)
+    return tally + reader.tally, reader.rows_left
+
+
+def taken(tally: Tally) -> int:
     """Return how many rows counted for the limit."""
     return tally.scanned - tally.already - tally.superseded
 
@@ -219,8 +260,8 @@ class _Reader:
     def __init__(
         self,
         back: Migration,
+        flips: Pages,
         runs: Sequence[PastRun],
-        selection: Selection,
         *,
         given_out: _GivenOut,
         limit: int | None,
@@ -228,12 +269,12 @@ class _Reader:
         self.tally = Tally()
         self.rows_left = False
         assert isinstance(back.planner, WayBack)  # noqa: S101 - it is a rollback
-        self._back, self._way, self._runs, self._selection = back, back.planner, runs, selection
+        self._back, self._way, self._flips, self._runs = back, back.planner, flips, runs
         self._given_out, self._limit = given_out, limit
 
     async def batches(self, references: References) -> AsyncGenerator[list[Reference]]:
         """Yield batches of references that hold the path of a recorded flip."""
-        size, limit = self._back.options.batch_size, self._limit
+        limit = self._limit
         taken = 0
         waiting: list[Reference] = []
         async for found in self._candidates(references):
@@ -241,7 +282,7 @@ class _Reader:
                 found, self.rows_left = found[: limit - taken], True  # noqa: PLW2901 - as far as it is wanted
             taken += len(found)
             waiting += found
-            while rows := full_batch(waiting, size):
+            while rows := full_batch(waiting, self._back.tuning.batch_rows):
                 batch, waiting = waiting[:rows], waiting[rows:]
                 yield batch
             if self.rows_left or self._back.stop.requested:
@@ -250,17 +291,14 @@ class _Reader:
             yield waiting
 
     async def _candidates(self, references: References) -> AsyncGenerator[list[Reference]]:
-        for run in self._runs:
-            async for page in run.newest_first(source=self._back.source.source.number):
-                yield await self._sift(page, references)
+        async for page in self._flips.pages(references):
+            yield await self._sift(page, references)
 
     async def _sift(self, page: list[PastFlip], references: References) -> list[Reference]:
         """Return the references of a page of flips that can go back, and take note of all others."""
         table = self._back.table
-        keyed = [(key_of(table, flip.key), flip) for flip in page]
-        meant = await self._selection.among([key for key, _ in keyed], references)
         # the key that a row has now: another one than on record, where its path is its key
-        flips = [(table.key_after(key, flip.new_path), flip) for key, flip in keyed if key in meant]
+        flips = [(table.key_after(key_of(table, flip.key), flip.new_path), flip) for flip in page]
         now = await references.look_up_flipped({key: flip.old_path for key, flip in flips}, doing="reading references")
         newest = {key: flip for key, flip in reversed(flips) if now.get(key) == flip.new_path}
         olds = {key: flip.old_path for key, flip in newest.items()}

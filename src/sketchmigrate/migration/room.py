@@ -1,4 +1,4 @@
-"""Whether the ledger of a run fits on its disk, told before the run begins."""
+"""How many rows are legacy, and whether the ledger of a run fits on its disk, told before the run begins."""
 
 from __future__ import annotations
 
@@ -71,6 +71,17 @@ async def check_room(site: Site, directory: Path, limit: int | None) -> None:
         rows = [await _legacy_rows(session, each) for each in working]
     if error := judge(rows):
         raise error
+
+
+async def estimated_legacy_rows(site: Site) -> int | None:
+    """Return about how many rows are legacy by a sample of each table, None where their values alone do not tell.
+
+    Raises ``DatabaseError``.
+    """
+    if not all(is_told(each.mapping) for each in site.sources):
+        return None
+    async with site.database.session() as session:
+        return sum([await _legacy_rows(session, each) for each in site.sources if each.sample])
 
 
 async def _legacy_rows(session: Session, source: SourceTable) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sketchmigrate.core.errors import MigrateError
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from sketchmigrate.migration.breaker import Breaker
     from sketchmigrate.migration.copier import Copier
     from sketchmigrate.migration.flipping import FlipControl
+    from sketchmigrate.migration.pace import Pace
     from sketchmigrate.migration.planning import Planner, SourceTable
     from sketchmigrate.migration.stop import Stop
+    from sketchmigrate.migration.tuning import Tuning
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.postgres.table import Table
     from sketchmigrate.settings import Options
@@ -59,6 +61,8 @@ class Migration:
     ledger: Ledger
     stop: Stop
     breaker: Breaker
+    pace: Pace
+    tuning: Tuning
     observe: Callable[[int, Tally, list[Result]], None]
 
     @property
@@ -92,6 +96,11 @@ class Finished(NamedTuple):
     rows_left: bool
     sources: tuple[Tally, ...] = ()
 
+    def without_unresolved(self) -> Finished:
+        """Return it without what needs a person and will be tried again."""
+        sources = tuple(replace(each, missing=0, conflict=0, failed=0) for each in self.sources)
+        return self._replace(tally=sum(sources, Tally()), sources=sources)
+
     def and_besides(self, more: Sequence[Tally]) -> Finished:
         """Return it with what was found besides, by source."""
         of_each = self.sources or tuple(Tally() for _ in more)
@@ -111,53 +120,80 @@ async def take_through(
     ``batches`` is given the references, with a session of their own. ``again`` and ``waits`` are those of
     ``Iteration.run``. An error that the run cannot get past is noted in ``migration.stop``.
     """
-    tally = Tally()
-    iterations = migration.options.parallelization_level
-    # one waiting batch for each iteration: none waits for a page, and memory stays that of 2 p batches and a page
-    queue: asyncio.Queue[list[Reference] | None] = asyncio.Queue(maxsize=iterations)
-
-    async def iterate() -> None:
-        nonlocal tally
-        async with migration.database.session() as session:
-            ledger, settings = migration.ledger, migration.database.settings
-            references = References(session, migration.table)
-            flipping = Flipping(
-                references,
-                ledger,
-                migration.control,
-                migration.breaker,
-                migration.stop,
-                settings,
-                migration.source.source,
-            )
-            dry_run = migration.options.dry_run
-            iteration = Iteration(migration.planner, migration.source, migration.copier, ledger, flipping, dry_run)
-            while (batch := await queue.get()) is not None:
-                if migration.stop.requested:
-                    continue  # nobody began these: the next run finds them
-                results: list[Result] = []
-                try:
-                    await iteration.run(batch, results, again=again, waits=waits)
-                except MigrateError as error:
-                    migration.stop.by_error(error)
-                counted = Tally.of(results)
-                tally += counted
-                migration.observe(0 if again else len(batch), counted, results)
-
+    iterations = _Iterations(migration, again=again, waits=waits)
     async with asyncio.TaskGroup() as group:
-        for _ in range(iterations):
-            group.create_task(iterate())
+        iterations.employ(group)  # they connect while the first page is read
         try:
             async with (
                 migration.database.session() as session,
                 aclosing(batches(References(session, migration.table))) as source,
             ):
                 async for batch in source:
-                    await queue.put(batch)
+                    iterations.employ(group)
+                    await iterations.queue.put(batch)
                     if migration.stop.requested:
                         break
         except MigrateError as error:
             migration.stop.by_error(error)
-        for _ in range(iterations):
-            await queue.put(None)
-    return tally
+        await iterations.queue.put(None)
+    return iterations.tally
+
+
+class _Iterations:
+    """Those that go on side by side: as many as ``migration.tuning`` says, from one batch to the next.
+
+    None in the queue is the end, for all of them.
+    """
+
+    def __init__(self, migration: Migration, *, again: bool, waits: bool) -> None:
+        self.tally = Tally()
+        # one waiting batch for each iteration: none waits for a page, and memory stays that of 2 p batches and a page
+        self.queue: asyncio.Queue[list[Reference] | None] = asyncio.Queue(maxsize=migration.tuning.iterations)
+        self._migration, self._again, self._waits = migration, again, waits
+        self._running = 0
+
+    def employ(self, group: asyncio.TaskGroup) -> None:
+        """Begin those that are missing."""
+        while self._running < self._migration.tuning.iterations:
+            self._running += 1
+            group.create_task(self._iterate())
+
+    async def _iterate(self) -> None:
+        migration = self._migration
+        with migration.copier.iteration():
+            async with migration.database.session() as session:
+                iteration = _iteration(migration, References(session, migration.table))
+                while self._running <= migration.tuning.iterations:  # so one of them always goes on
+                    if (batch := await self.queue.get()) is None:
+                        self.queue.put_nowait(None)  # there is room, as one was taken
+                        break
+                    if migration.stop.requested or (migration.pace.is_stopped and not await migration.pace.may_begin()):
+                        continue  # nobody began these: the next run finds them
+                    await self._take(iteration, batch)
+                self._running -= 1  # before anything is waited for, or others would end for the same reason
+
+    async def _take(self, iteration: Iteration, batch: list[Reference]) -> None:
+        migration = self._migration
+        results: list[Result] = []
+        try:
+            await iteration.run(batch, results, again=self._again, waits=self._waits)
+        except MigrateError as error:
+            migration.stop.by_error(error)
+        counted = Tally.of(results)
+        self.tally += counted
+        migration.observe(0 if self._again else len(batch), counted, results)
+
+
+def _iteration(migration: Migration, references: References) -> Iteration:
+    ledger, settings = migration.ledger, migration.database.settings
+    flipping = Flipping(
+        references,
+        ledger,
+        migration.control,
+        migration.breaker,
+        migration.stop,
+        migration.pace,
+        settings,
+        migration.source.source,
+    )
+    return Iteration(migration.planner, migration.source, migration.copier, ledger, flipping, migration.options.dry_run)

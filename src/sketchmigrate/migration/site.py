@@ -13,6 +13,7 @@ from sketchmigrate.migration.breaker import Breaker
 from sketchmigrate.migration.copier import Copier
 from sketchmigrate.migration.keeping import SAMPLE_OBJECTS
 from sketchmigrate.migration.opening import open_sides
+from sketchmigrate.migration.pace import Pace
 from sketchmigrate.migration.planning import Forward, SourceTable
 from sketchmigrate.migration.preflight import (
     PATIENCE_SECONDS,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.migration.transfer import Transfer
     from sketchmigrate.migration.transfer_kind import Copying
+    from sketchmigrate.migration.tuning import Tuning
     from sketchmigrate.migration.watch import SilenceWatch
     from sketchmigrate.settings import Options, Settings
     from sketchmigrate.sides import Side, Sides
@@ -60,12 +62,15 @@ LOOKED_AT_FIRST = 10_000
 class Site:
     """Both ends of a migration. ``silence`` watches whether the store answers; ``specimens`` are those of each move.
 
-    ``stop`` says when to begin nothing new, and ``memory`` is what objects that are streamed may have of it.
+    ``stop`` says when to begin nothing new, ``memory`` is what objects that are streamed may have of it, ``pace`` lets
+    rows be flipped as fast as the governor allows, and ``tuning`` has what may be changed on the way.
     """
 
     settings: Settings
     stop: Stop
     memory: MemoryBudget
+    pace: Pace
+    tuning: Tuning
     sides: Sides
     silence: SilenceWatch
     database: Database
@@ -116,8 +121,8 @@ class Site:
         """Return what copies objects, by the kind of transfer that was settled, and keeps uploads on record."""
         return copying_of(self.sides, options, self.memory, ledger, self.stop)
 
-    def copier(self, options: Options, transfer: Transfer, ledger: Ledger) -> Copier:
-        """Return what brings objects into production by a transfer; -w replaces what differs."""
+    def copier(self, options: Options, transfer: Transfer, copying: Copying) -> Copier:
+        """Return what brings objects into production by a transfer; with -w by mere copies, which replace."""
 
         async def check_access() -> None:
             for move, sides in zip(routes_of(self.settings).all, self.all_sides, strict=True):
@@ -137,7 +142,7 @@ class Site:
             overwrite=options.overwrite,
             dry_run=options.dry_run,
             stop=self.stop,
-            transfer=Replacing(self.copying(options, ledger)) if options.overwrite else transfer,
+            transfer=Replacing(copying) if options.overwrite else transfer,
         )
 
     def migrations(
@@ -178,9 +183,13 @@ class Site:
     ) -> Migration:
         """Return what the migration of a source works with, or a rollback, by the planner."""
         level = options.parallelization_level
-        self.database.demand = f"-p {level} needs {level + 2} connections"
+        governs_itself = not (options.dry_run or options.is_shared)
+        besides = 2 + governs_itself  # for pages, for who is in the way, and for the vitals
+        self.database.demand = f"-p {level} needs {level + besides} connections"
         breaker = breaker or self.breaker()
-        return Migration(options, source, planner, self.database, copier, ledger, self.stop, breaker, observe)
+        return Migration(
+            options, source, planner, self.database, copier, ledger, self.stop, breaker, self.pace, self.tuning, observe
+        )
 
     def breaker(self) -> Breaker:
         """Return what ends a run that the database refuses."""
@@ -189,16 +198,17 @@ class Site:
 
 @asynccontextmanager
 async def open_site(
-    settings: Settings, stop: Stop, *, for_writing: bool, kept_connections: int = 1
+    tuning: Tuning, stop: Stop, *, for_writing: bool, kept_connections: int = 1, run: str = ""
 ) -> AsyncIterator[Site]:
     """Open the site for as long as the context lasts. Writes nothing.
 
     With ``for_writing`` the right to update is required. ``kept_connections`` to the database serve one session after
-    the other. Raises ``DatabaseError`` or ``S3Error``.
+    the other; they are known by the name of the ``run`` that is to set rows. Raises ``DatabaseError`` or ``S3Error``.
     """
+    settings = tuning.settings
     async with AsyncExitStack() as opened:
         sides, silence = await opened.enter_async_context(open_sides(settings))
-        database = Database(settings, stopping=stop.event, kept=kept_connections, for_writing=for_writing)
+        database = Database(settings, stopping=stop.event, kept=kept_connections, for_writing=for_writing, run=run)
         opened.push_async_callback(database.close)
         tables = await check_database(database, sources_of(settings), for_writing=for_writing)
         await check_settings_sql(database, tables)
@@ -210,7 +220,9 @@ async def open_site(
         moves, patient = routes_of(settings).all, sides.retrying(PATIENCE_SECONDS)
         specimens = [await check_reading(patient.along(each), likely_object(sample, each)) for each in moves]
         memory = MemoryBudget(settings.stream_memory)
-        yield Site(settings, stop, memory, sides, silence, database, tuple(sources), tuple(specimens))
+        yield Site(
+            settings, stop, memory, Pace(stop), tuning, sides, silence, database, tuple(sources), tuple(specimens)
+        )
 
 
 def likely_object(sample: Sequence[Move], route: Route) -> Location | None:

@@ -10,11 +10,15 @@ if TYPE_CHECKING:
 
 
 class Stop:
-    """Shared by everything that takes up work. What is under way when it is requested is finished and flipped."""
+    """Shared by everything that takes up work. What is under way when it is requested is finished and flipped.
+
+    ``working`` is the task that is cancelled where it is not to be finished either.
+    """
 
     def __init__(self) -> None:
         self.event = asyncio.Event()
         self.signal_number: int | None = None
+        self.working: asyncio.Task[object] | None = None
         self.error: MigrateError | None = None
 
     @property
@@ -26,6 +30,11 @@ class Stop:
         """Stop because of a signal."""
         self.signal_number = number
         self.event.set()
+
+    def at_once(self) -> None:
+        """Finish nothing either."""
+        if self.working is not None:
+            self.working.cancel()
 
     def pause(self) -> None:
         """Stop for the rest to be done in another way: see ``resume``."""

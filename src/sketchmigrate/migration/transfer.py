@@ -14,11 +14,11 @@ from sketchmigrate.core.errors import ObjectExists, PreconditionFailed, S3Error
 from sketchmigrate.core.reason import Reason, ReasonKind, because
 from sketchmigrate.migration.no_clobber import Means, Strategy
 from sketchmigrate.s3 import IF_ABSENT
-from sketchmigrate.s3.headers import kept_headers, tags_of
 from sketchmigrate.s3.multipart import copy_in_parts
+from sketchmigrate.s3.properties import Properties
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.objects import Location, ObjectInfo
@@ -51,13 +51,14 @@ USUAL_SIZES = Sizes()
 class Transferred(NamedTuple):
     """The object is in production. ``guarded``: the store made sure that it replaced nothing, or told what it did.
 
-    ``replaced`` is the version of an object that it did replace, or empty.
+    ``replaced`` is the version of an object that it did replace, or empty. ``read_checksum``: see ``CopyResult``.
     """
 
     etag: str
     size_bytes: int | None
     guarded: bool
     replaced: str = ""
+    read_checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def _conditional(
     if means is Means.CONDITIONAL_COPY or strategy.is_streamed:
         return ConditionalCopy(copying, strategy)
     if means is Means.CONDITIONAL_PUT:
-        return ConditionalPut(sides, strategy, sizes)
+        return ConditionalPut(sides, copying, strategy, sizes)
     return ConditionalComplete(sides)
 
 
@@ -118,7 +119,7 @@ class Replacing:
     async def bring(self, move: Move) -> Transferred | Taken:
         """Copy."""
         done = await self._copying.copy(move.source, move.target)
-        return Transferred(done.etag, done.size_bytes, guarded=True)
+        return Transferred(done.etag, done.size_bytes, guarded=True, read_checksum=done.read_checksum)
 
     async def unguarded(self) -> bool:
         """No: to replace is what was asked for."""
@@ -139,7 +140,8 @@ class ConditionalCopy:
             done = await self._copying.copy(move.source, move.target, self._condition)
         except ObjectExists as error:
             return Taken(perhaps_ours=error.attempts > 1)
-        return Transferred(done.etag, done.size_bytes, guarded=self._guards_parts or not done.in_parts)
+        guarded = self._guards_parts or not done.in_parts
+        return Transferred(done.etag, done.size_bytes, guarded, read_checksum=done.read_checksum)
 
     async def unguarded(self) -> bool:
         """No."""
@@ -168,12 +170,12 @@ class CheckFirst:
             copied = await self._store.find(move.target)
             self._versions_kept = copied is not None and keeps_versions(copied)
         if not self._versions_kept:
-            return Transferred(done.etag, done.size_bytes, guarded=False)
+            return done._replace(guarded=False)
         try:
             before = await version_before(self._store, move.target, done.etag)
         except S3Error:
-            return Transferred(done.etag, done.size_bytes, guarded=False)  # asked again, and told, if the row was set
-        return Transferred(done.etag, done.size_bytes, guarded=True, replaced=before)
+            return done._replace(guarded=False)  # asked again, and told, if the row was set
+        return done._replace(guarded=True, replaced=before)
 
     async def unguarded(self) -> bool:
         """Yes."""
@@ -195,7 +197,7 @@ class InParts:
         if production := await self._store.find(move.target):
             return Taken(production)
         try:
-            etag = await copy_in_parts(self._store, move.source, move.target, info, IF_ABSENT, storage_class=True)
+            etag = await copy_in_parts(self._store, move.source, move.target, info, IF_ABSENT)
         except ObjectExists as error:
             return Taken(perhaps_ours=error.attempts > 1)
         return Transferred(etag, info.size_bytes, guarded=self._guarded)
@@ -224,12 +226,14 @@ class ConditionalPut:
     Ceph 16 decodes the source of a part copy twice, so that it finds no key with a percent sign.
     """
 
-    def __init__(self, sides: Sides, strategy: Strategy, sizes: Sizes) -> None:
+    def __init__(self, sides: Sides, copying: Copying, strategy: Strategy, sizes: Sizes) -> None:
         self._legacy, self._production = sides.legacy.store, sides.production.store
         self._sizes = sizes
-        self._asks_for_tags = strategy.asks_for_tags
+        self._properties = Properties(
+            self._legacy, self._production, asks_for_tags=strategy.asks_for_tags, tag_questions=0
+        )  # the probe has told whether they are to be asked for
         self._in_parts = InParts(sides, guarded=strategy.guards_parts) if strategy.sends_parts else None
-        self._check_first = CheckFirst(sides)
+        self._check_first = CheckFirst(sides, Replacing(copying))
         self._large_puts = asyncio.Semaphore(LARGE_PUTS)
         self._looks_first = False
 
@@ -262,13 +266,16 @@ class ConditionalPut:
             raise PreconditionFailed(f"{source} was replaced while it was read", hint=hint) from error
 
     async def _put(self, move: Move, info: ObjectInfo, body: bytes) -> Transferred | Taken:
-        tagged = self._asks_for_tags or info.headers.get("x-amz-tagging-count", "0") != "0"
-        tags = await tags_of(self._legacy, move.source, info) if tagged else []
-        headers = kept_headers(info.headers, tags, storage_class=True)
+        kept = await self._properties.of(move.source, info)
+
+        async def put(headers: Mapping[str, str]) -> str:
+            return await self._production.put(move.target, body, headers, IF_ABSENT)
+
         try:
-            etag = await self._production.put(move.target, body, headers, IF_ABSENT)
+            etag = await self._properties.store(move.target, kept, put)
         except ObjectExists as error:
             return Taken(perhaps_ours=error.attempts > 1)
+        await self._properties.see(move.target, kept)
         return Transferred(etag, info.size_bytes, guarded=True)
 
 

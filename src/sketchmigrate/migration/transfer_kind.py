@@ -16,6 +16,7 @@ from sketchmigrate.core.rule import BOTH_SIDES, SideName
 from sketchmigrate.migration.no_clobber import Means
 from sketchmigrate.migration.preflight import PATIENCE_SECONDS
 from sketchmigrate.migration.uploads import LedgerUploads
+from sketchmigrate.s3.keeping_copy import KeepingCopy, takes_a_look
 from sketchmigrate.s3.streaming import ALWAYS_IN_PARTS, WHOLE_BYTES, Streamer
 from sketchmigrate.s3.wire.redirect import is_aws, partition_of
 from sketchmigrate.settings.stores import store_of
@@ -65,7 +66,8 @@ def copying_of(sides: Sides, options: Options, memory: MemoryBudget, ledger: Led
     is_settled = options.transfer in set(TransferKind)
     kind = TransferKind(options.transfer) if is_settled else _likely(sides)
     if kind is TransferKind.IN_STORE:
-        return sides.production.store
+        store = sides.production.store
+        return KeepingCopy(store) if takes_a_look(store.config) else store
     whole_bytes = ALWAYS_IN_PARTS if options.no_clobber == Means.CONDITIONAL_COMPLETE else WHOLE_BYTES
     uploads = LedgerUploads(ledger) if ledger else None
     legacy, production = sides.legacy.store, sides.production.store
@@ -82,7 +84,7 @@ async def settle_kind(site: Site, options: Options) -> SettledKind:
     Raises ``TransferRefused`` where in-store was asked for and is not possible, ``UsageError`` where the copies would
     be streamed and a condition on CopyObject was asked for, and ``S3Error`` where legacy cannot be read.
     """
-    settled = await _settled(site, options.transfer)
+    settled = await kind_between(site.sides, site.settings, named_by(site), options.transfer)
     if settled.kind is TransferKind.STREAMED and options.no_clobber == Means.CONDITIONAL_COPY:
         raise UsageError(
             f"--no-clobber {Means.CONDITIONAL_COPY} is for copies within a store, and objects are streamed:"
@@ -92,15 +94,25 @@ async def settle_kind(site: Site, options: Options) -> SettledKind:
     return settled
 
 
-async def _settled(site: Site, wanted: str) -> SettledKind:
-    sides = site.sides
+def named_by(site: Site) -> list[Location]:
+    """Return legacy objects that rows of the site name."""
+    return list(dict.fromkeys(pair.source for move in site.sample for pair in move.pairs))
+
+
+async def kind_between(
+    sides: Sides, settings: Settings, named: Sequence[Location] = (), wanted: str = "auto"
+) -> SettledKind:
+    """Settle the kind between two sides. ``named`` are legacy objects to tell by; where those are few, others are.
+
+    Raises ``TransferRefused`` where in-store was ``wanted`` and is not possible, and ``S3Error``.
+    """
     if wanted == TransferKind.STREAMED:
         return SettledKind(TransferKind.STREAMED, "it was asked for")
     if len(sides.stores) == 1:
         return SettledKind(TransferKind.IN_STORE, "both sides are reached alike", is_plain=True)
-    why_not = _elsewhere(site.settings)
+    why_not = elsewhere(settings)
     if not why_not:
-        objects = await _sample(site)
+        objects = await _sample(sides, named)
         why_not = await _seen_otherwise(sides, objects) if objects else "there is no legacy object to tell by"
         if not why_not:
             reason = f"both sides see the same: {len(objects)} legacy objects were looked at"
@@ -111,7 +123,7 @@ async def _settled(site: Site, wanted: str) -> SettledKind:
     return SettledKind(TransferKind.STREAMED, why_not)
 
 
-def _elsewhere(settings: Settings) -> str:
+def elsewhere(settings: Settings) -> str:
     """Say why the two sides are two stores, by their addresses; empty where they may be one."""
     legacy, production = (store_of(settings, side) for side in BOTH_SIDES)
     both_aws = all(is_aws(each.endpoint_url) for each in (legacy, production))
@@ -122,12 +134,11 @@ def _elsewhere(settings: Settings) -> str:
     return f"legacy is at {legacy}, production at {production}"
 
 
-async def _sample(site: Site) -> list[Location]:
-    """Return legacy objects that rows name and, where those are too few, others."""
-    named = dict.fromkeys(pair.source for move in site.sample for pair in move.pairs)
+async def _sample(sides: Sides, named: Sequence[Location]) -> list[Location]:
+    """Return legacy objects that are named and, where those are too few, others."""
     objects = list(named)[:SAMPLED_OBJECTS]
     if len(objects) < SAMPLED_OBJECTS:
-        legacy = site.sides.legacy.retrying(PATIENCE_SECONDS)
+        legacy = sides.legacy.retrying(PATIENCE_SECONDS)
         page = await legacy.store.list_page(legacy.bucket, legacy.prefix, max_keys=SAMPLED_OBJECTS)
         objects = list(dict.fromkeys([*objects, *(legacy.at(each.key) for each in page.objects)]))[:SAMPLED_OBJECTS]
     return objects

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sketchmigrate.migration.copier import Copier
     from sketchmigrate.migration.site import Site
     from sketchmigrate.s3 import S3Client
+    from sketchmigrate.s3.exchange import Refused
 
 SAMPLE_SECONDS = 0.25
 SAMPLES_KEPT = 20
@@ -30,6 +31,9 @@ SAMPLES_KEPT = 20
 logger = logging.getLogger(__name__)
 
 SAID_AFTER_SECONDS = 10.0
+
+REFUSED_SECONDS = 30.0
+"""So long a store may refuse all requests until that is said, and again after as long."""
 
 LOOK_SECONDS = 0.5
 
@@ -45,6 +49,16 @@ class Listener(Protocol):
 
     def waits_for(self, text: str) -> None:
         """Take over what holds it up in the database or the store; empty for nothing."""
+
+    def streamed(self, more_bytes: int) -> None:
+        """Take over that so many more bytes of objects have passed through this machine."""
+
+
+def held_up_by(site: Site, now: float) -> str:
+    """Say what holds a run up in the database or the store; empty for nothing."""
+    away = site.database.outage.since
+    outage = "" if away is None else f"the database is away, for {now - away:.0f} s by now"
+    return site.database.waits.present(now) or outage or site.silence.note
 
 
 class RegularLook(ABC):
@@ -76,16 +90,42 @@ class RegularLook(ABC):
         """Look once."""
 
 
-class Watch(RegularLook):
-    """Tells what limits the run, in a word, as long as the context lasts. An async context manager."""
+class HeldUpWatch(RegularLook):
+    """Tells what holds a run up, where nobody looks at its iterations. An async context manager."""
 
-    def __init__(self, site: Site, copier: Copier, *, iterations: int, audience: Listener) -> None:
+    def __init__(self, site: Site, audience: Listener) -> None:
+        super().__init__(LOOK_SECONDS)
+        self._site, self._audience = site, audience
+
+    def _look(self) -> None:
+        self._audience.waits_for(held_up_by(self._site, time.monotonic()))
+
+
+class Watch(RegularLook):
+    """Tells what limits the run, in a word, as long as the context lasts. An async context manager.
+
+    Where objects are streamed (``is_streamed``), it also tells how many bytes.
+    """
+
+    def __init__(self, site: Site, copier: Copier, *, audience: Listener, is_streamed: bool = False) -> None:
         super().__init__(SAMPLE_SECONDS)
         self._site, self._copier = site, copier
-        self._iterations = iterations
         self._audience = audience
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
         self._at = self._cpu_seconds = 0.0
+        self._production = site.sides.production.store if is_streamed else None
+        self._stored_bytes = self._production.stored_bytes if self._production else 0
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await super().__aexit__(kind, error, trace)
+        self._tell_streamed()
+
+    def _tell_streamed(self) -> None:
+        if self._production is not None and (more_bytes := self._production.stored_bytes - self._stored_bytes):
+            self._stored_bytes += more_bytes
+            self._audience.streamed(more_bytes)
 
     def _begin(self) -> None:
         self._at = time.monotonic()
@@ -95,13 +135,14 @@ class Watch(RegularLook):
     def _look(self) -> None:
         now = time.monotonic()
         busy_share = (time.thread_time() - self._cpu_seconds) / (now - self._at)
-        all_copying = self._copier.batches >= self._iterations
+        copier = self._copier
         stores = self._site.sides.stores
         late_seconds = now - (self._at + SAMPLE_SECONDS)
         sample = Sample(
             max((store.pressure for store in stores), key=lambda each: each.value),
-            self._copier.has_work,
-            all_copying,
+            copier.has_work,
+            copier.batches >= copier.iterations > 0,
+            copier.iterations < self._site.tuning.iterations,
             any(store.awaits_retries for store in stores),
             self._site.memory.is_short,
             busy_share,
@@ -109,7 +150,8 @@ class Watch(RegularLook):
         )
         self._samples.append(sample)
         self._audience.limited_by(limited_by(self._samples))
-        self._audience.waits_for(self._site.database.waits.present(now) or self._site.silence.note)
+        self._tell_streamed()
+        self._audience.waits_for(held_up_by(self._site, now))
 
 
 class Silence:
@@ -127,7 +169,7 @@ class Silence:
         self._looked_at = 0.0
 
     def look(self, now: float, *, asked: int, answered_at: float) -> None:
-        """Learn that so many requests wait for an answer (``S3Client.asked``), and when the last answer came."""
+        """Learn that so many requests wait for an answer (``S3Client.asked``), and when it last let bytes pass."""
         self.news = ""
         if now - self._looked_at > BLIND_SECONDS:  # what was asked before has nobody waiting for it since
             self._asked_since, self.note = None, ""
@@ -153,15 +195,39 @@ class Silence:
         return self._name[0].upper() + self._name[1:]
 
 
+class Refusal:
+    """How long a store has refused all requests for now. Pure: the clock (monotonic, seconds) is passed in.
+
+    ``note`` is what to show now, and empty while requests succeed. ``news`` is what to say, as long as it lasts.
+    """
+
+    def __init__(self, name: str = "the store") -> None:
+        self.note = self.news = ""
+        self._name = name
+        self._said_at = 0.0
+
+    def look(self, now: float, refused: Refused | None) -> None:
+        """Learn of the last refusal; None where a request has succeeded since, or none is waiting."""
+        self.news = ""
+        if refused is None or now - refused.since < REFUSED_SECONDS:
+            self.note = ""
+            return
+        last = f"the last one, in attempt {refused.attempts}: {refused.error}"
+        is_due = not self.note or now - self._said_at >= REFUSED_SECONDS
+        self.note = f"{self._name} has refused all requests for {now - refused.since:.0f} s"
+        if is_due:
+            self.news, self._said_at = f"No progress: {self.note}; {last}", now
+
+
 class SilenceWatch(RegularLook):
-    """Looks at stores as long as the context lasts, and logs what is new of their silence. An async context manager.
+    """Looks at stores as long as the context lasts: whether they answer, and take requests. An async context manager.
 
     ``note`` is what to show now; it is also told, after each look, to who is the audience at that time.
     """
 
     def __init__(self, stores: Sequence[tuple[str, S3Client]]) -> None:
         super().__init__(LOOK_SECONDS)
-        self._watched = [(Silence(name), store) for name, store in stores]
+        self._watched = [(Silence(name), Refusal(name), store) for name, store in stores]
         self._tell: Callable[[str], None] | None = None
 
     async def __aexit__(
@@ -171,9 +237,15 @@ class SilenceWatch(RegularLook):
         self._look()  # it may just have come back
 
     @property
+    def refused(self) -> str:
+        """That a store refuses all requests, which is said every half minute; empty where none does."""
+        return next((refusal.note for _, refusal, _ in self._watched if refusal.note), "")
+
+    @property
     def note(self) -> str:
-        """What to show now; empty while the stores answer."""
-        return next((silence.note for silence, _ in self._watched if silence.note), "")
+        """What to show now; empty while the stores answer, and take requests."""
+        notes = (silence.note or refusal.note for silence, refusal, _ in self._watched)
+        return next(filter(None, notes), "")
 
     @contextmanager
     def told_to(self, tell: Callable[[str], None]) -> Iterator[None]:
@@ -185,9 +257,11 @@ class SilenceWatch(RegularLook):
             self._tell = None
 
     def _look(self) -> None:
-        for silence, store in self._watched:
-            silence.look(time.monotonic(), asked=store.asked, answered_at=store.answered_at)
-            if silence.news:
-                logger.warning("%s", silence.news)
+        now = time.monotonic()
+        for silence, refusal, store in self._watched:
+            silence.look(now, asked=store.asked, answered_at=store.answered_at)
+            refusal.look(now, store.refused)
+            for news in filter(None, (silence.news, refusal.news)):
+                logger.warning("%s", news)
         if self._tell is not None:
             self._tell(self.note)

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from sketchmigrate.settings import Options, Settings
 
 
-def is_shared(options: Options) -> bool:
-    """Whether other processes than this one are to do the work."""
-    return (options.processes or 1) > 1 or options.cluster != ""
-
-
 def engine_for(cluster: str, processes: int) -> Engine:
     """Return a cluster, or without one a pool of so many processes. Raises ``UsageError`` where Dask is missing."""
     if not cluster:
@@ -56,7 +51,7 @@ def check_ledger_for(cluster: str, settings: Settings) -> None:
 
 def comparer_for(options: Options, site: Site, looks: Looks, run_id: str, say: Callable[[str, int], None]) -> Comparer:
     """Return what compares objects by their bytes: this process, or those that share it. ``say`` tells of these."""
-    if not is_shared(options):
+    if not options.is_shared:
         from sketchmigrate.inspect.comparing import ComparerHere  # noqa: PLC0415 - a migration compares nothing
 
         return ComparerHere(looks)

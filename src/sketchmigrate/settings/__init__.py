@@ -8,17 +8,22 @@ from sketchmigrate.settings.files import ValueOrigin
 from sketchmigrate.settings.loading import Loaded, load, load_settings
 from sketchmigrate.settings.schema import (
     LOCAL_CLUSTER,
+    LOG_FORMATS,
     NO_CLOBBER,
     TRANSFERS,
     Options,
     SettingField,
     Settings,
+    effective,
+    other_than_default,
     setting_fields,
 )
-from sketchmigrate.settings.values import headers_of, table_name
+from sketchmigrate.settings.values import MAX_PORT, headers_of, table_name
 
 __all__ = [
     "LOCAL_CLUSTER",
+    "LOG_FORMATS",
+    "MAX_PORT",
     "NO_CLOBBER",
     "TRANSFERS",
     "Loaded",
@@ -26,9 +31,11 @@ __all__ = [
     "SettingField",
     "Settings",
     "ValueOrigin",
+    "effective",
     "headers_of",
     "load",
     "load_settings",
+    "other_than_default",
     "setting_fields",
     "table_name",
 ]

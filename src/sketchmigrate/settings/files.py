@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VARIABLE = "environment variable"
+ORDER = "ctl set"
 
 
 def read_settings_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -113,14 +114,14 @@ class ValueOrigin:
     @property
     def brief(self) -> str:
         """The shortest that still finds it: a flag and a variable by their name, a line of a file by its place."""
-        return self.written_as if self.place in {"flag", VARIABLE} else self.place
+        return self.written_as if self.place in {"flag", VARIABLE, ORDER} else self.place
 
     def example(self, value: object) -> str:
         """Write ``value`` the way the faulty one was written: as a flag, a variable or a line of a file."""
         in_shell = shlex.quote(("no", "yes")[value] if isinstance(value, bool) else str(value))
         if self.place == "flag":
             return f"{self.written_as} {in_shell}"
-        if self.place == VARIABLE:
+        if self.place in {VARIABLE, ORDER}:
             return f"{self.written_as}={in_shell}"
         if self.place.startswith("profile "):
             return f"{self.written_as} = {value}"

@@ -15,16 +15,16 @@ from pydantic_settings import EnvSettingsSource, InitSettingsSource
 from sketchmigrate.core.errors import SettingsError
 from sketchmigrate.core.rule import BOTH_SIDES
 from sketchmigrate.settings.aws import FOUND_THERE, aws_surroundings, of_profile
-from sketchmigrate.settings.files import VARIABLE, ValueOrigin, read_settings_file
+from sketchmigrate.settings.files import ORDER, VARIABLE, ValueOrigin, read_settings_file
 from sketchmigrate.settings.schema import (
     ENVIRONMENT_PREFIX,
-    LISTS,
+    FILE_ONLY,
     Contradiction,
     SettingField,
     Settings,
     setting_fields,
 )
-from sketchmigrate.settings.values import LEDGER_URL, without_password
+from sketchmigrate.settings.values import LEDGER_URL, REPLICA_URLS, without_password, without_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -94,7 +94,19 @@ def load(
         from sketchmigrate.settings.lists import read_lists  # noqa: PLC0415 - few need it
 
         read_lists(settings, origins)
+    if settings.schedule:
+        from sketchmigrate.settings.schedule import read_schedule  # noqa: PLC0415 - few need it
+
+        read_schedule(settings, origins)
     return Loaded(settings, origins)
+
+
+def with_value(settings: Settings, name: str, value: str) -> Settings:
+    """Return settings with one of them as it was typed in an order. Raises ``SettingsError``."""
+    try:
+        return Settings.model_validate({**settings.model_dump(), name: value})
+    except ValidationError as error:
+        raise _explained(error, {name: ValueOrigin(_FIELDS[name].in_file, ORDER)}) from error
 
 
 def _of_profile(
@@ -121,11 +133,11 @@ def _file(path: Path) -> _Layer:
             variable = ("" if written_as.upper() in _AWS_SECRETS else ENVIRONMENT_PREFIX) + written_as.upper()
             hint = f"Take it out, and export {variable} instead."
             raise SettingsError(f"{origin}: secrets are not kept in a settings file", hint=hint)
-        if name not in _FIELDS and name not in LISTS:
+        if name not in _FIELDS and name not in FILE_ONLY:
             hint = "Names of your own begin with an underscore in a .py file."
             if isinstance(value, dict):
                 hint = "Settings stand at the top of a TOML file, in no [table]."
-            raise _unknown(origin, map(str.upper, (*_FIELDS, *LISTS)), hint)
+            raise _unknown(origin, map(str.upper, (*_FIELDS, *FILE_ONLY)), hint)
         if name in origins:
             raise SettingsError(f"{origin} is set twice: {origins[name].written_as} as well", hint="Keep one of them.")
         origins[name] = origin
@@ -141,7 +153,7 @@ def _environment(environ: Mapping[str, str]) -> _Layer:
             continue
         origin = ValueOrigin(variable, VARIABLE)
         name = variable.removeprefix(ENVIRONMENT_PREFIX)
-        if name.lower() in LISTS:
+        if name.lower() in FILE_ONLY:
             hint = f"unset {variable}, and write {name} into the settings file."
             raise SettingsError(f"{origin}: a list of entries can only be in a settings file", hint=hint)
         if name in _AWS_SECRETS:
@@ -152,8 +164,9 @@ def _environment(environ: Mapping[str, str]) -> _Layer:
     source = EnvSettingsSource(Settings)
     # The caller's environment instead of the process's own; the source looks names up in lower case.
     values = {variable: environ[variable] for variable in known if variable in environ}
-    if LEDGER_URL in values:
-        values[LEDGER_URL] = without_password(values[LEDGER_URL])
+    for variable, without in ((LEDGER_URL, without_password), (REPLICA_URLS, without_passwords)):
+        if variable in values:
+            values[variable] = without(values[variable])
     source.env_vars = {variable.lower(): value for variable, value in values.items()}
     return source, origins
 
@@ -180,7 +193,7 @@ def _explained(error: ValidationError, origins: Mapping[str, ValueOrigin]) -> Se
         first, second = named(_FIELDS[reason.first]), named(_FIELDS[reason.second])
         return SettingsError(f"{first} and {second} are {reason.relation}", hint=reason.hint)
     name = str(fault["loc"][0])
-    if name in LISTS:
+    if name in FILE_ONLY:
         raise SettingsError(f"{origins[name]}: {reason}", hint=f"In TOML each entry begins with [[{name}]].")
     declared = _FIELDS[name]
     origin = named(declared)

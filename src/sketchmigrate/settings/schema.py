@@ -6,14 +6,16 @@ Flags, environment variables and the keys of a settings file are made from it; a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ByteSize, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from sketchmigrate.settings import values  # noqa: TC001 - pydantic reads the annotations at run time
+from sketchmigrate.settings import values
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic_settings import PydanticBaseSettingsSource as Source
 
 ENVIRONMENT_PREFIX = "SKETCH_"
@@ -22,10 +24,14 @@ DEFAULT_REGION = "us-east-1"
 
 
 LISTS = ("moves", "urls", "references")
+"""Lists of entries that say what is to be moved."""
+
+FILE_ONLY = (*LISTS, "schedule")
 """What only a settings file can say: lists of entries, for which there is no flag and no variable."""
 
 
 _AN_ENDPOINT, _A_BUNDLE = "https://s3.example.com", "/etc/ssl/own-ca.pem"
+_AN_INVENTORY = "s3://inventories/sketch-legacy-s3/daily/2026-11-01T01-00Z/manifest.json"
 
 
 class Contradiction(ValueError):
@@ -122,8 +128,20 @@ class Settings(BaseSettings):
 
     new_object_headers: values.NewObjectHeaders = Field(
         default="",
-        description="headers that a policy demands of new objects (ACL, encryption, class), semicolons between them",
+        description="headers of all new objects (ACL, encryption, class, Cache-Control), semicolons between them",
         examples=["x-amz-acl: bucket-owner-full-control"],
+    )
+    keep_tags: values.KeepTags = Field(
+        default="if-allowed", description="whether new objects get the tags of the old: if-allowed, required, no"
+    )
+    keep_acl: values.YesOrNo = Field(
+        default=False, description="give new objects the grants to others that the old have; takes two requests each"
+    )
+    keep_storage_class: values.KeepStorageClass = Field(
+        default="bucket-default", description="class of new objects: bucket-default, or keep that of the old"
+    )
+    keep_mtime: values.YesOrNo = Field(
+        default=False, description="keep when the old were last modified, as the user metadata mtime"
     )
 
     legacy_bucket: values.Bucket = Field(default="sketch-legacy-s3", description="bucket to move from")
@@ -131,8 +149,24 @@ class Settings(BaseSettings):
     production_bucket: values.Bucket = Field(default="sketch-production-s3", description="bucket to move to")
     production_prefix: values.Prefix = Field(default="avatar/", description="how its keys, and production rows, begin")
 
+    inventory_legacy: values.Inventories = Field(
+        default="",
+        description="S3 Inventory that plan, verify and handoff read instead of listing legacy: path or s3:// URL of"
+        " its manifest.json, several with commas",
+        examples=[_AN_INVENTORY],
+    )
+    inventory_production: values.Inventories = Field(
+        default="",
+        description="the same of production, for plan and verify",
+        examples=[_AN_INVENTORY.replace("legacy", "production")],
+    )
+
     run_dir: values.Filled = Field(
         default="runs", description="folder in which every run makes its own, with log and ledger"
+    )
+    report: values.YesOrNo = Field(
+        default=True,
+        description="leave a page about the run, report.html, in its folder: what changes rows, plan, verify",
     )
     ledger_url: values.LedgerUrl = Field(
         default="",
@@ -178,10 +212,50 @@ class Settings(BaseSettings):
         default=20.0, description="end the run when the database refuses more than so many percent of flips; 100: never"
     )
 
+    # what the database may feel: see ``flow.governor``
+    max_replica_lag_seconds: values.PatienceSeconds = Field(
+        default=10.0, description="how many seconds a standby may be behind; from half of it on the run is slowed"
+    )
+    max_replica_lag_bytes: values.Bytes = Field(
+        default=ByteSize(256_000_000), description="how many bytes a standby may be behind; K, M, G as above"
+    )
+    replica_urls: values.ReplicaUrls = Field(
+        default="",
+        description="standbys to ask themselves, as libpq URLs with blanks between them; empty: what the primary shows",
+        examples=["postgresql://replica-1.example.com/sketch"],
+    )
+    max_slot_wal_percent: values.Percent = Field(
+        default=50.0, description="most WAL that a replication slot may keep, in percent of max_slot_wal_keep_size"
+    )
+    max_slot_wal_bytes: values.Bytes = Field(
+        default=ByteSize(10_000_000_000), description="most bytes of WAL that it may keep where that is unlimited"
+    )
+    max_wal_bytes_per_second: values.Bandwidth = Field(
+        default=ByteSize(0), description="most bytes of WAL a second, everybody's; 0: no cap", examples=[20_000_000]
+    )
+    max_lock_waiters: values.Sessions = Field(
+        default=2, description="most sessions that may wait for rows of ours, on average"
+    )
+    max_rows_per_second: values.Rate = Field(default=0.0, description="most rows set a second; 0: no cap")
+    pause_for_autovacuum: values.PauseForAutovacuum = Field(
+        default="wraparound", description="which vacuums of our tables the run waits for: wraparound, any, never"
+    )
+
+    schedule_time_zone: values.TimeZone = Field(
+        default="UTC", description="time zone of SCHEDULE, by its name", examples=["Europe/Berlin"]
+    )
+
+    notify_command: values.CommandLine = Field(
+        default="",
+        description="command that is told, by JSON on its standard input, when a run ends, stalls or needs a person",
+        examples=["/usr/local/bin/tell-us"],
+    )
+
     # lists of entries, which a settings file alone can have: see ``settings.lists``
     moves: values.Entries = ()
     urls: values.Entries = ()
     references: values.Entries = ()
+    schedule: values.Entries = ()
 
     @classmethod
     def settings_customise_sources(
@@ -217,6 +291,18 @@ class Settings(BaseSettings):
                 f"{legacy!r} and {production!r}: one begins with the other",
                 "A row of the longer one would count for both sides: give two that share no beginning.",
             )
+        for setting, is_kept, begins in (
+            ("keep_acl", self.keep_acl, ("x-amz-acl", "x-amz-grant-")),
+            ("keep_storage_class", self.keep_storage_class == "keep", ("x-amz-storage-class",)),
+        ):
+            demanded = [name for name, _ in values.headers_of(self.new_object_headers) if name.startswith(begins)]
+            if is_kept and demanded:
+                raise Contradiction(
+                    setting,
+                    "new_object_headers",
+                    f"two answers to one question: {demanded[0]} is the same for all new objects",
+                    "Leave one of them away.",
+                )
         hosts, ports = self.db_host.split(","), str(self.db_port or "").split(",")
         if self.db_host and len(ports) not in {1, len(hosts)}:
             raise Contradiction(
@@ -238,6 +324,9 @@ NO_CLOBBER = ("auto", "conditional-copy", "conditional-put", "conditional-comple
 TRANSFERS = ("auto", "in-store", "streamed")
 """What ``--transfer`` takes: let it be found out, or one of ``migration.transfer_kind.TransferKind``."""
 
+LOG_FORMATS = ("text", "json")
+"""What ``--log-format`` takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -245,7 +334,9 @@ class Options:
 
     ``batch_size`` and ``limit`` are counted in references; a ``limit`` of 0 is no limit. ``processes`` None is one, and
     more once that one has filled its core. ``trial`` None is the command's own choice: a migration tries a flip first,
-    what writes nothing does not.
+    what writes nothing does not. With ``follow`` it goes on when all is done, with a full pass every so many seconds,
+    and ends when so many have passed in which nothing new was found. ``metrics`` is a host and a port, ``events`` a
+    path or ``-``; empty is none.
     """
 
     parallelization_level: int = 4
@@ -264,7 +355,19 @@ class Options:
     processes: int | None = None
     cluster: str = ""
     trial: bool | None = None
+    follow: bool = False
+    follow_every_seconds: float = 600.0
+    until_quiet_seconds: float | None = None
     csv_safe: bool = False
+    metrics: str = ""
+    metrics_file: str = ""
+    events: str = ""
+    log_format: str = LOG_FORMATS[0]
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes than this one are to do the work."""
+        return bool(self.cluster) or (self.processes or 1) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,5 +400,16 @@ def setting_fields() -> tuple[SettingField, ...]:
     return tuple(
         SettingField(name, field.default, field.description or "", (field.examples or [field.default])[0])
         for name, field in Settings.model_fields.items()
-        if name not in LISTS
+        if name not in FILE_ONLY
     )
+
+
+def effective(settings: Settings) -> dict[str, Any]:
+    """Return the settings by their names in a settings file, as JSON has them. No secret is among them."""
+    return {name.upper(): value for name, value in settings.model_dump(mode="json").items()}
+
+
+def other_than_default(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of such settings that are not the defaults of this version."""
+    usual = effective(Settings.model_construct())
+    return {name: value for name, value in told.items() if name not in usual or usual[name] != value}

@@ -50,6 +50,12 @@ def has_own(settings: Settings, side: SideName, what: str) -> bool:
     return getattr(settings, setting_name(side, what)) not in ("", None)
 
 
+def inventories_of(settings: Settings, side: SideName) -> tuple[str, ...]:
+    """Return where the manifests of a side's inventories are: paths and ``s3://`` URLs."""
+    text: str = getattr(settings, f"inventory_{side}")
+    return tuple(each.strip() for each in text.split(",")) if text else ()
+
+
 def store_of(settings: Settings, side: SideName) -> StoreSettings:
     """Return what holds for a side."""
 

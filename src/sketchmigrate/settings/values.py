@@ -7,6 +7,7 @@ people do put passwords into URLs.
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import unquote, urlsplit
 
@@ -42,8 +43,8 @@ Not by ``psycopg.conninfo``: it keeps no URL as it was written, which is what is
 
 _SECRETS = {"password", "sslpassword"}
 
-LEDGER_URL = "SKETCH_LEDGER_URL"
-"""The variable that may have a password in it."""
+LEDGER_URL, REPLICA_URLS = "SKETCH_LEDGER_URL", "SKETCH_REPLICA_URLS"
+"""The variables that may have passwords in them."""
 
 _TABLE_PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
@@ -69,8 +70,8 @@ def _no_boolean(value: object) -> object:
 
 
 def _visible(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError(f"{text!r} holds a character that cannot be seen")
+    if hidden := next((sign for sign in text if not sign.isprintable()), ""):
+        raise ValueError(f"it holds {hidden!r}, a character that cannot be seen")
     return text
 
 
@@ -107,12 +108,35 @@ def _prefix(text: str) -> str:
     return text
 
 
+def manifest_place(text: str) -> tuple[str, str] | None:
+    """Return bucket and key of an ``s3://`` URL, None for the path of a file. Raises ``ValueError``."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return None
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not key or key.endswith("/"):
+        raise ValueError(f"{text!r} must be the path or the s3:// URL of an inventory's manifest.json")
+    return bucket_name(bucket), key
+
+
+def _inventories(text: str) -> str:
+    for each in text.split(",") if text else ():
+        if not each.strip():
+            raise ValueError(f"{text!r} has an empty place between two commas, or at its end")
+        manifest_place(each.strip())
+    return text
+
+
 def _ports(text: str) -> str:
     """Check several ports, as libpq has them; a single one is a number."""
     ports = [port.strip() for port in text.split(",")]
     if len(ports) == 1 or not all(_PORT.fullmatch(port) and int(port) <= MAX_PORT for port in ports):
         raise ValueError("not ports")
     return ",".join(ports)
+
+
+_URL_PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
+"""RFC 3986, section 3.3."""
 
 
 def _endpoint(text: str) -> str:
@@ -129,12 +153,14 @@ def _endpoint(text: str) -> str:
         raise ValueError(f"{text!r} must begin with http:// or https:// and name a host")
     if parts.query or parts.fragment:
         raise ValueError("it must not hold a query (?) or a fragment (#)")
+    if not _URL_PATH.fullmatch(parts.path):
+        raise ValueError(f"{parts.path!r} is no path of a URL: spaces and the like are percent-encoded there")
     return text.rstrip("/")
 
 
 def without_password(url: str) -> str:
-    """Return a libpq URL without the passwords in it; what is no such URL comes back as it is."""
-    parts = _LIBPQ_URL.fullmatch(url)
+    """Return a libpq URL without the passwords in it, nor blanks around it; what is no such URL comes back as it is."""
+    parts = _LIBPQ_URL.fullmatch(url.strip())
     if parts is None:
         return url
     more = [each for each in (parts["more"] or "").split("&") if unquote(each.partition("=")[0]) not in _SECRETS]
@@ -143,11 +169,27 @@ def without_password(url: str) -> str:
 
 
 def _ledger_url(url: str) -> str:
+    url = url.strip()
     if url and not _LIBPQ_URL.fullmatch(url):
         raise ValueError("it must be a URL as libpq has them, beginning with postgresql://")
     if len(without_password(url)) < len(url.rstrip("?&")):
         raise ValueError(f"it must hold no password, unless it is in the environment: export it as {LEDGER_URL}")
     return url
+
+
+def without_passwords(urls: str) -> str:
+    """Return libpq URLs, with blanks between them, without the passwords in them."""
+    return " ".join(map(without_password, urls.split()))
+
+
+def _replica_urls(urls: str) -> str:
+    for url in urls.split():
+        if not _LIBPQ_URL.fullmatch(url):
+            raise ValueError("it must be URLs as libpq has them, with blanks between them: postgresql://…")
+        if len(without_password(url)) < len(url.rstrip("?&")):
+            where = f"unless it is in the environment: export it as {REPLICA_URLS}"
+            raise ValueError(f"it must hold no password, {where}")
+    return " ".join(urls.split())
 
 
 def identifier(name: str) -> str:
@@ -192,10 +234,10 @@ def _table(text: str) -> str:
 
 _NEW_OBJECT_HEADER = re.compile(
     r"x-amz-(?:acl|grant-[a-z-]+|storage-class|server-side-encryption(?!-customer)[a-z-]*"
-    r"|object-lock-[a-z-]+|checksum-algorithm)"
+    r"|object-lock-[a-z-]+|checksum-algorithm)|cache-control"
 )
-"""What CopyObject takes for the new object beside what it keeps of the source (S3 API reference, CopyObject). The keys
-of SSE-C are secrets, and content headers, metadata and tags stay those of the source."""
+"""What CopyObject takes for the new object beside what it keeps of the source (S3 API reference, CopyObject), and how
+long browsers keep it. The keys of SSE-C are secrets; the other content headers, metadata and tags stay the source's."""
 
 
 def _new_object_headers(text: str) -> str:
@@ -217,7 +259,7 @@ def headers_of(text: str) -> tuple[tuple[str, str], ...]:
         if not _NEW_OBJECT_HEADER.fullmatch(name):
             raise ValueError(
                 f"{name!r} must be x-amz-acl, x-amz-grant-…, x-amz-storage-class, x-amz-server-side-encryption (not"
-                " with a customer's key), x-amz-object-lock-… or x-amz-checksum-algorithm"
+                " with a customer's key), x-amz-object-lock-…, x-amz-checksum-algorithm or Cache-Control"
             )
         if name in headers:
             raise ValueError(f"{name!r} is there twice")
@@ -231,15 +273,37 @@ def _entries(value: object) -> object:
     return tuple(value)
 
 
+def _time_zone(name: str) -> str:
+    if name != "UTC":  # which is there without the system's data
+        import zoneinfo  # noqa: PLC0415 - few name another
+
+        try:
+            zoneinfo.ZoneInfo(name)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{name!r} is not a time zone that this machine knows, such as Europe/Berlin") from None
+    return name
+
+
+def _command_line(text: str) -> str:
+    try:
+        shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"it must be a command line as a shell has it: {error}") from None
+    return text
+
+
 Entries: TypeAlias = Annotated[tuple[dict[str, Any], ...], BeforeValidator(_entries)]
 
 Text: TypeAlias = Annotated[str, _must_be("text"), AfterValidator(_visible)]
 Filled: TypeAlias = Annotated[Text, AfterValidator(_filled)]
+CommandLine: TypeAlias = Annotated[Text, AfterValidator(_command_line)]
+TimeZone: TypeAlias = Annotated[Filled, AfterValidator(_time_zone)]
 
 _Whole: TypeAlias = Annotated[int, BeforeValidator(_no_boolean)]
 _Seconds: TypeAlias = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_boolean)]
 Connections: TypeAlias = Annotated[_Whole, Field(ge=1, le=10_000), _must_be("a whole number from 1 to 10000")]
 Rows: TypeAlias = Annotated[_Whole, Field(ge=1, le=2**31 - 1), _must_be("a whole number from 1 to 2147483647")]
+Sessions: TypeAlias = Annotated[_Whole, Field(ge=0, le=10_000), _must_be("a whole number from 0 to 10000")]
 Milliseconds: TypeAlias = Annotated[_Whole, Field(ge=1, le=2**31 - 1), _must_be("a whole number from 1 to 2147483647")]
 TimeoutSeconds: TypeAlias = Annotated[_Seconds, Field(ge=0.1), _must_be("a number of seconds of at least 0.1")]
 PatienceSeconds: TypeAlias = Annotated[_Seconds, Field(ge=0), _must_be("a number of seconds of at least 0")]
@@ -248,6 +312,10 @@ Percent: TypeAlias = Annotated[_Seconds, Field(ge=0, le=100), _must_be("a number
 Bandwidth: TypeAlias = Annotated[
     Annotated[ByteSize, Field(ge=0), BeforeValidator(_no_boolean)],
     _must_be("a number of bytes a second of at least 0, perhaps with K, M or G behind it"),
+]
+Bytes: TypeAlias = Annotated[
+    Annotated[ByteSize, Field(ge=0), BeforeValidator(_no_boolean)],
+    _must_be("a number of bytes of at least 0, perhaps with K, M or G behind it"),
 ]
 Memory: TypeAlias = Annotated[
     Annotated[ByteSize, Field(ge=LEAST_MEMORY_BYTES), BeforeValidator(_no_boolean)],
@@ -273,7 +341,13 @@ Table: TypeAlias = Annotated[Filled, AfterValidator(_table)]
 Column: TypeAlias = Annotated[Filled, AfterValidator(identifier)]
 
 NewObjectHeaders: TypeAlias = Annotated[str, _must_be("text"), AfterValidator(_new_object_headers)]
+KeepTags: TypeAlias = Annotated[Literal["if-allowed", "required", "no"], _must_be("one of: if-allowed, required, no")]
+KeepStorageClass: TypeAlias = Annotated[Literal["bucket-default", "keep"], _must_be("one of: bucket-default, keep")]
 LedgerUrl: TypeAlias = Annotated[Text, AfterValidator(_ledger_url)]
+ReplicaUrls: TypeAlias = Annotated[Text, AfterValidator(_replica_urls)]
+PauseForAutovacuum: TypeAlias = Annotated[
+    Literal["wraparound", "any", "never"], _must_be("one of: wraparound, any, never")
+]
 Endpoint: TypeAlias = Annotated[Text, AfterValidator(_endpoint)]
 AddressingStyle: TypeAlias = Annotated[Literal["auto", "path", "virtual"], _must_be("one of: auto, path, virtual")]
 OwnAddressingStyle: TypeAlias = Annotated[
@@ -282,5 +356,6 @@ OwnAddressingStyle: TypeAlias = Annotated[
 YesNoOrEmpty: TypeAlias = Annotated[
     bool | None, _must_be("yes or no, or empty"), BeforeValidator(lambda value: None if value == "" else value)
 ]
+Inventories: TypeAlias = Annotated[Text, AfterValidator(_inventories)]
 Bucket: TypeAlias = Annotated[Filled, AfterValidator(bucket_name)]
 Prefix: TypeAlias = Annotated[Filled, AfterValidator(_prefix)]

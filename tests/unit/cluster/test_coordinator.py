@@ -13,7 +13,8 @@ from sketchmigrate.core.outcome import Tally
 from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.migration.breaker import Breaker
 from sketchmigrate.migration.stop import Stop
-from sketchmigrate.settings import Options
+from sketchmigrate.migration.tuning import Tuning
+from sketchmigrate.settings import Options, Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -81,11 +82,15 @@ async def no_session() -> AsyncIterator[None]:
 async def migrated(engine: Workers) -> Finished:
     """Migrate one reference, which is the limit."""
     site: Any = SimpleNamespace(
-        database=SimpleNamespace(session=no_session), settings=SimpleNamespace(range_rows=100), sources=("the one",)
+        database=SimpleNamespace(session=no_session),
+        settings=SimpleNamespace(range_rows=100),
+        sources=("the one",),
+        tuning=Tuning(Settings(), Options()),
     )
     audience: Any = SimpleNamespace(
         **dict.fromkeys(
-            ("new_pass", "progress_of_all", "limited_by", "waits_for", "held_up", "entries", "say"), lambda *_: None
+            ("new_pass", "progress_of_all", "limited_by", "waits_for", "held_up", "entries", "say", "left"),
+            lambda *_: None,
         )
     )
     coordinator = WithoutADatabase(
