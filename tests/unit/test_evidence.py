@@ -15,17 +15,16 @@ from hypothesis import strategies as st
 
 from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.objects import Location, ObjectInfo
-from sketchmigrate.core.pairing import Pairing
-from sketchmigrate.core.routes import Route, Routes
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.inspect import gathering
-from sketchmigrate.inspect.evidence import Evidence, EvidenceSite, EvidenceSource
+from sketchmigrate.inspect.evidence import Evidence
 from sketchmigrate.inspect.gathering import Loader, read_references
 from sketchmigrate.inspect.manifest import certified_evidence
 from sketchmigrate.inspect.standing import Standing, standing_of
 from sketchmigrate.postgres.pages import CsvPage
 from sketchmigrate.s3 import ListedObject
 from sketchmigrate.sides import Side
+from tests.unit.evidence_site import site_between
 from tests.unit.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -34,13 +33,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.s3 import S3Client
 
-SITE = EvidenceSite(
-    "0",
-    "",
-    "",
-    Pairing.of(Routes((Route("legacy", "image/", "production", "avatar/"),))),
-    (EvidenceSource("avatars.path", "avatars", "id", "path"),),
-)
+SITE = site_between("legacy", "production")
 SCALE_REFERENCES = int(os.environ.get("TEST_VERIFY_REFERENCES", "200000"))
 """1 000 000 shows what issue and docs promise; a fifth of it is what the suite has time for."""
 

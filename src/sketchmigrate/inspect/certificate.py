@@ -9,6 +9,7 @@ from rich.filesize import decimal
 
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.inspect.discover_report import discovery_json
+from sketchmigrate.inspect.inventory.told import inventories_json, inventory_of
 from sketchmigrate.inspect.standing import WRONG, Standing
 from sketchmigrate.report.recognition import RIGHT_PLACE
 from sketchmigrate.report.sources import table_of
@@ -87,6 +88,14 @@ class Certificate:
                 for each in found.sources
             ],
             "discovery": None if self.discovery is None else discovery_json(self.discovery, ""),
+            "inventories": inventories_json(found.inventories),
+            "metadata": None
+            if found.metadata_percent is None
+            else {
+                "percent": found.metadata_percent,
+                "references_compared": found.metadata.references,
+                "tags_compared": found.metadata.with_tags,
+            },
         }
 
     def text(self) -> str:
@@ -123,7 +132,7 @@ class Certificate:
         lines += ["", *_how(found), "", "Read (UTC)"]
         lines += [
             f"  {reading.what:<20}{reading.began_at_utc:%Y-%m-%d %H:%M:%S} to {reading.ended_at_utc:%H:%M:%S}"
-            f"  {reading.entries:>13,}"
+            f"  {reading.entries:>13,}{_by(found, reading.what)}"
             for reading in found.readings
         ]
         if not found.adds_up:
@@ -131,6 +140,12 @@ class Certificate:
         lines += ["", f"Evidence    {printable(self.evidence_file)}", f"  SHA-256   {self.evidence_sha256}"]
         lines += [f"Made by     sketch-migrate {site.version}"]
         return "\n".join(lines)
+
+
+def _by(found: Verification, what: str) -> str:
+    """Say by which inventory something was read; nothing of what was read as it was then."""
+    created_at_utc = found.inventories.get(what.partition(" ")[0])
+    return f"  {inventory_of(created_at_utc)}" if created_at_utc else ""
 
 
 def _mentions(found: Discovery) -> list[str]:
@@ -171,14 +186,25 @@ def _how(found: Verification) -> list[str]:
     lines = [f"Equality was proved by ETag for {by_etag:,} rows, by comparing bytes for {by_bytes:,}."]
     if found.deep_percent is not None:
         lines.append(f"--deep {found.deep_percent:g}% read both objects of {found.compared.references:,} rows.")
-    else:
-        lines.append("Content headers, user metadata and tags were not compared: --deep compares them.")
-    if found.compared.references and not found.compared.with_tags:
-        lines.append("No object told a number of tags: tags were not compared.")
+    if found.metadata_percent is not None:
+        compared, tagged = found.metadata
+        lines += [
+            f"--metadata {found.metadata_percent:g}% compared content headers and user metadata of {compared:,} rows,",
+            f"and the tags of {tagged:,} of them.",
+        ]
+        if tagged < compared:
+            lines.append("Of the others the tags cannot be told: not to this user, or the store knows none.")
+    elif found.deep_percent is None:
+        lines.append("Content headers, user metadata and tags were not compared: --metadata compares them.")
+    elif found.compared.references and not found.compared.with_tags:
+        lines.append("No object told a number of tags: tags were not compared, and --metadata asks for them.")
     if found.standings[Standing.SAME_SIZE]:
         lines.append("ETags that do not compare prove nothing: --deep compares the bytes.")
+    for side, created_at_utc in found.inventories.items():
+        lines.append(f"Of {side} an {inventory_of(created_at_utc)} was read: what was changed since may not be seen.")
     if found.second_looks:
-        lines.append(f"What looked wrong in the listings was looked at again: {found.second_looks:,} rows.")
+        where = "listings and inventories" if found.inventories else "listings"
+        lines.append(f"What looked wrong in the {where} was looked at again: {found.second_looks:,} rows.")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Compares the two objects of references by their bytes, in portions that any process can take on.
+"""Compares the two objects of references, their bytes or what describes them, in portions that any process can take on.
 
 A portion is pure data, and is only read: one that was lost is compared again elsewhere, and nothing has to be undone.
 """
@@ -10,13 +10,14 @@ import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from sketchmigrate.core.errors import ObjectMissing, PreconditionFailed, S3Error
 from sketchmigrate.inspect.looks import Refused
 from sketchmigrate.migration.headers import differing_headers
-from sketchmigrate.s3 import tells_tags
+from sketchmigrate.s3 import same_content, tells_tags
 from sketchmigrate.task_group import all_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from sketchmigrate.core.objects import Location, ObjectInfo
     from sketchmigrate.inspect.looks import Looks
     from sketchmigrate.s3 import S3Client
-    from sketchmigrate.sides import Sides
 
 STREAMS = 12
 PIECE_BYTES = 4 * 2**20
@@ -35,6 +35,13 @@ READ_TIMES = 3
 """How often a pair is read that is changed while it is read, before it is called one that could not be."""
 
 PORTION_PAIRS = 500
+
+
+class Subject(StrEnum):
+    """What of two objects is compared. ``METADATA`` are content headers, user metadata and tags: no object is read."""
+
+    BYTES = "bytes"
+    METADATA = "metadata"
 
 
 class Pair(NamedTuple):
@@ -56,11 +63,11 @@ Seen: TypeAlias = tuple[int, str]
 
 
 class Answer(NamedTuple):
-    """What was seen of a pair. ``same``: of its bytes; None where they were not compared.
+    """What was seen of a pair. ``same``: of its bytes, as far as they are the subject; None where it was not compared.
 
-    ``detail`` says in what else the two differ, or why their bytes could not be read; it is empty where one of them is
-    not there any more. ``legacy`` and ``production`` are size in bytes and ETag of what was read. ``tags_told``: one of
-    the two told a number of tags.
+    ``detail`` says in what else the two differ, or why they could not be read; it is empty where one of them is not
+    there any more. ``legacy`` and ``production`` are size in bytes and ETag of what was looked at. ``tags_told``: one
+    of the two told a number of tags; where metadata is the subject, the tags of both were compared.
     """
 
     same: bool | None
@@ -83,7 +90,7 @@ class PortionSize:
 
 
 class Comparer(Protocol):
-    """Compares portions: here, or on other processes."""
+    """Compares portions: here, or on other processes. One comparison after the other, each of one subject."""
 
     def portion_size(self, pairs: int, size_bytes: int) -> PortionSize:
         """Return how to cut so many pairs, of so many bytes on one side."""
@@ -93,6 +100,7 @@ class Comparer(Protocol):
         portions: AsyncIterator[Portion],
         take: Callable[[Portion, Answers], Awaitable[None]],
         told: Callable[[int, int], None],
+        subject: Subject = Subject.BYTES,
     ) -> None:
         """Compare all portions; ``take`` gets the answers of each one once.
 
@@ -115,11 +123,12 @@ class ComparerHere:
         portions: AsyncIterator[Portion],
         take: Callable[[Portion, Answers], Awaitable[None]],
         told: Callable[[int, int], None],
+        subject: Subject = Subject.BYTES,
     ) -> None:
         """Compare all portions; see ``Comparer``."""
         counted = Counted(told)
         async for portion in portions:
-            await take(portion, await compare_portion(self._looks, portion, counted.add))
+            await take(portion, await compare_portion(self._looks, portion, counted.add, subject))
 
 
 class Counted:
@@ -149,35 +158,37 @@ def cut_portions(pairs: Iterable[Pair], size: PortionSize) -> Iterator[Portion]:
         yield tuple(portion)
 
 
-async def compare_portion(looks: Looks, portion: Portion, add: Callable[[int, int], None]) -> Answers:
-    """Read both objects of each pair, some side by side; ``add`` hears of each pair, and of each piece's bytes.
+async def compare_portion(
+    looks: Looks, portion: Portion, add: Callable[[int, int], None], subject: Subject = Subject.BYTES
+) -> Answers:
+    """Compare both objects of each pair, some side by side; ``add`` hears of each pair, and of each piece's bytes.
 
     Raises ``S3Error`` where the store as a whole cannot be used.
     """
-    free = asyncio.Semaphore(STREAMS)
+    # looks hold nothing in memory, and the store's own limit is theirs
+    free = asyncio.Semaphore(STREAMS if subject is Subject.BYTES else PORTION_PAIRS)
 
     async def compare(pair: Pair) -> Answer:
         async with free:
-            answer = await _answer(looks, pair, add)
+            answer = await _answer(looks, pair, add, subject)
         add(1, 0)
         return answer
 
     return tuple(await all_of([compare(pair) for pair in portion]))
 
 
-async def _answer(looks: Looks, pair: Pair, add: Callable[[int, int], None]) -> Answer:
+async def _answer(looks: Looks, pair: Pair, add: Callable[[int, int], None], subject: Subject) -> Answer:
     """Compare a pair as it is now, whatever was listed: what is refused, or never stays the same, was not read."""
     for _ in range(READ_TIMES):
         began_at = time.monotonic()
-        legacy, production = await looks.legacy(pair.legacy), await looks.production(pair.production)
-        if legacy is None or production is None:
-            return Answer(None)
-        if isinstance(legacy, Refused):
-            return Answer(None, legacy.words)
-        if isinstance(production, Refused):
-            return Answer(None, production.words)
+        seen = await _look_at_both(looks, pair)
+        if isinstance(seen, Answer):
+            return seen
         try:
-            answer = await _compared(looks.sides, pair, legacy, production, add)
+            if subject is Subject.METADATA:
+                answer = await _described(looks, pair, *seen)
+            else:
+                answer = await _compared(looks, pair, *seen, add)
         except ObjectMissing:
             answer = None  # gone since the look, or the store contradicts itself: looked at once more
         except S3Error as error:
@@ -187,13 +198,26 @@ async def _answer(looks: Looks, pair: Pair, add: Callable[[int, int], None]) -> 
     return Answer(None, f"it was another object after each of the {READ_TIMES} times that it was read")
 
 
+async def _look_at_both(looks: Looks, pair: Pair) -> tuple[ObjectInfo, ObjectInfo] | Answer:
+    """Return what HEADs tell of both objects, or the answer where one of them is gone or refused."""
+    legacy, production = await looks.legacy(pair.legacy), await looks.production(pair.production)
+    if legacy is None or production is None:
+        return Answer(None)
+    if isinstance(legacy, Refused):
+        return Answer(None, legacy.words)
+    if isinstance(production, Refused):
+        return Answer(None, production.words)
+    return legacy, production
+
+
 async def _compared(
-    sides: Sides, pair: Pair, legacy: ObjectInfo, production: ObjectInfo, add: Callable[[int, int], None]
+    looks: Looks, pair: Pair, legacy: ObjectInfo, production: ObjectInfo, add: Callable[[int, int], None]
 ) -> Answer | None:
     """Compare the bytes of two objects as HEADs showed them and, where they are the same, what the HEADs say besides.
 
     Return None where one was changed meanwhile. Raises ``S3Error``.
     """
+    sides = looks.sides
     seen = (legacy.size_bytes, legacy.etag), (production.size_bytes, production.etag)
     if legacy.size_bytes != production.size_bytes:
         return Answer(same=False, legacy=seen[0], production=seen[1])
@@ -205,6 +229,15 @@ async def _compared(
         return Answer(same=False, legacy=seen[0], production=seen[1])
     other = await differing_headers(sides, pair.legacy, legacy, pair.production, production)
     return Answer(True, other, tells_tags(legacy, production), *seen)  # noqa: FBT003 - the fields in their order
+
+
+async def _described(looks: Looks, pair: Pair, legacy: ObjectInfo, production: ObjectInfo) -> Answer | None:
+    """Compare what describes two objects; of those whose HEADs prove other bytes it does not matter."""
+    seen = (legacy.size_bytes, legacy.etag), (production.size_bytes, production.etag)
+    if same_content(legacy, production) is False:
+        return Answer(False, "", False, *seen)  # noqa: FBT003 - the fields in their order
+    differing, with_tags = await looks.metadata.compare(pair.legacy, legacy, pair.production, production)
+    return Answer(True, differing, with_tags, *seen)  # noqa: FBT003 - as above
 
 
 async def _digest(

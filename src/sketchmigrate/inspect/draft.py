@@ -27,7 +27,7 @@ _HEAD = """\
 Settings of sketch-migrate, as init found the site. Look through it, and change what is not meant.
 What is not here has its default; lib/config.py explains each setting. An environment variable SKETCH_<NAME>
 overrides a line, and a flag both. No secrets: these come from the environment (SKETCH_DB_USER, SKETCH_DB_PASS,
-AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), or from where libpq and AWS have them."""
+AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, LEGACY_AWS_…, PRODUCTION_AWS_…), or from where libpq and AWS have them."""
 
 
 class Prefixes(NamedTuple):

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from rich.filesize import decimal
 
 from sketchmigrate.inspect.wal import reckon_wal
-from sketchmigrate.report.limits import BANDWIDTH, CONCURRENCY, RATE, REFUSALS
+from sketchmigrate.ledger.figures import figures_in
+from sketchmigrate.report.limits import BANDWIDTH, CONCURRENCY, GOVERNOR, RATE, REFUSALS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sketchmigrate.ledger import PastRun
+    from sketchmigrate.ledger.figures import RunFigures
     from sketchmigrate.postgres.catalog import Sizes, TableFacts
     from sketchmigrate.settings import Settings
 
@@ -22,6 +24,9 @@ LISTED_A_REQUEST = 1000
 
 MEASURED_PAGES = 40
 """A rate is measured over so many pages of a ledger at most: 200 000 flips."""
+
+FEWEST_FLIPS = 100
+"""What fewer rows took tells nothing of many."""
 
 ASSUMED_ROWS_PER_SECOND = 1000.0
 """Where no run was measured and none is given: what a store with 30 ms a copy does with 32 requests in flight."""
@@ -43,10 +48,14 @@ REQUESTS_A_ROW = 2
 LIMITED_BY = "limited_by"
 """Noted by a migration at its end: what held it back most of the time, in a word of ``report.limits``."""
 
-THROTTLED = frozenset({REFUSALS, RATE, BANDWIDTH, CONCURRENCY})
+THROTTLED = frozenset({REFUSALS, RATE, BANDWIDTH, CONCURRENCY, GOVERNOR})
 """The words for a run that was kept from going as fast as it could."""
 
-_CAPS = {"max_requests_per_second": "MAX_REQUESTS_PER_SECOND", "max_bandwidth": "MAX_BANDWIDTH"}
+_CAPS = {
+    "max_requests_per_second": "MAX_REQUESTS_PER_SECOND",
+    "max_bandwidth": "MAX_BANDWIDTH",
+    "max_rows_per_second": "MAX_ROWS_PER_SECOND",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,11 @@ class Estimate:
     the size of the run's ledger, and ``free_bytes`` the room that its disk has, None for one in a database.
 
     ``wal_bytes`` is a lower and ``wal_bytes_most`` an upper bound; ``table_bytes_more`` and ``index_bytes_more`` are by
-    how much the table and its indexes, now of ``index_bytes``, may grow: see ``wal.Wal``.
+    how much the table and its indexes, now of ``index_bytes``, may grow: see ``wal.Wal``. Where a run has measured its
+    WAL, both bounds are that. ``flip_ms`` is what a flip of ``flip_rows`` rows took in it, on average.
+    ``rollback_seconds`` is what it takes to set all rows back at the same rate, where nothing has to be copied.
+    ``scheduled_end`` is when a run that begins now would end by SCHEDULE, in ISO 8601; empty where that is not in
+    sight, None without a schedule.
     """
 
     copies: int
@@ -74,6 +87,10 @@ class Estimate:
     table_bytes_more: int
     index_bytes: int
     index_bytes_more: int
+    flip_ms: float | None
+    flip_rows: float | None
+    rollback_seconds: float
+    scheduled_end: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +133,7 @@ def estimate(
         reckon_wal(each.rows, total_rows=each.total_rows, seconds=seconds, facts=each.facts, sizes=each.sizes)
         for each in tables
     ]
+    measured = rate.figures.wal_bytes_a_row if rate.figures else None
     return Estimate(
         copies=copies,
         reads=reads,
@@ -126,20 +144,24 @@ def estimate(
         prefix_rows_per_second=limit if limit < rate.rows_per_second else None,
         ledger_bytes=ledger_bytes,
         free_bytes=free_bytes,
-        wal_bytes=sum(wal.least for wal in wals),
-        wal_bytes_most=sum(wal.most for wal in wals),
+        wal_bytes=sum(wal.least for wal in wals) if measured is None else round(measured * rows),
+        wal_bytes_most=sum(wal.most for wal in wals) if measured is None else round(measured * rows),
         table_bytes_more=sum(wal.table_bytes_more for wal in wals),
         index_bytes=sum(wal.index_bytes for wal in wals),
         index_bytes_more=sum(wal.index_bytes_more for wal in wals),
+        flip_ms=rate.figures.flip_ms if rate.figures else None,
+        flip_rows=rate.figures.flip_rows if rate.figures else None,
+        rollback_seconds=rows / rate.rows_per_second,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Rows a second, and in words whence that is."""
+    """Rows a second, in words whence that is, and what else the run has measured that tells it."""
 
     rows_per_second: float
     source: str
+    figures: RunFigures | None = None
 
 
 def caps_noted(settings: Settings) -> dict[str, str]:
@@ -148,13 +170,21 @@ def caps_noted(settings: Settings) -> dict[str, str]:
 
 
 async def measured_rate(runs: Sequence[PastRun]) -> Rate | None:
-    """Return the rate of the newest of these migrations that flipped for at least a second, or None.
+    """Return the rate of the newest of these migrations that measured it, or flipped for at least a second, or None.
 
     One that a cap or the store's refusals held back tells what it was allowed, and not what the store bears: it is
     taken only where there is no other, and called what it is.
     """
     throttled: Rate | None = None
     for run in sorted(runs, key=lambda each: each.last_flip_at, reverse=True):
+        limit, figures = limit_of(run.description), figures_in(run.description)
+        if figures is not None and figures.flips >= FEWEST_FLIPS:
+            source = f"measured by run {run.directory.name} with {figures.flips:,} rows, {limit[0]}"
+            found = Rate(figures.rows_per_second, source, figures)
+            if not limit[1]:
+                return found
+            throttled = throttled or found
+            continue
         flips, first, pages = 0, run.last_flip_at, 0
         async for page in run.newest_first():
             flips, first, pages = flips + len(page), page[-1].unix_time, pages + 1
@@ -162,7 +192,6 @@ async def measured_rate(runs: Sequence[PastRun]) -> Rate | None:
                 break
         if run.last_flip_at - first < 1:
             continue
-        limit = limit_of(run.description)
         found = Rate(flips / (run.last_flip_at - first), f"measured by run {run.directory.name}, {limit[0]}")
         if not limit[1]:
             return found
@@ -191,6 +220,8 @@ def bound(settings: Settings, streamed_bytes_a_row: float = 0.0) -> tuple[float,
     most, why = math.inf, ""
     if cap := settings.max_requests_per_second:
         most, why = cap / REQUESTS_A_ROW, f"MAX_REQUESTS_PER_SECOND ({cap:g}) allows no more"
+    if 0 < (rows := settings.max_rows_per_second) < most:
+        most, why = rows, f"MAX_ROWS_PER_SECOND ({rows:g}) allows no more"
     if settings.max_bandwidth and streamed_bytes_a_row:
         by_bytes = settings.max_bandwidth / (2 * streamed_bytes_a_row)
         if by_bytes < most:

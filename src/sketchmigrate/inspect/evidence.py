@@ -248,9 +248,9 @@ class Evidence(FileDatabase):
         while rows := await self._call(lambda: cursor.fetchmany(FETCH_ROWS)):
             yield rows
 
-    async def export(self, question: str, path: Path, *, header: bool = True) -> None:
+    async def export(self, question: str, path: Path) -> None:
         """Write an answer into a file: Parquet or CSV, by its name."""
-        kind = "(FORMAT parquet)" if path.suffix == ".parquet" else f"(FORMAT csv, HEADER {str(header).lower()})"
+        kind = "(FORMAT parquet)" if path.suffix == ".parquet" else "(FORMAT csv, HEADER true)"
         target = str(path).replace("'", "''")
 
         def write() -> None:

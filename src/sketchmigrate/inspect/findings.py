@@ -14,7 +14,6 @@ from sketchmigrate.report.recognition import RIGHT_PLACE
 if TYPE_CHECKING:
     from sketchmigrate.inspect.discover import Discovery
     from sketchmigrate.inspect.problems import Example
-    from sketchmigrate.migration.keeping import Sample
     from sketchmigrate.migration.look_ahead import BucketRules
     from sketchmigrate.migration.trial import Trial
     from sketchmigrate.postgres.catalog import TableFacts
@@ -70,7 +69,10 @@ KINDS: dict[str, tuple[Severity, str]] = {
     ),
     "missing object": (LOOK, "Put the object in its place in legacy, or mend the row: it will be reported, not moved."),
     "taken": (LOOK, "Production holds something else there. Compare both; -w would let the legacy object replace it."),
-    "archived": (LOOK, "Restore these objects first: until then the migration fails these rows."),
+    "archived": (
+        LOOK,
+        "Restore these objects first (archived.csv, archived-tiers.csv): until then the migration fails these rows.",
+    ),
     "two rows, one key": (LOOK, "Afterwards both rows would name one object, which is that of the row of production."),
     "unique constraint": (LOOK, "The database would refuse these flips: mend one of the two rows."),
     "cannot be moved": (LOOK, "Mend these rows: they will be reported with this reason, not moved."),
@@ -148,6 +150,16 @@ def table_findings(facts: TableFacts, refusals: Refusals, trial: Trial | None) -
     return found
 
 
+def fence_finding(fences: tuple[str, ...], legacy_rows: int) -> list[Finding]:
+    """Say that a fence is there, and what that means for the legacy rows that are left."""
+    if not fences:
+        return []
+    told = "Refuses new legacy references; a rollback needs it taken away first"
+    if legacy_rows:
+        told = "Refuses each UPDATE of the legacy rows that are left, and no run begins: take it away"
+    return [Finding("fence", LOOK if legacy_rows else NOTE, len(fences), f"{told}: {', '.join(fences)}")]
+
+
 def rules_findings(rules: BucketRules) -> list[Finding]:
     """Say what the production bucket does to each new object."""
     found = []
@@ -158,14 +170,12 @@ def rules_findings(rules: BucketRules) -> list[Finding]:
     return found
 
 
-def sample_findings(sample: Sample) -> list[Finding]:
-    """Say that objects of the sample are in an archive that a listing does not show (INTELLIGENT_TIERING)."""
-    hidden = [(location, reason) for location, reason in sample.archived if "ARCHIVE_ACCESS" in reason]
-    if not hidden:
+def tier_findings(unseen: int) -> list[Finding]:
+    """Say of how many objects it is not known whether they are in an archive tier, which a listing does not show."""
+    if not unseen:
         return []
-    location, reason = hidden[0]
-    told = f"Of {sample.objects} objects looked at so many are archived, which a listing does not show"
-    return [Finding("archived tier", LOOK, len(hidden), f"{told}. {location}: {reason}")]
+    told = "Objects of INTELLIGENT_TIERING that were not looked at: some may be in an archive tier, and fail their rows"
+    return [Finding("tier not looked at", NOTE, unseen, told)]
 
 
 def mention_findings(found: Discovery) -> list[Finding]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.objects import Location
+from sketchmigrate.inspect.inventory.loading import load_inventories
 from sketchmigrate.inspect.listing.keyspace import is_text, order
 from sketchmigrate.inspect.listing.places import list_places
 from sketchmigrate.inspect.rows import RowReader
@@ -21,11 +22,12 @@ from sketchmigrate.postgres.references import References
 from sketchmigrate.task_group import task_group
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 
     from sketchmigrate.core.routes import Place
     from sketchmigrate.core.rule import SideName
     from sketchmigrate.inspect.evidence import Evidence, NamedRow, ObjectRow
+    from sketchmigrate.inspect.inventory.opening import Inventories
     from sketchmigrate.migration.planning import SourceTable
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.postgres.table import Table
@@ -64,8 +66,15 @@ async def gather_references(
     await note_references(evidence, began)
 
 
-async def gather_objects(evidence: Evidence, sides: Sides, told: Callable[[str, int, int | None], None]) -> None:
-    """List the sides into the evidence; ``told`` hears how far each one is. Raises ``S3Error``.
+async def gather_objects(
+    evidence: Evidence,
+    sides: Sides,
+    told: Callable[[str, int, int | None], None],
+    inventories: Mapping[SideName, Inventories] | None = None,
+) -> None:
+    """List the sides into the evidence, or read the inventories that there are; ``told`` hears how far each one is.
+
+    Raises ``S3Error``, and what ``load_inventories`` does.
 
     Where the references were read before, they tell where the listings may be cut.
     """
@@ -75,8 +84,11 @@ async def gather_objects(evidence: Evidence, sides: Sides, told: Callable[[str, 
     cuts = [place for pair in pairs for place in (pairing.legacy(*pair), pairing.production(*pair)) if place]
     async with task_group() as group:
         for side in sides:
-            loader = Loader(evidence, side.name)
-            group.create_task(loader.load(side, cuts=cuts, expected=references, told=told))
+            if inventories and side.name in inventories:
+                group.create_task(load_inventories(evidence, side, inventories[side.name], told))
+            else:
+                loader = Loader(evidence, side.name)
+                group.create_task(loader.load(side, cuts=cuts, expected=references, told=told))
 
 
 async def reference_pages(database: Database, table: Table) -> AsyncIterator[CsvPage]:

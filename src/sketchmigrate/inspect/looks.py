@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sketchmigrate.core.errors import S3Error
 from sketchmigrate.migration.access import Access
-from sketchmigrate.migration.headers import differing_headers
+from sketchmigrate.migration.headers import MetadataReader, differing_headers
 from sketchmigrate.migration.preflight import check_all_reading
 
 if TYPE_CHECKING:
@@ -40,10 +40,14 @@ def looks_at(moves: Sequence[Sides]) -> Looks:
 
 
 class Looks:
-    """Looks at objects of both sides. ``check_access`` raises ``S3Error`` where one cannot be used as a whole."""
+    """Looks at objects of both sides. ``check_access`` raises ``S3Error`` where one cannot be used as a whole.
+
+    ``metadata`` compares what describes two objects, and learns whether a store tells tags.
+    """
 
     def __init__(self, sides: Sides, check_access: Callable[[], Awaitable[object]]) -> None:
         self.sides = sides
+        self.metadata = MetadataReader(sides)
         self._access = Access(check_access)
 
     async def legacy(self, location: Location) -> ObjectInfo | Refused | None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.filesize import decimal
 
 from sketchmigrate.core.appearance import Legacy, readings
 from sketchmigrate.core.errors import EvidenceOutdated, RunDirectoryError, UsageError
 from sketchmigrate.core.rule import SideName
+from sketchmigrate.inspect.batch_manifest import MOST_BYTES, write_batch_manifest
 from sketchmigrate.inspect.evidence import digest
+from sketchmigrate.ledger.contract import going_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,12 +29,10 @@ if TYPE_CHECKING:
 
 CERTIFICATE_NAME = "certificate.json"
 EVIDENCE_NAME = "evidence.duckdb"
-PROVED, DEEP = "proved", "deep"
-"""What the evidence of the verify, and that of one with --deep, are called in SQL."""
+PROVED, FOUND = "proved", "found"
+"""What the evidence of the verify, and that of one that compared objects, are called in SQL."""
 
-# S3 Batch Operations wants a CSV without a header: the bucket, and the key URL-encoded (S3 User Guide, "Specifying a
-# manifest"). url_encode() leaves the unreserved characters alone; a slash may stay as well.
-_BATCH = "SELECT bucket, replace(url_encode(key), '%2F', '/') AS key FROM safe ORDER BY key"
+_SAFE = "SELECT bucket, key FROM safe ORDER BY key"
 _TABLE = "SELECT bucket, key, size_bytes, etag FROM safe ORDER BY key"
 
 _NEITHER = "SELECT DISTINCT path FROM reference WHERE side = 'neither' AND route IS NULL AND path <> ''"
@@ -45,15 +45,26 @@ WHERE p.route = ?
 _MAY_DIFFER = frozenset({"max_path_chars", "max_path_bytes"})
 """What of a site, and of a source, bears on no legacy key."""
 
-# A key is taken off by a later look at its bytes alone, which compares the headers as well.
-_NOTE_DEEP = """
-CREATE OR REPLACE TEMP TABLE judged AS
-SELECT DISTINCT counted_route(tail, route := route) AS route, counted_tail(tail, route := route) AS tail, standing
-FROM {deep}.verdict WHERE (standing = 'equal' AND proof = 'bytes') OR standing IN ('other headers', 'different');
-DELETE FROM found_different AS f
-WHERE EXISTS (FROM judged AS j WHERE j.standing = 'equal' AND j.tail = f.tail AND j.route = f.route);
-INSERT INTO found_different SELECT DISTINCT route, tail FROM judged WHERE standing <> 'equal';
+# A pair is taken off by a later look that compared the same: what bytes show by a look at them, which compares the
+# headers as well, and other headers by a look at these. What a verify found to differ is noted last: a pair is looked
+# at once for each of its references, and one look that found it alike says nothing of another that did not.
+_NOTE_METADATA = """
+DELETE FROM found_different AS f WHERE standing = 'other headers' AND EXISTS (
+    FROM {found}.verdict AS v SEMI JOIN {found}.metadata_compared USING (source, key, slot)
+    WHERE v.tail = f.pair_tail AND produced_route(v.route) = f.pair_route
+);
 """
+_NOTE_FOUND = """
+CREATE OR REPLACE TEMP TABLE judged AS
+SELECT DISTINCT counted_route(tail, route := route) AS route, counted_tail(tail, route := route) AS tail,
+       produced_route(route) AS pair_route, tail AS pair_tail, standing
+FROM {found}.verdict WHERE (standing = 'equal' AND proof = 'bytes') OR standing IN ('other headers', 'different');
+DELETE FROM found_different AS f WHERE EXISTS (
+    FROM judged AS j WHERE j.standing = 'equal' AND j.pair_tail = f.pair_tail AND j.pair_route = f.pair_route
+);
+INSERT INTO found_different SELECT DISTINCT * FROM judged WHERE standing <> 'equal';
+"""
+_TAKE_METADATA = f"INSERT INTO metadata_compared FROM {PROVED}.metadata_compared"
 
 _NO_EVIDENCE = "Put it back, or remove its run's directory where a later verify --deep has read all objects."
 _AGAIN = "Run verify again, and make the manifest of that."
@@ -62,6 +73,8 @@ _AGAIN = "Run verify again, and make the manifest of that."
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What was written: how many keys of how many bytes, from which verify, and where.
+
+    ``csv_files`` are the lists for S3 Batch Operations, of which one job takes one: none where there is no key.
 
     ``headers_not_compared`` counts those of them whose content headers, metadata and tags the verify did not compare.
     ``left_out`` counts keys that it had proved, and that are not listed; ``left_out_because`` has each of them once.
@@ -73,12 +86,12 @@ class Manifest:
     left_out: int
     left_out_because: dict[str, int]
     verify_run: str
-    csv_file: str
+    csv_files: tuple[str, ...]
     parquet_file: str
 
 
 REASONS = {
-    "found_different": "the newest verify --deep of them found other content, headers, metadata or tags",
+    "found_different": "the newest verify that compared them found other content, headers, metadata or tags",
     "named_otherwise": "a row on neither side names them in another way",
     "changed_since": "a row or an object was changed since",
     "same_name": "a row on neither side ends in the same name",
@@ -98,8 +111,8 @@ def newest_verify(run_dir: Path) -> Path:
 def certified_evidence(verify_run: Path, site: EvidenceSite) -> Path:
     """Return the evidence of a verify of this site.
 
-    Raises ``UsageError`` where there is no certificate, it is of another site or version, or the evidence is not what
-    it certifies, and ``RunDirectoryError``.
+    Raises ``UsageError`` where there is no certificate, it is of another site or version, rests on an inventory, or the
+    evidence is not what it certifies, and ``RunDirectoryError``.
     """
     try:
         certificate: dict[str, Any] = json.loads((verify_run / CERTIFICATE_NAME).read_text(encoding="utf-8"))
@@ -111,35 +124,47 @@ def certified_evidence(verify_run: Path, site: EvidenceSite) -> Path:
         raise UsageError(f"{text} {value!r}", hint="Give the settings of that verify, or another run of verify.")
     if version != site.version:
         raise UsageError(f"{verify_run} was verified by version {version}, and this is {site.version}", hint=_AGAIN)
+    for side, created_at in dict(certificate.get("inventories") or {}).items():
+        if created_at:
+            text = f"{verify_run} rests on an inventory of {created_at} for the {side} objects, and not on a listing"
+            raise UsageError(text, hint=f"Run verify without INVENTORY_{side.upper()}, and make the manifest of that.")
     path = verify_run / EVIDENCE_NAME
     if digest(path) != sha256:
         raise UsageError(f"{path} is not the evidence that its certificate names", hint=_AGAIN)
     return path
 
 
-def deep_evidence(run_dir: Path, site: EvidenceSite) -> list[Path]:
-    """Return the evidence of every verify of this site that compared objects (``--deep``), the oldest first.
+class Found(NamedTuple):
+    """The evidence of a verify that compared objects: their bytes, or with ``has_metadata`` what describes them too."""
+
+    path: Path
+    has_metadata: bool
+
+
+def comparing_evidence(run_dir: Path, site: EvidenceSite) -> list[Found]:
+    """Return that of every verify of this site that compared objects (``--deep``, ``--metadata``), the oldest first.
 
     What is no certificate, as one that a kill cut off, is passed over. Raises ``RunDirectoryError`` where the evidence
     of one is gone: what it found may still hold.
     """
-    found: list[Path] = []
+    found: list[Found] = []
     for file in sorted(run_dir.glob(f"*/{CERTIFICATE_NAME}"), key=lambda path: path.stat().st_mtime_ns):
         try:
             certificate: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            is_deep, of = certificate["deep"] is not None, dict(certificate["site"])
+            has_metadata = certificate.get("metadata") is not None  # those of earlier versions say nothing of it
+            is_comparing, of = has_metadata or certificate["deep"] is not None, dict(certificate["site"])
         except (ValueError, KeyError, TypeError):
             continue
         other = [name for name, _ in _other_than(of, site)]
         path = file.with_name(EVIDENCE_NAME)
-        if is_deep and "moves" not in of and other == ["moves", "sources"]:
+        if is_comparing and "moves" not in of and other == ["moves", "sources"]:
             text = f"{path} is of an earlier version, and what it found to differ cannot be read"
             raise RunDirectoryError(text, hint=_NO_EVIDENCE)
-        if not is_deep or other:
+        if not is_comparing or other:
             continue
         if not path.exists():
             raise RunDirectoryError(f"{path} is gone, and what it found to differ is not known", hint=_NO_EVIDENCE)
-        found.append(path)
+        found.append(Found(path, has_metadata))
     return found
 
 
@@ -174,23 +199,25 @@ def check_nothing_since(runs: Iterable[PastRun], verify_run: Path, began_at: flo
             text = f"the run {run.directory} set rows at {at:%Y-%m-%d %H:%M:%S} UTC, after {verify_run} began to read"
             raise EvidenceOutdated(text, hint=_AGAIN)
         if run.description.get("dry_run") != "true" and (sign := run.goes_on()):
-            text = f"the run {run.directory} is still going on: {sign}"
-            raise EvidenceOutdated(text, hint=f"Stop it, or wait for its end. {_AGAIN}")
+            raise EvidenceOutdated(going_on(run, sign), hint=f"Stop it, or wait for its end. {_AGAIN}")
 
 
-async def judge(now: Evidence, proved: Path, deep: Sequence[Path]) -> None:
+async def judge(now: Evidence, proved: Path, comparing: Sequence[Found]) -> None:
     """Find the keys that are safe, from the attached evidence of the verify and what was read and listed again.
 
-    ``proved`` is where that evidence is, and ``deep`` is what ``deep_evidence`` returns.
+    ``proved`` is where that evidence is, and ``comparing`` is what ``comparing_evidence`` returns.
     """
+    if any(path.samefile(proved) and has_metadata for path, has_metadata in comparing):
+        await now.execute(_TAKE_METADATA)
     await now.script("proved")
-    for path in deep:
+    for path, has_metadata in comparing:
+        note = f"{_NOTE_METADATA if has_metadata else ''}{_NOTE_FOUND}"
         if path.samefile(proved):
-            await now.execute(_NOTE_DEEP.format(deep=PROVED))
+            await now.execute(note.format(found=PROVED))
         else:
-            await now.attach(path, DEEP)
-            await now.execute(_NOTE_DEEP.format(deep=DEEP))
-            await now.execute(f"DETACH {DEEP}")
+            await now.attach(path, FOUND)
+            await now.execute(note.format(found=FOUND))
+            await now.execute(f"DETACH {FOUND}")
     await _note_other_names(now)
     await now.script("manifest")
 
@@ -205,14 +232,19 @@ async def _note_other_names(now: Evidence) -> None:
             await now.insert("named_otherwise", await now.ask(_PROVED_AMONG, [tails, number]) if tails else [])
 
 
-async def write_manifest(now: Evidence, verify_run: Path, directory: Path) -> Manifest:
-    """Write what ``judge`` found into a directory. Raises ``RunDirectoryError``."""
-    csv_file, parquet_file = directory / "manifest.csv", directory / "manifest.parquet"
+async def write_manifest(
+    now: Evidence, verify_run: Path, directory: Path, *, most_file_bytes: int = MOST_BYTES
+) -> Manifest:
+    """Write what ``judge`` found into a directory; files of CSV have at most so many bytes.
+
+    Raises ``RunDirectoryError``.
+    """
+    parquet_file = directory / "manifest.parquet"
     ((objects, size_bytes, unseen),) = await now.ask(
         "SELECT count(*), coalesce(sum(size_bytes), 0), count(*) FILTER (NOT headers_compared) FROM safe"
     )
     counts = dict(await now.ask("SELECT reason, count(*) FROM left_out GROUP BY reason"))
-    await now.export(_BATCH, csv_file, header=False)
+    files = await write_batch_manifest(now.stream(_SAFE), directory / "manifest.csv", most_bytes=most_file_bytes)
     await now.export(_TABLE, parquet_file)
     return Manifest(
         objects=objects,
@@ -221,7 +253,7 @@ async def write_manifest(now: Evidence, verify_run: Path, directory: Path) -> Ma
         left_out=sum(counts.values()),
         left_out_because={reason: counts.get(reason, 0) for reason in REASONS},
         verify_run=str(verify_run),
-        csv_file=str(csv_file),
+        csv_files=tuple(str(file.path) for file in files),
         parquet_file=str(parquet_file),
     )
 
@@ -234,7 +266,7 @@ def manifest_text(made: Manifest) -> str:
     ]
     if made.headers_not_compared:
         whose = "Their" if made.headers_not_compared == made.objects else f"For {made.headers_not_compared:,} of them"
-        lines.append(f"{whose} headers, metadata and tags were not compared: verify --deep compares them.")
+        lines.append(f"{whose} headers, metadata and tags were not compared: verify --metadata compares them.")
     if made.left_out:
         lines.append(f"{made.left_out:,} more were proved by it, and are left out:")
         lines += [f"  {count:>9,}  {REASONS[reason]}" for reason, count in made.left_out_because.items() if count]

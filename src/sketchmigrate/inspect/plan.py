@@ -7,18 +7,29 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.appearance import examples as examples_of
 from sketchmigrate.core.rule import SideName
-from sketchmigrate.inspect.findings import KINDS, NOTHING, NOTHING_IN_LEGACY, Finding, Severity, table_findings
+from sketchmigrate.inspect.archived import look_at_archived
+from sketchmigrate.inspect.findings import (
+    KINDS,
+    NOTHING,
+    NOTHING_IN_LEGACY,
+    Finding,
+    Severity,
+    fence_finding,
+    table_findings,
+    tier_findings,
+)
+from sketchmigrate.inspect.inventory.told import inventories_read
 from sketchmigrate.inspect.problems import Example, count_problems, first_problems, remark_spellings
 from sketchmigrate.inspect.standing import Standing
-from sketchmigrate.migration.keeping import SAMPLE_OBJECTS
 from sketchmigrate.migration.room import value_bytes
 from sketchmigrate.postgres.catalog import read_facts, read_sizes
 from sketchmigrate.report.recognition import told
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
-    from sketchmigrate.core.objects import Location
+    from sketchmigrate.inspect.archived import Archived
     from sketchmigrate.inspect.evidence import Evidence, EvidenceSite
     from sketchmigrate.inspect.recognition import Recognition
     from sketchmigrate.inspect.second_look import Looker
@@ -63,11 +74,6 @@ _OBJECTS = """
 SELECT (SELECT count(*) FROM moved), (SELECT coalesce(sum(bytes), 0) FROM moved),
        (SELECT count(*) FROM legacy_object WHERE is_counted(route))
            + (SELECT count(*) FROM production_object WHERE is_counted(route))
-"""
-
-_SAMPLE = """
-SELECT route, tail FROM verdict
-WHERE standing = 'unmigrated' AND tail <> '' USING SAMPLE {count} ROWS (reservoir, 1)
 """
 
 _PATH_BYTES = """
@@ -122,18 +128,19 @@ class Plan:
     """What is to be moved, and what was found. ``to_migrate`` are the rows that a run could flip.
 
     ``in_place`` are those of them whose objects are in production already. ``compared_bytes`` are the references whose
-    objects were read to know that. ``sample`` are some objects to be copied, taken at random. The rows are the sums of
-    those of the sources.
+    objects were read to know that. ``archived`` objects are not among those to copy. The rows are the sums of those of
+    the sources. ``inventories``: see ``inventories_read``.
     """
 
     objects_to_copy: int
     bytes_to_copy: int
     objects_listed: int
-    sample: tuple[Location, ...]
     deep_percent: float | None
     compared_bytes: int
     sources: tuple[SourcePlan, ...]
     findings: tuple[Finding, ...]
+    inventories: Mapping[str, datetime]
+    archived: Archived
 
     @property
     def legacy_rows(self) -> int:
@@ -193,12 +200,12 @@ async def plan(
         sizes = [await session.run(read_sizes, each.table, doing="looking at the table") for each in sources]
     await evidence.script("verdict")
     await looker.second_look()
-    await looker.look_at_archived()
+    in_archives = await look_at_archived(looker)
     await looker.look_at_headers()
     compared = 0
     if deep_percent is not None:
         compared = (await looker.compare_unmigrated(deep_percent)).references
-        await looker.second_look([Standing.CHANGED], most=None)  # one of both was gone when it was to be read
+        await looker.second_look([Standing.CHANGED], is_all=True)  # one of both was gone when it was to be read
     await remark_spellings(evidence)
     await evidence.script("plan")
     await evidence.script("remarks")
@@ -208,7 +215,6 @@ async def plan(
     await evidence.execute(_MOVED)
     await evidence.execute(_OF_ROWS)
     ((objects, size_bytes, listed),) = await evidence.ask(_OBJECTS)
-    sample = [looker.site.pairing.legacy(*pair) for pair in await evidence.ask(_SAMPLE.format(count=SAMPLE_OBJECTS))]
     of_sources: list[SourcePlan] = []
     for number, *counts in await evidence.ask(_FIGURES):
         size = await _value_bytes(evidence, sources[number], number)
@@ -230,19 +236,22 @@ async def plan(
                 trial=trials[number],
             )
         )
-    findings = [*await _of_rows(evidence, looker.site, recognition)]
+    findings = [*await _of_rows(evidence, looker.site, recognition), *tier_findings(in_archives.unseen)]
     for source in of_sources:
         name = source.name if len(of_sources) > 1 else ""
-        findings += [found.of(name) for found in table_findings(source.facts, source.refusals, source.trial)]
+        of_table = table_findings(source.facts, source.refusals, source.trial)
+        of_table += fence_finding(source.facts.fences, source.legacy_rows)
+        findings += [found.of(name) for found in of_table]
     return Plan(
         objects_to_copy=objects,
         bytes_to_copy=int(size_bytes),
         objects_listed=listed,
-        sample=tuple(sorted(place for place in sample if place is not None)),
         deep_percent=deep_percent,
         compared_bytes=compared,
         sources=tuple(of_sources),
         findings=tuple(sorted(findings, key=lambda found: found.severity is not Severity.LOOK)),
+        inventories=await inventories_read(evidence),
+        archived=in_archives,
     )
 
 

@@ -9,13 +9,16 @@ from rich.filesize import decimal
 
 from sketchmigrate.inspect.estimate import FIRST_HOURS_SECONDS
 from sketchmigrate.inspect.findings import Severity, about_trial
+from sketchmigrate.inspect.inventory.told import inventories_json, inventory_of
 from sketchmigrate.report.progress import duration
 from sketchmigrate.report.sources import table_of
+from sketchmigrate.report.tables import counted
 from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sketchmigrate.inspect.archived import RestoreList
     from sketchmigrate.inspect.estimate import Estimate
     from sketchmigrate.inspect.findings import Finding
     from sketchmigrate.inspect.plan import Plan
@@ -31,14 +34,19 @@ def plan_text(plan: Plan, needs: Estimate, transfer: tuple[SettledKind, str], ke
     ``transfer`` is its kind, and what keeps it from replacing objects.
     """
     kind, strategy = transfer
-    figures = (
+    figures = [
         ("legacy", plan.legacy_rows, "rows"),
         ("production", plan.production_rows, "rows, which are done"),
         ("neither", plan.other_rows, "rows, which are not ours"),
         ("to migrate", plan.to_migrate, f"rows, {plan.in_place:,} of them with their object in place already"),
         ("to copy", plan.objects_to_copy, f"objects, {decimal(plan.bytes_to_copy)}"),
-    )
+    ]
+    if plan.archived.objects:
+        of_rows = f"objects of {counted(plan.archived.rows, 'row', 'rows')}, to be restored first"
+        figures.append(("archived", plan.archived.objects, of_rows))
     lines = ["What is there", *(f"  {name:<12}{count:>14,}  {what}" for name, count, what in figures)]
+    for side, created_at_utc in plan.inventories.items():
+        lines.append(f"  {side} by the {inventory_of(created_at_utc)}; what looks wrong by it was looked at now")
     if len(plan.sources) > 1:
         counts = [
             (each.name, (each.legacy_rows, each.production_rows, each.other_rows, each.to_migrate))
@@ -54,11 +62,15 @@ def plan_text(plan: Plan, needs: Estimate, transfer: tuple[SettledKind, str], ke
         f"  requests    {needs.copies:,} copies and listings, {needs.reads:,} looks: about USD {needs.price_usd:,.2f}",
         f"  time        {duration(needs.seconds)} at {needs.rows_per_second:,.0f} rows/s, {printable(needs.rate_from)}",
         *_about_prefix(needs),
-        f"  WAL         at least {decimal(needs.wal_bytes)}, at most {decimal(needs.wal_bytes_most)}",
+        *_about_schedule(needs),
+        f"  WAL         {_wal(needs)}",
+        *_about_flip_times(needs),
+        f"  way back    {duration(needs.rollback_seconds)} at most, by the same rate: a rollback copies nothing",
         "  growth      at most {} of the table; of its indexes, now {}, at most {}".format(*map(decimal, more)),
         f"  ledger      {_about_ledger(needs)}",
         *([] if kind.is_plain else [f"  transfer    {kind.kind}, as {printable(kind.reason)}"]),
         f"  no clobber  {printable(strategy)}",
+        f"  fence       {', '.join(_fences(plan)) or 'none'}",
         *_about_flips(plan),
     ]
     if keeping:
@@ -70,6 +82,18 @@ def plan_text(plan: Plan, needs: Estimate, transfer: tuple[SettledKind, str], ke
     if not plan.needs_a_look:
         lines += ["", "Nothing needs a look first."]
     return "\n".join(lines)
+
+
+def _wal(needs: Estimate) -> str:
+    if needs.wal_bytes == needs.wal_bytes_most:
+        return f"{decimal(needs.wal_bytes)}, by what that run has measured a row"
+    return f"at least {decimal(needs.wal_bytes)}, at most {decimal(needs.wal_bytes_most)}"
+
+
+def _about_flip_times(needs: Estimate) -> list[str]:
+    if needs.flip_ms is None or needs.flip_rows is None:
+        return []
+    return [f"  a flip      {needs.flip_ms:g} ms for {needs.flip_rows:g} rows on average, as that run has measured"]
 
 
 def _about_flips(plan: Plan) -> list[str]:
@@ -88,6 +112,14 @@ def _about_prefix(needs: Estimate) -> list[str]:
         f"              at most {needs.prefix_rows_per_second:,.0f} rows/s in its first hours: S3 takes no more of one",
         f"              prefix until it has parted it, reckoned to take {FIRST_HOURS_SECONDS / 3600:.0f} hours",
     ]
+
+
+def _about_schedule(needs: Estimate) -> list[str]:
+    if needs.scheduled_end is None:
+        return []
+    if not needs.scheduled_end:
+        return ["  SCHEDULE    in its hours that does not end within years: look at its hours and rates"]
+    return [f"  SCHEDULE    begun now, it ends {needs.scheduled_end} by these hours and rates"]
 
 
 def _about_ledger(needs: Estimate) -> str:
@@ -115,10 +147,18 @@ def _finding(finding: Finding) -> list[str]:
     return lines
 
 
+def _fences(plan: Plan) -> list[str]:
+    return list(dict.fromkeys(name for each in plan.sources for name in each.facts.fences))
+
+
 def plan_json(
-    plan: Plan, needs: Estimate, transfer: tuple[SettledKind, str], keeping: dict[str, object]
+    plan: Plan,
+    needs: Estimate,
+    transfer: tuple[SettledKind, str],
+    keeping: dict[str, object],
+    lists: Sequence[RestoreList],
 ) -> dict[str, object]:
-    """Return the plan for ``--json``: sizes in bytes, times in seconds, prices in USD."""
+    """Return the plan for ``--json``: sizes in bytes, times in seconds, prices in USD. ``lists``: what to restore."""
     kind, strategy = transfer
     first = plan.sources[0]
     return {
@@ -163,4 +203,13 @@ def plan_json(
         ],
         "transfer": kind.kind,
         "transfer_reason": kind.reason,
+        "inventories": inventories_json(plan.inventories),
+        "archived": {
+            "objects": plan.archived.objects,
+            "rows": plan.archived.rows,
+            "lists": [
+                {"file": str(each.path), "objects": each.objects, "etag": each.etag, "tiers": tiers}
+                for each, tiers in lists
+            ],
+        },
     }

@@ -5,20 +5,18 @@ It is brought as a migration brings it, so that nothing is replaced that the app
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sketchmigrate.core.errors import ObjectMissing, S3Error
 from sketchmigrate.core.keys import key_text
 from sketchmigrate.core.mapping import Move
 from sketchmigrate.core.objects import ObjectInfo
 from sketchmigrate.core.reference import Reference
-from sketchmigrate.inspect.repair import AT_ONCE, Again, write_down
+from sketchmigrate.inspect.repair import Again, Done, in_groups
 from sketchmigrate.migration.transfer import Transferred, replaced_version
 from sketchmigrate.s3 import same_content
-from sketchmigrate.task_group import all_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,21 +49,16 @@ async def count_lost(evidence: Evidence) -> tuple[int, int]:
 async def restore_lost(
     evidence: Evidence, site: EvidenceSite, transfer: Transfer, looks: Looks, record: Path
 ) -> dict[Again, int]:
-    """Bring the objects that rows of ours lost, and count what became of each. Raises as ``copy_stale`` does."""
-    counts = dict.fromkeys((Again.RESTORED, Again.NOT_OURS, Again.MISSING, Again.REFUSED), 0)
-    async for rows in evidence.stream(_LOST):
-        for first in range(0, len(rows), AT_ONCE):
-            moves = [(row[0], _move(site, *row[1:])) for row in rows[first : first + AT_ONCE]]
-            outcomes = await all_of([_restore(move, transfer, looks) for _, move in moves])
-            done = [
-                (key_text(move.reference.key), move.new_path, etag, source)
-                for (source, move), (_, etag) in zip(moves, outcomes, strict=True)
-                if etag
-            ]
-            await asyncio.to_thread(write_down, record, done)
-            for outcome, _ in outcomes:
-                counts[outcome] += 1
-    return counts
+    """Bring the objects that rows of ours lost, and count what became of each. Raises as ``copy_ours`` does."""
+
+    async def restore(row: tuple[Any, ...]) -> Done:
+        source, *of_object = row
+        move = _move(site, *of_object)
+        outcome, etag = await _restore(move, transfer, looks)
+        return Done(outcome, etag, key_text(move.reference.key), move.new_path, source)
+
+    outcomes = (Again.RESTORED, Again.NOT_OURS, Again.MISSING, Again.REFUSED)
+    return await in_groups(evidence.stream(_LOST), restore, outcomes, record)
 
 
 def _move(site: EvidenceSite, key: str, route: int, tail: str) -> Move:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sketchmigrate.core.errors import S3Error
 from sketchmigrate.core.keys import key_text
 from sketchmigrate.core.mapping import MAX_KEY_BYTES
 from sketchmigrate.core.objects import Location
-from sketchmigrate.core.reason import archived
-from sketchmigrate.inspect.comparing import Pair, cut_portions
+from sketchmigrate.inspect.comparing import Pair, PortionSize, Subject, cut_portions
 from sketchmigrate.inspect.evidence import ReferenceId
 from sketchmigrate.inspect.looks import Refused
 from sketchmigrate.inspect.rows import RowReader
@@ -20,14 +17,13 @@ from sketchmigrate.inspect.standing import SUSPECTS, Standing, standing_of
 from sketchmigrate.ledger.etags import etags_of
 from sketchmigrate.postgres.references import References
 from sketchmigrate.s3 import same_content
-from sketchmigrate.s3.headers import ARCHIVES, not_restored
 from sketchmigrate.task_group import all_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Sequence
 
     from sketchmigrate.core.objects import ObjectInfo
-    from sketchmigrate.inspect.comparing import Answer, Answers, Comparer, Portion, PortionSize
+    from sketchmigrate.inspect.comparing import Answer, Answers, Comparer, Portion
     from sketchmigrate.inspect.evidence import Evidence, EvidenceSite
     from sketchmigrate.inspect.looks import Looks
     from sketchmigrate.ledger import PastRun
@@ -50,7 +46,7 @@ _TO_COMPARE = """
 
 
 class Compared(NamedTuple):
-    """Of how many references both objects were read, and of how many of these a HEAD told a number of tags."""
+    """Of how many references both objects were compared, and of how many of these their tags, or the number of them."""
 
     references: int = 0
     with_tags: int = 0
@@ -76,7 +72,10 @@ class Suspect(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Looker:
-    """Looks at single rows and objects of a site. ``count`` is told what is looked at and how many so far."""
+    """Looks at single rows and objects of a site. ``count`` is told what is looked at and how many so far.
+
+    ``most`` suspects are looked at, None: all.
+    """
 
     evidence: Evidence
     site: EvidenceSite
@@ -85,9 +84,13 @@ class Looker:
     looks: Looks
     comparer: Comparer
     count: Callable[[str, int], None]
+    most: int | None = MOST_SECOND_LOOKS
 
-    async def second_look(self, suspects: Collection[Standing] = SUSPECTS, most: int | None = MOST_SECOND_LOOKS) -> int:
-        """Judge suspects anew by their rows and objects as they are now; return how many were looked at."""
+    async def second_look(self, suspects: Collection[Standing] = SUSPECTS, *, is_all: bool = False) -> int:
+        """Judge suspects anew by their rows and objects as they are now; return how many were looked at.
+
+        These are ``most`` of them, unless ``is_all``.
+        """
         question = """
         SELECT source, key, slot, path, side, route, tail, standing FROM verdict
         WHERE source = ? AND list_contains(?, standing) LIMIT ?
@@ -95,7 +98,7 @@ class Looker:
         done = 0
         names = [each.value for each in suspects]
         for number, source in enumerate(self.sources):
-            left = None if most is None else most - done
+            left = None if is_all or self.most is None else self.most - done
             async with self.database.session() as session:
                 references = References(session, source.table)
                 async for rows in self.evidence.stream(question, [number, names, left]):
@@ -135,39 +138,6 @@ class Looker:
             }
             unchanged |= {each.id for each in some if (each.key, each.path, each.side, each.route, each.tail) in now}
         return unchanged
-
-    async def look_at_archived(self) -> None:
-        """Ask for the first byte of each object to be copied whose class is an archive: note those that have none.
-
-        Of more than ``MOST_SECOND_LOOKS`` the others are noted by their class alone. Raises ``S3Error``.
-        """
-        archives = ", ".join(f"'{name}'" for name in sorted(ARCHIVES))
-        question = f"""
-        SELECT DISTINCT o.route, o.tail, o.storage_class FROM legacy_object AS o SEMI JOIN (
-            SELECT route, tail FROM verdict WHERE standing = 'unmigrated' AND same IS DISTINCT FROM true
-        ) AS v ON v.tail = o.tail AND v.route = o.route WHERE o.storage_class IN ({archives})
-        """  # noqa: S608 - our own words
-        done = 0
-        async for rows in self.evidence.stream(question):
-            for first in range(0, len(rows), LOOKS_AT_ONCE):
-                some = rows[first : first + LOOKS_AT_ONCE]
-                if done < MOST_SECOND_LOOKS:
-                    reasons = await all_of([self._not_restored(*each) for each in some])
-                else:
-                    reasons = [f"archived ({name}), and whether it is restored was not looked at" for *_, name in some]
-                found = [(*pair, reason) for (*pair, _), reason in zip(some, reasons, strict=True) if reason]
-                await self.evidence.insert("archived", found)
-                done += len(some)
-                self.count("archived objects", done)
-
-    async def _not_restored(self, route: int, tail: str, archive: str) -> str:
-        began_at = time.monotonic()
-        source = self.site.pairing.legacy(route, tail)
-        try:
-            refusal = None if source is None else await not_restored(self.looks.sides.legacy.store, source)
-            return str(archived(refusal, archive)) if refusal else ""
-        except S3Error as error:
-            return (await self.looks.refused(error, began_at)).words
 
     async def look_at_stored_otherwise(self) -> None:
         """Judge rows on neither side in which a past run let the database store another path, by their object.
@@ -221,6 +191,41 @@ class Looker:
         """
         return await self._compare(_MIGRATED, percent, Standing.EQUAL, Standing.DIFFERENT)
 
+    async def compare_metadata(self, percent: float) -> Compared:
+        """Compare content headers, user metadata and tags of so many percent of the migrated references, by HEADs.
+
+        They are the same ones each time, as with ``compare_migrated``; return of how many that was done: where HEADs
+        show other bytes, or no object, it is not. What is alike keeps its standing, and the evidence has it in
+        ``metadata_compared``.
+        """
+        compared = Compared()
+        chosen, part = _chosen(_MIGRATED, percent)
+        ((pairs,),) = await self.evidence.ask(f"SELECT count(*) {chosen}", part)
+        if not pairs:
+            return compared
+
+        async def take(portion: Portion, answers: Answers) -> None:
+            nonlocal compared
+            described = [each for each in answers if each.same]
+            tagged = sum(each.tags_told for each in described)
+            compared = Compared(compared.references + len(described), compared.with_tags + tagged)
+            both = list(zip(portion, answers, strict=True))
+            await self.evidence.insert(
+                "metadata_compared", [_id(pair) for pair, each in both if each.same and not each.detail]
+            )
+            other = [(pair, each) for pair, each in both if not each.same or each.detail]
+            await self.evidence.insert("look", [_look(*each, Standing.EQUAL, Standing.DIFFERENT) for each in other])
+            await self.evidence.insert("detail", [(*_id(pair), each.detail) for pair, each in other if each.detail])
+
+        def told(done: int, _: int) -> None:
+            self.count(f"of {pairs:,} references compared by their headers, metadata and tags", done)
+
+        size = PortionSize(self.comparer.portion_size(pairs, 0).pairs)  # however large: no object is read
+        async with aclosing(self._portions(chosen, part, size)) as portions:
+            await self.comparer.compare(portions, take, told, Subject.METADATA)
+        await self.evidence.script("look")
+        return compared
+
     async def look_at_headers(self) -> None:
         """Compare what HEADs say of legacy rows whose object is in production with the same bytes, up to a number.
 
@@ -262,7 +267,7 @@ class Looker:
     async def _compare(self, which: str, percent: float, same: Standing, other: Standing) -> Compared:
         """Compare bytes, and judge anew: ``same`` and ``other`` are how a reference stands then."""
         compared = Compared()
-        chosen, part = f"FROM verdict WHERE {which} AND hash(tail) % 1000000 < ?", [round(percent * 10_000)]
+        chosen, part = _chosen(which, percent)
         ((pairs, size_bytes),) = await self.evidence.ask(f"SELECT count(*), sum(legacy_bytes) {chosen}", part)
         if not pairs:
             return compared
@@ -333,6 +338,11 @@ class Looker:
 
     def _both(self, route: int, tail: str) -> tuple[Location | None, Location]:
         return self.site.pairing.legacy(route, tail), self.site.pairing.production(route, tail)
+
+
+def _chosen(which: str, percent: float) -> tuple[str, list[int]]:
+    """Return SQL for a part of the references, which depends on the key alone, and its parameters."""
+    return f"FROM verdict WHERE {which} AND hash(tail) % 1000000 < ?", [round(percent * 10_000)]
 
 
 def _seen(info: ObjectInfo | None) -> tuple[int | None, str | None]:

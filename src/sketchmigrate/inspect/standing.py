@@ -50,8 +50,8 @@ _MEANINGS = {
     Standing.CONFLICT: "legacy, and production holds something else under the new key",
     Standing.DIFFERENT: "in production, and not what legacy holds",
     Standing.STALE: "migrated, but the legacy object was changed afterwards",
-    Standing.OTHER_HEADERS: "migrated, with the same bytes, but other content headers, metadata or tags",
-    Standing.NOT_READ: "migrated, and its bytes could not be read to be compared",
+    Standing.OTHER_HEADERS: "migrated, but with other content headers, metadata or tags",
+    Standing.NOT_READ: "migrated, and its objects could not be read to be compared",
 }
 
 HEADLINES = {

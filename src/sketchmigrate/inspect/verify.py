@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.keys import key_text
+from sketchmigrate.inspect.inventory.told import inventories_read
 from sketchmigrate.inspect.problems import Example, first_problems, remark_spellings
 from sketchmigrate.inspect.second_look import Compared
 from sketchmigrate.inspect.standing import HEADLINES, Standing
@@ -35,6 +36,8 @@ _IS_NAMED = {
 
 _STANDINGS = "SELECT source, standing, count(*) FROM verdict GROUP BY source, standing"
 _ROWS = "SELECT source, rows, unnamed FROM rows_read ORDER BY source"
+
+NONE_COMPARED = Compared()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,9 @@ class Verification:
 
     ``standings`` counts references, and rows without any, which are on neither side; ``rows`` is their sum: with a
     reference in each row, as where a column of keys is the only source, it is the number of rows. ``ledgers_read``:
-    what past runs wrote down of what they stored is in the evidence.
+    what past runs wrote down of what they stored is in the evidence. ``inventories``: see ``inventories_read``.
+    ``metadata`` is what was compared of ``metadata_percent`` of the migrated references: headers, user metadata and
+    tags; None: not asked for.
     """
 
     rows: int
@@ -93,6 +98,9 @@ class Verification:
     examples: dict[str, tuple[Example, ...]]
     ledgers_read: bool
     sources: tuple[OfSource, ...] = ()
+    inventories: Mapping[str, datetime] = field(default_factory=dict)
+    metadata_percent: float | None = None
+    metadata: Compared = NONE_COMPARED
 
     @property
     def headlines(self) -> dict[str, int]:
@@ -126,21 +134,30 @@ def headlines_of(standings: Mapping[Standing, int]) -> dict[str, int]:
 
 
 async def verify(
-    evidence: Evidence, looker: Looker, ledgers: Sequence[PastRun], *, deep_percent: float | None
+    evidence: Evidence,
+    looker: Looker,
+    ledgers: Sequence[PastRun],
+    *,
+    deep_percent: float | None,
+    metadata_percent: float | None = None,
 ) -> Verification:
     """Judge gathered evidence. ``deep_percent`` of the migrated references are compared byte by byte; None: none.
 
-    Raises ``RunDirectoryError``, ``DatabaseError`` or ``S3Error``.
+    Of ``metadata_percent`` content headers, user metadata and tags are compared. Raises ``RunDirectoryError``,
+    ``DatabaseError`` or ``S3Error``.
     """
     await evidence.script("verdict")
     second_looks = await looker.second_look()
     if await read_stored_otherwise(evidence, ledgers):
         await looker.look_at_stored_otherwise()
-    compared = Compared()
+    compared = metadata = NONE_COMPARED
     if deep_percent is not None:
         compared = await looker.compare_migrated(deep_percent)
+    if metadata_percent is not None:
+        metadata = await looker.compare_metadata(metadata_percent)
+    if deep_percent is not None or metadata_percent is not None:
         # one of both was gone when it was to be read
-        second_looks += await looker.second_look([Standing.CHANGED], most=None)
+        second_looks += await looker.second_look([Standing.CHANGED], is_all=True)
     ((differ,),) = await evidence.ask("SELECT count(*) FROM verdict WHERE standing IN ('different', 'stale')")
     if differ:  # only these have two explanations, and a ledger of many flips takes a while to read
         await looker.read_ledgers(ledgers)
@@ -167,6 +184,9 @@ async def verify(
         examples=await first_problems(evidence),
         ledgers_read=bool(differ),
         sources=sources,
+        inventories=await inventories_read(evidence),
+        metadata_percent=metadata_percent,
+        metadata=metadata,
     )
 
 

@@ -39,7 +39,7 @@ def is_text(key: str) -> bool:
 
 def usable_cuts(cuts: Iterable[str], prefix: str, most: int) -> list[str]:
     """Return at most so many of these keys, evenly chosen, each once, and in order: of those below the prefix."""
-    below = {cut for cut in cuts if cut.startswith(prefix) and cut != prefix and _can_be_asked_for(cut)}
+    below = {cut for cut in cuts if cut.startswith(prefix) and cut != prefix and can_be_asked_for(cut)}
     ordered = sorted(below, key=order)
     if len(ordered) <= most:
         return ordered
@@ -55,7 +55,7 @@ def between(low: str, high: str | None, alphabet: Collection[str]) -> str | None
     for middle in scale.texts((scale.number(low) + scale.end(high)) // 2):
         enough = next((size for size in range(len(middle)) if order(middle[:size]) > order(low)), len(middle))
         cut = middle[: enough + FURTHER_DIGITS]
-        if order(low) < order(cut) and (high is None or order(cut) < order(high)) and _can_be_asked_for(cut):
+        if order(low) < order(cut) and (high is None or order(cut) < order(high)) and can_be_asked_for(cut):
             return cut
     return None
 
@@ -67,7 +67,7 @@ def left_per_done(begin: str, position: str, end: str | None, alphabet: Collecti
     return max(0, scale.end(end) - reached) / max(1, reached - scale.number(begin))
 
 
-def _can_be_asked_for(key: str) -> bool:
+def can_be_asked_for(key: str) -> bool:
     """Whether a store can be asked what follows a key: its reply repeats it, and XML has no control characters.
 
     moto's server writes one all the same, and no parser reads that reply.

@@ -1,6 +1,6 @@
 -- Legacy objects that are safe to delete, and why the other proved ones are not. "reference" and the objects are as they
 -- were read and listed again: the references that name the object by now must all be in production, none on neither side
--- may mean it, neither of the two objects may have been stored anew, and no verify --deep may have found them to differ.
+-- may mean it, neither of the two objects may have been stored anew, and no verify may have found them to differ.
 CREATE TABLE unchanged AS
 SELECT l.route, l.tail FROM legacy_object AS l
 JOIN proved.legacy_object AS l_then USING (route, tail)

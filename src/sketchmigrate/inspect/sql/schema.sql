@@ -10,6 +10,7 @@ CREATE TABLE source (              -- "is_copied": its rows were read by SQL alo
     is_copied BOOLEAN
 );
 CREATE TABLE reading (what VARCHAR, began_at_utc TIMESTAMP, ended_at_utc TIMESTAMP, entries BIGINT);
+CREATE TABLE inventory (side VARCHAR, manifest VARCHAR, created_at_utc TIMESTAMP);  -- what was read instead of a listing
 -- The path is the object's key, or all that a row on neither side holds. Such a row has a route where the settings leave it
 -- out by their condition, and it names a legacy object all the same.
 CREATE TABLE reference (
@@ -28,13 +29,17 @@ CREATE TABLE flip (                  -- from the ledgers of migrations: the path
     source USMALLINT, key VARCHAR, path VARCHAR, etag VARCHAR, unix_time DOUBLE
 );
 CREATE TABLE stored_otherwise (source USMALLINT, key VARCHAR);   -- rows in which a past run let another path be stored
-CREATE TABLE archived (route USMALLINT, tail VARCHAR, reason VARCHAR);   -- legacy objects that cannot be read: s3/archive
+CREATE TABLE archived (                               -- legacy objects that have to be restored: see archived.py
+    route USMALLINT, tail VARCHAR, reason VARCHAR, archive VARCHAR, is_being_restored BOOLEAN
+);
 CREATE TABLE other_row (      -- some rows on neither side: what the path seems to be, which legacy object it may stand for
     source USMALLINT, key VARCHAR, path VARCHAR, seems VARCHAR, legacy_key VARCHAR
 );
 CREATE TABLE problem (kind VARCHAR, source USMALLINT, key VARCHAR, path VARCHAR, detail VARCHAR);
 -- in what else than bytes two objects differ; why none were read
 CREATE TABLE detail (source USMALLINT, key VARCHAR, slot UINTEGER, words VARCHAR);
+-- those whose content headers, user metadata and tags were compared, and are alike
+CREATE TABLE metadata_compared (source USMALLINT, key VARCHAR, slot UINTEGER);
 -- what is to be said of a reference besides its problem
 CREATE TABLE remark (source USMALLINT, key VARCHAR, path VARCHAR, words VARCHAR);
 CREATE TABLE look (                                                         -- what a closer look at a reference showed
