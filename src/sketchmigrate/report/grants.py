@@ -12,7 +12,11 @@ from psycopg.sql import Identifier
 from sketchmigrate.core.rights import (
     DECRYPT,
     GENERATE_KEY,
+    GET,
+    GET_ACL,
+    GET_BUCKET_ACL,
     GET_LOCK,
+    GET_TAGS,
     LIST,
     LIST_UPLOADS,
     LIST_VERSIONS,
@@ -20,13 +24,16 @@ from sketchmigrate.core.rights import (
     PUT_ACL,
     PUT_HOLD,
     PUT_RETENTION,
+    PUT_TAGS,
 )
 from sketchmigrate.core.rule import BOTH_SIDES, SideName
+from sketchmigrate.postgres.vitals import SHOW_ALL
 from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from sketchmigrate.s3.wire.redirect import is_aws, partition_of
 from sketchmigrate.settings import headers_of, table_name
 from sketchmigrate.settings.sources import routes_of
-from sketchmigrate.settings.stores import store_of
+from sketchmigrate.settings.stores import inventories_of, store_of
+from sketchmigrate.settings.values import manifest_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -66,6 +73,11 @@ def sql_grants(settings: Settings, sources: Sequence[Source], rights: Rights, ro
 def trial_grants(sources: Sequence[Source], rights: Rights, role: str) -> list[str]:
     """Return what the role needs besides for --trial, which updates a row and rolls back."""
     return _update_grants(sources, f"TO {_quoted(role)};") if rights.tries_flip else []
+
+
+def vitals_grants(rights: Rights, role: str) -> list[str]:
+    """Return what the role may have besides to see how far standbys are behind, for what changes rows."""
+    return [f"GRANT {SHOW_ALL} TO {_quoted(role)};"] if rights.updates else []
 
 
 def _update_grants(sources: Sequence[Source], to: str) -> list[str]:
@@ -114,9 +126,46 @@ def needed(settings: Settings, rights: Rights) -> list[Allowed]:
         if rights.probe:  # read first whether what it stores could be removed again, and find what a killed one left
             allowed.append(Allowed(production.bucket, (GET_LOCK, LIST_UPLOADS), production.arn))
             allowed.append(Allowed(production.bucket, rights.probe, production.probe))
+        if settings.keep_acl and PUT in rights.production:  # the owner keeps all rights beside grants to single ids
+            allowed.append(Allowed(production.bucket, (GET_BUCKET_ACL,), production.arn))
     if PUT in rights.production:
         allowed += demanded_key(settings)
-    return allowed
+    return [*allowed, *(each for side in rights.inventories for each in _inventories(settings, side))]
+
+
+def _inventories(settings: Settings, side: SideName) -> list[Allowed]:
+    """Return what is needed to read the inventories of a side that are in a store.
+
+    The manifest is in a folder of its moment, and the data files are in one beside that (S3 User Guide, "Locating your
+    inventory list").
+    """
+    found: list[Allowed] = []
+    for named in inventories_of(settings, side):
+        if (place := manifest_place(named)) is not None:
+            bucket, key = place
+            folder = key.rsplit("/", 2)[0] + "/" if key.count("/") > 1 else ""
+            arn = f"arn:{partition_of(store_of(settings, side).region)}:s3:::{bucket}/{folder}*"
+            found.append(Allowed(bucket, (GET,), arn))
+    return found
+
+
+def for_what_is_kept(settings: Settings, rights: Rights) -> Rights:
+    """Return the rights of a command by what the settings keep of the old objects: to give it, and to compare it."""
+    if PUT not in rights.production and not any(GET_TAGS in right.objects for right in rights.optional):
+        return rights
+
+    def kept(actions: tuple[str, ...]) -> tuple[str, ...]:
+        not_kept = (GET_TAGS, PUT_TAGS) if settings.keep_tags == "no" else ()
+        acl = (*((GET_ACL,) if GET in actions else ()), *((PUT_ACL,) if PUT in actions else ()))
+        return (*(action for action in actions if action not in not_kept), *(acl if settings.keep_acl else ()))
+
+    optional = [
+        right._replace(objects=(*right.objects, GET_ACL))
+        if settings.keep_acl and GET_TAGS in right.objects and GET_ACL not in right.objects
+        else right
+        for right in rights.optional
+    ]
+    return rights._replace(legacy=kept(rights.legacy), production=kept(rights.production), optional=tuple(optional))
 
 
 def optional(settings: Settings, right: OptionalRight, already: Iterable[Allowed]) -> list[Allowed]:

@@ -5,6 +5,7 @@ The log is written unbuffered, a line in one ``write``: what a killed run printe
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -26,6 +27,8 @@ LOGGER = logging.getLogger("sketchmigrate")
 LOGGER.addHandler(logging.NullHandler())  # before there is a log, nothing is printed a second time by logging itself
 """Every logger of the tool is below this one."""
 
+LOG_NAME = "migrate.log"
+
 _ATTEMPTS = 10
 """For a random name that is not taken: with 16 million of them a second, two tries are plenty."""
 
@@ -39,30 +42,26 @@ class RunDirectory:
     @property
     def log_path(self) -> Path:
         """Everything printed, with times."""
-        return self.path / "migrate.log"
+        return self.path / LOG_NAME
 
     @property
     def problems_path(self) -> Path:
         """Every entry that needs a person."""
         return self.path / "problems.csv"
 
-    @property
-    def ledger_path(self) -> Path:
-        """The record of flips, for rollback."""
-        return self.path / "ledger.sqlite"
-
     @contextmanager
-    def logging(self, complain: Callable[[str], None]) -> Iterator[None]:
+    def logging(self, complain: Callable[[str], None], *, as_json: bool = False) -> Iterator[None]:
         """Write what the tool's loggers say at INFO and above to ``log_path`` while the context lasts.
 
-        ``complain`` shows a text to the person: it is called at the first line that cannot be written.
+        ``complain`` shows a text to the person: it is called at the first line that cannot be written. With
+        ``as_json`` each entry is a JSON object on a line of its own.
         Raises ``RunDirectoryError`` where the file cannot be made.
         """
         try:
             handle = os.open(self.log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _cannot_write(self.log_path, error) from error
-        handler = LogFileHandler(handle, str(self.log_path), complain)
+        handler = LogFileHandler(handle, str(self.log_path), complain, JsonFormatter() if as_json else LogFormatter())
         level_before = LOGGER.level
         LOGGER.setLevel(logging.INFO)
         LOGGER.addHandler(handler)
@@ -114,15 +113,39 @@ class LogFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line or lines, control characters escaped so that no path can write a line of its own."""
+        front = f"{self.time_of(record)} {record.levelname:<7} "
+        text = self.text_of(record)
+        return "\n".join(front + line for line in printable_lines(text).split("\n"))
+
+    def time_of(self, record: logging.LogRecord) -> str:
+        """Return the time of an entry, in UTC."""
         second = int(record.created)
         if second != self._second:
             # strftime costs more than all the rest of a line, and thousands of lines share a second.
             self._second, self._prefix = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        front = f"{self._prefix}.{int(record.msecs):03d}Z {record.levelname:<7} "
+        return f"{self._prefix}.{int(record.msecs):03d}Z"
+
+    def text_of(self, record: logging.LogRecord) -> str:
+        """Return what an entry says, with the error that goes with it."""
         text = record.getMessage()
-        if record.exc_info:
-            text = f"{text}\n{self.formatException(record.exc_info)}"
-        return "\n".join(front + line for line in printable_lines(text).split("\n"))
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+    def missing(self, entries: int) -> str:
+        """Return what stands in the place of entries that could not be written."""
+        return f"\n({entries} entries of the log are missing here: it could not be written)\n"
+
+
+class JsonFormatter(LogFormatter):
+    """The same as a JSON object on one line: ``at``, ``level``, ``logger`` and ``text``, which JSON escapes."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the object."""
+        entry = {"at": self.time_of(record), "level": record.levelname, "logger": record.name}
+        return json.dumps({**entry, "text": self.text_of(record)})
+
+    def missing(self, entries: int) -> str:
+        """Return what stands in the place of entries that could not be written."""
+        return "\n" + json.dumps({"missing": entries}) + "\n"
 
 
 class LogFileHandler(logging.Handler):
@@ -132,9 +155,10 @@ class LogFileHandler(logging.Handler):
     log says how many lines are missing at that place.
     """
 
-    def __init__(self, handle: int, name: str, complain: Callable[[str], None]) -> None:
+    def __init__(self, handle: int, name: str, complain: Callable[[str], None], formatter: LogFormatter) -> None:
         super().__init__()
-        self.setFormatter(LogFormatter())
+        self.setFormatter(formatter)
+        self._missing = formatter.missing
         self._handle = handle
         self._file_name = name
         self._complain = complain
@@ -145,9 +169,7 @@ class LogFileHandler(logging.Handler):
         """Write one record; runs under the handler's lock."""
         lines = self.format(record).encode(errors="backslashreplace") + b"\n"
         if self._lost_records:
-            lines = (
-                b"\n(%d entries of the log are missing here: it could not be written)\n" % self._lost_records + lines
-            )
+            lines = self._missing(self._lost_records).encode() + lines
         try:
             while lines:
                 lines = lines[os.write(self._handle, lines) :]

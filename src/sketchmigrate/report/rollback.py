@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LISTED = (Outcome.SUPERSEDED, Outcome.MISSING, Outcome.FAILED)
 """What a person may want to look at. What the application changed since is listed, but it is no failure: it stays."""
 
-_WORDS = {
+BACK_WORDS = {
     Outcome.MIGRATED: ("restored", "the row points at the legacy object again"),
     Outcome.ALREADY: ("already", "the row pointed there already"),
     Outcome.SUPERSEDED: ("superseded", "left: the application changed or deleted the row since"),
@@ -49,7 +49,7 @@ def rollback_json(summary: Summary) -> dict[str, object]:
     """Return the summary for ``--json``."""
     counts = summary.tally.by_outcome()
     return {
-        "outcomes": {word: counts[outcome] for outcome, (word, _) in _WORDS.items()},
+        "outcomes": {word: counts[outcome] for outcome, (word, _) in BACK_WORDS.items()},
         "scanned": summary.tally.scanned,
         "elapsed_seconds": round(summary.elapsed_seconds, 3),
         "rows_per_second": round(summary.rows_per_second, 1),
@@ -67,7 +67,7 @@ def rollback_json(summary: Summary) -> dict[str, object]:
 
 def _source_json(name: str, tally: Tally) -> dict[str, object]:
     counts = tally.by_outcome()
-    outcomes = {word: counts[outcome] for outcome, (word, _) in _WORDS.items()}
+    outcomes = {word: counts[outcome] for outcome, (word, _) in BACK_WORDS.items()}
     return {"name": name, "outcomes": outcomes, "scanned": tally.scanned}
 
 
@@ -98,7 +98,7 @@ def _outcomes(summary: Summary) -> str:
     counts = summary.tally.by_outcome()
     width = max(len(f"{number:,}") for number in (*counts.values(), summary.tally.scanned))
     lines = []
-    for outcome, (word, meaning) in _WORDS.items():
+    for outcome, (word, meaning) in BACK_WORDS.items():
         would = "would be set back" if summary.dry_run and outcome is Outcome.MIGRATED else meaning
         lines.append(f"  {word:<12}{counts[outcome]:>{width},}  {would}")
     pace = f"in {elapsed(summary.elapsed_seconds)}, {summary.rows_per_second:,.0f} flips/s"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sketchmigrate.core.status import Status
     from sketchmigrate.settings import Settings
 
-_MEANINGS = {
+OUTCOME_MEANINGS = {
     Outcome.MIGRATED: "object in production, row points at it",
     Outcome.ALREADY: "the row pointed at production already",
     Outcome.SUPERSEDED: "the application changed or deleted the row meanwhile",
@@ -41,10 +41,11 @@ _MEANINGS = {
     Outcome.FAILED: "for the reason given",
 }
 
-_MENDING = {
-    Outcome.MISSING: "missing: put the object in its place in the legacy bucket, or mend the row.",
-    Outcome.CONFLICT: "conflict: compare both objects; with -w the legacy one replaces the other.",
+OUTCOME_STEPS = {
+    Outcome.MISSING: "Put the object in its place in the legacy bucket, or mend the row.",
+    Outcome.CONFLICT: "Compare both objects; with -w the legacy one replaces the other.",
 }
+"""What to do about all that has an outcome."""
 
 _SHORT_SECONDS = 60
 
@@ -152,7 +153,7 @@ def _outcomes(summary: Summary) -> str:
     tally = summary.tally
     counts = {**{outcome.value: count for outcome, count in tally.by_outcome().items()}, "scanned": tally.scanned}
     width = max(len(f"{number:,}") for number in (*counts.values(), tally.objects_copied))
-    meanings = {outcome.value: meaning for outcome, meaning in _MEANINGS.items()}
+    meanings = {outcome.value: meaning for outcome, meaning in OUTCOME_MEANINGS.items()}
     if summary.dry_run:
         meanings["migrated"] = "would be migrated: row set, object copied or there"
     lines = [f"  {word:<12}{number:>{width},}  {meanings[word]}" for word, number in counts.items() if word in meanings]
@@ -161,6 +162,8 @@ def _outcomes(summary: Summary) -> str:
     lines += [f"  {'':<12}{'-' * width}", f"  {'scanned':<12}{tally.scanned:>{width},}  in {passes}, {pace}"]
     if tally.possibly_overwritten:
         lines.append(f"  {POSSIBLY_OVERWRITTEN}: {tally.possibly_overwritten:,} of the application's objects")
+    if number := archived(summary):
+        lines.append(f"  {'archived':<12}{number:>{width},}  of the failed: their objects have to be restored first")
     if summary.dry_run:
         lines.append(f"  {'to copy':<12}{tally.objects_copied:>{width},}  objects, {decimal(tally.bytes_copied)}")
     else:
@@ -206,12 +209,13 @@ def problem_lines(summary: Summary, problem: Problem) -> str:
     result = problem.result
     of = f"{printable(summary.source_of(problem))}  " if len(summary.sources) > 1 else ""
     key, path = printable(key_text(result.reference.key)), printable(result.reference.path)
-    reason = printable(str(result.reason or "")) or _MEANINGS[result.outcome]
+    reason = printable(str(result.reason or "")) or OUTCOME_MEANINGS[result.outcome]
     return f"  {result.outcome:<9} {of}{key}  {path}\n            {reason}"
 
 
 def _written_down(summary: Summary) -> str:
-    lines = [f"Problems:  {printable(summary.problems_file)}"] if summary.tally.needing_a_person else []
+    is_listed = summary.tally.needing_a_person and summary.problems_file
+    lines = [f"Problems:  {printable(summary.problems_file)}"] if is_listed else []
     return "\n".join((*lines, f"Log:       {printable(summary.log_file)}"))
 
 
@@ -227,7 +231,11 @@ def _next_step(summary: Summary) -> str:
         steps.append(f"Run it without -d to do this.{left}")
     elif summary.rows_left:
         steps.append("Run it again for the rows that are left (without -l: all of them).")
-    steps += [step for outcome, step in _MENDING.items() if tally.by_outcome()[outcome]]
+    steps += [
+        f"{outcome}: {step[0].lower()}{step[1:]}"
+        for outcome, step in OUTCOME_STEPS.items()
+        if tally.by_outcome()[outcome]
+    ]
     steps += failed_steps(summary.groups, tally.failed, remove="remove the reason.")
     if tally.possibly_overwritten:
         steps.append("possibly overwritten: restore the version that is named, or let the application store it again.")
@@ -301,8 +309,13 @@ def summary_json(summary: Summary) -> dict[str, object]:
         "problem_groups": [group_json(group) for group in summary.groups],
         "references_moved": tally.references_moved,
         "sources": [source_json(*each) for each in summary.sources],
-        "archived": sum(group.references for group in summary.groups if group.kind is ReasonKind.ARCHIVED),
+        "archived": archived(summary),
     }
+
+
+def archived(summary: Summary) -> int:
+    """Return how many references failed as their object has to be restored from an archive first."""
+    return sum(group.references for group in summary.groups if group.kind is ReasonKind.ARCHIVED)
 
 
 def group_json(group: ProblemGroup) -> dict[str, object]:

@@ -13,12 +13,13 @@ def sample(
     *,
     objects_wait: bool = False,
     all_copying: bool = False,
+    some_ended: bool = False,
     retrying: bool = False,
     memory_is_short: bool = False,
     busy_share: float = 0.4,
     late_seconds: float = 0.001,
 ) -> Sample:
-    return Sample(pressure, objects_wait, all_copying, retrying, memory_is_short, busy_share, late_seconds)
+    return Sample(pressure, objects_wait, all_copying, some_ended, retrying, memory_is_short, busy_share, late_seconds)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,9 @@ def sample(
         (sample(Pressure.CEILING), "MAX_CONCURRENCY"),
         (sample(Pressure.NOTHING, all_copying=True), "-p and -b"),
         (sample(Pressure.NOTHING, all_copying=True, retrying=True), "s3 (errors)"),
+        (sample(Pressure.NOTHING, some_ended=True), "database"),
+        (sample(Pressure.NOTHING, all_copying=True, some_ended=True), "s3 (latency)"),  # more batches are not there
+        (sample(Pressure.NOTHING, all_copying=True, some_ended=True, retrying=True), "s3 (errors)"),
         (sample(Pressure.NOTHING, objects_wait=True), "this machine"),
         (sample(Pressure.NOTHING, memory_is_short=True), "STREAM_MEMORY"),
         (sample(Pressure.BANDWIDTH_CAP, memory_is_short=True), "MAX_BANDWIDTH"),

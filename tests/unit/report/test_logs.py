@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -12,7 +13,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sketchmigrate.core.errors import RunDirectoryError
-from sketchmigrate.report.logs import LogFileHandler, LogFormatter, RunDirectory, create_run_directory
+from sketchmigrate.report.logs import (
+    LOGGER,
+    JsonFormatter,
+    LogFileHandler,
+    LogFormatter,
+    RunDirectory,
+    create_run_directory,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +46,6 @@ def test_the_directory_is_named_by_time_user_and_chance_and_is_the_owners_alone(
     assert mode(run.path) == 0o700
     assert create_run_directory(tmp_path / "not" / "there", NOW, "bob") != run
     assert (run.log_path.name, run.problems_path.name) == ("migrate.log", "problems.csv")
-    assert run.ledger_path == run.path / "ledger.sqlite"
 
 
 @pytest.mark.parametrize(("user", "named"), [("../../etc", "..%..%etc"), ("DOM\\bob x", "DOM%bob%x"), ("", "unknown")])
@@ -99,7 +106,7 @@ def test_a_path_cannot_drive_whoever_reads_the_log() -> None:
 
 def test_a_full_disk_is_told_once_and_ends_nothing() -> None:
     told: list[str] = []
-    handler = LogFileHandler(os.open("/dev/full", os.O_WRONLY), "/runs/x/migrate.log", told.append)
+    handler = LogFileHandler(os.open("/dev/full", os.O_WRONLY), "/runs/x/migrate.log", told.append, LogFormatter())
     for _ in range(3):
         handler.emit(record("text"))
     handler.close()
@@ -108,7 +115,7 @@ def test_a_full_disk_is_told_once_and_ends_nothing() -> None:
 
 def test_a_log_that_can_be_written_again_says_how_much_is_missing(tmp_path: Path) -> None:
     handle = os.open("/dev/full", os.O_WRONLY)
-    handler = LogFileHandler(handle, "migrate.log", lambda _: None)
+    handler = LogFileHandler(handle, "migrate.log", lambda _: None, LogFormatter())
     handler.emit(record("lost"))
     handler.emit(record("lost as well"))
     room = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
@@ -120,3 +127,22 @@ def test_a_log_that_can_be_written_again_says_how_much_is_missing(tmp_path: Path
     missing, written, after = (tmp_path / "log").read_text().split("\n")[1:4]
     assert missing == "(2 entries of the log are missing here: it could not be written)"
     assert (written.endswith("written"), after.endswith("and on")) == (True, True)
+
+
+def test_as_json_each_entry_is_an_object_on_one_line_whatever_it_holds(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    with run.logging(pytest.fail, as_json=True):
+        LOGGER.warning("a\nb\x1b[2J \u202e")
+        try:
+            [].pop()
+        except IndexError:
+            LOGGER.exception("it failed")
+    first, second = map(json.loads, run.log_path.read_text().splitlines())
+    assert (first["level"], first["logger"], first["text"]) == ("WARNING", "sketchmigrate", "a\nb\x1b[2J \u202e")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["at"])
+    assert second["text"].startswith("it failed\nTraceback")
+    assert run.log_path.read_text().isascii()
+
+
+def test_as_json_missing_entries_are_an_object_too() -> None:
+    assert [json.loads(line) for line in JsonFormatter().missing(2).splitlines() if line] == [{"missing": 2}]

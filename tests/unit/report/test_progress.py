@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
+from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from rich.console import Console
@@ -51,6 +54,10 @@ TROUBLED = Tally(migrated=12_000, missing=3, failed=1)
         (Figures(199_999, 200_000), "199,999 of 200,000 rows, 99 %"),
         (Figures(3, 10, Tally(conflict=3), "database is away"), "3 of 10 rows, 30 %; conflict 3; database is away"),
         (Figures(1, 10**9, Tally(migrated=1), "", 0.01), "1 of 1,000,000,000 rows, 0 %, 0 rows/s"),
+        (
+            Figures(3, 10, rows_per_second=2.0, streamed_bytes=1_500_000_000, bytes_per_second=31e6),
+            "3 of 10 rows, 1.5 GB, 30 %, 2 rows/s, 31.0 MB/s, 0:04 left",
+        ),
         (Figures(3, 10, Tally(missing=1), "", None, "s3 (503)"), "3 of 10 rows, 30 %; missing 1; limit: s3 (503)"),
     ],
 )
@@ -97,15 +104,15 @@ def test_the_rate_is_that_of_the_last_half_minute() -> None:
         pace.add(float(second), 100 * second)
     for second in range(101, 201):
         pace.add(float(second), 10_000 + 10 * (second - 100))
-    assert pace.rows_per_second(200.0) == pytest.approx(10.0)
+    assert pace.per_second(200.0) == pytest.approx(10.0)
 
 
 def test_the_rate_falls_while_nothing_comes() -> None:
     pace = Pace(0.0)
-    assert pace.rows_per_second(5.0) is None
+    assert pace.per_second(5.0) is None
     pace.add(10.0, 1000)
-    assert pace.rows_per_second(10.0) == pytest.approx(100.0)
-    assert pace.rows_per_second(20.0) == pytest.approx(50.0)
+    assert pace.per_second(10.0) == pytest.approx(100.0)
+    assert pace.per_second(20.0) == pytest.approx(50.0)
 
 
 def test_the_rate_keeps_few_samples_however_many_updates_come() -> None:
@@ -113,7 +120,7 @@ def test_the_rate_keeps_few_samples_however_many_updates_come() -> None:
     for number in range(100_000):
         pace.add(number / 1000, number)
     assert len(pace._samples) <= 63  # noqa: SLF001 - that memory stays small is the claim
-    assert pace.rows_per_second(100.0) == pytest.approx(1000.0, rel=0.01)
+    assert pace.per_second(100.0) == pytest.approx(1000.0, rel=0.01)
 
 
 def test_every_so_often_is_due_once_a_period() -> None:
@@ -123,15 +130,66 @@ def test_every_so_often_is_due_once_a_period() -> None:
     ]  # fmt: skip
 
 
+def without_times(figures: Figures) -> Figures:
+    return replace(figures, elapsed_seconds=0.0, now=0.0)
+
+
+NOON = datetime(2026, 3, 14, 12).astimezone().timestamp()
+LONG = Figures(1_000_000, 300_000_000, rows_per_second=4_000.0, elapsed_seconds=285.0, now=NOON)
+
+
+def test_a_long_run_says_since_when_and_until_when() -> None:
+    assert line(LONG) == "1,000,000 of 300,000,000 rows, 0 %, 4,000 rows/s, 20:45:50 left, done 15 Mar 08:45"
+    later = replace(LONG, total_rows=9_000_000, elapsed_seconds=3_600.0)
+    assert line(later) == "1,000,000 of 9,000,000 rows, 11 %, 4,000 rows/s, 1:00:00 elapsed, 33:20 left, done 12:33"
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (120, "1,000,000 of 300,000,000 rows 0 % 4,000 rows/s 4:45 20:45:50 left done 15 Mar 08:45"),
+        (84, "1,000,000 of 300,000,000 rows 0 % 4,000 rows/s 20:45:50 left"),
+        (56, "1,000,000 of 300,000,000 rows 0 % 20:45:50 left"),
+        (44, "1,000,000 of 300,000,000 rows 0 %"),
+        (30, "1,000,000 of 300,000,000 … 0 %"),
+    ],
+)
+def test_a_narrow_screen_gets_less_and_no_part_of_a_number(columns: int, said: str) -> None:
+    screen = Console(width=columns, file=io.StringIO(), force_terminal=False)
+    with screen.capture() as capture:
+        screen.print(drawn(LONG))
+    (only,) = capture.get().splitlines()
+    assert len(only) <= columns
+    assert re.sub(r"[━╸╺ ]+", " ", only).strip() == said
+
+
+@pytest.mark.parametrize(
+    ("figures", "colour"),
+    [
+        (replace(LONG, tally=Tally(migrated=9)), "green"),
+        (replace(LONG, tally=Tally(migrated=9, failed=1)), "red"),
+        (replace(LONG, note="database is away"), "yellow"),
+        (replace(LONG, is_stopped=True), "yellow"),
+    ],
+)
+def test_the_bar_has_the_colour_of_its_state(figures: Figures, colour: str) -> None:
+    codes = {"red": "\x1b[31m━", "green": "\x1b[32m━", "yellow": "\x1b[33m━"}
+    screen = Console(width=100, file=io.StringIO(), force_terminal=True, color_system="standard")
+    with screen.capture() as capture:
+        screen.print(drawn(replace(figures, rows_done=200_000_000)))
+    assert [name for name, code in codes.items() if code in capture.get()] == [colour]
+
+
 def test_update_keeps_the_newest_figures_and_a_better_total() -> None:
     clock, updates = Clock(), list[int]()
     progress = Progress(100, clock, on_update=lambda: updates.append(1))
     clock.now += 2.0
     progress.update(10, Tally(migrated=10))
-    assert progress.figures == Figures(10, 100, Tally(migrated=10), "", 5.0, taken=10)
+    assert without_times(progress.figures) == Figures(10, 100, Tally(migrated=10), "", 5.0, taken=10)
     progress.update(20, Tally(migrated=20), total_rows=50)
     progress.update(30, Tally(migrated=30))
-    assert progress.figures == Figures(30, 50, Tally(migrated=30), "", 15.0, taken=30)
+    assert without_times(progress.figures) == Figures(30, 50, Tally(migrated=30), "", 15.0, taken=30)
+    assert progress.figures.elapsed_seconds == 2.0
     assert len(updates) == 3
 
 

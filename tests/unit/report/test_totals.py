@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from sketchmigrate.cli.observer import Observer, Parts
 from sketchmigrate.core.outcome import Tally
+from sketchmigrate.report.limits import GOVERNOR
 from sketchmigrate.report.progress import Progress, line
 from sketchmigrate.settings import Options
 
@@ -16,7 +18,7 @@ def made(estimate: int | None, *, limit: int = 0, is_back: bool = False) -> tupl
     """Return an observer of a run over a table with this estimate, and its progress after ten seconds."""
     ticks = iter([0.0])
     progress = Progress(estimate, lambda: next(ticks, 10.0), on_update=lambda: None)
-    site: Any = None
+    site: Any = SimpleNamespace(tuning=SimpleNamespace(is_verbose=False))
     terminal = cast("Any", type("Nobody", (), {"message": lambda *_: None})())
     return Observer(site, Options(limit=limit), terminal, progress, is_back=is_back), progress
 
@@ -116,3 +118,26 @@ def test_a_status_adds_rows_to_the_objects_of_both_sides() -> None:
     assert line(progress.figures) == "30 objects and rows"
     parts.tell("rows", 25, 90)
     assert line(progress.figures) == "35 of 140 objects and rows, 25 %"
+
+
+def test_what_the_database_limits_goes_before_what_was_seen_here_and_nobody_knows_when_a_stopped_run_goes_on() -> None:
+    observer, progress = made(100)
+    observer.observe(0, 50, Tally(migrated=50), [])
+    observer.limited_by("this machine")
+    assert line(progress.figures) == "50 of 100 rows, 50 %, 5 rows/s, 0:10 left; limit: this machine"
+    slowed, stopped = (
+        "database: standby-2 is 7 s behind, at most 5 rows/s",
+        "database: standby-2 is 14 s behind, stopped",
+    )
+    observer.governed(slowed, is_stopped=False)
+    observer.limited_by("this machine")
+    assert line(progress.figures).endswith(f"0:10 left; limit: {slowed}")
+    observer.governed(stopped, is_stopped=True)
+    assert line(progress.figures) == f"50 of 100 rows, 50 %, 5 rows/s; limit: {stopped}"
+    observer.limited_by("this machine")
+    observer.limited_by("this machine")
+    assert line(progress.figures) == f"50 of 100 rows, 50 %, 5 rows/s; limit: {stopped}"
+    assert observer.limit == GOVERNOR
+    observer.governed("", is_stopped=False)
+    observer.limited_by("this machine")
+    assert line(progress.figures).endswith("0:10 left; limit: this machine")
