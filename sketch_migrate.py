@@ -7,11 +7,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
 try:
-    from sketchmigrate.cli.early_signals import end_at_ctrl_c
+    from sketchmigrate.cli.early_signals import end_at_ctrl_c, ignore_requests_for_the_status
     from sketchmigrate.garbage import collect_garbage_seldom
 
     if __name__ == "__main__":
         end_at_ctrl_c()
+        ignore_requests_for_the_status()
         collect_garbage_seldom()
     from sketchmigrate.cli.main import main
 except ModuleNotFoundError as missing:

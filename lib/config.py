@@ -91,8 +91,21 @@ PRODUCTION_S3_PROFILE = ""
 
 # Headers that every new object is made with, because a policy of the production bucket demands them, with semicolons
 # between them: "x-amz-acl: bucket-owner-full-control; x-amz-server-side-encryption: aws:kms". An ACL, grants,
-# encryption (not with a customer's key), a storage class, a lock.
+# encryption (not with a customer's key), a storage class, a lock, Cache-Control.
 NEW_OBJECT_HEADERS = ""
+
+# What new objects get of the old ones besides bytes, content headers and user metadata: docs/fidelity.md has all of it.
+
+# Tags. "if-allowed": where the rights and the store allow it; "required": an object whose tags cannot be kept is not
+# migrated; "no".
+KEEP_TAGS = "if-allowed"
+# The grants to others than the owner, as far as production's store knows whom they name. It takes a request to read
+# them of each object, and for one that has some another to see that they are there.
+KEEP_ACL = False
+# The class: "bucket-default", or "keep" that of the old one (but no archive).
+KEEP_STORAGE_CLASS = "bucket-default"
+# When the old one was last modified, as the user metadata "mtime": seconds since 1970, as rclone reads it.
+KEEP_MTIME = False
 
 # --- The two sides ---------------------------------------------------------------------------------------------------
 # legacy:      sketch-legacy-s3/image/avatar-XXX.png        its row says image/avatar-XXX.png
@@ -111,11 +124,22 @@ PRODUCTION_BUCKET = "sketch-production-s3"
 # What takes the place of the legacy prefix, in that bucket and in the rows.
 PRODUCTION_PREFIX = "avatar/"
 
+# An S3 Inventory that plan, verify and handoff read instead of listing legacy: path or s3:// URL of its manifest.json,
+# several with commas. It must be CSV or Parquet, with Size, ETag and LastModifiedDate (docs/plan.md).
+# For example "s3://inventories/sketch-legacy-s3/daily/2026-11-01T01-00Z/manifest.json".
+INVENTORY_LEGACY = ""
+
+# The same of production, for plan and verify.
+INVENTORY_PRODUCTION = ""
+
 # --- The run ---------------------------------------------------------------------------------------------------------
 
 # Folder in which every run makes one of its own, for its log, its ledger (needed to undo it) and its list of problems.
 # A relative one is in the current folder. It should be on a disk that lasts.
 RUN_DIR = "runs"
+
+# Whether what changes rows, plan and verify leave a page about the run there, report.html.
+REPORT = True
 
 # Where the ledgers of all runs are kept instead, as a run over several machines (--cluster) needs it: a database of
 # PostgreSQL, such as "postgresql://ledger.example.com/sketch", not necessarily that of the application. Its tables are
@@ -169,6 +193,49 @@ STATEMENT_TIMEOUT_MS = 60000
 # 1 000 on), or the first 1 000 all for one cause. Objects that cannot be copied and locked rows do not count. 100 is
 # never.
 MAX_FAILED_PERCENT = 20.0
+
+# --- What the database may feel ---------------------------------------------------------------------------------------
+# From half of a limit on the run is slowed, at the limit it is stopped, and it goes on by itself
+# (docs/operations.md). 0 is no limit.
+
+# How far a standby may be behind, in seconds.
+MAX_REPLICA_LAG_SECONDS = 10.0
+# And in bytes ("256M"; K, M, G: 1000, 1000K, 1000M).
+MAX_REPLICA_LAG_BYTES = 256_000_000
+
+# Standbys that are asked themselves, as libpq URLs with blanks between them: "postgresql://replica-1.example.com/sketch
+# postgresql://replica-2.example.com/sketch". Others then do not count. Empty: all that the primary shows, which takes
+# pg_read_all_stats. What a URL does not say of the database's name, sslmode, user and password is as for the database;
+# one with a password is exported as SKETCH_REPLICA_URLS.
+REPLICA_URLS = ""
+
+# How much WAL a replication slot may keep, in percent of the server's max_slot_wal_keep_size, beyond which it is lost.
+MAX_SLOT_WAL_PERCENT = 50.0
+# And in bytes, where the server sets no limit (max_slot_wal_keep_size = -1).
+MAX_SLOT_WAL_BYTES = 10_000_000_000
+
+# How many bytes of WAL may be written a second, by everybody together: "20M".
+MAX_WAL_BYTES_PER_SECOND = 0
+
+# How many sessions may wait for rows of ours at a time, as a mean over some seconds.
+MAX_LOCK_WAITERS = 2
+
+# How many rows may be set a second.
+MAX_ROWS_PER_SECOND = 0.0
+
+# Which vacuums of our tables are waited for: "wraparound", "any" or "never".
+PAUSE_FOR_AUTOVACUUM = "wraparound"
+
+# When the run may go on, and how fast: the first entry that matches the time counts, and where none does, it is paused.
+# Examples of entries: {"from": "22:00", "until": "06:00"}, or {"days": "sat,sun"}, or {"rows_per_second": 200}
+SCHEDULE: list[dict[str, object]] = []
+# The time zone of these hours, by its name.
+SCHEDULE_TIME_ZONE = "UTC"
+
+# --- Who is told ------------------------------------------------------------------------------------------------------
+# A command that is run when a run ends, stalls or needs a person, with an event as JSON on its standard input
+# (docs/metrics.md). No shell runs it. It is shown in logs: keep secrets in a file of its own.
+NOTIFY_COMMAND = ""
 
 # --- Several moves, many tables, other shapes ------------------------------------------------------------------------
 # Lists that take the place of the table's and the prefixes' settings above; docs/references.md explains their entries.

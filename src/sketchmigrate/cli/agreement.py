@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sketchmigrate.inspect.amount import amount_lines
 from sketchmigrate.migration.no_clobber import AUTO, Means
 from sketchmigrate.migration.opening import has_own_credentials
 from sketchmigrate.migration.transfer_kind import TransferKind
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.core.routes import Route
     from sketchmigrate.core.source import Source
+    from sketchmigrate.inspect.amount import Amount
     from sketchmigrate.migration.look_ahead import LookAhead
     from sketchmigrate.migration.planning import SourceTable
     from sketchmigrate.migration.settling import Settling
@@ -49,12 +51,13 @@ _STREAMED = {
 }
 
 
-def migration_question(site: Site, settling: Settling, ahead: LookAhead) -> str:
+def migration_question(site: Site, settling: Settling, ahead: LookAhead, amount: Amount | None) -> str:
     """Say what a migration is about to write, and on lines of their own what the copies will not keep."""
     options = settling.options
     about = {
         "objects": objects_lines(site),
         "rows": (*rows_lines(site), f"in the database {site.database.where}"),
+        **({"amount": amount_lines(amount)} if amount is not None and site.sample else {}),
         **({"moves": moves} if (moves := moving(site.sources)) else {}),
         **transfer(site.sides.production, options, ahead.not_tried),
         **whose_credentials(site),

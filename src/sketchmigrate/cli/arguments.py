@@ -6,26 +6,27 @@ import argparse
 import difflib
 import os
 import sys
-import textwrap
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from sketchmigrate.cli.command import MIGRATE, find, is_word, words
+from sketchmigrate.cli.command import MIGRATE, all_commands, find, is_word, words
 from sketchmigrate.cli.flags import SETTING
+from sketchmigrate.cli.help import HelpParser, overview, usages
 from sketchmigrate.core.errors import UsageError
 from sketchmigrate.settings import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
     """A command line that makes sense. ``setting_flags`` has lower-case names and the values as typed.
 
-    ``arguments`` are a command word's own, and None where there is none and it migrates.
+    ``arguments`` are a command word's own, and None where there is none and it migrates. ``typed`` is the whole command
+    line behind the program.
     """
 
     command: str = MIGRATE
@@ -33,6 +34,7 @@ class Invocation:
     config_file: Path | None = None
     setting_flags: dict[str, object] = field(default_factory=dict)
     arguments: object = None
+    typed: tuple[str, ...] = ()
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Invocation:
@@ -42,39 +44,50 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Invo
     printed to stderr, for all that cannot be carried out as typed.
     """
     environ = os.environ if environ is None else environ
-    program, typed = _program(argv[0] if argv else ""), list(argv[1:])
-    word = typed.pop(0) if typed and is_word(typed[0]) else MIGRATE
+    program, typed = _program(argv[0] if argv else ""), _without_help(list(argv[1:]))
+    shows_all = "--all" in typed and bool({"-h", "--help"}.intersection(typed))
+    has_word = bool(typed) and is_word(typed[0])
+    word = typed.pop(0) if has_word else MIGRATE
     parser = _parser(program, word, environ)
-    namespace = _read(parser, typed)
+    if shows_all:
+        typed.remove("--all")
+        parser.shows_all = True
+    if not has_word:
+        parser.overview = partial(_overview, program)
+        parser.appendix = partial(_usages, program, environ)
+    namespace = _read(parser, program, typed)
     if wrong := _shared_contradiction(namespace) or find(word).contradiction(namespace):
         parser.error(wrong)
-    return _invocation(word, namespace)
+    return replace(_invocation(word, namespace), typed=tuple(argv[1:]))
+
+
+def _without_help(typed: list[str]) -> list[str]:
+    """Return what was typed with the flag in the place of the word ``help``."""
+    match typed:
+        case ["help", word, *more] if is_word(word):
+            return [word, "-h", *more]
+        case ["help", word, *_] if not word.startswith("-"):
+            return [word]  # an error says which words there are
+        case ["help", *more]:
+            return ["-h", *more]
+    return typed
 
 
 def _shared_contradiction(typed: argparse.Namespace) -> str:
-    """Say what is wrong with the flags that tell who shares the work, where there are any."""
+    """Say what is wrong with the flags that tell who shares the work, and who is told, where there are any."""
     if getattr(typed, "cluster", "") and getattr(typed, "processes", None) is not None:
         return "--processes is for this machine alone, --cluster has workers of its own: give one of them"
+    if getattr(typed, "events", "") == "-" and typed.json_output:
+        return "--events - and --json both want stdout: name a file for the events"
     return ""
 
 
-class _Parser(argparse.ArgumentParser):
-    """An ``ArgumentParser`` whose errors are ours: usage on stderr, and the reason for ``main`` to show.
-
-    ``appendix`` makes the end of its help, when that is asked for and not before.
-    """
-
-    appendix: Callable[[], str] | None = None
+class _Parser(HelpParser):
+    """A parser whose errors are ours: usage on stderr, and the reason for ``main`` to show."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        raise UsageError(_plainly(message), hint=f"{self.prog} -h describes every flag.")
-
-    def format_help(self) -> str:
-        """Return the help."""
-        if self.appendix is not None:
-            self.epilog = self.appendix()
-        return super().format_help()
+        raise UsageError(_plainly(message), hint=f"{self.prog} -h describes the flags.")
 
 
 def _plainly(message: str) -> str:
@@ -88,12 +101,14 @@ def _program(argv0: str) -> str:
     return "python -m sketchmigrate" if name == "__main__.py" else name or "sketch-migrate"
 
 
-def _read(parser: argparse.ArgumentParser, typed: list[str]) -> argparse.Namespace:
+def _read(parser: argparse.ArgumentParser, program: str, typed: list[str]) -> argparse.Namespace:
     known = {flag for action in parser._actions for flag in action.option_strings}  # noqa: SLF001 - has no public list
     # a second argument that may be left out would count as left out at a flag between it and the first
     several = len([action for action in parser._actions if not action.option_strings]) > 1  # noqa: SLF001 - the same
     read = parser.parse_known_intermixed_args if several else parser.parse_known_args
     namespace, strays = read([part for word in typed for part in _parted(word, known)])
+    if strays and not strays[0].startswith("-") and not is_word(strays[0]):
+        raise UsageError(_about_word(strays[0]), hint=f"{program} help names all commands.")
     if strays:
         parser.error(_about_stray(strays[0], known))
     return namespace
@@ -110,9 +125,13 @@ def _about_stray(word: str, flags: set[str]) -> str:
         name = word.partition("=")[0]
         close = difflib.get_close_matches(name, sorted(flags), n=1)
         return f"there is no flag {name}" + (f"; did you mean {close[0]}?" if close else "")
-    if is_word(word):
-        return f"the command {word!r} must come first, in front of every flag"
-    return f"{word!r} is not a command (there is: {', '.join(words())}) and belongs to no flag"
+    return f"the command {word!r} must come first, in front of every flag"
+
+
+def _about_word(word: str) -> str:
+    close = difflib.get_close_matches(word, words(), n=1)
+    meant = f"did you mean {close[0]}?" if close else f"there is: {', '.join(words())}"
+    return f"{word!r} is not a command and belongs to no flag; {meant}"
 
 
 def _parser(program: str, word: str, environ: Mapping[str, str]) -> _Parser:
@@ -123,26 +142,16 @@ def _parser(program: str, word: str, environ: Mapping[str, str]) -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    if word == MIGRATE:
-        parser.appendix = partial(_commands_help, program, environ)
     command.declare(parser, environ)
     return parser
 
 
-def _commands_help(program: str, environ: Mapping[str, str]) -> str:
-    lines = ["commands (the first argument; without one it migrates):"]
-    for word in words():
-        usage = " ".join(_parser(program, word, environ).format_usage().split())
-        lines += textwrap.wrap(
-            usage.removeprefix(f"usage: {program} "),
-            width=78,
-            initial_indent="  ",
-            subsequent_indent=" " * 12,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        lines += textwrap.wrap(find(word).summary, width=78, initial_indent=" " * 6, subsequent_indent=" " * 6)
-    return "\n".join(lines)
+def _overview(program: str, migration: HelpParser) -> str:
+    return overview(program, all_commands(), migration)
+
+
+def _usages(program: str, environ: Mapping[str, str]) -> str:
+    return usages(program, all_commands(), lambda word: _parser(program, word, environ).format_usage())
 
 
 def _invocation(word: str, namespace: argparse.Namespace) -> Invocation:

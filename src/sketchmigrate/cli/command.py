@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sketchmigrate.core.rights import Rights
 
 MIGRATE = "migrate"
-"""The command that is meant where there is no word, and whose word is not typed."""
+"""The command that is meant where there is no word."""
 
 Arguments = TypeVar("Arguments")
 
@@ -55,19 +55,19 @@ def find(word: str) -> Command[Any]:
 
 
 def is_word(word: str) -> bool:
-    """Whether it is a command's word, as a person types it."""
-    return word != MIGRATE and any(each.name == word for each in pkgutil.iter_modules(commands.__path__))
+    """Whether it is a command's word."""
+    return any(each.name == word for each in pkgutil.iter_modules(commands.__path__))
 
 
 def all_commands() -> dict[str, Command[Any]]:
-    """Import every command, and return them in the order of the help: first the migration, which has no word."""
+    """Import every command, and return them in the order of the help: that in which a migration needs them."""
     found = {each.name: find(each.name) for each in pkgutil.iter_modules(commands.__path__)}
     return dict(sorted(found.items(), key=lambda each: each[1].place))
 
 
 def words() -> list[str]:
     """Return the words of all commands, in the order of the help."""
-    return [word for word in all_commands() if word != MIGRATE]
+    return list(all_commands())
 
 
 def all_rights() -> dict[str, Rights]:

@@ -53,6 +53,12 @@ def end_at_ctrl_c(tell: Callable[[], object] | None = None) -> None:
     signal.signal(signal.SIGINT, end)
 
 
+def ignore_requests_for_the_status() -> None:
+    """Let SIGUSR1, which asks a run how it stands, end nothing: neither this process, nor those that it starts."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
 def raise_at_ctrl_c() -> None:
     """Let SIGINT raise ``KeyboardInterrupt`` again, where ``end_at_ctrl_c`` had changed that."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) in _ours:

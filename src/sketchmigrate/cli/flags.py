@@ -8,12 +8,20 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketchmigrate.settings import LOCAL_CLUSTER, TRANSFERS, Options, setting_fields
+from sketchmigrate.settings import LOCAL_CLUSTER, LOG_FORMATS, MAX_PORT, TRANSFERS, Options, setting_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CLUSTER = re.compile(rf"(tcp|tls)://[^/@\s]+:\d+|{LOCAL_CLUSTER}[1-9]\d*")
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+SETTINGS = "settings"
+"""The title of the flags that settings have."""
+_ADDRESS = re.compile(r"(?:(?P<host>[^\s/@:\[\]]+|\[[0-9A-Fa-f:.]+\]):)?(?P<port>\d{1,5})")
+LOOPBACK = "127.0.0.1"
 
 SETTING = "setting:"
 """In front of a setting's name, where it is the destination of a flag: no option can have such a name."""
@@ -53,15 +61,35 @@ def percent(value: str) -> float:
     return number
 
 
-def one_of(*words: str) -> Callable[[str], str]:
-    """Return the type of an argument that is one of these words; choices would not take an empty list."""
+def seconds(value: str) -> float:
+    """Take a time such as ``90``, ``30s``, ``10m``, ``2h`` or ``1d``, in seconds; more than 0."""
+    found = _TIME.fullmatch(value)
+    if found is None or not (number := float(found[1]) * _UNITS[found[2] or "s"]):
+        raise argparse.ArgumentTypeError(f"{value!r} is not a time, such as 30s, 10m or 2h")
+    return number
 
-    def word(value: str) -> str:
-        if value not in words:
-            raise argparse.ArgumentTypeError(f"{value!r} is none of {', '.join(words)}")
+
+class OneOf:
+    """The type of an argument that is one of these words; choices would not take an empty list."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def __call__(self, value: str) -> str:
+        """Take one of the words."""
+        if value not in self.words:
+            raise argparse.ArgumentTypeError(f"{value!r} is none of {', '.join(self.words)}")
         return value
 
-    return word
+
+def host_and_port(value: str) -> str:
+    """Take ``9100``, ``0.0.0.0:9100`` or ``[::]:9100``; a port alone is at the loopback address. Empty is none."""
+    if not value:
+        return ""
+    found = _ADDRESS.fullmatch(value)
+    if found is None or int(found["port"]) > MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a port, such as 9100, or HOST:PORT")
+    return f"{found['host'] or LOOPBACK}:{found['port']}"
 
 
 def cluster(value: str) -> str:
@@ -112,9 +140,15 @@ def add_deep_flag(parser: argparse.ArgumentParser, which: str) -> None:
         " (without a number: all)")  # fmt: skip
 
 
-def add_shared_deep_flags(parser: argparse.ArgumentParser, which: str) -> None:
-    """Declare --deep, and who shares the reading that it takes, for what only reads."""
-    share = "the reading of --deep"
+def add_metadata_flag(parser: argparse.ArgumentParser) -> None:
+    """Declare --metadata."""
+    parser.add_argument("--metadata", type=percent, nargs="?", const=100.0, metavar="N%",
+        help="compare content headers, user metadata and tags of so many percent of the migrated rows, which takes two"
+        " to four requests for each (without a number: all)")  # fmt: skip
+
+
+def add_shared_deep_flags(parser: argparse.ArgumentParser, which: str, *, share: str = "the reading of --deep") -> None:
+    """Declare --deep, and who shares the reading that it takes, for what only reads. ``share`` is what they share."""
     add_deep_flag(parser, which)
     add_processes_flag(parser, share=share, default="this one alone")
     add_cluster_flag(parser, share=share, needs="They need the store alone")
@@ -122,9 +156,12 @@ def add_shared_deep_flags(parser: argparse.ArgumentParser, which: str) -> None:
 
 def shared_deep_contradiction(typed: argparse.Namespace) -> str:
     """Say what is wrong where somebody is to share a reading that was not asked for; empty where nothing is."""
-    if typed.deep is None and (typed.cluster or typed.processes is not None):
-        return f"{'--cluster' if typed.cluster else '--processes'} shares the reading of --deep, which is not given"
-    return ""
+    if typed.deep is not None or not (typed.cluster or typed.processes is not None):
+        return ""
+    who = "--cluster" if typed.cluster else "--processes"
+    if "metadata" not in typed:
+        return f"{who} shares the reading of --deep, which is not given"
+    return "" if typed.metadata is not None else f"{who} shares the work of --deep and --metadata: neither is given"
 
 
 def add_verbose_flag(parser: argparse.ArgumentParser) -> None:
@@ -139,6 +176,13 @@ def add_dry_run_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_technical_status_flag(parser: argparse.ArgumentParser) -> None:
+    """Declare -t."""
+    parser.add_argument("-t", "--technical-status", action="store_true",
+        help="end with a line for programs: tech_status and, with commas between, legacy objects, production"
+        " objects, legacy rows, production rows, all rows")  # fmt: skip
+
+
 def add_say_yes_flag(parser: argparse.ArgumentParser) -> None:
     """Declare -y."""
     parser.add_argument("-y", "--say-yes", action="store_true", help="do not ask before changing anything")
@@ -149,6 +193,17 @@ def add_trial_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trial", action=argparse.BooleanOptionalAction, default=Options().trial,
         help="first try one flip and roll it back, to see whether the table takes it; docs/rollback.md has what is"
         " not undone (default: yes, but with -d no)")  # fmt: skip
+
+
+def add_follow_flags(parser: argparse.ArgumentParser) -> None:
+    """Declare --follow, and what goes with it."""
+    add = parser.add_argument
+    add("--follow", action="store_true",
+        help="go on when all is migrated: with what the application still writes, until it is stopped")  # fmt: skip
+    add("--follow-every", dest="follow_every_seconds", type=seconds, default=Options().follow_every_seconds,
+        metavar="TIME", help="with --follow: time between two full passes (default 10m)")  # fmt: skip
+    add("--until-quiet", dest="until_quiet_seconds", type=seconds, metavar="TIME",
+        help="with --follow: end when nothing new was found in that time")  # fmt: skip
 
 
 def add_transfer_flag(parser: argparse.ArgumentParser) -> None:
@@ -176,6 +231,21 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--json", dest="json_output", action="store_true", help="the result as one JSON document on stdout")
     add("--no-progress", dest="show_progress", action="store_false", help="no bar and no lines of progress")
+    add("--log-format", choices=LOG_FORMATS, default=LOG_FORMATS[0], metavar="HOW",
+        help="the run's log as text or as json, an object a line (default %(default)s)")  # fmt: skip
+
+
+def add_telling_flags(parser: argparse.ArgumentParser) -> None:
+    """Declare --metrics, --metrics-file and --events."""
+    add = parser.add_argument
+    add("--metrics", type=host_and_port, default="", metavar="[HOST:]PORT",
+        help="metrics for Prometheus over HTTP, for this machine alone unless a host is named:"
+        " docs/metrics.md")  # fmt: skip
+    add("--metrics-file", default="", metavar="FILE",
+        help="the same as a file for the node exporter's textfile collector, every 5 seconds")  # fmt: skip
+    add("--events", default="", metavar="FILE|-",
+        help="what goes on as JSON, an object a line, added to a file or on stdout (-; the report is then on stderr):"
+        " docs/metrics.md")  # fmt: skip
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -187,13 +257,15 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _metavar(name: str) -> str:
+    if name.startswith("inventory_"):
+        return "MANIFEST"
     return "N" if name.startswith("max_") else name.rpartition("_")[2].upper()
 
 
 def add_setting_flags(parser: argparse.ArgumentParser) -> None:
     """Declare a flag for each setting; only those that were typed are in the namespace."""
     group = parser.add_argument_group(
-        "settings",
+        SETTINGS,
         "Each is a line of the settings file in capitals (DB_HOST), overridden by the\n"
         "environment (SKETCH_DB_HOST), overridden by its flag. Secrets come from the\n"
         "environment only: SKETCH_DB_USER, SKETCH_DB_PASS, AWS_ACCESS_KEY_ID,\n"

@@ -18,18 +18,19 @@ from sketchmigrate.core.pairing import Pairing
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.inspect.evidence import Evidence, EvidenceSite, EvidenceSource
 from sketchmigrate.inspect.gathering import gather_objects, gather_references
+from sketchmigrate.inspect.inventory.opening import open_inventories
 from sketchmigrate.inspect.looks import Looks, looks_at
 from sketchmigrate.inspect.problems import PROBLEMS_NAME, write_problems
 from sketchmigrate.inspect.recognition import look_at_neither
 from sketchmigrate.inspect.repair import RECOPIED_NAME
-from sketchmigrate.inspect.second_look import Looker
+from sketchmigrate.inspect.second_look import MOST_SECOND_LOOKS, Looker
 from sketchmigrate.ledger import past_runs
 from sketchmigrate.migration.record import is_of
 from sketchmigrate.report.progress import EverySoOften
 from sketchmigrate.report.sources import columns_of
 from sketchmigrate.service.engines import comparer_for
 from sketchmigrate.settings.sources import routes_of
-from sketchmigrate.settings.stores import store_of
+from sketchmigrate.settings.stores import inventories_of, store_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.cli.start import Start
     from sketchmigrate.inspect.discover import Discovery
+    from sketchmigrate.inspect.inventory.opening import Inventories
     from sketchmigrate.inspect.recognition import Recognition
     from sketchmigrate.ledger import PastRun
     from sketchmigrate.report.logs import RunDirectory
@@ -50,10 +52,24 @@ class InspectionJob(Job):
 
     stopped_hint = "Nothing was changed. When it is run again it begins anew."
 
+    inventoried: tuple[SideName, ...] = ()
+    """The sides of which an inventory is read instead of a listing, where the settings name one."""
+
     def __init__(self, start: Start, run: RunDirectory, *, for_writing: bool = False) -> None:
         super().__init__(start, run, for_writing=for_writing)
         self._writes_ledger = for_writing
         self._pulse = EverySoOften(SAY_SECONDS, time.monotonic())
+        self._inventories: dict[SideName, Inventories] = {}
+
+    async def prepare(self) -> None:
+        """Open the site, and the inventories that are to be read instead of listings. Raises ``UsageError`` too."""
+        await super().prepare()
+        for side in self.site.sides:
+            if side.name in self.inventoried and (named := inventories_of(self.settings, side.name)):
+                places = self.evidence_site().places(side.name)
+                found = await open_inventories(named, side, places, self.run.path)
+                self._inventories[side.name] = found
+                self.terminal.message(f"Note: {side.name} is not listed, but read from the {found}.")
 
     async def close(self) -> None:
         """Close what ``prepare`` opened, and let Python collect all that is left at its end, which takes 50 ms."""
@@ -104,7 +120,7 @@ class InspectionJob(Job):
         """Read all references and both listings; return whether they were recognised."""
         await self.gather_references(evidence)
         with self.terminal.progress(None, unit="objects") as progress, self.site.silence.told_to(progress.wait):
-            await gather_objects(evidence, self.site.sides, Parts(progress).tell)
+            await gather_objects(evidence, self.site.sides, Parts(progress).tell, self._inventories)
         return await look_at_neither(evidence)
 
     async def gather_references(self, evidence: Evidence) -> None:
@@ -129,7 +145,9 @@ class InspectionJob(Job):
         # a name of its own for each comparison: a worker that one has given up must not hear the next one's orders
         run_id = f"{self.run.path.name} {evidence.path.stem}"
         comparer = comparer_for(self.options, site, self.looks, run_id, self.terminal.message)
-        return Looker(evidence, evidence.site, site.database, site.sources, self.looks, comparer, self.count)
+        # an inventory is older than the rows: what was stored since looks wrong by it, however much that is
+        most = None if self._inventories else MOST_SECOND_LOOKS
+        return Looker(evidence, evidence.site, site.database, site.sources, self.looks, comparer, self.count, most)
 
     @cached_property
     def looks(self) -> Looks:

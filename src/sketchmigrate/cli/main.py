@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.cli.arguments import parse
 from sketchmigrate.cli.command import find
-from sketchmigrate.cli.early_signals import MESSAGE, end_at_ctrl_c, raise_at_ctrl_c
+from sketchmigrate.cli.early_signals import MESSAGE, end_at_ctrl_c, ignore_requests_for_the_status, raise_at_ctrl_c
 from sketchmigrate.cli.ending import conclude, error_json, show_failure
 from sketchmigrate.cli.start import Start
 from sketchmigrate.core.errors import Interrupted, MigrateError
@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None, *, config_folder: Path | None = None
     ``config_folder`` is where ``config.py`` is looked for first. ``-h`` and ``--version`` raise ``SystemExit``.
     """
     end_at_ctrl_c()
+    ignore_requests_for_the_status()
     try:
         invocation = parse(sys.argv if argv is None else argv)
         options = invocation.options
@@ -45,33 +46,38 @@ def main(argv: Sequence[str] | None = None, *, config_folder: Path | None = None
 
 
 def _terminal(options: Options) -> Terminal:
-    return Terminal(json_output=options.json_output, show_progress=options.show_progress)
+    is_stdout_taken = options.json_output or options.events == "-"
+    return Terminal(json_output=is_stdout_taken, show_progress=options.show_progress)
 
 
 def _carried_out(invocation: Invocation, terminal: Terminal, log: ExitStack, config_folder: Path | None) -> int:
+    start = Start(invocation, terminal, log, config_folder)
     try:
-        end_at_ctrl_c(lambda: _failed(Interrupted(MESSAGE), invocation.options, terminal))
-        command = _command(invocation, terminal, log, config_folder)
+        end_at_ctrl_c(lambda: _failed(Interrupted(MESSAGE), start))
+        start.open_events()
+        command = _command(invocation, start)
         raise_at_ctrl_c()
-        return command()
+        exit_code = command()
     except MigrateError as error:
-        return _failed(error, invocation.options, terminal)
+        return _failed(error, start)
     except KeyboardInterrupt:  # what a command did not take itself: just before its own work, or just behind it
-        return _failed(Interrupted("interrupted"), invocation.options, terminal)
-
-
-def _failed(error: MigrateError, options: Options, terminal: Terminal) -> int:
-    exit_code = conclude(terminal, options, error_json(error), error.exit_code)
-    show_failure(terminal, error)
+        return _failed(Interrupted("interrupted"), start)
+    start.ended(exit_code)
     return exit_code
 
 
-def _command(
-    invocation: Invocation, terminal: Terminal, log: ExitStack, config_folder: Path | None
-) -> Callable[[], int]:
+def _failed(error: MigrateError, start: Start) -> int:
+    exit_code = conclude(start.terminal, start.options, error_json(error), error.exit_code)
+    show_failure(start.terminal, error)
+    start.noted |= error_json(error)
+    start.ended(exit_code, error.message)
+    return exit_code
+
+
+def _command(invocation: Invocation, start: Start) -> Callable[[], int]:
     """Import the command, which reads the settings and makes the run's directory, and return it to be carried out."""
     if (invocation.options.processes or 1) > 1:
         from sketchmigrate.cluster.forking import begin_imports  # noqa: PLC0415 - few runs need it
 
         begin_imports()
-    return find(invocation.command).load(invocation.arguments, Start(invocation, terminal, log, config_folder))
+    return find(invocation.command).load(invocation.arguments, start)

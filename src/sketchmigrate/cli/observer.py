@@ -8,12 +8,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.outcome import Result, Tally
+from sketchmigrate.migration.sampling import Seen
 from sketchmigrate.postgres.waits import Held, merged
 from sketchmigrate.report.entries import entry_lines
+from sketchmigrate.report.limits import GOVERNOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sketchmigrate.cli.telling import Telling
+    from sketchmigrate.core.sample import Felt
+    from sketchmigrate.core.traffic import Told
     from sketchmigrate.migration.site import Site
     from sketchmigrate.report.progress import Progress
     from sketchmigrate.report.terminal import Terminal
@@ -39,6 +44,10 @@ class Observer:
     limits: Counter[str] = field(default_factory=Counter)
     is_back: bool = False
     passed: int = 0
+    by_the_database: str = ""
+    is_stopped: bool = False
+    seen: Seen = field(default_factory=Seen)
+    telling: Telling | None = None
 
     @property
     def limit(self) -> str:
@@ -70,14 +79,44 @@ class Observer:
         self._show()
 
     def limited_by(self, word: str) -> None:
-        """Take over what limits most of the workers."""
-        self.progress.limit(word)
+        """Take over what limits most of the workers, where it is not the database that limits all of them."""
+        self.progress.limit(self.by_the_database or word, is_stopped=self.is_stopped)
         if word:
-            self.limits[word] += 1
+            self.limits[GOVERNOR if self.by_the_database else word] += 1
+
+    def governed(self, text: str, *, is_stopped: bool) -> None:
+        """Take over what the database limits the run by, with its figures, and whether that has stopped it."""
+        self.by_the_database, self.is_stopped = text, is_stopped
+        if text:
+            self.progress.limit(text, is_stopped=is_stopped)
+
+    def felt(self, vitals: Felt) -> None:
+        """Take over what the database feels."""
+        self.seen.vitals = vitals
+
+    def exchanged(self, told: Told) -> None:
+        """Take over a worker's traffic with the stores."""
+        self.seen.crew.hear(told)
+
+    def left(self, worker: str) -> None:
+        """Take note that a worker has gone: nothing is in flight there any more."""
+        self.seen.crew.left(worker)
 
     def waits_for(self, text: str) -> None:
         """Show what holds the run up in the database."""
         self.progress.wait(text)
+
+    def follows(self, text: str) -> None:
+        """Show how near the application is to its cutover; empty where it is not followed."""
+        self.progress.follow(text)
+
+    def stands_still(self, text: str) -> None:
+        """Show for what a run without progress waits, if that is so."""
+        self.progress.stand_still(text)
+
+    def streamed(self, more_bytes: int) -> None:
+        """Take over that so many more bytes of objects have passed through this machine, or another worker's."""
+        self.progress.streamed(more_bytes)
 
     def held_up(self, waits: Iterable[Held]) -> None:
         """Take note of what has held other processes up."""
@@ -85,7 +124,8 @@ class Observer:
 
     def entries(self, worker: str, source: int, results: Iterable[Result]) -> None:
         """Show results, each a line or two. The log has the worker's name beside them, if it is another process."""
-        for result in results:
+        self._tell(source, results)
+        for result in results if self.site.tuning.is_verbose else ():
             for line in entry_lines(result, self.site.sources[source].source, dry_run=self.options.dry_run):
                 self.terminal.entry(line, by=worker)
 
@@ -93,9 +133,16 @@ class Observer:
         """Take note of rows of a source that were passed, and of what became of those that were legacy."""
         self.rows += rows
         self.tally += tally
-        if self.options.verbose:
+        if self.site.tuning.is_verbose:
             self.entries("", source, results)
+        elif tally.needing_a_person:
+            self._tell(source, results)
         self._show()
+
+    def _tell(self, source: int, results: Iterable[Result]) -> None:
+        if self.telling is not None and self.telling.wants_results:
+            name = self.site.sources[source].source.name
+            self.telling.results(name, results, is_verbose=self.site.tuning.is_verbose)
 
     def _show(self) -> None:
         tally = self.tally

@@ -39,8 +39,8 @@ def _load(arguments: DemoArguments, start: Start) -> Callable[[], int]:
 
 
 COMMAND = Command(
-    "start a database and an S3 server here, and migrate sample avatars",
-    place=3,
+    "migrate sample avatars between servers that it starts here",
+    place=1,
     declare=_declare,
     arguments=DemoArguments,
     load=_load,

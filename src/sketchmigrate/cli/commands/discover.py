@@ -39,8 +39,8 @@ def _load(arguments: DiscoverArguments, start: Start) -> Callable[[], int]:
 
 
 COMMAND = Command(
-    "find every column that mentions the legacy side, and print the settings that cover it",
-    place=11,
+    "find every column that mentions legacy, and the settings for it",
+    place=3,
     declare=_declare,
     arguments=DiscoverArguments,
     load=_load,

@@ -25,7 +25,7 @@ class GrantsArguments(NamedTuple):
 
 def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
     add, names = parser.add_argument, all_rights()
-    add("commands", nargs="*", metavar="COMMAND", type=flags.one_of(*names),
+    add("commands", nargs="*", metavar="COMMAND", type=flags.OneOf(*names),
         help=f"for which commands: {', '.join(names)} (default: each)")  # fmt: skip
     add("--role", default="sketch_migrate", metavar="NAME", help="the database role (default %(default)s)")
     add("--principal", metavar="ARN", help="make bucket policies for this S3 user, not a policy to attach to the user")
@@ -42,7 +42,7 @@ def _load(arguments: GrantsArguments, start: Start) -> Callable[[], int]:
 
 COMMAND = Command(
     "print the rights that each command needs, as SQL and S3 policy",
-    place=2,
+    place=4,
     declare=_declare,
     arguments=GrantsArguments,
     load=_load,

@@ -37,8 +37,8 @@ def _load(arguments: InitArguments, start: Start) -> Callable[[], int]:
 
 
 COMMAND = Command(
-    "look at a database and two buckets, and write a settings file for them",
-    place=10,
+    "look at a database and two buckets, and write a settings file",
+    place=2,
     declare=_declare,
     arguments=InitArguments,
     load=_load,

@@ -31,7 +31,7 @@ class LedgerArguments(NamedTuple):
 
 def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
     add = parser.add_argument
-    add("action", type=flags.one_of("init", "list", "export"), metavar="init|list|export",
+    add("action", type=flags.OneOf("init", "list", "export"), metavar="init|list|export",
         help="init: make the tables that are not there; list: the runs that are on record;"
         " export: the flips of a run as CSV")  # fmt: skip
     add("run", type=Path, nargs="?", metavar="RUN_DIR", help="with export: the directory of the run, or its name where"
@@ -64,8 +64,8 @@ def _load(arguments: LedgerArguments, start: Start) -> Callable[[], int]:
 
 
 COMMAND = Command(
-    "make the tables of the ledgers in the database of LEDGER_URL, list the runs in it, or export the flips of one",
-    place=9,
+    "make the tables of LEDGER_URL, list its runs, or export flips",
+    place=19,
     declare=_declare,
     arguments=LedgerArguments,
     load=_load,

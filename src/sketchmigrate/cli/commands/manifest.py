@@ -39,8 +39,8 @@ def _load(arguments: ManifestArguments, start: Start) -> Callable[[], int]:
 
 
 COMMAND = Command(
-    "write the legacy keys that verify proved safe to delete, as far as rows and objects still say so",
-    place=8,
+    "list the legacy keys that are proved safe to delete",
+    place=17,
     declare=_declare,
     arguments=ManifestArguments,
     load=_load,

@@ -1,12 +1,13 @@
-"""The migration, its dry run and the status report: what is done where there is no command word."""
+"""The migration, its dry run and, by its flag, the status report: what is done where there is no command word."""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from functools import partial
 from types import NoneType
 from typing import TYPE_CHECKING
 
-from sketchmigrate import __version__
 from sketchmigrate.cli import flags
 from sketchmigrate.cli.command import Command
 from sketchmigrate.core.rights import (
@@ -16,6 +17,7 @@ from sketchmigrate.core.rights import (
     GET_TAGS,
     LOOK_AHEAD,
     READING_KEYS,
+    RESUMING,
     WRITING,
     WRITING_KEYS,
     Rights,
@@ -23,7 +25,6 @@ from sketchmigrate.core.rights import (
 from sketchmigrate.settings import NO_CLOBBER, Options
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Mapping
 
     from sketchmigrate.cli.start import Start
@@ -35,9 +36,18 @@ RIGHTS = Rights(
     production=WRITING,
     probe=(DELETE,),  # what the probe made itself; without it the probe leaves two objects behind, and says so
     versions=True,  # tell what was replaced, where the store honours no condition
-    optional=(*LOOK_AHEAD, CLEARING_VERSIONS, READING_KEYS, WRITING_KEYS),
+    optional=(*LOOK_AHEAD, CLEARING_VERSIONS, RESUMING, READING_KEYS, WRITING_KEYS),
 )
-_STATUS = Rights("counts rows and objects (-s); a dry run (-d) needs verify's rights, with --trial plan's too")
+
+
+class _Version(argparse.Action):
+    """Prints the versions, which are looked up when they are asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from sketchmigrate.cli.versions import version_line
+
+        sys.stdout.write(version_line() + "\n")
+        parser.exit()
 
 
 def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
@@ -48,8 +58,11 @@ def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
         f"{indent}[-l LIMIT] [-v] [-d] [-s] [-t] [-w] [-y]\n"
         f"{indent}[--processes N] [--cluster WHERE] [--no-clobber HOW]\n"
         f"{indent}[--transfer KIND]\n"
+        f"{indent}[--follow [--follow-every TIME] [--until-quiet TIME]]\n"
         f"{indent}[--trial | --no-trial] [--config FILE] [--json]\n"
-        f"{indent}[--no-progress] [--csv-safe]\n"
+        f"{indent}[--no-progress] [--csv-safe] [--log-format HOW]\n"
+        f"{indent}[--metrics [HOST:]PORT] [--metrics-file FILE]\n"
+        f"{indent}[--events FILE|-]\n"
         f"{indent}[--version] [--SETTING VALUE ...]\n"
         f"       {program} COMMAND [-h] ..."
     )
@@ -60,21 +73,22 @@ def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
     flags.add_verbose_flag(parser)
     flags.add_dry_run_flag(parser)
     add("-s", "--status-only", action="store_true", help="the status report, nothing else")
-    add("-t", "--technical-status", action="store_true",
-        help="end with a line for programs: tech_status and, with commas between, legacy objects, production"
-        " objects, legacy rows, production rows, all rows")  # fmt: skip
+    flags.add_technical_status_flag(parser)
     add("-w", "--overwrite", action="store_true", help="allow replacing a different object in production")
     add("--no-clobber", choices=NO_CLOBBER, default=NO_CLOBBER[0], metavar="HOW",
         help="without -w: how to make sure that nothing different is replaced, also not what is stored at that"
         f" moment. One of {', '.join(NO_CLOBBER)} (default %(default)s: the first that the store is proved"
         " to honour, else check-first)")  # fmt: skip
     flags.add_transfer_flag(parser)
+    flags.add_follow_flags(parser)
     flags.add_trial_flag(parser)
     flags.add_say_yes_flag(parser)
     flags.add_config_flag(parser)
     flags.add_output_flags(parser)
     flags.add_csv_flag(parser)
-    add("--version", action="version", version=f"sketch-migrate {__version__}", help="print the version")
+    flags.add_telling_flags(parser)
+    add("--version", action=_Version, nargs=0, default=argparse.SUPPRESS,
+        help="print the version, and those of what it runs on")  # fmt: skip
     flags.add_setting_flags(parser)
 
 
@@ -83,6 +97,18 @@ def _contradiction(typed: argparse.Namespace) -> str:
         return f"-w allows to replace what --no-clobber {typed.no_clobber} protects: give one of them"
     if (typed.transfer, typed.no_clobber) == ("streamed", "conditional-copy"):
         return "--no-clobber conditional-copy is for copies within a store: give it, or --transfer streamed"
+    return _follow_contradiction(typed)
+
+
+def _follow_contradiction(typed: argparse.Namespace) -> str:
+    usual = Options()
+    if not typed.follow:
+        given = (typed.follow_every_seconds, typed.until_quiet_seconds)
+        is_usual = given == (usual.follow_every_seconds, usual.until_quiet_seconds)
+        return "" if is_usual else "--follow-every and --until-quiet go with --follow"
+    for flag, is_given in (("-l", typed.limit), ("-d", typed.dry_run), ("-s", typed.status_only)):
+        if is_given:
+            return f"--follow goes on until all is migrated and beyond: it does not go with {flag}"
     return ""
 
 
@@ -95,12 +121,11 @@ def _load(_: None, start: Start) -> Callable[[], int]:
 
 
 COMMAND = Command(
-    "Copy objects from the legacy to the production bucket, and rewrite the\n"
-    "database rows that hold their keys. A good first run is: -v -d -p 1",
-    place=0,
+    "copy objects, and rewrite the rows that point at them",
+    place=8,
     declare=_declare,
     arguments=NoneType,
     load=_load,
-    rights={"migrate": RIGHTS, "status": _STATUS},
+    rights={"migrate": RIGHTS},
     contradiction=_contradiction,
 )

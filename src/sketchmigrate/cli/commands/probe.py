@@ -38,7 +38,7 @@ def _load(arguments: ProbeArguments, start: Start) -> Callable[[], int]:
 
 COMMAND = Command(
     "try what the store does with conditions, keys, listings and tags",
-    place=4,
+    place=6,
     declare=_declare,
     arguments=ProbeArguments,
     load=_load,

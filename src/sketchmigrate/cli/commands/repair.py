@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 
 
 class RepairArguments(NamedTuple):
-    """What ``repair`` was asked to do: ``deep`` is the part to compare byte by byte, in percent, or None."""
+    """What ``repair`` was asked to do: ``deep`` is the part to compare byte by byte, in percent, or None.
+
+    ``metadata`` is that of which to compare content headers, user metadata and tags.
+    """
 
     deep: float | None
+    metadata: float | None
 
 
 def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
-    share = "the reading of --deep, and the migration of what was left"
+    share = "the work of --deep and --metadata, and the migration of what was left"
     flags.add_deep_flag(parser, "migrated rows")
+    flags.add_metadata_flag(parser)
     flags.add_pace_flags(parser, verb="migrate")
     flags.add_processes_flag(parser, share=share)
     flags.add_cluster_flag(parser, share=share)
@@ -34,6 +39,7 @@ def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
     flags.add_say_yes_flag(parser)
     flags.add_output_flags(parser)
     flags.add_csv_flag(parser)
+    flags.add_telling_flags(parser)
     flags.add_settings(parser)
 
 
@@ -46,8 +52,8 @@ def _load(arguments: RepairArguments, start: Start) -> Callable[[], int]:
 
 
 COMMAND = Command(
-    "copy what was changed after it was copied, migrate what was left, then verify",
-    place=7,
+    "copy again what has changed since, migrate what is left, verify",
+    place=14,
     declare=_declare,
     arguments=RepairArguments,
     load=_load,

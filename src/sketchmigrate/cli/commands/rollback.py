@@ -38,11 +38,14 @@ def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
     add("--key-until", metavar="KEY", help="only rows up to this key, itself included")
     add("--source", metavar="NAME", help="only the rows of this source; keys need it where there are several")
     flags.add_pace_flags(parser, verb="set back")
+    flags.add_processes_flag(parser, share="the flips, each with -p iterations", default="this one alone")
+    flags.add_cluster_flag(parser, share="the flips")
     flags.add_verbose_flag(parser)
     flags.add_dry_run_flag(parser)
     flags.add_say_yes_flag(parser)
     flags.add_output_flags(parser)
     flags.add_csv_flag(parser)
+    flags.add_telling_flags(parser)
     flags.add_settings(parser)
 
 
@@ -55,7 +58,7 @@ def _load(arguments: RollbackArguments, start: Start) -> Callable[[], int]:
 
 COMMAND = Command(
     "set the rows of past runs back to legacy",
-    place=1,
+    place=16,
     declare=_declare,
     arguments=RollbackArguments,
     load=_load,

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sketchmigrate.cli.command import all_rights
 from sketchmigrate.cli.ending import conclude
 from sketchmigrate.core.errors import DatabaseRefused, DatabaseUnreachable
 from sketchmigrate.core.exit_codes import ExitCode
+from sketchmigrate.core.rule import BOTH_SIDES
 from sketchmigrate.ledger.postgres.server import ledger_database
 from sketchmigrate.ledger.postgres.tables import ledger_grants
+from sketchmigrate.migration.opening import is_one_store
 from sketchmigrate.postgres.database import Database
 from sketchmigrate.postgres.privileges import with_key
-from sketchmigrate.report.grants import needed, optional, policies, sql_grants, trial_grants
+from sketchmigrate.report.grants import (
+    for_what_is_kept,
+    needed,
+    optional,
+    policies,
+    sql_grants,
+    trial_grants,
+    vitals_grants,
+)
 from sketchmigrate.settings.sources import sources_of
+from sketchmigrate.settings.stores import store_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,33 +50,38 @@ def grants_command(arguments: GrantsArguments, settings: Settings, options: Opti
     sources = sources_of(settings)
     if any(of_commands[command].reads for command in commands) and not all(source.key for source in sources):
         sources = asyncio.run(_with_keys(settings, sources))
+    sides = () if is_one_store(settings) else BOTH_SIDES
     for command in commands:
-        rights = of_commands[command]
+        rights = for_what_is_kept(settings, of_commands[command])
         sql = sql_grants(settings, sources, rights, arguments.role)
-        allowed = needed(settings, rights)
-        policy = policies(allowed, arguments.principal)
-        more = [(each.purpose, optional(settings, each, allowed)) for each in rights.optional]
-        optionals = [
-            {"purpose": purpose, **policies(besides, arguments.principal)} for purpose, besides in more if besides
-        ]
+        at_stores = _at_stores(settings, rights, arguments.principal)
+        of_sides = {side: rights.at(side) for side in sides}
+        by_side = {
+            side: _at_stores(settings, each, arguments.principal)
+            for side, each in of_sides.items()
+            if needed(settings, each)
+        }
         ledger = _in_the_ledger(settings, rights, arguments.role)
         trial = trial_grants(sources, rights, arguments.role)
+        vitals = vitals_grants(rights, arguments.role)
         extra_sql = {"trial_sql": trial, "ledger_sql": ledger}
         document[command] = {
             "sql": sql,
             **{name: each for name, each in extra_sql.items() if each},
-            **policy,
-            "optional": optionals,
+            **at_stores,
+            **({"sides": by_side} if by_side else {}),
+            **({"optional_sql": vitals} if vitals else {}),
         }
         if not options.json_output:
             about_ledger = ["-- in the database of LEDGER_URL, once its tables are made:", *ledger] if ledger else []
             about_trial = ["-- for --trial besides:", *trial] if trial else []
-            lines = [f"-- {command}: {rights.purpose}", *sql, *about_trial, *about_ledger, *_documents(policy)]
-            for purpose, besides in more:
-                if besides:
-                    lines += [f"-- optional, {purpose}:", *_documents(policies(besides, arguments.principal))]
-            lines.append("")
-            terminal.result("\n".join(lines), is_verbatim=True)
+            about_vitals = ["-- optional, sees how far standbys are behind, and waits for them:", *vitals]
+            lines = [f"-- {command}: {rights.purpose}", *sql, *about_trial, *about_ledger]
+            lines += about_vitals if vitals else []
+            for side, found in by_side.items():
+                lines += [f"-- for the credentials of {side}, at {store_of(settings, side)}:", *_documents(found)]
+            lines += [] if by_side else _documents(at_stores)
+            terminal.result("\n".join([*lines, ""]), is_verbatim=True)
     return conclude(terminal, options, {"commands": document}, ExitCode.DONE)
 
 
@@ -92,9 +108,21 @@ def _in_the_ledger(settings: Settings, rights: Rights, role: str) -> list[str]:
     return list(ledger_grants(role, ledger_database(settings.ledger_url), writes=rights.updates))
 
 
-def _documents(found: dict[str, object]) -> list[str]:
-    """Return the policies of a document as text: that of a key of KMS under a heading of its own."""
+def _at_stores(settings: Settings, rights: Rights, principal: str | None) -> dict[str, Any]:
+    """Return the policies that give rights at the stores, and those that give what is optional, with its purpose."""
+    allowed = needed(settings, rights)
+    more = [(each.purpose, optional(settings, each, allowed)) for each in rights.optional]
+    optionals = [{"purpose": purpose, **policies(besides, principal)} for purpose, besides in more if besides]
+    return {**policies(allowed, principal), "optional": optionals}
+
+
+def _documents(found: dict[str, Any]) -> list[str]:
+    """Return policies as text: that of a key of KMS, and what is optional, under headings of their own."""
     lines: list[str] = []
-    for name, each in found.items():
-        lines += ["-- in the policy of the KMS key:"] * (name == "key_policy") + [json.dumps(each, indent=2)]
+    for name in ("policy", "bucket_policies", "key_policy"):
+        if name in found:
+            lines += ["-- in the policy of the KMS key:"] * (name == "key_policy")
+            lines.append(json.dumps(found[name], indent=2))
+    for besides in found.get("optional", []):
+        lines += [f"-- optional, {besides['purpose']}:", *_documents(besides)]
     return lines

@@ -11,13 +11,15 @@ from sketchmigrate.cli.ending import conclude
 from sketchmigrate.cli.jobs.discover import looked_through, run_looking
 from sketchmigrate.core.errors import RunDirectoryError, UsageError
 from sketchmigrate.core.exit_codes import ExitCode
+from sketchmigrate.core.rule import BOTH_SIDES, SideName
 from sketchmigrate.inspect.discover_report import discovery_json, discovery_text, references_toml
 from sketchmigrate.inspect.draft import Prefixes, candidates, draft
-from sketchmigrate.migration.opening import open_sides
+from sketchmigrate.migration.opening import has_own_credentials, open_sides
 from sketchmigrate.migration.preflight import PATIENCE_SECONDS, find_specimen
+from sketchmigrate.s3.wire.addressing import aws_host
 from sketchmigrate.settings.files import VARIABLE, ValueOrigin
 from sketchmigrate.settings.lists import lists_of
-from sketchmigrate.settings.schema import Settings, setting_fields
+from sketchmigrate.settings.schema import DEFAULT_REGION, Settings, setting_fields
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +42,16 @@ _QUESTIONS = {
 """What is asked for unless it was given, and the variables of libpq that give it."""
 
 _MAY_BE_EMPTY = ("db_host", "s3_endpoint_url")
+
+_OF_THE_STORES = ("s3_endpoint_url", "production_bucket")
+"""Who is asked for one of these, or has credentials of a side, is also asked whether the sides are two stores."""
+
+_ELSEWHERE = {
+    "production_s3_endpoint_url": "URL of that store (empty: AWS)",
+    "production_s3_region": "Its region (empty: as legacy's)",
+    "production_s3_profile": "AWS profile with the credentials for it (empty: PRODUCTION_AWS_ACCESS_KEY_ID and"
+    " PRODUCTION_AWS_SECRET_ACCESS_KEY, or those of both)",
+}
 
 
 def init_command(arguments: InitArguments, start: Start) -> int:
@@ -87,7 +99,41 @@ def _answers(loaded: Loaded, terminal: Terminal) -> dict[str, object]:
             raise UsageError(f"{question}: it is needed", hint=f"Give {flags[name]}, or answer.")
         if answer:
             answers[name] = answer
+    if terminal.can_ask and _may_be_two_stores(loaded):
+        return answers | _elsewhere(loaded, answers, terminal)
     return answers
+
+
+def _may_be_two_stores(loaded: Loaded) -> bool:
+    """Whether to ask where production is: a URL of a side tells it, credentials of a side do not."""
+    if any(f"{side}_s3_endpoint_url" in loaded.origins for side in BOTH_SIDES):
+        return False
+    has_own = any(has_own_credentials(loaded.settings, side) for side in BOTH_SIDES)
+    return has_own or not all(name in loaded.origins for name in _OF_THE_STORES)
+
+
+def _elsewhere(loaded: Loaded, answers: dict[str, object], terminal: Terminal) -> dict[str, object]:
+    """Ask where production is, if elsewhere, and return the settings of either side that follow."""
+    instead = "Give --production-s3-endpoint-url."
+    if not terminal.confirm("Is the bucket to move to in another store or account?", instead=instead):
+        return {}
+    own: dict[str, object] = {}
+    for name, question in _ELSEWHERE.items():
+        is_known = name in loaded.origins
+        if name == "production_s3_profile":  # variables go before a profile
+            is_known = has_own_credentials(loaded.settings, SideName.PRODUCTION)
+        if is_known:
+            continue
+        if answer := terminal.ask(question, instead=instead):
+            own[name] = answer
+    legacy_url = answers.get("s3_endpoint_url") or loaded.settings.s3_endpoint_url
+    if legacy_url and "production_s3_endpoint_url" not in own:  # an empty one would be that of both
+        said = loaded.settings
+        region = own.get("production_s3_region") or said.production_s3_region or said.s3_region or DEFAULT_REGION
+        own["production_s3_endpoint_url"] = f"https://{aws_host(str(region))}"
+    if "s3_endpoint_url" in answers:
+        own["legacy_s3_endpoint_url"] = answers.pop("s3_endpoint_url")
+    return own
 
 
 def _said(loaded: Loaded) -> list[str]:

@@ -60,13 +60,13 @@ async def _make_tables(settings: Settings) -> str:
 
 def _list(settings: Settings, options: Options, terminal: Terminal) -> int:
     runs = list_runs(settings.ledger_url)
-    for run_id, began_at, about in runs:
+    for run_id, began_at, about, _ in runs:
         began = datetime.fromtimestamp(began_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
         command, table = about.get("command", ""), about.get("table", "")
         terminal.result(f"{run_id}  {began}Z  {command} of {table}, {about.get('legacy')} to {about.get('production')}")
     if not runs:
         terminal.result("No run is on record.")
-    return conclude(terminal, options, {"runs": [{"run": run_id, **about} for run_id, _, about in runs]}, ExitCode.DONE)
+    return conclude(terminal, options, {"runs": [{"run": each.run_id, **each.about} for each in runs]}, ExitCode.DONE)
 
 
 def _export(directory: Path, output: Path | None, settings: Settings, options: Options, terminal: Terminal) -> int:

@@ -13,7 +13,7 @@ from sketchmigrate.inspect.manifest import (
     PROVED,
     certified_evidence,
     check_nothing_since,
-    deep_evidence,
+    comparing_evidence,
     evidence_began_at,
     judge,
     manifest_text,
@@ -25,6 +25,7 @@ from sketchmigrate.postgres.privileges import hidden_rows
 if TYPE_CHECKING:
     from sketchmigrate.cli.commands.manifest import ManifestArguments
     from sketchmigrate.cli.start import Start
+    from sketchmigrate.inspect.manifest import Found
     from sketchmigrate.report.logs import RunDirectory
 
 
@@ -39,7 +40,7 @@ class ManifestJob(InspectionJob):
         """Look whether the verify still holds, read rows and listings again, write what all bear out."""
         self.end_at_signals()
         proved = certified_evidence(self._verify_run, self.evidence_site())
-        deep = self._deep_evidence()
+        comparing = self._comparing_evidence()
         hidden = [each.source.table for each in self.site.sources if each.table.hides_rows]
         if hidden:
             raise hidden_rows(", ".join(dict.fromkeys(hidden)))
@@ -50,19 +51,19 @@ class ManifestJob(InspectionJob):
             await self.gather(now)
             if await self.are_rows_hidden():
                 return self.conclude({"kind": "manifest"}, ExitCode.LEFT)
-            await judge(now, proved, deep)
+            await judge(now, proved, comparing)
             self._check_nothing_since(began_at)  # a run may have begun meanwhile
             made = await write_manifest(now, self._verify_run, self.run.path)
-        self.terminal.result(
-            f"{manifest_text(made)}\n\n"
-            f"For S3 Batch Operations  {made.csv_file}\n"
-            f"As a table               {made.parquet_file}\n"
-            f"Log                      {self.run.log_path}"
-        )
+        files = [
+            *(f"For S3 Batch Operations  {file}" for file in made.csv_files),
+            f"As a table               {made.parquet_file}",
+            f"Log                      {self.run.log_path}",
+        ]
+        self.terminal.result("\n".join((manifest_text(made), "", *files)))
         return self.conclude({"kind": "manifest", **asdict(made), "log_file": str(self.run.log_path)}, ExitCode.DONE)
 
-    def _deep_evidence(self) -> list[Path]:
-        return deep_evidence(Path(self.settings.run_dir).expanduser(), self.evidence_site())
+    def _comparing_evidence(self) -> list[Found]:
+        return comparing_evidence(Path(self.settings.run_dir).expanduser(), self.evidence_site())
 
     def _check_nothing_since(self, began_at: float) -> None:
         with ExitStack() as opened:

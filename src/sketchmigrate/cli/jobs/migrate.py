@@ -23,6 +23,7 @@ from sketchmigrate.settings.sources import routes_of
 if TYPE_CHECKING:
     from sketchmigrate.cli.start import Start
     from sketchmigrate.core.status import Status
+    from sketchmigrate.inspect.amount import Amount
     from sketchmigrate.inspect.findings import Finding
     from sketchmigrate.report.logs import RunDirectory
 
@@ -33,6 +34,7 @@ class MigrationJob(Job):
     def __init__(self, start: Start, run: RunDirectory) -> None:
         super().__init__(start, run, for_writing=not (start.options.dry_run or start.options.status_only))
         self._service: MigrationService
+        self._amount: Amount | None = None
 
     async def prepare(self) -> None:
         """Open the site, and try the rights to read. Writes nothing."""
@@ -48,12 +50,14 @@ class MigrationJob(Job):
         self.say_ahead(service.ahead)
         if self._for_writing:
             await service.check_room()
+            if not self.options.say_yes:
+                self._amount = await service.amount()
 
     def question(self) -> str:
         """Say what is about to be changed, and where."""
         if self.options.status_only:
             return ""
-        return migration_question(self.site, self._service.settling, self._service.ahead)
+        return migration_question(self.site, self._service.settling, self._service.ahead, self._amount)
 
     async def settle(self) -> None:
         """Try the rights to write, and settle how nothing is replaced, by a trial of the store."""
@@ -139,21 +143,27 @@ async def migrate_with(job: Job, service: MigrationService) -> tuple[dict[str, o
     began = time.monotonic()
     async with new_ledger(job.run.path, job.settings, service.description(), job.stop.event) as ledger:
         with terminal.progress(job.site.estimated_rows) as progress:
-            observer = Observer(job.site, options, terminal, progress)
-            finished = await service.run(ledger, observer)
+            observer = Observer(job.site, options, terminal, progress, telling=job.telling)
+            async with job.keeping_samples(ledger), job.taking_orders(progress, observer):
+                finished = await service.run(ledger, observer)
+        measured: dict[str, str] = {}
         if job.stop.error is None:
-            await ledger.describe({LIMITED_BY: observer.limit})
+            measured = {LIMITED_BY: observer.limit} | (service.figures.noted() if service.figures else {})
         job.held_up = observer.held
+        job.note_limits(service.governing)
         hidden, elapsed_seconds = await job.are_rows_hidden(), time.monotonic() - began
         empty = await service.about_empty_legacy(finished)
         if empty:
             terminal.message(f"Warning: {empty}", logging.WARNING)
         result = await job.summarise(
-            ledger, finished, elapsed_seconds, rows_hidden=hidden, nothing_in_legacy=bool(empty)
+            ledger, finished, elapsed_seconds, rows_hidden=hidden, nothing_in_legacy=bool(empty), besides=measured
         )
-    terminal.result(summary(result))
-    settling = service.settling
-    return summary_json(result) | settling.noted() | tried | settling.kind_noted(), result.exit_code
+    lost, settling = service.ahead.dropped, service.settling
+    terminal.result("\n\n".join(filter(None, (summary(result), "\n".join(lost)))))
+    document = summary_json(result) | settling.noted() | tried | settling.kind_noted()
+    if service.following is not None:
+        document["follow"] = service.following.gauge.as_json(job.site.database.clock.monotonic())
+    return document | {"keeping": service.ahead.document}, result.exit_code
 
 
 async def _try_flip(job: Job, service: MigrationService) -> dict[str, object]:

@@ -13,7 +13,7 @@ from sketchmigrate.cli.ending import conclude
 from sketchmigrate.core.errors import Interrupted
 from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.migration.no_clobber import Means, choose
-from sketchmigrate.migration.opening import is_one_store, open_sides
+from sketchmigrate.migration.opening import open_sides
 from sketchmigrate.migration.preflight import (
     PATIENCE_SECONDS,
     check_read,
@@ -23,6 +23,7 @@ from sketchmigrate.migration.preflight import (
 from sketchmigrate.migration.probe_record import recorded_folder, remove_left_behind
 from sketchmigrate.migration.settling import NOT_REMOVED
 from sketchmigrate.migration.store_trial import Races, try_store
+from sketchmigrate.migration.transfer_kind import TransferKind, kind_between
 from sketchmigrate.report.text import printable
 from sketchmigrate.s3.probe.findings import Question
 from sketchmigrate.s3.probe.folder import told
@@ -30,6 +31,7 @@ from sketchmigrate.s3.probe.folder import told
 if TYPE_CHECKING:
     from sketchmigrate.cli.commands.probe import ProbeArguments
     from sketchmigrate.migration.no_clobber import Strategy
+    from sketchmigrate.migration.transfer_kind import SettledKind
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.s3.probe.findings import ProbeReport
@@ -48,30 +50,35 @@ def probe_command(
     races = Races.WITH_VERSIONS if arguments.race else Races.ANEW
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            report, earlier, side = runner.run(_probe(settings, races))
+            report, earlier, side, kind = runner.run(_probe(settings, races))
         except KeyboardInterrupt as pressed:
             raise Interrupted("interrupted; what the probe had made was removed") from pressed
     if earlier:
         terminal.message(f"Note: {NOT_REMOVED}: {told(earlier)}", logging.WARNING)
     report = replace(report, left_behind=(*report.left_behind, *earlier))
-    strategy = choose(report, is_streamed=not is_one_store(settings))
+    strategy = choose(report, is_streamed=kind.kind is TransferKind.STREAMED)
     exit_code = ExitCode.finished(left=strategy.means is Means.CHECK_FIRST or bool(report.left_behind))
-    terminal.result(report_text(report, strategy, side.store_name))
-    return conclude(terminal, options, report_json(report, strategy), exit_code)
+    terminal.result(report_text(report, strategy, side.store_name, kind))
+    return conclude(terminal, options, report_json(report, strategy, kind), exit_code)
 
 
-async def _probe(settings: Settings, races: Races) -> tuple[ProbeReport, list[str], Side]:
-    """Try the store; return what was found, what earlier runs left that could not be removed, and production's side."""
+async def _probe(settings: Settings, races: Races) -> tuple[ProbeReport, list[str], Side, SettledKind]:
+    """Try the store.
+
+    Return what was found, what earlier runs left that could not be removed, production's side, and whether a migration
+    would have the store copy objects.
+    """
     async with open_sides(settings) as (sides, _):
+        kind = await kind_between(sides, settings)
         side = sides.production.retrying(PATIENCE_SECONDS)
         await check_read(side, await find_specimen(side))
         left = await remove_left_behind(side, settings.run_dir)
         async with recorded_folder(side, settings.run_dir) as folder:
             await check_writing(folder, side)
-        return await try_store(sides.production, settings.run_dir, races), left, side
+        return await try_store(sides.production, settings.run_dir, races), left, side, kind
 
 
-def report_text(report: ProbeReport, strategy: Strategy, store: str) -> str:
+def report_text(report: ProbeReport, strategy: Strategy, store: str, kind: SettledKind) -> str:
     """Return the table of findings, what they mean for a migration, and what is left behind."""
     width = max(len(question) for question in Question)
     lines = [f"What {store} does, tried below {printable(str(report.folder))}", ""]
@@ -90,7 +97,10 @@ def report_text(report: ProbeReport, strategy: Strategy, store: str) -> str:
         lines += [
             f"  {q:<{width}}  {words[p.is_proved]:<10}  {printable(p.evidence)}" for q, p in report.proofs.items()
         ]
-    lines += ["", f"To replace nothing, a migration takes: {strategy.means}, because {strategy.reason}."]
+    lines.append("")
+    if not kind.is_plain:
+        lines.append(f"Objects are brought by a migration: {kind.kind}, because {kind.reason}.")
+    lines.append(f"To replace nothing, a migration takes: {strategy.means}, because {strategy.reason}.")
     if strategy.window:
         lines.append(f"What could be replaced all the same is {strategy.window}.")
     lines += ["", "Left behind:" if report.left_behind else all_gone]
@@ -98,7 +108,7 @@ def report_text(report: ProbeReport, strategy: Strategy, store: str) -> str:
     return "\n".join(lines)
 
 
-def report_json(report: ProbeReport, strategy: Strategy) -> dict[str, object]:
+def report_json(report: ProbeReport, strategy: Strategy, kind: SettledKind) -> dict[str, object]:
     """Return the same for ``--json``."""
     return {
         "findings": [
@@ -114,4 +124,6 @@ def report_json(report: ProbeReport, strategy: Strategy) -> dict[str, object]:
         "window": strategy.window,
         "folder": str(report.folder),
         "left_behind": list(report.left_behind),
+        "transfer": str(kind.kind),
+        "transfer_reason": kind.reason,
     }

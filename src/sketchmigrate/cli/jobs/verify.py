@@ -10,6 +10,7 @@ from sketchmigrate import __version__
 from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.exit_codes import ExitCode
+from sketchmigrate.core.rule import BOTH_SIDES
 from sketchmigrate.inspect.certificate import Certificate, problems_text
 from sketchmigrate.inspect.evidence import digest
 from sketchmigrate.inspect.problems import PROBLEMS_NAME
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 class VerifyJob(InspectionJob):
     """One verification."""
 
+    inventoried = BOTH_SIDES
+    leaves_page = True
+
     def __init__(self, arguments: VerifyArguments, start: Start, run: RunDirectory) -> None:
         super().__init__(start, run)
         self._arguments = arguments
@@ -45,14 +49,18 @@ class VerifyJob(InspectionJob):
         """Gather, judge, certify."""
         self.end_at_signals()
         discovery = await self.discover(full=True) if self._arguments.discover else None
-        certificate, document = await certify(self, self._arguments.deep, discovery=discovery)
+        arguments = self._arguments
+        certificate, document = await certify(
+            self, deep_percent=arguments.deep, metadata_percent=arguments.metadata, discovery=discovery
+        )
         return self.conclude(document, ExitCode.finished(left=not certificate.passed))
 
 
 async def certify(
     job: InspectionJob,
-    deep_percent: float | None,
     *,
+    deep_percent: float | None,
+    metadata_percent: float | None,
     lists: str = PROBLEMS_NAME,
     discovery: Discovery | None = None,
 ) -> tuple[Certificate, dict[str, object]]:
@@ -68,7 +76,13 @@ async def certify(
                 raise refusal(job.settings, recognition.others)
             ledgers = list(job.past_runs(opened))
             await read_recopied(evidence, job.past_repairs())
-            found = await verify(evidence, job.looker(evidence), ledgers, deep_percent=deep_percent)
+            found = await verify(
+                evidence,
+                job.looker(evidence),
+                ledgers,
+                deep_percent=deep_percent,
+                metadata_percent=metadata_percent,
+            )
             written = await job.write_problems(evidence, lists)
     # the file is as it will stay: nothing opens it for writing any more
     certificate = Certificate(job.evidence_site(), found, str(evidence.path), digest(evidence.path), discovery)
