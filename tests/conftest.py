@@ -16,7 +16,15 @@ from hypothesis import settings as hypothesis_settings
 
 from sketchmigrate.demo.servers import PostgresServer, postgres_server
 from tests.servers import ceph
-from tests.servers.databases import DEBIAN_PROGRAMS, FAST_AND_LOOSE, Database, Databases, postgres_for_tests
+from tests.servers.databases import (
+    DEBIAN_PROGRAMS,
+    FAST_AND_LOOSE,
+    Cluster,
+    Database,
+    Databases,
+    empty_cluster,
+    postgres_for_tests,
+)
 from tests.servers.seaweed import seaweed_server
 from tests.servers.stores import Store, StoreServer, fresh_buckets, moto_server, rclone_server
 
@@ -59,6 +67,14 @@ def _settings_of_the_machine_do_not_count(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
 
 
+@pytest.fixture(autouse=True)
+def _signals_as_they_were() -> Iterator[None]:
+    """A command that a test carries out in this process leaves SIGUSR1 ignored, which each child would inherit."""
+    before = signal.getsignal(signal.SIGUSR1)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """The session's PostgreSQL, newest version. Do not stop it: see ``private_postgres``."""
@@ -75,10 +91,17 @@ def debian_postgres() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def _cluster() -> Iterator[Cluster]:
+    """What the PostgreSQL of each test that has its own is a copy of."""
+    with empty_cluster() as cluster:
+        yield cluster
+
+
 @pytest.fixture
-def private_postgres() -> Iterator[PostgresServer]:
+def private_postgres(_cluster: Cluster) -> Iterator[PostgresServer]:
     """A PostgreSQL of the test's own, to be stopped, killed and started again."""
-    with postgres_server(options=FAST_AND_LOOSE) as server:
+    with _cluster.copy_at_work() as server:
         yield server
 
 

@@ -9,10 +9,14 @@ import os
 import socket
 import subprocess
 import sys
+import termios
 import threading
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pexpect
+import ptyprocess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +32,9 @@ class Forked(subprocess.Popen[str]):
     Raises ``RuntimeError`` if the starter is gone.
     """
 
+    to_the_end = False
+    """Whether its modules are taken apart at its end, as by an interpreter: some libraries say something then."""
+
     def _execute_child(
         self, args: Sequence[str | Path], _program: object, _preexec_fn: object, _close_fds: object, _pass_fds: object,
         cwd: Path, env: Mapping[str, str], _startupinfo: object, _creationflags: object, _shell: object,
@@ -37,11 +44,40 @@ class Forked(subprocess.Popen[str]):
         stdin, _, _, stdout, _, stderr = pipes = pipes_and_more[:6]
         folder = os.open(cwd, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            self.pid = starter().fork([str(word) for word in args[1:]], env, [folder, stdin, stdout, stderr])
+            words, streams = [str(word) for word in args[1:]], [folder, stdin, stdout, stderr]
+            self.pid = starter().fork(words, env, streams, to_the_end=self.to_the_end)
         finally:
             os.close(folder)
         self._child_created = True
         self._close_pipe_fds(*pipes)  # type: ignore[attr-defined] # typeshed has no private names
+
+
+class ForkedToTheEnd(Forked):
+    """The same, whose modules are taken apart at its end."""
+
+    to_the_end = True
+
+
+def forked_on_a_terminal(
+    args: Sequence[str], *, env: Mapping[str, str], cwd: Path, dimensions: tuple[int, int]
+) -> pexpect.spawn[str]:
+    """Do what ``pexpect.spawn`` does for these arguments, of which the first is the interpreter, with ``Forked``."""
+
+    def fork(_args: object, **_more: object) -> ptyprocess.PtyProcess:
+        terminal, its_own = os.openpty()
+        termios.tcsetwinsize(its_own, dimensions)
+        folder = os.open(cwd, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            pid = starter().fork(args[1:], env, [folder, its_own, its_own, its_own], on_a_terminal=True)
+        finally:
+            os.close(folder)
+            os.close(its_own)
+        return ptyprocess.PtyProcess(pid, terminal)
+
+    child = pexpect.spawn(None, encoding="utf-8", timeout=30)
+    child._spawnpty = fork  # noqa: SLF001 # the step that each kind of terminal does in its own way
+    child._spawn(args[0], list(args[1:]))  # noqa: SLF001 # what its constructor calls where there is a command
+    return child
 
 
 class Starter:
@@ -62,13 +98,22 @@ class Starter:
                 text=True,
             )
 
-    def fork(self, arguments: Sequence[str], environ: Mapping[str, str], descriptors: Sequence[int]) -> int:
+    def fork(
+        self,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
+        descriptors: Sequence[int],
+        *,
+        to_the_end: bool = False,
+        on_a_terminal: bool = False,
+    ) -> int:
         """Return the id of a new process that runs a script (the first argument), a child of this one.
 
-        ``descriptors`` are of the folder to run it in and of its standard streams. Raises ``RuntimeError`` if there is
+        ``descriptors`` are of the folder to run it in and of its standard streams. ``to_the_end`` all its modules are
+        taken apart. ``on_a_terminal``, which the streams are, it leads a session. Raises ``RuntimeError`` if there is
         no starter.
         """
-        request = json.dumps([arguments, dict(environ)]).encode()
+        request = json.dumps([arguments, dict(environ), to_the_end, on_a_terminal]).encode()
         with self._one_at_a_time:
             self._adopt(orphans=True)
             try:

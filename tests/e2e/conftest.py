@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sketchmigrate.demo.servers import PostgresServer
-    from tests.servers.databases import Database
+    from tests.servers.databases import Database, Databases
     from tests.servers.stores import Store, StoreServer
 
 
@@ -30,6 +30,19 @@ def new_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
 def site(database: Database, rclone_store: Store, tmp_path: Path) -> Site:
     """An empty database and two empty buckets on rclone, the fast store."""
     return Site(database, rclone_store, tmp_path)
+
+
+@pytest.fixture(params=["files", "database"])
+def ledgers_kept(request: pytest.FixtureRequest, site: Site, databases: Databases) -> Iterator[Site]:
+    """The same, with the ledgers of its runs in files, and in a database."""
+    if request.param == "files":
+        yield site
+        return
+    with databases.fresh() as ledger:
+        url = f"postgresql://{ledger.user}:{ledger.password}@{ledger.host}:{ledger.port}/{ledger.name}"
+        kept = site.with_environ(SKETCH_LEDGER_URL=url)
+        assert kept.run("ledger init").code == 0
+        yield kept
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from tests.tool import run, run_directories
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from psycopg import Connection
+
     from tests.e2e.site import Site
     from tests.tool import Finished
 
@@ -160,9 +162,18 @@ def made(site: Site, rows: int = 4) -> Sources:
     Each row of documents, users and avatars names one object, of attachments and galleries two, of posts two as well,
     one of which is that of the row of documents.
     """
-    store, execute = site.store, site.database.execute
+    store = site.store
     buckets = {"legacy": store.legacy_bucket, "production": store.production_bucket}
     (site.folder / "site.toml").write_text(SETTINGS.format(**buckets))
+    with site.database.connect() as connection:
+        objects = _fill(connection, rows)
+    store.put_all(store.legacy_bucket, {key: f"body of {key}".encode() for key in objects})
+    return Sources(site)
+
+
+def _fill(connection: Connection[tuple[Any, ...]], rows: int) -> set[str]:
+    """Make the tables, and return the keys of the objects that their rows name."""
+    execute = connection.execute
     for statement in TABLES:
         execute(statement)
     objects: set[str] = set()
@@ -172,18 +183,17 @@ def made(site: Site, rows: int = 4) -> Sources:
         return key_of(name)
 
     for n in range(1, rows + 1):
-        execute("INSERT INTO documents VALUES (%s, %s, %s)", n % 2, n, named(f"document-{n}"))
-        execute("INSERT INTO users VALUES (%s, %s)", n, f"{OLD}/{named(f'user-{n}')}?v={n}")
+        execute("INSERT INTO documents VALUES (%s, %s, %s)", (n % 2, n, named(f"document-{n}")))
+        execute("INSERT INTO users VALUES (%s, %s)", (n, f"{OLD}/{named(f'user-{n}')}?v={n}"))
         meta = {"file": named(f"file-{n}"), "more": {"thumb": named(f"thumb/{n}"), "n": 1.50}}
-        execute("INSERT INTO attachments VALUES (%s, %s::jsonb)", n, json.dumps(meta))
-        execute("INSERT INTO galleries VALUES (%s, %s)", n, [named(f"left-{n}"), "other", named(f"right-{n}")])
+        execute("INSERT INTO attachments VALUES (%s, %s::jsonb)", (n, json.dumps(meta)))
+        execute("INSERT INTO galleries VALUES (%s, %s)", (n, [named(f"left-{n}"), "other", named(f"right-{n}")]))
         urls = f"{OLD}/{key_of(f'document-{n}')} and <img src='{OLD}/{named(f'post-{n}')}'>"
-        execute("INSERT INTO posts VALUES (%s, %s)", n, urls)
+        execute("INSERT INTO posts VALUES (%s, %s)", (n, urls))
         objects.add(f"b{n}")
-        execute("INSERT INTO blobs VALUES (%s, %s, 'old')", n, f"b{n}")
+        execute("INSERT INTO blobs VALUES (%s, %s, 'old')", (n, f"b{n}"))
         named(f"person-{n}")
-        execute("INSERT INTO people VALUES (%s, %s, 'old')", n, f"person-{n}.png")
+        execute("INSERT INTO people VALUES (%s, %s, 'old')", (n, f"person-{n}.png"))
     execute("INSERT INTO documents VALUES (0, 0, 'elsewhere/x.png')")
     execute("INSERT INTO posts VALUES (0, 'nothing here'), (-1, NULL)")
-    store.put_all(store.legacy_bucket, {key: f"body of {key}".encode() for key in objects})
-    return Sources(site)
+    return objects

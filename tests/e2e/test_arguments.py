@@ -94,14 +94,14 @@ def test_a_wrong_flag_is_named_with_the_one_that_was_meant(tmp_path: Path) -> No
 
 @AS_A_PERSON
 def test_help_and_version_need_no_setting(tmp_path: Path) -> None:
-    shown = run("-h", environ={"SKETCH_DB_PORT": "nonsense"}, cwd=tmp_path)
+    shown = run("-h", "--all", environ={"SKETCH_DB_PORT": "nonsense"}, cwd=tmp_path)
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.startswith("usage: sketch_migrate.py [-h] [-p PARALLELIZATION_LEVEL] [-b BATCH_SIZE]\n")
     flags = "-p -b -l -v -d -s -t -w -y --config --json --no-progress --version"
     described = {flag for line in shown.out.splitlines() for flag in re.findall(r"^  (-\w|--[\w-]+)", line)}
     assert set(flags.split()) <= described
     version = run("--version", environ={}, cwd=tmp_path)
-    assert (version.code, version.out.split()) == (0, ["sketch-migrate", sketchmigrate.__version__])
+    assert (version.code, version.out.split()[:2]) == (0, ["sketch-migrate", sketchmigrate.__version__])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -180,18 +180,20 @@ def test_stdout_has_the_result_and_stderr_the_messages(filled: Site) -> None:
 
 
 def test_the_runs_files_are_its_owners_alone(filled: Site) -> None:
-    assert filled.run("-y").code == 0
+    assert filled.run("-y --report yes").code == 0
     (directory,) = run_directories(filled.folder)
     assert re.fullmatch(r"\d{8}T\d{6}Z-[\w.-]+-[0-9a-f]{6}", directory.name)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [directory, *directory.iterdir()]}
-    assert modes == {directory.name: 0o700, "migrate.log": 0o600, "ledger.sqlite": 0o600, "run.lock": 0o600}
+    files = ("migrate.log", "ledger.sqlite", "run.json", "run.lock", "result.json", "report.html")
+    assert modes == {directory.name: 0o700, **dict.fromkeys(files, 0o600)}
 
 
 def test_run_dir_is_a_setting_and_a_flag(filled: Site) -> None:
     elsewhere = filled.folder / "else where" / "runs"
     site = filled.with_environ(SKETCH_RUN_DIR="ignored")
     assert site.run("-s --run-dir", str(elsewhere)).code == 0
-    assert [path.name for run_directory in elsewhere.iterdir() for path in run_directory.iterdir()] == ["migrate.log"]
+    files = {path.name for run_directory in elsewhere.iterdir() for path in run_directory.iterdir()}
+    assert files == {"migrate.log", "run.json", "run.lock"}
     assert not (filled.folder / "ignored").exists()
 
 
@@ -271,7 +273,7 @@ def test_without_a_terminal_there_are_no_escapes(filled: Site) -> None:
 
 def test_secrets_are_nowhere(filled: Site) -> None:
     user = filled.database.make_user("SELECT, UPDATE ON avatars")
-    site = filled.at(database=user).with_environ(AWS_SESSION_TOKEN="a-very-secret-token")
+    site = filled.at(database=user).with_environ(AWS_SESSION_TOKEN="a-very-secret-token", SKETCH_REPORT="yes")
     unsigned = site.with_environ(AWS_SECRET_ACCESS_KEY="not-the-secret-at-all")
     unknown = site.with_environ(SKETCH_DB_PASS="not-the-password-at-all")
     unreachable = site.with_environ(SKETCH_DB_HOST="db.invalid")
@@ -286,7 +288,7 @@ def test_secrets_are_nowhere(filled: Site) -> None:
         user.password, site.store.secret_key, "a-very-secret-token", "not-the-secret-at-all", "not-the-password-at-all"
     )  # fmt: skip
     written = [path.read_bytes().decode(errors="replace") for path in site.folder.rglob("*") if path.is_file()]
-    assert len(written) == 6  # a log for each, and a ledger with its lock
+    assert len(written) == 15  # of each a log, an account and a lock; and a ledger, a document and a page
     printed = [text for done in runs for text in (done.out, done.err)]
     assert [secret for secret in secrets for text in (*written, *printed) if secret in text] == []
 

@@ -75,6 +75,9 @@ def test_overwriting_is_asked_for_in_capitals(watched: tuple[Site, S3FaultProxy]
     asked = " ".join((terminal.before or "").split())
     assert "OVERWRITES what is there (-w)" in asked
     assert "the legacy rows among about 5 (the planner's estimate)" in asked
+    total_bytes = sum(map(len, site.legacy_bodies().values()))
+    assert f"about 5 rows by a sample, and their objects, some {total_bytes} bytes" in asked
+    assert "at 1,000 rows a second (assumed: no run has measured it)" in asked
     terminal.sendline("n")
     terminal.expect("Nothing was changed")
     terminal.wait()

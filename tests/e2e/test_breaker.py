@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.fault.governed import fill
+
 if TYPE_CHECKING:
     from tests.e2e.site import Site
 
 ROWS = 1_500
 
 
-def _fill(site: Site) -> None:
-    site.database.create_avatars(f"image/avatar-{number:05}.png" for number in range(ROWS))
-    site.store.put_all(
-        site.store.legacy_bucket, {f"image/avatar-{number:05}.png": b"picture" for number in range(ROWS)}
-    )
-
-
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_check_that_refuses_all_rows_ends_the_run(site: Site, processes: int) -> None:
-    _fill(site)
+    if processes == 1:  # each has an object of its own
+        names = [f"image/avatar-{number:05}.png" for number in range(ROWS)]
+        site.database.create_avatars(names)
+        site.store.put_all(site.store.legacy_bucket, dict.fromkeys(names, b"picture"))
+    else:
+        fill(site, ROWS)
     site.database.execute("ALTER TABLE avatars ADD CHECK (path LIKE 'image/%')")
     done = site.run(f"-y --no-trial --json -b 100 -p 2 --processes {processes}")
     assert done.code == 1, done
@@ -38,7 +38,7 @@ def test_a_check_that_refuses_all_rows_ends_the_run(site: Site, processes: int) 
 
 
 def test_a_share_of_refused_rows_ends_it_too_unless_it_is_allowed(site: Site) -> None:
-    _fill(site)
+    fill(site, ROWS)
     site.database.execute("ALTER TABLE avatars ADD CHECK (path LIKE 'image/%' OR id % 4 <> 0)")
     done = site.run("-y --no-trial -b 100 -p 2 --processes 1")
     assert done.code == 1, done

@@ -155,8 +155,14 @@ def test_control_c_ends_a_cluster_as_well(hidden: tuple[Site, Finished, Facts]) 
     assert not list(site.last_run().glob("certificate*"))
 
 
-@pytest.mark.parametrize("command", ["verify", "plan"])
-def test_workers_without_work_are_refused(untouched_site: Site, command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "work"),
+    [
+        ("verify", "the work of --deep and --metadata: neither is given"),
+        ("plan", "the reading of --deep, which is not"),
+    ],
+)
+def test_workers_without_work_are_refused(untouched_site: Site, command: str, work: str) -> None:
     refused = untouched_site.run(f"{command} --processes 2")
     assert refused.code == 2
-    assert "--processes shares the reading of --deep, which is not given" in refused.err
+    assert f"--processes shares {work}" in refused.err

@@ -39,9 +39,18 @@ def ports_in(output: str) -> list[int]:
     return sorted({int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", output)})
 
 
-def test_the_demo_migrates_checks_and_leaves_nothing_running() -> None:
-    done = demo("--no-wait", DEMO_AVATARS="41")
-    assert done.returncode == 0, done.stderr
+def test_without_a_terminal_it_migrates_checks_and_leaves_nothing_running_nor_waits() -> None:
+    """A folder of one's own is kept, and never used twice."""
+    with servers.temporary_folder() as home:
+        folder = home / "kept"
+        done = demo("--dir", str(folder), DEMO_AVATARS="41")
+        assert done.returncode == 0, done.stderr
+        assert f"An application, in {folder}\n" in done.stdout
+        assert len(list((folder / "objects" / "sketch-production-s3" / "avatar").iterdir())) == 41
+        assert (folder / "env").stat().st_mode & 0o777 == 0o600
+        again = demo("--no-wait", "--avatars", "4", "--dir", str(folder))
+    assert again.returncode == 2
+    assert "is not empty" in again.stderr
     assert "41 avatars with a row each" in done.stdout
     assert "21 legacy, 20 already in production" in done.stdout
     assert "Each of the 41 rows points at its own picture" in done.stdout
@@ -49,9 +58,6 @@ def test_the_demo_migrates_checks_and_leaves_nothing_running() -> None:
     ports = ports_in(done.stdout)
     assert len(ports) == 2
     assert not [port for port in ports if accepts_connections(port)]
-    folder = re.search(r"An application, in (\S+)", done.stdout)
-    assert folder is not None
-    assert not Path(folder[1]).exists()
 
 
 def test_on_a_terminal_one_can_look_around_until_enter() -> None:
@@ -73,10 +79,18 @@ def test_on_a_terminal_one_can_look_around_until_enter() -> None:
     assert not Path(environment).exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_while_it_waits_stops_the_servers(number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "at"),
+    [
+        (signal.SIGINT, "until you press Enter"),
+        (signal.SIGTERM, "== Find out where"),
+        (signal.SIGHUP, "== Find out where"),
+    ],
+)
+def test_a_signal_stops_the_servers(number: signal.Signals, at: str) -> None:
+    """While it waits, or while it is at work: to wait until it waits takes longer."""
     terminal = pexpect.spawn(str(TOOL), ["demo", "--avatars", "2"], encoding="utf-8", timeout=60, dimensions=(50, 120))
-    terminal.expect("until you press Enter")
+    terminal.expect(at)
     ports = ports_in(terminal.before or "")
     assert [accepts_connections(port) for port in ports] == [True, True]
     terminal.kill(number)
@@ -84,17 +98,6 @@ def test_a_signal_while_it_waits_stops_the_servers(number: signal.Signals) -> No
     terminal.close()
     assert terminal.exitstatus == (0 if number == signal.SIGINT else 128 + number)
     assert [accepts_connections(port) for port in ports] == [False, False]
-
-
-def test_without_a_terminal_it_does_not_wait_and_a_folder_of_ones_own_is_kept_and_never_used_twice() -> None:
-    with servers.temporary_folder() as home:
-        folder = home / "kept"
-        assert demo("--avatars", "4", "--dir", str(folder)).returncode == 0
-        assert len(list((folder / "objects" / "sketch-production-s3" / "avatar").iterdir())) == 4
-        assert (folder / "env").stat().st_mode & 0o777 == 0o600
-        again = demo("--avatars", "4", "--dir", str(folder))
-    assert again.returncode == 2
-    assert "is not empty" in again.stderr
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -210,8 +210,20 @@ def test_it_is_rolled_back(left: Left) -> None:
     check_resumed(left, left.site.database.paths())
 
 
-def test_it_is_verified(left: Left) -> None:
+def check_listed(left: Left) -> None:
+    """It is among the runs, with what that version noted of it."""
+    _, document = left.run("runs")
+    (run,) = [each for each in document["runs"] if each["ledger"]]  # besides one that was refused
+    assert (run["command"], run["state"], run["unread"]) == ("migrate", "unknown", None)
+    assert run["rows"] >= len(left.flipped), "each was put on record before it was made"
+    assert (run["host"], run["user"], run["typed"], run["exit_code"]) == (None, None, None, None)
+    shown, _ = left.run(f"runs show {run['run']}")
+    assert shown.code == 0
+
+
+def test_it_is_listed_verified_and_repaired(left: Left) -> None:
     left.init()
+    check_listed(left)
     stale, lost = sorted(left.flipped)[:2]
     left.site.store.put_all(BUCKETS[0], {legacy(stale): b"changed after it was copied"})
     left.site.store.delete_all(BUCKETS[1], [production(lost)])
@@ -223,12 +235,6 @@ def test_it_is_verified(left: Left) -> None:
     assert {each["key"] for each in document["examples"]["dangling"]} == {str(key) for key in {lost, *left.meddled}}
     assert left.site.facts() == before
 
-
-def test_it_is_repaired(left: Left) -> None:
-    left.init()
-    stale, lost = sorted(left.flipped)[:2]
-    left.site.store.put_all(BUCKETS[0], {legacy(stale): b"changed after it was copied"})
-    left.site.store.delete_all(BUCKETS[1], [production(lost)])
     done, document = left.run("repair -y")
     assert done.code == 1, "a row's object is missing, and another's is not ours"
     assert (document["repaired"]["copied again"], document["repaired"]["restored"]) == (1, 1)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.servers.stores import Store
     from tests.tool import Finished
 
-COMMANDS = ["migrate", "status", "rollback", "probe", "plan", "verify", "repair"]
+COMMANDS = ["probe", "plan", "migrate", "status", "verify", "repair", "rollback"]
 OTHER = {"access_key": "otherkey", "secret_key": "othersecret"}
 OTHER_ARN = "arn:aws:iam:::user/other"
 NOTED = (
@@ -41,6 +41,8 @@ NOT_ON_CEPH = "s3:GetEncryptionConfiguration"
 """Ceph 16 refuses a policy with it, and has no default encryption to tell of."""
 
 ROWS = 12
+ROLE = "the_role"
+"""What rights are asked for; each role that gets them has a name of its own."""
 
 Statement = dict[str, Any]
 Policies = dict[str, list[Statement]]
@@ -55,19 +57,22 @@ class Guarded:
         database.execute(f"REVOKE CONNECT ON DATABASE {database.name} FROM PUBLIC")
         self.owner = Site(database, store, folder, {"SKETCH_DB_TABLE": "app.avatars"})
         self.owner.fill([*(f"image/avatar-{n}.png" for n in range(ROWS)), "avatar/own.png"])
+        self._printed: dict[str, dict[str, Any]] = {}
 
     def wanted(self, command: str, role: str, *, optional: bool = False) -> tuple[list[str], Policies]:
-        """Ask the tool which rights a command needs: SQL, and the statements of each bucket's policy."""
-        printed = self.owner.run("grants", command, "--json", "--role", role, "--principal", OTHER_ARN)
-        assert printed.code == 0, printed.err
-        needs = json.loads(printed.out)["commands"][command]
+        """Ask the tool, once, which rights a command needs: SQL, and the statements of each bucket's policy."""
+        if command not in self._printed:
+            printed = self.owner.run("grants", command, "--json", "--role", ROLE, "--principal", OTHER_ARN)
+            assert printed.code == 0, printed.err
+            self._printed[command] = json.loads(printed.out)["commands"][command]
+        needs = self._printed[command]
         documents = [needs, *(needs["optional"] if optional else [])]
         policies: Policies = {}
         for bucket, policy in (each for document in documents for each in document["bucket_policies"].items()):
             for each in policy["Statement"]:
                 if known := [action for action in each["Action"] if action != NOT_ON_CEPH]:
                     policies.setdefault(bucket, []).append({**each, "Action": known})
-        return needs["sql"], policies
+        return [statement.replace(ROLE, role) for statement in needs["sql"]], policies
 
     def with_rights(self, command: str, *, without: str = "", optional: bool = False) -> tuple[Site, list[str]]:
         """Return the site as someone with the rights of a command, but for one; and the names of all rights."""
@@ -113,7 +118,7 @@ def guarded(database: Database, ceph_store: Store, tmp_path: Path) -> Guarded:
 @pytest.mark.ceph
 def test_every_command_runs_with_exactly_its_rights(guarded: Guarded) -> None:
     owner = guarded.owner
-    for command in ("status", "probe", "plan", "migrate", "verify", "repair"):
+    for command in ("status", "probe", "plan", "handoff", "migrate", "verify", "repair"):
         done = guarded.run(command)
         # plan goes by the right to read alone, and says that there is none to flip
         expected = (1, True) if command == "plan" else (0, False)
@@ -200,30 +205,30 @@ KEY = "arn:aws:kms:eu-west-1:123456789012:key/0123-4567"
         ("x-amz-server-side-encryption-aws-kms-key-id: alias/a", [], "arn:aws:kms:eu-west-1:*:key/*", "alias/a"),
     ],
 )
-@pytest.mark.parametrize("command", ["migrate", "repair", "probe"])
 def test_headers_of_new_objects_take_rights_of_their_own(
-    tmp_path: Path, command: str, headers: str, actions: list[str], resource: str, alias: str
+    tmp_path: Path, headers: str, actions: list[str], resource: str, alias: str
 ) -> None:
     environ = {"SKETCH_NEW_OBJECT_HEADERS": headers, "SKETCH_S3_REGION": "eu-west-1"}
 
-    def needs(*more: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(run("grants", command, "--json", *more, environ=environ, cwd=tmp_path).out)[
-            "commands"
-        ][command]
+    def needs(*more: str, **other: str) -> dict[str, Any]:
+        printed = run("grants", "--json", *more, environ=environ | other, cwd=tmp_path)
+        found: dict[str, Any] = json.loads(printed.out)["commands"]
         return found
 
-    statements = needs()["policy"]["Statement"]
-    (writing,) = [each["Action"] for each in statements if "s3:PutObject" in each["Action"]]
-    assert [action for action in writing if action.startswith("s3:PutObject") and action in ADDED] == actions
-    of_keys = [each for each in statements if "kms:Decrypt" in each["Action"]]
-    assert [each["Resource"] for each in of_keys] == [[resource]] * bool(resource)
-    conditions = [each["Condition"] for each in of_keys if "Condition" in each]
-    assert conditions == [{"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}}] * bool(alias)
-    of_buckets = needs("--principal", OTHER_ARN)
-    assert ("key_policy" in of_buckets) is bool(resource)
-    assert "kms:" not in json.dumps(of_buckets["bucket_policies"])
-    environ["SKETCH_S3_ENDPOINT_URL"] = "https://s3.example.com"  # which has no KMS of AWS
-    assert "kms:" not in json.dumps(needs())
+    needed, of_principal = needs(), needs("--principal", OTHER_ARN)
+    elsewhere = needs(SKETCH_S3_ENDPOINT_URL="https://s3.example.com")  # which has no KMS of AWS
+    for command in ("migrate", "repair", "probe"):
+        statements = needed[command]["policy"]["Statement"]
+        (writing,) = [each["Action"] for each in statements if "s3:PutObject" in each["Action"]]
+        assert [action for action in writing if action.startswith("s3:PutObject") and action in ADDED] == actions
+        of_keys = [each for each in statements if "kms:Decrypt" in each["Action"]]
+        assert [each["Resource"] for each in of_keys] == [[resource]] * bool(resource)
+        conditions = [each["Condition"] for each in of_keys if "Condition" in each]
+        assert conditions == [{"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}}] * bool(alias)
+        of_buckets = of_principal[command]
+        assert ("key_policy" in of_buckets) is bool(resource)
+        assert "kms:" not in json.dumps(of_buckets["bucket_policies"])
+        assert "kms:" not in json.dumps(elsewhere[command])
 
 
 ADDED = ("s3:PutObjectAcl", "s3:PutObjectRetention", "s3:PutObjectLegalHold")
@@ -232,13 +237,14 @@ OPTIONAL = {
     "manifest": set(),
     "rollback": set(),
     "verify": {"s3:GetObjectTagging", "kms:Decrypt"},
+    "handoff": {"kms:Decrypt"},
     "plan": {
         *("s3:GetBucketObjectLockConfiguration", "s3:GetEncryptionConfiguration", "s3:GetObject"),
         *("s3:GetObjectAcl", "s3:GetObjectRetention", "s3:GetObjectLegalHold", "s3:GetObjectTagging", "kms:Decrypt"),
     },
     "migrate": {
         *("s3:GetEncryptionConfiguration", "s3:GetObjectAcl", "s3:GetObjectRetention", "s3:GetObjectLegalHold"),
-        *("s3:DeleteObjectVersion", "kms:Decrypt", "kms:GenerateDataKey"),
+        *("s3:DeleteObjectVersion", "s3:ListMultipartUploadParts", "kms:Decrypt", "kms:GenerateDataKey"),
     },
     "probe": {"s3:ListBucketVersions", "s3:DeleteObjectVersion", "kms:Decrypt", "kms:GenerateDataKey"},
 }
@@ -287,10 +293,12 @@ def test_it_connects_to_nothing_and_names_every_command(tmp_path: Path) -> None:
     printed = run("grants", "--role", 'o"hara', environ=environ, cwd=tmp_path)
     assert printed.code == 0, printed.err
     headings = [line.split()[1] for line in printed.out.splitlines() if line.startswith("-- ")]
-    assert [heading[:-1] for heading in headings if heading.endswith(":")] == [*COMMANDS, "manifest", "init"]
+    named = [heading[:-1] for heading in headings if heading.endswith(":")]
+    assert sorted(named) == sorted([*COMMANDS, "manifest", "init", "handoff", "fence"])
+    assert [command for command in named if command in COMMANDS] == COMMANDS, "in the order of a migration"
     assert 'GRANT UPDATE ("path") ON "avatars" TO "o""hara";' in printed.out
     assert '-- for --trial besides:\nGRANT UPDATE ("path") ON "avatars" TO "o""hara";\n' in printed.out
-    assert printed.out.count('GRANT SELECT ("id", "path")') == 7, "all but probe and init read the table"
+    assert printed.out.count('GRANT SELECT ("id", "path")') == 9, "all but probe and init read the table"
     assert list(tmp_path.iterdir()) == [], "it is no run, and leaves no directory"
 
 
@@ -306,6 +314,43 @@ def test_what_a_probe_makes_it_may_write_and_remove(command: str, tmp_path: Path
     assert not any(fnmatch(elsewhere, each["Resource"][0]) for each in deletes)
 
 
+def actions_on(policy: dict[str, Any]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for each in policy["Statement"]:
+        found.setdefault(each["Resource"][0].removeprefix("arn:aws:s3:::"), set()).update(each["Action"])
+    return found
+
+
+ANOTHER_STORE = {"SKETCH_PRODUCTION_S3_ENDPOINT_URL": "https://s3.example.com"}
+ANOTHER_ACCOUNT = {"PRODUCTION_AWS_ACCESS_KEY_ID": "key", "PRODUCTION_AWS_SECRET_ACCESS_KEY": "secret"}
+
+
+@pytest.mark.parametrize("environ", [ANOTHER_STORE, ANOTHER_ACCOUNT], ids=["store", "account"])
+def test_two_stores_or_accounts_have_a_policy_each(environ: dict[str, str], tmp_path: Path) -> None:
+    whole = json.loads(run("grants", "--json", environ={}, cwd=tmp_path).out)["commands"]
+    assert not any("sides" in of_command for of_command in whole.values())
+    parted = json.loads(run("grants", "--json", environ=environ, cwd=tmp_path).out)["commands"]
+    for command, of_command in parted.items():
+        sides = of_command.pop("sides", {})
+        assert bool(sides) == bool(of_command["policy"]["Statement"]), "fence needs nothing of a store"
+        assert of_command["policy"] == whole[command]["policy"], "and all that there is for one store"
+        found = {side: actions_on(policies["policy"]) for side, policies in sides.items()}
+        assert {place: actions for each in found.values() for place, actions in each.items()} == actions_on(
+            of_command["policy"]
+        )
+        for side, each in found.items():
+            assert each
+            assert {place.split("/")[0] for place in each} == {f"sketch-{side}-s3"}
+        purposes = [each["purpose"] for policies in sides.values() for each in policies["optional"]]
+        assert sorted(purposes) == sorted(each["purpose"] for each in of_command["optional"])
+    text = run("grants", "migrate", environ=environ, cwd=tmp_path).out
+    legacy, production = text.split("-- for the credentials of production, at ")
+    assert "-- for the credentials of legacy, at AWS in us-east-1:" in legacy
+    assert ("s3:PutObject" in legacy, "s3:PutObject" in production) == (False, True)
+    assert "sketch-legacy-s3" not in production
+    assert "secret" not in text
+
+
 def test_both_sides_in_one_bucket_are_listed_by_one_statement(tmp_path: Path) -> None:
     environ = {"SKETCH_LEGACY_BUCKET": "one", "SKETCH_PRODUCTION_BUCKET": "one", "SKETCH_S3_REGION": "cn-north-1"}
     printed = run("grants", "verify", "--json", environ=environ, cwd=tmp_path)
@@ -315,6 +360,26 @@ def test_both_sides_in_one_bucket_are_listed_by_one_statement(tmp_path: Path) ->
         (["s3:GetObject"], ["arn:aws-cn:s3:::one/image/*"]),
         (["s3:GetObject"], ["arn:aws-cn:s3:::one/avatar/*"]),
     ]
+
+
+def test_who_reads_an_inventory_may_read_its_files(tmp_path: Path) -> None:
+    environ = {
+        "SKETCH_INVENTORY_LEGACY": "s3://lists/of/old/daily/2026-11-01T01-00Z/manifest.json, /home/ada/manifest.json",
+        "SKETCH_INVENTORY_PRODUCTION": "s3://lists/manifest.json",
+    }
+    commands = json.loads(run("grants", "--json", environ=environ, cwd=tmp_path).out)["commands"]
+    lists = ["arn:aws:s3:::lists/of/old/daily/*", "arn:aws:s3:::lists/*"]
+    for command, expected in (
+        ("plan", lists),
+        ("verify", lists),
+        ("handoff", lists[:1]),
+        ("repair", []),
+        ("migrate", []),
+    ):
+        statements = commands[command]["policy"]["Statement"]
+        found = [each["Resource"][0] for each in statements if ":::lists" in each["Resource"][0]]
+        assert found == expected, command
+        assert all(each["Action"] == ["s3:GetObject"] for each in statements if each["Resource"][0] in found)
 
 
 def test_plan_tries_a_flip_with_the_line_for_it(site: Site) -> None:
@@ -329,3 +394,11 @@ def test_plan_tries_a_flip_with_the_line_for_it(site: Site) -> None:
         site.database.execute(statement)
     (row,) = json.loads(plan.run("plan --json --trial").out)["trial"]["rows"]
     assert (row["key"], row["cause"]) == (1, "")
+
+
+def test_the_right_to_see_how_far_standbys_are_is_optional_for_what_changes_rows(tmp_path: Path) -> None:
+    printed = run("grants", "--role", "mover", environ={}, cwd=tmp_path).out
+    assert "-- optional, sees how far standbys are behind, and waits for them:\nGRANT" in printed
+    commands = json.loads(run("grants", "--json", "--role", "mover", environ={}, cwd=tmp_path).out)["commands"]
+    optional = {command: granted["optional_sql"] for command, granted in commands.items() if "optional_sql" in granted}
+    assert optional == {key: ['GRANT pg_read_all_stats TO "mover";'] for key in ("migrate", "repair", "rollback")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pexpect
@@ -11,13 +12,16 @@ import pytest
 from sketchmigrate.settings import Settings, ValueOrigin, load_settings
 from sketchmigrate.settings.files import read_settings_file
 from sketchmigrate.settings.lists import Lists, read_lists
-from tests.e2e.site import check_refused
+from tests.e2e.site import body_of, check_refused
+from tests.e2e.two_stores import TwoStores
 from tests.tool import on_a_terminal, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.site import Site
+    from tests.servers.databases import Database
+    from tests.servers.stores import Store
 
 NAME = "sketch-migrate.toml"
 
@@ -162,9 +166,104 @@ def test_on_a_terminal_it_asks_for_what_was_not_given(site: Site) -> None:
     ):
         terminal.expect(question)
         terminal.sendline(answer)
+    terminal.expect(re.escape("in another store or account? [yes/no]"))
+    terminal.sendline("no")
     terminal.expect(f"Written: {NAME}")
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 0
     status = run("-s", "--config", NAME, environ=secrets(site), cwd=site.folder)
     assert "Done          50.0 %" in status.out
+
+
+def test_on_a_terminal_it_asks_whether_production_is_elsewhere(
+    moto_store: Store, seaweed_store: Store, database: Database, tmp_path: Path
+) -> None:
+    site = TwoStores(database, seaweed_store, tmp_path, legacy=moto_store)
+    site.fill(["image/1.png", "avatar/2.png"])
+    in_environment = {name: value for name, value in site.settings.items() if "_AWS_" in name}
+    aws = tmp_path / "credentials"
+    key = in_environment.pop("PRODUCTION_AWS_ACCESS_KEY_ID"), in_environment.pop("PRODUCTION_AWS_SECRET_ACCESS_KEY")
+    aws.write_text("[new]\naws_access_key_id = {}\naws_secret_access_key = {}\n".format(*key))
+    legacy_key = (in_environment.pop(f"LEGACY_AWS_{name}") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
+    secret = {
+        **dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), legacy_key, strict=True)),
+        "AWS_SHARED_CREDENTIALS_FILE": str(aws),
+        "SKETCH_DB_USER": database.user,
+        "SKETCH_DB_PASS": database.password,
+    }
+    environ = {**database.environ(), **secret}
+    terminal = on_a_terminal("init", environ=environ, cwd=tmp_path)
+    for question, answer in (
+        ("URL of the S3 store", moto_store.endpoint_url),
+        ("Bucket to move from", moto_store.legacy_bucket),
+        ("Bucket to move to", seaweed_store.production_bucket),
+        ("in another store or account", "yes"),
+        ("URL of that store", seaweed_store.endpoint_url),
+        ("Its region", ""),
+        ("AWS profile with the credentials for it", "new"),
+    ):
+        terminal.expect(re.escape(question))
+        terminal.sendline(answer)
+    terminal.expect(f"Written: {NAME}")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    text = (tmp_path / NAME).read_text()
+    written = load_settings(config_file=tmp_path / NAME, search=[], environ=secret, flags={})
+    assert (written.s3_endpoint_url, written.legacy_s3_endpoint_url) == ("", moto_store.endpoint_url)
+    assert (written.production_s3_endpoint_url, written.production_s3_profile) == (seaweed_store.endpoint_url, "new")
+    assert not any(each in text for each in (*key, moto_store.secret_key, database.password))
+    done = run("-y", "--config", NAME, environ=environ, cwd=tmp_path)
+    assert (done.code, done.counts["migrated"]) == (0, 1), done
+    assert seaweed_store.body(seaweed_store.production_bucket, "avatar/1.png") == body_of("image/1.png")
+
+
+def test_credentials_of_production_are_a_reason_to_ask_where_it_is(
+    moto_store: Store, seaweed_store: Store, database: Database, tmp_path: Path
+) -> None:
+    """All but the URL of production is given: legacy's is not taken for it, and no profile is asked for."""
+    site = TwoStores(database, seaweed_store, tmp_path, legacy=moto_store)
+    site.fill(["image/1.png", "avatar/2.png"])
+    environ = dict(site.settings)
+    del environ["SKETCH_PRODUCTION_S3_ENDPOINT_URL"]
+    environ["SKETCH_S3_ENDPOINT_URL"] = environ.pop("SKETCH_LEGACY_S3_ENDPOINT_URL")
+    terminal = on_a_terminal("init", environ=environ, cwd=tmp_path)
+    for question, answer in (
+        ("in another store or account", "yes"),
+        ("URL of that store", seaweed_store.endpoint_url),
+        ("Its region", ""),
+    ):
+        terminal.expect(re.escape(question))
+        terminal.sendline(answer)
+    assert terminal.expect([f"Written: {NAME}", "AWS profile"]) == 0
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    written = load_settings(config_file=tmp_path / NAME, search=[], environ={}, flags={})
+    assert (written.s3_endpoint_url, written.production_s3_endpoint_url) == (
+        moto_store.endpoint_url,
+        seaweed_store.endpoint_url,
+    )
+
+
+def test_from_another_provider_to_aws_its_address_is_written(site: Site) -> None:
+    """An empty one would be that of both. Nothing of AWS answers here."""
+    site.fill(["image/1.png"])
+    environ = {name: value for name, value in site.settings.items() if name != "SKETCH_PRODUCTION_BUCKET"}
+    no_way = {"HTTPS_PROXY": "http://127.0.0.1:9"}
+    terminal = on_a_terminal("init", environ=environ | no_way, cwd=site.folder)
+    for question, answer in (
+        ("Bucket to move to", "new-photos"),
+        ("in another store or account", "yes"),
+        ("URL of that store", ""),
+        ("Its region", "eu-west-3"),
+        ("AWS profile", ""),
+    ):
+        terminal.expect(question)
+        terminal.sendline(answer)
+    terminal.expect("S3 of production: https://s3.eu-west-3.amazonaws.com")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 3
+    assert not (site.folder / NAME).exists()

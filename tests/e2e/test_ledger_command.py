@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.e2e.site import Site
     from tests.servers.databases import Database, Databases
 
-LOCAL = ("", "--cluster local:2 --range-rows 2")
+SEVERAL = ("", "--processes 2 --range-rows 2")
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_what_is_printed_for_an_administrator_makes_all_that_a_limited_role_need
     assert "\n".join(granted["ledger_sql"]) in printed.out
 
 
-@pytest.mark.parametrize("flags", LOCAL)
+@pytest.mark.parametrize("flags", SEVERAL)
 def test_every_command_reads_the_ledger_that_is_there(kept: Site, ledger: Database, flags: str) -> None:
     before = kept.facts()
     assert kept.run("ledger init").code == 0
@@ -67,7 +67,9 @@ def test_every_command_reads_the_ledger_that_is_there(kept: Site, ledger: Databa
     assert done.code == 1, done
     assert done.counts == counts(migrated=7, missing=1, copied=7)
     run = kept.last_run()
-    assert {file.name for file in run.iterdir()} == {"ledger.json", "migrate.log", "problems.csv"}
+    assert {file.name for file in run.iterdir()} == {
+        *("ledger.json", "migrate.log", "problems.csv", "run.json", "result.json", "run.lock")
+    }
     assert run.name in kept.run("ledger list").out
     verified = kept.run("verify --json")
     assert json.loads(verified.out)["passed"] is False, "one object is missing"

@@ -18,11 +18,8 @@ from tests.servers.s3_fault_proxy import S3FaultProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from tests.servers.databases import Database
     from tests.servers.http1 import S3Request
-    from tests.servers.stores import Store
     from tests.tool import Finished
 
 PATHS = [f"image/{number}.png" for number in range(1, 6)]
@@ -285,22 +282,14 @@ def test_rows_that_appear_later_are_protected_as_well(moto_site: Site) -> None:
     assert "is not proved to protect anything" in done.err
 
 
-@pytest.mark.parametrize("server", ["rclone", pytest.param("ceph", marks=pytest.mark.ceph)])
-def test_the_probe_is_a_command_of_its_own(
-    server: str, database: Database, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    """It races anew: on Ceph for two seconds; on moto it would be the ten that it takes at most."""
-    store: Store = request.getfixturevalue(f"{server}_store")
-    site = Site(database, store, tmp_path)
+def test_the_probe_is_a_command_of_its_own(site: Site) -> None:
+    """On a store with no condition to race: test_two_stores has one that races."""
     environ = {**site.store.environ(), "SKETCH_DB_HOST": "/nonexistent"}  # the database is not needed
     done = site.at().with_environ(**environ).run("probe --json")
     document = document_of(done)
     assert [each["question"] for each in document["findings"]] == [str(question) for question in Question]
-    best = {"rclone": "check-first", "ceph": "conditional-put"}[server]
-    assert document["no_clobber"] == best
-    assert done.code == document["exit_code"] == int(best == "check-first")
-    assert document["left_behind"] == []
-    raced = {each["question"]: each["proved"] for each in document["proofs"]}
-    assert raced == ({Question.PUT_IF_ABSENT: True} if server == "ceph" else {})
+    assert document["no_clobber"] == "check-first"
+    assert done.code == document["exit_code"] == 1
+    assert document["left_behind"] == document["proofs"] == []
     assert all(question in done.err for question in Question)  # the table, as stdout has the document
     assert site.store.keys(site.store.production_bucket) == []

@@ -177,7 +177,8 @@ def test_a_transaction_of_a_killed_run_that_is_under_way_is_waited_for(
             theirs.execute("UPDATE avatars SET path = %s WHERE id = 3", [CONTESTED])
         else:
             set_row(site)
-        record.execute("INSERT INTO flip VALUES (3, 'image/3.png', ?, NULL, '', ?, 1, 0, 0)", [CONTESTED, time.time()])
+        flip = [CONTESTED, time.time()]
+        record.execute("INSERT INTO flip VALUES (3, 'image/3.png', ?, NULL, '', ?, 1, 0, 0, '')", flip)
         assert record.execute("UPDATE unsettled SET xid = ? WHERE key = 3", [xid]).rowcount == 1
         record.commit()
         process = site.start("-y --json")

@@ -64,6 +64,10 @@ SETTINGS_FAULTS = {
     "unknown setting": ({"SKETCH_LEGACY_BUKET": "x"}, 2, ["SKETCH_LEGACY_BUKET", "did you mean SKETCH_LEGACY_BUCKET"]),
     "wrong type": ({"SKETCH_DB_PORT": "five"}, 2, ["SKETCH_DB_PORT"]),
     "endpoint without scheme": ({"SKETCH_S3_ENDPOINT_URL": "s3.example.com"}, 2, ["SKETCH_S3_ENDPOINT_URL"]),
+    "endpoint with a path": ({"SKETCH_S3_ENDPOINT_URL": "{s3}/some/path"}, 2, ["S3_ENDPOINT_URL", "path /some/path"]),
+    "endpoint with the bucket": ({"SKETCH_S3_ENDPOINT_URL": "{s3}/{legacy}"}, 2, ["S3_ENDPOINT_URL", "path /{legacy}"]),
+    "path of legacy": ({"SKETCH_LEGACY_S3_ENDPOINT_URL": "{s3}/p"}, 2, ["LEGACY_S3_ENDPOINT_URL", "path /p"]),
+    "path of production": ({"SKETCH_PRODUCTION_S3_ENDPOINT_URL": "{s3}/p"}, 2, ["PRODUCTION_S3_ENDPOINT_URL", "/p"]),
     "no such certificates": (
         {"SKETCH_S3_CA_BUNDLE": "/none.pem", "SKETCH_S3_ENDPOINT_URL": "https://127.0.0.1:{s3_port}"},
         2,

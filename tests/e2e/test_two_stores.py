@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sketchmigrate.s3.probe.findings import Question
 from tests.e2e.site import body_of, counts
 from tests.e2e.two_stores import TwoStores
 from tests.servers import s3_faults
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.servers.databases import Database, Databases
+    from tests.servers.databases import Database
     from tests.servers.http1 import S3Request
     from tests.servers.stores import Store
 
@@ -66,9 +67,8 @@ def test_there_and_back(any_pair: TwoStores) -> None:
     assert site.legacy_bodies() == legacy
     again = site.run("-y")
     assert (again.code, again.counts["scanned"]) == (0, 0), again
-    for command in ("verify", "verify --deep"):
-        result = site.run(command)
-        assert result.code == 0, result
+    result = site.run("verify --deep")
+    assert result.code == 0, result
     certificate = document((site.last_run() / "certificate.json").read_text())
     assert certificate["site"]["endpoint_url"] == site.of_legacy.endpoint_url
     assert certificate["site"]["production_endpoint_url"] == site.store.endpoint_url
@@ -76,8 +76,6 @@ def test_there_and_back(any_pair: TwoStores) -> None:
     back = site.run("rollback -y --all=runs")
     assert back.code == 0, back
     assert site.database.paths() == before
-    assert site.run("-y --processes 2").code == 0
-    assert site.database.paths() == FLIPPED
 
 
 def test_what_only_looks_looks_at_both(pair: TwoStores) -> None:
@@ -163,6 +161,37 @@ def test_one_store_is_told_by_what_both_accounts_see(one_store: tuple[TwoStores,
     assert site.production_bodies() == COPIES
 
 
+def test_a_probe_takes_two_accounts_of_one_store_for_one(
+    seaweed_store: Store, database: Database, tmp_path: Path
+) -> None:
+    """What is read and put is then what is small, and not what goes in few parts. It races anew, for seconds."""
+    site = site_of(seaweed_store, seaweed_store, database, tmp_path)
+    site.fill(PATHS)
+    found = document(site.run("probe --json").out)
+    assert found["exit_code"] == 0, found
+    assert found["left_behind"] == []
+    assert {each["question"]: each["proved"] for each in found["proofs"]}[Question.PUT_IF_ABSENT] is True
+    assert (found["transfer"], found["no_clobber"]) == ("in-store", "conditional-put"), found
+    assert found["window"].startswith("an object of over 8 MiB"), found
+
+
+def test_a_probe_says_what_a_migration_would_settle(
+    one_store: tuple[TwoStores, S3FaultProxy], rclone_store: Store
+) -> None:
+    site, s3 = one_store
+    versioning = {"Status": "Enabled"}  # where objects have versions, nothing is raced, which takes seconds each time
+    site.store.client.put_bucket_versioning(Bucket=site.store.production_bucket, VersioningConfiguration=versioning)
+    probed = site.run("probe")
+    assert "Objects are brought by a migration: in-store, because both sides see the same: 6 legacy" in probed.out
+    s3.on(s3_faults.status(403, "AccessDenied"), when=by_another)
+    probed = site.run("probe --json")
+    found = document(probed.out)
+    assert found["transfer"] == "streamed", probed
+    assert "is AccessDenied" in found["transfer_reason"]
+    found = document(replace(site, legacy=rclone_store).run("probe --json").out)
+    assert found["transfer_reason"].startswith("legacy is at ")
+
+
 @pytest.mark.parametrize("wanted", ["auto", "in-store"])
 def test_an_account_that_cannot_read_legacy_is_sent_the_objects(
     one_store: tuple[TwoStores, S3FaultProxy], wanted: str
@@ -206,51 +235,6 @@ LARGE = b"0123456789abcdef" * (20 * 2**16)
 def open_uploads(site: TwoStores) -> list[str]:
     found = site.store.client.list_multipart_uploads(Bucket=site.store.production_bucket)
     return sorted(each["Key"] for each in found.get("Uploads", []))
-
-
-@pytest.mark.parametrize("ledger_in_database", [False, True])
-def test_what_a_killed_run_has_left_of_an_upload_is_aborted_by_the_next(
-    pair: TwoStores, databases: Databases, ledger_in_database: bool
-) -> None:
-    """And no upload that is not ours."""
-    with databases.fresh() as ledgers:
-        site = with_ledger_in(ledgers, pair) if ledger_in_database else pair
-        site.fill(PATHS[:1])
-        site.of_legacy.put_all(site.of_legacy.legacy_bucket, {PATHS[0]: LARGE})
-        theirs = {"Bucket": site.store.production_bucket, "Key": "avatar/theirs.bin"}
-        site.store.client.create_multipart_upload(**theirs)
-        with S3FaultProxy(site.store.endpoint_url) as s3:
-            s3.on(s3_faults.stall(), operation="upload_part", skip=1)
-            running = site.by_way_of(production=s3.endpoint_url).start("-y")
-            s3.wait_for_hit("stall")
-            running.kill()
-            running.communicate()
-        assert open_uploads(site) == [FLIPPED[1], "avatar/theirs.bin"]
-        if ledger_in_database:  # as if it had been silent for a minute
-            ledgers.execute("UPDATE sketch_ledger.run SET alive_at = alive_at - interval '61 s'")
-        done = site.run("-y")
-        assert done.code == 0, done
-        assert (
-            f"The upload of s3://{site.store.production_bucket}/{FLIPPED[1]}, which a run that was killed" in done.err
-        )
-        assert open_uploads(site) == ["avatar/theirs.bin"]
-        assert site.store.body(site.store.production_bucket, FLIPPED[1]) == LARGE
-        site.database.execute("INSERT INTO avatars VALUES (2, %s)", PATHS[1])
-        site.of_legacy.put_all(site.of_legacy.legacy_bucket, {PATHS[1]: LARGE})
-        again = site.run("-y --processes 2")
-        assert again.code == 0, again
-        assert "was aborted" not in again.err, "it is on record that it is gone"
-
-
-def with_ledger_in(ledgers: Database, site: TwoStores) -> TwoStores:
-    environ = {
-        "SKETCH_LEDGER_URL": f"postgresql://{ledgers.host}:{ledgers.port}/{ledgers.name}",
-        "SKETCH_LEDGER_USER": ledgers.user,
-        "SKETCH_LEDGER_PASS": ledgers.password,
-    }
-    site = replace(site, environ=environ)
-    assert site.run("ledger init").code == 0
-    return site
 
 
 @pytest.mark.parametrize("size_bytes", [1_000, len(LARGE)])
@@ -298,6 +282,36 @@ def test_a_plan_knows_what_passes_through_this_machine(pair: TwoStores) -> None:
     assert plan["transfer"] == "streamed"
     assert plan["estimate"]["seconds"] >= 2 * copied_bytes / 100
     assert "MAX_BANDWIDTH" in plan["estimate"]["rate_from"]
+
+
+@pytest.mark.parametrize("flags", ["-y", "-y --processes 2 --range-rows 2"])
+def test_the_progress_says_how_many_bytes_pass(pair: TwoStores, flags: str) -> None:
+    pair.fill(PATHS)
+    bodies = dict.fromkeys(PATHS, bytes(300_000))
+    pair.of_legacy.put_all(pair.of_legacy.legacy_bucket, bodies)
+    slow = pair.with_environ(SKETCH_MAX_BANDWIDTH="1M")  # half of it to write: all takes some seconds
+    terminal = slow.on_a_terminal(flags)
+    terminal.expect(r"of 6 rows, [\d.]+ [kM]B")
+    terminal.expect(r"[\d.]+ [kM]B/s")
+    terminal.expect("All migrated")
+    terminal.wait()
+    assert terminal.exitstatus == 0
+
+
+def test_a_worker_asks_a_store_once_what_it_does_not_know(pair: TwoStores) -> None:
+    """Not anew with each of its ranges."""
+    paths = [f"image/{number}.png" for number in range(40)]
+    pair.fill(paths)
+    for path in paths:
+        tags = {"TagSet": [{"Key": "owner", "Value": "42"}]}
+        pair.of_legacy.client.put_object_tagging(Bucket=pair.of_legacy.legacy_bucket, Key=path, Tagging=tags)
+    with S3FaultProxy(pair.store.endpoint_url) as s3:
+        refused = s3_faults.status(501, "NotImplemented")
+        s3.on(refused, when=lambda request: "x-amz-tagging" in request.headers)
+        site = pair.by_way_of(production=s3.endpoint_url).with_environ(SKETCH_MAX_CONCURRENCY="2")
+        done = site.run("-yw --processes 2 --range-rows 5 -p 1 -b 5")
+        assert done.counts == counts(migrated=40, copied=40), done
+        assert 1 <= s3.hits[refused.name] <= 4, "once in each process, and not in each of eight ranges"
 
 
 def test_a_stop_leaves_no_upload(pair: TwoStores) -> None:

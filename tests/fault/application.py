@@ -34,6 +34,7 @@ class Application:
     rows: dict[int, str | None] = field(default_factory=dict)
     objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
     number: int = 0
+    pause_seconds: float = 0.01
 
     def put(self, bucket: str, key: str) -> None:
         """Store a new avatar."""
@@ -65,29 +66,30 @@ class Application:
         self.rows[key] = None
 
     def live(self, stopping: threading.Event) -> None:
-        """Change, add and delete rows in no order, until told to stop; a hundred times a second at most.
+        """Change, add and delete rows in no order, until told to stop, with a pause after each.
 
-        Without a limit it takes the processor from the proxies, which are threads of the same process.
+        Without one it takes the processor from the proxies, which are threads of the same process; and what it writes
+        while a test lasts is more work for the tool.
         """
         dice = random.Random(7)
         new_keys = itertools.count(1000)
-        while not stopping.wait(0.01):
+        while not stopping.wait(self.pause_seconds):
             act = dice.choice([self.new_avatar, self.old_avatar, self.delete])
             key = dice.choice(CHURNED) if act == self.delete or dice.random() < 0.5 else next(new_keys)
             act(key)
 
 
-def observe(world: World, stopping: threading.Event) -> int:
+def observe(world: World, stopping: threading.Event, *, pause_seconds: float = 0.002) -> int:
     """Pick rows and look for the object that each one names, until told to stop; return how many were found.
 
-    It makes small pauses, for the reason that ``Application.live`` has.
+    It makes pauses, for the reason that ``Application.live`` has.
     """
     client = world.store.client
     buckets = {LEGACY: world.store.legacy_bucket, PRODUCTION: world.store.production_bucket}
     found = 0
     with world.database.connect() as connection:
         for key in itertools.cycle(range(1, ROWS + 1)):
-            if stopping.wait(0.002):
+            if stopping.wait(pause_seconds):
                 return found
             path = path_of(connection, key)
             while path is not None:

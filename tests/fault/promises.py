@@ -205,9 +205,9 @@ class World:
             **{f"SKETCH_{name.upper()}": str(value) for name, value in settings.items()},
             **self.environ,
         }
-        return tool.start(
-            *command, "-y", "--json", "-p", "2", "-b", "20", *trial, *flags, *config, environ=environment, cwd=self.cwd
-        )
+        words = (*command, "-y", "--json", "-p", "2", "-b", "20", *trial, *flags, *config)
+        looks = bool(command) and command[0] != "rollback"
+        return tool.start(*words, environ=environment, cwd=self.cwd, to_the_end=looks)
 
     def finish(self, process: subprocess.Popen[str], *, timeout_seconds: float = PATIENCE_SECONDS) -> Run:
         """Wait for a migration. It never shows a traceback, nor what a library has to say at its end."""

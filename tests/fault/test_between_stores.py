@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from tests.fault.promises import World
     from tests.servers.databases import Database
     from tests.servers.s3_faults import Fault
+    from tests.servers.stores import Store
 
-KILLS = 4
-SHARE = 0.04
+KILLS = 3
+PAUSE_SECONDS = 0.05
+"""Between two acts of the application, and two looks at what it sees: the runs last for seconds."""
+SHARE = 0.05
 """So many of the requests of a kind are struck by each of its faults."""
 
 READING: tuple[Fault, ...] = (
@@ -40,13 +43,15 @@ READING: tuple[Fault, ...] = (
     s3_faults.flipped_reply(),
 )
 WRITING: tuple[Fault, ...] = (s3_faults.status(503), s3_faults.status(500, forwarded=True), s3_faults.reply_lost())
+DESCRIBED = {"ContentType": "image/png", "CacheControl": "max-age=60"}
+
 FLIPPED = s3_faults.flipped_request()
 """Not on rclone's server, which stores what it then refuses for its checksum: where we are killed in between, that is a
 conflict for a person."""
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [pytest.param("moto", "ceph", marks=pytest.mark.ceph), ("seaweed", "rclone")], ids="-".join
+    ("one", "other"), [pytest.param("moto", "ceph", marks=pytest.mark.ceph), ("seaweed", "rclone")]
 )
 def test_killed_again_and_again_beside_an_application(
     one: str, other: str, database: Database, tmp_path: Path, request: pytest.FixtureRequest
@@ -56,6 +61,7 @@ def test_killed_again_and_again_beside_an_application(
     dice = random.Random(seed)
     pair = PairOfStores.of(*(request.getfixturevalue(f"{name}_store") for name in (one, other)))
     world = make_world(database, pair, tmp_path, legacy_rows=ROWS)
+    described = describe_some(world, pair.legacy)
     expected = {key: production_path(path) for key, path in world.before.legacy_paths.items()}
     stop_writing, stop_observing = threading.Event(), threading.Event()
     with (
@@ -73,9 +79,9 @@ def test_killed_again_and_again_beside_an_application(
         for fault in writing_faults:
             production.on(fault, operation="put", key="^avatar/", times=None, probability=SHARE)
         store = pair.by_way_of(legacy=legacy.endpoint_url, production=production.endpoint_url)
-        application = Application(world, connection)
+        application = Application(world, connection, pause_seconds=PAUSE_SECONDS)
         writing = threads.submit(application.live, stop_writing)
-        observing = threads.submit(observe, world, stop_observing)
+        observing = threads.submit(observe, world, stop_observing, pause_seconds=PAUSE_SECONDS)
         for _ in range(KILLS):
             kill_in_the_middle(world, store, production, dice)
         stop_writing.set()  # or the tool might find new legacy rows for ever
@@ -88,13 +94,35 @@ def test_killed_again_and_again_beside_an_application(
     assert run.document["transfer"] == "streamed"
     assert {fault.name for fault in (*READING, *writing_faults)} <= struck.keys(), "each fault has happened"
     check(world, application, expected)
-    verified = tool.run("verify", "--deep", environ={**database.environ(), **pair.environ()}, cwd=tmp_path)
+    theirs, moved = {name for _, name in application.objects}, set(database.paths().values())
+    ours = [path for path in described if production_path(path) in moved and not {path, production_path(path)} & theirs]
+    assert ours, "the application has not stored all of these anew"
+    for path in ours:
+        found = pair.client.head_object(Bucket=pair.production_bucket, Key=production_path(path))
+        assert {name: found[name] for name in DESCRIBED} == DESCRIBED
+        assert {name.lower(): value for name, value in found["Metadata"].items() if name != "Mtime"} == {"owner": "7"}
+    environ = {**database.environ(), **pair.environ()}
+    verified = tool.run("verify", "--deep", "--metadata", environ=environ, cwd=tmp_path)
     assert verified.code == 0, verified
     back = world.migrate(command=("rollback", "--all", "runs"))
     assert back.code in {0, 1}, back.err  # 1: what the application changed since
     untouched = expected.keys() - application.rows.keys()
     now = rows_of(database)
     assert {key: now[key] for key in untouched} == {key: world.before.rows[key] for key in untouched}
+
+
+def describe_some(world: World, legacy: Store) -> list[str]:
+    """Give some legacy objects content headers and metadata, and return their keys: bytes and rows stay.
+
+    One that is in production already, and has none there, would be a conflict.
+    """
+    there = {path for path in world.before.legacy if production_path(path) in world.before.production}
+    some = sorted({*world.before.legacy_paths.values()} & {*world.before.legacy} - there)[:10]
+    for path in some:
+        place = {"Bucket": legacy.legacy_bucket, "Key": path}
+        body = legacy.client.get_object(**place)["Body"].read()
+        legacy.client.put_object(**place, Body=body, **DESCRIBED, Metadata={"owner": "7"})
+    return some
 
 
 def kill_in_the_middle(world: World, store: PairOfStores, production: S3FaultProxy, dice: random.Random) -> None:

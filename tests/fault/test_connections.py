@@ -56,8 +56,8 @@ def test_a_role_with_few_connections(world: World, allowed: int) -> None:
     run = world.migrate("-p", "4", "-b", "5", database=limited_to(world, allowed), db_retry_seconds=20)
     assert run.code == 0, run.err
     assert run.outcomes == ALL
-    assert run.err.count("-p 4 needs 6 connections") == 1
-    assert f"-p 4 needs 6 connections, {allowed} were given" in run.err
+    assert run.err.count("-p 4 needs 7 connections") == 1
+    assert f"-p 4 needs 7 connections, {allowed} were given" in run.err
     assert "away" not in run.err
     assert run.document["elapsed_seconds"] < 10
     world.check_finished()
@@ -84,7 +84,7 @@ def test_a_server_that_is_full(private_postgres: PostgresServer, rclone_store: S
         with psycopg.connect(limited.conninfo), psycopg.connect(limited.conninfo):
             run = world.migrate("-p", "4", "-b", "5", database=limited)
         assert run.code == 0, run.err
-        assert "-p 4 needs 6 connections, 3 were given" in run.err
+        assert "-p 4 needs 7 connections, 3 were given" in run.err
         assert "away" not in run.err
         world.check_finished()
 
@@ -147,7 +147,7 @@ def test_a_pooler_that_is_full(world: World, tmp_path: Path, settings: list[str]
     assert run.code == 0, run.err
     assert run.outcomes == ALL
     # the pooler takes a while to give the look-out's connection to somebody else
-    assert re.search(r"-p 4 needs 6 connections, [23] were given", run.err), run.err
+    assert re.search(r"-p 4 needs 7 connections, [23] were given", run.err), run.err
     assert "away" not in run.err
     world.check_finished()
 

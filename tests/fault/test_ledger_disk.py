@@ -64,6 +64,8 @@ def test_a_disk_that_is_full_in_the_middle(
     assert "ledger.sqlite" in run.document["error"]["message"]
     assert "full" in run.document["error"]["message"]
     assert "RUN_DIR" in run.document["error"]["hint"]
+    assert run.document["outcomes"]["migrated"] == copies_before, "it is told, though not on record"
+    assert "what this run came to is not in its ledger" in run.err
     assert check_promises(world.database, world.store, world.before) == copies_before
     check_ledgers(world.database, world.before, small_disk)
     filler.unlink()

@@ -75,9 +75,12 @@ AT_REQUESTS: dict[tuple[str, Point], dict[str, faults.Fault]] = {
     **{(command, Point.COMMITTED): SLOW_DOWN for command in COMMANDS},
 }
 CUT, ENDED, TURNED_AWAY = "connections cut", "sessions ended by an administrator", "new connections turned away"
+# A rollback has the sessions of a migration: what an administrator ends is tried where its flip is under way.
 OF_THE_DATABASE = [
-    *((command, point, name) for command in ("migrate", "rollback") for point in OF_ALL for name in (CUT, ENDED)),
-    *(("repair", point, CUT) for point in OF_ALL),
+    *(("migrate", point, name) for point in OF_ALL for name in (CUT, ENDED)),
+    *((command, point, CUT) for command in ("rollback", "repair") for point in OF_ALL),
+    ("rollback", Point.UPDATE_SENT, ENDED),
+    ("rollback", Point.COMMIT_UNANSWERED, ENDED),
     *((command, point, TURNED_AWAY) for command in COMMANDS for point in (Point.ALL_COPIED, Point.COMMIT_UNANSWERED)),
 ]
 
@@ -137,7 +140,7 @@ def end_sessions(database: Database) -> list[bool]:
     """End the tool's sessions as an administrator does; return what became of each."""
     rows = database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE application_name = 'sketch-migrate' AND datname = current_database()"
+        " WHERE application_name LIKE 'sketch-migrate%' AND datname = current_database()"
     )
     return [ended for (ended,) in rows]
 

@@ -153,7 +153,9 @@ def test_the_database_is_gone_in_the_middle(
             case "crash":
                 private_postgres.restart(signal.SIGQUIT)
             case "a backend killed":  # the server then ends all others and recovers
-                pids = database.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'sketch-migrate'")
+                pids = database.execute(
+                    "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'sketch-migrate%'"
+                )
                 os.kill(pids[0][0], signal.SIGKILL)
             case "power cut":
                 kill_all_of(private_postgres)

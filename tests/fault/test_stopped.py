@@ -44,10 +44,11 @@ def go_on(stage: Stage) -> None:
 
 def pids(stage: Stage) -> set[int]:
     """Return the server's processes that serve the tool."""
-    asked = (
-        "SELECT pid FROM pg_stat_activity WHERE application_name = 'sketch-migrate' AND datname = current_database()"
+    rows = stage.scene.world.database.execute(
+        "SELECT pid FROM pg_stat_activity"
+        " WHERE application_name LIKE 'sketch-migrate%' AND datname = current_database()"
     )
-    return {pid for (pid,) in stage.scene.world.database.execute(asked)}
+    return {pid for (pid,) in rows}
 
 
 @pytest.mark.parametrize("stage", COMMANDS, indirect=True)

@@ -23,7 +23,9 @@ RELATIONS = "SELECT oid, relacl::text FROM pg_class WHERE relnamespace = 'public
         ("ALTER SCHEMA public RENAME TO other", True),
         ('CREATE SCHEMA "an other" CREATE TABLE avatars (id bigint PRIMARY KEY)', True),
         ("CREATE PUBLICATION none_of_it", False),
-        ("ALTER DATABASE {} SET work_mem = '5MB'", False),
+        ("ALTER DATABASE {} SET work_mem = '5MB'", True),
+        ("ALTER ROLE CURRENT_USER IN DATABASE {} SET work_mem = '5MB'", True),
+        ("ALTER DATABASE {} SET default_transaction_read_only = on", False),  # who empties it is told so as well
         ("REVOKE CONNECT ON DATABASE {} FROM PUBLIC", False),
         ("REVOKE EXECUTE ON FUNCTION pg_sleep(double precision) FROM PUBLIC", False),
         ("REVOKE SELECT ON pg_class FROM PUBLIC", False),
@@ -32,6 +34,7 @@ RELATIONS = "SELECT oid, relacl::text FROM pg_class WHERE relnamespace = 'public
     ],
 )
 def test_what_a_test_left_is_gone(databases: Databases, left: str, again: bool) -> None:
+    settings = "SELECT name, setting FROM pg_settings WHERE source IN ('database', 'user', 'database user')"
     identity = "SELECT oid FROM pg_database WHERE datname = current_database()"
     with databases.fresh() as first:
         new, relations, number = first.execute(SCHEMAS), first.execute(RELATIONS), first.execute(identity)
@@ -41,6 +44,7 @@ def test_what_a_test_left_is_gone(databases: Databases, left: str, again: bool) 
         assert (second.execute(identity) == number) == again
         assert second.execute(SCHEMAS) == new
         assert second.execute(RELATIONS) == relations
+        assert second.execute(settings) == []
 
 
 def test_whoever_is_still_connected_does_not_stay(databases: Databases) -> None:

@@ -18,6 +18,7 @@ from sketchmigrate.migration import flipping
 from sketchmigrate.migration.breaker import Breaker
 from sketchmigrate.migration.copier import Copied, Verdict
 from sketchmigrate.migration.flipping import FlipControl, Flipping, limits_of_many
+from sketchmigrate.migration.pace import Pace
 from sketchmigrate.migration.stop import Stop
 from sketchmigrate.postgres.database import Database as Reach
 from sketchmigrate.postgres.flip import Answer, flip, free_rows
@@ -193,7 +194,8 @@ class SlowLedger(SqliteLedger):
         """Be slow with the first one; and see, where none is noted, whether a transaction is open."""
         if xid is None:
             asked = (
-                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sketch-migrate' AND xact_start < now()"
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE application_name LIKE 'sketch-migrate%' AND xact_start < now()"
             )
             self.open_meanwhile += [count for (count,) in await asyncio.to_thread(self.database.execute, asked)]
         else:
@@ -212,7 +214,8 @@ async def made(database: Database, ledger: SqliteLedger, monkeypatch: pytest.Mon
         opened(database, monkeypatch) as (_, table),
     ):
         control = FlipControl.of(settings)
-        yield Flipping(References(session, table), ledger, control, Breaker(20), Stop(), settings, source_of(settings))
+        stop, source = Stop(), source_of(settings)
+        yield Flipping(References(session, table), ledger, control, Breaker(20), stop, Pace(stop), settings, source)
 
 
 async def test_while_the_ledger_is_slow_no_transaction_stays_open(

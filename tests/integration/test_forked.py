@@ -9,9 +9,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import pexpect
 import pytest
 
-from tests.forked import Forked, Starter
+from tests.forked import Forked, ForkedToTheEnd, Starter, forked_on_a_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,33 @@ json.dump({
     "threads": [os.listdir("/proc/self/task") == [str(os.getpid())], threading.current_thread().name],
     "collected": gc.isenabled(),
 }, sys.stdout)
+"""
+
+FROM_A_FORK_SERVER = """
+import json, multiprocessing, os, signal, sys, threading
+def tell(pipe):
+    pipe.send({
+        "module": __name__, "arguments": sys.argv, "path": sys.path, "environment": dict(os.environ),
+        "folder": os.getcwd(), "open": sorted(os.listdir("/proc/self/fd")),
+        "files": [os.readlink(f"/proc/self/fd/{number}").split(":")[0] for number in range(3)],
+        "signals": {str(number): str(signal.getsignal(number)) for number in signal.valid_signals()},
+        "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+        "group": [os.getpgrp() == os.getpgid(os.getppid()), os.getsid(0)],
+        "threads": [os.listdir("/proc/self/task") == [str(os.getpid())], threading.current_thread().name],
+    })
+if __name__ == "__main__":
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+    os.environ["SET_MEANWHILE"] = "yes"
+    context = multiprocessing.get_context("forkserver")
+    for _ in range(2):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=tell, args=(theirs,))
+        process.start()
+        json.dump(ours.recv(), sys.stdout)
+        print()
+        process.join()
+    assert process.exitcode == 0
 """
 
 
@@ -71,7 +99,57 @@ def test_it_is_what_a_new_interpreter_is(tmp_path: Path) -> None:
     assert told(Forked, tmp_path) == real  # and none leaves anything to the next
 
 
-@BOTH
+def test_on_a_terminal_as_well(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(TELL)
+    command = [sys.executable, str(tmp_path / "script.py"), "-y"]
+    environ = {"PATH": os.environ["PATH"], "TERM": "xterm-256color"}
+    size = (50, 120)
+    real = pexpect.spawn(
+        command[0], command[1:], env=environ, cwd=str(tmp_path), encoding="utf-8", timeout=60, dimensions=size
+    )
+    forked = forked_on_a_terminal(command, env=environ, cwd=tmp_path, dimensions=size)
+    states = []
+    for each in (real, forked):
+        assert each.getwinsize() == size
+        state = json.loads(each.read())
+        each.close()
+        assert each.exitstatus == 0
+        assert state["parent"][:3] == [os.getpid(), each.pid, each.pid], "it leads a session"
+        assert {file.rpartition("/")[0] for file in state["files"]} == {"/dev/pts"}
+        del state["parent"][1:3], state["files"]  # each has a terminal of its own
+        del state["streams"][0][6]  # in one stdin could be sought in: it remembers the starter's
+        states.append(state)
+    assert states[0] == states[1]
+
+
+def test_a_terminal_s_ctrl_c_reaches_it(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("print(input('asked: '), flush=True); input()")
+    command = [sys.executable, str(tmp_path / "script.py")]
+    process = forked_on_a_terminal(command, env={"PATH": os.environ["PATH"]}, cwd=tmp_path, dimensions=(24, 80))
+    process.expect_exact("asked: ")
+    process.sendline("answered")
+    process.expect_exact("answered\r\nanswered")
+    process.sendintr()
+    process.expect(pexpect.EOF)
+    assert "KeyboardInterrupt" in (process.before or "")
+    process.wait()
+    assert process.signalstatus == signal.SIGINT
+
+
+def test_what_a_fork_server_forks_is_what_one_of_a_new_interpreter_forks(tmp_path: Path) -> None:
+    """It is forked as well where a run is to have several processes."""
+
+    def states(kind: type[subprocess.Popen[str]]) -> list[dict[str, Any]]:
+        out, err = start(kind, tmp_path, FROM_A_FORK_SERVER, "--processes", "2", OWN="ä").communicate(timeout=60)
+        assert err == ""
+        return [json.loads(line) for line in out.splitlines()]
+
+    real = states(subprocess.Popen)
+    assert len(real) == 2
+    assert states(Forked) == real
+
+
+@pytest.mark.parametrize("kind", [subprocess.Popen, Forked, ForkedToTheEnd])
 @pytest.mark.parametrize(
     ("ending", "code"),
     [

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,6 +53,27 @@ async def test_a_worker_without_a_route_to_the_database_says_so(tmp_path: Path) 
     message, members = await heard_first(RangeAssignment("run", NOWHERE, Options(), FolderPlace(tmp_path)), 1)
     assert isinstance(message, Unfit)
     assert (message.worker, type(message.reason), members) == ("worker-1", DatabaseUnreachable, 0)
+
+
+BLOCKED = """
+from multiprocessing import forkserver
+from pathlib import Path
+from sketchmigrate.cluster import forking
+forking.begin_imports()
+(mask,) = (line for line in Path(f"/proc/{forkserver._forkserver._forkserver_pid}/status").read_text().splitlines()
+           if line.startswith("SigBlk"))
+print(int(mask.split()[1], 16))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the signals of another process on Linux only")
+def test_what_forks_the_workers_has_the_coordinators_signals_blocked(tmp_path: Path) -> None:
+    """A terminal's Ctrl-C reaches it, and a signal of systemd, and they are not for it; nor for who is just forked."""
+    command = [sys.executable, "-c", BLOCKED]
+    environ = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    told = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=environ, timeout=60)
+    blocked = {number for number in signal.valid_signals() if int(told.stdout) >> (number - 1) & 1}
+    assert blocked >= {signal.SIGINT, signal.SIGTERM}
 
 
 async def test_processes_that_die_at_once_are_not_replaced_for_ever(tmp_path: Path) -> None:

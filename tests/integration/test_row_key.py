@@ -24,7 +24,7 @@ from sketchmigrate.settings import Settings
 from tests.mappings import mapping_of, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from psycopg import AsyncConnection
 
@@ -106,22 +106,28 @@ KINDS = {
 
 
 @pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest, any_database: Database) -> Kind:
-    """A table with such a key, in a database whose dates and bytes are written in other ways than usual."""
+def kind(request: pytest.FixtureRequest, any_database: Database) -> Iterator[Kind]:
+    """A table with such a key, in a database whose dates and bytes are written in other ways than usual.
+
+    At the end nothing is set for the database any more, so that another test may have it: to make one takes longer.
+    """
     made: Kind = KINDS[request.param]
     if "EXTENSION" in made.setup and not any_database.execute(
         "SELECT 1 FROM pg_available_extensions WHERE name = 'citext'"
     ):
         pytest.skip("this server has no citext")
-    for setting in ("DateStyle = 'SQL, DMY'", "TimeZone = 'America/New_York'", "bytea_output = 'escape'"):
-        any_database.execute(f"ALTER DATABASE {any_database.name} SET {setting}")
-    for statement in made.setup.split(";"):
-        if statement:
-            any_database.execute(statement)
-    any_database.execute(f"CREATE TABLE avatars ({made.columns}, path text)")
-    for number, value in enumerate(made.values):
-        any_database.execute(f"INSERT INTO avatars VALUES ({value}, 'image/{number}')")  # noqa: S608 - ours
-    return made
+    with any_database.connect() as connection:
+        for setting in ("DateStyle = 'SQL, DMY'", "TimeZone = 'America/New_York'", "bytea_output = 'escape'"):
+            connection.execute(f"ALTER DATABASE {any_database.name} SET {setting}".encode())
+    with any_database.connect() as connection:
+        for statement in made.setup.split(";"):
+            if statement:
+                connection.execute(statement.encode())
+        connection.execute(f"CREATE TABLE avatars ({made.columns}, path text)".encode())
+        for number, value in enumerate(made.values):
+            connection.execute(f"INSERT INTO avatars VALUES ({value}, 'image/{number}')".encode())  # noqa: S608 - ours
+    yield made
+    any_database.execute(f"ALTER DATABASE {any_database.name} RESET ALL")
 
 
 @asynccontextmanager

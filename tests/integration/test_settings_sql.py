@@ -35,11 +35,8 @@ CREATE FUNCTION all_of(text) RETURNS SETOF text LANGUAGE plpgsql STABLE AS 'BEGI
 
 @pytest.fixture
 def database(any_database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    any_database.execute(TABLE)
-    any_database.execute(ROWS)
-    any_database.execute(FUNCTIONS)
-    any_database.execute("CREATE TABLE other (path text, hidden text)")
-    any_database.execute("CREATE VIEW more AS SELECT * FROM other")
+    more = "CREATE TABLE other (path text, hidden text); CREATE VIEW more AS SELECT * FROM other"
+    any_database.execute(f"{TABLE};{ROWS};{FUNCTIONS};{more}")
     return as_user(monkeypatch, any_database)
 
 

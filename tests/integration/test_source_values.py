@@ -13,7 +13,7 @@ from sketchmigrate.core.errors import ReferenceRefused, SettingsError
 from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.core.outcome import Outcome
 from sketchmigrate.core.reference import KeyRange, Reference
-from sketchmigrate.migration.flipping import standing
+from sketchmigrate.migration.flip_outcome import standing
 from sketchmigrate.migration.planning import Forward
 from sketchmigrate.migration.rollback import WayBack
 from sketchmigrate.migration.trial import certain_refusals, check_it_ends, try_flips
@@ -23,6 +23,8 @@ from sketchmigrate.postgres.refusals import Refusals
 from tests.sources import as_user, looked_at
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from psycopg import AsyncConnection
 
     from sketchmigrate.core.mapping import Move
@@ -33,8 +35,10 @@ ENTRY: dict[str, Any] = {"name": "docs", "table": "docs", "column": "path", "sha
 
 
 @pytest.fixture
-def database(any_database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    return as_user(monkeypatch, any_database)
+def database(any_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """At the end nothing is set for it any more, so that another test may have it: to make one takes longer."""
+    yield as_user(monkeypatch, any_database)
+    any_database.execute(f"ALTER DATABASE {any_database.name} RESET ALL")
 
 
 async def legacy(looked: Looked) -> list[Reference]:

@@ -70,7 +70,9 @@ class S3Request:
         copies = "x-amz-copy-source" in self.headers
         if "uploadId" in self.query:
             part = "upload_part_copy" if copies else "upload_part"
-            return {"PUT": part, "POST": "complete_multipart_upload"}.get(self.method, "abort_multipart_upload")
+            return {"PUT": part, "POST": "complete_multipart_upload", "GET": "list_parts"}.get(
+                self.method, "abort_multipart_upload"
+            )
         if "uploads" in self.query:
             return "create_multipart_upload"
         if not self.key:

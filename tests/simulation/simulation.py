@@ -20,11 +20,13 @@ from sketchmigrate.migration.breaker import NEVER, Breaker
 from sketchmigrate.migration.copier import Copier
 from sketchmigrate.migration.flipping import FlipControl
 from sketchmigrate.migration.overwritten import settle
+from sketchmigrate.migration.pace import Pace
 from sketchmigrate.migration.passes import migrate
 from sketchmigrate.migration.planning import Forward, SourceTable
 from sketchmigrate.migration.rollback import LegacyFinder, Selection, WayBack, roll_back
 from sketchmigrate.migration.runner import Migration
 from sketchmigrate.migration.transfer import transfer_of
+from sketchmigrate.migration.tuning import Tuning
 from sketchmigrate.postgres.row_key import RowKey
 from sketchmigrate.postgres.table import Table
 from sketchmigrate.settings import Options, Settings
@@ -44,8 +46,11 @@ if TYPE_CHECKING:
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.reference import Reference
     from sketchmigrate.migration.copier import Copied
+    from sketchmigrate.migration.stop import Stop
 
 RUNS_AT_MOST = 40
+_SETTINGS = Settings()
+"""All the seeds share them: to make them takes longer than a run."""
 
 
 def simulate(seed: int) -> World:
@@ -177,7 +182,10 @@ async def _migrate(world: World) -> bool:
         database = SimulatedDatabase(world, stop.event)
         source, breaker = _source(world, database), Breaker(NEVER)
         migration = Migration(
-            _options(world), source, Forward(source), database, copier, ledger, stop, breaker, watch.observe
+            *(_options(world), source, Forward(source), database, copier, ledger, stop, breaker),
+            _pace(world, stop),
+            Tuning(_SETTINGS, _options(world)),
+            watch.observe,
         )
         finished = await migrate([migration], lambda number: world.trace.append(f"-- pass {number}"))
         world.hold(finished.tally == watch.tally, "the tally is not the sum of what was observed")
@@ -208,7 +216,10 @@ async def _roll_back(world: World) -> bool:
         database = SimulatedDatabase(world, stop.event)
         source, breaker = _source(world, database), Breaker(NEVER)
         back = Migration(
-            _options(world), source, WayBack(source, ledger), database, finder, ledger, stop, breaker, watch.observe
+            *(_options(world), source, WayBack(source, ledger), database, finder, ledger, stop, breaker),
+            _pace(world, stop),
+            Tuning(_SETTINGS, _options(world)),
+            watch.observe,
         )
         await roll_back([back], runs, Selection())
         await database.close()
@@ -225,11 +236,30 @@ def _access_to(world: World) -> Callable[[], Awaitable[None]]:
 def _source(world: World, database: SimulatedDatabase) -> SourceTable:
     after = world.scenario.fires_after_update
     table = Table(("avatars",), RowKey.of("id", "bigint"), "path", fires_after_update=after)
-    return SourceTable(source_of(Settings()), table, MAPPING, FlipControl.of(database.settings))
+    return SourceTable(source_of(_SETTINGS), table, MAPPING, FlipControl.of(database.settings))
 
 
 def _options(world: World) -> Options:
     return Options(parallelization_level=world.scenario.iterations, batch_size=world.scenario.batch_size)
+
+
+def _pace(world: World, stop: Stop) -> Pace:
+    return _Slow(world, stop) if world.scenario.is_slowed else Pace(stop, world.clock)
+
+
+class _Slow(Pace):
+    """A governor that lets flips wait, one or two rows at a time: whatever may happen then, does."""
+
+    def __init__(self, world: World, stop: Stop) -> None:
+        super().__init__(stop, world.clock)
+        self.limit(2.0)
+        self._world = world
+
+    async def granted(self, rows: int) -> int:
+        """Wait for a turn."""
+        await self._world.step(f"waits to flip {rows} rows")
+        self._world.happened["waited for its turn"] += 1
+        return await super().granted(rows)
 
 
 class _Watch:

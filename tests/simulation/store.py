@@ -151,6 +151,16 @@ class Store:
         upload.parts[parse_qs(request.query)["partNumber"][0]] = source.body
         return _document("CopyPartResult", digest(source.body))
 
+    def _ListParts(self, request: Request) -> Reply:  # noqa: N802 # the operation's name in S3
+        upload = self._upload(request)
+        if upload is None:
+            return _error(404, "NoSuchUpload")
+        parts = "".join(
+            f'<Part><PartNumber>{number}</PartNumber><Size>{len(part)}</Size><ETag>"{digest(part)}"</ETag></Part>'
+            for number, part in upload.parts.items()
+        )
+        return Reply(200, b"", f"<ListPartsResult>{parts}</ListPartsResult>".encode())
+
     def _CompleteMultipartUpload(self, request: Request) -> Reply:  # noqa: N802 # the operation's name in S3
         upload = self._upload(request)
         if upload is None:

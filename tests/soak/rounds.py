@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import signal
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests import tool
@@ -15,6 +15,8 @@ from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.servers.stores import fresh_buckets
 from tests.soak.live import Live
+from tests.soak.orders import Orders
+from tests.soak.story import Story
 from tests.soak.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
     from tests.soak.servers import Servers
 
 LONGEST_RUN_SECONDS = 90
-ENDINGS = {0, 1, 3}
-"""How a run may end under faults: done; with entries that were locked for too long; without a server."""
+ENDINGS = {0, 1, 3, 128 + signal.SIGTERM}
+"""How a run may end under faults: done; with entries that were locked for too long; without a server; by an order."""
 
 PATIENCE = {"lock_timeout_ms": 100, "db_retry_seconds": 10, "s3_timeout_seconds": 5, "range_rows": 40}
 
@@ -55,15 +57,15 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Played:
+class Played(Story):
     """What has happened in a round, as far as it came."""
 
     kills: int = 0
     runs: int = 0
+    orders: int = 0
     faults: int = 0
     writes: int = 0
     rows_held: int = 0
-    story: list[str] = field(default_factory=list)
 
 
 def play(servers: Servers, seed: str, folder: Path, played: Played) -> None:
@@ -137,7 +139,9 @@ class _Command:
         try:
             chosen = self.trouble.begin(process, work=work)
             self.played.story.append(f"{self.name} {' '.join(flags)} with {work} rows to do; {chosen}")
-            done = tool.finish(process, timeout_seconds=LONGEST_RUN_SECONDS)
+            with Orders(scene.world.runs, process, random.Random(self.dice.random())) as orders:
+                done = tool.finish(process, timeout_seconds=LONGEST_RUN_SECONDS)
+            self.played.orders += orders.given + orders.refused
         finally:
             process.kill()
             self.trouble.end()

@@ -7,7 +7,7 @@ import json
 import random
 import signal
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests import tool
@@ -15,9 +15,9 @@ from tests.e2e.site import Site
 from tests.e2e.sources_site import TABLES, Sources, legacy_bodies, make
 from tests.fault.edits import LEGACY, PRODUCTION, Application, keyed_rows, life_beside, names_of, rows_left
 from tests.servers.stores import new_buckets
+from tests.soak.story import Story
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tests.soak.servers import Servers
@@ -38,22 +38,15 @@ LONGEST_RUN_SECONDS = 7_200
 
 
 @dataclass(slots=True)
-class Migrated:
+class Migrated(Story):
     """What has happened, as far as it came."""
 
-    tell: Callable[[str], None]
     rows: int = 0
     kills: int = 0
     runs: int = 0
     edits: int = 0
     looks: int = 0
     verified: str = "not verified"
-    story: list[str] = field(default_factory=list)
-
-    def say(self, text: str) -> None:
-        """Tell what happens, and keep it."""
-        self.story.append(text)
-        self.tell(text)
 
 
 def migrate_sources(servers: Servers, seed: str, rows: int, folder: Path, done: Migrated) -> None:

@@ -24,8 +24,8 @@ def test_a_round_kills_under_faults_and_ends_clean(capsys: pytest.CaptureFixture
     assert main([*ONE_ROUND, "--seed", "suite-309"], Servers(*THESE)) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     found = re.fullmatch(
-        r"1 rounds in 0:\d\d: (\d+) kills, (\d+) runs, (\d+) faults, ([\d,]+) application writes, (\d+) rows held,"
-        " 0 violations; seed suite-309",
+        r"1 rounds in 0:\d\d: (\d+) kills, (\d+) runs, (\d+) orders, (\d+) faults, ([\d,]+) application writes,"
+        r" (\d+) rows held, 0 violations; seed suite-309",
         last,
     )
     assert found, last
@@ -33,10 +33,10 @@ def test_a_round_kills_under_faults_and_ends_clean(capsys: pytest.CaptureFixture
 
 
 def test_six_sources_are_migrated_through_kills_and_brought_back(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--sources", "--rows", "360", "--seed", "a"], Servers(*THESE)) == 0
+    assert main(["--sources", "--rows", "180", "--seed", "a"], Servers(*THESE)) == 0
     said = capsys.readouterr().out
     found = re.fullmatch(
-        r"six sources in \d+:\d\d: 360 rows, (\d+) kills, (\d+) runs, ([\d,]+) edits, (\d+) looks,"
+        r"six sources in \d+:\d\d: 180 rows, (\d+) kills, (\d+) runs, ([\d,]+) edits, (\d+) looks,"
         " verified, 0 violations; seed a",
         said.splitlines()[-1],
     )
@@ -44,6 +44,24 @@ def test_six_sources_are_migrated_through_kills_and_brought_back(capsys: pytest.
     assert all(number != "0" for number in found.groups()), said
     assert "production objects are equal" in said
     assert re.search(r'rolled back: \{"restored": [1-9]', said), said
+
+
+def test_a_large_object_is_streamed_in_parts_and_within_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--large", str(60 * 2**20 + 7)], Servers(*THESE)) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(r"62,914,567 bytes in 4 parts, \d+\.\d s, \d+ MB at the peak, 0 violations", last), last
+
+
+def test_a_run_that_is_given_orders_all_the_while_keeps_its_promises(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--orders", "3", "--seed", "a"], Servers(*THESE)) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    found = re.fullmatch(
+        r"orders in \d+:\d\d: ([\d,]+) orders in \d+ s, \d+ of them refused; (\d+) runs, \d+ kills, \d+ stops,"
+        r" ([\d,]+) application writes, 0 violations; seed a",
+        last,
+    )
+    assert found, last
+    assert all(number != "0" for number in found.groups()), last
 
 
 def deleted_by(threads: ThreadPoolExecutor, over: threading.Event, servers: Servers, prefix: str) -> Future[str]:
@@ -71,10 +89,10 @@ def deleted_by(threads: ThreadPoolExecutor, over: threading.Event, servers: Serv
             "--seed suite --round 7",
         ),
         (
-            ("--sources", "--rows", "240", "--seed", "suite"),
+            ("--sources", "--rows", "180", "--seed", "suite"),
             "own-",
             "production objects are not there",
-            "--sources --rows 240 --seed suite",
+            "--sources --rows 180 --seed suite",
         ),
     ],
     ids=["in a round", "over sources"],

@@ -17,7 +17,7 @@ def _names(folder: Path) -> str:
 
 
 def _line(name: str, names: str) -> str:
-    return textwrap.fill(names, WIDTH, initial_indent=f"{name:<{NAME_WIDTH}}", subsequent_indent=" " * NAME_WIDTH)
+    return textwrap.fill(names, WIDTH, initial_indent=f"{name:<{NAME_WIDTH - 1}} ", subsequent_indent=" " * NAME_WIDTH)
 
 
 def expected_block() -> str:

@@ -78,7 +78,6 @@ def test_flags_in_either_form_and_joined(words: list[str], options: Options) -> 
         (["--limt", "3"], "there is no flag --limt; did you mean --limit?"),
         (["--db-hots=x"], "there is no flag --db-hots; did you mean --db-host?"),
         (["--lim", "3"], "there is no flag --lim; did you mean --limit?"),
-        (["dmeo"], f"'dmeo' is not a command (there is: {', '.join(words())}) and belongs to no flag"),
         (["-v", "demo"], "the command 'demo' must come first, in front of every flag"),
         (["demo", "--avatars", "0"], "--avatars: 0 is too small, it must be at least 1"),
         (["demo", "-b", "3"], "there is no flag -b"),
@@ -100,6 +99,43 @@ def test_what_cannot_be_carried_out_is_said_with_the_usage(
     assert (out, err[:7]) == ("", "usage: ")
 
 
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("dmeo", "'dmeo' is not a command and belongs to no flag; did you mean demo?"),
+        ("xyzzy", f"'xyzzy' is not a command and belongs to no flag; there is: {', '.join(words())}"),
+    ],
+)
+def test_an_unknown_command_is_an_error_without_a_page_of_usage(
+    word: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for typed in ([word], [word, "-b", "3"], ["help", word]):
+        with pytest.raises(UsageError) as caught:
+            parsed(*typed)
+        assert (caught.value.message, caught.value.exit_code) == (said, 2)
+        assert caught.value.hint == "sketch_migrate.py help names all commands."
+        assert capsys.readouterr() == ("", "")
+
+
+def test_the_migration_and_its_status_are_commands_too() -> None:
+    assert parsed("migrate", "-d", "-b", "7").options == parsed("-d", "-b", "7").options
+    assert parsed("status", "--json", "-t").options == parsed("-s", "--json", "-t").options
+    assert (parsed("status").command, parsed("status", "--json").typed) == ("status", ("status", "--json"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "same"),
+    [
+        (["help"], ["-h"]),
+        (["help", "--all"], ["--all", "--help"]),
+        (["help", "rollback"], ["rollback", "-h"]),
+        (["help", "status", "--all"], ["status", "-h", "--all"]),
+    ],
+)
+def test_help_is_a_word_too(capsys: pytest.CaptureFixture[str], typed: list[str], same: list[str]) -> None:
+    assert help_of(capsys, PROGRAM, *typed) == help_of(capsys, PROGRAM, *same)
+
+
 def test_settings_flags_are_handed_on_only_where_typed() -> None:
     invocation = parsed("--db-host", "h", "--max-concurrency=7", "--db-table", "my table", "--config", "x.toml")
     assert invocation.setting_flags == {"db_host": "h", "max_concurrency": "7", "db_table": "my table"}
@@ -107,20 +143,20 @@ def test_settings_flags_are_handed_on_only_where_typed() -> None:
 
 
 def help_of(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    """Return what -h prints at 80 columns."""
+    """Return the help that is asked for."""
     with pytest.raises(SystemExit) as left:
-        parse([*argv, "-h"], environ={})
+        parse(argv, environ={})
     assert left.value.code == 0
     out, err = capsys.readouterr()
     assert err == ""
     return out
 
 
-def test_help_begins_with_the_usage_line_and_describes_every_flag(
+def test_the_help_of_all_describes_every_flag(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    text = help_of(capsys, PROGRAM)
+    text = help_of(capsys, PROGRAM, "-h", "--all")
     assert text.startswith("usage: sketch_migrate.py [-h] [-p PARALLELIZATION_LEVEL] [-b BATCH_SIZE]")
     flags = "-p -b -l -v -d -s -t -w -y --parallelization-level --batch-size --limit --verbose --dry-run --status-only"
     flags += (
@@ -129,8 +165,32 @@ def test_help_begins_with_the_usage_line_and_describes_every_flag(
     missing = [flag for flag in flags.split() if not re.search(rf"[\s\[]{flag}[\s,\]]", text)]
     assert missing == []
     assert [declared.flag for declared in setting_fields() if f"  {declared.flag} " not in text] == []
-    assert all(f"  {word} " in text for word in words())
+    assert all(f"  {word} " in text for word in words() if word != "migrate")
     assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_the_help_fits_two_screens_and_says_where_the_rest_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = help_of(capsys, PROGRAM, "-h")
+    assert len(text.splitlines()) <= 2 * 25
+    assert max(len(line) for line in text.splitlines()) <= 80
+    listed = re.findall(r"^  ([a-z]+)  ", text, re.MULTILINE)
+    assert listed == words()
+    assert [word for word in ("init", "plan", "migrate", "verify", "rollback") if word in listed] == sorted(
+        ("init", "plan", "migrate", "verify", "rollback"), key=listed.index
+    )
+    assert "--db-host" not in text
+    assert "sketch_migrate.py -h --all" in text
+    assert "sketch_migrate.py COMMAND -h" in text
+
+
+@pytest.mark.parametrize("word", [word for word in words() if word not in {"completion", "demo"}])
+def test_a_command_shows_its_settings_where_all_is_asked_for(capsys: pytest.CaptureFixture[str], word: str) -> None:
+    brief, full = help_of(capsys, PROGRAM, word, "-h"), help_of(capsys, PROGRAM, word, "-h", "--all")
+    assert f"{word} -h --all" in brief or word == "migrate"
+    assert ("--db-host" in brief, "--db-host" in full) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -142,15 +202,19 @@ def test_help_begins_with_the_usage_line_and_describes_every_flag(
     ],
 )
 def test_the_program_is_named_as_it_was_called(capsys: pytest.CaptureFixture[str], argv0: str, named: str) -> None:
-    assert help_of(capsys, argv0).startswith(f"usage: {named} [-h] [-p ")
-    assert help_of(capsys, argv0, "demo").startswith(f"usage: {named} demo [-h]")
+    assert help_of(capsys, argv0, "migrate", "-h").startswith(f"usage: {named} [-h] [-p ")
+    assert help_of(capsys, argv0, "-h").startswith(f"usage: {named} [FLAG ...]")
+    assert help_of(capsys, argv0, "demo", "-h").startswith(f"usage: {named} demo [-h]")
 
 
-def test_version_names_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_names_the_versions_that_matter(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         parsed("--version")
     assert left.value.code == 0
-    assert capsys.readouterr().out == f"sketch-migrate {__version__}\n"
+    said, err = capsys.readouterr()
+    assert re.fullmatch(rf"sketch-migrate {re.escape(__version__)} \(Python 3\.[\w.+]+, OpenSSL [^()]+\)\n", said), said
+    assert re.search(r"psycopg \d", said)
+    assert err == ""
 
 
 def test_rollback_has_flags_of_the_run_and_its_own() -> None:

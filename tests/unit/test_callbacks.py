@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 PACKAGE = Path(sketchmigrate.__file__).parent
 COMMAND_LINE = sorted((PACKAGE / "cli").rglob("*.py"))
 IS_CALLABLE = re.compile(r"\bCallable\[")
-LISTENS = re.compile(r"Callable\[(\[[^]]*\]|\.\.\.), None\]( \| None)?$")
-"""A callable that returns nothing can be told something, and can be asked for nothing."""
+LISTENS = re.compile(r"Callable\[(\[[^]]*\]|\.\.\.), None\]\]?( \| None)?$")
+"""A callable that returns nothing can be told something, and can be asked for nothing; and so can a list of these."""
 
 
 def imported(tree: ast.AST) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from sketchmigrate.core import errors
 from sketchmigrate.core.exit_codes import ExitCode, decide, stopped_by
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "command-line.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -39,9 +39,9 @@ def test_who_finished_says_whether_something_is_left() -> None:
     assert (ExitCode.finished(left=False), ExitCode.finished(left=True)) == (0, 1)
 
 
-def test_the_readme_lists_the_codes() -> None:
+def test_the_page_of_the_command_line_lists_the_codes() -> None:
     listed = re.findall(
-        r"^\| (\d+(?:, \d+)*) \| ", README.partition("## Exit status")[2].partition("\n## ")[0], re.MULTILINE
+        r"^\| (\d+(?:, \d+)*) \| ", PAGE.partition("## Exit status")[2].partition("\n## ")[0], re.MULTILINE
     )
     signals = ", ".join(str(stopped_by(number)) for number in (signal.SIGINT, signal.SIGTERM))
     assert listed == [*(str(code.value) for code in ExitCode), signals]

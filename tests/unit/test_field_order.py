@@ -36,13 +36,13 @@ MADE_OF_ROWS = {
     # migration/flipping, of a flip
     Result: "reference outcome reason copied size_bytes sampled references move",
     # migration/iteration, of a batch; ledger/sqlite/writer names its columns by the fields
-    Flip: "key old_path new_path size_bytes etag copied",
+    Flip: "key old_path new_path size_bytes etag copied read_checksum",
 }
 """By ``make_all`` or ``tuple.__new__``, which do not look."""
 
 READ_FROM_A_LEDGER = {
     # ledger/sqlite/reader and ledger/postgres/past_run select these columns
-    PastFlip: "key old_path new_path etag unix_time stored_otherwise source",
+    PastFlip: "key old_path new_path etag unix_time stored_otherwise source read_checksum",
     UnsettledCopy: "key path new_path xid source",
     RecordedFlip: "flip denied unsettled xid source",
 }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketchmigrate.migration.flip_size import FIRST_ROWS, ONE_ROW_SECONDS, FlipSize
+from sketchmigrate.migration.flip_size import FIRST_ROWS, ONE_ROW_SECONDS, SMALL_ROWS, FlipSize
 
 TARGET = 0.02
 
@@ -45,6 +45,23 @@ def test_it_follows_a_database_that_becomes_slow_and_fast_again() -> None:
     assert slow.rows <= 4
     after_a_minute = settled(0.001, 20e-6, flips=10_000, size=slow)
     assert TARGET / 4 <= after_a_minute.rows * 20e-6 <= TARGET
+
+
+@pytest.mark.parametrize(("rate", "fewest", "most"), [(500, 64, 64), (2_800, 190, 256), (13_000, 500, 2_000)])
+def test_a_flip_has_no_more_rows_than_come_in_a_moment(rate: int, fewest: int, most: int) -> None:
+    """A store that is the bound leaves the database time for more flips, and the application feels each one less."""
+    size, now, rows = FlipSize(TARGET), 0.0, 1
+    for _ in range(round(20 * rate / SMALL_ROWS)):
+        rows = size.next_rows(500, now)
+        now += rows / rate
+        size.took(rows, 0.001 + rows * 10e-6, now)
+    assert fewest <= size.next_rows(500, now) <= most
+
+
+def test_a_far_database_is_not_the_bound_for_that() -> None:
+    """Ten flips after another in a second, with a store that is never waited for: they grow to whole batches."""
+    size = settled(0.1, 20e-6)
+    assert max(size.next_rows(500, 32.0) for _ in range(2)) >= 500, "one of the two may be a single row"
 
 
 def test_small_flips_that_are_fast_say_nothing_of_large_ones() -> None:

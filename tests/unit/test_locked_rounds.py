@@ -10,7 +10,9 @@ from sketchmigrate.core.outcome import Tally
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration import locked
 from sketchmigrate.migration.locked import ALONE_ROWS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, take_up_locked
+from sketchmigrate.migration.tuning import Tuning
 from sketchmigrate.postgres.row_key import RowKey
+from sketchmigrate.settings import Options, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,9 +62,10 @@ async def rounds(
     migration: Any = SimpleNamespace(
         database=SimpleNamespace(settings=SimpleNamespace(db_retry_seconds=600), clock=SYSTEM),
         stop=stop,
+        pace=SimpleNamespace(stopped_seconds=0.0),
         ledger=ledger,
         table=SimpleNamespace(key=RowKey.of("id", "bigint")),
-        options=SimpleNamespace(parallelization_level=1),
+        tuning=Tuning(Settings(), Options(parallelization_level=1)),
     )
     await take_up_locked(migration)
     return pauses, tried

@@ -34,6 +34,9 @@ def test_the_error_that_ends_a_run_is_the_end_of_its_log(tmp_path: Path, capsys:
     assert out == ""
     first = next(number for number, line in enumerate(shown) if line.startswith("error: "))
     assert shown[first + 1].startswith("hint:  ")
+    started, settings, *logged = logged
+    assert started[2].startswith("sketch-migrate ")
+    assert settings[2].startswith("Settings other than the defaults: ")
     assert [text for _, _, text in logged] == shown
     assert logged[first][1] == "ERROR"
 

@@ -8,14 +8,17 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
+import pytest
+
+from sketchmigrate.core.errors import RunDirectoryError
+from sketchmigrate.ledger.sqlite import lock
 from sketchmigrate.ledger.sqlite.lock import LOCK_NAME, hold_run, is_held
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 HOLDER = """
 import subprocess, sys
@@ -26,6 +29,13 @@ with hold_run(Path(sys.argv[1])):
     print(child.pid, flush=True)
     child.wait()
 """
+
+
+def look_at(directory: Path) -> int:
+    """Hold the lock as someone does who looks whether it is held."""
+    handle = os.open(directory / LOCK_NAME, os.O_RDONLY | os.O_CREAT, 0o600)
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    return handle
 
 
 def test_it_is_held_while_the_run_goes_on(tmp_path: Path) -> None:
@@ -48,6 +58,23 @@ def test_the_kernel_frees_it_from_a_run_that_was_killed(tmp_path: Path) -> None:
         holder.wait()
         os.kill(child, 0)  # it is there, and waits for a line
         assert not is_held(tmp_path)
+
+
+def test_whoever_looks_at_it_as_the_run_begins_is_waited_for(tmp_path: Path) -> None:
+    """To look is to hold it for a moment, and a run without its lock would seem to be over to every rollback."""
+    looks_away = threading.Timer(0.05, os.close, [look_at(tmp_path)])
+    looks_away.start()
+    with hold_run(tmp_path):
+        looks_away.join()
+        assert is_held(tmp_path)
+
+
+def test_no_run_begins_without_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "LOOK_SECONDS", 0.05)
+    looking = look_at(tmp_path)
+    with pytest.raises(RunDirectoryError, match=r"run\.lock is locked by another process"), hold_run(tmp_path):
+        pass
+    os.close(looking)
 
 
 def test_a_file_system_without_locks_is_named_and_the_run_goes_on(

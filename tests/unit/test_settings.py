@@ -57,7 +57,7 @@ def refusal(
 
 def test_the_file_of_the_checkout_says_every_setting_with_its_built_in_default() -> None:
     values = {name: value for name, value in runpy.run_path(str(CONFIG)).items() if name.isupper()}
-    lists = {name: values.pop(name) for name in ("MOVES", "URLS", "REFERENCES")}
+    lists = {name: values.pop(name) for name in ("MOVES", "URLS", "REFERENCES", "SCHEDULE")}
     assert not any(lists.values())
     assert values == {declared.in_file: declared.default for declared in setting_fields()}
     assert load_settings(config_file=CONFIG, search=[], environ={}, flags={}) == Settings()
@@ -176,6 +176,8 @@ FAULTS = [
     ('S3_ENDPOINT_URL = "https://"', ["S3_ENDPOINT_URL", "name a host"]),
     ('S3_ENDPOINT_URL = "http://h:99999"', ["S3_ENDPOINT_URL", "host and port"]),
     ('S3_ENDPOINT_URL = "http://h/?x=1"', ["S3_ENDPOINT_URL", "query"]),
+    ('LEGACY_S3_ENDPOINT_URL = "http://h/a b"', ["LEGACY_S3_ENDPOINT_URL", "'/a b'", "percent-encoded"]),
+    ('PRODUCTION_S3_ENDPOINT_URL = "http://h/100%"', ["PRODUCTION_S3_ENDPOINT_URL", "'/100%'"]),
     ('LEGACY_BUCKET = ""', ["LEGACY_BUCKET", "site.py:1", "must not be empty"]),
     ('LEGACY_BUCKET = "s3://b"', ["LEGACY_BUCKET", "without s3://"]),
     ('LEGACY_BUCKET = "ab"', ["LEGACY_BUCKET", "3 to 255"]),
@@ -355,6 +357,8 @@ LEDGER_URLS = [
     ("postgresql://one,two:5433/sketch?password=x&user=me", "postgresql://one,two:5433/sketch?user=me"),
     ("postgresql:///sketch?host=/run/pg&p%61ssword=x", "postgresql:///sketch?host=/run/pg"),
     ("postgresql://:x@/", "postgresql://@/"),
+    ("postgresql://me:two  words@db/sketch", "postgresql://me@db/sketch"),
+    (" postgresql://me:x@db/sketch ", "postgresql://me@db/sketch"),
 ]
 
 
@@ -376,3 +380,23 @@ def test_what_is_no_url_of_libpq_is_refused_and_not_repeated(tmp_path: Path, url
     error = refusal(tmp_path, environ={"SKETCH_LEDGER_URL": url})
     assert "must be a URL as libpq has them" in str(error)
     assert url not in f"{error} {error.hint}"
+
+
+@pytest.mark.parametrize("name", ["LEDGER_URL", "REPLICA_URLS", "DB_HOST", "S3_ENDPOINT_URL"])
+def test_a_text_with_a_character_that_cannot_be_seen_is_refused_and_not_repeated(tmp_path: Path, name: str) -> None:
+    error = refusal(tmp_path, f"{name} = 'postgresql://me:secret\\x07@db/sketch'")
+    assert str(error).endswith("it holds '\\x07', a character that cannot be seen")
+    assert "secret" not in f"{error} {error.hint}"
+
+
+def test_the_passwords_of_standbys_are_the_environments_alone_and_no_setting(tmp_path: Path) -> None:
+    written = "postgresql://ada:secret@one/sketch  postgresql://two:5433/sketch?password=secret"
+    kept = "postgresql://ada@one/sketch postgresql://two:5433/sketch"
+    assert load(tmp_path, environ={"SKETCH_REPLICA_URLS": written}).replica_urls == kept
+    for refused in (
+        refusal(tmp_path, f"REPLICA_URLS = {written!r}"),
+        refusal(tmp_path, flags={"replica_urls": written}),
+    ):
+        assert "SKETCH_REPLICA_URLS" in str(refused)
+        assert "secret" not in str(refused) + refused.hint
+    assert "postgresql://" in str(refusal(tmp_path, environ={"SKETCH_REPLICA_URLS": "replica-1.example.com"}))

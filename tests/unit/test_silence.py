@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sketchmigrate.migration.watch import Silence
+from sketchmigrate.core.errors import S3Busy
+from sketchmigrate.migration.watch import Refusal, Silence
+from sketchmigrate.s3.exchange import Refused
 
 
 def test_a_store_that_was_asked_and_does_not_answer_is_named_once_and_shown_all_the_time() -> None:
@@ -47,3 +49,22 @@ def test_while_the_event_loop_stands_still_nobody_waits_for_an_answer() -> None:
     for second in range(160, 175):  # a person was asked for a minute
         silence.look(float(second), asked=1, answered_at=100.1)
         assert bool(silence.note) is (second >= 170), second
+
+
+def test_a_store_that_refuses_all_is_named_after_30_s_and_every_30_s() -> None:
+    refusal, notes, news = Refusal(), [], []
+    error = S3Busy("CopyObject s3://new/avatar/1.png: 503 SlowDown", status=503)
+    for second in range(100, 180):
+        # from 170 on a request succeeds
+        refused = Refused(100.0, 4, error) if second < 170 else None
+        refusal.look(float(second), refused)
+        notes.append(refusal.note)
+        news.append(refusal.news)
+    assert notes[:30] == [""] * 30
+    assert notes[30] == "the store has refused all requests for 30 s"
+    assert notes[69] == "the store has refused all requests for 69 s"
+    assert notes[70:] == [""] * 10
+    assert [text for text in news if text] == [
+        f"No progress: the store has refused all requests for {seconds} s; the last one, in attempt 4: {error}"
+        for seconds in (30, 60)
+    ]

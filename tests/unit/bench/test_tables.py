@@ -10,13 +10,14 @@ from benchmarks.application import Felt
 from benchmarks.contestants.contest import Turn
 from benchmarks.measurements.application import Beside
 from benchmarks.measurements.pace import Pace
+from benchmarks.measurements.paired import Paired
 from benchmarks.measurements.scale import ONE, TWO, Shared
 from benchmarks.measurements.shapes import CLASSIC, URL, ShapeCost
 from benchmarks.report.scale import scale_document
 from benchmarks.report.summary import BEGIN, END, between_marks, felt_summary, summary
 from benchmarks.report.tables import document, spread, table
 from benchmarks.results import Results
-from benchmarks.targets import SCALE_TARGETS, judge
+from benchmarks.targets import LARGE_OBJECTS, SCALE_TARGETS, judge
 
 
 def test_a_peer_that_lost_objects_is_shown_with_how_many() -> None:
@@ -28,6 +29,13 @@ def test_a_peer_that_lost_objects_is_shown_with_how_many() -> None:
     page = document(results, judge(results), "scripts/bench")
     assert "| 1,000 | s5cmd run + UPDATE | 128 | 988 | 2.02 × | 900 | 41 | 12 |" in page  # noqa: RUF001 # times
     assert "## Parts" not in page  # nothing was measured there
+
+
+def test_few_rows_a_second_are_told_with_digits() -> None:
+    turn = Turn("sketch-migrate -w", LARGE_OBJECTS, 64, 12.8, 6.4, 220_000, lost=0)
+    page = document(Results("default", {}, turns=[turn]), [], "scripts/bench")
+    assert "## End to end: 64 MiB each, from rclone serve s3 to SeaweedFS, streamed" in page
+    assert "| 64 | sketch-migrate -w | own choice | 5.00 | 1.00 × | 100,000 | 225 | 0 |" in page  # noqa: RUF001 # times
 
 
 def test_rounds_of_one_pace_are_one_line() -> None:
@@ -88,6 +96,33 @@ def test_what_an_application_feels_is_shown_for_both_halves_of_the_pairs() -> No
         "| quiet | alone | 0.5 | 1.0 | 2.0 | 8.0 |",
         "| quiet | beside a run | 0.5 | 1.0 | 2.0 | 5,000.0 |",
     ]
+
+
+def test_limits_that_hold_nothing_back_are_shown_beside_none() -> None:
+    without = Paired(1, is_bare=True, rows=1000, seconds=0.5, cpu_seconds=0.05)
+    runs = [without, replace(without, is_bare=False, seconds=0.625, cpu_seconds=0.055)]
+    results = Results("default", {"python": "3.11"}, governed=runs)
+    page = document(results, judge(results), "scripts/bench")
+    assert (
+        "| none | 1,000 | 2,000 |  | 50.0 |  |\n| those of every day | 1,000 | 1,600 | 0.80 | 55.0 | 1.10 |\n"
+    ) in page
+
+
+def test_what_listeners_cost_is_shown_beside_none() -> None:
+    alone = Paired(1, is_bare=True, rows=1000, seconds=0.5, cpu_seconds=0.05)
+    runs = [alone, replace(alone, is_bare=False, seconds=0.625, cpu_seconds=0.055)]
+    results = Results("default", {"python": "3.11"}, observed=runs)
+    page = document(results, judge(results), "scripts/bench")
+    assert "| none | 1,000 | 2,000 |  | 50.0 |  |\n| all | 1,000 | 1,600 | 0.80 | 55.0 | 1.10 |\n" in page
+
+
+def test_a_rollback_is_shown_by_ways() -> None:
+    one = Shared(ONE.name, 1, 50, 16, 1000, 5, 4, cpu_seconds=0.2, peak_kib=60_000, server_share=0.02)
+    two = replace(one, way=TWO.name, workers=2, seconds=4, working_seconds=2)
+    results = Results("default", {"python": "3.11"}, rollbacks=[one, two])
+    page = document(results, judge(results), "scripts/bench")
+    assert "| 2 processes | 1,000 | 250 | 1.25 | 500 | 2.00 | 200 | 61 | 0.02 |" in page
+    assert "## Rollback" not in document(Results("default", {"python": "3.11"}), [], "scripts/bench")
 
 
 def test_several_processes_are_shown_beside_one_whole_and_at_work() -> None:

@@ -6,14 +6,25 @@ from dataclasses import replace
 
 from benchmarks.application import Felt
 from benchmarks.contestants.contest import Turn
-from benchmarks.measurements.application import STALLED_LEDGER, UNDISTURBED, Beside, Stall
+from benchmarks.measurements.application import APART, STALLED_LEDGER, UNDISTURBED, Beside, Stall
 from benchmarks.measurements.cost import Cost
 from benchmarks.measurements.pace import Pace
+from benchmarks.measurements.paired import Paired
 from benchmarks.measurements.scale import ONE, TWO, Shared, Way
 from benchmarks.measurements.shapes import CLASSIC, JSONB, URL, ShapeCost
 from benchmarks.results import Results
 from benchmarks.spread import Spread
-from benchmarks.targets import BY_ROWS, CEILING, SCALE_TARGETS, TOOL, judge
+from benchmarks.targets import (
+    BY_ROWS,
+    CEILING,
+    FAR_AWAY,
+    LARGE_OBJECTS,
+    RCLONE,
+    SCALE_TARGETS,
+    TO_SEAWEED,
+    TOOL,
+    judge,
+)
 
 
 def results(*turns: Turn) -> Results:
@@ -60,6 +71,18 @@ def test_the_ceiling_is_taken_with_the_largest_table() -> None:
     )
     assert verdict(measured, "ceiling, rclone") == ("90 %", True)
     assert verdict(measured, "ceiling, Ceph") == ("not measured", None)
+
+
+def test_what_is_streamed_is_held_against_rclone_and_memory() -> None:
+    far = [turn(TOOL, 4400, store=FAR_AWAY), turn(RCLONE, 800, store=FAR_AWAY)]
+    assert verdict(results(*far), "behind 20 ms") == ("5.5 times", True)
+    large = [turn(who, 8, rows=64, store=LARGE_OBJECTS) for who in (TOOL, RCLONE)]
+    large.append(replace(large[0], peak_kib=230_000))
+    measured = results(*large)
+    assert verdict(measured, "64 objects of 64 MiB") == ("1 times", True)
+    assert verdict(measured, "STREAM_MEMORY") == ("235.52 MB", False), "that of the worst turn"
+    assert verdict(results(*far), "STREAM_MEMORY") == ("not measured", None)
+    assert verdict(results(turn(TOOL, 2, store=TO_SEAWEED)), "64 objects") == ("not measured", None)
 
 
 def test_costs_are_of_the_largest_table_and_memory_of_two() -> None:
@@ -140,6 +163,54 @@ def test_one_deadlock_one_lost_write_or_one_row_left_in_any_run_is_a_miss() -> N
     assert verdict(measured, "locks held") == ("0.4 s", False)
 
 
+def test_cores_of_their_own_have_targets_of_their_own() -> None:
+    """A p99 is held against the one alone of its pair, and no other situation's runs count."""
+    apart = replace(ALONE_AND_BESIDE, situation=APART.name, migrated=9_600)  # in 4 s
+    pairs = [replace(apart, during=replace(FELT, p99_ms=p99_ms, longest_ms=26)) for p99_ms in (3, 5, 3)]
+    pairs[1] = replace(pairs[1], alone=replace(FELT, p99_ms=1))
+    beside = replace(ALONE_AND_BESIDE, during=replace(FELT, p99_ms=400, longest_ms=800))
+    measured = Results("default", {}, applications=[*pairs, beside])
+    assert verdict(measured, "p99 beside a run, on cores") == ("1.5 times", True)
+    assert verdict(measured, "longest UPDATE beside a run, on cores") == ("18 ms", True)
+    assert verdict(measured, "rows a second meanwhile") == ("2400", True)
+    only_beside = Results("default", {}, applications=[beside])
+    assert verdict(only_beside, "p99 beside a run, on cores") == ("not measured", None)
+    assert verdict(only_beside, "rows a second meanwhile") == ("not measured", None)
+
+
+def paired(pair: int, seconds: float, *, is_bare: bool) -> Paired:
+    return Paired(pair, is_bare, rows=100_000, seconds=seconds, cpu_seconds=4)
+
+
+def test_limits_are_held_against_none_pair_by_pair() -> None:
+    """The machine was twice as slow in the second pair, and whoever began it changed."""
+    runs = [paired(1, 5.05, is_bare=False), paired(1, 5, is_bare=True)]
+    runs += [paired(2, 10, is_bare=True), paired(2, 10.3, is_bare=False)]
+    runs += [paired(3, 5.05, is_bare=False), paired(3, 5, is_bare=True)]
+    measured = Results("default", {}, governed=runs)
+    assert verdict(measured, "limits that hold nothing back") == ("0.9901 %", True)
+    assert verdict(Results("default", {}, governed=runs[2:4]), "limits that hold") == ("2.9126 %", False)
+    assert verdict(Results("default", {}, governed=runs[:1]), "limits that hold") == ("not measured", None)
+
+
+def test_listeners_are_held_against_none_pair_by_pair() -> None:
+    runs = [paired(1, 5.05, is_bare=False), paired(1, 5, is_bare=True)]
+    runs += [paired(2, 10, is_bare=True), paired(2, 10.3, is_bare=False)]
+    runs += [paired(3, 5.05, is_bare=False), paired(3, 5, is_bare=True)]
+    assert verdict(Results("default", {}, observed=runs), "metrics and events") == ("0.9901 %", True)
+    assert verdict(Results("default", {}, observed=runs[2:4]), "metrics and events") == ("2.9126 %", False)
+    assert verdict(Results("default", {}, observed=runs[:1]), "metrics and events") == ("not measured", None)
+
+
+def test_a_rollback_by_two_is_held_against_one_of_its_pair() -> None:
+    runs = [shared(ONE, 30), shared(TWO, 15)]
+    runs += [shared(TWO, 40), shared(ONE, 60)]
+    runs += [shared(ONE, 30), shared(TWO, 21)]
+    assert verdict(Results("default", {}, rollbacks=runs), "rollback by two") == ("1.5 times", True)
+    assert verdict(Results("default", {}, rollbacks=runs[4:]), "rollback by two") == ("1.4286 times", False)
+    assert verdict(Results("default", {}, shared=runs), "rollback by two") == ("not measured", None)
+
+
 def test_a_spread_has_the_middle_and_both_ends() -> None:
     assert Spread.of([3, 1, 2, 10]) == Spread(2.5, 1, 10, 4)
 
@@ -169,4 +240,4 @@ def test_processes_are_held_against_one_behind_the_same_latency_start_included()
         ("not measured", None),
         ("0.75 times", False),
     ]
-    assert not any("processes" in each.what for each in judge(Results("default", {}, shared=runs)))
+    assert {each.met for each in judge(Results("default", {}, shared=runs))} == {None}
