@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import json
 import math
+import os
 import random
 import subprocess
 import sys
@@ -31,19 +32,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Connection: TypeAlias = "psycopg.AsyncConnection[tuple[Any, ...]]"
 
-WRITERS = 10
-PER_SECOND = 10
-"""So often each writer acts: 200 UPDATEs a second in all, for a sixth of a core. Two cores have something to spare."""
-
 TRANSACTION_ROWS = 6
 HELD_EVERY = 495
 """Of so many rows one is held, where any are: about one in each batch of the tool. It is a multiple of the stride."""
-
-_STRIDE = WRITERS + 1
-"""A writer's rows are that far apart, so that no two writers meet; nobody writes the multiples: those may be held."""
-
-_TRANSACTIONS, _PATHS = 0.2, 0.2
-"""So much of what a writer does are six rows at once, and new paths. The rest sets another column of a row."""
 
 _PAUSE_SECONDS = 0.3
 """Between two times that rows are held."""
@@ -54,12 +45,49 @@ _HOLD: LiteralString = "SELECT FROM avatars WHERE id %% %s = 0 ORDER BY id FOR U
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """So many writers, each of which acts so often ``per_second``.
+
+    The ``transactions`` of all acts are six rows at once, the ``paths`` of all are new paths. The rest sets another
+    column of a row.
+    """
+
+    writers: int
+    per_second: int
+    transactions: float = 0.0
+    paths: float = 0.0
+
+    @property
+    def stride(self) -> int:
+        """How far apart a writer's rows are, so that no two writers meet. Nobody writes the multiples of it."""
+        return self.writers + 1
+
+
+MIXED = Load(10, 10, transactions=0.2, paths=0.2)
+"""200 UPDATEs a second in all, for a sixth of a core. Two cores have something to spare."""
+
+PLAIN = Load(4, 125)
+"""500 UPDATEs a second, each by itself, as pgbench would make them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
-    """A table with the rows 1 to ``rows``, of which every ``HELD_EVERY``th is held for so long, again and again."""
+    """A table with the rows 1 to ``rows``, of which every ``HELD_EVERY``th is held for so long, again and again.
+
+    The application runs on the ``core`` alone, if one is said.
+    """
 
     conninfo: str
     rows: int
     held_seconds: float = 0.0
+    load: Load = MIXED
+    core: int | None = None
+
+    @classmethod
+    def read(cls, line: str) -> Order:
+        """Read what ``asdict`` made of one, as JSON."""
+        found = json.loads(line)
+        return cls(**found | {"load": Load(**found["load"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,36 +135,37 @@ class Writer:
     to wait has waited as well.
     """
 
-    def __init__(self, number: int, rows: int) -> None:
+    def __init__(self, number: int, rows: int, load: Load) -> None:
         self.latencies_seconds: list[float] = []
         self.deadlocks = 0
         self.times: Counter[int] = Counter()  # that a row was written
         self.paths: dict[int, str] = {}
         self._number = number
         self._rows = rows
+        self._load = load
         self._dice = random.Random(number)  # noqa: S311 # which row to write is no secret
         self._names = itertools.count(1)
 
     async def work(self, connection: Connection, stopping: asyncio.Event) -> None:
         """Write until told to stop."""
         loop = asyncio.get_running_loop()
-        due = loop.time() + self._dice.random() / PER_SECOND
+        due = loop.time() + self._dice.random() / self._load.per_second
         while not stopping.is_set():
             await asyncio.sleep(due - loop.time())
             try:
                 await self._act(connection, due)
             except DeadlockDetected:
                 self.deadlocks += 1
-            due += 1 / PER_SECOND
+            due += 1 / self._load.per_second
 
     async def _act(self, connection: Connection, due: float) -> None:
-        chosen = self._dice.random()
-        if chosen < _TRANSACTIONS:
+        chosen, load = self._dice.random(), self._load
+        if chosen < load.transactions:
             keys = self._keys(TRANSACTION_ROWS)
             async with connection.transaction():
                 for key in keys:
                     due = await self._update(connection, due, _TOUCH, [key])
-        elif chosen < _TRANSACTIONS + _PATHS:
+        elif chosen < load.transactions + load.paths:
             keys = self._keys(1)
             path = f"avatar/new-{self._number}-{next(self._names)}.png"
             await self._update(connection, due, _NEW_PATH, [path, *keys])
@@ -160,8 +189,9 @@ class Writer:
 
     def _keys(self, count: int) -> list[int]:
         """Choose rows of this writer that are neighbours, in either order."""
-        first = self._dice.randrange(self._rows // _STRIDE - count)
-        keys = [_STRIDE * (first + number) + self._number for number in range(count)]
+        stride = self._load.stride
+        first = self._dice.randrange(self._rows // stride - count)
+        keys = [stride * (first + number) + self._number for number in range(count)]
         return keys if self._dice.random() < 1 / 2 else keys[::-1]
 
 
@@ -184,9 +214,11 @@ async def _wait(stopping: asyncio.Event, seconds: float) -> None:
 
 
 async def _live(order: Order) -> Felt:
+    if order.core is not None:
+        os.sched_setaffinity(0, {order.core})
     stopping, held = asyncio.Event(), asyncio.Event()
-    writers = [Writer(number, order.rows) for number in range(1, WRITERS + 1)]
-    connections = [await _connect(order) for _ in range(WRITERS + 1)]
+    writers = [Writer(number, order.rows, order.load) for number in range(1, order.load.writers + 1)]
+    connections = [await _connect(order) for _ in range(order.load.writers + 1)]
     async with asyncio.TaskGroup() as tasks:
         if order.held_seconds:
             tasks.create_task(_hold(connections[0], order.held_seconds, held, stopping))
@@ -233,4 +265,4 @@ def _percentile(ordered: Sequence[float], share: float) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(uvloop.run(_live(Order(**json.loads(sys.stdin.readline())))))))
+    print(json.dumps(asdict(uvloop.run(_live(Order.read(sys.stdin.readline()))))))

@@ -15,6 +15,8 @@ MEASUREMENTS = (
     "end-to-end",
     "ceph",
     "streamed",
+    "streamed-far",
+    "streamed-large",
     "cost",
     "shapes",
     "first-flip",
@@ -22,6 +24,10 @@ MEASUREMENTS = (
     "listing",
     "micro",
     "application",
+    "application-apart",
+    "governor",
+    "observed",
+    "rollback-processes",
 )
 """What ``--only`` chooses from, in the order in which it is measured."""
 
@@ -41,6 +47,9 @@ class Extent:
 
     streamed_rows: int
     """From one store into another."""
+
+    large_objects: int
+    """The same with large ones."""
 
     cost_rows: tuple[int, ...]
     latencies_ms: tuple[int, ...]
@@ -66,6 +75,18 @@ class Extent:
     application_pairs: int
     """Of an application alone, and the same beside a run, in each situation."""
 
+    governor_rows: int
+    governor_pairs: int
+    observed_rows: int
+    observed_pairs: int
+    """Of a run with limits, and one without."""
+
+    rollback_rows: int
+    """Behind a latency, where one process sets 320 rows a second back."""
+
+    rollback_pairs: int
+    """Of a rollback by one process, and one by two."""
+
 
 QUICK = Extent(
     name="quick",
@@ -74,6 +95,7 @@ QUICK = Extent(
     calibration_rows=1_000,
     ceph_rows=0,
     streamed_rows=2_000,
+    large_objects=0,
     cost_rows=(20_000,),
     latencies_ms=(),
     fixed_concurrency=(),
@@ -85,6 +107,12 @@ QUICK = Extent(
     shape_rounds=1,
     application_rows=12_000,
     application_pairs=1,
+    governor_rows=20_000,
+    governor_pairs=1,
+    observed_rows=20_000,
+    observed_pairs=1,
+    rollback_rows=2_000,
+    rollback_pairs=1,
 )
 DEFAULT = Extent(
     name="default",
@@ -93,6 +121,7 @@ DEFAULT = Extent(
     calibration_rows=2_000,
     ceph_rows=10_000,
     streamed_rows=20_000,
+    large_objects=64,
     cost_rows=(20_000, 100_000, 200_000, 1_000_000),
     latencies_ms=(50,),
     fixed_concurrency=(512, 1_024),
@@ -104,6 +133,12 @@ DEFAULT = Extent(
     shape_rounds=3,
     application_rows=36_000,
     application_pairs=5,
+    governor_rows=200_000,
+    governor_pairs=5,
+    observed_rows=200_000,
+    observed_pairs=5,
+    rollback_rows=10_000,
+    rollback_pairs=5,
 )
 FULL = Extent(
     name="full",
@@ -112,6 +147,7 @@ FULL = Extent(
     calibration_rows=2_000,
     ceph_rows=10_000,
     streamed_rows=20_000,
+    large_objects=64,
     cost_rows=(20_000, 100_000, 200_000, 1_000_000),
     latencies_ms=(0, 10, 50, 150),
     fixed_concurrency=(128, 256, 512, 1_024, 2_048),
@@ -123,6 +159,12 @@ FULL = Extent(
     shape_rounds=5,
     application_rows=36_000,
     application_pairs=5,
+    governor_rows=200_000,
+    governor_pairs=5,
+    observed_rows=200_000,
+    observed_pairs=5,
+    rollback_rows=10_000,
+    rollback_pairs=5,
 )
 LARGE_ROWS = 100_000
 """From here on a turn takes a minute and more."""

@@ -25,14 +25,13 @@ import uvloop
 from benchmarks import objects
 from sketchmigrate.core.objects import Location
 from sketchmigrate.s3.wire.addressing import copy_source
-from sketchmigrate.s3.wire.messages import wire
+from sketchmigrate.s3.wire.messages import APART_BYTES, wire
 from sketchmigrate.s3.wire.sigv4 import EMPTY_SHA256, Credentials, Signer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REGION = "us-east-1"
-_SIZE = b"\r\ncontent-length: %d\r\n" % objects.SIZE_BYTES
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)").search
 
 
@@ -40,7 +39,7 @@ _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)").search
 class Order:
     """What to do (``put``, ``copy``, ``delete``, ``look``) with the objects 1 to ``count``; over how many connections.
 
-    ``bucket`` is where objects are stored, copied to, deleted, or looked at for their size.
+    ``bucket`` is where objects of ``size_bytes`` are stored, copied to, deleted, or looked at for their size.
     """
 
     verb: str
@@ -51,6 +50,7 @@ class Order:
     prefix: str = objects.LEGACY_PREFIX
     count: int = 0
     connections: int = 32
+    size_bytes: int = objects.SIZE_BYTES
 
 
 def requests(order: Order) -> Iterator[bytes]:
@@ -63,13 +63,14 @@ def requests(order: Order) -> Iterator[bytes]:
         headers = [("host", host)]
         body = b""
         if order.verb == "put":
-            body = objects.body(number)
+            body = objects.body(number, order.size_bytes)
         elif order.verb == "copy":
             source = Location(objects.LEGACY_BUCKET, objects.LEGACY_PREFIX + objects.name(number))
             headers.append(("x-amz-copy-source", copy_source(source)))
         method = {"delete": "DELETE", "look": "HEAD"}.get(order.verb, "PUT")
         digest = sha256(body).hexdigest() if body else EMPTY_SHA256
-        yield wire(method, path, signer.sign(now, method, path, "", headers, payload_sha256=digest), body)
+        request = wire(method, path, signer.sign(now, method, path, "", headers, payload_sha256=digest), body)
+        yield request if len(body) <= APART_BYTES else request + body
 
 
 @dataclass(slots=True)
@@ -84,10 +85,11 @@ class Counts:
 class _Lane(asyncio.Protocol):
     """One connection: the next request as soon as a reply is complete."""
 
-    def __init__(self, todo: Iterator[bytes], counts: Counts, *, looks: bool) -> None:
+    def __init__(self, todo: Iterator[bytes], counts: Counts, order: Order) -> None:
         self._todo = todo
         self._counts = counts
-        self._looks = looks
+        self._looks = order.verb == "look"
+        self._size = b"\r\ncontent-length: %d\r\n" % order.size_bytes
         self._received = b""
         self.done = asyncio.get_running_loop().create_future()
 
@@ -101,7 +103,7 @@ class _Lane(asyncio.Protocol):
             self._received = received
             return
         self._received = b""
-        if received[9:10] == b"2" and (not self._looks or _SIZE in received.lower()):
+        if received[9:10] == b"2" and (not self._looks or self._size in received.lower()):
             self._counts.succeeded += 1
         else:
             self._counts.failed += 1
@@ -140,9 +142,7 @@ async def _carry_out(order: Order) -> dict[str, object]:
     began = time.perf_counter()
     lanes = []
     for _ in range(min(order.connections, order.count)):
-        _, lane = await loop.create_connection(
-            lambda: _Lane(todo, counts, looks=order.verb == "look"), url.hostname or "", url.port or 80
-        )
+        _, lane = await loop.create_connection(lambda: _Lane(todo, counts, order), url.hostname or "", url.port or 80)
         lanes.append(lane.done)
     await asyncio.gather(*lanes)
     return {

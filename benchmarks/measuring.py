@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from typing import TYPE_CHECKING
 
 from tests.servers import ceph
 from tests.servers.seaweed import seaweed_server
 
-from benchmarks.arguments import FULL, LARGE_ROWS, SCALE
+from benchmarks import objects
+from benchmarks.arguments import FULL, LARGE_ROUNDS, LARGE_ROWS, SCALE
 from benchmarks.contestants import customary, generator, pairs, rclone, s5cmd, tool
-from benchmarks.measurements.application import SITUATIONS, measure_application
+from benchmarks.measurements.application import APART, SITUATIONS, measure_application, servers_apart
 from benchmarks.measurements.cost import measure_cost
 from benchmarks.measurements.end_to_end import calibrate, contest
 from benchmarks.measurements.first_flip import measure_first_flip
+from benchmarks.measurements.governor import measure_governor
 from benchmarks.measurements.listing import KEYS, measure_listing
 from benchmarks.measurements.micro import measure_micro
+from benchmarks.measurements.observed import measure_observed
 from benchmarks.measurements.pace import COMPARED_LATENCY_MS, measure_pace
+from benchmarks.measurements.rollback import measure_rollbacks
 from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK, measure_shared
 from benchmarks.measurements.shapes import measure_shapes
 from benchmarks.results import Results, describe_machine
-from benchmarks.servers.responding import responding_store
+from benchmarks.servers.responding import responding_pair, responding_store
 from benchmarks.servers.stores import ceph_store, rclone_store, store_pair
 
 if TYPE_CHECKING:
@@ -27,8 +33,10 @@ if TYPE_CHECKING:
 
     from benchmarks.arguments import Arguments
     from benchmarks.contestants.contest import Contestant, Turn
+    from benchmarks.measurements.application import Beside
     from benchmarks.measurements.end_to_end import Tuned
-    from benchmarks.measurements.scale import Way
+    from benchmarks.measurements.scale import Shared, Way
+    from benchmarks.servers.stores import BenchStore
     from benchmarks.servers.table import Table
 
 FIRST_FLIP_ROWS = 1_000_000
@@ -36,6 +44,8 @@ ALL_WAYS_ROWS = 200_000
 ALLOWED_PER_SECOND = 2_000
 PACE_ROWS = 400_000
 """More than the tool can migrate while it is watched."""
+
+FAR_MS = 20
 
 _PEERS: dict[str, tuple[Contestant, ...]] = {
     "ceiling": (generator.BareCopies(),),
@@ -67,6 +77,8 @@ class Measuring:
             "end-to-end": self._end_to_end,
             "ceph": self._ceph,
             "streamed": self._streamed,
+            "streamed-far": self._streamed_far,
+            "streamed-large": self._streamed_large,
             "cost": self._costs,
             "shapes": self._shapes,
             "first-flip": self._first_flip,
@@ -74,6 +86,10 @@ class Measuring:
             "listing": self._listings,
             "micro": self._micros,
             "application": self._applications,
+            "application-apart": self._applications_apart,
+            "governor": self._governor,
+            "observed": self._observed,
+            "rollback-processes": self._rollbacks,
             SCALE: self._shared,
         }[name]()
 
@@ -124,6 +140,28 @@ class Measuring:
                 tuned = calibrate(contestants, store, self._table, rows // 10)
                 fields = [tuned] * self._arguments.rounds_of(rows)
                 self.results.turns += contest(fields, store, self._table, rows=rows, tell=self._tell_turn)
+
+    def _streamed_far(self) -> None:
+        rows = self._arguments.rows[0] if self._arguments.rows else self._extent.streamed_rows
+        with responding_pair(rows, latency_ms=FAR_MS) as store:
+            self._streamed_beside(rclone.FAR_AWAY, store, rows, rows // 10, self._arguments.rounds_of(rows))
+
+    def _streamed_large(self) -> None:
+        count, rounds = self._extent.large_objects, self._arguments.rounds or LARGE_ROUNDS
+        tried = count // 8
+        turns_bytes = (count + 2 * rounds * count + len(rclone.LARGE_OBJECTS.choices) * tried) * objects.LARGE_BYTES
+        if not count or shutil.disk_usage(tempfile.gettempdir()).free < turns_bytes:
+            self._tell(
+                f"  skipped: {f'{turns_bytes / 1e9:.0f} GB are to be free on disk' if count else 'not with --quick'}"
+            )
+            return
+        with store_pair(count, seaweed_server, size_bytes=objects.LARGE_BYTES) as store:
+            self._streamed_beside(rclone.LARGE_OBJECTS, store, count, tried, rounds)
+
+    def _streamed_beside(self, peer: rclone.Rclone, store: BenchStore, rows: int, tried: int, rounds: int) -> None:
+        """Have the tool and rclone take turns, rclone with what it is best at with so few of the objects."""
+        tuned = calibrate([tool.OVERWRITING, peer], store, self._table, tried)
+        self.results.turns += contest([tuned] * rounds, store, self._table, rows=rows, tell=self._tell_turn)
 
     def _costs(self) -> None:
         for tls in (False, True):
@@ -204,15 +242,54 @@ class Measuring:
             for _ in range(self._arguments.rounds or self._extent.application_pairs):
                 for situation in SITUATIONS:
                     store = unconditional if situation.ledger_stalls else honest
-                    beside = measure_application(situation, store, self._table, rows)
-                    self.results.applications.append(beside)
-                    alone, during = beside.alone, beside.during
+                    self._take_felt(measure_application(situation, store, self._table, rows))
+
+    def _applications_apart(self) -> None:
+        rows = self._arguments.rows[0] if self._arguments.rows else self._extent.application_rows
+        with servers_apart() as servers:
+            for _ in range(self._arguments.rounds or self._extent.application_pairs):
+                core = servers.database_core
+                self._take_felt(measure_application(APART, servers.store, servers.table, rows, core=core))
+
+    def _take_felt(self, beside: Beside) -> None:
+        self.results.applications.append(beside)
+        alone, during = beside.alone, beside.during
+        self._tell(
+            f"  {beside.situation:<27} p99 {alone.p99_ms:,.1f} -> {during.p99_ms:,.1f} ms, p99.9 {alone.p999_ms:,.0f}"
+            f" -> {during.p999_ms:,.0f} ms, longest {alone.longest_ms:,.0f} -> {during.longest_ms:,.0f} ms,"
+            f" {during.deadlocks} deadlocks, {during.lost} lost; {beside.migrated:,} migrated, {beside.left:,} left,"
+            f" exit code {beside.exit_code} after {beside.seconds:.0f} s"
+        )
+
+    def _governor(self) -> None:
+        rows = self._arguments.rows[0] if self._arguments.rows else self._extent.governor_rows
+        with responding_store() as store:
+            for pair in range(1, 1 + (self._arguments.rounds or self._extent.governor_pairs)):
+                for run in measure_governor(store, self._table, rows, pair):
+                    self.results.governed.append(run)
                     self._tell(
-                        f"  {beside.situation:<27} p99.9 {alone.p999_ms:,.0f} -> {during.p999_ms:,.0f} ms, longest"
-                        f" {alone.longest_ms:,.0f} -> {during.longest_ms:,.0f} ms, {during.deadlocks} deadlocks,"
-                        f" {during.lost} lost; {beside.migrated:,} migrated, {beside.left:,} left, exit code"
-                        f" {beside.exit_code} after {beside.seconds:.0f} s"
+                        f"  {'without' if run.is_bare else 'with':<7} limits {rows:>7,} rows"
+                        f" {run.rows_per_second:>6,.0f}/s, {run.cpu_us_per_row:.1f} µs a row"
                     )
+
+    def _observed(self) -> None:
+        rows = self._arguments.rows[0] if self._arguments.rows else self._extent.observed_rows
+        with responding_store() as store:
+            for pair in range(1, 1 + (self._arguments.rounds or self._extent.observed_pairs)):
+                for run in measure_observed(store, self._table, rows, pair):
+                    self.results.observed.append(run)
+                    self._tell(
+                        f"  others are {'not told' if run.is_bare else 'told':<8} {rows:>7,} rows"
+                        f" {run.rows_per_second:>6,.0f}/s, {run.cpu_us_per_row:.1f} µs a row"
+                    )
+
+    def _rollbacks(self) -> None:
+        rows = self._arguments.rows[0] if self._arguments.rows else self._extent.rollback_rows
+        with responding_store(latency_ms=LATENCY_MS) as store:
+            for number in range(1, 1 + (self._arguments.rounds or self._extent.rollback_pairs)):
+                for run in measure_rollbacks(store, self._table, rows, number):
+                    self.results.rollbacks.append(run)
+                    self._tell_shared(run)
 
     def _shared(self) -> None:
         extent, rounds = self._extent, self._arguments.rounds
@@ -226,10 +303,13 @@ class Measuring:
                 for way in ways:
                     run = measure_shared(store, self._table, way, rows, latency_ms=latency_ms)
                     self.results.shared.append(run)
-                    self._tell(
-                        f"  {way.name:<14} {latency_ms:>2} ms {rows:>7,} rows {run.rows_per_second:>6,.0f}/s,"
-                        f" {run.working_rows_per_second:>6,.0f}/s since it works, {run.cpu_us_per_row:>5.0f} µs a row"
-                    )
+                    self._tell_shared(run)
+
+    def _tell_shared(self, run: Shared) -> None:
+        self._tell(
+            f"  {run.way:<14} {run.latency_ms:>2} ms {run.rows:>7,} rows {run.rows_per_second:>6,.0f}/s,"
+            f" {run.working_rows_per_second:>6,.0f}/s since it works, {run.cpu_us_per_row:>5.0f} µs a row"
+        )
 
     def _tell_turn(self, turn: Turn) -> None:
         self._tell(

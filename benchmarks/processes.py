@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sketchmigrate.core.errors import MigrateError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parents[1]
 LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -69,6 +69,17 @@ def measured(
             raise CommandFailed(f"{command[0]} cannot be run", hint=said["err"][-2000:])
         found: dict[str, Any] = json.loads((home / "usage").read_text())
         return Usage(**found, **said)
+
+
+@contextlib.contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Have this thread, and all processes that it starts in the block, run on one core and no other."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def child_environ() -> dict[str, str]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from benchmarks.measurements.listing import Listing
     from benchmarks.measurements.micro import Micro
     from benchmarks.measurements.pace import Pace
+    from benchmarks.measurements.paired import Paired
     from benchmarks.measurements.scale import Shared, Way
     from benchmarks.measurements.shapes import ShapeCost
 
@@ -44,6 +45,9 @@ class Results:
     shared: list[Shared] = field(default_factory=list)
     applications: list[Beside] = field(default_factory=list)
     shapes: list[ShapeCost] = field(default_factory=list)
+    governed: list[Paired] = field(default_factory=list)
+    observed: list[Paired] = field(default_factory=list)
+    rollbacks: list[Shared] = field(default_factory=list)
 
     def times(self, one: str, other: str, store: str, rows: int) -> Spread | None:
         """Return how many times as fast one contestant was as the other, round by round; None without a common round.

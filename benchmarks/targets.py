@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.contestants import customary, generator, pairs, rclone, s5cmd, tool
-from benchmarks.measurements.application import SITUATIONS
+from benchmarks.measurements.application import APART, SITUATIONS
 from benchmarks.measurements.pace import COMPARED_LATENCY_MS
+from benchmarks.measurements.paired import times_bare
 from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK
 from benchmarks.measurements.shapes import JSONB, URL
 from benchmarks.spread import Spread
@@ -26,6 +27,8 @@ TOOL, CEILING = tool.OVERWRITING.name, generator.BareCopies().name
 BY_ROWS, SCRIPT = s5cmd.ByRows().name, customary.Customary().name
 RCLONE, PAIRS = rclone.Rclone().name, pairs.BarePairs().name
 TO_SEAWEED, TO_CEPH = "rclone to seaweed", "rclone to ceph"
+FAR_AWAY, LARGE_OBJECTS = "responder to responder", "rclone to seaweed, large objects"
+LARGE_COUNT = 64
 TIMES = "times"
 SMALL, LARGE, LARGEST = 20_000, 200_000, 1_000_000
 
@@ -114,6 +117,12 @@ def _peak_mb(rows: int) -> Callable[[Results], float | None]:
     )
 
 
+def _streaming_peak_mb(results: Results) -> float | None:
+    """Tell the most memory that the tool took while it streamed large objects, in any turn."""
+    turns = results.turns_of(TOOL, LARGE_OBJECTS, LARGE_COUNT)
+    return max((turn.peak_kib * 1024 / 1e6 for turn in turns), default=None)
+
+
 def _growth_percent(results: Results) -> float | None:
     few, many = _peak_mb(LARGEST // 10)(results), _peak_mb(LARGEST)(results)
     return 100 * (many / few - 1) if few and many else None
@@ -154,6 +163,33 @@ def _gain(way: Way, latency_ms: int) -> Callable[[Results], float | None]:
     return find
 
 
+def _times_alone(of: Callable[[Felt], float]) -> Callable[[Results], float | None]:
+    """Tell how many times a figure of an application alone it is beside a run, each on its core, pair by pair."""
+    return lambda results: _median(of(pair.during) / of(pair.alone) for pair in _apart(results))
+
+
+def _apart(results: Results) -> list[Beside]:
+    return [pair for pair in results.applications if pair.situation == APART.name]
+
+
+def _slower_for_limits_percent(results: Results) -> float | None:
+    """Tell how much slower a run with limits that hold nothing back is than one without, pair by pair."""
+    times = times_bare(results.governed, lambda run: run.rows_per_second)
+    return 100 * (1 - times.median) if times else None
+
+
+def _slower_for_listeners_percent(results: Results) -> float | None:
+    """Tell how much slower a run of which others are told is than one of which nobody is, pair by pair."""
+    times = times_bare(results.observed, lambda run: run.rows_per_second)
+    return 100 * (1 - times.median) if times else None
+
+
+def _rollback_gain(results: Results) -> float | None:
+    """Tell how many times as fast as one process two set rows back, whole processes compared, pair by pair."""
+    one, two = ([run for run in results.rollbacks if run.way == way.name] for way in (ONE, TWO))
+    return _median(ours.rows_per_second / alone.rows_per_second for ours, alone in zip(two, one, strict=False))
+
+
 def _felt_more(situation: Situation, of: Callable[[Felt], float]) -> Callable[[Results], float | None]:
     """Tell by how much a figure of an application is more beside a run than alone, pair by pair."""
     return lambda results: _median(
@@ -179,6 +215,23 @@ _FELT_FIGURES: dict[str, Callable[[Felt], float]] = {
     "longest UPDATE": lambda felt: felt.longest_ms,
 }
 _APPLICATION = (
+    Target(
+        f"application's p99 beside a run, {APART.name}, vs alone",
+        2,
+        TIMES,
+        _times_alone(lambda felt: felt.p99_ms),
+        at_least=False,
+    ),
+    Target(
+        f"application's longest UPDATE beside a run, {APART.name}, more than alone",
+        20,
+        "ms",
+        _felt_more(APART, lambda felt: felt.longest_ms),
+        at_least=False,
+    ),
+    Target(
+        "rows a second meanwhile", 2_000, "", lambda results: _median(pair.rows_per_second for pair in _apart(results))
+    ),
     *(
         Target(
             f"application's {figure} beside a run, more than alone: {situation.name}", 50, "ms", find, at_least=False
@@ -216,6 +269,9 @@ TARGETS = (
     Target("streamed to Ceph RGW vs rclone copy + UPDATE", 1.7, TIMES, _times(RCLONE, SMALL, TO_CEPH)),
     Target("share of bare GETs and PUTs, to SeaweedFS", 85, "%", _ceiling_share(TO_SEAWEED, PAIRS)),
     Target("share of bare GETs and PUTs, to Ceph RGW", 85, "%", _ceiling_share(TO_CEPH, PAIRS)),
+    Target("streamed behind 20 ms vs rclone copy + UPDATE", 5, TIMES, _times(RCLONE, SMALL, FAR_AWAY)),
+    Target("64 objects of 64 MiB vs rclone copy + UPDATE", 1, TIMES, _times(RCLONE, LARGE_COUNT, LARGE_OBJECTS)),
+    Target("most memory with these: STREAM_MEMORY and 100 MB", 228, "MB", _streaming_peak_mb, at_least=False),
     Target("client CPU a migrated row, plain", 50, "µs", _cost(lambda cost: cost.cpu_us_per_row), at_least=False),
     Target(
         "client CPU a migrated row, TLS", 75, "µs", _cost(lambda cost: cost.cpu_us_per_row, tls=True), at_least=False
@@ -249,6 +305,9 @@ TARGETS = (
         lambda results: _median(each.ranges_ratio for each in results.listings),
     ),
     *_APPLICATION,
+    Target("slower for limits that hold nothing back", 2, "%", _slower_for_limits_percent, at_least=False),
+    Target("slower for metrics and events", 1, "%", _slower_for_listeners_percent, at_least=False),
+    Target("rollback by two processes vs one, 50 ms away", 1.5, TIMES, _rollback_gain),
 )
 
 SCALE_TARGETS = (

@@ -25,6 +25,7 @@ _FLAGS = (
     "--retries=1",
     "--stats=0",
 )
+_PROVIDERS = {"ceph": "Ceph", "rclone": "Rclone", "responder": "Rclone"}  # "Other" would have ListObjects v1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,15 @@ class Rclone:
         return copied_then_updated(self.name, site, command, environ)
 
 
+FAR_AWAY = Rclone(choices=(64, 128, 256, 512))
+LARGE_OBJECTS = Rclone(choices=(4, 8, 16))
+
+
 def _remote(name: str, server: StoreServer) -> dict[str, str]:
     prefix = f"RCLONE_CONFIG_{name}_"
     return {
         f"{prefix}TYPE": "s3",
-        f"{prefix}PROVIDER": {"ceph": "Ceph", "rclone": "Rclone"}.get(server.name, "Other"),
+        f"{prefix}PROVIDER": _PROVIDERS.get(server.name, "Other"),
         f"{prefix}ENDPOINT": server.endpoint_url,
         f"{prefix}ACCESS_KEY_ID": server.access_key,
         f"{prefix}SECRET_ACCESS_KEY": server.secret_key,

@@ -12,6 +12,7 @@ from benchmarks import objects
 from benchmarks.contestants.contest import Turn, turn
 from benchmarks.processes import ROOT, measured, succeeded
 from sketchmigrate.migration.proofs import Proofs
+from sketchmigrate.report.logs import LOG_NAME
 from sketchmigrate.s3.probe.findings import IF_ABSENT_QUESTIONS
 from sketchmigrate.s3.probe.race import RACES, Race
 
@@ -56,7 +57,9 @@ def run(
     )
     proofs.keep(dict.fromkeys(IF_ABSENT_QUESTIONS, Race(races=RACES, lost=0, refused=RACES // 2)), time.time())
     words = [sys.executable, tree / SCRIPT.name, *command, "--json", *flags]
-    environment = environ(site) | dict(more or {})
+    # the page about a run takes a second at its end, however long it was; earlier trees know no such setting
+    no_page = {"SKETCH_REPORT": "no"} if tree == ROOT else {}
+    environment = environ(site) | no_page | dict(more or {})
     return measured(words, environ=environment, cwd=site.home, timeout_seconds=timeout_seconds)
 
 
@@ -87,10 +90,15 @@ def _of_side(side: str, server: StoreServer) -> dict[str, str]:
     }
 
 
+def only_run(home: Path) -> Path:
+    """Return the directory of the only run."""
+    (log,) = home.glob(f"runs/*/{LOG_NAME}")
+    return log.parent
+
+
 def began_work_at(home: Path) -> float:
     """Return the Unix time of the first line of the only run's log: Python has started, and the tool begins."""
-    (log,) = home.glob("runs/*/migrate.log")
-    with log.open(encoding="utf-8") as lines:
+    with (only_run(home) / LOG_NAME).open(encoding="utf-8") as lines:
         return datetime.fromisoformat(lines.readline().split(" ", 1)[0]).timestamp()
 
 

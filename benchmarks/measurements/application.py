@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +16,15 @@ import psycopg
 from psycopg.errors import DeadlockDetected
 from psycopg.sql import SQL, Identifier
 
-from benchmarks.application import HELD_EVERY, Felt, Order, felt_during
+from benchmarks.application import HELD_EVERY, MIXED, PLAIN, Felt, Load, Order, felt_during
 from benchmarks.contestants import tool
 from benchmarks.contestants.contest import Site
-from benchmarks.processes import CommandFailed, succeeded
+from benchmarks.processes import CommandFailed, on_core, succeeded
+from benchmarks.servers.responding import responding_store
+from benchmarks.servers.table import table as running_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from benchmarks.processes import Usage
     from benchmarks.servers.responding import RespondingStore
@@ -56,6 +60,7 @@ class Situation:
     ledger_stalls: bool = False
     fewer: int = 1
     retry_seconds: int = 600
+    load: Load = MIXED
 
 
 UNDISTURBED = Situation("nothing in the way")
@@ -66,6 +71,9 @@ STALLED_LEDGER = Situation("the ledger stalls for 20 s", trigger_seconds=0.001, 
 """With flips that take a while, so that the stall comes in the middle of one."""
 
 SITUATIONS = (UNDISTURBED, HELD_A_MOMENT, HELD_THROUGHOUT, SLOW_TRIGGER, STALLED_LEDGER)
+
+APART = Situation("on cores of their own", load=PLAIN)
+"""The database and the application on one core, the tool and the store on another: as on machines of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +100,43 @@ class Beside:
     left: int
     stall: Stall | None
 
+    @property
+    def rows_per_second(self) -> float:
+        """Rows for each second of the whole process, Python's start included."""
+        return self.migrated / self.seconds
 
-def measure_application(situation: Situation, store: RespondingStore, table: Table, rows: int) -> Beside:
-    """Let an application write to a table for as long as its migration takes, and then beside it."""
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A database on a core of its own, and a store on another, on which this process and all that it starts are too."""
+
+    table: Table
+    store: RespondingStore
+    database_core: int
+
+
+@contextlib.contextmanager
+def servers_apart() -> Iterator[Apart]:
+    """Run both for the length of the block, each on one of the first two cores. Raises ``CommandFailed``."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:  # noqa: PLR2004 # one for each
+        raise CommandFailed("there are no two cores", hint=f"This process may run on the core {cores[0]} alone.")
+    with contextlib.ExitStack() as opened:
+        with on_core(cores[0]):
+            table = opened.enter_context(running_table())
+        opened.enter_context(on_core(cores[1]))
+        yield Apart(table, opened.enter_context(responding_store()), cores[0])
+
+
+def measure_application(
+    situation: Situation, store: RespondingStore, table: Table, rows: int, *, core: int | None = None
+) -> Beside:
+    """Let an application write to a table for as long as its migration takes, and then beside it.
+
+    It has the ``core``, if one is said.
+    """
     rows //= situation.fewer
-    order = Order(table.database.conninfo, rows, situation.held_seconds)
+    order = Order(table.database.conninfo, rows, situation.held_seconds, situation.load, core)
     usual_seconds = rows * situation.fewer / ROWS_PER_SECOND
     _fill(table, situation, rows)
     alone, _ = felt_during(order, lambda: time.sleep(usual_seconds))

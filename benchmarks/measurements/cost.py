@@ -50,10 +50,12 @@ def measure_cost(store: RespondingStore, table: Table, rows: int, flags: tuple[s
         return cost_of_run(Site(store, table, rows, Path(home)), store, *flags, tree=tree)
 
 
-def cost_of_run(site: Site, store: RespondingStore, *flags: str, tree: Path = ROOT) -> Cost:
-    """Migrate a full table. Raises ``CommandFailed``."""
+def cost_of_run(
+    site: Site, store: RespondingStore, *flags: str, tree: Path = ROOT, more: Mapping[str, str] | None = None
+) -> Cost:
+    """Migrate a full table, with more settings if need be. Raises ``CommandFailed``."""
     store.counted()
-    usage = succeeded(tool.run(site, *flags, tree=tree), "the tool")
+    usage = succeeded(tool.run(site, *flags, tree=tree, more=more), "the tool")
     counted = store.counted()
     return Cost(
         how=" ".join(flags),

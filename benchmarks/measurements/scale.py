@@ -12,6 +12,9 @@ from benchmarks.contestants.contest import Site
 from benchmarks.processes import CommandFailed, succeeded
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.processes import Usage
     from benchmarks.servers.responding import RespondingStore
     from benchmarks.servers.table import Table
 
@@ -73,24 +76,31 @@ class Shared:
 
 def measure_shared(store: RespondingStore, table: Table, way: Way, rows: int, *, latency_ms: int) -> Shared:
     """Migrate a table once, in one way. Raises ``CommandFailed``, also where a row was left."""
-    connections = CONNECTIONS if latency_ms else 0
-    more = {"SKETCH_MAX_CONCURRENCY": str(connections * way.workers)} if connections else {}
     table.fill(rows)
     store.counted()
-    with tempfile.TemporaryDirectory(prefix="sketch-bench-") as name:
-        home = Path(name)
-        usage = succeeded(tool.run(Site(store, table, rows, home), "-yw", *way.flags, more=more), way.name)
-        began_work_at = tool.began_work_at(home)
-    if left := table.legacy_rows():
-        raise CommandFailed(f"{way.name} left {left} of {rows} rows", hint=usage.out[-2000:])
+    with tempfile.TemporaryDirectory(prefix="sketch-bench-") as home:
+        site = Site(store, table, rows, Path(home))
+        usage = succeeded(tool.run(site, "-yw", *way.flags, more=caps(way) if latency_ms else {}), way.name)
+        if left := table.legacy_rows():
+            raise CommandFailed(f"{way.name} left {left} of {rows} rows", hint=usage.out[-2000:])
+        return shared(way, site, store, usage, latency_ms=latency_ms)
+
+
+def caps(way: Way) -> Mapping[str, str]:
+    """Return the settings that give each worker its connections behind a latency."""
+    return {"SKETCH_MAX_CONCURRENCY": str(CONNECTIONS * way.workers)}
+
+
+def shared(way: Way, site: Site, store: RespondingStore, usage: Usage, *, latency_ms: int) -> Shared:
+    """Return the figures of a run that is over. The store's counts began with it."""
     return Shared(
         way=way.name,
         workers=way.workers,
         latency_ms=latency_ms,
-        connections=connections,
-        rows=rows,
+        connections=CONNECTIONS if latency_ms else 0,
+        rows=site.rows,
         seconds=usage.wall_seconds,
-        working_seconds=usage.began_at + usage.wall_seconds - began_work_at,
+        working_seconds=usage.began_at + usage.wall_seconds - tool.began_work_at(site.home),
         cpu_seconds=usage.cpu_seconds,
         peak_kib=usage.peak_kib,
         server_share=store.counted().cpu_seconds / usage.wall_seconds,

@@ -17,6 +17,7 @@ from sketchmigrate.migration.copier import Copier
 from sketchmigrate.migration.flip_size import FlipSize
 from sketchmigrate.migration.flipping import FlipControl, Flipping
 from sketchmigrate.migration.iteration import Iteration
+from sketchmigrate.migration.pace import Pace
 from sketchmigrate.migration.planning import Forward, SourceTable
 from sketchmigrate.migration.stop import Stop
 from sketchmigrate.postgres.references import References
@@ -95,6 +96,7 @@ async def iteration() -> AsyncIterator[Iteration]:
     control = FlipControl(FlipSize(target_seconds=10))
     source = SourceTable(source_of(Settings()), TABLE, mapping_of(), control)
     async with Copier(sides_of(cast("S3Client", Store())), check_access, **options) as copier:
+        stop = Stop()
         yield Iteration(
             planner=Forward(source),
             source=source,
@@ -105,7 +107,8 @@ async def iteration() -> AsyncIterator[Iteration]:
                 ledger=cast("Ledger", Record()),
                 control=source.control,
                 breaker=Breaker(100),
-                stop=Stop(),
+                stop=stop,
+                pace=Pace(stop),
                 settings=Settings(),
                 source=source.source,
             ),

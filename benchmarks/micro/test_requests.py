@@ -1,4 +1,4 @@
-"""The client's share of one copy: sign, build, take apart; and one page of a listing."""
+"""The client's share of one copy: sign, build, take apart, count; and one page of a listing."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from sketchmigrate.core.objects import Location
+from sketchmigrate.core.traffic import Counted
 from sketchmigrate.s3.wire.addressing import Origin, copy_source, encode_key
 from sketchmigrate.s3.wire.messages import Request, wire
 from sketchmigrate.s3.wire.sigv4 import Credentials, Signer
-from sketchmigrate.s3.wire.transport import Connection, Pool
+from sketchmigrate.s3.wire.transport import Connection
 from sketchmigrate.s3.wire.xml import read_copy_result
 from sketchmigrate.s3.wire.xml_listings import read_list_page
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pytest_benchmark.fixture import BenchmarkFixture
+
+    from sketchmigrate.s3.wire.pool import Pool
 
 SOURCE = Location("sketch-legacy-s3", "image/avatar-0000123.png")
 TARGET = Location("sketch-production-s3", "avatar/avatar-0000123.png")
@@ -109,3 +112,10 @@ def test_parse_a_page(benchmark: BenchmarkFixture) -> None:
     assert len(read_list_page(page).objects) == KEYS_A_PAGE
     benchmark.extra_info.update(what="take a page of a listing apart, a key", operations=KEYS_A_PAGE)
     benchmark.pedantic(read_list_page, args=(page,), rounds=50, warmup_rounds=5)
+
+
+def test_count_replies(benchmark: BenchmarkFixture) -> None:
+    counted = Counted()
+
+    repeat(benchmark, "count a reply", counted.reply, "CopyObject", 200, 0.0043)
+    assert counted.traffic(0, 0, 0).requests >= MANY

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from benchmarks.measurements.paired import times_bare
 from benchmarks.measurements.shapes import FORMS
 from benchmarks.spread import Spread
-from benchmarks.targets import TO_CEPH, TO_SEAWEED, TOOL
+from benchmarks.targets import FAR_AWAY, LARGE_OBJECTS, TO_CEPH, TO_SEAWEED, TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from benchmarks.application import Felt
     from benchmarks.contestants.contest import Turn
     from benchmarks.measurements.application import Beside
+    from benchmarks.measurements.paired import Paired
+    from benchmarks.measurements.scale import Shared
     from benchmarks.results import Results
     from benchmarks.targets import Verdict
 
@@ -26,11 +29,16 @@ _EXPLANATION = (
     " measurement is, and is not: [README.md](README.md#how-it-is-measured)."
 )
 ALONE = "alone"
+FEW_A_SECOND = 100
+"""Fewer are told with digits behind the point."""
+
 STORES = {
     "rclone": "rclone serve s3, in memory",
     "ceph": "Ceph RGW, in memory",
     TO_SEAWEED: "from rclone serve s3 to SeaweedFS, streamed",
     TO_CEPH: "from rclone serve s3 to Ceph RGW, streamed",
+    FAR_AWAY: "between two responders, 20 ms away, streamed",
+    LARGE_OBJECTS: "64 MiB each, from rclone serve s3 to SeaweedFS, streamed",
 }
 
 
@@ -56,6 +64,9 @@ def document(results: Results, verdicts: Sequence[Verdict], command: str) -> str
         *_section("## Listings", listing_table(results)),
         *_section("## Parts", micro_table(results)),
         *_section("## What an application feels of a run", application_table(results)),
+        *_section("## What limits cost that hold nothing back", governor_table(results)),
+        *_section("## What metrics and events cost", observed_table(results)),
+        *_section("## Rollback by several processes, 50 ms away", way_table(results.rollbacks)),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -219,6 +230,72 @@ def sides(pairs: Sequence[Beside]) -> Iterator[tuple[str, list[Felt]]]:
     yield "beside a run", [pair.during for pair in pairs]
 
 
+def governor_table(results: Results) -> str:
+    """Return what runs with limits that hold nothing back took, and what those without any did."""
+    return _paired_table("limits", "those of every day", results.governed)
+
+
+def observed_table(results: Results) -> str:
+    """Return what runs took of which others are told, and what those did of which nobody is."""
+    return _paired_table("metrics and events", "all", results.observed)
+
+
+def _paired_table(what: str, called: str, all_runs: Sequence[Paired]) -> str:
+    head = (what, "rows", "rows/s", "times", "CPU a row, µs", "times")
+    rows = (
+        (
+            called if has_it else "none",
+            f"{runs[0].rows:,}",
+            spread([run.rows_per_second for run in runs]),
+            _times(times_bare(all_runs, lambda run: run.rows_per_second)) if has_it else "",
+            spread([run.cpu_us_per_row for run in runs], 1),
+            _times(times_bare(all_runs, lambda run: run.cpu_us_per_row)) if has_it else "",
+        )
+        for has_it, runs in sorted(grouped(all_runs, lambda run: not run.is_bare))
+    )
+    return table(head, rows)
+
+
+def way_table(runs: Sequence[Shared]) -> str:
+    """Return what each way of sharing did, beside the first one."""
+    if not runs:
+        return ""
+    head = (
+        "",
+        "rows",
+        "rows/s, whole",
+        "times",
+        "rows/s, at work",
+        "times",
+        "CPU a row, µs",
+        "largest process, MB",
+        "responder, cores",
+    )
+    return table(head, _way_rows(runs))
+
+
+def _way_rows(runs: Sequence[Shared]) -> Iterator[Sequence[str]]:
+    first = [run for run in runs if run.way == runs[0].way]
+    whole, work = (Spread.of(rates).median for rates in _rates(first))
+    for way, mine in grouped(runs, lambda run: run.way):
+        rates, work_rates = _rates(mine)
+        yield (
+            way,
+            f"{mine[0].rows:,}",
+            spread(rates),
+            f"{Spread.of(rates).median / whole:.2f}",
+            spread(work_rates),
+            f"{Spread.of(work_rates).median / work:.2f}",
+            spread([run.cpu_us_per_row for run in mine]),
+            spread([megabytes(run.peak_kib) for run in mine]),
+            f"{Spread.of(run.server_share for run in mine).median:.2f}",
+        )
+
+
+def _rates(runs: Sequence[Shared]) -> tuple[list[float], list[float]]:
+    return [run.rows_per_second for run in runs], [run.working_rows_per_second for run in runs]
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table; empty where it has no rows."""
     lines = [f"| {' | '.join(row)} |" for row in rows]
@@ -251,11 +328,12 @@ def _turn_rows(results: Results, store: str) -> Iterator[Sequence[str]]:
     turns = [turn for turn in results.turns if turn.store == store]
     for (rows, who), mine in grouped(turns, lambda turn: (turn.rows, turn.contestant)):
         times = results.times(TOOL, who, store, rows)
+        rates = [turn.rows_per_second for turn in mine]
         yield (
             f"{rows:,}",
             who,
             str(mine[0].parallelism or "own choice"),
-            spread([turn.rows_per_second for turn in mine]),
+            spread(rates, digits=0 if max(rates) >= FEW_A_SECOND else 2),
             f"{times.median:.2f} ×" if times else "",  # noqa: RUF001 # times
             spread([turn.cpu_us_per_row for turn in mine]),
             spread([megabytes(turn.peak_kib) for turn in mine]) if mine[0].peak_kib else "",

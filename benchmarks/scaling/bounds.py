@@ -36,8 +36,6 @@ LISTING_SECONDS_A_PAGE = 0.08
 KEYS_A_PAGE = 1_000
 USD_A_THOUSAND_COPIES = 0.005
 """AWS's list price of PUT, COPY, POST and LIST requests, S3 Standard, us-east-1."""
-USD_A_MILLION_BATCH_OBJECTS = 1.0
-"""AWS's list price of S3 Batch Operations, besides the requests themselves and 0.25 USD a job."""
 
 SIZES = (10**8, 10**9, 10**10)
 

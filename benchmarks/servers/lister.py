@@ -1,6 +1,6 @@
 """A stand-in for S3 that only lists: ``python -m benchmarks.servers.lister PORT KEYS LATENCY_MS``.
 
-Its entries are written beforehand, so that a page costs next to nothing. It honours ``prefix``, ``start-after``,
+Its entries are written beforehand, so that a page costs next to nothing. It honours ``start-after``,
 ``continuation-token`` and ``max-keys``, in the order of bytes.
 """
 
@@ -20,7 +20,7 @@ from sketchmigrate.demo.process import LOOPBACK
 _MOST_KEYS = 1000
 _ENTRY = (
     "<Contents><Key>{key}</Key><LastModified>2026-11-22T18:00:00.000Z</LastModified>"
-    "<ETag>&quot;{number:032x}&quot;</ETag><Size>2048</Size><StorageClass>STANDARD</StorageClass></Contents>"
+    "<ETag>&quot;{etag}&quot;</ETag><Size>2048</Size><StorageClass>STANDARD</StorageClass></Contents>"
 )
 
 
@@ -29,7 +29,8 @@ class Listing:
 
     def __init__(self, count: int) -> None:
         self._keys = [objects.LEGACY_PREFIX + objects.name(number) for number in range(1, count + 1)]
-        self._entries = [_ENTRY.format(key=key, number=number) for number, key in enumerate(self._keys)]
+        etags = [objects.etag(objects.body(number)) for number in range(1, count + 1)]
+        self._entries = [_ENTRY.format(key=key, etag=etag) for key, etag in zip(self._keys, etags, strict=True)]
 
     def page(self, target: str) -> bytes:
         """Return the reply to a ListObjectsV2."""

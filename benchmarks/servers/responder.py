@@ -1,7 +1,8 @@
 """A stand-in for S3 that answers at once, late, or with 503, and keeps no objects: only the client is measured.
 
 ``python -m benchmarks.servers.responder CONDUCT`` serves a pickled ``Conduct`` on the loopback interface. Every legacy
-object is there; the names and sizes of what was stored are remembered, so that ``If-None-Match: *`` can be honoured.
+object is there to be copied, and as many as the conduct says to be listed and read; the names and sizes of what was
+stored are remembered, so that ``If-None-Match: *`` can be honoured.
 ``GET /-/counts`` tells what it was asked for, ``POST /-/counts`` forgets that.
 """
 
@@ -21,7 +22,8 @@ from typing import cast
 
 import uvloop
 
-from benchmarks.objects import LEGACY_PREFIX, SIZE_BYTES
+from benchmarks.objects import LEGACY_PREFIX, SIZE_BYTES, etag
+from benchmarks.servers.legacy_objects import LegacyObjects
 from sketchmigrate.demo.process import LOOPBACK
 
 BURST_SECONDS = 0.05
@@ -50,10 +52,10 @@ def _present(size_bytes: int) -> bytes:
 _ETAG = b'ETag: "%s"\r\n' % (b"0" * 32)
 _COPY = _reply(b"200 OK", _COPIED)
 _ABSENT = _reply(b"404 Not Found", headers=b"Content-Length: 0\r\n")
-_STORED = _reply(b"200 OK", headers=_ETAG)
 _GONE = _reply(b"204 No Content")
 _EXISTS = _reply(b"412 Precondition Failed", b"<Error><Code>PreconditionFailed</Code></Error>")
 _SLOW_DOWN = _reply(b"503 Slow Down", b"<Error><Code>SlowDown</Code><Message>Please reduce your rate</Message></Error>")
+_NO_TAGS = _reply(b"501 Not Implemented", b"<Error><Code>NotImplemented</Code></Error>")
 _LIST = _reply(b"200 OK", _LISTING)
 _BEGIN = _reply(b"200 OK", _UPLOAD)
 _PART_COPY = _reply(b"200 OK", _PART)
@@ -66,7 +68,8 @@ _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)").search
 class Conduct:
     """Where and how to answer. Zero is: at once, no limit. ``certificate`` is a PEM file with its key, for TLS.
 
-    Unless it ``honours_conditions`` a write replaces whatever is there, as on many servers.
+    Unless it ``honours_conditions`` a write replaces whatever is there, as on many servers. So many ``objects`` of
+    legacy can be listed and read, beginning with the first.
     """
 
     port: int
@@ -74,6 +77,7 @@ class Conduct:
     requests_per_second: float = 0.0
     certificate: str = ""
     honours_conditions: bool = True
+    objects: int = 0
 
 
 class Responder:
@@ -85,6 +89,7 @@ class Responder:
         self._loop = asyncio.get_running_loop()
         self._late: deque[tuple[float, asyncio.Transport, bytes]] = deque()
         self._allowed_at = 0.0
+        self._legacy = LegacyObjects(conduct.objects) if conduct.objects else None
         self.forget()
 
     def forget(self) -> None:
@@ -141,6 +146,10 @@ class Responder:
         if method == b"PUT":
             return self._put(request, target)
         self.counts[_OPERATIONS[method]] += 1
+        read = self._legacy.reply(method, target, request) if self._legacy else None
+        return read or self._without_bodies(request, method, target)
+
+    def _without_bodies(self, request: bytes, method: bytes, target: bytes) -> bytes:
         if method == b"HEAD":
             size_bytes = SIZE_BYTES if _LEGACY in target else self.sizes_bytes.get(target)
             return _ABSENT if size_bytes is None else _present(size_bytes)
@@ -150,13 +159,14 @@ class Responder:
         if method == b"DELETE":
             self.sizes_bytes.pop(target, None)
             return _GONE
-        return _LIST
+        return _NO_TAGS if b"?tagging" in target else _LIST
 
     def _put(self, request: bytes, target: bytes) -> bytes:
         if b"\r\nx-amz-copy-source:" not in request:
             self.counts["PutObject"] += 1
-            size_bytes = len(request) - request.index(b"\r\n\r\n") - 4
-            return self._store(request, target, size_bytes, _STORED)
+            body = request[request.index(b"\r\n\r\n") + 4 :]
+            stored = _reply(b"200 OK", headers=b'ETag: "%s"\r\n' % etag(body).encode())
+            return self._store(request, target.partition(b"?")[0], len(body), stored)
         if b"?partNumber=" in target:
             self.counts["UploadPartCopy"] += 1
             return _PART_COPY

@@ -23,6 +23,9 @@ from sketchmigrate.demo.process import LOOPBACK, ServerProcess, accepts_connecti
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+BEHIND_LATENCY = 256
+"""Connections of the generator there: it looks and deletes, which is not measured."""
+
 _CERTIFICATE = (
     *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
     *("-subj", f"/CN={LOOPBACK}", "-addext", f"subjectAltName=IP:{LOOPBACK}"),
@@ -57,10 +60,20 @@ class RespondingStore(BenchStore):
 
 @contextlib.contextmanager
 def responding_store(
-    *, latency_ms: int = 0, requests_per_second: float = 0, tls: bool = False, honours_conditions: bool = True
+    *,
+    latency_ms: int = 0,
+    requests_per_second: float = 0,
+    tls: bool = False,
+    honours_conditions: bool = True,
+    count: int = 0,
 ) -> Iterator[RespondingStore]:
-    """Run a responder for the length of the block, with a certificate of its own for TLS."""
-    conduct = Conduct(free_port(), latency_ms / 1000, requests_per_second, honours_conditions=honours_conditions)
+    """Run a responder for the length of the block, with a certificate of its own for TLS.
+
+    The legacy objects 1 to ``count`` can be read there.
+    """
+    conduct = Conduct(
+        free_port(), latency_ms / 1000, requests_per_second, honours_conditions=honours_conditions, objects=count
+    )
     with tempfile.TemporaryDirectory(prefix="sketch-bench-") as name:
         home = Path(name)
         certificate = home / "certificate.pem"
@@ -84,3 +97,10 @@ def responding_store(
             yield RespondingStore(server, "sketch-production-s3", str(certificate) if tls else "")
         finally:
             process.stop()
+
+
+@contextlib.contextmanager
+def responding_pair(count: int, *, latency_ms: int) -> Iterator[RespondingStore]:
+    """Run a responder with the legacy objects 1 to ``count``, and another one that they go to, behind a latency."""
+    with responding_store(latency_ms=latency_ms, count=count) as legacy, responding_store(latency_ms=latency_ms) as one:
+        yield replace(one, legacy=legacy.server, connections=BEHIND_LATENCY)

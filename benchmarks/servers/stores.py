@@ -40,18 +40,22 @@ class Generated:
 class BenchStore:
     """A running server, and where a contestant is to copy to. ``ca_bundle`` is a certificate to trust, for TLS.
 
-    ``legacy`` is the server that holds the legacy objects, where that is another.
+    ``legacy`` is the server that holds the legacy objects, where that is another. Objects have ``size_bytes``, and the
+    generator so many ``connections`` where nobody says another number.
     """
 
     server: StoreServer
     production_bucket: str = ""
     ca_bundle: str = ""
     legacy: StoreServer | None = None
+    size_bytes: int = objects.SIZE_BYTES
+    connections: int = 32
 
     @property
     def name(self) -> str:
-        """Which server it is, or which two."""
-        return f"{self.legacy.name} to {self.server.name}" if self.legacy else self.server.name
+        """Which server it is, or which two, and what is special about the objects."""
+        large = ", large objects" if self.size_bytes > objects.SIZE_BYTES else ""
+        return f"{self.legacy.name} to {self.server.name}{large}" if self.legacy else self.server.name
 
     def store_objects(self, count: int) -> None:
         """Fill the legacy bucket with the objects 1 to ``count``."""
@@ -90,7 +94,8 @@ class BenchStore:
 
     def _order(self, verb: str, bucket: str, prefix: str, count: int) -> Order:
         server = self.server
-        return Order(verb, server.endpoint_url, server.access_key, server.secret_key, bucket, prefix, count)
+        keys = server.access_key, server.secret_key
+        return Order(verb, server.endpoint_url, *keys, bucket, prefix, count, self.connections, self.size_bytes)
 
     def _whole(self, order: Order) -> Generated:
         done = _generated(order)
@@ -101,10 +106,14 @@ class BenchStore:
 
 
 @contextlib.contextmanager
-def rclone_store(count: int) -> Iterator[BenchStore]:
-    """Run rclone's S3 server in memory, with the legacy objects 1 to ``count``."""
-    with rclone_server() as server:
-        store = BenchStore(server)
+def rclone_store(count: int, *, size_bytes: int = objects.SIZE_BYTES) -> Iterator[BenchStore]:
+    """Run rclone's S3 server with the legacy objects 1 to ``count``: in memory, or large ones in a folder."""
+    is_large = size_bytes > objects.SIZE_BYTES
+    with (
+        tempfile.TemporaryDirectory(prefix="sketch-bench-") as home,
+        rclone_server(Path(home) if is_large else None) as server,
+    ):
+        store = BenchStore(server, size_bytes=size_bytes, connections=2 if is_large else 32)
         store.store_objects(count)
         yield store
 
@@ -119,10 +128,15 @@ def ceph_store(count: int) -> Iterator[BenchStore]:
 
 
 @contextlib.contextmanager
-def store_pair(count: int, production: Callable[[], AbstractContextManager[StoreServer]]) -> Iterator[BenchStore]:
+def store_pair(
+    count: int,
+    production: Callable[[], AbstractContextManager[StoreServer]],
+    *,
+    size_bytes: int = objects.SIZE_BYTES,
+) -> Iterator[BenchStore]:
     """Run rclone's S3 server with the legacy objects 1 to ``count``, and another one that they go to."""
-    with rclone_store(count) as legacy, production() as server:
-        yield BenchStore(server, legacy=legacy.server)
+    with rclone_store(count, size_bytes=size_bytes) as legacy, production() as server:
+        yield replace(legacy, server=server, legacy=legacy.server)
 
 
 def _generated(order: Order | PairOrder) -> Generated:

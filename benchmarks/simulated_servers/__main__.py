@@ -5,15 +5,11 @@ The pictures go to docs/performance. The runs are seeded and the drawing is dete
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-
+from benchmarks.pictures import draw_all, draw_rates
 from benchmarks.simulated_servers.servers import (
     Distant,
     FixedCapacity,
@@ -27,11 +23,12 @@ from benchmarks.simulated_servers.servers import (
 from benchmarks.simulated_servers.simulation import Client
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.axes import Axes
 
     from benchmarks.simulated_servers.simulation import Trace
 
-FOLDER = Path(__file__).parents[2] / "docs" / "performance"
 ACCEPTED, REFUSED, WINDOW, LIMIT = "#1f5f99", "#c0392b", "#7f8c8d", "#2e8b57"
 
 
@@ -63,47 +60,23 @@ def scenes() -> list[Scene]:
 def draw(scene: Scene, path: Path) -> None:
     """Play a scene and draw the rates over time, with the window behind them."""
     trace = Client(scene.server).run(scene.seconds)
-    figure = Figure(figsize=(7.2, 2.9), layout="constrained")
-    rates = figure.subplots()
-    window = rates.twinx()
-    _draw_window(window, trace)
-    _draw_rates(rates, trace, scene)
-    rates.set_zorder(window.get_zorder() + 1)
-    rates.patch.set_visible(False)
-    lines = [*rates.get_lines(), *window.get_lines()]
-    figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), frameon=False, fontsize=8)
-    figure.savefig(path, metadata={"Date": None})
-
-
-def _draw_rates(axes: Axes, trace: Trace, scene: Scene) -> None:
     times = [sample.at for sample in trace.samples]
-    axes.plot(times, _by_the_second(trace, "accepted_per_second"), color=ACCEPTED, linewidth=1.4, label="accepted/s")
-    if any(sample.refused_per_second for sample in trace.samples):
-        axes.plot(times, _by_the_second(trace, "refused_per_second"), color=REFUSED, linewidth=1.1, label="refused/s")
-    if scene.limit:
-        axes.axhline(scene.limit, color=LIMIT, linewidth=1, linestyle="--", label="what the server takes")
-    axes.set_title(scene.title, fontsize=10, loc="left")
-    axes.set_xlabel("seconds", fontsize=8)
-    axes.set_ylabel("requests/s", fontsize=8)
-    axes.set_xlim(0, scene.seconds)
-    axes.set_ylim(bottom=0)
-    axes.tick_params(labelsize=8)
-    axes.spines[["top"]].set_visible(False)
 
+    def rates(axes: Axes) -> None:
+        accepted, refused = (_by_the_second(trace, f"{what}_per_second") for what in ("accepted", "refused"))
+        axes.plot(times, accepted, color=ACCEPTED, linewidth=1.4, label="accepted/s")
+        if any(refused):
+            axes.plot(times, refused, color=REFUSED, linewidth=1.1, label="refused/s")
+        if scene.limit:
+            axes.axhline(scene.limit, color=LIMIT, linewidth=1, linestyle="--", label="what the server takes")
 
-def _draw_window(axes: Axes, trace: Trace) -> None:
-    axes.plot(
-        [sample.at for sample in trace.samples],
-        [sample.window for sample in trace.samples],
-        color=WINDOW,
-        linewidth=0.9,
-        linestyle=":",
-        drawstyle="steps-post",
-        label="may be in flight (right)",
-    )
-    axes.set_ylim(bottom=0)
-    axes.tick_params(labelsize=8, colors=WINDOW)
-    axes.spines[["top"]].set_visible(False)
+    def window(axes: Axes) -> None:
+        values, label = [sample.window for sample in trace.samples], "may be in flight (right)"
+        axes.plot(times, values, color=WINDOW, linewidth=0.9, linestyle=":", drawstyle="steps-post", label=label)
+        axes.set_ylim(bottom=0)
+        axes.tick_params(labelsize=8, colors=WINDOW)
+
+    draw_rates(scene, path, what="requests/s", rates=rates, behind=window)
 
 
 def _by_the_second(trace: Trace, name: str) -> list[float]:
@@ -112,17 +85,5 @@ def _by_the_second(trace: Trace, name: str) -> list[float]:
     return [sum(values[max(0, at - 3) : at + 1]) / min(4, at + 1) for at in range(len(values))]
 
 
-def main() -> None:
-    """Draw all scenes."""
-    mpl.rcParams["svg.hashsalt"] = "sketch-migrate"  # else the ids in the file are random
-    mpl.rcParams["svg.fonttype"] = "none"
-    folder = Path(sys.argv[1]) if sys.argv[1:] else FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    for scene in scenes():
-        path = folder / f"simulated-{scene.name}.svg"
-        draw(scene, path)
-        sys.stdout.write(f"{path}\n")
-
-
 if __name__ == "__main__":
-    main()
+    draw_all(scenes(), "simulated", draw)
