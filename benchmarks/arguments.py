@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 SCALE = "scale"
 MEASUREMENTS = (
     "end-to-end",
+    "ceiling",
+    "far",
+    "seaweed",
     "ceph",
     "streamed",
     "streamed-far",
@@ -117,7 +120,7 @@ QUICK = Extent(
 DEFAULT = Extent(
     name="default",
     rows=(20_000, 200_000),
-    rounds=3,
+    rounds=5,
     calibration_rows=2_000,
     ceph_rows=10_000,
     streamed_rows=20_000,
@@ -148,7 +151,7 @@ FULL = Extent(
     ceph_rows=10_000,
     streamed_rows=20_000,
     large_objects=64,
-    cost_rows=(20_000, 100_000, 200_000, 1_000_000),
+    cost_rows=(20_000, 100_000, 200_000, 1_000_000, 10_000_000),
     latencies_ms=(0, 10, 50, 150),
     fixed_concurrency=(128, 256, 512, 1_024, 2_048),
     shared_rows=20_000,
@@ -169,8 +172,11 @@ FULL = Extent(
 LARGE_ROWS = 100_000
 """From here on a turn takes a minute and more."""
 
-LARGE_ROUNDS = 3
+LARGE_ROUNDS = 5
 """So many are enough for a median there."""
+
+HUGE_ROWS = 5_000_000
+"""From here on it takes a quarter of an hour: once, beside the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +197,8 @@ class Arguments:
 
     def rounds_of(self, rows: int) -> int:
         """Return how many rounds a table of so many rows gets."""
+        if rows >= HUGE_ROWS:
+            return 1
         return self.rounds or (self.extent.rounds if rows < LARGE_ROWS else min(self.extent.rounds, LARGE_ROUNDS))
 
 

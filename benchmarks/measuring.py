@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.servers import ceph
 from tests.servers.seaweed import seaweed_server
 
-from benchmarks import objects
+from benchmarks import calibration, objects
 from benchmarks.arguments import FULL, LARGE_ROUNDS, LARGE_ROWS, SCALE
 from benchmarks.contestants import customary, generator, pairs, rclone, s5cmd, tool
 from benchmarks.measurements.application import APART, SITUATIONS, measure_application, servers_apart
@@ -26,7 +26,8 @@ from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK, 
 from benchmarks.measurements.shapes import measure_shapes
 from benchmarks.results import Results, describe_machine
 from benchmarks.servers.responding import responding_pair, responding_store
-from benchmarks.servers.stores import ceph_store, rclone_store, store_pair
+from benchmarks.servers.stores import ceph_store, rclone_store, seaweed_store, store_pair
+from benchmarks.targets import FRESH, PUTTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from benchmarks.arguments import Arguments
     from benchmarks.contestants.contest import Contestant, Turn
     from benchmarks.measurements.application import Beside
+    from benchmarks.measurements.cost import Cost
     from benchmarks.measurements.end_to_end import Tuned
     from benchmarks.measurements.scale import Shared, Way
     from benchmarks.servers.stores import BenchStore
@@ -46,6 +48,8 @@ PACE_ROWS = 400_000
 """More than the tool can migrate while it is watched."""
 
 FAR_MS = 20
+_FAR_CHOICES = (128, 256, 512)
+_FAR_S5CMD: tuple[Contestant, ...] = (s5cmd.ByPattern(choices=_FAR_CHOICES), s5cmd.ByRows(choices=_FAR_CHOICES))
 
 _PEERS: dict[str, tuple[Contestant, ...]] = {
     "ceiling": (generator.BareCopies(),),
@@ -56,25 +60,32 @@ _PEERS: dict[str, tuple[Contestant, ...]] = {
 
 
 _SLOWEST: tuple[Contestant, ...] = _PEERS["boto3"]
-_NOT_AT_LENGTH: tuple[Contestant, ...] = (tool.NO_CLOBBER, s5cmd.ByPattern(), *_PEERS["rclone"], *_SLOWEST)
-_FASTEST: tuple[Contestant, ...] = (tool.OVERWRITING, *_PEERS["ceiling"])
+_NOT_AT_LENGTH: tuple[Contestant, ...] = (tool.NO_CLOBBER, *_PEERS["rclone"], *_SLOWEST)
+_FASTEST: tuple[Contestant, ...] = (tool.OVERWRITING, s5cmd.ByPattern())
 
 
 class Measuring:
     """Carries out the measurements, and tells of each as it goes."""
 
     def __init__(self, arguments: Arguments, table: Table, tell: Callable[[str], None]) -> None:
-        self.results = Results(arguments.extent.name, describe_machine())
+        self.results = Results(arguments.extent.name, describe_machine(), loop_ns=calibration.bare_loop_ns())
         self._arguments = arguments
         self._extent = arguments.extent
         self._table = table
         self._tell = tell
+        tell(
+            f"a turn of a bare loop takes {self.results.loop_ns:.1f} ns, and {calibration.RECORDED_NS:.1f}"
+            " on the machine of the targets"
+        )
 
     def measure(self, name: str) -> None:
         """Carry out one measurement. Raises ``MigrateError``."""
         self._tell(f"== {name}")
         {
             "end-to-end": self._end_to_end,
+            "ceiling": self._ceiling,
+            "far": self._far,
+            "seaweed": self._seaweed,
             "ceph": self._ceph,
             "streamed": self._streamed,
             "streamed-far": self._streamed_far,
@@ -106,7 +117,8 @@ class Measuring:
     def _field(self, tuned: Sequence[Tuned], rows: int, number: int) -> list[Tuned]:
         """Say who takes part in a round: the slowest not with large tables, and without ``--full`` only in the first.
 
-        Without ``--full`` a large table has few contestants in its first round, and the tool and its ceiling in others.
+        Without ``--full`` a large table has few contestants in its first round, and the tool and the fastest peer in
+        others.
         """
         large = rows >= LARGE_ROWS
         if large and number and self._extent is not FULL:
@@ -118,16 +130,47 @@ class Measuring:
             absent = _SLOWEST
         return [each for each in tuned if each.contestant not in absent]
 
+    def _ceiling(self) -> None:
+        """Have the tool and bare copies take turns, each on a fresh server, and each first in every second pair."""
+        rows = self._arguments.rows[0] if self._arguments.rows else self._extent.rows[-1]
+        field = [tool.OVERWRITING, *_PEERS["ceiling"]]
+        with rclone_store(self._extent.calibration_rows) as few:
+            tuned = calibrate(field, few, self._table, self._extent.calibration_rows)
+        for _ in range(self._arguments.rounds or self._extent.rounds):
+            for each in tuned:
+                with rclone_store(rows, name=FRESH) as store:
+                    self.results.turns += contest([[each]], store, self._table, rows=rows, tell=self._tell_turn)
+            tuned.reverse()
+
+    def _far(self) -> None:
+        """Have the peers take turns on a store that is far away, and bears whatever it gets."""
+        rows = self._arguments.rows[0] if self._arguments.rows else self._extent.rows[0]
+        contestants = [tool.OVERWRITING, *_FAR_S5CMD, customary.FAR_AWAY]
+        with responding_store(latency_ms=FAR_MS, count=rows) as store:
+            tuned = calibrate(contestants, store, self._table, rows // 10)
+            fields = [tuned] * (self._arguments.rounds or self._extent.rounds)
+            self.results.turns += contest(fields, store, self._table, rows=rows, tell=self._tell_turn)
+
+    def _seaweed(self) -> None:
+        rows = self._extent.ceph_rows
+        if not rows:
+            self._tell("  skipped: not with --quick")
+            return
+        with seaweed_store(rows) as store:
+            self._beside_ceiling(store, rows)
+
+    def _beside_ceiling(self, store: BenchStore, rows: int) -> None:
+        contestants = [tool.OVERWRITING, *_PEERS["ceiling"], s5cmd.ByRows()]
+        tuned = calibrate(contestants, store, self._table, rows // 4)
+        fields = [tuned] * self._arguments.rounds_of(rows)
+        self.results.turns += contest(fields, store, self._table, rows=rows, tell=self._tell_turn)
+
     def _ceph(self) -> None:
         if not self._extent.ceph_rows or (reason := ceph.why_not()):
             self._tell(f"  skipped: {reason if self._extent.ceph_rows else 'not with --quick'}")
             return
-        contestants = [tool.OVERWRITING, *_PEERS["ceiling"], s5cmd.ByRows()]
-        rows = self._extent.ceph_rows
-        with ceph_store(rows) as store:
-            tuned = calibrate(contestants, store, self._table, rows // 4)
-            fields = [tuned] * self._arguments.rounds_of(rows)
-            self.results.turns += contest(fields, store, self._table, rows=rows, tell=self._tell_turn)
+        with ceph_store(self._extent.ceph_rows) as store:
+            self._beside_ceiling(store, self._extent.ceph_rows)
 
     def _streamed(self) -> None:
         rows = self._arguments.rows[0] if self._arguments.rows else self._extent.streamed_rows
@@ -167,17 +210,21 @@ class Measuring:
         for tls in (False, True):
             with responding_store(tls=tls) as store:
                 for rows in self._extent.cost_rows:
-                    for flags in (("-yw",), ("-y",)):
-                        if not _worth_it(rows, flags, tls=tls):
-                            continue
-                        for _ in range(self._arguments.rounds_of(rows)):
-                            cost = measure_cost(store, self._table, rows, flags)
-                            self.results.costs.append(cost)
-                            self._tell(
-                                f"  {cost.how} {'TLS' if tls else 'plain'} {rows:,} rows: {rows / cost.seconds:,.0f}/s,"
-                                f" {cost.cpu_us_per_row:.1f} µs, {cost.requests_per_object:.4f} requests,"
-                                f" {cost.peak_kib / 1024:.0f} MiB"
-                            )
+                    ways = [flags for flags in (("-yw",), ("-y",)) if _worth_it(rows, flags, tls=tls)]
+                    for _ in range(self._arguments.rounds_of(rows)):
+                        for flags in ways:
+                            self._take_cost(measure_cost(store, self._table, rows, flags))
+        rows = self._extent.rows[0]
+        with responding_store(count=rows) as store:
+            for _ in range(self._arguments.rounds_of(rows)):
+                self._take_cost(measure_cost(store, self._table, rows, PUTTING))
+
+    def _take_cost(self, cost: Cost) -> None:
+        self.results.costs.append(cost)
+        self._tell(
+            f"  {cost.how} {'TLS' if cost.tls else 'plain'} {cost.rows:,} rows: {cost.rows / cost.seconds:,.0f}/s,"
+            f" {cost.cpu_us_per_row:.1f} µs, {cost.requests_per_object:.4f} requests, {cost.peak_kib / 1024:.0f} MiB"
+        )
 
     def _shapes(self) -> None:
         rows = self._arguments.rows[0] if self._arguments.rows else self._extent.shape_rows

@@ -48,6 +48,7 @@ class Results:
     governed: list[Paired] = field(default_factory=list)
     observed: list[Paired] = field(default_factory=list)
     rollbacks: list[Shared] = field(default_factory=list)
+    loop_ns: float = 0.0  # see ``calibration``; 0: nobody has looked
 
     def times(self, one: str, other: str, store: str, rows: int) -> Spread | None:
         """Return how many times as fast one contestant was as the other, round by round; None without a common round.

@@ -29,3 +29,6 @@ class Customary:
         command = [*PYTHON, "-m", "benchmarks.contestants.customary_script", str(parallelism), *arguments]
         environ = {**PYTHON_ENVIRON, **site.aws_environ(), "DATABASE": site.table.database.conninfo}
         return turn(self.name, site, measured(command, environ=environ, cwd=site.home))
+
+
+FAR_AWAY = Customary(choices=(8, 16, 32))

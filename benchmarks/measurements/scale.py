@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,7 @@ class Shared:
     """One run. ``seconds`` are of the whole process, ``working_seconds`` from the first line of its log to its end.
 
     ``connections`` is how many each worker had at most, 0 for its own choice. ``server_share`` is the part of a core
-    that the responder used.
+    that the responder used; the database's CPU time is 0 where it was not measured.
     """
 
     way: str
@@ -57,6 +57,7 @@ class Shared:
     cpu_seconds: float
     peak_kib: int
     server_share: float
+    database_cpu_seconds: float = 0.0
 
     @property
     def rows_per_second(self) -> float:
@@ -73,6 +74,11 @@ class Shared:
         """CPU time of all processes for each row, in microseconds."""
         return self.cpu_seconds / self.rows * 1e6
 
+    @property
+    def all_cpu_us_per_row(self) -> float:
+        """The same with that of the responder and of the database."""
+        return (self.cpu_seconds + self.server_share * self.seconds + self.database_cpu_seconds) / self.rows * 1e6
+
 
 def measure_shared(store: RespondingStore, table: Table, way: Way, rows: int, *, latency_ms: int) -> Shared:
     """Migrate a table once, in one way. Raises ``CommandFailed``, also where a row was left."""
@@ -80,10 +86,13 @@ def measure_shared(store: RespondingStore, table: Table, way: Way, rows: int, *,
     store.counted()
     with tempfile.TemporaryDirectory(prefix="sketch-bench-") as home:
         site = Site(store, table, rows, Path(home))
+        before = table.server_cpu_seconds()
         usage = succeeded(tool.run(site, "-yw", *way.flags, more=caps(way) if latency_ms else {}), way.name)
+        database_cpu_seconds = table.server_cpu_seconds() - before
         if left := table.legacy_rows():
             raise CommandFailed(f"{way.name} left {left} of {rows} rows", hint=usage.out[-2000:])
-        return shared(way, site, store, usage, latency_ms=latency_ms)
+        run = shared(way, site, store, usage, latency_ms=latency_ms)
+        return replace(run, database_cpu_seconds=database_cpu_seconds)
 
 
 def caps(way: Way) -> Mapping[str, str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from benchmarks import calibration
 from benchmarks.measurements.paired import times_bare
 from benchmarks.measurements.shapes import FORMS
 from benchmarks.spread import Spread
-from benchmarks.targets import FAR_AWAY, LARGE_OBJECTS, TO_CEPH, TO_SEAWEED, TOOL
+from benchmarks.targets import FAR, FAR_AWAY, FRESH, LARGE_OBJECTS, TO_CEPH, TO_SEAWEED, TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,12 +29,19 @@ _EXPLANATION = (
     " as fast the tool is, is the median of the rounds' own ratios. Ratios hold elsewhere, figures do not. What each"
     " measurement is, and is not: [README.md](README.md#how-it-is-measured)."
 )
+LOOP = (
+    "Targets in µs, s or MB hold where a turn of a bare loop takes what it took on their machine"
+    f" ({calibration.RECORDED_NS:.1f} ns), within a tenth; elsewhere figures are shown and not judged. It takes"
+)
 ALONE = "alone"
 FEW_A_SECOND = 100
 """Fewer are told with digits behind the point."""
 
 STORES = {
     "rclone": "rclone serve s3, in memory",
+    FRESH: "rclone serve s3, a fresh one for each turn",
+    FAR: "a responder, 20 ms away",
+    "seaweed": "SeaweedFS",
     "ceph": "Ceph RGW, in memory",
     TO_SEAWEED: "from rclone serve s3 to SeaweedFS, streamed",
     TO_CEPH: "from rclone serve s3 to Ceph RGW, streamed",
@@ -56,6 +64,7 @@ def document(results: Results, verdicts: Sequence[Verdict], command: str) -> str
         _EXPLANATION,
         "## Targets",
         target_table(verdicts),
+        *([f"{LOOP} {results.loop_ns:.1f} ns here."] if results.loop_ns else []),
         *_end_to_end(results),
         *_section("## What a row costs the client", cost_table(results)),
         *_section("## What a row of another shape costs", shape_table(results)),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from tests.servers import ceph
+from tests.servers.seaweed import seaweed_server
 from tests.servers.stores import StoreServer, rclone_server
 
 from benchmarks import objects
@@ -106,14 +107,18 @@ class BenchStore:
 
 
 @contextlib.contextmanager
-def rclone_store(count: int, *, size_bytes: int = objects.SIZE_BYTES) -> Iterator[BenchStore]:
-    """Run rclone's S3 server with the legacy objects 1 to ``count``: in memory, or large ones in a folder."""
+def rclone_store(count: int, *, size_bytes: int = objects.SIZE_BYTES, name: str = "") -> Iterator[BenchStore]:
+    """Run rclone's S3 server with the legacy objects 1 to ``count``: in memory, or large ones in a folder.
+
+    It may have another name in the tables.
+    """
     is_large = size_bytes > objects.SIZE_BYTES
     with (
         tempfile.TemporaryDirectory(prefix="sketch-bench-") as home,
         rclone_server(Path(home) if is_large else None) as server,
     ):
-        store = BenchStore(server, size_bytes=size_bytes, connections=2 if is_large else 32)
+        named = replace(server, name=name or server.name)
+        store = BenchStore(named, size_bytes=size_bytes, connections=2 if is_large else 32)
         store.store_objects(count)
         yield store
 
@@ -122,6 +127,15 @@ def rclone_store(count: int, *, size_bytes: int = objects.SIZE_BYTES) -> Iterato
 def ceph_store(count: int) -> Iterator[BenchStore]:
     """Run a Ceph object gateway, with the legacy objects 1 to ``count``. See ``ceph.why_not``."""
     with ceph.ceph_server() as server:
+        store = BenchStore(server)
+        store.store_objects(count)
+        yield store
+
+
+@contextlib.contextmanager
+def seaweed_store(count: int) -> Iterator[BenchStore]:
+    """Run SeaweedFS, with the legacy objects 1 to ``count``."""
+    with seaweed_server() as server:
         store = BenchStore(server)
         store.store_objects(count)
         yield store
@@ -150,4 +164,4 @@ def _generated(order: Order | PairOrder) -> Generated:
         return Generated(**found)
 
 
-__all__ = ["REGION", "BenchStore", "Generated", "ceph_store", "rclone_store", "store_pair"]
+__all__ = ["REGION", "BenchStore", "Generated", "ceph_store", "rclone_store", "seaweed_store", "store_pair"]

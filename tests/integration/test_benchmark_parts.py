@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 import tempfile
@@ -21,12 +22,14 @@ from benchmarks.measurements.cost import measure_cost
 from benchmarks.measurements.end_to_end import Tuned, take_turn
 from benchmarks.measurements.shapes import FORMS, measure_shapes
 from benchmarks.measurements.trees import compare_trees
+from benchmarks.micro import test_iteration
 from benchmarks.processes import ROOT, CommandFailed, measured, succeeded
 from benchmarks.servers.responding import responding_pair, responding_store
 from benchmarks.servers.stores import BenchStore, store_pair
 from benchmarks.servers.table import Table
 from benchmarks.targets import FAR_AWAY, LARGE_OBJECTS
 
+from sketchmigrate.core.outcome import Outcome
 from sketchmigrate.migration.keeping import SAMPLE_OBJECTS
 
 if TYPE_CHECKING:
@@ -54,6 +57,11 @@ class Careless:
             "UPDATE avatars SET path = 'avatar/' || substr(path, 7) WHERE id <= %s", site.rows - 2
         )
         return Turn(self.name, site.store.name, site.rows, seconds=1, cpu_seconds=1, peak_kib=1, lost=0)
+
+
+def test_the_iteration_that_is_timed_migrates_its_batch() -> None:
+    results = asyncio.run(test_iteration.run_once())
+    assert [result.outcome for result in results] == [Outcome.MIGRATED] * test_iteration.BATCH
 
 
 @pytest.mark.parametrize(("lost", "found"), [(0, 2), (1, 2), (5, 5)])
