@@ -162,7 +162,7 @@ class Responder:
         return _NO_TAGS if b"?tagging" in target else _LIST
 
     def _put(self, request: bytes, target: bytes) -> bytes:
-        if b"\r\nx-amz-copy-source:" not in request:
+        if not any(name in request for name in _COPY_SOURCE):
             self.counts["PutObject"] += 1
             body = request[request.index(b"\r\n\r\n") + 4 :]
             stored = _reply(b"200 OK", headers=b'ETag: "%s"\r\n' % etag(body).encode())
@@ -193,6 +193,9 @@ class Responder:
 
 
 _LEGACY = b"/" + LEGACY_PREFIX.encode()
+_COPY_SOURCE = (b"\r\nx-amz-copy-source:", b"\r\nX-Amz-Copy-Source:")
+"""As this tool and boto3 spell it, and as s5cmd does."""
+
 _OPERATIONS = {b"GET": "GET", b"HEAD": "HeadObject", b"POST": "POST", b"DELETE": "DeleteObject"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import sys
 import tempfile
 import time
@@ -92,6 +93,16 @@ def test_the_responder_lets_the_tool_migrate_and_counts_what_it_asks(database: D
             assert cost.requests_per_object - sampled < 1.05
             assert cost.received_bytes > 2_000 * 300
     assert table.legacy_rows() == 0
+
+
+@pytest.mark.parametrize("name", ["x-amz-copy-source", "X-Amz-Copy-Source"])
+def test_the_responder_knows_a_copy_as_each_peer_spells_it(name: str) -> None:
+    with responding_store() as store:
+        connection = http.client.HTTPConnection(store.server.endpoint_url.removeprefix("http://"))
+        with contextlib.closing(connection):
+            connection.request("PUT", "/production/avatar/a.png", headers={name: "/legacy/image/a.png"})
+            assert b"<CopyObjectResult>" in connection.getresponse().read()
+        assert store.counted().requests == {"CopyObject": 1}
 
 
 @pytest.mark.parametrize("contestant", [tool.OVERWRITING, Rclone(choices=(8,))], ids=lambda each: each.name)
