@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from sketchmigrate import __version__
 
-LIBRARIES = ("botocore", "duckdb", "httptools", "psycopg", "pydantic-settings", "rich", "uvloop")
+LIBRARIES = ("botocore", "duckdb", "httptools", "psycopg", "pydantic", "rich", "uvloop")
 """By their names in the package registry."""
 
 

@@ -12,10 +12,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic_settings import TomlConfigSettingsSource
-
 from sketchmigrate.core.errors import SettingsError
-from sketchmigrate.settings.schema import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +83,7 @@ def _assigned_names(tree: ast.Module) -> dict[str, int]:
 def _read_toml(path: Path, source: bytes) -> tuple[dict[str, Any], dict[str, str]]:
     try:
         text = source.decode()
-        values = TomlConfigSettingsSource(Settings, path).toml_data
+        values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"settings file {path}: TOML does not understand it: {error}",
