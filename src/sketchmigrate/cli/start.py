@@ -6,7 +6,6 @@ import getpass
 import logging
 import os
 import shlex
-import socket
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -129,7 +128,7 @@ class Start:
             command=self._invocation.command,
             typed=self._invocation.typed,
             version=__version__,
-            host=socket.gethostname(),
+            host=os.uname().nodename,
             user=_user(),
             pid=os.getpid(),
             began_at=time.time(),
