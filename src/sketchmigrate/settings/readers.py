@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _TRUTHS = {"yes": True, "true": True, "on": True, "y": True, "t": True, "1": True} | {
     "no": False, "false": False, "off": False, "n": False, "f": False, "0": False
 }  # fmt: skip
-_SIZE = re.compile(r"([0-9]*\.?[0-9]+)\s*([kmgtpe]?)(ib|b|bit|)", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]*\.?[0-9]+)\s*([kmgtpe]?)((?<=[kmgtpe])ib|b|bit|)", re.IGNORECASE)
 _POWERS = " kmgtpe"
 
 
