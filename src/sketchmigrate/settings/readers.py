@@ -86,7 +86,8 @@ def size(must_be: str, least_bytes: int = 0) -> Callable[[object], int]:
             base = 1024 if found[3].lower() == "ib" else 1000
             number = float(found[1]) * base ** _POWERS.index(found[2].lower() or " ")
             number = number / 8 if found[3].lower() == "bit" else number
-        if number is None or not least_bytes <= number < math.inf:
+        is_part = isinstance(value, float) and not value.is_integer()
+        if number is None or is_part or not least_bytes <= number < math.inf:
             raise _wrong(value, must_be)
         return int(number)
 
