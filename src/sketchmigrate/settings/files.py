@@ -7,7 +7,6 @@ import json
 import re
 import runpy
 import shlex
-import tomllib
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -81,6 +80,8 @@ def _assigned_names(tree: ast.Module) -> dict[str, int]:
 
 
 def _read_toml(path: Path, source: bytes) -> tuple[dict[str, Any], dict[str, str]]:
+    import tomllib  # noqa: PLC0415 - no start without such a file needs it
+
     try:
         text = source.decode()
         values = tomllib.loads(text)
