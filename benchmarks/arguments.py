@@ -31,6 +31,7 @@ MEASUREMENTS = (
     "governor",
     "observed",
     "rollback-processes",
+    "start",
 )
 """What ``--only`` chooses from, in the order in which it is measured."""
 
@@ -90,6 +91,8 @@ class Extent:
     rollback_pairs: int
     """Of a rollback by one process, and one by two."""
 
+    start_rounds: int
+
 
 QUICK = Extent(
     name="quick",
@@ -116,6 +119,7 @@ QUICK = Extent(
     observed_pairs=1,
     rollback_rows=2_000,
     rollback_pairs=1,
+    start_rounds=3,
 )
 DEFAULT = Extent(
     name="default",
@@ -142,6 +146,7 @@ DEFAULT = Extent(
     observed_pairs=5,
     rollback_rows=10_000,
     rollback_pairs=5,
+    start_rounds=9,
 )
 FULL = Extent(
     name="full",
@@ -168,6 +173,7 @@ FULL = Extent(
     observed_pairs=5,
     rollback_rows=10_000,
     rollback_pairs=5,
+    start_rounds=9,
 )
 LARGE_ROWS = 100_000
 """From here on a turn takes a minute and more."""

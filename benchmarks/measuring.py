@@ -24,6 +24,7 @@ from benchmarks.measurements.pace import COMPARED_LATENCY_MS, measure_pace
 from benchmarks.measurements.rollback import measure_rollbacks
 from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK, measure_shared
 from benchmarks.measurements.shapes import measure_shapes
+from benchmarks.measurements.start import measure_starts
 from benchmarks.results import Results, describe_machine
 from benchmarks.servers.responding import responding_pair, responding_store
 from benchmarks.servers.stores import ceph_store, rclone_store, seaweed_store, store_pair
@@ -101,6 +102,7 @@ class Measuring:
             "governor": self._governor,
             "observed": self._observed,
             "rollback-processes": self._rollbacks,
+            "start": self._starts,
             SCALE: self._shared,
         }[name]()
 
@@ -337,6 +339,15 @@ class Measuring:
                 for run in measure_rollbacks(store, self._table, rows, number):
                     self.results.rollbacks.append(run)
                     self._tell_shared(run)
+
+    def _starts(self) -> None:
+        self._table.fill(0)
+        with rclone_store(0) as empty, empty.fresh_production(0) as store:
+            for number in range(1 + (self._arguments.rounds or self._extent.start_rounds)):
+                starts = list(measure_starts(store, self._table))
+                if number:  # the first makes the cache that all others find
+                    self.results.starts += starts
+                    self._tell("  " + ", ".join(f"{each.what} {each.cpu_seconds:.3f} s" for each in starts))
 
     def _shared(self) -> None:
         extent, rounds = self._extent, self._arguments.rounds

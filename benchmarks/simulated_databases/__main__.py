@@ -77,7 +77,7 @@ def scenes() -> list[Scene]:
 
 def draw(scene: Scene, path: Path) -> None:
     """Play a scene and draw the rate over time, with the share of the nearest limit behind it."""
-    settings = Settings.model_validate(scene.given)
+    settings = Settings.of(scene.given)
     trace = play(scene.database, settings, fastest=FASTEST, seconds=scene.seconds)
     times = [sample.at for sample in trace.samples]
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sketchmigrate.settings import Settings, ValueOrigin
+from sketchmigrate.settings import Settings
+from sketchmigrate.settings.files import ValueOrigin
 from sketchmigrate.settings.lists import read_lists
 from tests.e2e.site import check_refused
 from tests.servers.databases import Databases, fresh_database

@@ -56,7 +56,7 @@ def test_a_site_that_is_well(site: Site) -> None:
     done = site.run("doctor")
     assert (done.code, done.err) == (0, "")
     assert "Nothing is wrong with these." in done.out
-    assert f"sketch-migrate     {__version__}" in done.out
+    assert f"sketch-migrate  {__version__}" in done.out
     assert "its clock is ours" in done.out
     assert site.store.secret_key not in done.out
     assert f"access key …{site.store.access_key[-4:]} (AWS_ACCESS_KEY_ID)" in done.out

@@ -44,7 +44,9 @@ def programs() -> dict[str, tuple[str | Path, ...]]:
 
 
 @pytest.mark.parametrize("program", programs().values(), ids=programs().keys())
-@pytest.mark.parametrize("moment", ["argparse", "pydantic", "psycopg", "sketchmigrate.cli.jobs.migrate"])
+@pytest.mark.parametrize(
+    "moment", ["argparse", "sketchmigrate.cli.execution", "psycopg", "sketchmigrate.cli.jobs.migrate"]
+)
 def test_one_sentence_and_130(tmp_path: Path, program: tuple[str | Path, ...], moment: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(SITECUSTOMIZE)
     environ = {"PYTHONPATH": f"{tmp_path}:{ROOT / 'src'}", "AT_IMPORT": moment, "SKETCH_DB_HOST": str(tmp_path)}

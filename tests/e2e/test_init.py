@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pexpect
 import pytest
 
-from sketchmigrate.settings import Settings, ValueOrigin, load_settings
-from sketchmigrate.settings.files import read_settings_file
+from sketchmigrate.settings import Settings
+from sketchmigrate.settings.files import ValueOrigin, read_settings_file
 from sketchmigrate.settings.lists import Lists, read_lists
+from sketchmigrate.settings.loading import load_settings
 from tests.e2e.site import body_of, check_refused
 from tests.e2e.two_stores import TwoStores
 from tests.tool import on_a_terminal, run

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 async def settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     """Settings with which ledgers are files, or in a database that has the tables."""
     if request.param == "files":
-        return Settings.model_validate({"run_dir": str(tmp_path)})
+        return Settings(run_dir=str(tmp_path))
     in_database = settings_for(request.getfixturevalue("database"), monkeypatch, run_dir=str(tmp_path))
     await make_tables(in_database)
     await make_tables(in_database)  # and leaves those that are there

@@ -19,7 +19,7 @@ def settings_for(database: Database, monkeypatch: pytest.MonkeyPatch, **more: ob
     monkeypatch.setenv("SKETCH_LEDGER_USER", database.user)
     monkeypatch.setenv("SKETCH_LEDGER_PASS", database.password)
     url = f"postgresql://{database.host}:{database.port}/{database.name}"
-    return Settings.model_validate({"ledger_url": url, **more})
+    return Settings.of({"ledger_url": url, **more})
 
 
 async def make_tables(settings: Settings) -> None:

@@ -22,6 +22,7 @@ from benchmarks.contestants.rclone import Rclone
 from benchmarks.measurements.cost import measure_cost
 from benchmarks.measurements.end_to_end import Tuned, take_turn
 from benchmarks.measurements.shapes import FORMS, measure_shapes
+from benchmarks.measurements.start import EMPTY_RUN, PAGE, PRINTING, measure_starts
 from benchmarks.measurements.trees import compare_trees
 from benchmarks.micro import test_iteration
 from benchmarks.processes import ROOT, CommandFailed, measured, succeeded
@@ -136,6 +137,21 @@ def test_rows_of_each_shape_are_migrated_by_turns(database: Database) -> None:
                 assert left == 0
     names = [form.name for form in FORMS]
     assert order == [*names, *names[:1:-1]], "the second round, of which this is a half, goes the other way"
+
+
+def test_each_start_costs_something(rclone: StoreServer, database: Database) -> None:
+    store, table = BenchStore(rclone), Table(database)
+    client = rclone.client()
+    store.store_objects(0)
+    table.fill(0)
+    try:
+        with store.fresh_production(0) as fresh:
+            starts = {each.what: each.cpu_seconds for each in measure_starts(fresh, table)}
+    finally:
+        client.delete_bucket(Bucket=objects.LEGACY_BUCKET)
+        client.close()
+    assert set(starts) == {*PRINTING, EMPTY_RUN, PAGE}
+    assert all(each > 0 for each in starts.values())
 
 
 def test_the_cpu_time_of_a_server_is_that_of_all_its_processes(database: Database) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sketchmigrate.inspect.discover import Discovery, discover
 from sketchmigrate.postgres.database import Database as Reach
-from sketchmigrate.settings import Settings, ValueOrigin
+from sketchmigrate.settings import Settings
+from sketchmigrate.settings.files import ValueOrigin
 from sketchmigrate.settings.lists import read_lists
 
 if TYPE_CHECKING:
@@ -30,11 +32,11 @@ def found_in(database: Database, monkeypatch: pytest.MonkeyPatch) -> Finder:
     monkeypatch.setenv("SKETCH_DB_PASS", database.password)
     settings = Settings(db_host=database.host, db_port=database.port, db_name=database.name)
 
-    def find(*, full: bool = True, **lists: object) -> Discovery:
+    def find(*, full: bool = True, **lists: Any) -> Discovery:
         async def main() -> Discovery:
             reach = Reach(settings, stopping=asyncio.Event(), kept=1)
             try:
-                return await discover(reach, read_lists(settings.model_copy(update=lists), ORIGINS), full=full)
+                return await discover(reach, read_lists(replace(settings, **lists), ORIGINS), full=full)
             finally:
                 await reach.close()
 

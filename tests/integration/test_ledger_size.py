@@ -24,7 +24,7 @@ FLIPS = 20_000
 async def test_a_flip_takes_what_is_reckoned(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_database: bool
 ) -> None:
-    settings = settings_for(database, monkeypatch) if in_database else Settings.model_validate({})
+    settings = settings_for(database, monkeypatch) if in_database else Settings()
     if in_database:
         await make_tables(settings)
     flips = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -102,7 +103,7 @@ def test_what_a_cancelled_one_may_have_sent_stays_on_record(
 
 
 def test_where_nothing_can_be_put_on_record_nothing_is_written(moto_store: Store, settings: Settings) -> None:
-    blocked = settings.model_copy(update={"run_dir": "/proc/nowhere"})
+    blocked = replace(settings, run_dir="/proc/nowhere")
 
     async def scenario(client: S3Client) -> None:
         with pytest.raises(RunDirectoryError, match="cannot be put on record"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sketchmigrate.inspect.amount import amount_lines, reckon_amount
@@ -29,7 +31,7 @@ def test_it_says_bytes_time_and_money() -> None:
 
 
 def test_a_cap_is_the_rate_where_it_is_less_than_what_was_measured() -> None:
-    capped = SETTINGS.model_copy(update={"max_rows_per_second": 500.0})
+    capped = replace(SETTINGS, max_rows_per_second=500.0)
     lines = list(amount_lines(reckon_amount(1_000, 0, None, Rate(2_000.0, "measured"), capped, on_aws=False)))
     assert lines[0] == "about 1,000 rows by a sample, and their objects"
     assert lines[1] == "0:02 at 500 rows a second (MAX_ROWS_PER_SECOND (500) allows no more)"

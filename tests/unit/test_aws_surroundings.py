@@ -9,7 +9,7 @@ import pytest
 from sketchmigrate.cli.surroundings import surroundings
 from sketchmigrate.core.errors import SettingsError
 from sketchmigrate.core.rule import SideName
-from sketchmigrate.settings import Loaded, load
+from sketchmigrate.settings.loading import Loaded, load
 from sketchmigrate.settings.stores import store_of
 
 if TYPE_CHECKING:

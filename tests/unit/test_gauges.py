@@ -17,7 +17,7 @@ MEGABYTE = 1_000_000
 
 def read(vitals: Vitals, **given: object) -> dict[str, tuple[float, str]]:
     """What one look shows: share and words, by setting."""
-    strains = Gauges(Settings.model_validate(given)).read(vitals, 0.0)
+    strains = Gauges(Settings.of(given)).read(vitals, 0.0)
     return {strain.setting: (strain.share, strain.text) for strain in strains}
 
 

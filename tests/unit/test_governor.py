@@ -26,7 +26,7 @@ BEARABLE = (REPLAYED - 0.2 * MEGABYTE) / ROW_BYTES
 
 
 def settings(**given: object) -> Settings:
-    return Settings.model_validate(given)
+    return Settings.of(given)
 
 
 def played(database: SimulatedDatabase, seconds: float = 600, *, order_seconds: float = 0.0, **given: object) -> Trace:

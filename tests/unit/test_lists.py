@@ -12,9 +12,10 @@ from sketchmigrate.core.errors import SettingsError
 from sketchmigrate.core.routes import Route
 from sketchmigrate.core.shapes.contract import replace
 from sketchmigrate.core.urls import UrlForm
-from sketchmigrate.settings import Settings, ValueOrigin, load_settings
-from sketchmigrate.settings.files import read_settings_file
+from sketchmigrate.settings import Settings
+from sketchmigrate.settings.files import ValueOrigin, read_settings_file
 from sketchmigrate.settings.lists import Lists, read_lists
+from sketchmigrate.settings.loading import load_settings
 from sketchmigrate.settings.sources import sources_of
 
 if TYPE_CHECKING:

@@ -85,10 +85,49 @@ def test_a_reader_of_the_document_that_went_away_is_no_error_of_its_own(tmp_path
         os.close(writer)
 
 
-def test_neither_help_nor_version_waits_for_what_only_a_run_needs(tmp_path: Path) -> None:
+HEAVY = {
+    "asyncio",
+    "botocore",
+    "duckdb",
+    "httptools",
+    "jinja2",
+    "logging",
+    "prometheus_client",
+    "psycopg",
+    "pydantic",
+    "rich",
+    "sqlite3",
+    "ssl",
+    "uvloop",
+}
+"""What takes a while to import: each of it more than all that -h does."""
+
+
+def imported_by(*words: str, cwd: Path) -> set[str]:
+    """Carry out a command line in a new interpreter, and return the modules that it has imported."""
     code = "import sys\nfrom sketchmigrate.cli.main import main\n"
-    code += "try:\n    main(['sketch-migrate', '-h'])\nexcept SystemExit:\n    print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path)
-    loaded = set(done.stdout.split())
+    code += "try:\n    main(['sketch-migrate', *sys.argv[1:]])\nexcept SystemExit:\n    pass\n"
+    code += "print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True, text=True, cwd=cwd)
+    return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("words", [["-h"], ["help"], ["-h", "--all"], ["help", "plan"]], ids=" ".join)
+def test_help_waits_for_nothing_that_only_a_run_needs(tmp_path: Path, words: list[str]) -> None:
+    loaded = imported_by(*words, cwd=tmp_path)
     assert "sketchmigrate.settings" in loaded
-    assert {"botocore", "psycopg", "uvloop", "httptools", "rich"} & loaded == set()
+    assert loaded & {*HEAVY, "sketchmigrate.report.terminal", "sketchmigrate.cli.start"} == set()
+
+
+def test_neither_versions_nor_a_wrong_command_line_wait_for_what_only_a_run_needs(tmp_path: Path) -> None:
+    assert imported_by("--version", cwd=tmp_path) & HEAVY <= {"ssl", "logging"}, "the version of OpenSSL is shown"
+    assert imported_by("no-such-command", cwd=tmp_path) & HEAVY == {"logging"}
+    assert imported_by("--db-port", "abc", cwd=tmp_path) & HEAVY == {"logging"}
+
+
+def test_settings_that_are_plain_values_are_read_without_pydantic(tmp_path: Path) -> None:
+    code = "import sys\nfrom sketchmigrate.settings.loading import load_settings\n"
+    code += "load_settings(config_file=None, search=[], environ={'SKETCH_DB_PORT': '6432'}, flags={})\n"
+    code += "print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path)
+    assert {"pydantic", "pydantic_core", "botocore"} & set(done.stdout.split()) == set()

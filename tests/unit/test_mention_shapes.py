@@ -13,7 +13,8 @@ from sketchmigrate.core.shapes.array import element_text
 from sketchmigrate.inspect.mention_patterns import Sought
 from sketchmigrate.inspect.mention_shapes import Eye, Form, Place, Sights, chosen_forms, entries
 from sketchmigrate.postgres.text_columns import ColumnKind
-from sketchmigrate.settings import Settings, ValueOrigin
+from sketchmigrate.settings import Settings
+from sketchmigrate.settings.files import ValueOrigin
 from sketchmigrate.settings.lists import Lists, read_lists
 
 ORIGINS = {name: ValueOrigin(name, "site.toml") for name in ("moves", "urls", "references")}
@@ -23,7 +24,7 @@ TEXT, JSON, ARRAY = ColumnKind
 
 
 def lists_of(**given: object) -> Lists:
-    return read_lists(Settings.model_validate({"urls": URLS, **given}), ORIGINS)
+    return read_lists(Settings.of({"urls": URLS, **given}), ORIGINS)
 
 
 LISTS = lists_of()

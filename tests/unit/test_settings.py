@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import pickle
 import runpy
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from sketchmigrate.core.errors import SettingsError
-from sketchmigrate.settings import Options, SettingField, Settings, load_settings, setting_fields, table_name
+from sketchmigrate.settings import Options, SettingField, Settings, setting_fields
+from sketchmigrate.settings.loading import load_settings
+from sketchmigrate.settings.values import table_name
 
 CONFIG = Path(__file__).parents[2] / "lib" / "config.py"
 NO_PROFILE = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
@@ -73,7 +75,7 @@ def test_the_file_of_the_checkout_explains_every_setting() -> None:
 @pytest.mark.parametrize("declared", setting_fields(), ids=lambda declared: declared.name)
 def test_defaults_and_examples_pass_their_own_check(declared: SettingField) -> None:
     for value in (declared.default, declared.example):
-        assert getattr(Settings.model_validate({declared.name: value}), declared.name) == value
+        assert getattr(Settings.of({declared.name: value}), declared.name) == value
     assert declared.help
 
 
@@ -295,8 +297,8 @@ def test_settings_and_options_travel_between_processes() -> None:
 
 
 def test_settings_are_frozen() -> None:
-    with pytest.raises(ValidationError, match="frozen"):
-        Settings().db_host = "x"
+    with pytest.raises(FrozenInstanceError):
+        Settings().db_host = "x"  # type: ignore[misc]  # that is the claim
 
 
 def test_settings_made_in_code_are_checked_and_take_nothing_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,7 +306,7 @@ def test_settings_made_in_code_are_checked_and_take_nothing_from_elsewhere(monke
     assert Settings(db_name="n") == load_settings(config_file=None, search=[], environ={}, flags={"db_name": "n"})
     with pytest.raises(ValueError, match="one begins with the other"):
         Settings(production_prefix="image/new/")
-    with pytest.raises(ValueError, match="db_hots"):
+    with pytest.raises(TypeError, match="db_hots"):
         Settings(db_hots="h")  # type: ignore[call-arg]  # that is the claim
 
 

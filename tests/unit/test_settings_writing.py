@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sketchmigrate.settings import table_name
 from sketchmigrate.settings.entries import MoveEntry, ReferenceEntry
+from sketchmigrate.settings.values import table_name
 from sketchmigrate.settings.writing import comment, move_toml, reference_toml, toml_lines, written_table
 
 ANY = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('"\\.%[]#=\n\x7f'), min_size=1, max_size=8)

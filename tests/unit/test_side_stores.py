@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,8 @@ from sketchmigrate.core.rule import BOTH_SIDES, SideName
 from sketchmigrate.migration.opening import caps_of, is_one_store, open_sides
 from sketchmigrate.s3.credentials import CredentialSource
 from sketchmigrate.s3.wire.sigv4 import Credentials
-from sketchmigrate.settings import Settings, load
+from sketchmigrate.settings import Settings
+from sketchmigrate.settings.loading import load
 from sketchmigrate.settings.stores import store_of
 from tests.unit.test_aws_surroundings import loaded
 
@@ -32,12 +34,11 @@ def test_what_a_side_has_not_of_its_own_is_that_of_both() -> None:
     both = Settings(s3_endpoint_url="https://s3.example", s3_region="eu-1", s3_requester_pays=True)
     assert store_of(both, LEGACY) == store_of(both, PRODUCTION)
     assert is_one_store(both, KEYS)
-    own = both.model_copy(
-        update={
-            "production_s3_endpoint_url": "https://new.example",
-            "production_s3_addressing_style": "path",
-            "production_s3_requester_pays": False,
-        }
+    own = replace(
+        both,
+        production_s3_endpoint_url="https://new.example",
+        production_s3_addressing_style="path",
+        production_s3_requester_pays=False,
     )
     assert store_of(own, LEGACY) == store_of(both, LEGACY)
     found = store_of(own, PRODUCTION)
@@ -132,7 +133,7 @@ async def test_an_error_names_the_side_and_its_settings(unused_tcp_port: int) ->
         s3_endpoint_url=f"http://127.0.0.1:{unused_tcp_port}",
         production_s3_endpoint_url=f"http://localhost:{unused_tcp_port}",
         s3_retry_seconds=0,
-        max_bandwidth=1000,  # type: ignore[arg-type]  # as a file has it
+        max_bandwidth=1000,
     )
     async with open_sides(settings, KEYS) as (sides, _):
         assert len(sides.stores) == 2

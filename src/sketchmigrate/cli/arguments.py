@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from sketchmigrate.cli.command import MIGRATE, all_commands, find, is_word, words
+from sketchmigrate.cli.command import MIGRATE, all_commands, find, is_word, names, words
 from sketchmigrate.cli.flags import SETTING
 from sketchmigrate.cli.help import HelpParser, overview, usages
 from sketchmigrate.core.errors import UsageError
@@ -129,7 +129,7 @@ def _about_stray(word: str, flags: set[str]) -> str:
 
 
 def _about_word(word: str) -> str:
-    close = difflib.get_close_matches(word, words(), n=1)
+    close = difflib.get_close_matches(word, names(), n=1)
     meant = f"did you mean {close[0]}?" if close else f"there is: {', '.join(words())}"
     return f"{word!r} is not a command and belongs to no flag; {meant}"
 

@@ -54,14 +54,19 @@ def find(word: str) -> Command[Any]:
     return command
 
 
+def names() -> list[str]:
+    """Return the words of all commands, in no order that means anything. Imports none of them."""
+    return [each.name for each in pkgutil.iter_modules(commands.__path__)]
+
+
 def is_word(word: str) -> bool:
     """Whether it is a command's word."""
-    return any(each.name == word for each in pkgutil.iter_modules(commands.__path__))
+    return word in names()
 
 
 def all_commands() -> dict[str, Command[Any]]:
     """Import every command, and return them in the order of the help: that in which a migration needs them."""
-    found = {each.name: find(each.name) for each in pkgutil.iter_modules(commands.__path__)}
+    found = {name: find(name) for name in names()}
     return dict(sorted(found.items(), key=lambda each: each[1].place))
 
 

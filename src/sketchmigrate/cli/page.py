@@ -22,6 +22,8 @@ LIMIT_SECONDS = 30.0
 _CODE = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))
+from sketchmigrate.garbage import collect_garbage_seldom
+collect_garbage_seldom()
 from sketchmigrate.cli.page_process import main
 sys.exit(main(*sys.argv[1:]))
 """

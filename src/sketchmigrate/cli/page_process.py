@@ -17,7 +17,7 @@ def main(run: str, ledger_url: str) -> int:
     """Make the page about the run in this directory; return 0, or say in a line of stderr why there is none."""
     directory = Path(run)
     # of all settings these two say where the run is, and they were checked
-    settings = Settings.model_construct(run_dir=str(directory.parent), ledger_url=ledger_url)
+    settings = Settings(run_dir=str(directory.parent), ledger_url=ledger_url)
     try:
         write_page(directory / PAGE_NAME, page_of(read_story(directory, directory.parent, settings)))
     except MigrateError as error:

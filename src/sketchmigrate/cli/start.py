@@ -6,7 +6,6 @@ import getpass
 import logging
 import os
 import shlex
-import socket
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchmigrate import __version__
-from sketchmigrate.settings import effective, load, other_than_default
+from sketchmigrate.settings import effective, other_than_default
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
     from sketchmigrate.report.logs import RunDirectory
     from sketchmigrate.report.notify import Notifier
     from sketchmigrate.report.terminal import Terminal
-    from sketchmigrate.settings import Loaded, Settings
+    from sketchmigrate.settings import Settings
+    from sketchmigrate.settings.loading import Loaded
 
 NOTIFYING = ("migrate", "rollback", "repair")
 """The commands whose end NOTIFY_COMMAND is told of."""
@@ -86,6 +86,8 @@ class Start:
         return self._load([], answers)
 
     def _load(self, search: Sequence[Path], answers: Mapping[str, object]) -> Loaded:
+        from sketchmigrate.settings.loading import load  # noqa: PLC0415 - -h has no need of it
+
         invocation = self._invocation
         flags = {**answers, **invocation.setting_flags}
         return load(config_file=invocation.config_file, search=search, environ=os.environ, flags=flags)
@@ -126,7 +128,7 @@ class Start:
             command=self._invocation.command,
             typed=self._invocation.typed,
             version=__version__,
-            host=socket.gethostname(),
+            host=os.uname().nodename,
             user=_user(),
             pid=os.getpid(),
             began_at=time.time(),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sketchmigrate.core.rule import SideName
-    from sketchmigrate.settings import Loaded
+    from sketchmigrate.settings.loading import Loaded
 
 _NOT_HEEDED = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")
 """What names another endpoint of AWS to AWS's own tools: here S3_ENDPOINT_URL does."""

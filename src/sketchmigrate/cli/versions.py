@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 import ssl
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from sketchmigrate import __version__
 
-LIBRARIES = ("botocore", "duckdb", "httptools", "psycopg", "pydantic-settings", "rich", "uvloop")
+LIBRARIES = ("botocore", "duckdb", "httptools", "psycopg", "pydantic", "rich", "uvloop")
 """By their names in the package registry."""
 
 
@@ -16,7 +16,7 @@ def versions() -> dict[str, str]:
     """Return versions by names, ours first."""
     found = {
         "sketch-migrate": __version__,
-        "Python": platform.python_version(),
+        "Python": sys.version.split()[0],
         "OpenSSL": ssl.OPENSSL_VERSION.split()[1],
     }
     return found | {name: _version(name) for name in LIBRARIES}

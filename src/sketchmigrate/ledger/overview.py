@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from sketchmigrate.core.errors import MigrateError, RunDirectoryError, UsageError
 from sketchmigrate.core.exit_codes import signal_of
 from sketchmigrate.ledger.account import ACCOUNT_NAME, ENDED, RESULT, account_in, account_noted
+from sketchmigrate.ledger.database import listed_in_database, past_in_database
 from sketchmigrate.ledger.directory import LEDGER_NAME, POINTER_NAME, pointer_in
 from sketchmigrate.ledger.figures import figures_in
-from sketchmigrate.ledger.postgres.past_run import PastDatabase, list_runs
 from sketchmigrate.ledger.sqlite.lock import is_held
 from sketchmigrate.ledger.sqlite.past_run import PastFiles
 from sketchmigrate.report.logs import LOG_NAME
@@ -116,7 +116,7 @@ def known_runs(folder: Path, settings: Settings, wanted: Callable[[str], bool] =
     Those whose names are not ``wanted`` are left out, unless they go on, or that cannot be told. Raises
     ``DatabaseError``.
     """
-    listed = {each.run_id: each for each in list_runs(settings.ledger_url)}
+    listed = {each.run_id: each for each in listed_in_database(settings)}
     runs = []
     for directory in _directories(folder):
         in_database = listed.pop(directory.name, None)
@@ -133,7 +133,7 @@ def running_below(folder: Path) -> list[Path]:
 
 def one_run(which: Path, folder: Path, settings: Settings) -> RunOverview:
     """Return a run by its directory, or by its name. Raises ``UsageError`` and ``DatabaseError``."""
-    listed = {each.run_id: each for each in list_runs(settings.ledger_url)}
+    listed = {each.run_id: each for each in listed_in_database(settings)}
     for directory in (which, folder / which.name):
         if is_of_a_run(directory):
             return _overview(directory.absolute().name, directory, listed.get(directory.absolute().name), settings)
@@ -226,7 +226,7 @@ def _past(name: str, directory: Path | None, settings: Settings, *, is_listed: b
     """Return the ledger of a run, where it has one that is at hand."""
     if directory is not None and (directory / LEDGER_NAME).is_file():
         return PastFiles(directory)
-    return PastDatabase(settings.ledger_url, name, directory or Path(name)) if is_listed else None
+    return past_in_database(settings, name, directory or Path(name)) if is_listed else None
 
 
 def _result(about: Mapping[str, str]) -> dict[str, Any]:

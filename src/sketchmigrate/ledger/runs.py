@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import logging
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import UsageError
 from sketchmigrate.ledger.account import account_in
-from sketchmigrate.ledger.directory import LEDGER_NAME, find_ledgers, leave_pointer, pointer_in
-from sketchmigrate.ledger.postgres.heartbeat import beating
-from sketchmigrate.ledger.postgres.past_run import PastDatabase, list_runs
-from sketchmigrate.ledger.postgres.run import DatabaseRunLedger
-from sketchmigrate.ledger.postgres.server import LedgerServer
-from sketchmigrate.ledger.postgres.writer import DatabasePlace
+from sketchmigrate.ledger.database import (
+    check_database,
+    ledger_in_database,
+    listed_in_database,
+    past_in_database,
+    place_in_database,
+)
+from sketchmigrate.ledger.directory import LEDGER_NAME, find_ledgers, pointer_in
 from sketchmigrate.ledger.sqlite.past_run import PastFiles
 from sketchmigrate.ledger.sqlite.workers import FolderPlace, RunLedger
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from sketchmigrate.ledger.contract import LedgerPlace, PastRun
     from sketchmigrate.ledger.directory import Pointer
+    from sketchmigrate.ledger.postgres.run import DatabaseRunLedger
     from sketchmigrate.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -49,18 +50,7 @@ def new_ledger(
     about = description if account is None else {**description, **account.noted()}
     if not settings.ledger_url:
         return RunLedger(directory / LEDGER_NAME, description=about)
-    return _in_the_database(directory, settings, about, stopping)
-
-
-@asynccontextmanager
-async def _in_the_database(
-    directory: Path, settings: Settings, description: dict[str, str], stopping: asyncio.Event
-) -> AsyncIterator[DatabaseRunLedger]:
-    """Enter a ledger in the database. The pointer comes after the run that it names: a kill leaves none to nothing."""
-    async with DatabaseRunLedger(settings, directory.name, description=description, stopping=stopping) as ledger:
-        leave_pointer(directory, settings.ledger_url)
-        async with beating(ledger.server, directory.name):
-            yield ledger
+    return ledger_in_database(directory, settings, about, stopping)
 
 
 async def check_place(settings: Settings, stopping: asyncio.Event, *, for_writing: bool) -> None:
@@ -69,12 +59,12 @@ async def check_place(settings: Settings, stopping: asyncio.Event, *, for_writin
     Before a run begins nothing is waited for. Raises ``DatabaseError``.
     """
     if settings.ledger_url:
-        await LedgerServer(settings, stopping=stopping).check_at_once(for_writing=for_writing)
+        await check_database(settings, stopping, for_writing=for_writing)
 
 
 def place_of(directory: Path, settings: Settings) -> LedgerPlace:
     """Return where the workers of this run write."""
-    return DatabasePlace(settings, directory.name) if settings.ledger_url else FolderPlace(directory.absolute())
+    return place_in_database(settings, directory.name) if settings.ledger_url else FolderPlace(directory.absolute())
 
 
 def past_run(directory: Path, settings: Settings) -> PastRun:
@@ -86,11 +76,11 @@ def past_run(directory: Path, settings: Settings) -> PastRun:
     pointer = pointer_in(directory)
     if pointer is not None:
         if settings.ledger_url:
-            return PastDatabase(settings.ledger_url, pointer.run_id or directory.name, directory)
+            return past_in_database(settings, pointer.run_id or directory.name, directory)
         hint = "Only LEDGER_URL says which database has ledgers: if that one is yours, set it to that."
         raise UsageError(f"{pointer}, and LEDGER_URL names no database", hint=hint)
     if settings.ledger_url and not directory.exists():
-        return PastDatabase(settings.ledger_url, directory.name, directory)
+        return past_in_database(settings, directory.name, directory)
     return PastFiles(directory)
 
 
@@ -99,9 +89,9 @@ def past_runs(folder: Path, settings: Settings) -> list[PastRun]:
 
     Raises ``UsageError`` where there is no such folder, and ``DatabaseError``.
     """
-    in_database = {each.run_id for each in list_runs(settings.ledger_url)}
+    in_database = {each.run_id for each in listed_in_database(settings)}
     runs, left = _below(folder, settings, in_database)
-    runs += [PastDatabase(settings.ledger_url, run_id, folder / run_id) for run_id in in_database]
+    runs += [past_in_database(settings, run_id, folder / run_id) for run_id in in_database]
     name_foreign(left)
     return sorted(runs, key=lambda run: run.directory.name)
 
@@ -111,7 +101,7 @@ def runs_below(folder: Path, settings: Settings) -> tuple[list[PastRun], list[Po
 
     Raises ``UsageError`` where there is no such folder, and ``DatabaseError``.
     """
-    return _below(folder, settings, {each.run_id for each in list_runs(settings.ledger_url)})
+    return _below(folder, settings, {each.run_id for each in listed_in_database(settings)})
 
 
 def name_foreign(left: list[Pointer]) -> None:
@@ -135,7 +125,7 @@ def _below(folder: Path, settings: Settings, in_database: set[str]) -> tuple[lis
             runs.append(PastFiles(directory))
         elif pointer.run_id in in_database:
             in_database.remove(pointer.run_id)
-            runs.append(PastDatabase(settings.ledger_url, pointer.run_id, directory))
+            runs.append(past_in_database(settings, pointer.run_id, directory))
         else:
             left.append(pointer)
     return runs, left

@@ -14,9 +14,9 @@ from sketchmigrate.s3 import Caps, CredentialSource, S3Client, S3Config, room_fo
 from sketchmigrate.s3.config import Keep
 from sketchmigrate.s3.credentials import side_variables
 from sketchmigrate.s3.wire.proxy import Proxies
-from sketchmigrate.settings import headers_of
 from sketchmigrate.settings.sources import routes_of
 from sketchmigrate.settings.stores import OWN_SETTINGS, setting_name, store_of
+from sketchmigrate.settings.values import headers_of
 from sketchmigrate.sides import Side, Sides
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -196,7 +197,7 @@ class Database:
         wanted = self.settings.lock_timeout_ms
         if 0 < wanted <= most:
             return
-        self.settings = self.settings.model_copy(update={"lock_timeout_ms": most})
+        self.settings = replace(self.settings, lock_timeout_ms=most)
         self.limits = Limits.usual(self.settings)
         text = (
             f"LOCK_TIMEOUT_MS is {most}, not {wanted}: half of the server's deadlock_timeout, which else ends somebody."

@@ -17,7 +17,7 @@ from sketchmigrate.postgres.faults import translate
 from sketchmigrate.postgres.key_choice import choose_key, key_notices
 from sketchmigrate.postgres.row_value import RowValue, ValueColumn
 from sketchmigrate.postgres.table import MOST_MOVED_ROWS, Table
-from sketchmigrate.settings import table_name
+from sketchmigrate.settings.values import table_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

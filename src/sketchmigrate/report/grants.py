@@ -30,10 +30,9 @@ from sketchmigrate.core.rule import BOTH_SIDES, SideName
 from sketchmigrate.postgres.vitals import SHOW_ALL
 from sketchmigrate.s3.probe.folder import PROBE_FOLDER
 from sketchmigrate.s3.wire.redirect import is_aws, partition_of
-from sketchmigrate.settings import headers_of, table_name
 from sketchmigrate.settings.sources import routes_of
 from sketchmigrate.settings.stores import inventories_of, store_of
-from sketchmigrate.settings.values import manifest_place
+from sketchmigrate.settings.values import headers_of, manifest_place, table_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import re
-import secrets
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,7 +83,7 @@ def create_run_directory(run_dir: str | Path, now_utc: datetime, user: str) -> R
         base = base.expanduser()
         base.mkdir(parents=True, exist_ok=True)
         for _ in range(_ATTEMPTS):
-            path = base / f"{now_utc:%Y%m%dT%H%M%SZ}-{safe_user}-{secrets.token_hex(3)}"
+            path = base / f"{now_utc:%Y%m%dT%H%M%SZ}-{safe_user}-{os.urandom(3).hex()}"
             try:
                 path.mkdir(mode=0o700)
             except FileExistsError:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from sketchmigrate.core.errors import UsageError
 from sketchmigrate.report.logs import LOGGER
-from sketchmigrate.report.progress import EverySoOften, Progress, line
 from sketchmigrate.report.streams import Streams
 from sketchmigrate.report.text import columns_of, printable, printable_lines, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
+
+    from sketchmigrate.report.progress import Progress
 
 _PRINTED = LOGGER.getChild("printed")
 """What this module shows goes to the log through this logger, which is not shown a second time."""
@@ -161,6 +162,8 @@ class Terminal:
     @contextmanager
     def progress(self, total_estimate: int | None, *, unit: str = "rows") -> Iterator[Progress]:
         """Show progress while the context lasts: a bar on a terminal, a line every few seconds elsewhere."""
+        from sketchmigrate.report.progress import EverySoOften, Progress, line  # noqa: PLC0415 - few errors get here
+
         screen = self._streams.stderr_terminal if self._show_progress else None
         if self._environ.get("TERM", "dumb") in {"dumb", "unknown"}:
             screen = None

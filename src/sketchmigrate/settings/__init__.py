@@ -2,13 +2,14 @@
 
 No secret is among them. The database's user and password (``SKETCH_DB_USER``, ``SKETCH_DB_PASS``) and the S3 keys
 (``AWS_ACCESS_KEY_ID`` and so on) are read from the environment by the layers that connect, at the moment they connect.
+
+What ``-h`` needs is here. ``loading`` reads them, and ``values`` has their types.
 """
 
-from sketchmigrate.settings.files import ValueOrigin
-from sketchmigrate.settings.loading import Loaded, load, load_settings
 from sketchmigrate.settings.schema import (
     LOCAL_CLUSTER,
     LOG_FORMATS,
+    MAX_PORT,
     NO_CLOBBER,
     TRANSFERS,
     Options,
@@ -18,7 +19,6 @@ from sketchmigrate.settings.schema import (
     other_than_default,
     setting_fields,
 )
-from sketchmigrate.settings.values import MAX_PORT, headers_of, table_name
 
 __all__ = [
     "LOCAL_CLUSTER",
@@ -26,16 +26,10 @@ __all__ = [
     "MAX_PORT",
     "NO_CLOBBER",
     "TRANSFERS",
-    "Loaded",
     "Options",
     "SettingField",
     "Settings",
-    "ValueOrigin",
     "effective",
-    "headers_of",
-    "load",
-    "load_settings",
     "other_than_default",
     "setting_fields",
-    "table_name",
 ]

@@ -60,7 +60,7 @@ def changed(tuned: Tuned, told: str) -> Tuned:
     if not equals:
         raise SettingsError(f"{told!r} is not NAME=VALUE", hint="For example: MAX_ROWS_PER_SECOND=500")
     if written_as.upper() == "SCHEDULE" and value.lower() == "none":
-        return tuned._replace(settings=tuned.settings.model_copy(update={"schedule": ()}))
+        return tuned._replace(settings=replace(tuned.settings, schedule=()))
     if (setting := _SETTINGS.get(written_as.upper())) is not None:
         return tuned._replace(settings=with_value(tuned.settings, setting, value))
     if (option := _OPTIONS.get(written_as.lower())) is not None:

@@ -7,15 +7,11 @@ import json
 import re
 import runpy
 import shlex
-import tomllib
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic_settings import TomlConfigSettingsSource
-
 from sketchmigrate.core.errors import SettingsError
-from sketchmigrate.settings.schema import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,9 +80,11 @@ def _assigned_names(tree: ast.Module) -> dict[str, int]:
 
 
 def _read_toml(path: Path, source: bytes) -> tuple[dict[str, Any], dict[str, str]]:
+    import tomllib  # noqa: PLC0415 - no start without such a file needs it
+
     try:
         text = source.decode()
-        values = TomlConfigSettingsSource(Settings, path).toml_data
+        values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"settings file {path}: TOML does not understand it: {error}",

@@ -6,7 +6,7 @@ Imported only where a settings file has one of them.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -93,7 +93,8 @@ class Lists:
 
 def lists_of(settings: Settings) -> Lists:
     """Return what the lists say of settings that were read and found right."""
-    return read_lists(settings, {name: ValueOrigin(name.upper(), "the settings") for name in Settings.model_fields})
+    names = (each.name for each in fields(settings))
+    return read_lists(settings, {name: ValueOrigin(name.upper(), "the settings") for name in names})
 
 
 def read_lists(settings: Settings, origins: Mapping[str, ValueOrigin]) -> Lists:
@@ -156,8 +157,9 @@ def _entry(where: str, name: str, kind: type[Entry], given: dict[str, Any]) -> E
 
 
 def _refuse_unused(name: str, unused: tuple[str, ...], settings: Settings, origins: Mapping[str, ValueOrigin]) -> None:
+    usual = Settings()
     for each in unused:
-        if getattr(settings, each) != Settings.model_fields[each].default:
+        if getattr(settings, each) != getattr(usual, each):
             text = f"{origins[each]} and {origins[name]} are both set, and with {name.upper()} the first is not used"
             raise SettingsError(text, hint=f"Take {each.upper()} out, and say it in an entry of {name.upper()}.")
 

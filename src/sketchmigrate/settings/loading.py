@@ -6,11 +6,8 @@ Says of every value where it came from.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-
-from pydantic import ValidationError
-from pydantic_settings import EnvSettingsSource, InitSettingsSource
 
 from sketchmigrate.core.errors import SettingsError
 from sketchmigrate.core.rule import BOTH_SIDES
@@ -22,6 +19,7 @@ from sketchmigrate.settings.schema import (
     Contradiction,
     SettingField,
     Settings,
+    WrongSetting,
     setting_fields,
 )
 from sketchmigrate.settings.values import LEDGER_URL, REPLICA_URLS, without_password, without_passwords
@@ -29,8 +27,6 @@ from sketchmigrate.settings.values import LEDGER_URL, REPLICA_URLS, without_pass
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
-
-    from pydantic_settings import PydanticBaseSettingsSource
 
     from sketchmigrate.core.rule import SideName
 
@@ -77,8 +73,7 @@ def load(
     path = config_file or next((candidate for candidate in search if candidate.exists()), None)
     values: dict[str, object] = {}
     origins: dict[str, ValueOrigin] = {}
-    for source, given in (*([_file(path)] if path is not None else []), _environment(environ), _flags(flags)):
-        told = source()
+    for told, given in (*([_file(path)] if path is not None else []), _environment(environ), _flags(flags)):
         silent = {name for name in _MAY_BE_FOUND if told.get(name) == ""}
         values |= {name: value for name, value in told.items() if name not in silent}
         origins |= {name: origin for name, origin in given.items() if name not in silent}
@@ -87,8 +82,8 @@ def load(
     for side in BOTH_SIDES:
         _of_profile(side, environ, values, origins)
     try:
-        settings = Settings.model_validate(values)
-    except ValidationError as error:
+        settings = Settings.of(values)
+    except (WrongSetting, Contradiction) as error:
         raise _explained(error, origins) from error
     if settings.has_lists:
         from sketchmigrate.settings.lists import read_lists  # noqa: PLC0415 - few need it
@@ -104,8 +99,8 @@ def load(
 def with_value(settings: Settings, name: str, value: str) -> Settings:
     """Return settings with one of them as it was typed in an order. Raises ``SettingsError``."""
     try:
-        return Settings.model_validate({**settings.model_dump(), name: value})
-    except ValidationError as error:
+        return replace(settings, **{name: value})  # type: ignore[arg-type]  # it is read there
+    except (WrongSetting, Contradiction) as error:
         raise _explained(error, {name: ValueOrigin(_FIELDS[name].in_file, ORDER)}) from error
 
 
@@ -120,8 +115,8 @@ def _of_profile(
             values[f"{side}_{name}"], origins[f"{side}_{name}"] = value, origin
 
 
-_Layer = tuple["PydanticBaseSettingsSource", dict[str, ValueOrigin]]
-"""A source of pydantic-settings, and the origin of each value it gives, by the setting's name."""
+_Layer = tuple[dict[str, object], dict[str, ValueOrigin]]
+"""Values, and the origin of each, by the settings' names."""
 
 
 def _file(path: Path) -> _Layer:
@@ -141,7 +136,7 @@ def _file(path: Path) -> _Layer:
         if name in origins:
             raise SettingsError(f"{origin} is set twice: {origins[name].written_as} as well", hint="Keep one of them.")
         origins[name] = origin
-    return InitSettingsSource(Settings, {name.lower(): value for name, value in values.items()}), origins
+    return {name.lower(): value for name, value in values.items()}, origins
 
 
 def _environment(environ: Mapping[str, str]) -> _Layer:
@@ -161,18 +156,15 @@ def _environment(environ: Mapping[str, str]) -> _Layer:
         if variable not in known:
             raise _unknown(origin, [*known, *secrets], f"unset {variable}, if it is not for this tool.")
         origins[known[variable]] = origin
-    source = EnvSettingsSource(Settings)
-    # The caller's environment instead of the process's own; the source looks names up in lower case.
-    values = {variable: environ[variable] for variable in known if variable in environ}
+    values: dict[str, object] = {known[variable]: environ[variable] for variable in known if variable in environ}
     for variable, without in ((LEDGER_URL, without_password), (REPLICA_URLS, without_passwords)):
-        if variable in values:
-            values[variable] = without(values[variable])
-    source.env_vars = {variable.lower(): value for variable, value in values.items()}
-    return source, origins
+        if variable in environ:
+            values[known[variable]] = without(environ[variable])
+    return values, origins
 
 
 def _flags(flags: Mapping[str, object]) -> _Layer:
-    return InitSettingsSource(Settings, dict(flags)), {name: ValueOrigin(_FIELDS[name].flag, "flag") for name in flags}
+    return dict(flags), {name: ValueOrigin(_FIELDS[name].flag, "flag") for name in flags}
 
 
 def _unknown(origin: ValueOrigin, known: Iterable[str], hint: str) -> SettingsError:
@@ -181,20 +173,18 @@ def _unknown(origin: ValueOrigin, known: Iterable[str], hint: str) -> SettingsEr
     return SettingsError(f"{origin}: there is no such setting{meant}", hint=hint)
 
 
-def _explained(error: ValidationError, origins: Mapping[str, ValueOrigin]) -> SettingsError:
-    """Say of the first fault what it is, where it was written, and what to write instead."""
+def _explained(error: WrongSetting | Contradiction, origins: Mapping[str, ValueOrigin]) -> SettingsError:
+    """Say of a fault what it is, where it was written, and what to write instead."""
 
     def named(declared: SettingField) -> ValueOrigin:
         return origins.get(declared.name) or ValueOrigin(declared.in_file, "the built-in default")
 
-    fault = error.errors(include_url=False)[0]
-    reason = fault.get("ctx", {}).get("error", fault["msg"])
-    if isinstance(reason, Contradiction):
-        first, second = named(_FIELDS[reason.first]), named(_FIELDS[reason.second])
-        return SettingsError(f"{first} and {second} are {reason.relation}", hint=reason.hint)
-    name = str(fault["loc"][0])
-    if name in FILE_ONLY:
-        raise SettingsError(f"{origins[name]}: {reason}", hint=f"In TOML each entry begins with [[{name}]].")
-    declared = _FIELDS[name]
+    if isinstance(error, Contradiction):
+        first, second = named(_FIELDS[error.first]), named(_FIELDS[error.second])
+        return SettingsError(f"{first} and {second} are {error.relation}", hint=error.hint)
+    if error.name in FILE_ONLY:
+        hint = f"In TOML each entry begins with [[{error.name}]]."
+        return SettingsError(f"{origins[error.name]}: {error.reason}", hint=hint)
+    declared = _FIELDS[error.name]
     origin = named(declared)
-    return SettingsError(f"{origin}: {reason}", hint=f"For example: {origin.example(declared.example)}")
+    return SettingsError(f"{origin}: {error.reason}", hint=f"For example: {origin.example(declared.example)}")

@@ -3,20 +3,19 @@
 Flags, environment variables and the keys of a settings file are made from it; a test compares ``lib/config.py``.
 """
 
+# ruff: noqa: RUF009 - each call makes a field
+
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
-
-from pydantic import ByteSize, Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from sketchmigrate.settings import values
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self, get_type_hints
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from pydantic_settings import PydanticBaseSettingsSource as Source
+    from sketchmigrate.settings import values
+    from sketchmigrate.settings.readers import Read
 
 ENVIRONMENT_PREFIX = "SKETCH_"
 DEFAULT_REGION = "us-east-1"
@@ -42,210 +41,220 @@ class Contradiction(ValueError):
         self.first, self.second, self.relation, self.hint = first, second, relation, hint
 
 
-class Settings(BaseSettings):
-    """What is where, and how patiently to reach it. Frozen, comparable, picklable; holds no secret.
+class WrongSetting(ValueError):
+    """A setting (``name``, in lower case) whose value is wrong for the ``reason``."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name, self.reason = name, reason
+
+
+def setting(*, default: object, description: str = "", examples: Sequence[object] = ()) -> Any:  # noqa: ANN401 - as its field has it
+    """Return a field of ``Settings``; what reads it is its type, one of ``settings.values``."""
+    return field(default=default, metadata={"description": description, "example": [*examples, default][0]})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What is where, and how patiently to reach it. Comparable, picklable; holds no secret.
 
     An empty ``db_*`` (or a ``db_port`` of None) is "not set": libpq's own variables, service files and ``.pgpass``
     apply. An empty ``s3_endpoint_url`` is AWS, an empty ``s3_ca_bundle`` the system's certificates; before that,
     ``load_settings`` looks for them in AWS's own variables and profile.
-    Raises pydantic's ``ValidationError``, a ``ValueError``.
+    Raises ``WrongSetting`` or ``Contradiction``.
     """
 
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        env_prefix=ENVIRONMENT_PREFIX,
-        hide_input_in_errors=True,
-        defer_build=True,  # -h needs the fields alone, not the validator
-    )
-
-    db_host: values.Host = Field(
+    db_host: values.Host = setting(
         default="",
         description="database server, or the folder of its socket; several with commas",
         examples=["db.example.com"],
     )
-    db_port: values.Ports = Field(
+    db_port: values.Ports = setting(
         default=None, description="port of the database server, or one for each of several", examples=[5432]
     )
-    db_name: values.Database = Field(default="", description="database that holds the table", examples=["sketch"])
-    db_sslmode: values.SslMode = Field(
+    db_name: values.Database = setting(default="", description="database that holds the table", examples=["sketch"])
+    db_sslmode: values.SslMode = setting(
         default="", description="how to use TLS with the database, as libpq names it", examples=["require"]
     )
-    db_table: values.Table = Field(default="avatars", description="table with the references, perhaps with a schema")
-    db_key_column: values.Column = Field(default="id", description="its primary key, or another unique column")
-    db_path_column: values.Column = Field(default="path", description="its column that holds the object's key")
+    db_table: values.Table = setting(default="avatars", description="table with the references, perhaps with a schema")
+    db_key_column: values.Column = setting(default="id", description="its primary key, or another unique column")
+    db_path_column: values.Column = setting(default="path", description="its column that holds the object's key")
 
-    s3_endpoint_url: values.Endpoint = Field(
+    s3_endpoint_url: values.Endpoint = setting(
         default="",
         description="where S3 is; empty: as AWS's surroundings say, else AWS",
         examples=[_AN_ENDPOINT],
     )
-    s3_region: values.Text = Field(
+    s3_region: values.Text = setting(
         default="", description="region of both buckets; empty: as AWS's surroundings say", examples=["us-east-1"]
     )
-    s3_addressing_style: values.AddressingStyle = Field(
+    s3_addressing_style: values.AddressingStyle = setting(
         default="auto", description="bucket in the path or in the host name: auto, path, virtual"
     )
-    s3_ca_bundle: values.Text = Field(default="", description="file of certificates to trust", examples=[_A_BUNDLE])
+    s3_ca_bundle: values.Text = setting(default="", description="file of certificates to trust", examples=[_A_BUNDLE])
 
     # what one side has of its own: see ``settings.stores``
-    legacy_s3_endpoint_url: values.Endpoint = Field(
+    legacy_s3_endpoint_url: values.Endpoint = setting(
         default="", description="where legacy is, if elsewhere than S3_ENDPOINT_URL says", examples=[_AN_ENDPOINT]
     )
-    legacy_s3_region: values.Text = Field(
+    legacy_s3_region: values.Text = setting(
         default="", description="region of the legacy buckets, if another", examples=["us-east-1"]
     )
-    legacy_s3_addressing_style: values.OwnAddressingStyle = Field(
+    legacy_s3_addressing_style: values.OwnAddressingStyle = setting(
         default="", description="how its buckets are named to the server, if otherwise", examples=["path"]
     )
-    legacy_s3_ca_bundle: values.Text = Field(
+    legacy_s3_ca_bundle: values.Text = setting(
         default="", description="file of certificates to trust there, if another", examples=[_A_BUNDLE]
     )
-    legacy_s3_requester_pays: values.YesNoOrEmpty = Field(
+    legacy_s3_requester_pays: values.YesNoOrEmpty = setting(
         default=None, description="agree to pay for requests there, or not", examples=[True]
     )
-    legacy_s3_profile: values.Text = Field(
+    legacy_s3_profile: values.Text = setting(
         default="", description="AWS profile with the credentials for legacy", examples=["old-account"]
     )
-    production_s3_endpoint_url: values.Endpoint = Field(
+    production_s3_endpoint_url: values.Endpoint = setting(
         default="", description="where production is, if elsewhere than S3_ENDPOINT_URL says", examples=[_AN_ENDPOINT]
     )
-    production_s3_region: values.Text = Field(
+    production_s3_region: values.Text = setting(
         default="", description="region of the production buckets, if another", examples=["us-east-1"]
     )
-    production_s3_addressing_style: values.OwnAddressingStyle = Field(
+    production_s3_addressing_style: values.OwnAddressingStyle = setting(
         default="", description="how its buckets are named to the server, if otherwise", examples=["path"]
     )
-    production_s3_ca_bundle: values.Text = Field(
+    production_s3_ca_bundle: values.Text = setting(
         default="", description="file of certificates to trust there, if another", examples=[_A_BUNDLE]
     )
-    production_s3_requester_pays: values.YesNoOrEmpty = Field(
+    production_s3_requester_pays: values.YesNoOrEmpty = setting(
         default=None, description="agree to pay for requests there, or not", examples=[True]
     )
-    production_s3_profile: values.Text = Field(
+    production_s3_profile: values.Text = setting(
         default="", description="AWS profile with the credentials for production", examples=["new-account"]
     )
 
-    new_object_headers: values.NewObjectHeaders = Field(
+    new_object_headers: values.NewObjectHeaders = setting(
         default="",
         description="headers of all new objects (ACL, encryption, class, Cache-Control), semicolons between them",
         examples=["x-amz-acl: bucket-owner-full-control"],
     )
-    keep_tags: values.KeepTags = Field(
+    keep_tags: values.KeepTags = setting(
         default="if-allowed", description="whether new objects get the tags of the old: if-allowed, required, no"
     )
-    keep_acl: values.YesOrNo = Field(
+    keep_acl: values.YesOrNo = setting(
         default=False, description="give new objects the grants to others that the old have; takes two requests each"
     )
-    keep_storage_class: values.KeepStorageClass = Field(
+    keep_storage_class: values.KeepStorageClass = setting(
         default="bucket-default", description="class of new objects: bucket-default, or keep that of the old"
     )
-    keep_mtime: values.YesOrNo = Field(
+    keep_mtime: values.YesOrNo = setting(
         default=False, description="keep when the old were last modified, as the user metadata mtime"
     )
 
-    legacy_bucket: values.Bucket = Field(default="sketch-legacy-s3", description="bucket to move from")
-    legacy_prefix: values.Prefix = Field(default="image/", description="how its keys, and legacy rows, begin")
-    production_bucket: values.Bucket = Field(default="sketch-production-s3", description="bucket to move to")
-    production_prefix: values.Prefix = Field(default="avatar/", description="how its keys, and production rows, begin")
+    legacy_bucket: values.Bucket = setting(default="sketch-legacy-s3", description="bucket to move from")
+    legacy_prefix: values.Prefix = setting(default="image/", description="how its keys, and legacy rows, begin")
+    production_bucket: values.Bucket = setting(default="sketch-production-s3", description="bucket to move to")
+    production_prefix: values.Prefix = setting(
+        default="avatar/", description="how its keys, and production rows, begin"
+    )
 
-    inventory_legacy: values.Inventories = Field(
+    inventory_legacy: values.Inventories = setting(
         default="",
         description="S3 Inventory that plan, verify and handoff read instead of listing legacy: path or s3:// URL of"
         " its manifest.json, several with commas",
         examples=[_AN_INVENTORY],
     )
-    inventory_production: values.Inventories = Field(
+    inventory_production: values.Inventories = setting(
         default="",
         description="the same of production, for plan and verify",
         examples=[_AN_INVENTORY.replace("legacy", "production")],
     )
 
-    run_dir: values.Filled = Field(
+    run_dir: values.Filled = setting(
         default="runs", description="folder in which every run makes its own, with log and ledger"
     )
-    report: values.YesOrNo = Field(
+    report: values.YesOrNo = setting(
         default=True,
         description="leave a page about the run, report.html, in its folder: what changes rows, plan, verify",
     )
-    ledger_url: values.LedgerUrl = Field(
+    ledger_url: values.LedgerUrl = setting(
         default="",
         description="PostgreSQL database for the ledgers of all runs, for a run over several machines; empty: a file"
         " in the run's folder",
         examples=["postgresql://ledger.example.com/sketch"],
     )
 
-    max_concurrency: values.Connections = Field(
+    max_concurrency: values.Connections = setting(
         default=1024, description="most S3 requests at once; how many are good, the tool finds out"
     )
-    max_requests_per_second: values.Rate = Field(default=0.0, description="most S3 requests a second; 0: no cap")
-    max_bandwidth: values.Bandwidth = Field(
-        default=ByteSize(0),
+    max_requests_per_second: values.Rate = setting(default=0.0, description="most S3 requests a second; 0: no cap")
+    max_bandwidth: values.Bandwidth = setting(
+        default=0,
         description="most bytes a second through this machine, K, M, G for 1000, 1000K, 1000M; 0: no cap. "
         "Copies within the store move none",
         examples=[20_000_000],
     )
-    stream_memory: values.Memory = Field(
-        default=ByteSize(128_000_000),
+    stream_memory: values.Memory = setting(
+        default=128_000_000,
         description="most bytes of objects in memory at once, where they pass through this machine, K, M, G as above",
         examples=[128_000_000],
     )
-    range_rows: values.Rows = Field(
+    range_rows: values.Rows = setting(
         default=50_000, description="rows of a key range, where several processes share the table"
     )
-    s3_requester_pays: values.YesOrNo = Field(default=False, description="agree to pay for requests")
-    s3_timeout_seconds: values.TimeoutSeconds = Field(
+    s3_requester_pays: values.YesOrNo = setting(default=False, description="agree to pay for requests")
+    s3_timeout_seconds: values.TimeoutSeconds = setting(
         default=60.0, description="longest wait for a sign of life from S3"
     )
-    s3_retry_seconds: values.PatienceSeconds = Field(default=300.0, description="how long to wait out an S3 that fails")
-    db_retry_seconds: values.PatienceSeconds = Field(
+    s3_retry_seconds: values.PatienceSeconds = setting(
+        default=300.0, description="how long to wait out an S3 that fails"
+    )
+    db_retry_seconds: values.PatienceSeconds = setting(
         default=600.0, description="how long to wait out a database that is away"
     )
-    lock_timeout_ms: values.Milliseconds = Field(
+    lock_timeout_ms: values.Milliseconds = setting(
         default=200, description="longest single wait for a lock, milliseconds; then it is tried again"
     )
-    target_flip_ms: values.Milliseconds = Field(
+    target_flip_ms: values.Milliseconds = setting(
         default=20, description="how long one flip of several rows may take, and keep them locked, milliseconds"
     )
-    statement_timeout_ms: values.Milliseconds = Field(default=60_000, description="longest statement, milliseconds")
-    max_failed_percent: values.Percent = Field(
+    statement_timeout_ms: values.Milliseconds = setting(default=60_000, description="longest statement, milliseconds")
+    max_failed_percent: values.Percent = setting(
         default=20.0, description="end the run when the database refuses more than so many percent of flips; 100: never"
     )
 
     # what the database may feel: see ``flow.governor``
-    max_replica_lag_seconds: values.PatienceSeconds = Field(
+    max_replica_lag_seconds: values.PatienceSeconds = setting(
         default=10.0, description="how many seconds a standby may be behind; from half of it on the run is slowed"
     )
-    max_replica_lag_bytes: values.Bytes = Field(
-        default=ByteSize(256_000_000), description="how many bytes a standby may be behind; K, M, G as above"
+    max_replica_lag_bytes: values.Bytes = setting(
+        default=256_000_000, description="how many bytes a standby may be behind; K, M, G as above"
     )
-    replica_urls: values.ReplicaUrls = Field(
+    replica_urls: values.ReplicaUrls = setting(
         default="",
         description="standbys to ask themselves, as libpq URLs with blanks between them; empty: what the primary shows",
         examples=["postgresql://replica-1.example.com/sketch"],
     )
-    max_slot_wal_percent: values.Percent = Field(
+    max_slot_wal_percent: values.Percent = setting(
         default=50.0, description="most WAL that a replication slot may keep, in percent of max_slot_wal_keep_size"
     )
-    max_slot_wal_bytes: values.Bytes = Field(
-        default=ByteSize(10_000_000_000), description="most bytes of WAL that it may keep where that is unlimited"
+    max_slot_wal_bytes: values.Bytes = setting(
+        default=10_000_000_000, description="most bytes of WAL that it may keep where that is unlimited"
     )
-    max_wal_bytes_per_second: values.Bandwidth = Field(
-        default=ByteSize(0), description="most bytes of WAL a second, everybody's; 0: no cap", examples=[20_000_000]
+    max_wal_bytes_per_second: values.Bandwidth = setting(
+        default=0, description="most bytes of WAL a second, everybody's; 0: no cap", examples=[20_000_000]
     )
-    max_lock_waiters: values.Sessions = Field(
+    max_lock_waiters: values.Sessions = setting(
         default=2, description="most sessions that may wait for rows of ours, on average"
     )
-    max_rows_per_second: values.Rate = Field(default=0.0, description="most rows set a second; 0: no cap")
-    pause_for_autovacuum: values.PauseForAutovacuum = Field(
+    max_rows_per_second: values.Rate = setting(default=0.0, description="most rows set a second; 0: no cap")
+    pause_for_autovacuum: values.PauseForAutovacuum = setting(
         default="wraparound", description="which vacuums of our tables the run waits for: wraparound, any, never"
     )
 
-    schedule_time_zone: values.TimeZone = Field(
+    schedule_time_zone: values.TimeZone = setting(
         default="UTC", description="time zone of SCHEDULE, by its name", examples=["Europe/Berlin"]
     )
 
-    notify_command: values.CommandLine = Field(
+    notify_command: values.CommandLine = setting(
         default="",
         description="command that is told, by JSON on its standard input, when a run ends, stalls or needs a person",
         examples=["/usr/local/bin/tell-us"],
@@ -258,23 +267,25 @@ class Settings(BaseSettings):
     schedule: values.Entries = ()
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the library passes it by this name
-        init_settings: Source,
-        *_others: Source,
-        **_more: Source,
-    ) -> tuple[Source, ...]:
-        """Take what the caller says and nothing else: only ``load_settings`` looks at files and the environment."""
-        return (init_settings,)
+    def of(cls, values: Mapping[str, object]) -> Self:
+        """Return settings with values as a person has written them, by the settings' names."""
+        return cls(**values)  # type: ignore[arg-type]  # each is read, whatever it is
 
     @property
     def has_lists(self) -> bool:
         """Whether there are lists that take the place of other settings."""
         return bool(self.moves or self.urls or self.references)
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
+    def __post_init__(self) -> None:
+        for name, read in _readers().items():
+            try:
+                value = read(getattr(self, name))
+            except ValueError as error:
+                raise WrongSetting(name, str(error)) from error
+            object.__setattr__(self, name, value)
+        self._agree()
+
+    def _agree(self) -> None:
         legacy, production = self.legacy_prefix, self.production_prefix
         if legacy == production:
             place = "the same place: " if self.legacy_bucket == self.production_bucket else ""
@@ -291,14 +302,18 @@ class Settings(BaseSettings):
                 f"{legacy!r} and {production!r}: one begins with the other",
                 "A row of the longer one would count for both sides: give two that share no beginning.",
             )
-        for setting, is_kept, begins in (
+        for name, is_kept, begins in (
             ("keep_acl", self.keep_acl, ("x-amz-acl", "x-amz-grant-")),
             ("keep_storage_class", self.keep_storage_class == "keep", ("x-amz-storage-class",)),
         ):
-            demanded = [name for name, _ in values.headers_of(self.new_object_headers) if name.startswith(begins)]
-            if is_kept and demanded:
+            if not is_kept:
+                continue
+            from sketchmigrate.settings.values import headers_of  # noqa: PLC0415 - see _readers
+
+            demanded = [header for header, _ in headers_of(self.new_object_headers) if header.startswith(begins)]
+            if demanded:
                 raise Contradiction(
-                    setting,
+                    name,
                     "new_object_headers",
                     f"two answers to one question: {demanded[0]} is the same for all new objects",
                     "Leave one of them away.",
@@ -311,8 +326,18 @@ class Settings(BaseSettings):
                 f"{len(hosts)} host{'s' * (len(hosts) > 1)} and {len(ports)} ports",
                 "Give one port for all hosts, or one for each.",
             )
-        return self
 
+
+@cache
+def _readers() -> dict[str, Read]:
+    """Return what reads each setting, by its name; imported here, as ``-h`` needs the names alone."""
+    from sketchmigrate.settings import values  # noqa: PLC0415 - see above
+
+    types = get_type_hints(Settings, {"values": values}, include_extras=True)
+    return {name: type_.__metadata__[0] for name, type_ in types.items()}
+
+
+MAX_PORT = 65_535
 
 LOCAL_CLUSTER = "local:"
 """How a cluster begins that is to be made on this machine."""
@@ -398,18 +423,26 @@ class SettingField:
 def setting_fields() -> tuple[SettingField, ...]:
     """Return all settings in their order."""
     return tuple(
-        SettingField(name, field.default, field.description or "", (field.examples or [field.default])[0])
-        for name, field in Settings.model_fields.items()
-        if name not in FILE_ONLY
+        SettingField(each.name, each.default, each.metadata["description"], each.metadata["example"])
+        for each in fields(Settings)
+        if each.name not in FILE_ONLY
     )
 
 
 def effective(settings: Settings) -> dict[str, Any]:
     """Return the settings by their names in a settings file, as JSON has them. No secret is among them."""
-    return {name.upper(): value for name, value in settings.model_dump(mode="json").items()}
+    return {each.name.upper(): _as_json(getattr(settings, each.name)) for each in fields(settings)}
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _as_json(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(each) for each in value]
+    return value if value is None or isinstance(value, str | int | float) else str(value)  # a time, of TOML
 
 
 def other_than_default(told: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of such settings that are not the defaults of this version."""
-    usual = effective(Settings.model_construct())
+    usual = effective(Settings())
     return {name: value for name, value in told.items() if name not in usual or usual[name] != value}

@@ -1,4 +1,4 @@
-"""The types of settings: pydantic reads and bounds a value, and what this domain demands of it is said here. Pure.
+"""The types of settings: how each is read, and what this domain demands of it. Pure.
 
 A refusal is a ``ValueError`` saying what the value must be. It repeats the value only where no secret can be in it:
 people do put passwords into URLs.
@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from urllib.parse import unquote, urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ByteSize,
-    Field,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-)
+from sketchmigrate.settings.readers import Read, one_of, or_none, plain_text, real, size, whole, yes_or_no
+from sketchmigrate.settings.schema import MAX_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_IDENTIFIER_BYTES = 63
 """PostgreSQL cuts longer names off, silently (manual, section 4.1.1): the cut name could be another table."""
@@ -31,7 +27,7 @@ LEAST_MEMORY_BYTES = 8_000_000
 """A part of an upload has 5 MiB at least (S3 User Guide, "Amazon S3 multipart upload limits")."""
 
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
-MAX_PORT = 65_535
+_port = whole(1, MAX_PORT)
 
 _LIBPQ_URL = re.compile(
     r"(?P<scheme>postgres(?:ql)?://)(?:(?P<user>[^/@:]*)(?::[^/@]*)?@)?(?P<place>[^@?]*)(?:\?(?P<more>[^@]*))?"
@@ -49,30 +45,11 @@ LEDGER_URL, REPLICA_URLS = "SKETCH_LEDGER_URL", "SKETCH_REPLICA_URLS"
 _TABLE_PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
 
-def _must_be(what: str) -> WrapValidator:
-    """Let pydantic judge, and put its refusal into words that tell all that is allowed."""
-
-    def check(value: object, judge: ValidatorFunctionWrapHandler) -> object:
-        try:
-            return judge(value)
-        except ValidationError:
-            plain = value is None or isinstance(value, (str, int, float))
-            shown = repr(value) if plain else f"a value of type {type(value).__name__}"
-            raise ValueError(f"{shown} must be {what}") from None
-
-    return WrapValidator(check)
-
-
-def _no_boolean(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("a boolean is a number to Python only")  # noqa: TRY004 - pydantic awaits this kind of error
-    return value
-
-
-def _visible(text: str) -> str:
-    if hidden := next((sign for sign in text if not sign.isprintable()), ""):
+def _visible(value: str) -> str:
+    if not value.isprintable():
+        hidden = next(sign for sign in value if not sign.isprintable())
         raise ValueError(f"it holds {hidden!r}, a character that cannot be seen")
-    return text
+    return value
 
 
 def _filled(text: str) -> str:
@@ -81,13 +58,13 @@ def _filled(text: str) -> str:
     return text
 
 
-def _without(*signs: str, must_be: str) -> AfterValidator:
+def _without(*signs: str, must_be: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         if any(sign in text for sign in signs):
             raise ValueError(f"it must be {must_be}")
         return text
 
-    return AfterValidator(check)
+    return check
 
 
 def bucket_name(text: str) -> str:
@@ -127,10 +104,12 @@ def _inventories(text: str) -> str:
     return text
 
 
-def _ports(text: str) -> str:
-    """Check several ports, as libpq has them; a single one is a number."""
-    ports = [port.strip() for port in text.split(",")]
-    if len(ports) == 1 or not all(_PORT.fullmatch(port) and int(port) <= MAX_PORT for port in ports):
+def _ports(value: object) -> int | str:
+    """Read one port, which is a number, or several, as libpq has them."""
+    if not (isinstance(value, str) and "," in value):
+        return _port(value)
+    ports = [port.strip() for port in value.split(",")]
+    if not all(_PORT.fullmatch(port) and int(port) <= MAX_PORT for port in ports):
         raise ValueError("not ports")
     return ",".join(ports)
 
@@ -267,10 +246,12 @@ def headers_of(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(headers.items())
 
 
-def _entries(value: object) -> object:
+def _entries(value: object) -> tuple[dict[str, Any], ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(each, dict) for each in value):
         raise ValueError("it must be a list of entries")
-    return tuple(value)
+    if not all(isinstance(name, str) for each in value for name in each):
+        raise ValueError("the names in its entries must be text")
+    return tuple(map(dict, value))
 
 
 def _time_zone(name: str) -> str:
@@ -292,70 +273,59 @@ def _command_line(text: str) -> str:
     return text
 
 
-Entries: TypeAlias = Annotated[tuple[dict[str, Any], ...], BeforeValidator(_entries)]
+_no_url = _without("://", "@", must_be="a host name, an address or a socket folder, not a URL")
+_no_conninfo = _without("://", "=", must_be="the name of a database, not a URL or a connection string")
 
-Text: TypeAlias = Annotated[str, _must_be("text"), AfterValidator(_visible)]
-Filled: TypeAlias = Annotated[Text, AfterValidator(_filled)]
-CommandLine: TypeAlias = Annotated[Text, AfterValidator(_command_line)]
-TimeZone: TypeAlias = Annotated[Filled, AfterValidator(_time_zone)]
+Entries: TypeAlias = Annotated[tuple[dict[str, Any], ...], Read(_entries)]
 
-_Whole: TypeAlias = Annotated[int, BeforeValidator(_no_boolean)]
-_Seconds: TypeAlias = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_boolean)]
-Connections: TypeAlias = Annotated[_Whole, Field(ge=1, le=10_000), _must_be("a whole number from 1 to 10000")]
-Rows: TypeAlias = Annotated[_Whole, Field(ge=1, le=2**31 - 1), _must_be("a whole number from 1 to 2147483647")]
-Sessions: TypeAlias = Annotated[_Whole, Field(ge=0, le=10_000), _must_be("a whole number from 0 to 10000")]
-Milliseconds: TypeAlias = Annotated[_Whole, Field(ge=1, le=2**31 - 1), _must_be("a whole number from 1 to 2147483647")]
-TimeoutSeconds: TypeAlias = Annotated[_Seconds, Field(ge=0.1), _must_be("a number of seconds of at least 0.1")]
-PatienceSeconds: TypeAlias = Annotated[_Seconds, Field(ge=0), _must_be("a number of seconds of at least 0")]
-Rate: TypeAlias = Annotated[_Seconds, Field(ge=0), _must_be("a number of at least 0")]
-Percent: TypeAlias = Annotated[_Seconds, Field(ge=0, le=100), _must_be("a number from 0 to 100")]
+Text: TypeAlias = Annotated[str, Read(plain_text, _visible)]
+Filled: TypeAlias = Annotated[str, Read(plain_text, _visible, _filled)]
+CommandLine: TypeAlias = Annotated[str, Read(plain_text, _visible, _command_line)]
+TimeZone: TypeAlias = Annotated[str, Read(plain_text, _visible, _filled, _time_zone)]
+
+Connections: TypeAlias = Annotated[int, Read(whole(1, 10_000))]
+Rows: TypeAlias = Annotated[int, Read(whole(1, 2**31 - 1))]
+Sessions: TypeAlias = Annotated[int, Read(whole(0, 10_000))]
+Milliseconds: TypeAlias = Annotated[int, Read(whole(1, 2**31 - 1))]
+TimeoutSeconds: TypeAlias = Annotated[float, Read(real(0.1, "a number of seconds of at least 0.1"))]
+PatienceSeconds: TypeAlias = Annotated[float, Read(real(0, "a number of seconds of at least 0"))]
+Rate: TypeAlias = Annotated[float, Read(real(0, "a number of at least 0"))]
+Percent: TypeAlias = Annotated[float, Read(real(0, "a number from 0 to 100", most=100))]
 Bandwidth: TypeAlias = Annotated[
-    Annotated[ByteSize, Field(ge=0), BeforeValidator(_no_boolean)],
-    _must_be("a number of bytes a second of at least 0, perhaps with K, M or G behind it"),
+    int, Read(size("a number of bytes a second of at least 0, perhaps with K, M or G behind it"))
 ]
-Bytes: TypeAlias = Annotated[
-    Annotated[ByteSize, Field(ge=0), BeforeValidator(_no_boolean)],
-    _must_be("a number of bytes of at least 0, perhaps with K, M or G behind it"),
-]
+Bytes: TypeAlias = Annotated[int, Read(size("a number of bytes of at least 0, perhaps with K, M or G behind it"))]
 Memory: TypeAlias = Annotated[
-    Annotated[ByteSize, Field(ge=LEAST_MEMORY_BYTES), BeforeValidator(_no_boolean)],
-    _must_be("a number of bytes of at least 8M, perhaps with K, M or G behind it"),
+    int, Read(size("a number of bytes of at least 8M, perhaps with K, M or G behind it", LEAST_MEMORY_BYTES))
 ]
-YesOrNo: TypeAlias = Annotated[bool, _must_be("yes or no")]
+YesOrNo: TypeAlias = Annotated[bool, Read(yes_or_no)]
+YesNoOrEmpty: TypeAlias = Annotated[bool | None, Read(or_none(yes_or_no, "yes or no, or empty"))]
 
-Host: TypeAlias = Annotated[Text, _without("://", "@", must_be="a host name, an address or a socket folder, not a URL")]
-_Port: TypeAlias = Annotated[_Whole, Field(ge=1, le=MAX_PORT)]
+Host: TypeAlias = Annotated[str, Read(plain_text, _visible, _no_url)]
 Ports: TypeAlias = Annotated[
-    _Port | Annotated[str, AfterValidator(_ports)] | None,
-    _must_be("a whole number from 1 to 65535, or one for each host, with commas between them"),
-    BeforeValidator(lambda value: None if value == "" else value),
+    int | str | None,
+    Read(or_none(_ports, "a whole number from 1 to 65535, or one for each host, with commas between them")),
 ]
-Database: TypeAlias = Annotated[
-    Text, _without("://", "=", must_be="the name of a database, not a URL or a connection string")
-]
+Database: TypeAlias = Annotated[str, Read(plain_text, _visible, _no_conninfo)]
 SslMode: TypeAlias = Annotated[
-    Literal["", "disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
-    _must_be("one of: empty, disable, allow, prefer, require, verify-ca, verify-full"),
+    str, Read(one_of("", "disable", "allow", "prefer", "require", "verify-ca", "verify-full"))
 ]
-Table: TypeAlias = Annotated[Filled, AfterValidator(_table)]
-Column: TypeAlias = Annotated[Filled, AfterValidator(identifier)]
+Table: TypeAlias = Annotated[str, Read(plain_text, _visible, _filled, _table)]
+Column: TypeAlias = Annotated[str, Read(plain_text, _visible, _filled, identifier)]
 
-NewObjectHeaders: TypeAlias = Annotated[str, _must_be("text"), AfterValidator(_new_object_headers)]
-KeepTags: TypeAlias = Annotated[Literal["if-allowed", "required", "no"], _must_be("one of: if-allowed, required, no")]
-KeepStorageClass: TypeAlias = Annotated[Literal["bucket-default", "keep"], _must_be("one of: bucket-default, keep")]
-LedgerUrl: TypeAlias = Annotated[Text, AfterValidator(_ledger_url)]
-ReplicaUrls: TypeAlias = Annotated[Text, AfterValidator(_replica_urls)]
+NewObjectHeaders: TypeAlias = Annotated[str, Read(plain_text, _new_object_headers)]
+KeepTags: TypeAlias = Annotated[Literal["if-allowed", "required", "no"], Read(one_of("if-allowed", "required", "no"))]
+KeepStorageClass: TypeAlias = Annotated[Literal["bucket-default", "keep"], Read(one_of("bucket-default", "keep"))]
+LedgerUrl: TypeAlias = Annotated[str, Read(plain_text, _visible, _ledger_url)]
+ReplicaUrls: TypeAlias = Annotated[str, Read(plain_text, _visible, _replica_urls)]
 PauseForAutovacuum: TypeAlias = Annotated[
-    Literal["wraparound", "any", "never"], _must_be("one of: wraparound, any, never")
+    Literal["wraparound", "any", "never"], Read(one_of("wraparound", "any", "never"))
 ]
-Endpoint: TypeAlias = Annotated[Text, AfterValidator(_endpoint)]
-AddressingStyle: TypeAlias = Annotated[Literal["auto", "path", "virtual"], _must_be("one of: auto, path, virtual")]
+Endpoint: TypeAlias = Annotated[str, Read(plain_text, _visible, _endpoint)]
+AddressingStyle: TypeAlias = Annotated[Literal["auto", "path", "virtual"], Read(one_of("auto", "path", "virtual"))]
 OwnAddressingStyle: TypeAlias = Annotated[
-    Literal["", "auto", "path", "virtual"], _must_be("one of: empty, auto, path, virtual")
+    Literal["", "auto", "path", "virtual"], Read(one_of("", "auto", "path", "virtual"))
 ]
-YesNoOrEmpty: TypeAlias = Annotated[
-    bool | None, _must_be("yes or no, or empty"), BeforeValidator(lambda value: None if value == "" else value)
-]
-Inventories: TypeAlias = Annotated[Text, AfterValidator(_inventories)]
-Bucket: TypeAlias = Annotated[Filled, AfterValidator(bucket_name)]
-Prefix: TypeAlias = Annotated[Filled, AfterValidator(_prefix)]
+Inventories: TypeAlias = Annotated[str, Read(plain_text, _visible, _inventories)]
+Bucket: TypeAlias = Annotated[str, Read(plain_text, _visible, _filled, bucket_name)]
+Prefix: TypeAlias = Annotated[str, Read(plain_text, _visible, _filled, _prefix)]

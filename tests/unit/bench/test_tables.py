@@ -13,6 +13,7 @@ from benchmarks.measurements.pace import Pace
 from benchmarks.measurements.paired import Paired
 from benchmarks.measurements.scale import ONE, TWO, Shared
 from benchmarks.measurements.shapes import CLASSIC, URL, ShapeCost
+from benchmarks.measurements.start import EMPTY_RUN, Start
 from benchmarks.report.scale import scale_document
 from benchmarks.report.summary import BEGIN, END, between_marks, felt_summary, summary
 from benchmarks.report.tables import document, spread, table
@@ -114,6 +115,12 @@ def test_what_listeners_cost_is_shown_beside_none() -> None:
     results = Results("default", {"python": "3.11"}, observed=runs)
     page = document(results, judge(results), "scripts/bench")
     assert "| none | 1,000 | 2,000 |  | 50.0 |  |\n| all | 1,000 | 1,600 | 0.80 | 55.0 | 1.10 |\n" in page
+
+
+def test_starts_are_shown_with_the_time_of_each() -> None:
+    starts = [Start("-h", 0.1), Start("-h", 0.12), Start("-h", 0.11), Start(EMPTY_RUN, 0.5)]
+    page = document(Results("default", {"python": "3.11"}, starts=starts), [], "scripts/bench")
+    assert f"| -h | 0.110 (0.100–0.120) |\n| {EMPTY_RUN} | 0.500 |\n" in page  # noqa: RUF001 - a range
 
 
 def test_a_rollback_is_shown_by_ways() -> None:

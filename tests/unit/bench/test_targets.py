@@ -13,6 +13,7 @@ from benchmarks.measurements.pace import Pace
 from benchmarks.measurements.paired import Paired
 from benchmarks.measurements.scale import ONE, TWO, Shared, Way
 from benchmarks.measurements.shapes import CLASSIC, JSONB, URL, ShapeCost
+from benchmarks.measurements.start import EMPTY_RUN, PAGE, Start
 from benchmarks.results import Results
 from benchmarks.spread import Spread
 from benchmarks.targets import (
@@ -226,6 +227,14 @@ def test_limits_are_held_against_none_pair_by_pair() -> None:
     assert verdict(measured, "limits that hold nothing back") == ("0.9901 %", True)
     assert verdict(Results("default", {}, governed=runs[2:4]), "limits that hold") == ("2.9126 %", False)
     assert verdict(Results("default", {}, governed=runs[:1]), "limits that hold") == ("not measured", None)
+
+
+def test_the_dearest_way_to_start_is_what_counts() -> None:
+    starts = [Start("-h", 0.1), Start("-h", 0.11), Start("-h", 0.9), Start("--version", 0.115), Start(EMPTY_RUN, 0.36)]
+    assert verdict(Results("default", {}, starts=starts), "only prints") == ("0.115 s", True)
+    assert verdict(Results("default", {}, starts=starts[:3]), "only prints") == ("0.11 s", True)
+    assert verdict(Results("default", {}, starts=starts), "empty table") == ("0.36 s", False)
+    assert verdict(Results("default", {}, starts=[Start(PAGE, 9.0)]), "empty table") == ("not measured", None)
 
 
 def test_listeners_are_held_against_none_pair_by_pair() -> None:

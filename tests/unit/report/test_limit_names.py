@@ -25,7 +25,7 @@ def test_a_word_is_its_own_name(word: str) -> None:
 
 def strained() -> dict[str, str]:
     """The texts of all strains, by the setting of each."""
-    settings = Settings.model_validate({"pause_for_autovacuum": "any", "max_wal_bytes_per_second": 1000})
+    settings = Settings(pause_for_autovacuum="any", max_wal_bytes_per_second=1000)
     gauges = Gauges(settings)
     for second in range(30):
         vitals = Vitals(

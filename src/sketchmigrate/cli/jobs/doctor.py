@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from sketchmigrate.core.rule import SideName
     from sketchmigrate.report.terminal import Terminal
     from sketchmigrate.s3.wire.addressing import Origin
-    from sketchmigrate.settings import Loaded, Settings
+    from sketchmigrate.settings import Settings
+    from sketchmigrate.settings.loading import Loaded
 
 
 def doctor_command(start: Start) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
 
 from sketchmigrate.cli.ending import conclude
 from sketchmigrate.cli.jobs.discover import looked_through, run_looking
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from sketchmigrate.cli.start import Start
     from sketchmigrate.inspect.discover import Discovery
     from sketchmigrate.report.terminal import Terminal
-    from sketchmigrate.settings import Loaded
     from sketchmigrate.settings.entries import MoveEntry
+    from sketchmigrate.settings.loading import Loaded
     from sketchmigrate.sides import Side
 
 _QUESTIONS = {
@@ -138,7 +138,8 @@ def _elsewhere(loaded: Loaded, answers: dict[str, object], terminal: Terminal) -
 
 def _said(loaded: Loaded) -> list[str]:
     """Return the settings that belong into the file: not what AWS's own surroundings say, which say it again."""
-    return [name for name in Settings.model_fields if name in loaded.origins and _is_ours(loaded.origins[name])]
+    names = (each.name for each in fields(Settings))
+    return [name for name in names if name in loaded.origins and _is_ours(loaded.origins[name])]
 
 
 def _overriding(loaded: Loaded) -> list[str]:
@@ -159,9 +160,10 @@ async def _look(
         patient = sides.retrying(PATIENCE_SECONDS)
         prefixes = {str(side.name): await _prefixes(side) for side in (patient.legacy, patient.production)}
     moves = candidates(settings, prefixes["legacy"], is_prefix_given=is_prefix_given)
-    sides_unset = {name: Settings.model_fields[name].default for name in _SET_BY_MOVES}
+    usual = Settings()
+    sides_unset: dict[str, Any] = {name: getattr(usual, name) for name in _SET_BY_MOVES}
     given = tuple({"legacy": _url(move.legacy), "production": _url(move.production)} for move in moves)
-    lists = lists_of(settings.model_copy(update=sides_unset | {"moves": given}))
+    lists = lists_of(replace(settings, **sides_unset, moves=given))
     return prefixes, moves, await looked_through(settings, lists, (), terminal)
 
 
