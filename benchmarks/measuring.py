@@ -176,7 +176,7 @@ class Measuring:
                             self._tell(
                                 f"  {cost.how} {'TLS' if tls else 'plain'} {rows:,} rows: {rows / cost.seconds:,.0f}/s,"
                                 f" {cost.cpu_us_per_row:.1f} µs, {cost.requests_per_object:.4f} requests,"
-                                f" {cost.peak_kib / 1024:.0f} MiB"
+                                f" {cost.ledger_bytes_per_row:.1f} bytes of ledger, {cost.peak_kib / 1024:.0f} MiB"
                             )
 
     def _shapes(self) -> None:

@@ -276,6 +276,9 @@ TARGETS = (
     Target(
         "client CPU a migrated row, TLS", 75, "µs", _cost(lambda cost: cost.cpu_us_per_row, tls=True), at_least=False
     ),
+    Target(
+        "ledger a row, paths of 25 characters", 110, "B", _cost(lambda cost: cost.ledger_bytes_per_row), at_least=False
+    ),
     Target("S3 requests an object, -w", 1.002, "", _cost(lambda cost: cost.requests_per_object), at_least=False),
     Target(
         "S3 requests an object, conditional copy",
