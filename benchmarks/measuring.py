@@ -225,7 +225,8 @@ class Measuring:
         self.results.costs.append(cost)
         self._tell(
             f"  {cost.how} {'TLS' if cost.tls else 'plain'} {cost.rows:,} rows: {cost.rows / cost.seconds:,.0f}/s,"
-            f" {cost.cpu_us_per_row:.1f} µs, {cost.requests_per_object:.4f} requests, {cost.peak_kib / 1024:.0f} MiB"
+            f" {cost.cpu_us_per_row:.1f} µs, {cost.requests_per_object:.4f} requests,"
+            f" {cost.ledger_bytes_per_row:.1f} bytes of ledger, {cost.peak_kib / 1024:.0f} MiB"
         )
 
     def _shapes(self) -> None:

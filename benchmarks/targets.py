@@ -354,6 +354,9 @@ TARGETS = (
         "peak memory, 10 000 000 rows vs 1 000 000", 1.03, TIMES, _larger(lambda cost: cost.peak_kib), at_least=False
     ),
     Target("rows a second, the same", 0.95, TIMES, _larger(lambda cost: cost.rows / cost.seconds)),
+    Target(
+        "ledger a row, paths of 25 characters", 110, "B", _cost(lambda cost: cost.ledger_bytes_per_row), at_least=False
+    ),
     Target("S3 requests an object, -w", 1.002, "", _cost(lambda cost: cost.requests_per_object), at_least=False),
     Target(
         "S3 requests an object, conditional copy",

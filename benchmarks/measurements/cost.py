@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One run of the tool on the responder. ``server_share`` is the part of a core that the responder used."""
+    """One run of the tool on the responder. ``server_share`` is the part of a core that the responder used.
+
+    ``ledger_bytes`` is what the files of its ledger have after it has ended.
+    """
 
     how: str
     tls: bool
@@ -31,6 +34,7 @@ class Cost:
     requests: Mapping[str, int]
     received_bytes: int
     server_share: float
+    ledger_bytes: int
 
     @property
     def cpu_us_per_row(self) -> float:
@@ -41,6 +45,11 @@ class Cost:
     def requests_per_object(self) -> float:
         """Requests of every kind for each object, those of the preflight included."""
         return sum(self.requests.values()) / self.rows
+
+    @property
+    def ledger_bytes_per_row(self) -> float:
+        """Bytes on disk for each row; its paths have 24 and 25 characters."""
+        return self.ledger_bytes / self.rows
 
 
 def measure_cost(store: RespondingStore, table: Table, rows: int, flags: tuple[str, ...], *, tree: Path = ROOT) -> Cost:
@@ -67,4 +76,5 @@ def cost_of_run(
         requests=counted.requests,
         received_bytes=counted.received_bytes,
         server_share=counted.cpu_seconds / usage.wall_seconds,
+        ledger_bytes=sum(file.stat().st_size for file in site.home.glob("runs/*/ledger*.sqlite*")),
     )

@@ -104,6 +104,7 @@ def cost_table(results: Results) -> str:
         "CPU a row, µs",
         "requests an object",
         "sent a row, bytes",
+        "ledger a row, bytes",
         "peak, MB",
         "responder, cores",
     )
@@ -117,6 +118,7 @@ def cost_table(results: Results) -> str:
             spread([cost.cpu_us_per_row for cost in costs], 1),
             f"{Spread.of(cost.requests_per_object for cost in costs).median:.4f} ({_kinds(costs[0].requests)})",
             f"{Spread.of(cost.received_bytes / cost.rows for cost in costs).median:.0f}",
+            spread([cost.ledger_bytes_per_row for cost in costs], 1),
             spread([megabytes(cost.peak_kib) for cost in costs]),
             f"{Spread.of(cost.server_share for cost in costs).median:.2f}",
         )

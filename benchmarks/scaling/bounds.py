@@ -27,8 +27,8 @@ WAL_BYTES_A_FLIP = 425
 fillfactor 100, the first image of each page included (tests/integration/test_wal_bounds.py, docs/plan.md). 239 where
 each page has room for its rows' new versions, 560 with an index on the path, 898 with six indexes."""
 
-LEDGER_BYTES_A_FLIP = 135
-"""Measured; 193 while SQLite's write-ahead log is not folded in."""
+LEDGER_BYTES_A_FLIP = 66
+"""Measured with paths of 37 and 38 characters (tests/unit/test_ledger.py); 47 with paths of 24 and 25."""
 
 LISTING_SECONDS_A_PAGE = 0.08
 """1 000 keys: 100 million were listed in 8 214 s one after the other (published; 102 s with 100 ranges)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import subprocess
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sketchmigrate.ledger import Flip, SqliteLedger
 from tests.e2e.site import body_of
 from tests.patience import wait_until
 from tests.servers import s3_faults
@@ -19,6 +21,7 @@ from tests.tool import finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.e2e.site import Site
     from tests.servers.http1 import S3Request
@@ -163,6 +166,13 @@ def test_what_a_killed_run_leaves_is_looked_at_side_by_side(moto_site: Site, sit
     assert overwritten(finish(process)) == (0, 0)
 
 
+async def record_flip(path: Path) -> None:
+    """Put on record what the killed run was about to set."""
+    async with SqliteLedger(path, description={}) as ledger:
+        flip = Flip(3, "image/3.png", CONTESTED, None, "", copied=True)
+        await ledger.record_flips([flip], unix_time=time.time())
+
+
 @pytest.mark.parametrize("fate", ["COMMIT", "ROLLBACK"])
 def test_a_transaction_of_a_killed_run_that_is_under_way_is_waited_for(
     site: Site, proxy: ConditionProxy, fate: str
@@ -170,6 +180,7 @@ def test_a_transaction_of_a_killed_run_that_is_under_way_is_waited_for(
     """It is on record which transaction sets the row: done, the row is ours; not done, somebody else has set it."""
     kill_after_the_copy(site, proxy)
     (ledger,) = (site.folder / "runs").glob("*/ledger.sqlite")
+    asyncio.run(record_flip(ledger))
     with site.database.connect() as theirs, closing(sqlite3.connect(ledger)) as record:
         theirs.execute("BEGIN")
         ((xid,),) = theirs.execute("SELECT pg_current_xact_id()::text::bigint").fetchall()
@@ -177,8 +188,6 @@ def test_a_transaction_of_a_killed_run_that_is_under_way_is_waited_for(
             theirs.execute("UPDATE avatars SET path = %s WHERE id = 3", [CONTESTED])
         else:
             set_row(site)
-        flip = [CONTESTED, time.time()]
-        record.execute("INSERT INTO flip VALUES (3, 'image/3.png', ?, NULL, '', ?, 1, 0, 0, '')", flip)
         assert record.execute("UPDATE unsettled SET xid = ? WHERE key = 3", [xid]).rowcount == 1
         record.commit()
         process = site.start("-y --json")

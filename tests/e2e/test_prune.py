@@ -72,7 +72,7 @@ def test_a_look_with_a_flip_or_an_upload_on_record_or_at_work_stays(site: Site) 
     """Whoever has written into such a ledger, or holds the run: it is not deleted by its command line alone."""
     site.fill(PATHS)
     flipped, uploading, held = (made(site, "-d", 0) for _ in range(3))
-    insert_row(flipped, "flip")
+    insert_row(flipped, "batch")
     insert_row(uploading, "upload")
     with hold_run(held):
         done = site.run("runs prune --older-than 1d -y")

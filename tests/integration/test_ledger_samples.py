@@ -69,3 +69,17 @@ async def test_tables_of_the_sixth_edition_are_read_and_upgraded(
         await ledger.record_samples({10: pack_sample(SAMPLES[0])})
     with past_run(directory, settings) as run:
         assert run.samples() == SAMPLES[:1]
+
+
+async def test_tables_of_the_seventh_edition_are_used_as_they_are(
+    database: Database, monkeypatch: pytest.MonkeyPatch, directory: Path
+) -> None:
+    """Only files have changed since: nobody has to upgrade tables for that."""
+    settings = settings_for(database, monkeypatch)
+    await make_tables(settings)
+    database.execute("UPDATE sketch_ledger.edition SET number = 7")
+    async with new_ledger(directory, settings, {}, asyncio.Event()) as ledger:
+        await ledger.record_flips(FLIPS, unix_time=1.0)
+        await ledger.record_samples({10: pack_sample(SAMPLES[0])})
+    with past_run(directory, settings) as run:
+        assert (run.samples(), run.flips) == (SAMPLES[:1], 2)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
     from sketchmigrate.core.reference import Key
+    from sketchmigrate.ledger import Flip
     from tests.simulation.world import World
 
 
@@ -75,13 +76,14 @@ class SimulatedLedger(SqliteLedger):
         self._insert("INSERT INTO run", list(self._description.items()))
         self._is_open = True
 
-    def _insert(self, into: str, rows: Sequence[tuple[object, ...]], of_all: tuple[object, ...] = ()) -> None:
-        super()._insert(into, rows, of_all)
-        if "INTO flip" in into:
-            flips = {(int(str(row[0])), str(row[1]), str(row[2])) for row in rows}
-            self._world.on_record |= flips
-            self._forget_words({key: old_path for key, old_path, _ in flips})
-        elif "INTO not_flipped" in into:
+    def _insert_flips(self, flips: Sequence[Flip], unix_time: float) -> None:
+        super()._insert_flips(flips, unix_time)
+        self._world.on_record |= {(int(str(each.key)), each.old_path, each.new_path) for each in flips}
+        self._forget_words({int(str(each.key)): each.old_path for each in flips})
+
+    def _insert(self, into: str, rows: Sequence[tuple[object, ...]]) -> None:
+        super()._insert(into, rows)
+        if "INTO not_flipped" in into:
             self._forget_words({int(str(row[0])): str(row[1]) for row in rows})
             self._said |= {int(str(row[0])): str(row[1]) for row in rows}
             told = {production_path(str(row[1])): str(row[3]) for row in rows if _is_report(str(row[3]))}

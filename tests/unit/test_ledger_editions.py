@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sketchmigrate.ledger import OpenUpload, PastFiles, PastFlip, UnsettledCopy
+from sketchmigrate.ledger.export import csv_of
 
 DATA = Path(__file__).parents[1] / "data" / "ledgers"
 
@@ -73,3 +74,39 @@ async def test_of_the_fourth_and_fifth_edition_there_are_no_samples(tmp_path: Pa
             assert run.samples() == []
             assert run.newest_objects(1)
             run.problem_groups()
+
+
+async def test_a_file_of_the_seventh_edition_is_read(tmp_path: Path) -> None:
+    """It has a row for each flip: with a long value, a second source, and flips that did not come about."""
+    path = tmp_path / "ledger.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript((DATA / "edition-7.sql").read_text())
+    before = path.read_bytes()
+    old = f'{{"a": "{"x" * 1100}", "avatar": "image/4.png"}}'
+    new = old.replace("image", "avatar")
+    first = PastFlip(1, "image/1.png", "avatar/1.png", f"{1:032x}", 1.0)
+    second = PastFlip(2, "image/2.png", "avatar/2.png", "", 1.0)
+    fourth = PastFlip(4, old, new, f"{4:032x}", 2.0)
+    other = PastFlip("a", "image/a.png", "avatar/a.png", f"{10:032x}", 3.0, source=1)
+    with PastFiles(tmp_path) as run:
+        assert (run.sources, run.flips, run.last_flip_at) == (("avatars.path", "books.cover"), 5, 3.0)
+        assert [page async for page in run.newest_first(page_flips=3)] == [[other, fourth, second], [first]]
+        assert [page async for page in run.oldest_first(page_flips=2)] == [[first, second], [fourth, other]]
+        assert [page async for page in run.newest_first(source=1)] == [[other]]
+        assert [(each.flip.key, each.was_made({77})) for each in run.flips_of([1, 2, 3, 4])] == [
+            (1, True), (2, True), (3, False), (4, False)
+        ]  # fmt: skip
+        (third,) = run.flips_of([3])
+        assert (third.flip.etag, third.flip.read_checksum) == ("etag-2", "f" * 32)
+        assert run.newest_objects(2) == [("avatar/a.png", 12), ("avatar/3.png", 12)]
+        assert [each.at for each in run.samples()] == [10.0]
+        text = "".join([part async for _, part in csv_of(run)])
+    quoted = [value.replace('"', '""') for value in (old, new)]
+    assert text.splitlines() == [
+        "source,key,old,new",
+        '"avatars.path",1,"image/1.png","avatar/1.png"',
+        '"avatars.path",2,"image/2.png","avatar/2.png"',
+        f'"avatars.path",4,"{quoted[0]}","{quoted[1]}"',
+        '"books.cover","a","image/a.png","avatar/a.png"',
+    ]
+    assert path.read_bytes() == before

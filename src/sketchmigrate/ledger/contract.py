@@ -45,8 +45,9 @@ PROBLEM_COLUMNS = ("key", "path", "outcome", "reason", "kind", "code", "status",
 
 NEEDING_A_PERSON = tuple(outcome for outcome in Outcome if outcome.needs_a_person)
 
-EDITION = 7
-"""Of what is on record. Up to the sixth no samples were kept; up to the fifth no upload could be resumed, and no
+EDITION = 8
+"""Of what is on record. Up to the seventh files of SQLite had a row for each flip (tables of PostgreSQL still have, and
+are those of the seventh); up to the sixth no samples were kept; up to the fifth no upload could be resumed, and no
 checksum was kept of what was read; up to the fourth there was one source, and no value was packed; up to the third a
 reason was a sentence, and files of SQLite told no edition."""
 

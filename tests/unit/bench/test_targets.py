@@ -112,12 +112,15 @@ def test_costs_are_of_the_largest_table_and_memory_of_two() -> None:
         requests={"CopyObject": 100_000},
         received_bytes=0,
         server_share=0.1,
+        ledger_bytes=4_600_000,
     )
-    large = replace(cost, rows=1_000_000, cpu_seconds=60, peak_kib=88_000, requests={"CopyObject": 1_003_000})
+    requests = {"CopyObject": 1_003_000}
+    large = replace(cost, rows=1_000_000, cpu_seconds=60, peak_kib=88_000, requests=requests, ledger_bytes=111_000_000)
     measured = Results("full", {}, costs=[cost, large])
     assert verdict(measured, "CPU a migrated row, plain") == ("40 µs", False), "of at most 200 000 rows"
     assert verdict(measured, "CPU a migrated row, TLS") == ("not measured", None)
     assert verdict(measured, "an object, -w") == ("1", True)
+    assert verdict(measured, "ledger a row") == ("46 B", True), "of at most 200 000 rows"
     assert verdict(measured, "peak memory at") == ("90.112 MB", True)
     assert verdict(measured, "growth") == ("10 %", False)
 

@@ -147,6 +147,9 @@ WITH_SOURCES = 5
 WITH_CHECKSUMS = 6
 """The first edition that keeps checksums, and knows how an upload was begun."""
 
+WITH_SAMPLES = 7
+"""The first edition that keeps samples. The tables of later ones are the same."""
+
 _NO_SAMPLES: dict[LiteralString, LiteralString] = {
     "sketch_ledger.sample": "(SELECT 0 AS run, 0 AS at, ''::bytea AS packed WHERE false) AS sample",
 }
@@ -231,7 +234,7 @@ class _Reading:
 
     def rows(self, statement: LiteralString, values: Sequence[object] | Mapping[str, object]) -> list[tuple[Any, ...]]:
         """Return what a query finds, which is written for the tables of this edition."""
-        if self.edition < EDITION:
+        if self.edition < WITH_SAMPLES:
             instead_of = _BEFORE_THE_FIFTH if self.edition < WITH_SOURCES else _BEFORE_THE_SIXTH
             for table, instead in (instead_of if self.edition < WITH_CHECKSUMS else _NO_SAMPLES).items():
                 statement = statement.replace(table + " ", instead + " ")

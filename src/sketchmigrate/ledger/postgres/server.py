@@ -11,7 +11,7 @@ from psycopg.errors import LockNotAvailable
 
 from sketchmigrate.core.errors import DatabaseError, DatabaseRefused, DatabaseUnreachable, SettingsError
 from sketchmigrate.ledger.contract import EDITION, check_edition
-from sketchmigrate.ledger.postgres.tables import SCHEMA_NAME, TABLE_NAMES, TABLES
+from sketchmigrate.ledger.postgres.tables import CHANGED_IN, SCHEMA_NAME, TABLE_NAMES, TABLES
 from sketchmigrate.postgres.blocking import is_read_only
 from sketchmigrate.postgres.database import ALWAYS, CONNECT_TIMEOUT_SECONDS, KEPT_ALIVE, Database
 from sketchmigrate.postgres.faults import translate
@@ -139,7 +139,7 @@ class LedgerServer(Database):
 
     def _check_edition(self, found: int) -> None:
         check_edition(found, self.where)
-        if found < EDITION:
+        if found < CHANGED_IN:
             text = f"the tables of the ledger at {self.where} are of edition {found}, and this version has {EDITION}"
             raise DatabaseRefused(text, hint="Upgrade them: sketch-migrate ledger init")
 

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 SCHEMA_NAME = "sketch_ledger"
 
+CHANGED_IN = 7
+"""The edition in which these tables changed last: a run takes those of this edition or a later one."""
+
 _KEYS = {
     "not_flipped": "attempt, source, key",
     "unsettled": "run, source, key, worker",

@@ -12,27 +12,24 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.keys import keys_json
-from sketchmigrate.core.outcome import Outcome
 from sketchmigrate.core.reason import OVERWRITTEN
 from sketchmigrate.ledger.account import account_in
 from sketchmigrate.ledger.contract import (
     EDITION,
     NEEDING_A_PERSON,
     OVERWRITTEN_SENTENCE,
-    STORED_OTHERWISE,
     WITH_KINDS,
     OpenUpload,
-    PastFlip,
-    RecordedFlip,
     UnsettledCopy,
     check_edition,
-    past_flip,
     problem_groups,
     uploads_of,
     values_of,
 )
 from sketchmigrate.ledger.samples import samples_of
-from sketchmigrate.ledger.sqlite.writer import AMONG, GROUPS, OF_LONG
+from sketchmigrate.ledger.sqlite.earlier_flips import WITH_BATCHES, EarlierFlips
+from sketchmigrate.ledger.sqlite.past_flips import BatchedFlips
+from sketchmigrate.ledger.sqlite.writer import AMONG, GROUPS
 from sketchmigrate.ledger.values import page_of, unpack
 
 if TYPE_CHECKING:
@@ -42,56 +39,9 @@ if TYPE_CHECKING:
     from sketchmigrate.core.keys import StoredKey
     from sketchmigrate.core.outcome import ProblemGroup
     from sketchmigrate.core.sample import Sample
+    from sketchmigrate.ledger.contract import PastFlip, RecordedFlip
 
 T = TypeVar("T")
-
-_COLUMNS = {
-    "run": {"name": "''", "value": "''"},
-    "flip": {
-        **dict.fromkeys(("rowid", "key", "old_path", "new_path", "size_bytes", "etag", "unix_time", "attempt"), "NULL"),
-        "source": "0",
-        "read_checksum": "''",
-    },
-    "not_flipped": {
-        **dict.fromkeys(("key", "path", "outcome", "reason", "about", "attempt", "packed"), "NULL"),
-        "source": "0",
-    },
-    "upload": {
-        **dict.fromkeys(("upload_id", "bucket", "object_key", "etag", "has_ended"), "NULL"),
-        "part_bytes": "0",
-        "headers_sha256": "''",
-    },
-    "sample": {"at": "NULL", "packed": "NULL"},
-    "unsettled": {**dict.fromkeys(("key", "path", "new_path", "xid"), "NULL"), "source": "0"},
-}
-"""What is read, by table, and what stands for a column in files of editions that do not have it."""
-
-_SAME_VALUE = f"""
-CASE typeof(f.old_path) WHEN 'text' THEN n.packed IS NULL AND n.path = f.old_path
-ELSE {OF_LONG.format("n.packed")} = {OF_LONG.format("f.old_path")} END
-"""
-_SAID = f"""
-EXISTS (
-    SELECT 1 FROM not_flipped AS n
-    WHERE n.attempt = f.attempt AND n.source = f.source AND n.key = f.key AND {_SAME_VALUE} AND {{}}
-)
-"""  # noqa: S608 - our own words
-_STORED = f"n.reason = '{STORED_OTHERWISE}'"
-_DENIED = _SAID.format(f"n.outcome <> '{Outcome.MIGRATED}'")
-_DENIED_AS_STORED = _SAID.format(_STORED)
-_FLIP = "f.key, f.old_path, f.new_path, f.etag, f.unix_time"
-_PAGE = f"""
-SELECT f.rowid, {_FLIP}, {_DENIED_AS_STORED}, f.source, f.read_checksum FROM flip AS f
-WHERE f.rowid {{beyond}} ?1 AND (?2 IS NULL OR f.source = ?2) AND (NOT {_DENIED} OR {_DENIED_AS_STORED})
-ORDER BY f.rowid {{order}} LIMIT ?3
-"""  # noqa: S608 - our own words
-_PAGES = {False: _PAGE.format(beyond="<", order="DESC"), True: _PAGE.format(beyond=">", order="ASC")}
-_ENDS = [f"SELECT rowid, unix_time FROM flip ORDER BY rowid {order} LIMIT 1" for order in ("ASC", "DESC")]  # noqa: S608 - ours
-_STORED_OTHERWISE = f"""
-SELECT {_FLIP}, 1, f.source, f.read_checksum FROM not_flipped AS n
-JOIN flip AS f ON f.key = n.key AND f.attempt = n.attempt AND f.source = n.source AND {_SAME_VALUE}
-WHERE {_STORED} AND n.source = ?1 AND (?2 IS NULL OR n.key > ?2) GROUP BY n.key ORDER BY n.key LIMIT ?3
-"""  # noqa: S608 - our own words
 
 _UNSETTLED = """
 SELECT key, path, new_path, xid, source FROM unsettled WHERE source = ?1 AND (?2 IS NULL OR key > ?2)
@@ -103,14 +53,6 @@ SELECT key FROM not_flipped WHERE source = ? AND {AMONG}
     AND (reason IN ({", ".join(f"'{kind}'" for kind in OVERWRITTEN)}) OR reason LIKE '{OVERWRITTEN_SENTENCE}%')
 """  # noqa: S608 - our own words
 _SAMPLES = "SELECT packed FROM sample ORDER BY at"
-_NEWEST_OBJECTS = """
-SELECT new_path, size_bytes FROM flip WHERE typeof(new_path) = 'text' ORDER BY rowid DESC LIMIT ?
-"""
-_FLIPS_OF = f"""
-SELECT {_FLIP}, {_DENIED_AS_STORED}, f.source, f.read_checksum, {_DENIED}, u.key IS NOT NULL, u.xid
-FROM flip AS f LEFT JOIN unsettled AS u ON u.source = f.source AND u.key = f.key
-WHERE f.source = ? AND f.{AMONG} ORDER BY f.rowid
-"""  # noqa: S608 - our own words
 
 
 class LedgerFile:
@@ -126,10 +68,10 @@ class LedgerFile:
         self.description: dict[str, str] = {}
         self.flips = 0
         self.first_flip_at = self.last_flip_at = 0.0
-        self._tells_what_was_made = False
         self._edition = EDITION
         self._opened = ExitStack()
         self._database: sqlite3.Connection
+        self._flips: BatchedFlips | EarlierFlips
 
     def __enter__(self) -> Self:
         with ExitStack() as opened:
@@ -150,17 +92,11 @@ class LedgerFile:
 
         Those that did not come about as the run noted are left out.
         """
-
-        def read() -> list[tuple[int, PastFlip]]:
-            rows = self._database.execute(_PAGES[forwards], (beyond, source, count))
-            return page_of(((number, past_flip(row)) for number, *row in rows), lambda each: values_of(each[1]))
-
-        return self._guarded(read)
+        return self._guarded(lambda: self._flips.page(beyond, count, source=source, forwards=forwards))
 
     def stored_otherwise(self, after: StoredKey | None, count: int, *, source: int = 0) -> list[PastFlip]:
         """Return flips, by key, for which the database stored another path, which the run committed."""
-        rows = self._guarded(lambda: self._database.execute(_STORED_OTHERWISE, (source, after, count)).fetchall())
-        return [past_flip(row) for row in rows]
+        return self._guarded(lambda: self._flips.stored_otherwise(after, count, source))
 
     def unsettled(self, after: StoredKey | None, count: int, *, source: int = 0) -> list[UnsettledCopy]:
         """Return references, by key, whose object this run copied without a condition and whose row it did not set."""
@@ -174,13 +110,8 @@ class LedgerFile:
 
     def flips_of(self, keys: Iterable[StoredKey], *, source: int = 0) -> list[RecordedFlip]:
         """Return the flips of these keys."""
-        if not self._tells_what_was_made:
-            return []
-        among = keys_json(keys)
-        rows = self._guarded(lambda: self._database.execute(_FLIPS_OF, (source, among)).fetchall())
-        return [
-            RecordedFlip(past_flip(flip), bool(denied), bool(open_), xid, source) for *flip, denied, open_, xid in rows
-        ]
+        among = list(keys)
+        return self._guarded(lambda: self._flips.flips_of(among, source))
 
     def reported_overwritten(self, keys: Iterable[StoredKey], *, source: int = 0) -> set[StoredKey]:
         """Return those of the keys whose object this run has reported as possibly overwritten."""
@@ -205,7 +136,7 @@ class LedgerFile:
 
     def newest_objects(self, count: int) -> list[tuple[str, int | None]]:
         """Return what the newest flips set rows to, but for long values, and the size of the object if it is known."""
-        return self._guarded(lambda: self._database.execute(_NEWEST_OBJECTS, (count,)).fetchall())
+        return self._guarded(lambda: self._flips.newest_objects(count))
 
     def _open(self, opened: ExitStack) -> sqlite3.Connection:
         """Open the file without a change to it, also where SQLite's own files cannot be made beside it.
@@ -229,34 +160,13 @@ class LedgerFile:
             return _connected(str(folder / self.path.name), opened)
 
     def _describe(self) -> None:
-        """Read what the run is; a run that was killed while it began its ledger has no tables, and no flips."""
-        execute = self._database.execute
-        ((edition,),) = execute("PRAGMA user_version")
-        check_edition(edition, self.path)
-        self._edition = edition
-        there = {name for (name,) in execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")}
-        self._tells_what_was_made = {"flip", "unsettled", "not_flipped"} <= there
-        if edition < EDITION:
-            self._show_as_of_today(there)
-        self.description = dict(execute("SELECT name, value FROM run"))
-        first, last = (execute(end).fetchone() or (0, 0.0) for end in _ENDS)
-        (_, self.first_flip_at), (self.flips, self.last_flip_at) = first, last
-
-    def _show_as_of_today(self, there: set[str]) -> None:
-        """Have the tables of an earlier edition read as those of this one, by views that stand before them.
-
-        Views of the connection's own are looked for first (sqlite.org/lang_naming.html).
-        """
-        execute = self._database.execute
-        execute("PRAGMA temp_store = MEMORY")
-        for table, columns in _COLUMNS.items():
-            has = {"rowid", *(name for (name,) in execute("SELECT name FROM pragma_table_info(?)", (table,)))}
-            shown = ", ".join(f"{name if name in has else instead} AS {name}" for name, instead in columns.items())
-            if table in there:
-                execute(f"CREATE TEMP VIEW {table} AS SELECT {shown} FROM main.{table}")  # noqa: S608 - our own words
-            else:
-                nothing = ", ".join(f"NULL AS {name}" for name in columns)
-                execute(f"CREATE TEMP VIEW {table} AS SELECT {nothing} WHERE false")
+        """Read what the run is; one that was killed while it began its ledger has no edition yet."""
+        ((self._edition,),) = self._database.execute("PRAGMA user_version")
+        check_edition(self._edition, self.path)
+        kind = EarlierFlips if self._edition < WITH_BATCHES else BatchedFlips
+        self._flips = kind(self._database)
+        self.description = dict(self._database.execute("SELECT name, value FROM run"))
+        self.first_flip_at, self.flips, self.last_flip_at = self._flips.ends()
 
     def _guarded(self, work: Callable[[], T]) -> T:
         try:

@@ -19,6 +19,7 @@ from sketchmigrate.core.outcome import Outcome, Tally
 from sketchmigrate.core.reason import reason_from_stored
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.ledger.contract import Attempt, Word
+from sketchmigrate.ledger.sqlite.batch import batches, flips_in
 from sketchmigrate.ledger.sqlite.writer import AMONG, SqliteLedger, claim
 from sketchmigrate.ledger.values import unpack
 
@@ -42,7 +43,6 @@ CREATE TABLE IF NOT EXISTS attempt (
 _BEGIN = "INSERT INTO attempt (number, pass, range, after, until, began_at, source) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _END = "UPDATE attempt SET ended_at = ?, tally = ?, is_clean = ? WHERE number = ?"
 _ATTEMPTS_OF = "SELECT number, pass, range, began_at, tally, is_clean, source FROM other.attempt WHERE pass = ?"
-_FLIPS = "SELECT source, key, old_path, new_path, copied, size_bytes FROM other.flip WHERE attempt = ?"
 _OTHERS = "SELECT source, key, path, packed, outcome, reason, about FROM other.not_flipped WHERE attempt = ?"
 _TAKE_OVER = """
 INSERT OR REPLACE INTO main.not_flipped (key, path, outcome, reason, about, attempt, source, packed)
@@ -50,8 +50,13 @@ SELECT key, path, outcome, reason, about, 0, source, packed FROM other.not_flipp
 WHERE attempt IN (SELECT value FROM json_each(?)) ORDER BY attempt
 """
 _FORGET = """
-DELETE FROM main.not_flipped WHERE attempt = 0
-AND (source, key) IN (SELECT source, key FROM other.flip WHERE attempt IN (SELECT value FROM json_each(?)))
+DELETE FROM main.not_flipped WHERE attempt = 0 AND (source, key) IN (
+    SELECT b.source, json_extract(r.value, '$[0]') FROM other.batch AS b, json_each(b.rows) AS r
+    WHERE b.attempt IN (SELECT value FROM json_each(?)) AND EXISTS (
+        SELECT 1 FROM main.not_flipped AS n
+        WHERE n.attempt = 0 AND n.source = b.source AND n.key BETWEEN b.first_key AND b.last_key
+    )
+)
 """
 _STRIKE_OUT = f"DELETE FROM other.unsettled WHERE source = ? AND {AMONG}"  # noqa: S608 - our own text
 
@@ -113,9 +118,9 @@ class WorkerFile(SqliteLedger):
         ((last,),) = self._database.execute("SELECT coalesce(max(number), 0) FROM attempt")
         self.attempt = last
 
-    def _insert(self, into: str, rows: Sequence[tuple[object, ...]], of_all: tuple[object, ...] = ()) -> None:
+    def _insert_all(self, insertions: Iterable[tuple[str, Sequence[tuple[object, ...]]]]) -> None:
         self._begin()
-        super()._insert(into, rows, of_all)
+        super()._insert_all(insertions)
         self._to_begin = None
 
     def _begin(self) -> None:
@@ -208,9 +213,9 @@ def _attempts_of(pass_number: int) -> Callable[[sqlite3.Connection], Iterator[At
 
 def _words_of(attempt: Attempt) -> Callable[[sqlite3.Connection], Iterator[Word]]:
     def read(database: sqlite3.Connection) -> Iterator[Word]:
-        for source, key, old, new, copied, size_bytes in database.execute(_FLIPS, (attempt.number,)):
-            old_path, new_path = unpack(old, new)
-            yield Word(attempt, Reference(key, old_path), new_path, None, None, bool(copied), size_bytes, source)
+        for batch in batches(database, "attempt = ?", (attempt.number,), schema="other"):
+            for _, (key, old_path, new_path, size_bytes, _, copied, _) in flips_in(database, batch, schema="other"):
+                yield Word(attempt, Reference(key, old_path), new_path, None, None, copied, size_bytes, batch.source)
         for source, key, path, packed, outcome, *reason in database.execute(_OTHERS, (attempt.number,)):
             reference = Reference(key, unpack(packed or path, None)[0])
             yield Word(attempt, reference, "", Outcome(outcome), reason_from_stored(*reason), source=source)

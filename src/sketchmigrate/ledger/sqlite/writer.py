@@ -5,9 +5,10 @@ crash opens again at the last whole commit (sqlite.org/wal.html, sqlite.org/atom
 thread of its own, so that an fsync never holds up the event loop.
 
 ``run``          what the run was about: the table and its columns, both sides, the command. No secret.
-``flip``         key, old path, new path, size, ETag, time: everything that undoes a flip; it may list a flip that the
-                 database then refused, so a rollback compares before it sets. ``read_checksum`` of the bytes that were
-                 read, where nothing else of the legacy object proved them.
+``batch``        the flips of a batch: key, old path, new path, size, ETag, time, everything that undoes them; it may
+                 list a flip that the database then refused, so a rollback compares before it sets. ``read_checksum`` of
+                 the bytes that were read, where nothing else of the legacy object proved them. How they are kept is
+                 said in ``batch``; the view ``flip`` shows each as a row.
 ``not_flipped``  key, path, outcome, reason (its kind) and what is particular of it: every other reference, with the
                  latest word on each key; and a flipped one whose object's copy has replaced another.
 ``unsettled``    key, path, new path of references whose object is or was copied without a condition, from before the
@@ -46,14 +47,15 @@ from sketchmigrate.ledger.contract import (
     MOST_GROUPS,
     NEEDING_A_PERSON,
     PROBLEM_COLUMNS,
-    Flip,
     OpenUpload,
     problem_groups,
     problem_row,
     source_names,
 )
 from sketchmigrate.ledger.file_database import FileDatabase
-from sketchmigrate.ledger.values import DIGEST_BYTES, all_short, digest_of_long, pack, page_of, shown, unpack
+from sketchmigrate.ledger.sqlite.batch import MOST_FLIPS, TABLES, batch_of, batches, flips_in
+from sketchmigrate.ledger.sqlite.past_flips import OVERLAPPING, overlapping
+from sketchmigrate.ledger.values import DIGEST_BYTES, digest_of_long, pack, page_of, shown, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -62,6 +64,8 @@ if TYPE_CHECKING:
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.outcome import ProblemGroup
     from sketchmigrate.core.reason import Reason
+    from sketchmigrate.ledger.contract import Flip
+    from sketchmigrate.ledger.sqlite.batch import Batch, LongValue
 
 T = TypeVar("T")
 
@@ -71,11 +75,7 @@ PRAGMA synchronous = FULL;
 BEGIN;
 PRAGMA user_version = {EDITION};
 CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS flip (
-    key NOT NULL, old_path TEXT NOT NULL, new_path TEXT NOT NULL, size_bytes INTEGER, etag TEXT,
-    unix_time REAL NOT NULL, copied INTEGER NOT NULL, attempt INTEGER NOT NULL, source INTEGER NOT NULL,
-    read_checksum TEXT NOT NULL
-);
+{TABLES}
 CREATE TABLE IF NOT EXISTS not_flipped (
     key NOT NULL, path TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, about TEXT, attempt INTEGER NOT NULL,
     source INTEGER NOT NULL, packed BLOB, PRIMARY KEY (attempt, source, key)
@@ -103,16 +103,12 @@ AMONG = "key IN (SELECT value FROM json_each(?))"
 OF_LONG = f"substr({{}}, 1, {DIGEST_BYTES})"
 """What tells a packed value from all others; NULL where none is."""
 
-_FLIP = f"INSERT INTO flip (unix_time, attempt, source, {', '.join(Flip._fields)})"
 _LOCKED = """
 SELECT key, path FROM locked WHERE attempt = ?1 AND source = ?2 AND (?3 IS NULL OR key > ?3) ORDER BY key LIMIT ?4
 """
 _LOCKED_TO = (
     f"SELECT key, path, new_path FROM locked WHERE new_path NOT NULL AND attempt = ? AND source = ? AND {AMONG}"  # noqa: S608 - ours
 )
-_FLIPPED_TO = f"""
-SELECT key, old_path, new_path FROM flip WHERE attempt = ? AND source = ? AND {AMONG} ORDER BY rowid DESC
-"""  # noqa: S608 - our own words
 _UPLOAD = f"INSERT OR REPLACE INTO upload ({', '.join(OpenUpload._fields)}, has_ended, is_left)"
 _UPLOAD_ENDED = """
 INSERT INTO upload (upload_id, bucket, object_key, etag, has_ended, part_bytes, headers_sha256, is_left)
@@ -144,11 +140,10 @@ sqlite3.register_adapter(UUID, stored_key)
 
 
 @lru_cache(maxsize=64)
-def _insertion(into: str, rows: int, columns: int, of_all: int) -> str:
+def _insertion(into: str, rows: int, columns: int) -> str:
     """Return a statement that inserts so many rows; one of 500 has 9 KB, and is the same for nearly every batch."""
     row = f"({', '.join('?' * columns)})"
-    values = f"VALUES {', '.join([row] * rows)}"
-    return f"{into} SELECT {'?, ' * of_all}* FROM ({values})" if of_all else f"{into} {values}"  # noqa: S608 - our own text
+    return f"{into} VALUES {', '.join([row] * rows)}"
 
 
 def claim(database: sqlite3.Connection, bucket: str, object_key: str) -> OpenUpload | None:
@@ -176,6 +171,7 @@ class SqliteLedger(FileDatabase):
         super().__init__("the run's record", path, sqlite3.Error)
         self._description = description
         self._words = False  # whether anything was said of any reference that was not flipped
+        self._next_number = 1  # of a flip
         self._database: sqlite3.Connection
 
     async def describe(self, more: Mapping[str, str]) -> None:
@@ -185,8 +181,7 @@ class SqliteLedger(FileDatabase):
 
     async def record_flips(self, flips: Sequence[Flip], *, unix_time: float) -> None:
         """Write intended flips; they are on disk when this returns."""
-        of_all = (unix_time, self.attempt, self.source)
-        await self._call(lambda: self._insert_flips(flips, of_all))
+        await self._call(lambda: self._insert_flips(flips, unix_time))
 
     async def record_not_flipped(self, results: Sequence[Result]) -> None:
         """Write references that this run did not flip, with outcome and reason."""
@@ -354,22 +349,29 @@ class SqliteLedger(FileDatabase):
         self._database = sqlite3.connect(self._path.absolute().as_uri(), uri=True, check_same_thread=False)
         self._database.executescript(SCHEMA)
         self._insert("INSERT OR REPLACE INTO run", list(self._description.items()))
+        last = self._database.execute("SELECT number + flips FROM batch ORDER BY number DESC LIMIT 1").fetchone()
+        self._next_number = last[0] if last else 1
 
     def _close(self) -> None:
         self._database.close()
 
-    def _insert_flips(self, flips: Sequence[Flip], of_all: tuple[float, int, int]) -> None:
+    def _insert_flips(self, flips: Sequence[Flip], unix_time: float) -> None:
         """Insert flips. What was said of their keys before, in an earlier pass, is no word on them any more."""
-        rows: Sequence[tuple[object, ...]] = flips
-        if flips:
-            _, old_paths, new_paths, *_ = zip(*flips, strict=True)
-            if not all_short(old_paths) or not all_short(new_paths):
-                rows = [(key, *pack(old_path, new_path), *more) for key, old_path, new_path, *more in flips]
+        of_all = (self.attempt, self.source)
+        number = self._next_number
+        rows: list[Batch] = []
+        long_values: list[LongValue] = []
+        for first in range(0, len(flips), MOST_FLIPS):
+            batch, some = batch_of(flips[first : first + MOST_FLIPS], number, unix_time, *of_all)
+            rows.append(batch)
+            long_values += some
+            number += batch.flips
         with self._database:
             if self._words:
                 statement = f"DELETE FROM not_flipped WHERE attempt = ? AND source = ? AND {AMONG}"  # noqa: S608 - our own text
-                self._database.execute(statement, (*of_all[1:], keys_json(flip.key for flip in flips)))
-            self._insert(_FLIP, rows, of_all)
+                self._database.execute(statement, (*of_all, keys_json(flip.key for flip in flips)))
+            self._insert_all([("INSERT INTO long_value", long_values), ("INSERT INTO batch", rows)])
+        self._next_number = number
 
     def _flipped_to(self, keys: Sequence[Key], of_all: tuple[int, int]) -> dict[Key, str]:
         """Return what the last flip on record of each key of an attempt and source was to; the newest are read first.
@@ -378,24 +380,30 @@ class SqliteLedger(FileDatabase):
         """
         wanted = {stored_key(key): key for key in keys}
         found: dict[Key, str] = {}
-        if wanted:
-            for stored, old_path, new_path in self._database.execute(_FLIPPED_TO, (*of_all, json.dumps(list(wanted)))):
-                if (key := wanted.pop(stored, None)) is not None:
-                    found[key] = unpack(old_path, new_path)[1]
-                if not wanted:
-                    break
+        if not wanted:
+            return found
+        which = f"attempt = ? AND source = ? AND {OVERLAPPING}"
+        for batch in batches(self._database, which, (*of_all, *overlapping(list(wanted))), newest_first=True):
+            for _, flip in flips_in(self._database, batch, lambda _, flip: flip.key in wanted, newest_first=True):
+                found[wanted.pop(stored_key(flip.key))] = flip.new_path
+            if not wanted:
+                break
         return found
 
-    def _insert(self, into: str, rows: Sequence[tuple[object, ...]], of_all: tuple[object, ...] = ()) -> None:
-        """Insert rows, many in one statement: ``executemany`` would hand the interpreter's lock over for each row.
+    def _insert(self, into: str, rows: Sequence[tuple[object, ...]]) -> None:
+        self._insert_all([(into, rows)])
 
-        The values ``of_all``, which are the same in each, come first.
+    def _insert_all(self, insertions: Iterable[tuple[str, Sequence[tuple[object, ...]]]]) -> None:
+        """Insert rows into tables, all or none; they are on disk when this returns.
+
+        Many are in one statement: ``executemany`` would hand the interpreter's lock over for each row.
         """
         with self._database:
-            for first in range(0, len(rows), ROWS_A_STATEMENT):
-                some = rows[first : first + ROWS_A_STATEMENT]
-                statement = _insertion(into, len(some), len(some[0]), len(of_all))
-                self._database.execute(statement, [*of_all, *chain.from_iterable(some)])
+            for into, rows in insertions:
+                for first in range(0, len(rows), ROWS_A_STATEMENT):
+                    some = rows[first : first + ROWS_A_STATEMENT]
+                    statement = _insertion(into, len(some), len(some[0]))
+                    self._database.execute(statement, list(chain.from_iterable(some)))
 
     async def _execute(self, statement: str, *values: object) -> None:
         """Carry out one statement; what it changed is on disk when this returns."""
