@@ -127,7 +127,7 @@ def test_costs_are_of_the_largest_table_and_memory_of_two() -> None:
 
 def test_what_a_row_costs_is_judged_on_a_machine_of_the_same_speed() -> None:
     cost = Cost("-yw", tls=False, rows=200_000, seconds=10, cpu_seconds=6.8, peak_kib=80_000, requests={},
-                received_bytes=0, server_share=0.1)  # fmt: skip
+                received_bytes=0, server_share=0.1, ledger_bytes=0)  # fmt: skip
     measured = Results("full", {}, costs=[cost], loop_ns=RECORDED_NS * 1.05)
     assert verdict(measured, "CPU a migrated row, plain") == ("34 µs", True)
     measured.loop_ns = RECORDED_NS * 1.2
@@ -138,7 +138,7 @@ def test_what_a_row_costs_is_judged_on_a_machine_of_the_same_speed() -> None:
 
 def test_ten_million_rows_are_held_against_one() -> None:
     few = Cost("-yw", tls=False, rows=1_000_000, seconds=100, cpu_seconds=40, peak_kib=80_000, requests={},
-               received_bytes=0, server_share=0.1)  # fmt: skip
+               received_bytes=0, server_share=0.1, ledger_bytes=0)  # fmt: skip
     many = replace(few, rows=10_000_000, seconds=1_100, peak_kib=82_000)
     measured = Results("full", {}, costs=[few, many])
     assert verdict(measured, "peak memory, 10 000 000") == ("1.025 times", True)
