@@ -87,6 +87,9 @@ class Extent:
     rollback_pairs: int
     """Of a rollback by one process, and one by two."""
 
+    resumed_rows: int
+    """Of which nine in ten are done already."""
+
 
 QUICK = Extent(
     name="quick",
@@ -113,6 +116,7 @@ QUICK = Extent(
     observed_pairs=1,
     rollback_rows=2_000,
     rollback_pairs=1,
+    resumed_rows=100_000,
 )
 DEFAULT = Extent(
     name="default",
@@ -139,6 +143,7 @@ DEFAULT = Extent(
     observed_pairs=5,
     rollback_rows=10_000,
     rollback_pairs=5,
+    resumed_rows=2_000_000,
 )
 FULL = Extent(
     name="full",
@@ -165,6 +170,7 @@ FULL = Extent(
     observed_pairs=5,
     rollback_rows=10_000,
     rollback_pairs=5,
+    resumed_rows=10_000_000,
 )
 LARGE_ROWS = 100_000
 """From here on a turn takes a minute and more."""

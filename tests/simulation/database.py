@@ -6,6 +6,7 @@ Statements are known by their words. They are carried out in one moment, but for
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -224,7 +225,8 @@ class SimulatedCursor:
 
     async def _page(self, _: str, values: dict[str, Any]) -> None:
         await self._connection.arrive("reads a page", *_IN_THE_WAY)
-        page = [row for row in sorted(self._world.rows.items()) if row[0] > values.get("after", 0)][:PAGE_ROWS]
+        after, until = values.get("after", 0), values.get("until", math.inf)
+        page = [row for row in sorted(self._world.rows.items()) if after < row[0] <= until][:PAGE_ROWS]
         legacy = [row for row in page if row[1].startswith(values["legacy"].removesuffix("%"))]
         last: Key | None = page[-1][0] if page else None
         self._answer = [(len(page), last, [key for key, _ in legacy], [path for _, path in legacy])]

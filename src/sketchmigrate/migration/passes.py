@@ -15,6 +15,7 @@ from sketchmigrate.core.errors import MigrateError
 from sketchmigrate.core.outcome import Tally
 from sketchmigrate.core.reference import KeyRange, Reference
 from sketchmigrate.migration.locked import take_up_locked
+from sketchmigrate.migration.resuming import stretches_from
 from sketchmigrate.migration.runner import Finished, take_through
 from sketchmigrate.postgres.references import References
 from sketchmigrate.postgres.transactions import until_flushed
@@ -22,6 +23,7 @@ from sketchmigrate.postgres.transactions import until_flushed
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
+    from sketchmigrate.migration.resuming import Position
     from sketchmigrate.migration.runner import Migration, Scan
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.postgres.database import Database
@@ -32,14 +34,19 @@ MOST_BATCH_CHARS = 4 * 2**20
 
 
 async def migrate(
-    migrations: Sequence[Migration], new_pass: Callable[[int], None], *, before: Finished | None = None
+    migrations: Sequence[Migration],
+    new_pass: Callable[[int], None],
+    *,
+    before: Finished | None = None,
+    position: Position | None = None,
 ) -> Finished:
     """Migrate all sources, whole: passes until one finds no legacy row that could still be migrated.
 
     One in which a connection broke is not the last: the server may have come back without what it had not yet on disk.
-    ``before`` is what was done already: its passes count. ``new_pass`` is told the number of each pass as it begins.
-    There is one pass only in a dry run, as nothing would change, and with ``follow``, where others come later. Ends
-    early when a stop is requested; whether that was an error, the ``Stop`` tells.
+    ``before`` is what was done already: its passes count. The first pass begins behind ``position``, goes to the end,
+    and then from the beginning up to it. ``new_pass`` is told the number of each pass as it begins. There is one pass
+    only in a dry run, as nothing would change, and with ``follow``, where others come later. Ends early when a stop is
+    requested; whether that was an error, the ``Stop`` tells.
     """
     options, database, stop = migrations[0].options, migrations[0].database, migrations[0].stop
     tallies = list((before and before.sources) or [Tally() for _ in migrations])
@@ -50,14 +57,16 @@ async def migrate(
         new_pass(passes)
         losses = database.losses
         scanned = sum(tallies, Tally()).scanned
-        for number, migration in enumerate(migrations):
+        for number, key_range in stretches_from(position, len(migrations)):
+            migration = migrations[number]
             left = None if limit is None else limit - sum(tallies, Tally()).scanned
             if left == 0 or stop.requested:
                 break
             migration.begin()
-            found, _ = await migrate_range(migration, KeyRange(), limit=left, again=passes > 1)
+            found, _ = await migrate_range(migration, key_range, limit=left, again=passes > 1)
             tallies[number] += found
             await make_durable(database, found, options, stop)
+        position = None
         tally, of_each = sum(tallies, Tally()), tuple(tallies)
         if stop.requested:
             return Finished(tally, passes, rows_left=True, sources=of_each)

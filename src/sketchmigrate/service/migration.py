@@ -27,6 +27,7 @@ from sketchmigrate.migration.overwritten import settle
 from sketchmigrate.migration.passes import migrate
 from sketchmigrate.migration.recognition import about_empty_legacy, check_recognised
 from sketchmigrate.migration.record import description, is_of, runs_of
+from sketchmigrate.migration.resuming import newest_position
 from sketchmigrate.migration.room import check_room, estimated_legacy_rows
 from sketchmigrate.migration.settling import OnceSettled, Settling
 from sketchmigrate.migration.trial import try_flips
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from sketchmigrate.ledger.figures import RunFigures
     from sketchmigrate.migration.figures import Moment
     from sketchmigrate.migration.flipping import FlipControl
+    from sketchmigrate.migration.resuming import Position
     from sketchmigrate.migration.runner import Finished, Migration
     from sketchmigrate.migration.settling import Tell
     from sketchmigrate.migration.site import Site
@@ -73,6 +75,9 @@ if TYPE_CHECKING:
 
         def observe(self, source: int, rows: int, tally: Tally, results: list[Result]) -> None:
             """Take note of rows of a source that were passed, and of what became of those that were legacy."""
+
+        def resumes(self, rows_before: int) -> None:
+            """Take note that about so many rows come last in this pass, and are likely finished."""
 
         def begin_again(self) -> None:
             """Take note that the pass was left, and says nothing of the next one's length."""
@@ -186,10 +191,11 @@ class MigrationService:
                     self.following = self._follower(migrations, ledger, listener)
                     await self.following.begin()
                 began = None if options.dry_run else await moment(site.database)
+                position = await self._resume(listener)
                 if options.is_shared:
-                    finished = await self._share(options.processes or 1, ledger, listener)
+                    finished = await self._share(options.processes or 1, ledger, listener, position=position)
                 else:
-                    finished = await self._alone(migrations, ledger, listener)
+                    finished = await self._alone(migrations, ledger, listener, position=position)
                 if began is not None:
                     await self._measure(began, [each.control for each in migrations])
                 if self.following is not None:
@@ -252,12 +258,22 @@ class MigrationService:
             until_quiet_seconds=options.until_quiet_seconds,
         )
 
+    async def _resume(self, listener: Listener) -> Position | None:
+        """Return where an earlier run was, or this one, behind which the pass begins."""
+        position = await newest_position(self._site)
+        if position is not None:
+            listener.resumes(position.rows_before)
+            table = self._site.sources[position.source].source.table
+            self._tell(f"Beginning behind row {position.key} of {table}, which was flipped last.", logging.DEBUG)
+        return position
+
     async def _alone(
         self,
         migrations: Sequence[Migration],
         ledger: WholeLedger,
         listener: Listener,
         before: Finished | None = None,
+        position: Position | None = None,
     ) -> Finished:
         """Migrate with this process; if its core turns out to be too little, with others."""
         copier = migrations[0].copier
@@ -269,20 +285,26 @@ class MigrationService:
         )
         if self._options.processes is not None:
             async with watch:
-                return await migrate(migrations, listener.new_pass, before=before)
+                return await migrate(migrations, listener.new_pass, before=before, position=position)
         async with asyncio.TaskGroup() as group, watch:
             growing = group.create_task(outgrown(self._stop))
-            finished = await migrate(migrations, listener.new_pass, before=before)
+            finished = await migrate(migrations, listener.new_pass, before=before, position=position)
             growing.cancel()
         if growing.cancelled() or not self._stop.resume():
             return finished
         processes = growing.result()
         listener.begin_again()
         self._tell(f"One core is full, and others are idle: going on with {processes} processes.", logging.INFO)
-        return await self._share(processes, ledger, listener, before=finished)
+        position = await self._resume(listener)
+        return await self._share(processes, ledger, listener, before=finished, position=position)
 
     async def _share(
-        self, processes: int, ledger: WholeLedger, listener: Listener, before: Finished | None = None
+        self,
+        processes: int,
+        ledger: WholeLedger,
+        listener: Listener,
+        before: Finished | None = None,
+        position: Position | None = None,
     ) -> Finished:
         """Migrate with several processes; this one hands out ranges."""
         # several processes are the exception, and their machinery takes a while to import
@@ -302,6 +324,7 @@ class MigrationService:
             settling=self.settling,
             breaker=self._breaker,
             before=before,
+            position=position,
         )
         if self.governing is not None:
             self.governing.directs(coordinator.govern)
