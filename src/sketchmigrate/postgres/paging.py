@@ -82,6 +82,17 @@ class _BrokenOff(Exception):
     """The server ended a statement at its time limit."""
 
 
+class PageTooSlow(Exception):
+    """Not even the smallest page came in ``LONGEST`` times what it may take: what it reads has no bound."""
+
+
+class _Asked(NamedTuple):
+    """How many rows are asked for, and whether that has the time limit of the settings, and is not broken off."""
+
+    rows: int
+    is_last_try: bool
+
+
 async def read_in_time(
     session: Session,
     size: PageSize,
@@ -89,19 +100,24 @@ async def read_in_time(
     *args: *Ts,
     doing: str,
     attempts: int = CONTENTION_ATTEMPTS,
+    is_bounded: bool = True,
 ) -> P:
     """Read one page of up to ``size.rows`` rows, in a transaction of its own, and let ``size`` learn from it.
 
     ``read`` is given the connection, ``args`` and how many rows. A page that reaches its time limit is asked again,
-    smaller; the smallest has the limit of the settings. ``attempts`` and what is raised are those of ``Session.run``.
+    smaller; the smallest has the limit of the settings, or where what it reads is not ``is_bounded`` by its rows the
+    same limit: then ``PageTooSlow`` is raised. ``attempts`` and what is raised besides are those of ``Session.run``.
     """
     while True:
-        limits = None if size.is_least else session.limits.with_statements_of(_LONGEST_MS)
+        asked = _Asked(size.rows, is_last_try=size.is_least and is_bounded)
+        limits = None if asked.is_last_try else session.limits.with_statements_of(_LONGEST_MS)
         try:
             page, seconds = await session.run(
-                _timed, session.clock, size, read, args, doing=doing, limits=limits, attempts=attempts
+                _timed, session.clock, asked, read, args, doing=doing, limits=limits, attempts=attempts
             )
         except _BrokenOff:
+            if size.is_least:
+                raise PageTooSlow from None
             size.was_broken_off()
             continue
         size.took(page.rows, seconds)
@@ -111,15 +127,15 @@ async def read_in_time(
 async def _timed(
     connection: AsyncConnection,
     clock: Clock,
-    size: PageSize,
+    asked: _Asked,
     read: Callable[[AsyncConnection, *Ts, int], Awaitable[P]],
     args: tuple[*Ts],
 ) -> tuple[P, float]:
     began = clock.monotonic()
     try:
-        page = await read(connection, *args, size.rows)
+        page = await read(connection, *args, asked.rows)
     except psycopg.errors.QueryCanceled as error:
-        if size.is_least:
+        if asked.is_last_try:
             raise
         raise _BrokenOff from error
     return page, clock.monotonic() - began

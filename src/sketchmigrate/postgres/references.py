@@ -20,6 +20,7 @@ from sketchmigrate.core.reference import Key, KeyRange
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.postgres.pages import RowNow, copy_page, count_page, read_page, shortened, value_page
 from sketchmigrate.postgres.paging import PageSize, look_up_in_time, read_in_time
+from sketchmigrate.postgres.path_index import Place, read_by_path
 from sketchmigrate.postgres.structure import hides_rows
 from sketchmigrate.postgres.table import columns, decode, read_either
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sketchmigrate.core.mapping import Mapping as RowMapping
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.postgres.pages import CountedPage, CsvPage, Page, ValuePage
+    from sketchmigrate.postgres.path_index import PathIndex
     from sketchmigrate.postgres.session import Session
     from sketchmigrate.postgres.table import Table
 
@@ -95,6 +97,21 @@ class References:
     def legacy_pages(self, key_range: KeyRange, mapping: RowMapping) -> AsyncIterator[Page]:
         """Read a range page by page, until there are no more rows."""
         return self._pages(read_page, key_range, mapping, doing="reading references")
+
+    async def pages_by_path(self, index: PathIndex) -> AsyncIterator[Page]:
+        """Read all legacy rows by an index, until there are no more behind the last one.
+
+        Raises ``PageTooSlow`` where it goes through so many dead entries that a page takes too long.
+        """
+        size, after, doing = PageSize(), None, "reading references by their paths"
+        while (
+            page := await read_in_time(
+                self.session, size, read_by_path, self.table, index, after, doing=doing, is_bounded=False
+            )
+        ).rows:
+            yield page
+            last = page.references[-1]
+            after = Place(last.path, last.key)
 
     def counted_pages(self, key_range: KeyRange, mapping: RowMapping) -> AsyncIterator[CountedPage]:
         """Count a range page by page."""
