@@ -39,6 +39,20 @@ def fill(site: Site, names: Iterable[str], *, without_object: Iterable[str] = ()
     )
 
 
+def test_the_plan_offers_such_an_index_for_a_large_table_with_a_random_key_and_makes_none(site: Site) -> None:
+    fill(site, numbered(20))
+    assert "no index of the paths" not in site.run("plan").out
+    site.database.execute("DROP INDEX of_paths")
+    assert "no index of the paths" not in site.run("plan").out, "it is small"
+    site.database.execute("UPDATE pg_class SET reltuples = 5e6, relpages = 50000 WHERE relname = 'avatars'")
+    told = site.run("plan").out
+    offer = """CREATE INDEX CONCURRENTLY ON "avatars" ("path" text_pattern_ops) WHERE "path" LIKE 'image/%';"""
+    assert offer in " ".join(told.split())
+    of_table = "SELECT indexname FROM pg_indexes WHERE tablename = 'avatars'"
+    assert site.database.execute(of_table) == [("avatars_pkey",)]
+    assert legacy_rows(site) == set(numbered(20))
+
+
 def legacy_rows(site: Site) -> set[str]:
     rows = site.database.execute("SELECT path FROM avatars WHERE path LIKE 'image/%'")
     return {path.removeprefix("image/") for (path,) in rows}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sketchmigrate.core.errors import MigrateError
 from sketchmigrate.core.outcome import Tally
 from sketchmigrate.core.reference import KeyRange, Reference
-from sketchmigrate.migration.by_path import PathPass, usable_indexes
+from sketchmigrate.migration.by_path import PathPass
 from sketchmigrate.migration.locked import take_up_locked
 from sketchmigrate.migration.resuming import stretches_from
 from sketchmigrate.migration.runner import Finished, take_through
@@ -22,7 +22,7 @@ from sketchmigrate.postgres.references import References
 from sketchmigrate.postgres.transactions import until_flushed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
     from sketchmigrate.migration.resuming import Position
     from sketchmigrate.migration.runner import Migration, Scan
@@ -42,26 +42,28 @@ async def migrate(
     *,
     before: Finished | None = None,
     position: Position | None = None,
+    indexes: Mapping[int, PathIndex] | None = None,
 ) -> Finished:
     """Migrate all sources, whole: passes until one finds no legacy row that could still be migrated.
 
     One in which a connection broke is not the last: the server may have come back without what it had not yet on disk.
     ``before`` is what was done already: its passes count. The first pass begins behind ``position``, goes to the end,
-    and then from the beginning up to it. ``new_pass`` is told the number of each pass as it begins. There is one pass
-    only in a dry run, as nothing would change, and with ``follow``, where others come later. Ends early when a stop is
-    requested; whether that was an error, the ``Stop`` tells.
+    and then from the beginning up to it. Sources that have one of ``indexes`` by their number are read by that.
+    ``new_pass`` is told the number of each pass as it begins. There is one pass only in a dry run, as nothing would
+    change, and with ``follow``, where others come later. Ends early when a stop is requested; whether that was an
+    error, the ``Stop`` tells.
     """
     options, database, stop = migrations[0].options, migrations[0].database, migrations[0].stop
     tallies = list((before and before.sources) or [Tally() for _ in migrations])
     passes = before.passes if before is not None else 0
     limit = options.limit or None
-    indexes = await usable_indexes(migrations)
+    by_path = dict(indexes or {})
     while True:
         passes += 1
         new_pass(passes)
         losses = database.losses
         scanned = sum(tallies, Tally()).scanned
-        this = _Pass(passes, indexes)
+        this = _Pass(passes, by_path)
         for number, key_range in stretches_from(position, len(migrations)):
             left = None if limit is None else limit - sum(tallies, Tally()).scanned
             if left == 0 or stop.requested:
@@ -80,7 +82,7 @@ async def migrate(
         if options.dry_run or options.follow or (nothing_found and this.is_proof):
             return Finished(tally, passes, rows_left=False, sources=of_each)
         if nothing_found:
-            indexes.clear()  # the next one is by the key
+            by_path.clear()  # the next one is by the key
 
 
 @dataclass(slots=True)

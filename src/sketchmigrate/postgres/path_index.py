@@ -34,6 +34,9 @@ FEWEST_ROWS_OFFERED = 1_000_000
 TIMES_LESS = 2
 """So many times fewer blocks have to be read by it: both ways are reckoned from statistics."""
 
+RANDOM = 0.5
+"""A key whose order is that of the blocks by less than this has its rows all over the table."""
+
 MOST_SORTED = 10 * MOST_ROWS
 """Of rows that a page may sort: a plan that sorts all legacy rows for each page is none."""
 
@@ -94,6 +97,21 @@ class PathSpread(NamedTuple):
     def _blocks_a_row(self, correlation: float) -> float:
         share = correlation**2
         return (1 - share) + share * self.blocks / self.rows
+
+
+class Offer(NamedTuple):
+    """The statement that makes an index of the paths, and what statistics say of the table that has none."""
+
+    statement: str
+    spread: PathSpread
+
+    def is_worth(self, legacy_rows: int) -> bool:
+        """Whether it would pay to have so many legacy rows found by it, in a large table whose key is random."""
+        rows, _, of_key, _ = self.spread
+        is_random = of_key is not None and abs(of_key) < RANDOM
+        return (
+            bool(legacy_rows) and rows >= FEWEST_ROWS_OFFERED and is_random and self.spread.is_less_by_path(legacy_rows)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +187,15 @@ async def read_by_path(
     count, keys, paths = answer
     references = make_all(Reference, zip(keys or (), paths or (), strict=True))
     return Page(count, references[-1].key if references else None, references)
+
+
+async def possible_offer(connection: AsyncConnection, table: Table, mapping: Mapping) -> Offer | None:
+    """Return what would make an index by which legacy rows are found; None where there is one, or none is possible."""
+    pattern = only_pattern(table, mapping)
+    if pattern is None or await find_index(connection, table, mapping) is not None:
+        return None
+    spread = await read_spread(connection, table)
+    return None if spread is None else Offer(offer_of(table, pattern), spread)
 
 
 def offer_of(table: Table, pattern: str) -> str:

@@ -18,6 +18,7 @@ from sketchmigrate.inspect.estimate import caps_noted, measured_rate
 from sketchmigrate.ledger import past_runs, place_of
 from sketchmigrate.migration.at_work import place_noted
 from sketchmigrate.migration.breaker import Breaker
+from sketchmigrate.migration.by_path import usable_indexes
 from sketchmigrate.migration.fence import fence_ahead
 from sketchmigrate.migration.figures import moment, reckon
 from sketchmigrate.migration.governing import Governing
@@ -40,7 +41,7 @@ from sketchmigrate.service.following import Following
 from sketchmigrate.settings.stores import store_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
     from typing import Protocol
 
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from sketchmigrate.migration.site import Site
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.migration.trial import Trial
+    from sketchmigrate.postgres.path_index import PathIndex
     from sketchmigrate.settings import Options
 
     class Listener(Audience, Protocol):
@@ -191,11 +193,13 @@ class MigrationService:
                     self.following = self._follower(migrations, ledger, listener)
                     await self.following.begin()
                 began = None if options.dry_run else await moment(site.database)
-                position = await self._resume(listener)
                 if options.is_shared:
+                    position = await self._resume(listener)
                     finished = await self._share(options.processes or 1, ledger, listener, position=position)
                 else:
-                    finished = await self._alone(migrations, ledger, listener, position=position)
+                    indexes = await usable_indexes(migrations)
+                    position = await self._resume(listener, indexes)
+                    finished = await self._alone(migrations, ledger, listener, position=position, indexes=indexes)
                 if began is not None:
                     await self._measure(began, [each.control for each in migrations])
                 if self.following is not None:
@@ -258,9 +262,11 @@ class MigrationService:
             until_quiet_seconds=options.until_quiet_seconds,
         )
 
-    async def _resume(self, listener: Listener) -> Position | None:
-        """Return where an earlier run was, or this one, behind which the pass begins."""
+    async def _resume(self, listener: Listener, by_path: Collection[int] = ()) -> Position | None:
+        """Return where an earlier run was, or this one, behind which the pass begins; not in sources read by path."""
         position = await newest_position(self._site)
+        if position is not None and position.source in by_path:
+            return None
         if position is not None:
             listener.resumes(position.rows_before)
             table = self._site.sources[position.source].source.table
@@ -272,8 +278,10 @@ class MigrationService:
         migrations: Sequence[Migration],
         ledger: WholeLedger,
         listener: Listener,
+        *,
         before: Finished | None = None,
         position: Position | None = None,
+        indexes: Mapping[int, PathIndex] | None = None,
     ) -> Finished:
         """Migrate with this process; if its core turns out to be too little, with others."""
         copier = migrations[0].copier
@@ -283,12 +291,13 @@ class MigrationService:
             audience=listener,
             is_streamed=self.settling.is_streamed,
         )
+        work = partial(migrate, migrations, listener.new_pass, before=before, position=position, indexes=indexes)
         if self._options.processes is not None:
             async with watch:
-                return await migrate(migrations, listener.new_pass, before=before, position=position)
+                return await work()
         async with asyncio.TaskGroup() as group, watch:
             growing = group.create_task(outgrown(self._stop))
-            finished = await migrate(migrations, listener.new_pass, before=before, position=position)
+            finished = await work()
             growing.cancel()
         if growing.cancelled() or not self._stop.resume():
             return finished
@@ -303,6 +312,7 @@ class MigrationService:
         processes: int,
         ledger: WholeLedger,
         listener: Listener,
+        *,
         before: Finished | None = None,
         position: Position | None = None,
     ) -> Finished:
