@@ -94,9 +94,12 @@ class References:
         self.session, self.table = session, table
         self._by_key, self._by_path = PageSize(), PageSize()
 
-    def legacy_pages(self, key_range: KeyRange, mapping: RowMapping) -> AsyncIterator[Page]:
+    async def legacy_pages(self, key_range: KeyRange, mapping: RowMapping) -> AsyncIterator[Page]:
         """Read a range page by page, until there are no more rows."""
-        return self._pages(read_page, key_range, mapping, doing="reading references")
+        size = PageSize()
+        async for page in self._pages(read_page, key_range, mapping, doing="reading references", size=size):
+            size.found(len(page.references), page.rows)
+            yield page
 
     async def pages_by_path(self, index: PathIndex) -> AsyncIterator[Page]:
         """Read all legacy rows by an index, until there are no more behind the last one.
@@ -203,8 +206,9 @@ class References:
         key_range: KeyRange,
         *args: *Ts,
         doing: str,
+        size: PageSize | None = None,
     ) -> AsyncIterator[P]:
-        size = PageSize()
+        size = size or PageSize()
         while (page := await read_in_time(self.session, size, read, self.table, key_range, *args, doing=doing)).rows:
             yield page
             key_range = KeyRange(page.last_key, key_range.until)
