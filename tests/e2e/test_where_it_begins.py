@@ -159,6 +159,17 @@ def test_several_processes_take_the_ranges_from_there_on(site: Site) -> None:
     assert order.index("1.png") >= done - 1 + (rows - done) - 2 * range_rows
 
 
+@pytest.mark.parametrize("key", ["text", "two columns"])
+def test_so_they_do_where_only_the_database_puts_keys_in_order(site: Site, key: str) -> None:
+    paths = fill(site, key)
+    site, flags = with_flags(site, key)
+    assert site.run(f"{flags} -l {DONE}").code == 1
+    set_back(site, paths[1])
+    shared = site.run(f"{flags} --processes 2 --range-rows 5")
+    assert (shared.code, shared.counts["scanned"], shared.counts["migrated"]) == (0, DONE + 1, DONE + 1), shared
+    assert set(flipped(site)) == names(paths)
+
+
 def test_what_is_on_record_of_another_table_or_of_rows_that_are_gone_does_no_harm(site: Site) -> None:
     fill(site, "text")
     assert site.run(ONE_BY_ONE).code == 0
