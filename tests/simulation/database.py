@@ -245,6 +245,9 @@ class SimulatedCursor:
 
     async def _page_by_path(self, _: str, values: dict[str, Any]) -> None:
         """Return the legacy rows behind a path and key, in the order of the paths."""
+        if not self._world.quiet and self._world.rng.random() < 0.1:  # it walks dead entries
+            self._world.happened["an index was too slow"] += 1
+            raise self._connection.failed(psycopg.errors.QueryCanceled("canceling statement due to statement timeout"))
         await self._connection.arrive("reads a page by an index", *_IN_THE_WAY)
         after = values.get("after_path", ""), values.get("after_key", 0)
         found = sorted((path, key) for key, path in self._world.rows.items() if path.startswith("image/"))
