@@ -93,6 +93,9 @@ class Extent:
 
     start_rounds: int
 
+    resumed_rows: int
+    """Of which nine in ten are done already."""
+
 
 QUICK = Extent(
     name="quick",
@@ -120,6 +123,7 @@ QUICK = Extent(
     rollback_rows=2_000,
     rollback_pairs=1,
     start_rounds=3,
+    resumed_rows=100_000,
 )
 DEFAULT = Extent(
     name="default",
@@ -147,6 +151,7 @@ DEFAULT = Extent(
     rollback_rows=10_000,
     rollback_pairs=5,
     start_rounds=9,
+    resumed_rows=2_000_000,
 )
 FULL = Extent(
     name="full",
@@ -174,6 +179,7 @@ FULL = Extent(
     rollback_rows=10_000,
     rollback_pairs=5,
     start_rounds=9,
+    resumed_rows=10_000_000,
 )
 LARGE_ROWS = 100_000
 """From here on a turn takes a minute and more."""

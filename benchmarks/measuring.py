@@ -15,7 +15,7 @@ from benchmarks.contestants import customary, generator, pairs, rclone, s5cmd, t
 from benchmarks.measurements.application import APART, SITUATIONS, measure_application, servers_apart
 from benchmarks.measurements.cost import measure_cost
 from benchmarks.measurements.end_to_end import calibrate, contest
-from benchmarks.measurements.first_flip import measure_first_flip
+from benchmarks.measurements.first_flip import measure_first_flip, measure_resumed
 from benchmarks.measurements.governor import measure_governor
 from benchmarks.measurements.listing import KEYS, measure_listing
 from benchmarks.measurements.micro import measure_micro
@@ -248,6 +248,11 @@ class Measuring:
                 self.results.first_flips.append(flip)
                 self._tell(
                     f"  {flip.since_work_seconds:.2f} s after work began, {flip.since_exec_seconds:.2f} s after exec"
+                )
+                flip = measure_resumed(store, self._table, self._extent.resumed_rows)
+                self.results.first_flips.append(flip)
+                self._tell(
+                    f"  {flip.since_work_seconds:.2f} s after work began with {flip.finished:,} of {flip.rows:,} done"
                 )
 
     def _paces(self) -> None:

@@ -92,13 +92,17 @@ def _of_side(side: str, server: StoreServer) -> dict[str, str]:
 
 def only_run(home: Path) -> Path:
     """Return the directory of the only run."""
-    (log,) = home.glob(f"runs/*/{LOG_NAME}")
-    return log.parent
+    (run,) = _runs(home)
+    return run
+
+
+def _runs(home: Path) -> list[Path]:
+    return sorted(log.parent for log in home.glob(f"runs/*/{LOG_NAME}"))
 
 
 def began_work_at(home: Path) -> float:
-    """Return the Unix time of the first line of the only run's log: Python has started, and the tool begins."""
-    with (only_run(home) / LOG_NAME).open(encoding="utf-8") as lines:
+    """Return the Unix time of the first line of the newest run's log: Python has started, and the tool begins."""
+    with (_runs(home)[-1] / LOG_NAME).open(encoding="utf-8") as lines:
         return datetime.fromisoformat(lines.readline().split(" ", 1)[0]).timestamp()
 
 

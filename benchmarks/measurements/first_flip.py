@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from benchmarks.contestants import tool
 from benchmarks.contestants.contest import Site
-from benchmarks.processes import succeeded
+from benchmarks.processes import ROOT, succeeded
 
 if TYPE_CHECKING:
+    from benchmarks.processes import Usage
     from benchmarks.servers.responding import RespondingStore
     from benchmarks.servers.table import Table
 
@@ -19,21 +20,49 @@ SOME_ROWS = "2000"
 """So many are migrated: what comes after the first flip does not matter here."""
 
 
+PARTS = 10
+"""Of a resumed run, all of these parts of the rows but one are finished."""
+
+
 @dataclass(frozen=True, slots=True)
 class FirstFlip:
-    """Seconds until the first flip was committed: since the process began, and since the tool had started working."""
+    """Seconds until the first flip was committed: since the process began, and since the tool had started working.
+
+    ``finished`` rows at the beginning of the table were done already.
+    """
 
     rows: int
     since_exec_seconds: float
     since_work_seconds: float
+    finished: int = 0
 
 
 def measure_first_flip(store: RespondingStore, table: Table, rows: int) -> FirstFlip:
     """Begin to migrate a table of so many rows. The table has to be full. Raises ``CommandFailed``."""
     with tempfile.TemporaryDirectory(prefix="sketch-bench-") as name:
         home = Path(name)
-        usage = tool.run(Site(store, table, rows, home), "-yw", "-l", SOME_ROWS)
-        if usage.exit_code != 1:  # rows are left, as was asked for
-            succeeded(usage, "the tool")
+        usage = _run(Site(store, table, rows, home))
         flipped_at = table.first_flip_at()
         return FirstFlip(rows, flipped_at - usage.began_at, flipped_at - tool.began_work_at(home))
+
+
+def measure_resumed(store: RespondingStore, table: Table, rows: int, tree: Path = ROOT) -> FirstFlip:
+    """Go on with a table of so many rows, of which nine of ten are done, by a run whose ledger says where it was.
+
+    The first rows are filled as done, and the run that has the last of these on record is a short one.
+    """
+    done = rows - rows // PARTS
+    table.fill(rows, finished=done - int(SOME_ROWS))
+    with tempfile.TemporaryDirectory(prefix="sketch-bench-") as name:
+        home = Path(name)
+        _run(Site(store, table, rows, home), tree)
+        usage = _run(Site(store, table, rows, home), tree)
+        flipped_at = table.first_flip_at(behind=done)
+        return FirstFlip(rows, flipped_at - usage.began_at, flipped_at - tool.began_work_at(home), done)
+
+
+def _run(site: Site, tree: Path = ROOT) -> Usage:
+    usage = tool.run(site, "-yw", "-l", SOME_ROWS, "-p", "1", tree=tree)
+    if usage.exit_code != 1:  # rows are left, as was asked for
+        succeeded(usage, "the tool")
+    return usage

@@ -157,12 +157,13 @@ def first_flip_table(results: Results) -> str:
     rows = (
         (
             f"{count:,}",
+            f"{finished:,}",
             spread([flip.since_work_seconds for flip in flips], 2),
             spread([flip.since_exec_seconds for flip in flips], 2),
         )
-        for count, flips in grouped(results.first_flips, lambda flip: flip.rows)
+        for (count, finished), flips in grouped(results.first_flips, lambda flip: (flip.rows, flip.finished))
     )
-    return table(("rows", "s after work began", "s after the process was started"), rows)
+    return table(("rows", "done before", "s after work began", "s after the process was started"), rows)
 
 
 def pace_table(results: Results) -> str:

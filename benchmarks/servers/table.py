@@ -45,16 +45,18 @@ class Table:
 
     database: Database
 
-    def fill(self, count: int, writing: Writing = KEY) -> None:
-        """Make the table anew, with the rows 1 to ``count``, all of them legacy."""
+    def fill(self, count: int, writing: Writing = KEY, *, finished: int = 0) -> None:
+        """Make the table anew, with the rows 1 to ``count``: all of them legacy but the first ``finished``."""
         execute = self.database.execute
         execute("DROP TABLE IF EXISTS avatars")
         execute(f"CREATE TABLE avatars (id bigint PRIMARY KEY, path {writing.type} NOT NULL)")
         numbered = (
-            "SELECT n, %s::text || 'avatar-' || lpad(n::text, 7, '0') || '.png' FROM generate_series(1, %s::int) AS n"
+            "SELECT n, CASE WHEN n <= %s THEN %s ELSE %s END || 'avatar-' || lpad(n::text, 7, '0') || '.png'"
+            " FROM generate_series(1, %s::int) AS n"
         )
         insert = f"INSERT INTO avatars SELECT n, {writing.value} FROM named"  # noqa: S608 # our own
-        execute(f"WITH named (n, k) AS ({numbered}) {insert}", objects.LEGACY_PREFIX, count)
+        sides = objects.PRODUCTION_PREFIX, objects.LEGACY_PREFIX
+        execute(f"WITH named (n, k) AS ({numbered}) {insert}", finished, *sides, count)
         execute("VACUUM ANALYZE avatars")
         execute("CHECKPOINT")
 
@@ -67,13 +69,13 @@ class Table:
         """Count the rows that were not set."""
         return int(self.database.execute("SELECT count(*) FROM avatars WHERE path NOT LIKE 'avatar/avatar-%'")[0][0])
 
-    def first_flip_at(self) -> float:
-        """Return the Unix time at which the first row that points at production was committed."""
+    def first_flip_at(self, *, behind: int = 0) -> float:
+        """Return the Unix time at which the first row behind a key that points at production was committed."""
         statement = (
             "SELECT extract(epoch FROM min(pg_xact_commit_timestamp(xmin)))::float8 FROM avatars"
-            " WHERE path LIKE 'avatar/%'"
+            " WHERE path LIKE 'avatar/%%' AND id > %s"
         )
-        return float(self.database.execute(statement)[0][0])
+        return float(self.database.execute(statement, behind)[0][0])
 
 
 @contextlib.contextmanager

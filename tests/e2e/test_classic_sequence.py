@@ -12,6 +12,8 @@ from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 from tests.servers.s3_fault_proxy import S3FaultProxy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.e2e.site import Facts, Site
 
 LEGACY = [f"image/avatar-{number:03}.png" for number in range(38)] + ["image/sub/folder/a b.png", "image/sub/image/x"]
@@ -20,7 +22,14 @@ OTHER = [None, "", "elsewhere/a.png"]
 BEFORE = "tech_status 40,7,40,7,50"
 AFTER = "tech_status 40,47,0,47,50"
 READING = {"GET", "HEAD"}
-READING_STATEMENTS = {"BEGIN", "SET", "SELECT", "WITH", "SAVEPOINT", "RELEASE", "COMMIT", "ROLLBACK"}
+READING_STATEMENTS = {"BEGIN", "SET", "SELECT", "WITH", "SAVEPOINT", "RELEASE", "COMMIT", "ROLLBACK", "EXPLAIN"}
+
+
+def check_reading(statements: Iterable[str]) -> None:
+    """They write nothing; a plan is shown, and not carried out."""
+    for text in statements:
+        assert text.split()[0].upper() in READING_STATEMENTS, text
+        assert not text.startswith("EXPLAIN") or text.startswith("EXPLAIN (FORMAT JSON) SELECT"), text
 
 
 def flipped(path: str | None) -> str | None:
@@ -63,7 +72,7 @@ def test_status_dry_run_migration_status_and_a_second_run_that_writes_nothing(fu
         watched = site.at(database=site.database.via(postgres.port), store=site.store.via(s3.endpoint_url))
         dry = watched.run("-v -d -p 1")
         assert {request.method for request in s3.requests} == READING
-        assert {text.split()[0].upper() for text in postgres.statements} <= READING_STATEMENTS
+        check_reading(postgres.statements)
     assert dry.code == 0, dry
     assert site.facts() == before
     lines = dry.out.splitlines()
@@ -96,5 +105,5 @@ def test_status_dry_run_migration_status_and_a_second_run_that_writes_nothing(fu
         # the right to write is tried with an upload that is called off; nothing else is not reading
         writing = {request.operation for request in s3.requests if request.method not in READING}
         assert writing == {"create_multipart_upload", "abort_multipart_upload"}
-        assert {text.split()[0].upper() for text in postgres.statements} <= READING_STATEMENTS
+        check_reading(postgres.statements)
     assert site.facts() == after

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from sketchmigrate.cluster.ranges import cut_ranges, trim
+from sketchmigrate.cluster.ranges import cut_ranges, place_of_key, trim
 from sketchmigrate.core.reference import Key, KeyRange
 from sketchmigrate.postgres.database import Database
+from sketchmigrate.postgres.pages import read_page
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.references import References
 from sketchmigrate.postgres.statistics import SAMPLED_BLOCKS, count_blocks, parts, sample
@@ -140,6 +141,30 @@ def check_each_row(database: databases.Database, connection: psycopg.Connection[
         assert counted_by_parts(database, range_rows) == len(keys)
 
     check()
+
+
+@pytest.mark.parametrize("kind", ["bigint", "uuid", "text"])
+def test_the_range_of_a_key_has_what_follows_it(
+    database: databases.Database, connection: psycopg.Connection[Any], kind: str
+) -> None:
+    key = {"bigint": "n", "uuid": "md5(n::text)::uuid", "text": "'user ' || n"}[kind]
+    connection.execute(f"CREATE TABLE avatars (id {kind} PRIMARY KEY, path text)")
+    insert = "INSERT INTO avatars SELECT {}, 'image/x' FROM generate_series(1, 500) AS n"
+    connection.execute(sql.SQL(insert).format(sql.SQL(key)))
+    connection.execute("ANALYZE avatars")
+    keys = [found for (found,) in connection.execute("SELECT id FROM avatars ORDER BY id")]
+
+    async def work(session: Session, table: Table) -> None:
+        ranges = await cut_ranges(session, table, 50, workers=1)
+        assert len(ranges) > 5
+        for number, at in enumerate(keys[:-1]):
+            place = await place_of_key(session, table, ranges, at)
+            page = await session.run(read_page, table, ranges[place], MAPPING, 500, doing="")
+            assert keys[number + 1] in [reference.key for reference in page.references]
+        assert await place_of_key(session, table, ranges, keys[-1]) == len(ranges) - 1
+        assert await place_of_key(session, table, [KeyRange()], keys[0]) == 0
+
+    on(database, work)
 
 
 @pytest.mark.parametrize("kind", ["bigint", "uuid", "text"])

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from sketchmigrate.core.errors import DatabaseBusy
+from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.postgres.database import Database as Reach
-from sketchmigrate.postgres.paging import PageSize, look_up_in_time, read_in_time
+from sketchmigrate.postgres.paging import MOST_ROWS, PageSize, look_up_in_time, read_in_time
+from sketchmigrate.postgres.references import References
+from sketchmigrate.postgres.row_key import RowKey
 from sketchmigrate.postgres.session import Limits
+from sketchmigrate.postgres.table import Table
 from sketchmigrate.settings import Settings
+from tests.mappings import mapping_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,3 +98,20 @@ def test_a_shorter_limit_does_not_give_a_connection_up_sooner() -> None:
     assert Limits(0, 0, 0).with_statements_of(1_000) == Limits(0, 1_000, 0, patience_ms=0)
     assert Limits(0, 0, 0).with_statements_of(1_000).deadline_seconds is None
     assert Limits(0, 300, 0).with_statements_of(1_000).statement_ms == 300
+
+
+async def test_pages_are_larger_while_rows_are_finished(database: Database) -> None:
+    finished, legacy = 120_000, 15_000
+    database.execute("CREATE TABLE avatars (id int PRIMARY KEY, path text)")
+    database.execute(
+        "INSERT INTO avatars SELECT n, CASE WHEN n <= %s THEN 'avatar/' ELSE 'image/' END || n"
+        " FROM generate_series(1, %s) n",
+        finished,
+        finished + legacy,
+    )
+    table = Table(("avatars",), RowKey.of("id", "integer"), "path")
+    async with reach(database).session() as session:
+        pages = [page async for page in References(session, table).legacy_pages(KeyRange(), mapping_of())]
+    assert sum(page.rows for page in pages) == finished + legacy
+    assert [each.key for page in pages for each in page.references] == list(range(finished + 1, finished + legacy + 1))
+    assert all(page.rows <= MOST_ROWS for before, page in pairwise(pages) if len(before.references) * 4 > before.rows)

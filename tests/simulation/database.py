@@ -6,6 +6,7 @@ Statements are known by their words. They are carried out in one moment, but for
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -224,10 +225,35 @@ class SimulatedCursor:
 
     async def _page(self, _: str, values: dict[str, Any]) -> None:
         await self._connection.arrive("reads a page", *_IN_THE_WAY)
-        page = [row for row in sorted(self._world.rows.items()) if row[0] > values.get("after", 0)][:PAGE_ROWS]
+        after, until = values.get("after", 0), values.get("until", math.inf)
+        page = [row for row in sorted(self._world.rows.items()) if after < row[0] <= until][:PAGE_ROWS]
         legacy = [row for row in page if row[1].startswith(values["legacy"].removesuffix("%"))]
         last: Key | None = page[-1][0] if page else None
         self._answer = [(len(page), last, [key for key, _ in legacy], [path for _, path in legacy])]
+
+    async def _indexes(self, _: str, _values: object) -> None:
+        """Return an index of the paths, or none."""
+        await self._connection.arrive("looks for an index", *_IN_THE_WAY)
+        self._answer = [("of_paths", "pg_catalog", "default", True, True)] * self._world.rng.randint(0, 1)
+
+    async def _explained(self, _: str, _values: object) -> None:
+        self._answer = [([{"Plan": {"Node Type": "Index Scan", "Index Name": "of_paths", "Plan Rows": 1}}],)]
+
+    async def _spread(self, _: str, _values: object) -> None:
+        rows, blocks, random, in_order = 1e6, 1e4, 0.0, 1.0
+        self._answer = [(rows, blocks, random, in_order)]
+
+    async def _page_by_path(self, _: str, values: dict[str, Any]) -> None:
+        """Return the legacy rows behind a path and key, in the order of the paths."""
+        if not self._world.quiet and self._world.rng.random() < 0.1:  # it walks dead entries
+            self._world.happened["an index was too slow"] += 1
+            raise self._connection.failed(psycopg.errors.QueryCanceled("canceling statement due to statement timeout"))
+        await self._connection.arrive("reads a page by an index", *_IN_THE_WAY)
+        after = values.get("after_path", ""), values.get("after_key", 0)
+        found = sorted((path, key) for key, path in self._world.rows.items() if path.startswith("image/"))
+        page = [row for row in found if row > after]
+        self._world.happened["a page was read by an index"] += bool(page)
+        self._answer = [(len(page), [key for _, key in page] or None, [path for path, _ in page] or None)]
 
     async def _flip(self, text: str, values: tuple[list[int], list[str], list[str]]) -> None:
         """Lock the rows that hold the old path, in the order of the key, and set them."""
@@ -352,6 +378,10 @@ class SimulatedCursor:
 _IN_THE_WAY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)  # a table lock, or no time left
 _STATEMENTS: dict[str, Callable[[SimulatedCursor, str, Any], Awaitable[None]]] = {
     "SELECT count(*), (array_agg(key))[count(*)]": SimulatedCursor._page,  # noqa: SLF001 - its own
+    "SELECT count(*), array_agg(key), array_agg(path)": SimulatedCursor._page_by_path,  # noqa: SLF001 - its own
+    "SELECT i.relname": SimulatedCursor._indexes,  # noqa: SLF001 - its own
+    "EXPLAIN": SimulatedCursor._explained,  # noqa: SLF001 - its own
+    "SELECT greatest(c.reltuples": SimulatedCursor._spread,  # noqa: SLF001 - its own
     "WITH free": SimulatedCursor._flip,  # noqa: SLF001 - its own
     'SELECT "t"."id" FROM': SimulatedCursor._free_rows,  # noqa: SLF001 - its own
     'SELECT "id", "path"::text FROM': SimulatedCursor._look_up,  # noqa: SLF001 - its own

@@ -49,6 +49,8 @@ SITUATIONS = {
     "holds back",
     "stores otherwise",
     "stores otherwise afterwards",
+    "a page was read by an index",
+    "an index was too slow",
 }
 """As many seeds as are usual meet all of them."""
 

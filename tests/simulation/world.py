@@ -119,6 +119,7 @@ class World:
         self.clock = clock
         self.rng = random.Random(seed)
         self.scenario = Scenario.of(self.rng, is_slowed=seed % 3 == 0)  # by the seed: what others stand for stays
+        self.begins_anywhere = seed % 2 == 0  # by the seed as well: runs have a position, and perhaps an index
         self.trace: list[str] = []
         self.objects: dict[tuple[str, str], StoredObject] = {}
         self.rows: dict[int, str] = {}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketchmigrate.postgres.paging import FEWEST_ROWS, LONGEST, MOST_ROWS, TARGET_SECONDS, PageSize
+from sketchmigrate.postgres.paging import FEWEST_ROWS, LONGEST, MOST_ROWS, MOST_ROWS_PASSED, TARGET_SECONDS, PageSize
 
 
 def test_it_is_at_its_largest_after_four_fast_pages() -> None:
@@ -81,6 +81,19 @@ def test_it_settles_at_any_rate_and_at_the_next_one(rates: list[float]) -> None:
         assert size.rows == pytest.approx(settled, abs=1)
         if FEWEST_ROWS < settled < MOST_ROWS:
             assert seconds_of(size, rate) == pytest.approx(TARGET_SECONDS, rel=0.01)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_behind_a_page_with_few_legacy_rows_it_is_larger_and_has_no_more_of_them(shares: list[float]) -> None:
+    size = PageSize()
+    for share in shares:
+        for _ in range(6):
+            rows = size.rows
+            references = int(share * rows)
+            size.took(rows, rows * 1e-6)
+            size.found(references, rows)
+        assert size.rows == (MOST_ROWS_PASSED if 4 * references <= rows else MOST_ROWS)
+        assert references <= MOST_ROWS
 
 
 @given(st.floats(1, 1e7), st.integers(FEWEST_ROWS, MOST_ROWS))

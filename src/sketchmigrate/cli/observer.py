@@ -65,6 +65,10 @@ class Observer:
         if number > 1:
             self.terminal.message(f"Pass {number}: looking for rows that were added meanwhile.", logging.DEBUG)
 
+    def resumes(self, rows_before: int) -> None:
+        """Take note that about so many rows come last in this pass, and are likely finished."""
+        self.progress.expect_finished(rows_before)
+
     def begin_again(self) -> None:
         """Forget how far a pass was that is left: it did not come to its end, and tells nothing of the next one."""
         self.rows = 0

@@ -17,7 +17,7 @@ from sketchmigrate.cluster.dispatcher import MOST_LOSSES
 from sketchmigrate.cluster.orders import Lease
 from sketchmigrate.cluster.overseer import Overseer, Part, Pass
 from sketchmigrate.cluster.range_worker import RangeDone, RangeTask, StrategyNeeded
-from sketchmigrate.cluster.ranges import cut_ranges, merged, trim
+from sketchmigrate.cluster.ranges import cut_ranges, merged, place_of_key, trim
 from sketchmigrate.core.errors import ClusterError, MigrateError, WorkerLost
 from sketchmigrate.core.outcome import Tally
 from sketchmigrate.core.reference import KeyRange
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sketchmigrate.cluster.range_worker import RangeAssignment
     from sketchmigrate.ledger import WholeLedger
     from sketchmigrate.migration.breaker import Breaker
+    from sketchmigrate.migration.resuming import Position
     from sketchmigrate.migration.settling import Settling
     from sketchmigrate.migration.site import Site
     from sketchmigrate.migration.stop import Stop
@@ -51,7 +52,8 @@ class Coordinator(Overseer[PassRange]):
     """Migrates a table with the workers of an engine.
 
     ``settling`` knows how nothing is replaced, or finds it out when the first worker needs it.
-    ``before`` is what the run has done already, with one process, and ``breaker`` knows its flips.
+    ``before`` is what the run has done already, with one process, and ``breaker`` knows its flips. The ranges of the
+    first pass are handed out from ``position`` on, and round to there.
     """
 
     def __init__(
@@ -66,11 +68,13 @@ class Coordinator(Overseer[PassRange]):
         settling: Settling,
         breaker: Breaker,
         before: Finished | None = None,
+        position: Position | None = None,
     ) -> None:
         super().__init__(engine, site, stop=stop, audience=audience, breaker=breaker)
         self._assignment, self._ledger, self._settling = assignment, ledger, settling
         if before is not None:
             self._tallies, self._pass = list(before.sources), Pass(before.passes, deque())
+        self._position = position
         self._lease = Lease(None)
         self._reading = asyncio.Lock()
         self._session: Session
@@ -257,13 +261,20 @@ class Coordinator(Overseer[PassRange]):
         ]
 
     async def _cut(self) -> list[tuple[int, KeyRange]]:
-        """Return the ranges of all sources, each with the number of its source."""
+        """Return the ranges of all sources, each with the number of its source, in the order of the first pass."""
         range_rows, members = self._site.settings.range_rows, self._engine.members
-        return [
+        ranges = [
             (source, each)
             for source, found in enumerate(self._site.sources)
             for each in await cut_ranges(self._session, found.table, range_rows, members)
         ]
+        if self._position is None:
+            return ranges
+        at, key, _ = self._position
+        found = [each for source, each in ranges if source == at]
+        first = sum(source < at for source, _ in ranges)
+        first += await place_of_key(self._session, self._site.sources[at].table, found, key)
+        return ranges[first:] + ranges[:first]
 
     async def _trim(self, pass_range: PassRange) -> None:
         """Leave what a range has too much for another worker."""

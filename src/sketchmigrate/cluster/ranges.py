@@ -11,8 +11,9 @@ import math
 from itertools import accumulate, groupby, pairwise
 from typing import TYPE_CHECKING
 
-from sketchmigrate.core.keys import key_between
+from sketchmigrate.core.keys import is_before, key_between
 from sketchmigrate.core.reference import KeyRange
+from sketchmigrate.postgres.references import References
 from sketchmigrate.postgres.statistics import ends, histogram, in_order, key_after, sample
 
 if TYPE_CHECKING:
@@ -70,6 +71,17 @@ async def trim(session: Session, table: Table, key_range: KeyRange, range_rows: 
     if middle is None or middle == key_range.until:
         return [key_range]
     return [KeyRange(key_range.after, middle), KeyRange(middle, key_range.until)]
+
+
+async def place_of_key(session: Session, table: Table, ranges: Sequence[KeyRange], key: Key) -> int:
+    """Return which of the ranges, which are in order, has what follows a key. Raises what ``Session.run`` raises.
+
+    Of texts it may be another one, where the column's collation is not that of the database.
+    """
+    cuts = [each.until for each in ranges if each.until is not None]
+    if not isinstance(key, str):
+        return sum(not is_before(key, cut) for cut in cuts)
+    return len(await References(session, table).between(cuts, None, key))
 
 
 def ranges_between(cuts: Sequence[Key]) -> list[KeyRange]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sketchmigrate.migration.look_ahead import BucketRules
     from sketchmigrate.migration.trial import Trial
     from sketchmigrate.postgres.catalog import TableFacts
+    from sketchmigrate.postgres.path_index import Offer
     from sketchmigrate.postgres.refusals import Refusals
 
 
@@ -148,6 +149,18 @@ def table_findings(facts: TableFacts, refusals: Refusals, trial: Trial | None) -
     add("replication slot", NOTE, facts.slots, "Keeps WAL until it was read: watch the disk")
     add("standbys", NOTE, facts.standbys, "Replay each flip: watch their lag")
     return found
+
+
+def index_finding(offer: Offer | None, legacy_rows: int) -> list[Finding]:
+    """Offer an index of the paths, where so many legacy rows would be found by it in far fewer blocks."""
+    if offer is None or not offer.is_worth(legacy_rows):
+        return []
+    said = (
+        "Rows are in no order of their key, so each is read from another block. By this index one process finds legacy"
+        " rows in far fewer. It is yours to make, or not: beside it each flip makes new entries in all indexes (no HOT"
+        f" update). {offer.statement}"
+    )
+    return [Finding("no index of the paths", NOTE, 1, said)]
 
 
 def fence_finding(fences: tuple[str, ...], legacy_rows: int) -> list[Finding]:

@@ -15,6 +15,7 @@ from sketchmigrate.inspect.findings import (
     Finding,
     Severity,
     fence_finding,
+    index_finding,
     table_findings,
     tier_findings,
 )
@@ -23,6 +24,7 @@ from sketchmigrate.inspect.problems import Example, count_problems, first_proble
 from sketchmigrate.inspect.standing import Standing
 from sketchmigrate.migration.room import value_bytes
 from sketchmigrate.postgres.catalog import read_facts, read_sizes
+from sketchmigrate.postgres.path_index import possible_offer
 from sketchmigrate.report.recognition import told
 
 if TYPE_CHECKING:
@@ -198,6 +200,10 @@ async def plan(
     async with database.session() as session:
         facts = [await session.run(read_facts, each.table, doing="looking at the table") for each in sources]
         sizes = [await session.run(read_sizes, each.table, doing="looking at the table") for each in sources]
+        offers = [
+            await session.run(possible_offer, each.table, each.mapping, doing="looking at the table")
+            for each in sources
+        ]
     await evidence.script("verdict")
     await looker.second_look()
     in_archives = await look_at_archived(looker)
@@ -237,10 +243,11 @@ async def plan(
             )
         )
     findings = [*await _of_rows(evidence, looker.site, recognition), *tier_findings(in_archives.unseen)]
-    for source in of_sources:
+    for source, offer in zip(of_sources, offers, strict=True):
         name = source.name if len(of_sources) > 1 else ""
         of_table = table_findings(source.facts, source.refusals, source.trial)
         of_table += fence_finding(source.facts.fences, source.legacy_rows)
+        of_table += index_finding(offer, source.legacy_rows)
         findings += [found.of(name) for found in of_table]
     return Plan(
         objects_to_copy=objects,

@@ -20,6 +20,7 @@ from sketchmigrate.core.reference import Key, KeyRange
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.postgres.pages import RowNow, copy_page, count_page, read_page, shortened, value_page
 from sketchmigrate.postgres.paging import PageSize, look_up_in_time, read_in_time
+from sketchmigrate.postgres.path_index import Place, read_by_path
 from sketchmigrate.postgres.structure import hides_rows
 from sketchmigrate.postgres.table import columns, decode, read_either
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sketchmigrate.core.mapping import Mapping as RowMapping
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.postgres.pages import CountedPage, CsvPage, Page, ValuePage
+    from sketchmigrate.postgres.path_index import PathIndex
     from sketchmigrate.postgres.session import Session
     from sketchmigrate.postgres.table import Table
 
@@ -92,9 +94,27 @@ class References:
         self.session, self.table = session, table
         self._by_key, self._by_path = PageSize(), PageSize()
 
-    def legacy_pages(self, key_range: KeyRange, mapping: RowMapping) -> AsyncIterator[Page]:
+    async def legacy_pages(self, key_range: KeyRange, mapping: RowMapping) -> AsyncIterator[Page]:
         """Read a range page by page, until there are no more rows."""
-        return self._pages(read_page, key_range, mapping, doing="reading references")
+        size = PageSize()
+        async for page in self._pages(read_page, key_range, mapping, doing="reading references", size=size):
+            size.found(len(page.references), page.rows)
+            yield page
+
+    async def pages_by_path(self, index: PathIndex) -> AsyncIterator[Page]:
+        """Read all legacy rows by an index, until there are no more behind the last one.
+
+        Raises ``PageTooSlow`` where it goes through so many dead entries that a page takes too long.
+        """
+        size, after, doing = PageSize(), None, "reading references by their paths"
+        while (
+            page := await read_in_time(
+                self.session, size, read_by_path, self.table, index, after, doing=doing, is_bounded=False
+            )
+        ).rows:
+            yield page
+            last = page.references[-1]
+            after = Place(last.path, last.key)
 
     def counted_pages(self, key_range: KeyRange, mapping: RowMapping) -> AsyncIterator[CountedPage]:
         """Count a range page by page."""
@@ -186,8 +206,9 @@ class References:
         key_range: KeyRange,
         *args: *Ts,
         doing: str,
+        size: PageSize | None = None,
     ) -> AsyncIterator[P]:
-        size = PageSize()
+        size = size or PageSize()
         while (page := await read_in_time(self.session, size, read, self.table, key_range, *args, doing=doing)).rows:
             yield page
             key_range = KeyRange(page.last_key, key_range.until)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
-from psycopg import sql
+from psycopg import AsyncClientCursor, sql
 
 from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.postgres.pages import in_range
@@ -60,6 +60,8 @@ _IN_ORDER: LiteralString = "SELECT {key} FROM {table} AS t WHERE {among} ORDER B
 _SAMPLE_KEYS: LiteralString = "SELECT {key} FROM {table} AS t {sampled} WHERE {has_key} ORDER BY {order}"
 
 _NTH: LiteralString = "SELECT {key} FROM {table} AS t WHERE {range} ORDER BY {order} OFFSET %(rows)s LIMIT 1"
+
+_ESTIMATED: LiteralString = "EXPLAIN (FORMAT JSON) SELECT FROM {table} AS t WHERE {range}"
 
 # The bounds part the rows into groups of equal size, by the order of the column's collation (PostgreSQL manual, view
 # pg_stats). They are an array of whatever type the column has; inherited are those of a table with its partitions.
@@ -190,6 +192,14 @@ async def _count_off(connection: AsyncConnection, table: Table, key_range: KeyRa
         return _Step(step, None if row is None else row[0])
 
     return await read_either(connection, table, take)
+
+
+async def estimate_rows(connection: AsyncConnection, table: Table, key_range: KeyRange) -> int:
+    """Return how many rows the planner takes a range for; none is read."""
+    condition, values = in_range(table, key_range)
+    cursor = AsyncClientCursor(connection)
+    row: Any = await (await cursor.execute(table.compose(_ESTIMATED, range=condition), values)).fetchone()
+    return int(row[0][0]["Plan"]["Plan Rows"])
 
 
 class SampledPaths(NamedTuple):

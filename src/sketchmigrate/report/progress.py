@@ -35,7 +35,8 @@ class Figures:
     up, None where there is no limit. ``again`` counts the rows of a further pass, None in the first one.
     ``streamed_bytes`` of objects have passed through this machine and are stored. A run that ``is_stopped`` goes on by
     itself, and nobody knows when. ``standstill`` says for what a run without progress waits, where nothing else does,
-    and ``follows`` how near a run that goes on is to its end. It has gone on for ``elapsed_seconds``, and it is
+    and ``follows`` how near a run that goes on is to its end. ``finished_last`` rows come last, and an earlier run is
+    likely to have finished them: they take no time to speak of. It has gone on for ``elapsed_seconds``, and it is
     ``now``, in Unix time; both are 0 where nobody says so.
     """
 
@@ -54,6 +55,7 @@ class Figures:
     is_stopped: bool = False
     standstill: str = ""
     follows: str = ""
+    finished_last: int = 0
     elapsed_seconds: float = 0.0
     now: float = 0.0
 
@@ -74,7 +76,8 @@ class Figures:
         """Time that the rest takes at this rate, or None where nobody knows: a further pass is as fast as it reads."""
         if not self.rows_per_second or self.again is not None or self.is_stopped:
             return None
-        left = [self.total_rows - self.rows_done] if self.total_rows and self.knows_total else []
+        rows = (self.total_rows or 0) - self.rows_done - self.finished_last
+        left = [max(0, rows)] if self.total_rows and self.knows_total else []
         left += [max(0, self.limit - self.taken)] if self.limit else []
         return min(left) / self.rows_per_second if left else None
 
@@ -103,6 +106,10 @@ class Progress:
     def bound(self, limit: int | None) -> None:
         """Take over how many references are taken up at most; None: all."""
         self._figures = replace(self._figures, limit=limit)
+
+    def expect_finished(self, rows: int) -> None:
+        """Take over that so many rows come last, and are likely finished."""
+        self._figures = replace(self._figures, finished_last=rows)
 
     def update(
         self,

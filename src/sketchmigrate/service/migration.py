@@ -18,6 +18,7 @@ from sketchmigrate.inspect.estimate import caps_noted, measured_rate
 from sketchmigrate.ledger import past_runs, place_of
 from sketchmigrate.migration.at_work import place_noted
 from sketchmigrate.migration.breaker import Breaker
+from sketchmigrate.migration.by_path import usable_indexes
 from sketchmigrate.migration.fence import fence_ahead
 from sketchmigrate.migration.figures import moment, reckon
 from sketchmigrate.migration.governing import Governing
@@ -27,6 +28,7 @@ from sketchmigrate.migration.overwritten import settle
 from sketchmigrate.migration.passes import migrate
 from sketchmigrate.migration.recognition import about_empty_legacy, check_recognised
 from sketchmigrate.migration.record import description, is_of, runs_of
+from sketchmigrate.migration.resuming import newest_position
 from sketchmigrate.migration.room import check_room, estimated_legacy_rows
 from sketchmigrate.migration.settling import OnceSettled, Settling
 from sketchmigrate.migration.trial import try_flips
@@ -39,7 +41,7 @@ from sketchmigrate.service.following import Following
 from sketchmigrate.settings.stores import store_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
     from typing import Protocol
 
@@ -52,11 +54,13 @@ if TYPE_CHECKING:
     from sketchmigrate.ledger.figures import RunFigures
     from sketchmigrate.migration.figures import Moment
     from sketchmigrate.migration.flipping import FlipControl
+    from sketchmigrate.migration.resuming import Position
     from sketchmigrate.migration.runner import Finished, Migration
     from sketchmigrate.migration.settling import Tell
     from sketchmigrate.migration.site import Site
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.migration.trial import Trial
+    from sketchmigrate.postgres.path_index import PathIndex
     from sketchmigrate.settings import Options
 
     class Listener(Audience, Protocol):
@@ -73,6 +77,9 @@ if TYPE_CHECKING:
 
         def observe(self, source: int, rows: int, tally: Tally, results: list[Result]) -> None:
             """Take note of rows of a source that were passed, and of what became of those that were legacy."""
+
+        def resumes(self, rows_before: int) -> None:
+            """Take note that about so many rows come last in this pass, and are likely finished."""
 
         def begin_again(self) -> None:
             """Take note that the pass was left, and says nothing of the next one's length."""
@@ -187,9 +194,12 @@ class MigrationService:
                     await self.following.begin()
                 began = None if options.dry_run else await moment(site.database)
                 if options.is_shared:
-                    finished = await self._share(options.processes or 1, ledger, listener)
+                    position = await self._resume(listener)
+                    finished = await self._share(options.processes or 1, ledger, listener, position=position)
                 else:
-                    finished = await self._alone(migrations, ledger, listener)
+                    indexes = await usable_indexes(migrations)
+                    position = await self._resume(listener, indexes)
+                    finished = await self._alone(migrations, ledger, listener, position=position, indexes=indexes)
                 if began is not None:
                     await self._measure(began, [each.control for each in migrations])
                 if self.following is not None:
@@ -252,12 +262,26 @@ class MigrationService:
             until_quiet_seconds=options.until_quiet_seconds,
         )
 
+    async def _resume(self, listener: Listener, by_path: Collection[int] = ()) -> Position | None:
+        """Return where an earlier run was, or this one, behind which the pass begins; not in sources read by path."""
+        position = await newest_position(self._site)
+        if position is not None and position.source in by_path:
+            return None
+        if position is not None:
+            listener.resumes(position.rows_before)
+            table = self._site.sources[position.source].source.table
+            self._tell(f"Beginning behind row {position.key} of {table}, which was flipped last.", logging.DEBUG)
+        return position
+
     async def _alone(
         self,
         migrations: Sequence[Migration],
         ledger: WholeLedger,
         listener: Listener,
+        *,
         before: Finished | None = None,
+        position: Position | None = None,
+        indexes: Mapping[int, PathIndex] | None = None,
     ) -> Finished:
         """Migrate with this process; if its core turns out to be too little, with others."""
         copier = migrations[0].copier
@@ -267,22 +291,30 @@ class MigrationService:
             audience=listener,
             is_streamed=self.settling.is_streamed,
         )
+        work = partial(migrate, migrations, listener.new_pass, before=before, position=position, indexes=indexes)
         if self._options.processes is not None:
             async with watch:
-                return await migrate(migrations, listener.new_pass, before=before)
+                return await work()
         async with asyncio.TaskGroup() as group, watch:
             growing = group.create_task(outgrown(self._stop))
-            finished = await migrate(migrations, listener.new_pass, before=before)
+            finished = await work()
             growing.cancel()
         if growing.cancelled() or not self._stop.resume():
             return finished
         processes = growing.result()
         listener.begin_again()
         self._tell(f"One core is full, and others are idle: going on with {processes} processes.", logging.INFO)
-        return await self._share(processes, ledger, listener, before=finished)
+        position = await self._resume(listener)
+        return await self._share(processes, ledger, listener, before=finished, position=position)
 
     async def _share(
-        self, processes: int, ledger: WholeLedger, listener: Listener, before: Finished | None = None
+        self,
+        processes: int,
+        ledger: WholeLedger,
+        listener: Listener,
+        *,
+        before: Finished | None = None,
+        position: Position | None = None,
     ) -> Finished:
         """Migrate with several processes; this one hands out ranges."""
         # several processes are the exception, and their machinery takes a while to import
@@ -302,6 +334,7 @@ class MigrationService:
             settling=self.settling,
             breaker=self._breaker,
             before=before,
+            position=position,
         )
         if self.governing is not None:
             self.governing.directs(coordinator.govern)

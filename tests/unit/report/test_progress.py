@@ -58,6 +58,8 @@ TROUBLED = Tally(migrated=12_000, missing=3, failed=1)
             Figures(3, 10, rows_per_second=2.0, streamed_bytes=1_500_000_000, bytes_per_second=31e6),
             "3 of 10 rows, 1.5 GB, 30 %, 2 rows/s, 31.0 MB/s, 0:04 left",
         ),
+        (Figures(10, 100, rows_per_second=2.0, finished_last=80), "10 of 100 rows, 10 %, 2 rows/s, 0:05 left"),
+        (Figures(40, 100, rows_per_second=2.0, finished_last=80), "40 of 100 rows, 40 %, 2 rows/s"),
         (Figures(3, 10, Tally(missing=1), "", None, "s3 (503)"), "3 of 10 rows, 30 %; missing 1; limit: s3 (503)"),
     ],
 )
