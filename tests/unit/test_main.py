@@ -76,6 +76,30 @@ def test_a_document_that_cannot_be_written_is_an_error_of_its_own(tmp_path: Path
     assert (done.returncode, plain.returncode) == (4, 2)
 
 
+ONLY_PRINTS = [["-h"], ["help", "plan"], ["--version"], ["grants", "migrate"], ["completion", "bash"], ["runs"]]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("words", ONLY_PRINTS, ids=" ".join)
+def test_what_only_prints_has_failed_where_it_cannot(tmp_path: Path, words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run(*words, stdout=full, cwd=tmp_path)
+    assert done.returncode == 4
+    assert "tandard output cannot be written: No space left on device" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", ONLY_PRINTS, ids=" ".join)
+def test_a_reader_of_it_that_went_away_has_had_enough(tmp_path: Path, words: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = run(*words, stdout=writer, cwd=tmp_path)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_reader_of_the_document_that_went_away_is_no_error_of_its_own(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -20,6 +20,8 @@ from sketchmigrate.settings import Options
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from _typeshed import SupportsWrite
+
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
@@ -40,8 +42,8 @@ class Invocation:
 def parse(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Invocation:
     """Read ``argv`` (as ``sys.argv``: with the program in front).
 
-    ``-h`` and ``--version`` print to stdout and raise ``SystemExit(0)``. Raises ``UsageError``, after the usage was
-    printed to stderr, for all that cannot be carried out as typed.
+    ``-h`` and ``--version`` print to stdout and raise ``SystemExit(0)``, or ``OSError`` where that cannot be written.
+    Raises ``UsageError``, after the usage was printed to stderr, for all that cannot be carried out as typed.
     """
     environ = os.environ if environ is None else environ
     program, typed = _program(argv[0] if argv else ""), _without_help(list(argv[1:]))
@@ -84,6 +86,13 @@ def _shared_contradiction(typed: argparse.Namespace) -> str:
 
 class _Parser(HelpParser):
     """A parser whose errors are ours: usage on stderr, and the reason for ``main`` to show."""
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        """Print it at once: argparse would not say that it cannot be written."""
+        if message and file is not None:
+            file.write(message)
+            if hasattr(file, "flush"):
+                file.flush()
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)

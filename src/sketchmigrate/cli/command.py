@@ -37,6 +37,8 @@ class Command(NamedTuple, Generic[Arguments]):
     ``arguments`` is called with. ``contradiction`` says what is wrong with flags that do not go together, and is empty
     where they do. ``load`` imports what carries the command out, and returns that: called, it returns the exit code or
     raises ``MigrateError``. ``rights`` are those that it needs, by the name under which ``grants`` prints them.
+
+    A command that ``only_prints`` has failed where stdout cannot be written: it leaves nothing else.
     """
 
     summary: str
@@ -46,6 +48,7 @@ class Command(NamedTuple, Generic[Arguments]):
     load: Callable[[Arguments, Start], Callable[[], int]]
     rights: Mapping[str, Rights] = {}
     contradiction: Callable[[argparse.Namespace], str] = _none
+    only_prints: bool = False
 
 
 def find(word: str) -> Command[Any]:

@@ -29,8 +29,8 @@ def execute(invocation: Invocation, config_folder: Path | None) -> int:
             exit_code = _carried_out(invocation, terminal, log, config_folder)
     except MigrateError as error:
         return refuse(error)
-    if options.json_output and terminal.stdout_failed:
-        return ExitCode.FAILED  # whoever awaits the document has none, or a part of it
+    if terminal.stdout_failed and (options.json_output or find(invocation.command).only_prints):
+        return ExitCode.FAILED  # whoever awaits it has none, or a part of it
     return exit_code
 
 

@@ -131,9 +131,7 @@ class Streams:
             self._stdout = None
             if not isinstance(error, BrokenPipeError):  # a reader that has had enough (head) is no failure
                 self.stdout_failed = True
-                self.err(
-                    f"Standard output cannot be written: {error.strerror or error}. The run goes on; see its log.\n"
-                )
+                self.err(f"Standard output cannot be written: {error.strerror or error}.\n")
 
     def _write_stderr(self, text: str) -> None:
         if self._stderr is None:

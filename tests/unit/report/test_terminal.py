@@ -295,7 +295,7 @@ def test_a_reader_that_has_had_enough_is_no_error(tmp_path: Path) -> None:
 
 def test_a_full_disk_behind_stdout_is_told_once_and_ends_nothing(tmp_path: Path) -> None:
     code, text = shell("$P > /dev/full", tmp_path)
-    told = "Standard output cannot be written: No space left on device. The run goes on; see its log."
+    told = "Standard output cannot be written: No space left on device."
     assert (code, text.splitlines()) == (0, [told, "alive True"])
 
 

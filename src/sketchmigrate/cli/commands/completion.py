@@ -52,4 +52,5 @@ COMMAND = Command(
     declare=_declare,
     arguments=CompletionArguments,
     load=_load,
+    only_prints=True,
 )

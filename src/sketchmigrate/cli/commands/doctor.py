@@ -34,4 +34,5 @@ COMMAND = Command(
     declare=_declare,
     arguments=NoneType,
     load=_load,
+    only_prints=True,
 )

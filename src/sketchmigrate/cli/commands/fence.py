@@ -36,4 +36,5 @@ COMMAND = Command(
     arguments=NoneType,
     load=_load,
     rights={"fence": Rights("counts the legacy rows that are left, and prints SQL", listed=(), legacy=())},
+    only_prints=True,
 )

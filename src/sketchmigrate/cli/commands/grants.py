@@ -46,4 +46,5 @@ COMMAND = Command(
     declare=_declare,
     arguments=GrantsArguments,
     load=_load,
+    only_prints=True,
 )

@@ -69,4 +69,5 @@ COMMAND = Command(
     arguments=_arguments,
     load=_load,
     contradiction=_contradiction,
+    only_prints=True,
 )
