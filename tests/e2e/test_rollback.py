@@ -57,6 +57,22 @@ def migrated(site: Site, rows: int = 40) -> Path:
     return site.last_run()
 
 
+@pytest.mark.parametrize("gone", ["emptied", "removed"])
+def test_a_run_whose_ledger_is_gone_is_not_called_set_back(site: Site, gone: str) -> None:
+    run, ledger = migrated(site), site.last_run() / "ledger.sqlite"
+    if gone == "emptied":
+        ledger.write_bytes(b"")
+    else:
+        ledger.unlink()
+    for words in (["rollback -y --all", str(run.parent)], ["rollback -y", str(run)]):
+        refused = site.run(*words)
+        is_not_found = gone == "removed" and "--all" not in words[0]
+        assert refused.code == (2 if is_not_found else 4), refused
+        told = "holds no ledger.sqlite" if is_not_found else "that 40 rows were migrated, and its ledger has 0"
+        assert told in refused.err
+    assert list(site.facts().rows.values()) == [avatar(n) for n in range(1, 41)]
+
+
 def test_migrated_rolled_back_migrated_again(site: Site) -> None:
     """The table and both listings are at each moment what they were at that moment before."""
     others = ["image/", None, "other/x.png", "avatar/own.png"]

@@ -15,6 +15,7 @@ import pytest
 
 from sketchmigrate import __version__
 from tests.e2e.site import check_refused
+from tests.e2e.sources_site import UNUSED
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.servers.s3_faults import stall
 from tests.tool import finish
@@ -161,6 +162,26 @@ def test_a_ledger_that_cannot_be_read_is_said_and_hides_no_other_run(site: Site)
     one, other = runs_of(site)
     assert "ledger.sqlite" in one["unread"]
     assert (one["state"], one["rows"], other["unread"], other["rows"]) == ("finished", None, None, 15)
+
+
+def test_the_places_of_its_moves_are_shown(site: Site) -> None:
+    site.fill(PATHS)
+    legacy, production = f"s3://{site.store.legacy_bucket}", f"s3://{site.store.production_bucket}"
+    moves = ", ".join(
+        f'{{ legacy = "{legacy}/{old}/", production = "{production}/{new}/" }}'
+        for old, new in (("image", "avatar"), ("cover", "front"))
+    )
+    (site.folder / "moves.toml").write_text(f"MOVES = [{moves}]\n")
+    run = site.with_environ(**UNUSED)
+    assert run.run("-y --config moves.toml").code == 0
+    places = f"{legacy}/image/, {legacy}/cover/", f"{production}/avatar/, {production}/front/"
+    assert f"About       avatars, {' to '.join(places)}\n" in run.run("runs show", run.last_run().name).out
+    shown = json.loads(run.run("runs show --json", run.last_run().name).out)
+    assert (shown["legacy"], shown["production"]) == places
+    migrated = run.last_run()
+    assert run.run("report", migrated.name).code == 0
+    page = (migrated / "report.html").read_text()
+    assert all(place in page for place in places)
 
 
 def test_a_dry_run_is_not_told_as_if_it_had_changed_rows(kept: Site) -> None:

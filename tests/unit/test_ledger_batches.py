@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.outcome import Outcome, Result
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.ledger import Flip, PastFiles, PastFlip, SqliteLedger
@@ -152,3 +153,27 @@ async def test_the_last_flip_of_a_key_is_found_among_many(tmp_path: Path, to_key
         wanted = [to_key(number) for number in (3, 15, 99, 100)]
         found = await ledger.new_paths(wanted)
         assert found == {to_key(number): f"avatar/2/{number}" for number in (3, 15, 99)}
+
+
+DAMAGES = {
+    "fewer ETags": "UPDATE batch SET etags = substr(etags, 1, 20) WHERE number = 11",
+    "rows cut": "UPDATE batch SET rows = substr(rows, 1, 50) WHERE number = 11",
+    "rows of another kind": "UPDATE batch SET rows = '[[1], 2]' WHERE number = 11",
+    "fewer rows": "UPDATE batch SET rows = '[[11, \"11\", null, 0]]' WHERE number = 11",
+    "no batch": "DELETE FROM batch WHERE number = 11",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+async def test_damage_is_an_error_and_no_flip_less(tmp_path: Path, damage: str) -> None:
+    async with SqliteLedger(tmp_path / "ledger.sqlite", description={}) as ledger:
+        for first in (1, 11, 21):
+            flips = [Flip(n, f"image/{n}", f"avatar/{n}", None, f"{n:032x}") for n in range(first, first + 10)]
+            await ledger.record_flips(flips, unix_time=1.0)
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as database, database:
+        database.execute(damage)
+    with (
+        pytest.raises(RunDirectoryError, match=r"ledger\.sqlite cannot be read: its? .*(is damaged|20 of 30)"),
+        PastFiles(tmp_path) as run,
+    ):
+        assert [page async for page in run.oldest_first()]

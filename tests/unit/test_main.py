@@ -85,7 +85,7 @@ def test_what_only_prints_has_failed_where_it_cannot(tmp_path: Path, words: list
     with Path("/dev/full").open("w") as full:
         done = run(*words, stdout=full, cwd=tmp_path)
     assert done.returncode == 4
-    assert "tandard output cannot be written: No space left on device" in done.stderr
+    assert "Standard output cannot be written: No space left on device" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

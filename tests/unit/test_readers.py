@@ -58,7 +58,7 @@ def test_truths(truth: bool, written: object) -> None:
 
 
 REFUSED: dict[Callable[[object], Any], list[object]] = {
-    whole(1, 9): [0, 10, "0", 1.5, "1.5", True, None, [1], b"1", math.inf, math.nan, "x", ""],
+    whole(1, 9): [0, 10, "0", 1.5, "1.5", "1e0", "٣", True, None, [1], b"1", math.inf, math.nan, "x", ""],
     real(0, "a number"): [-1, "-0.1", True, None, math.inf, "inf", "nan", "1,5", ""],
     BYTES: [-1, 2.5, "-1", "20 apples", "1KK", "1ib", "K", True, None, "inf", "", "20M/s"],
     yes_or_no: [2, -1, 0.5, "perhaps", "", None, [], b"yes"],

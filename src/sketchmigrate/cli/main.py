@@ -50,5 +50,5 @@ def _not_printed(error: OSError) -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # what is left in the buffer goes there at the end
     if isinstance(error, BrokenPipeError):
         return ExitCode.DONE
-    sys.stderr.write(f"error: standard output cannot be written: {error.strerror or error}\n")
+    sys.stderr.write(f"Standard output cannot be written: {error.strerror or error}.\n")
     return ExitCode.FAILED

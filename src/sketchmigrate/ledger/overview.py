@@ -24,7 +24,7 @@ from sketchmigrate.ledger.sqlite.past_run import PastFiles
 from sketchmigrate.report.logs import LOG_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sketchmigrate.ledger.account import Account
     from sketchmigrate.ledger.contract import PastRun
@@ -79,6 +79,24 @@ class RunOverview:
         return self.account.version if self.account is not None else self.about.get("version", "")
 
     @property
+    def places(self) -> tuple[str, str]:
+        """From where to where it moves objects: the places of all its moves. Empty where that is not on record."""
+        if "table" in self.about or self.account is None:
+            with suppress(KeyError, ValueError, TypeError):
+                if moves := json.loads(self.about["moves"]):
+                    return _places(moves)
+            return self.about.get("legacy", ""), self.about.get("production", "")
+        told = self.account.settings
+        with suppress(KeyError, TypeError):
+            if moves := told["MOVES"]:
+                return _places(moves)
+        legacy, production = (
+            f"s3://{told.get(f'{side}_BUCKET', '')}/{told.get(f'{side}_PREFIX', '')}"
+            for side in ("LEGACY", "PRODUCTION")
+        )
+        return legacy, production
+
+    @property
     def rollback_seconds(self) -> float | None:
         """How long it takes to undo a migration, at its own rate, where nothing has to be copied; None is not known."""
         figures = figures_in(self.about)
@@ -97,6 +115,11 @@ class RunOverview:
     def is_upper_bound(self) -> bool:
         """Whether ``rows`` are flips that it set out to make, of which not all may be made."""
         return bool(self.rows) and not self.outcomes and self.state in {RunState.RUNNING, RunState.KILLED}
+
+
+def _places(moves: Sequence[Mapping[str, str]]) -> tuple[str, str]:
+    legacy, production = (", ".join(dict.fromkeys(each[side] for each in moves)) for side in ("legacy", "production"))
+    return legacy, production
 
 
 def state_of(*, goes_on: bool, exit_code: int | None, is_ended: bool, is_noted: bool) -> RunState:

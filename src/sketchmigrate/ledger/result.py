@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sketchmigrate.core.errors import RunDirectoryError
+from sketchmigrate.ledger.directory import POINTER_NAME
 from sketchmigrate.ledger.disk import disk_hint
 
 if TYPE_CHECKING:
@@ -22,6 +23,12 @@ def document_in(directory: Path) -> Mapping[str, Any]:
         told = json.loads((directory / DOCUMENT_NAME).read_text(encoding="utf-8"))
         return told if isinstance(told, dict) else {}
     return {}
+
+
+def finished_below(folder: Path) -> list[Path]:
+    """Return the directories below a folder, or itself, of runs that left a document and no pointer to a ledger."""
+    found = {document.parent for document in folder.rglob(DOCUMENT_NAME)}
+    return sorted(directory for directory in found if not (directory / POINTER_NAME).exists())
 
 
 def leave_document(directory: Path, document: Mapping[str, Any]) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sketchmigrate import __version__
-from sketchmigrate.core.errors import RunGoesOn, UsageError
+from sketchmigrate.core.errors import RunDirectoryError, RunGoesOn, UsageError
 from sketchmigrate.core.keys import key_from_stored
+from sketchmigrate.core.outcome import Outcome
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.ledger import past_runs
 from sketchmigrate.ledger.contract import SOURCES, going_on
+from sketchmigrate.ledger.result import DOCUMENT_NAME, document_in
 from sketchmigrate.migration.at_work import STILL_AT_WORK
 from sketchmigrate.settings.schema import LISTS
 from sketchmigrate.settings.sources import sources_of
@@ -74,6 +76,20 @@ def check_ledger(run: PastRun, settings: Settings) -> None:
                 f"and the settings say {said!r}",
                 hint=f"Give the settings of that run ({where}), or another directory.",
             )
+
+
+def check_whole(directory: Path, flips: int) -> None:
+    """Check that the ledger of a run has as many flips as the run said to have made, where it came to its end.
+
+    Raises ``RunDirectoryError``: rows that it flipped would stay as they are, without a word.
+    """
+    told = document_in(directory)
+    outcomes = {} if told.get("dry_run") else told.get("outcomes")
+    migrated = outcomes.get(Outcome.MIGRATED, 0) if isinstance(outcomes, dict) else 0
+    if isinstance(migrated, int) and migrated > flips:
+        text = f"{directory / DOCUMENT_NAME} says that {migrated:,} rows were migrated, and its ledger has {flips:,}"
+        hint = "Bring the whole ledger back. Other runs can be rolled back, each by its directory."
+        raise RunDirectoryError(text, hint=hint)
 
 
 def check_over(run: PastRun, settings: Settings) -> None:

@@ -84,6 +84,7 @@ def _counts(run: RunOverview) -> dict[str, int]:
 def run_text(run: RunOverview, changed: Mapping[str, Any]) -> str:
     """Say all that is known of one run. ``changed`` are its settings other than the defaults."""
     account, about, rate = run.account, run.about, run.rows_per_second
+    legacy, production = run.places
     facts = {
         "Run": run.name,
         "State": _state(run),
@@ -93,7 +94,7 @@ def run_text(run: RunOverview, changed: Mapping[str, Any]) -> str:
         "Version": run.version or "not on record",
         "Began": f"{_time(run.began_at)} UTC",
         "Took": "" if run.seconds is None else duration(run.seconds),
-        "About": f"{about['table']}, {about.get('legacy')} to {about.get('production')}" if "table" in about else "",
+        "About": f"{about['table']}, {legacy} to {production}" if "table" in about else "",
         "Rows": _rows(run) + ("" if rate is None else f", {rate:,.0f} rows/s"),
         "Outcomes": _told(run, _counts(run)),
         "Way back": ""
@@ -126,6 +127,7 @@ def _time(unix_time: float | None) -> str:
 def run_json(run: RunOverview) -> dict[str, object]:
     """Return what is known of a run; null is what is not on record."""
     account, rate = run.account, run.rows_per_second
+    legacy, production = run.places
     return {
         "run": run.name,
         "directory": None if run.directory is None else str(run.directory),
@@ -145,8 +147,8 @@ def run_json(run: RunOverview) -> dict[str, object]:
         "error": run.error or None,
         "outcomes": _counts(run),
         "table": run.about.get("table") or None,
-        "legacy": run.about.get("legacy") or None,
-        "production": run.about.get("production") or None,
+        "legacy": legacy or None,
+        "production": production or None,
         "limited_by": run.about.get("limited_by") or None,
         "ledger": run.ledger or None,
         "unread": run.unread or None,

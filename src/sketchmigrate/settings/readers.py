@@ -54,7 +54,7 @@ def whole(least: int, most: int, must_be: str = "") -> Callable[[object], int]:
     """Return what takes a whole number from ``least`` to ``most``, also as text."""
 
     def read(value: object) -> int:
-        number = _number(value)
+        number = None if isinstance(value, str) and "e" in value.lower() else _number(value)
         if number is None or not least <= number <= most or number != int(number):
             raise _wrong(value, must_be or f"a whole number from {least} to {most}")
         return int(number)
@@ -133,7 +133,7 @@ def or_none(step: Callable[[object], Any], must_be: str) -> Callable[[object], A
 def _number(value: object) -> int | float | None:
     """Return a number, which a truth is to Python only; None for what is none."""
     if isinstance(value, str):
-        for kind in (int, float):
+        for kind in (int, float) if value.isascii() else ():
             try:
                 return kind(value)
             except ValueError:

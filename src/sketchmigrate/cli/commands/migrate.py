@@ -46,7 +46,7 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from sketchmigrate.cli.versions import version_line
 
-        sys.stdout.write(version_line() + "\n")
+        parser._print_message(f"{version_line()}\n", sys.stdout)  # noqa: SLF001 - as argparse's own action does
         parser.exit()
 
 

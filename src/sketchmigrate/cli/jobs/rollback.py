@@ -16,11 +16,12 @@ from sketchmigrate.cli.observer import Observer
 from sketchmigrate.core.errors import UsageError
 from sketchmigrate.core.exit_codes import ExitCode
 from sketchmigrate.ledger import name_foreign, new_ledger, past_run, runs_below
+from sketchmigrate.ledger.result import finished_below
 from sketchmigrate.migration.at_work import check_not_busy, place_noted
 from sketchmigrate.migration.fence import fence_behind
 from sketchmigrate.migration.governing import Governing
 from sketchmigrate.migration.passes import make_durable
-from sketchmigrate.migration.record import check_ledger, check_over, description, is_rollback
+from sketchmigrate.migration.record import check_ledger, check_over, check_whole, description, is_rollback
 from sketchmigrate.migration.rollback import Selection, WayBack, legacy_finder, roll_back, select
 from sketchmigrate.postgres.references import References
 from sketchmigrate.report.rollback import LISTED, rollback_json, rollback_summary
@@ -58,6 +59,11 @@ def _past_runs(
     else:
         found, left = runs_below(arguments.below, settings)
     runs = [opened.enter_context(run) for run in found]
+    flips = {run.directory: run.flips for run in runs}
+    if arguments.below is not None:
+        flips = dict.fromkeys(finished_below(arguments.below), 0) | flips
+    for directory, count in flips.items():
+        check_whole(directory, count)
     if arguments.below is not None:
         runs = [run for run in runs if run.description]  # one that has none only begins: it has set no row yet
     for run in runs:

@@ -17,7 +17,7 @@ its write-ahead log has more pages.
 from __future__ import annotations
 
 import json
-from itertools import repeat
+import sqlite3
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -27,7 +27,6 @@ from sketchmigrate.ledger.contract import Flip
 from sketchmigrate.ledger.values import Kept, all_short, is_long, pack, unpack
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator, Sequence
 
     from sketchmigrate.core.keys import StoredKey
@@ -56,7 +55,8 @@ FROM batch AS b, json_each(b.rows) AS r LEFT JOIN long_value AS l ON l.number = 
 """
 
 _USUAL_COLUMNS = 4
-_ETAG_DIGITS = 32
+_ETAG_BYTES = 16
+_ETAG_DIGITS = 2 * _ETAG_BYTES
 
 _encoded = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
@@ -77,8 +77,20 @@ class Batch(NamedTuple):
     rows: str
 
     def unpacked(self) -> list[Flip]:
-        """Return its flips, those with long values without them. A uuid key is text, as the ledger has no such type."""
-        columns = list(zip(*json.loads(self.rows), strict=True))
+        """Return its flips, those with long values without them. A uuid key is text, as the ledger has no such type.
+
+        Raises ``sqlite3.DatabaseError`` where the row is damaged: one flip less would be a row that no rollback sets.
+        """
+        try:
+            return self._unpacked()
+        except (ValueError, TypeError) as error:
+            raise sqlite3.DatabaseError(f"its batch of flips {self.number} is damaged: {error}") from error
+
+    def _unpacked(self) -> list[Flip]:
+        found = json.loads(self.rows)
+        if len(found) != self.flips or (self.etags and len(self.etags) != _ETAG_BYTES * self.flips):
+            raise ValueError(f"it has {len(found)} of {self.flips} flips, or too few ETags")
+        columns = list(zip(*found, strict=True))
         keys, rests, sizes, copied = columns[:_USUAL_COLUMNS]
         more = columns[_USUAL_COLUMNS:] or [(None,)] * 3
         new_rests, etags, checksums = (column if column[0] is not None else None for column in more)
@@ -89,8 +101,8 @@ class Batch(NamedTuple):
             sizes,
             etags or _etags_of(self.etags or b""),
             map(bool, copied),
-            checksums or repeat(""),
-            strict=False,
+            checksums or [""] * self.flips,
+            strict=True,
         )
         return make_all(Flip, rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,6 @@ from sketchmigrate.ledger.sqlite.batch import batches, flips_in
 from sketchmigrate.ledger.values import DIGEST_BYTES, digest_of_long, is_long, page_of, shown
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator, Sequence
 
     from sketchmigrate.core.keys import StoredKey
@@ -46,7 +46,13 @@ class BatchedFlips:
         self._database = database
 
     def ends(self) -> tuple[float, int, float]:
-        """Return the Unix time of the first flip, how many there are, and the time of the last; 0 where none is."""
+        """Return the Unix time of the first flip, how many there are, and the time of the last; 0 where none is.
+
+        Raises ``sqlite3.DatabaseError`` where some between them are gone.
+        """
+        ((last_number, all_flips),) = self._database.execute("SELECT max(number + flips - 1), sum(flips) FROM batch")
+        if last_number != all_flips:
+            raise sqlite3.DatabaseError(f"it has {all_flips} of {last_number} flips")
         columns = "SELECT unix_time, number + flips - 1, unix_time FROM batch ORDER BY number"
         first, last = (self._database.execute(f"{columns} {order} LIMIT 1").fetchone() for order in ("ASC", "DESC"))
         return (first[0], last[1], last[2]) if last else (0.0, 0, 0.0)

@@ -172,7 +172,10 @@ class LedgerFile:
         try:
             return work()
         except (sqlite3.Error, OSError) as error:
-            hint = "Look at the file and its folder. Other ledgers can still be rolled back, each by its directory."
+            hint = (
+                "Look at the file and its folder. To go on without it, move that folder out of RUN_DIR: what its run"
+                " flipped cannot be set back then. Other ledgers can be rolled back, each by its directory."
+            )
             raise RunDirectoryError(f"the run's record {self.path} cannot be read: {error}", hint=hint) from error
 
 

@@ -273,17 +273,13 @@ class Facts:
 
     def site(self) -> dict[str, str]:
         """Return the table, the places of both sides and their stores, by their names in a ledger; or empty texts."""
-        about = {**dict.fromkeys(("legacy", "production"), ""), **self.story.run.about}
-        if "table" in about or self.story.run.account is None:
-            return about
-        told = self.story.run.account.settings
-        place = "s3://{}/{}".format
-        return {
-            "table": str(told.get("DB_TABLE", "")),
-            "legacy": place(told.get("LEGACY_BUCKET", ""), told.get("LEGACY_PREFIX", "")),
-            "production": place(told.get("PRODUCTION_BUCKET", ""), told.get("PRODUCTION_PREFIX", "")),
-            "endpoint": str(told.get("S3_ENDPOINT_URL", "")),
-        }
+        run = self.story.run
+        legacy, production = run.places
+        places = {"legacy": legacy, "production": production}
+        if "table" in run.about or run.account is None:
+            return {**run.about, **places}
+        told = run.account.settings
+        return {"table": str(told.get("DB_TABLE", "")), **places, "endpoint": str(told.get("S3_ENDPOINT_URL", ""))}
 
     def _way_back(self) -> str:
         seconds = self.story.run.rollback_seconds
