@@ -22,6 +22,7 @@ MEASUREMENTS = (
     "first-flip",
     "pace",
     "listing",
+    "looks",
     "micro",
     "application",
     "application-apart",
@@ -84,6 +85,9 @@ class Extent:
     rollback_rows: int
     """Behind a latency, where one process sets 320 rows a second back."""
 
+    look_rows: int
+    """References, and objects a side, that ``verify`` and ``status`` look at."""
+
     rollback_pairs: int
     """Of a rollback by one process, and one by two."""
 
@@ -112,6 +116,7 @@ QUICK = Extent(
     observed_rows=20_000,
     observed_pairs=1,
     rollback_rows=2_000,
+    look_rows=100_000,
     rollback_pairs=1,
 )
 DEFAULT = Extent(
@@ -138,6 +143,7 @@ DEFAULT = Extent(
     observed_rows=200_000,
     observed_pairs=5,
     rollback_rows=10_000,
+    look_rows=1_000_000,
     rollback_pairs=5,
 )
 FULL = Extent(
@@ -164,6 +170,7 @@ FULL = Extent(
     observed_rows=200_000,
     observed_pairs=5,
     rollback_rows=10_000,
+    look_rows=10_000_000,
     rollback_pairs=5,
 )
 LARGE_ROWS = 100_000

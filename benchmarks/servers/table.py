@@ -45,16 +45,17 @@ class Table:
 
     database: Database
 
-    def fill(self, count: int, writing: Writing = KEY) -> None:
-        """Make the table anew, with the rows 1 to ``count``, all of them legacy."""
+    def fill(self, count: int, writing: Writing = KEY, *, first: int = 1, prefix: str = objects.LEGACY_PREFIX) -> None:
+        """Make the table anew, with ``count`` rows from the number ``first`` on, all of them legacy or of a prefix."""
         execute = self.database.execute
         execute("DROP TABLE IF EXISTS avatars")
         execute(f"CREATE TABLE avatars (id bigint PRIMARY KEY, path {writing.type} NOT NULL)")
         numbered = (
-            "SELECT n, %s::text || 'avatar-' || lpad(n::text, 7, '0') || '.png' FROM generate_series(1, %s::int) AS n"
+            "SELECT n, %s::text || 'avatar-' || lpad(n::text, 7, '0') || '.png'"
+            " FROM generate_series(%s::int, %s::int) AS n"
         )
         insert = f"INSERT INTO avatars SELECT n, {writing.value} FROM named"  # noqa: S608 # our own
-        execute(f"WITH named (n, k) AS ({numbered}) {insert}", objects.LEGACY_PREFIX, count)
+        execute(f"WITH named (n, k) AS ({numbered}) {insert}", prefix, first, first + count - 1)
         execute("VACUUM ANALYZE avatars")
         execute("CHECKPOINT")
 
