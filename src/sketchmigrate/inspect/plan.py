@@ -198,7 +198,7 @@ async def plan(
     async with database.session() as session:
         facts = [await session.run(read_facts, each.table, doing="looking at the table") for each in sources]
         sizes = [await session.run(read_sizes, each.table, doing="looking at the table") for each in sources]
-    await evidence.script("verdict")
+    await evidence.judge()
     await looker.second_look()
     in_archives = await look_at_archived(looker)
     await looker.look_at_headers()
