@@ -1,9 +1,9 @@
 """Both listings and all references in one DuckDB file, for SQL to judge.
 
 It stays within ``MEMORY_LIMIT_MB`` and spills to the run's directory beyond that, so that its memory does not grow with
-the number of objects. References come in as CSV files of a bounded size, objects as columns (see ``arrow``). What other
-columns tell is not kept once more: a path that is prefix and tail, an ETag that is that of the other side. All work is
-on one thread of its own, as DuckDB would hold up the event loop.
+the number of objects. References come in as CSV files of a bounded size, objects as Arrow columns. What other columns
+tell is not kept once more: a path that is prefix and tail, an ETag that is that of the other side. All work is on one
+thread of its own, as DuckDB would hold up the event loop.
 """
 
 from __future__ import annotations
@@ -194,7 +194,6 @@ class Evidence(FileDatabase):
                 self._database.execute(statement)
             finally:
                 self._database.unregister("listed")
-                columns.close()
 
         await self._call(load)
 

@@ -1,4 +1,8 @@
-"""Listed objects on their way into the evidence, as columns that are packed: a few bytes more than their texts."""
+"""Listed objects on their way into the evidence, as columns that are packed: a few bytes more than their texts.
+
+DuckDB reads them as they lie in memory, through nanoarrow: about 1 µs a row, where one of a CSV file takes 3, most of
+it for the writing, and one of DuckDB's appender 4.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,18 @@ from array import array
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
-from sketchmigrate.inspect.arrow import Column, Columns
+import nanoarrow as arrow
 
 if TYPE_CHECKING:
+    from nanoarrow.c_array import CArray
+
     from sketchmigrate.s3 import ListedObjects
 
 MD5_DIGITS = 32
 _DIGEST_BYTES = 16
+
+_INTEGERS = {"H": arrow.uint16(), "q": arrow.int64()}
+_UUIDS = arrow.extension_type(arrow.fixed_size_binary(_DIGEST_BYTES), "arrow.uuid")
 
 
 class ObjectColumns:
@@ -61,20 +70,18 @@ class ObjectColumns:
             self._etags.add([text[at : at + MD5_DIGITS] for at in range(0, len(text), MD5_DIGITS)])
         self._etags.add(etags)
 
-    def columns(self) -> Columns:
+    def columns(self) -> arrow.Array:
         """Return them for DuckDB: ``route``, ``tail``, ``size_bytes``, ``etag``, ``modified`` and ``storage_class``."""
-        etags = Column.uuids("etag", b"".join(self._digests)) if self._etags is None else self._etags.column("etag")
-        return Columns(
-            len(self),
-            [
-                Column.integers("route", self._routes),
-                self._tails.column("tail"),
-                Column.integers("size_bytes", self._sizes),
-                etags,
-                self._modified.column("modified"),
-                self._classes.column("storage_class"),
-            ],
-        )
+        columns = {
+            "route": _integers(self._routes),
+            "tail": self._tails.column(),
+            "size_bytes": _integers(self._sizes),
+            "etag": _uuids(b"".join(self._digests)) if self._etags is None else self._etags.column(),
+            "modified": self._modified.column(),
+            "storage_class": self._classes.column(),
+        }
+        row = arrow.struct({name: column.schema for name, column in columns.items()})
+        return arrow.Array(arrow.c_array_from_buffers(row, len(self), [None], children=columns.values()))
 
 
 class _Texts:
@@ -95,8 +102,17 @@ class _Texts:
         self._ends.extend(islice(accumulate(sizes, initial=self._ends[-1]), 1, None))
         self._pieces.append(content)
 
-    def column(self, name: str) -> Column:
-        return Column.texts(name, self._ends, b"".join(self._pieces))
+    def column(self) -> CArray:
+        content = b"".join(self._pieces)
+        return arrow.c_array_from_buffers(arrow.string(), len(self._ends) - 1, [None, self._ends, content])
+
+
+def _integers(values: array[int]) -> CArray:
+    return arrow.c_array_from_buffers(_INTEGERS[values.typecode], len(values), [None, values])
+
+
+def _uuids(content: bytes) -> CArray:
+    return arrow.c_array_from_buffers(_UUIDS, len(content) // _DIGEST_BYTES, [None, content])
 
 
 def _digests(etags: list[str]) -> bytes | None:
