@@ -38,12 +38,15 @@ MEMORY_LIMIT_MB = 256
 JUDGED_AT_ONCE = 700_000
 """So many references and objects a side are joined within that."""
 
-MOST_PARTS = 16
+MOST_PARTS = 64
 
 _MD5_OF = """
 CREATE TEMP MACRO md5_of(etag) AS
-    CASE WHEN regexp_full_match(etag, '[0-9a-f]{32}') THEN CAST(etag AS UUID) END
+    CASE WHEN regexp_full_match(etag, '[0-9a-f]{32}') THEN CAST(etag AS UUID) END;
 """
+
+BUCKETS = 256
+_BUCKET_OF = "CREATE TEMP MACRO bucket_of(tail) AS (hash(tail) >> 56)::UTINYINT;"
 
 FETCH_ROWS = 10_000
 
@@ -59,21 +62,24 @@ def _read_csv(**columns: str) -> str:
 
 
 _REFERENCES = f"""
-INSERT INTO reference (source, key, slot, own_path, side, route, tail)
+INSERT INTO reference (source, key, slot, own_path, side, route, tail, bucket)
 SELECT ?::USMALLINT, key, 0, CASE WHEN route_of(path) IS NULL THEN path END,
-    side_of(path), route_of(path), tail_of(path)
-FROM {_read_csv(key="VARCHAR", path="VARCHAR")}
+    side_of(path), route_of(path), tail_of(path) AS tail, bucket_of(tail) AS bucket
+FROM {_read_csv(key="VARCHAR", path="VARCHAR")} ORDER BY bucket
 """  # noqa: S608 - made of our own words alone
 
 _NAMED = f"""
-INSERT INTO reference (source, key, slot, own_path, side, route, tail)
-SELECT ?::USMALLINT, key, slot, CASE WHEN path = key_of(side, route, tail) THEN NULL ELSE path END, side, route, tail
+INSERT INTO reference (source, key, slot, own_path, side, route, tail, bucket)
+SELECT ?::USMALLINT, key, slot, CASE WHEN path = key_of(side, route, tail) THEN NULL ELSE path END, side, route, tail,
+    bucket_of(tail) AS bucket
 FROM {_read_csv(key="VARCHAR", slot="UINTEGER", path="VARCHAR", side="VARCHAR", route="USMALLINT", tail="VARCHAR")}
+ORDER BY bucket
 """  # noqa: S608 - made of our own words alone
 
 _OBJECTS = """
-INSERT INTO {side}_object (route, tail, size_bytes, md5, other_etag, modified_utc, storage_class)
-SELECT route, tail, size_bytes, {etag}, try_cast(modified AS TIMESTAMP), storage_class FROM listed
+INSERT INTO {side}_object (route, tail, size_bytes, md5, other_etag, modified_utc, storage_class, bucket)
+SELECT route, tail, size_bytes, {etag}, try_cast(modified AS TIMESTAMP), storage_class, bucket_of(tail) AS bucket
+FROM listed ORDER BY bucket
 """
 
 _DIGESTS = "etag, NULL"
@@ -243,7 +249,7 @@ class Evidence(FileDatabase):
     async def parts(self, rows_at_once: int) -> int:
         """Return into how many parts all pairs are parted, so that a join of one of them stays in memory.
 
-        There are at most ``MOST_PARTS``, as each of them reads all tables once: beyond that the joins spill.
+        There are at most ``MOST_PARTS``, as each of them looks through all tables once: beyond that the joins spill.
         """
         ((rows,),) = await self.ask(
             "SELECT greatest((SELECT count(*) FROM legacy_object), (SELECT count(*) FROM production_object),"
@@ -305,7 +311,7 @@ class Evidence(FileDatabase):
         )
         self._database.execute(site.pairing.duckdb_macros)
         self._database.execute(f"CREATE TEMP MACRO key_of(side, route, tail) AS {site.pairing.duckdb_key}")
-        self._database.execute(_MD5_OF)
+        self._database.execute(_MD5_OF + _BUCKET_OF)
 
     def _insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
         columns = [list(column) for column in zip(*rows, strict=True)]
@@ -319,9 +325,10 @@ class Evidence(FileDatabase):
         return self.path.with_suffix(".csv")
 
 
-def of_part(part: int, parts: int, tail: str = "tail") -> str:
-    """Return the condition that a tail belongs to one of some parts of all tails."""
-    return f"hash({tail}) % {parts} = {part}" if parts > 1 else "true"
+def of_part(part: int, parts: int, bucket: str = "bucket") -> str:
+    """Return the condition that a bucket belongs to one of some parts of all buckets."""
+    first, end = (BUCKETS * each // parts for each in (part, part + 1))
+    return f"{bucket} BETWEEN {first} AND {end - 1}" if parts > 1 else "true"
 
 
 def _script(name: str) -> str:

@@ -232,6 +232,8 @@ async def objects_of(evidence: Evidence, side: str) -> Objects:
     """Count the objects of a side, and those of them that a row names."""
     ((count, size_bytes, strange),) = await evidence.ask(_LISTED.format(side=side))
     tail, route = _MEANT[side]
+    is_same_tail = tail == "tail" or len(evidence.site.pairing.families) == 1
+    bucket = "bucket" if is_same_tail else f"bucket_of({tail})"
     named = 0
     parts = await evidence.parts(NAMED_AT_ONCE)
     for part in range(parts):
@@ -240,7 +242,7 @@ async def objects_of(evidence: Evidence, side: str) -> Objects:
             tail=tail,
             route=route,
             is_of_part=of_part(part, parts),
-            is_named_of_part=of_part(part, parts, tail),
+            is_named_of_part=of_part(part, parts, bucket),
         )
         named += (await evidence.ask(question))[0][0]
     return Objects(count, int(size_bytes), named, strange)

@@ -14,20 +14,23 @@ CREATE TABLE inventory (side VARCHAR, manifest VARCHAR, created_at_utc TIMESTAMP
 -- The path is the object's key, or all that a row on neither side holds. Such a row has a route where the settings leave it
 -- out by their condition, and it names a legacy object all the same.
 -- "own_path" is the path where that is anything but the prefix of its side and route, and the tail.
+-- "bucket" is one of 256 of tails, by their hash. Each loading is sorted by it, so that a few of them are read alone.
 CREATE TABLE reference (
     source USMALLINT, key VARCHAR, slot UINTEGER, own_path VARCHAR, side VARCHAR, route USMALLINT, tail VARCHAR,
-    path VARCHAR GENERATED ALWAYS AS (coalesce(own_path, {key_of})) VIRTUAL
+    bucket UTINYINT NOT NULL, path VARCHAR GENERATED ALWAYS AS (coalesce(own_path, {key_of})) VIRTUAL
 );
 CREATE TABLE rows_read (source USMALLINT, rows BIGINT, unnamed BIGINT);   -- "unnamed": those without any reference
 CREATE TABLE unmovable (source USMALLINT, key VARCHAR, slot UINTEGER, words VARCHAR);    -- no slot: the row as a whole
 -- "md5" is an ETag that looks like one, in small letters: 16 bytes, and no text is compared. Any other is "other_etag".
 CREATE TABLE legacy_object (
     route USMALLINT, tail VARCHAR, size_bytes BIGINT, md5 UUID, other_etag VARCHAR, modified_utc TIMESTAMP,
-    storage_class VARCHAR, etag VARCHAR GENERATED ALWAYS AS (coalesce(replace(md5::VARCHAR, '-', ''), other_etag)) VIRTUAL
+    storage_class VARCHAR, bucket UTINYINT NOT NULL,
+    etag VARCHAR GENERATED ALWAYS AS (coalesce(replace(md5::VARCHAR, '-', ''), other_etag)) VIRTUAL
 );
 CREATE TABLE production_object (
     route USMALLINT, tail VARCHAR, size_bytes BIGINT, md5 UUID, other_etag VARCHAR, modified_utc TIMESTAMP,
-    storage_class VARCHAR, etag VARCHAR GENERATED ALWAYS AS (coalesce(replace(md5::VARCHAR, '-', ''), other_etag)) VIRTUAL
+    storage_class VARCHAR, bucket UTINYINT NOT NULL,
+    etag VARCHAR GENERATED ALWAYS AS (coalesce(replace(md5::VARCHAR, '-', ''), other_etag)) VIRTUAL
 );
 -- One verdict for each reference. "is_same_etag": production's ETag is that of legacy, and kept once. "own_path" and the
 -- two kinds of an ETag are as in "reference" and in the objects.
