@@ -25,6 +25,7 @@ MEASUREMENTS = (
     "first-flip",
     "pace",
     "listing",
+    "looks",
     "micro",
     "application",
     "application-apart",
@@ -88,6 +89,9 @@ class Extent:
     rollback_rows: int
     """Behind a latency, where one process sets 320 rows a second back."""
 
+    look_rows: int
+    """References, and objects a side, that ``verify`` and ``status`` look at."""
+
     rollback_pairs: int
     """Of a rollback by one process, and one by two."""
 
@@ -121,6 +125,7 @@ QUICK = Extent(
     observed_rows=20_000,
     observed_pairs=1,
     rollback_rows=2_000,
+    look_rows=100_000,
     rollback_pairs=1,
     start_rounds=3,
     resumed_rows=100_000,
@@ -149,6 +154,7 @@ DEFAULT = Extent(
     observed_rows=200_000,
     observed_pairs=5,
     rollback_rows=10_000,
+    look_rows=1_000_000,
     rollback_pairs=5,
     start_rounds=9,
     resumed_rows=2_000_000,
@@ -177,6 +183,7 @@ FULL = Extent(
     observed_rows=200_000,
     observed_pairs=5,
     rollback_rows=10_000,
+    look_rows=10_000_000,
     rollback_pairs=5,
     start_rounds=9,
     resumed_rows=10_000_000,

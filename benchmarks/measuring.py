@@ -18,6 +18,7 @@ from benchmarks.measurements.end_to_end import calibrate, contest
 from benchmarks.measurements.first_flip import measure_first_flip, measure_resumed
 from benchmarks.measurements.governor import measure_governor
 from benchmarks.measurements.listing import KEYS, measure_listing
+from benchmarks.measurements.looks import measure_looks
 from benchmarks.measurements.micro import measure_micro
 from benchmarks.measurements.observed import measure_observed
 from benchmarks.measurements.pace import COMPARED_LATENCY_MS, measure_pace
@@ -96,6 +97,7 @@ class Measuring:
             "first-flip": self._first_flip,
             "pace": self._paces,
             "listing": self._listings,
+            "looks": self._looks,
             "micro": self._micros,
             "application": self._applications,
             "application-apart": self._applications_apart,
@@ -284,6 +286,17 @@ class Measuring:
             self._tell(
                 f"  {listing.cpu_us_per_key:.2f} µs a key, boto3 {listing.boto3_cpu_us_per_key:.1f};"
                 f" 8 ranges behind {listing.latency_ms} ms: {listing.ranges_ratio:.1f} times as fast as one"
+            )
+
+    def _looks(self) -> None:
+        rows = self._arguments.rows[0] if self._arguments.rows else self._extent.look_rows
+        for look in measure_looks(self._table, rows):
+            self.results.looks.append(look)
+            self._tell(
+                f"  {look.command:<6} {look.rows:>10,} rows, 2 x {look.objects:,} objects: {look.seconds:.1f} s,"
+                f" {look.cpu_seconds:.1f} s of CPU, {look.peak_kib / 1024:.0f} MiB, all {look.memory_bytes >> 20} MiB,"
+                f" disk {look.disk_bytes >> 20} MiB; CPU of PostgreSQL {look.database_cpu_seconds:.1f} s, of the lister"
+                f" {look.lister_cpu_seconds:.1f} s"
             )
 
     def _micros(self) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from benchmarks.measurements.cost import Cost
     from benchmarks.measurements.first_flip import FirstFlip
     from benchmarks.measurements.listing import Listing
+    from benchmarks.measurements.looks import Look
     from benchmarks.measurements.micro import Micro
     from benchmarks.measurements.pace import Pace
     from benchmarks.measurements.paired import Paired
@@ -42,6 +43,7 @@ class Results:
     first_flips: list[FirstFlip] = field(default_factory=list)
     paces: list[Pace] = field(default_factory=list)
     listings: list[Listing] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
     micros: list[Micro] = field(default_factory=list)
     shared: list[Shared] = field(default_factory=list)
     applications: list[Beside] = field(default_factory=list)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from benchmarks import calibration
 from benchmarks.contestants import customary, generator, pairs, rclone, s5cmd, tool
 from benchmarks.measurements.application import APART, SITUATIONS
+from benchmarks.measurements.looks import STATUS, VERIFY
 from benchmarks.measurements.pace import COMPARED_LATENCY_MS
 from benchmarks.measurements.paired import times_bare
 from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.application import Felt
     from benchmarks.measurements.application import Beside, Situation, Stall
     from benchmarks.measurements.cost import Cost
+    from benchmarks.measurements.looks import Look
     from benchmarks.measurements.scale import Way
     from benchmarks.measurements.shapes import Form
     from benchmarks.results import Results
@@ -37,6 +39,7 @@ FAR_AWAY, LARGE_OBJECTS = "responder to responder", "rclone to seaweed, large ob
 LARGE_COUNT = 64
 TIMES = "times"
 SMALL, LARGE, LARGEST, HUGE = 20_000, 200_000, 1_000_000, 10_000_000
+LOOKED_AT = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,13 @@ def _streaming_peak_mb(results: Results) -> float | None:
 def _growth_percent(results: Results) -> float | None:
     few, many = _peak_mb(LARGEST // 10)(results), _peak_mb(LARGEST)(results)
     return 100 * (many / few - 1) if few and many else None
+
+
+def _look(command: str, of: Callable[[Look], float]) -> Callable[[Results], float | None]:
+    """Take a figure of a command that looks at as many rows as the targets are for."""
+    return lambda results: _median(
+        of(look) for look in results.looks if look.command == command and look.rows == LOOKED_AT
+    )
 
 
 def _first_flip(results: Results) -> float | None:
@@ -391,6 +401,11 @@ TARGETS = (
         TIMES,
         lambda results: _median(each.ranges_ratio for each in results.listings),
     ),
+    Target(f"verify of {LOOKED_AT:,} references", 150, "s", _look(VERIFY, lambda look: look.seconds), at_least=False),
+    Target("its memory, all processes", 600, "MB", _look(VERIFY, lambda look: look.memory_bytes / 1e6), at_least=False),
+    Target("its disk in RUN_DIR", 1200, "MB", _look(VERIFY, lambda look: look.disk_bytes / 1e6), at_least=False),
+    Target(f"status of {LOOKED_AT:,} rows", 30, "s", _look(STATUS, lambda look: look.seconds), at_least=False),
+    Target("its memory, all processes", 150, "MB", _look(STATUS, lambda look: look.memory_bytes / 1e6), at_least=False),
     *_APPLICATION,
     Target("slower for limits that hold nothing back", 2, "%", _slower_for_limits_percent, at_least=False),
     Target("slower for metrics and events", 1, "%", _slower_for_listeners_percent, at_least=False),

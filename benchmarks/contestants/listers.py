@@ -19,7 +19,7 @@ from botocore.config import Config
 
 from benchmarks import objects
 from sketchmigrate.inspect.listing.complete import Extent, list_all
-from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
+from sketchmigrate.s3 import CredentialSource, ListedObjects, S3Client, S3Config
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -46,7 +46,7 @@ async def serial(store: S3Client, _keys: int) -> int:
     """List page by page."""
     found = Extent()
     async for page in store.list_pages(objects.LEGACY_BUCKET, objects.LEGACY_PREFIX):
-        await found.take(page.objects)
+        await found.take(ListedObjects.of(page.objects))
     return found.objects
 
 

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from benchmarks.processes import PYTHON, PYTHON_ENVIRON, CommandFailed, child_environ, measured, succeeded
-from sketchmigrate.demo.process import LOOPBACK, ServerProcess, accepts_connections, free_port
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from benchmarks.processes import PYTHON, PYTHON_ENVIRON, CommandFailed, measured, succeeded
+from benchmarks.servers.listing import lister
 
 KEYS = 200_000
 LATENCY_MS = 50
@@ -49,10 +42,10 @@ class _Listed:
 
 def measure_listing() -> Listing:
     """List the same keys in each way. Raises ``CommandFailed``, also where one of them does not find all."""
-    with _lister(0) as endpoint_url:
-        ours, theirs = _listed("ranges", endpoint_url), _listed("boto3", endpoint_url)
-    with _lister(LATENCY_MS) as endpoint_url:
-        one, eight = _listed("serial", endpoint_url), _listed("ranges", endpoint_url)
+    with lister(KEYS) as near:
+        ours, theirs = _listed("ranges", near.endpoint_url), _listed("boto3", near.endpoint_url)
+    with lister(KEYS, latency_ms=LATENCY_MS) as far:
+        one, eight = _listed("serial", far.endpoint_url), _listed("ranges", far.endpoint_url)
     return Listing(
         cpu_us_per_key=ours.cpu_seconds / KEYS * 1e6,
         boto3_cpu_us_per_key=theirs.cpu_seconds / KEYS * 1e6,
@@ -68,17 +61,3 @@ def _listed(who: str, endpoint_url: str) -> _Listed:
     if found.keys != KEYS:
         raise CommandFailed(f"listing by {who} found {found.keys} of {KEYS} keys")
     return found
-
-
-@contextlib.contextmanager
-def _lister(latency_ms: int) -> Iterator[str]:
-    port = free_port()
-    command = [*PYTHON, "-m", "benchmarks.servers.lister", str(port), str(KEYS), str(latency_ms)]
-    with tempfile.TemporaryDirectory(prefix="sketch-bench-") as home:
-        environ = {**child_environ(), **PYTHON_ENVIRON}
-        process = ServerProcess("the lister", command, log_path=Path(home) / "log", environ=environ)
-        try:
-            process.start(lambda: accepts_connections(port))
-            yield f"http://{LOOPBACK}:{port}"
-        finally:
-            process.stop()

@@ -71,6 +71,7 @@ def document(results: Results, verdicts: Sequence[Verdict], command: str) -> str
         *_section("## The first flip", first_flip_table(results)),
         *_section("## The pace it finds by itself", pace_table(results)),
         *_section("## Listings", listing_table(results)),
+        *_section("## Looking at all of it", look_table(results)),
         *_section("## Parts", micro_table(results)),
         *_section("## What an application feels of a run", application_table(results)),
         *_section("## What limits cost that hold nothing back", governor_table(results)),
@@ -206,6 +207,38 @@ def listing_table(results: Results) -> str:
         ),
     )
     return table(("what", "ours", "beside", "times"), rows)
+
+
+def look_table(results: Results) -> str:
+    """Return what ``verify`` and ``status`` took."""
+    head = (
+        "command",
+        "rows",
+        "objects a side",
+        "s",
+        "CPU, s",
+        "largest process, MB",
+        "all processes, MB",
+        "RUN_DIR, MB",
+        "PostgreSQL's CPU, s",
+        "lister's CPU, s",
+    )
+    rows = (
+        (
+            f"`{each.command}`",
+            f"{each.rows:,}",
+            f"{each.objects:,}",
+            f"{each.seconds:.0f}",
+            f"{each.cpu_seconds:.0f}",
+            f"{megabytes(each.peak_kib):.0f}",
+            f"{each.memory_bytes / 1e6:.0f}",
+            f"{each.disk_bytes / 1e6:,.0f}",
+            f"{each.database_cpu_seconds:.1f}",
+            f"{each.lister_cpu_seconds:.1f}",
+        )
+        for each in results.looks
+    )
+    return table(head, rows)
 
 
 def micro_table(results: Results) -> str:

@@ -45,18 +45,29 @@ class Table:
 
     database: Database
 
-    def fill(self, count: int, writing: Writing = KEY, *, finished: int = 0) -> None:
-        """Make the table anew, with the rows 1 to ``count``: all of them legacy but the first ``finished``."""
+    def fill(
+        self,
+        count: int,
+        writing: Writing = KEY,
+        *,
+        first: int = 1,
+        finished: int = 0,
+        prefix: str = objects.LEGACY_PREFIX,
+    ) -> None:
+        """Make the table anew, with ``count`` rows from the number ``first`` on.
+
+        All of them are legacy, or have another prefix; but those up to the number ``finished`` are production's.
+        """
         execute = self.database.execute
         execute("DROP TABLE IF EXISTS avatars")
         execute(f"CREATE TABLE avatars (id bigint PRIMARY KEY, path {writing.type} NOT NULL)")
         numbered = (
             "SELECT n, CASE WHEN n <= %s THEN %s ELSE %s END || 'avatar-' || lpad(n::text, 7, '0') || '.png'"
-            " FROM generate_series(1, %s::int) AS n"
+            " FROM generate_series(%s::int, %s::int) AS n"
         )
         insert = f"INSERT INTO avatars SELECT n, {writing.value} FROM named"  # noqa: S608 # our own
-        sides = objects.PRODUCTION_PREFIX, objects.LEGACY_PREFIX
-        execute(f"WITH named (n, k) AS ({numbered}) {insert}", finished, *sides, count)
+        sides = objects.PRODUCTION_PREFIX, prefix
+        execute(f"WITH named (n, k) AS ({numbered}) {insert}", finished, *sides, first, first + count - 1)
         execute("VACUUM ANALYZE avatars")
         execute("CHECKPOINT")
 

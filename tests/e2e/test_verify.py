@@ -297,7 +297,7 @@ def test_a_listing_that_breaks_off_is_an_error_and_no_certificate(site: Site) ->
 def test_a_database_that_goes_away_is_waited_for(site: Site) -> None:
     site.fill([f"avatar/{number}.png" for number in range(3)])
     with PostgresFaultProxy(site.database.port) as postgres:
-        postgres.cut_at("COPY")
+        postgres.cut_at("string_agg")
         result = site.at(database=site.database.via(postgres.port)).run("verify --json")
         assert postgres.hits["cut"] == 1
     assert result.code == 0, result

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sketchmigrate.inspect.listing.keyspace import order
-from sketchmigrate.s3 import ListedObject, ListPage
+from sketchmigrate.s3 import ListedObject, ListedObjects, ListPage
 
 if TYPE_CHECKING:
     import random
@@ -58,11 +58,11 @@ class Heap:
     keys: list[str] = field(default_factory=list)
     times_forgotten: int = 0
 
-    async def take(self, objects: list[ListedObject]) -> None:
+    async def take(self, objects: ListedObjects) -> None:
         """Keep the keys, sooner or later."""
         for _ in range(self.chance.randrange(3)):
             await asyncio.sleep(0)
-        self.keys += [each.key for each in objects]
+        self.keys += objects.keys
 
     async def forget(self) -> None:
         """Begin again."""

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from sketchmigrate.core.errors import RunDirectoryError
 from sketchmigrate.core.objects import Location, ObjectInfo
-from sketchmigrate.core.rule import SideName
+from sketchmigrate.core.rule import BOTH_SIDES, SideName
+from sketchmigrate.inspect import evidence as evidence_module
 from sketchmigrate.inspect import gathering
+from sketchmigrate.inspect import verify as verify_module
 from sketchmigrate.inspect.evidence import Evidence
 from sketchmigrate.inspect.gathering import Loader, read_references
 from sketchmigrate.inspect.manifest import certified_evidence
@@ -86,6 +88,50 @@ async def test_any_text_comes_out_as_it_went_in(texts: list[str], tmp_path: Path
         )
 
 
+ANY_ETAGS = ["0" * 32, "9a" * 16, "9A" * 16, "a" * 31, "a" * 31 + " ", "a" * 32 + "-2", "", "'\"", "g" * 32, "ab" * 17]
+
+
+@pytest.mark.parametrize("page_of", [1, len(ANY_ETAGS)])
+async def test_any_etag_comes_out_as_it_went_in(page_of: int, tmp_path: Path) -> None:
+    """Those that look like an MD5 are kept as numbers, unless another one comes with them."""
+    legacy = {f"{number:02}": etag for number, etag in enumerate(ANY_ETAGS)}
+    production = {tail: ANY_ETAGS[number // 2] for number, tail in enumerate(legacy)}
+    rows = [(tail, f"avatar/{tail}") for tail in legacy]
+    async with Evidence(tmp_path / "evidence.duckdb", SITE) as evidence:
+        await read_references(evidence, csv_pages(*rows), no_count)
+        for side, prefix, etags in (
+            (SideName.LEGACY, "image/", legacy),
+            (SideName.PRODUCTION, "avatar/", production),
+        ):
+            for first in range(0, len(etags), page_of):
+                some = list(etags.items())[first : first + page_of]
+                await load(evidence, side, listing(prefix, *((tail, 5, etag, "") for tail, etag in some)))
+            assert dict(await evidence.ask(f"SELECT tail, etag FROM {side}_object")) == etags  # noqa: S608 - ours
+        await evidence.judge()
+        judged = await evidence.ask("SELECT key, path, legacy_etag, production_etag FROM verdict ORDER BY key")
+    assert judged == [(tail, f"avatar/{tail}", legacy[tail], production[tail]) for tail in legacy]
+
+
+async def test_a_verdict_does_not_depend_on_the_number_of_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [(str(number), f"{('image/', 'avatar/', 'else/')[number % 3]}{number % 40}") for number in range(100)]
+    found = []
+    for at_once in (1000, 10, 1):
+        monkeypatch.setattr(evidence_module, "JUDGED_AT_ONCE", at_once)
+        monkeypatch.setattr(verify_module, "NAMED_AT_ONCE", at_once)
+        async with Evidence(tmp_path / f"{at_once}.duckdb", SITE) as evidence:
+            await read_references(evidence, csv_pages(*rows), no_count)
+            for side, prefix, first in ((SideName.LEGACY, "image/", 0), (SideName.PRODUCTION, "avatar/", 10)):
+                objects = [(str(number), number % 3, "", "") for number in range(first, first + 30)]
+                await load(evidence, side, listing(prefix, *objects))
+            await evidence.judge()
+            verdict = await evidence.ask("FROM verdict ORDER BY ALL")
+            found.append((verdict, [await verify_module.objects_of(evidence, side.value) for side in BOTH_SIDES]))
+    assert len(found[0][0]) == len(rows)
+    assert found[1:] == found[:1] * 2
+
+
 ETAGS = ["a" * 32, "b" * 32, "c" * 32 + "-2", ""]
 an_object = st.none() | st.tuples(st.sampled_from([0, 5, 7]), st.sampled_from(ETAGS))
 
@@ -104,7 +150,7 @@ async def test_the_listings_are_judged_as_a_look_at_the_objects_is(
         for index, (side, prefix) in enumerate(prefixes.items(), start=1):
             found = [(str(n), *case[index], "2026-11-22T18:00:00Z") for n, case in enumerate(cases) if case[index]]  # type: ignore[misc]  # mypy does not see that None is left out
             await load(evidence, SideName(side), listing(prefix, *found))
-        await evidence.script("verdict")
+        await evidence.judge()
         judged = dict(await evidence.ask("SELECT key, standing FROM verdict"))
     for number, (side, legacy, production) in enumerate(cases):
         expected, _ = standing_of(

@@ -25,12 +25,12 @@ async def test_objects_in_production_are_not_looked_at(tmp_path: Path) -> None:
     in_place = [f"in-place-{number}" for number in range(3 * SAMPLE_OBJECTS)]
     async with Evidence(tmp_path / "evidence.duckdb", SITE) as evidence:
         tails = [*to_copy, *in_place, *to_copy[:9], "missing"]  # some are named by two rows
-        rows = [(0, str(number), 0, f"image/{tail}", "legacy", 1, tail) for number, tail in enumerate(tails)]
+        rows = [(0, str(number), 0, f"image/{tail}", "legacy", 1, tail, 0) for number, tail in enumerate(tails)]
         await evidence.insert("reference", rows)
-        objects = [(1, tail, 5, "e", "2026-01-01", "") for tail in [*to_copy, *in_place]]
+        objects = [(1, tail, 5, None, "e", "2026-01-01", "", 0) for tail in [*to_copy, *in_place]]
         await evidence.insert("legacy_object", objects)
         await evidence.insert("production_object", objects[len(to_copy) :])
-        await evidence.script("verdict")
+        await evidence.judge()
         expected = {Location("old", f"image/{tail}") for tail in to_copy}
         assert sorted(await sampled(evidence, full=True)) == sorted(expected)
         some = await sampled(evidence, full=False)

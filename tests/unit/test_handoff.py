@@ -58,7 +58,7 @@ def test_a_list_is_cut_where_it_would_be_too_large(tmp_path: Path) -> None:
 
     async def write() -> Handoff:
         async with Evidence(tmp_path / "evidence.duckdb", site) as evidence:
-            await evidence.script("verdict")
+            await evidence.judge()
             await evidence.script("handoff")
             await evidence.insert("to_copy", [(1, "old", key, 1) for key in keys] + [(2, "other", "c/ü +,\n", 5)])
             return await write_lists(evidence, tmp_path, most_file_bytes=1000)
@@ -79,11 +79,11 @@ def test_what_is_over_five_gigabytes_is_left_to_the_run(tmp_path: Path) -> None:
 
     async def write() -> Handoff:
         async with Evidence(tmp_path / "evidence.duckdb", site) as evidence:
-            rows = [(0, str(number), 0, f"a/{number}", "legacy", 1, str(number)) for number in (1, 2)]
+            rows = [(0, str(number), 0, f"a/{number}", "legacy", 1, str(number), 0) for number in (1, 2)]
             await evidence.insert("reference", rows)
             sizes = (("1", 5 * 2**30), ("2", 5 * 2**30 + 1))
-            await evidence.insert("legacy_object", [(1, *each, "e", "2026-01-01", "") for each in sizes])
-            await evidence.script("verdict")
+            await evidence.insert("legacy_object", [(1, *each, None, "e", "2026-01-01", "", 0) for each in sizes])
+            await evidence.judge()
             await evidence.script("handoff")
             return await write_lists(evidence, tmp_path)
 
@@ -100,11 +100,13 @@ def test_an_archived_object_is_counted_once_whichever_ways_it_goes(tmp_path: Pat
     async def write() -> Handoff:
         async with Evidence(tmp_path / "evidence.duckdb", site) as evidence:
             pairs = list(site.pairing.pairs_of(SideName.LEGACY, Location("old", "a/b/1")))
-            rows = [(n, "1", 0, "a/b/1", "legacy", *pair) for n, pair in enumerate(pairs)]
+            rows = [(n, "1", 0, "a/b/1", "legacy", *pair, 0) for n, pair in enumerate(pairs)]
             await evidence.insert("reference", rows)
-            await evidence.insert("legacy_object", [(*pair, 5, "e", "2026-01-01", "GLACIER") for pair in pairs])
+            await evidence.insert(
+                "legacy_object", [(*pair, 5, None, "e", "2026-01-01", "GLACIER", 0) for pair in pairs]
+            )
             await evidence.insert("archived", [(*pair, "archived", "GLACIER", False) for pair in pairs])
-            await evidence.script("verdict")
+            await evidence.judge()
             await evidence.script("handoff")
             return await write_lists(evidence, tmp_path)
 

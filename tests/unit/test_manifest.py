@@ -31,11 +31,11 @@ async def fill(evidence: Evidence, *keys: str) -> None:
         pair = pairing.pair_of(SideName.PRODUCTION, Location("new", key), number if len(pairing.families) > 1 else 0)
         assert pair is not None
         route, tail = pair
-        await evidence.insert("reference", [(number, "1", 0, key, "production", route, tail)])
+        await evidence.insert("reference", [(number, "1", 0, key, "production", route, tail, 0)])
         pairs.add((route, tail))
     for side in BOTH_SIDES:
-        await evidence.insert(f"{side}_object", [(*pair, 5, "e", "2026-01-01", "") for pair in pairs])
-    await evidence.script("verdict")
+        await evidence.insert(f"{side}_object", [(*pair, 5, None, "e", "2026-01-01", "", 0) for pair in pairs])
+    await evidence.judge()
 
 
 async def left_out(folder: Path, site: EvidenceSite, keys: tuple[str, str], *, differs: int) -> list[tuple[str]]:

@@ -54,11 +54,11 @@ async def test_a_pair_whose_bytes_are_seen_to_differ_is_none_whose_metadata_was_
     answers = (ALIKE, OTHER, OTHER_BYTES, GONE, REFUSED)
     tails = [str(number) for number in range(len(answers))]
     async with Evidence(tmp_path / "evidence.duckdb", SITE) as evidence:
-        rows = [(0, tail, 0, f"avatar/{tail}", "production", 1, tail) for tail in tails]
+        rows = [(0, tail, 0, f"avatar/{tail}", "production", 1, tail, 0) for tail in tails]
         await evidence.insert("reference", rows)
         for side in BOTH_SIDES:
-            await evidence.insert(f"{side}_object", [(1, tail, 5, "e", "2026-01-01", "") for tail in tails])
-        await evidence.script("verdict")
+            await evidence.insert(f"{side}_object", [(1, tail, 5, None, "e", "2026-01-01", "", 0) for tail in tails])
+        await evidence.judge()
         no_database, no_looks = cast("Database", None), cast("Looks", None)
         looker = Looker(evidence, SITE, no_database, [], no_looks, Answering(*answers), lambda *_: None)
         assert await looker.compare_metadata(100) == Compared(references=2, with_tags=1)

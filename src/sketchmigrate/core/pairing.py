@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sketchmigrate.core.objects import Location
 from sketchmigrate.core.routes import macro, not_longer, of_route
-from sketchmigrate.core.rule import SideName, sql_literal
+from sketchmigrate.core.rule import BOTH_SIDES, SideName, sql_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -81,6 +81,18 @@ class Pairing:
         """Return where the production object of a pair is."""
         way = self.routes[route - 1]
         return Location(way.production_bucket, way.production_prefix + tail)
+
+    @property
+    def duckdb_key(self) -> str:
+        """What makes the key of a ``side``, a ``route`` and a ``tail`` in DuckDB, without any macro; else NULL."""
+        sides = []
+        for side in BOTH_SIDES:
+            whens = (
+                f"WHEN {number} THEN {sql_literal(route.place(side).prefix)}"
+                for number, route in enumerate(self.routes, start=1)
+            )
+            sides.append(f"WHEN '{side.value}' THEN CASE route {' '.join(whens)} END")
+        return f"CASE side {' '.join(sides)} END || tail"
 
     @property
     def duckdb_macros(self) -> str:

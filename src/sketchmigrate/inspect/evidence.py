@@ -1,13 +1,13 @@
 """Both listings and all references in one DuckDB file, for SQL to judge.
 
 It stays within ``MEMORY_LIMIT_MB`` and spills to the run's directory beyond that, so that its memory does not grow with
-the number of objects. Rows come in as CSV files of a bounded size: 200 000 of them load in 0.2 s, where parameter lists
-take 0.8 s and twice the memory. All work is on one thread of its own, as DuckDB would hold up the event loop.
+the number of objects. References come in as CSV files of a bounded size, objects as Arrow columns. What other columns
+tell is not kept once more: a path that is prefix and tail, an ETag that is that of the other side. All work is on one
+thread of its own, as DuckDB would hold up the event loop.
 """
 
 from __future__ import annotations
 
-import csv
 import os
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -29,10 +29,25 @@ if TYPE_CHECKING:
     from sketchmigrate.core.pairing import Pairing
     from sketchmigrate.core.routes import Place, Route
     from sketchmigrate.core.rule import SideName
+    from sketchmigrate.inspect.object_columns import ObjectColumns
 
 T = TypeVar("T")
 
 MEMORY_LIMIT_MB = 256
+
+JUDGED_AT_ONCE = 700_000
+"""So many references and objects a side are joined within that."""
+
+MOST_PARTS = 64
+
+_MD5_OF = """
+CREATE TEMP MACRO md5_of(etag) AS
+    CASE WHEN regexp_full_match(etag, '[0-9a-f]{32}') THEN CAST(etag AS UUID) END;
+"""
+
+BUCKETS = 256
+_BUCKET_OF = "CREATE TEMP MACRO bucket_of(tail) AS (hash(tail) >> 56)::UTINYINT;"
+
 FETCH_ROWS = 10_000
 
 
@@ -47,33 +62,28 @@ def _read_csv(**columns: str) -> str:
 
 
 _REFERENCES = f"""
-INSERT INTO reference
-SELECT ?::USMALLINT, key, 0, path, side_of(path), route_of(path), tail_of(path)
-FROM {_read_csv(key="VARCHAR", path="VARCHAR")}
+INSERT INTO reference (source, key, slot, own_path, side, route, tail, bucket)
+SELECT ?::USMALLINT, key, 0, CASE WHEN route_of(path) IS NULL THEN path END,
+    side_of(path), route_of(path), tail_of(path) AS tail, bucket_of(tail) AS bucket
+FROM {_read_csv(key="VARCHAR", path="VARCHAR")} ORDER BY bucket
 """  # noqa: S608 - made of our own words alone
 
 _NAMED = f"""
-INSERT INTO reference SELECT ?::USMALLINT, key, slot, path, side, route, tail
+INSERT INTO reference (source, key, slot, own_path, side, route, tail, bucket)
+SELECT ?::USMALLINT, key, slot, CASE WHEN path = key_of(side, route, tail) THEN NULL ELSE path END, side, route, tail,
+    bucket_of(tail) AS bucket
 FROM {_read_csv(key="VARCHAR", slot="UINTEGER", path="VARCHAR", side="VARCHAR", route="USMALLINT", tail="VARCHAR")}
+ORDER BY bucket
 """  # noqa: S608 - made of our own words alone
 
-# concat(): a bare column would be read as a timestamp at once, and a text that is none would fail the file
-_OBJECTS = f"""
-SELECT route, tail, size_bytes, etag, try_cast(concat(modified) AS TIMESTAMP), storage_class
-FROM {
-    _read_csv(
-        route="USMALLINT",
-        tail="VARCHAR",
-        size_bytes="BIGINT",
-        etag="VARCHAR",
-        modified="VARCHAR",
-        storage_class="VARCHAR",
-    )
-}
-"""  # noqa: S608 - made of our own words alone
+_OBJECTS = """
+INSERT INTO {side}_object (route, tail, size_bytes, md5, other_etag, modified_utc, storage_class, bucket)
+SELECT route, tail, size_bytes, {etag}, try_cast(modified AS TIMESTAMP), storage_class, bucket_of(tail) AS bucket
+FROM listed ORDER BY bucket
+"""
 
-ObjectRow: TypeAlias = tuple[int, str, int, str, str, str]
-"""An object of one side: route, tail, bytes, ETag, and time of change and class as the store has them."""
+_DIGESTS = "etag, NULL"
+_ANY_ETAGS = "md5_of(etag), CASE WHEN md5_of(etag) IS NULL THEN etag END"
 
 NamedRow: TypeAlias = tuple[str, int, str, str, int | None, str | None]
 """A reference of a row: key, slot, path, side, route and tail; without these two what it names cannot be read."""
@@ -179,18 +189,17 @@ class Evidence(FileDatabase):
         """Take in references of a source."""
         await self._load(_NAMED, source, csv_of(rows))
 
-    async def load_objects(self, side: str, rows: Iterable[ObjectRow]) -> None:
+    async def load_objects(self, side: str, objects: ObjectColumns) -> None:
         """Take in objects of one side."""
-        statement = f"INSERT INTO {side}_object {_OBJECTS}"
+        statement = _OBJECTS.format(side=side, etag=_DIGESTS if objects.are_digests else _ANY_ETAGS)
+        columns = objects.columns()
 
         def load() -> None:
-            scratch = self._scratch()
+            self._database.register("listed", columns)
             try:
-                with scratch.open("w", encoding="utf-8", newline="") as file:
-                    csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
-                self._database.execute(statement, [str(scratch)])
+                self._database.execute(statement)
             finally:
-                scratch.unlink(missing_ok=True)
+                self._database.unregister("listed")
 
         await self._call(load)
 
@@ -229,9 +238,28 @@ class Evidence(FileDatabase):
         row = (what, began_at_utc.replace(tzinfo=None), ended_at_utc.replace(tzinfo=None), entries)
         await self.insert("reading", [row])
 
+    async def judge(self) -> None:
+        """Pass a verdict on each reference, from the listings alone, part by part: see ``sql/verdict.sql``."""
+        text = _script("verdict")
+        parts = await self.parts(JUDGED_AT_ONCE)
+        for part in range(parts):
+            await self.execute(text.format(is_of_part=of_part(part, parts)))
+        await self.script("unrecognised")
+
+    async def parts(self, rows_at_once: int) -> int:
+        """Return into how many parts all pairs are parted, so that a join of one of them stays in memory.
+
+        There are at most ``MOST_PARTS``, as each of them looks through all tables once: beyond that the joins spill.
+        """
+        ((rows,),) = await self.ask(
+            "SELECT greatest((SELECT count(*) FROM legacy_object), (SELECT count(*) FROM production_object),"
+            " (SELECT count(*) FROM reference))"
+        )
+        return max(1, min(MOST_PARTS, -(-int(rows) // rows_at_once)))
+
     async def script(self, name: str) -> None:
         """Run one of the files in ``inspect/sql``."""
-        text = files("sketchmigrate.inspect").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+        text = _script(name)
         await self._call(lambda: self._database.execute(text))
 
     async def execute(self, statement: str) -> None:
@@ -271,9 +299,8 @@ class Evidence(FileDatabase):
         self._database = duckdb.connect(self.path, config=config)
         self._database.execute("SET enable_progress_bar = false")  # where Python was started with -c, it is on stdout
         self.path.chmod(0o600)
-        schema = files("sketchmigrate.inspect").joinpath("sql", "schema.sql").read_text(encoding="utf-8")
-        self._database.execute(schema)
         site = self.site
+        self._database.execute(_script("schema").replace("{key_of}", site.pairing.duckdb_key))
         self._insert("site", [(site.version, *site.first().values())])
         self._insert(
             "source",
@@ -283,6 +310,8 @@ class Evidence(FileDatabase):
             ],
         )
         self._database.execute(site.pairing.duckdb_macros)
+        self._database.execute(f"CREATE TEMP MACRO key_of(side, route, tail) AS {site.pairing.duckdb_key}")
+        self._database.execute(_MD5_OF + _BUCKET_OF)
 
     def _insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
         columns = [list(column) for column in zip(*rows, strict=True)]
@@ -294,6 +323,16 @@ class Evidence(FileDatabase):
 
     def _scratch(self) -> Path:
         return self.path.with_suffix(".csv")
+
+
+def of_part(part: int, parts: int, bucket: str = "bucket") -> str:
+    """Return the condition that a bucket belongs to one of some parts of all buckets."""
+    first, end = (BUCKETS * each // parts for each in (part, part + 1))
+    return f"{bucket} BETWEEN {first} AND {end - 1}" if parts > 1 else "true"
+
+
+def _script(name: str) -> str:
+    return files("sketchmigrate.inspect").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
 
 
 def digest(path: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from array import array
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,11 @@ from sketchmigrate.core.objects import Location
 from sketchmigrate.inspect.inventory.loading import load_inventories
 from sketchmigrate.inspect.listing.keyspace import is_text, order
 from sketchmigrate.inspect.listing.places import list_places
+from sketchmigrate.inspect.object_columns import ObjectColumns
 from sketchmigrate.inspect.rows import RowReader
 from sketchmigrate.postgres.pages import CsvPage
 from sketchmigrate.postgres.references import References
+from sketchmigrate.s3 import ListedObjects
 from sketchmigrate.task_group import task_group
 
 if TYPE_CHECKING:
@@ -26,21 +29,27 @@ if TYPE_CHECKING:
 
     from sketchmigrate.core.routes import Place
     from sketchmigrate.core.rule import SideName
-    from sketchmigrate.inspect.evidence import Evidence, NamedRow, ObjectRow
+    from sketchmigrate.inspect.evidence import Evidence, NamedRow
     from sketchmigrate.inspect.inventory.opening import Inventories
     from sketchmigrate.migration.planning import SourceTable
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.postgres.table import Table
-    from sketchmigrate.s3 import ListedObject
     from sketchmigrate.sides import Side, Sides
 
 LOAD_REFERENCES = 50_000
-"""References are loaded so many at a time, 4 MB of memory, or as many as are read in ``LOAD_SECONDS``."""
+"""References are loaded so many at a time, or as many as are read in ``LOAD_SECONDS``, or have ``LOAD_BYTES``.
+
+With 122 880 rows and more, a row group of DuckDB and a part of one are written for each loading: half of the CPU, and
+1.5 times the disk.
+"""
 
 LOAD_SECONDS = 2.0
 
-LOAD_OBJECTS = 25_000
-"""Objects are loaded so many at a time. With as many that are listed meanwhile this is 10 MB of memory a side."""
+LOAD_OBJECTS = 100_000
+"""Objects are loaded so many at a time, or as many as have ``LOAD_BYTES``."""
+
+LOAD_BYTES = 16 * 2**20
+"""So much memory each loading takes at most, and as much what comes in meanwhile: whatever the length of keys."""
 
 _SOME_PAIRS = "SELECT route, tail FROM reference WHERE tail <> '' USING SAMPLE 1000 ROWS"
 """Where the listings may be cut: a thousand of any number of references part them evenly enough."""
@@ -98,7 +107,7 @@ async def reference_pages(database: Database, table: Table) -> AsyncIterator[Csv
         async for page in References(session, table).csv_pages():
             content += page.csv
             rows += page.rows
-            if rows >= LOAD_REFERENCES or time.monotonic() - began > LOAD_SECONDS:
+            if rows >= LOAD_REFERENCES or len(content) >= LOAD_BYTES or time.monotonic() - began > LOAD_SECONDS:
                 yield CsvPage(rows, page.last_key, bytes(content))
                 content, rows, began = bytearray(), 0, time.monotonic()
         if content:
@@ -108,12 +117,16 @@ async def reference_pages(database: Database, table: Table) -> AsyncIterator[Csv
 async def read_references(
     evidence: Evidence, pages: AsyncIterator[CsvPage], told: Callable[[int], None], *, source: int = 0
 ) -> None:
-    """Load pages of references."""
+    """Load pages of references, each while the next one is read."""
     total = 0
-    async for page in pages:
-        await evidence.load_references(page.csv, source)
-        total += page.rows
-        told(total)
+    async with task_group() as group:
+        loading: asyncio.Task[None] | None = None
+        async for page in pages:  # the next ones are read while some are loaded
+            if loading is not None:
+                await loading
+            loading = group.create_task(evidence.load_references(page.csv, source))
+            total += page.rows
+            told(total)
     await evidence.insert("rows_read", [(source, total, 0)])
 
 
@@ -155,7 +168,7 @@ class Loader:
     def __init__(self, evidence: Evidence, side: SideName) -> None:
         self._evidence, self._side = evidence, side
         self.loading = asyncio.Lock()
-        self.rows: list[ObjectRow] = []
+        self.waiting = ObjectColumns()
 
     async def load(
         self,
@@ -179,27 +192,38 @@ class Loader:
         total = sum(sink.total for sink in sinks.values())
         await self._evidence.note_reading(f"{self._side} objects", began, datetime.now(UTC), total)
 
-    def rows_of(self, place: Place, objects: list[ListedObject]) -> tuple[list[ObjectRow], list[tuple[str, str]]]:
-        """Return the objects of a place as rows, and those whose keys are no text."""
+    def add(self, place: Place, objects: ListedObjects) -> list[tuple[str, str]]:
+        """Add the objects of a place to those that are to be loaded; return those whose keys are no text."""
         pairing = self._evidence.site.pairing
-        rows: list[ObjectRow] = []
-        strange: list[tuple[str, str]] = []
-        only = len(pairing.routes) == 1
         start = len(place.prefix)
-        for key, size_bytes, etag, modified, storage_class in objects:
-            if not (key.isascii() or is_text(key)):
-                strange.append((self._side.value, order(key).decode(errors="backslashreplace")))
-            elif only:
-                rows.append((1, key[start:], size_bytes, etag, modified, storage_class))
-            else:
-                for route, tail in pairing.pairs_of(self._side, Location(place.bucket, key)):
-                    rows.append((route, tail, size_bytes, etag, modified, storage_class))
-        return rows, strange
+        if len(pairing.routes) == 1 and "".join(objects.keys).isascii():
+            tails = [key[start:] for key in objects.keys]
+            self.waiting.add(array("H", [1]) * len(tails), tails, objects)
+            return []
+        routes, found, paired = array("H"), [], []
+        strange: list[tuple[str, str]] = []
+        for each in objects:
+            if not (each.key.isascii() or is_text(each.key)):
+                strange.append((self._side.value, order(each.key).decode(errors="backslashreplace")))
+                continue
+            for route, tail in pairing.pairs_of(self._side, Location(place.bucket, each.key)):
+                routes.append(route)
+                found.append(tail)
+                paired.append(each)
+        if paired:
+            self.waiting.add(routes, found, ListedObjects.of(paired))
+        return strange
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many objects as one loading takes."""
+        return len(self.waiting) >= LOAD_OBJECTS or self.waiting.text_bytes >= LOAD_BYTES
 
     async def flush(self) -> None:
         """Load what is there."""
-        rows, self.rows = self.rows, []
-        await self._evidence.load_objects(self._side, rows)
+        waiting, self.waiting = self.waiting, ObjectColumns()
+        if waiting:
+            await self._evidence.load_objects(self._side, waiting)
 
     async def forget(self, place: Place) -> None:
         """Drop all that was loaded of a place."""
@@ -215,16 +239,14 @@ class PlaceLoader:
         self.strange: list[tuple[str, str]] = []
         self.total = 0
 
-    async def take(self, objects: list[ListedObject]) -> None:
+    async def take(self, objects: ListedObjects) -> None:
         """Take objects in; wait where more are there than one loading takes, and another one is not done yet."""
         loader = self._loader
-        rows, strange = loader.rows_of(self._place, objects)
+        self.strange += loader.add(self._place, objects)
         self.total += len(objects)
-        self.strange += strange
-        loader.rows += rows
-        if len(loader.rows) >= LOAD_OBJECTS:
+        if loader.is_full:
             async with loader.loading:
-                if len(loader.rows) >= LOAD_OBJECTS:  # another worker may have loaded them meanwhile
+                if loader.is_full:  # another worker may have loaded them meanwhile
                     await loader.flush()
 
     async def forget(self) -> None:

@@ -134,7 +134,7 @@ async def judge(evidence: Evidence, looker: Looker) -> None:
 
     Raises ``RunDirectoryError``, ``DatabaseError`` or ``S3Error``.
     """
-    await evidence.script("verdict")
+    await evidence.judge()
     await looker.second_look([Standing.MISSING])
     await look_at_archived(looker)
     await evidence.script("handoff")

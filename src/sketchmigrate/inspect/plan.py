@@ -204,7 +204,7 @@ async def plan(
             await session.run(possible_offer, each.table, each.mapping, doing="looking at the table")
             for each in sources
         ]
-    await evidence.script("verdict")
+    await evidence.judge()
     await looker.second_look()
     in_archives = await look_at_archived(looker)
     await looker.look_at_headers()

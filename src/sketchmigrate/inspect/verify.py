@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.keys import key_text
+from sketchmigrate.inspect.evidence import of_part
 from sketchmigrate.inspect.inventory.told import inventories_read
 from sketchmigrate.inspect.problems import Example, first_problems, remark_spellings
 from sketchmigrate.inspect.second_look import Compared
@@ -21,18 +22,27 @@ if TYPE_CHECKING:
     from sketchmigrate.inspect.second_look import Looker
     from sketchmigrate.ledger import PastRun
 
-# Listed objects by whether a row names them. Every object is in one of these, or its key is no text.
-_NAMED = """
+# Listed objects. Every one is among these, or its key is no text.
+_LISTED = """
 SELECT (SELECT count(*) FROM {side}_object WHERE is_counted(route)),
        (SELECT coalesce(sum(size_bytes), 0) FROM {side}_object WHERE is_counted(route)),
-       (SELECT count(*) FROM {side}_object AS o SEMI JOIN reference AS r ON {is_named} WHERE is_counted(o.route)),
        (SELECT count(*) FROM strange_key WHERE side = '{side}')
 """
 
-_IS_NAMED = {
-    "legacy": "counted_tail(r.tail, route := r.route) = o.tail AND counted_route(r.tail, route := r.route) = o.route",
-    "production": "r.tail = o.tail AND produced_route(r.route) = o.route",
+# Those of a part that a row names.
+_NAMED = """
+SELECT count(*) FROM (FROM {side}_object WHERE {is_of_part} AND is_counted(route)) AS o
+SEMI JOIN (SELECT {tail} AS tail, {route} AS route FROM reference WHERE {is_named_of_part}) AS r USING (tail, route)
+"""
+
+_MEANT = {
+    "legacy": ("counted_tail(tail, route := route)", "counted_route(tail, route := route)"),
+    "production": ("tail", "produced_route(route)"),
 }
+"""The tail and the route of the object that a reference means on a side."""
+
+NAMED_AT_ONCE = 2_000_000
+"""So many references are held against the objects at once: there is memory for that."""
 
 _STANDINGS = "SELECT source, standing, count(*) FROM verdict GROUP BY source, standing"
 _ROWS = "SELECT source, rows, unnamed FROM rows_read ORDER BY source"
@@ -146,7 +156,7 @@ async def verify(
     Of ``metadata_percent`` content headers, user metadata and tags are compared. Raises ``RunDirectoryError``,
     ``DatabaseError`` or ``S3Error``.
     """
-    await evidence.script("verdict")
+    await evidence.judge()
     second_looks = await looker.second_look()
     if await read_stored_otherwise(evidence, ledgers):
         await looker.look_at_stored_otherwise()
@@ -175,8 +185,8 @@ async def verify(
         rows=references + unnamed,
         standings={each: sum(source.standings[each] for source in sources) for each in Standing},
         proofs=proofs,
-        legacy=await _objects(evidence, "legacy"),
-        production=await _objects(evidence, "production"),
+        legacy=await objects_of(evidence, "legacy"),
+        production=await objects_of(evidence, "production"),
         readings=tuple(Reading(*reading) for reading in readings),
         second_looks=second_looks,
         deep_percent=deep_percent,
@@ -218,6 +228,21 @@ async def read_stored_otherwise(evidence: Evidence, ledgers: Sequence[PastRun]) 
     return count
 
 
-async def _objects(evidence: Evidence, side: str) -> Objects:
-    ((count, size_bytes, named, strange),) = await evidence.ask(_NAMED.format(side=side, is_named=_IS_NAMED[side]))
+async def objects_of(evidence: Evidence, side: str) -> Objects:
+    """Count the objects of a side, and those of them that a row names."""
+    ((count, size_bytes, strange),) = await evidence.ask(_LISTED.format(side=side))
+    tail, route = _MEANT[side]
+    is_same_tail = tail == "tail" or len(evidence.site.pairing.families) == 1
+    bucket = "bucket" if is_same_tail else f"bucket_of({tail})"
+    named = 0
+    parts = await evidence.parts(NAMED_AT_ONCE)
+    for part in range(parts):
+        question = _NAMED.format(
+            side=side,
+            tail=tail,
+            route=route,
+            is_of_part=of_part(part, parts),
+            is_named_of_part=of_part(part, parts, bucket),
+        )
+        named += (await evidence.ask(question))[0][0]
     return Objects(count, int(size_bytes), named, strange)

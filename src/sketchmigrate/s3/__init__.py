@@ -7,8 +7,9 @@ from sketchmigrate.s3.comparison import same_content, tells_tags
 from sketchmigrate.s3.config import AddressingStyle, S3Config
 from sketchmigrate.s3.credentials import CredentialSource
 from sketchmigrate.s3.wire.conditions import IF_ABSENT, R2_IF_ABSENT, Condition, if_source_is, if_target_is
+from sketchmigrate.s3.wire.listed import ListedObject, ListedObjects
 from sketchmigrate.s3.wire.messages import CopyResult
-from sketchmigrate.s3.wire.xml_listings import ListedObject, ListedVersion, ListPage
+from sketchmigrate.s3.wire.xml_listings import ListedVersion, ListPage
 
 __all__ = [
     "IF_ABSENT",
@@ -20,6 +21,7 @@ __all__ = [
     "CredentialSource",
     "ListPage",
     "ListedObject",
+    "ListedObjects",
     "ListedVersion",
     "Pressure",
     "S3Client",

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sketchmigrate.core.errors import S3Malformed
 from sketchmigrate.s3.listing import MAX_EMPTY_PAGES, Paging
-from sketchmigrate.s3.wire.xml_listings import ListedObject, ListPage
+from sketchmigrate.s3.wire.listed import ListedObject
+from sketchmigrate.s3.wire.xml_listings import ListPage
 from tests.unit.s3.scripted import Asked, client_of, reply, scripted
 
 

@@ -62,8 +62,10 @@ def sorting(pairing: Pairing, side: SideName, bucket: str) -> Iterator[tuple[boo
                 continue
             longer = not_longer(route, family.all) if side is SideName.LEGACY else ""
             statement = f"""
-            INSERT INTO {side}_object
-            SELECT {number}, substr(key, {len(prefix) + 1}) AS tail, size_bytes, etag, modified_utc, storage_class
+            INSERT INTO {side}_object (route, tail, size_bytes, md5, other_etag, modified_utc, storage_class, bucket)
+            SELECT {number}, substr(key, {len(prefix) + 1}) AS tail, size_bytes,
+                md5_of(etag), CASE WHEN md5_of(etag) IS NULL THEN etag END, modified_utc, storage_class,
+                bucket_of(tail)
             FROM {staged(side)} WHERE starts_with(key, {sql_literal(prefix)}){longer}
             """  # noqa: S608 - our own words
             yield family is pairing.families[0], statement

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Protocol
 from sketchmigrate.core.errors import MigrateError, S3Refused
 from sketchmigrate.inspect.listing.keyspace import order, usable_cuts
 from sketchmigrate.inspect.listing.ranges import OutOfOrder, Range, Ranges
+from sketchmigrate.s3 import ListedObjects
 from sketchmigrate.task_group import task_group
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
 
-    from sketchmigrate.s3 import ListedObject, ListPage
+    from sketchmigrate.s3 import ListPage
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ More ranges than workers were worse: 8 of 25 pages each are done in 27 round tri
 class Sink(Protocol):
     """Where a listing goes. ``take`` may be called again before it has returned; while it waits, the store waits."""
 
-    async def take(self, objects: list[ListedObject]) -> None:
+    async def take(self, objects: ListedObjects) -> None:
         """Take in objects that were not there before."""
 
     async def forget(self) -> None:
@@ -107,7 +108,7 @@ async def list_all(
     found = 0
     async with aclosing(pages_after("")) as pages:
         async for page in pages:
-            await sink.take(page.objects)
+            await sink.take(ListedObjects.of(page.objects))
             found += len(page.objects)
             told(found, None)
     told(found, found)
@@ -146,7 +147,7 @@ class _Listing:
         try:
             async with aclosing(self._pages_after(listed.after)) as pages:
                 async for page in pages:
-                    objects = self._ranges.take(listed, page.objects)
+                    objects = self._ranges.take(listed, ListedObjects.of(page.objects))
                     self._tell()
                     await self._sink.take(objects)
                     self._told(self._ranges.keys_found, self._ranges.keys_expected)
@@ -187,10 +188,10 @@ class Extent:
     objects: int = 0
     size_bytes: int = 0
 
-    async def take(self, objects: list[ListedObject]) -> None:
+    async def take(self, objects: ListedObjects) -> None:
         """Add objects up."""
         self.objects += len(objects)
-        self.size_bytes += sum([each.size_bytes for each in objects])
+        self.size_bytes += sum(objects.sizes_bytes)
 
     async def forget(self) -> None:
         """Begin again with nothing."""

@@ -7,11 +7,12 @@ which is that of their bytes. So ``avatar-5`` is half of the way from ``avatar-1
 
 from __future__ import annotations
 
-from itertools import takewhile
+from itertools import islice, takewhile
+from operator import lt
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
 DIGITS = 16
 """So many characters behind what both ends share are reckoned with."""
@@ -26,6 +27,17 @@ MOST_BYTES = 1024
 def order(key: str) -> bytes:
     """Return what keys are ordered by; bytes that are not UTF-8 are surrogate escapes in our text."""
     return key.encode("utf-8", "surrogateescape")
+
+
+def in_order(keys: Sequence[str]) -> bool:
+    """Whether keys ascend, each above the one before it.
+
+    Code points have the order of their UTF-8 bytes, but not where bytes that are no text stand for themselves.
+    """
+    if "".join(keys).isascii():
+        return all(map(lt, keys, islice(keys, 1, None)))
+    ordered = [order(key) for key in keys]
+    return all(map(lt, ordered, islice(ordered, 1, None)))
 
 
 def is_text(key: str) -> bool:

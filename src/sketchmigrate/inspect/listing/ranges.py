@@ -8,17 +8,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass
-from itertools import islice, pairwise
-from operator import lt
+from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
-from sketchmigrate.inspect.listing.keyspace import between, left_per_done, order
+from sketchmigrate.inspect.listing.keyspace import between, in_order, left_per_done, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sketchmigrate.s3 import ListedObject
+    from sketchmigrate.s3 import ListedObjects
 
 WORTH_SPLITTING_KEYS = 2000
 """What is left of a range is split from here on: two pages are as soon listed by the one who is at it."""
@@ -51,24 +50,24 @@ class Range:
     def __post_init__(self) -> None:
         self.position = self.after
 
-    def take(self, objects: list[ListedObject]) -> list[ListedObject]:
+    def take(self, objects: ListedObjects) -> ListedObjects:
         """Take the next page in; return what of it is in the range. Where ``beyond`` is set, that was the last one.
 
         Raises ``OutOfOrder``.
         """
         if not objects:
             return objects
-        keys = [order(each.key) for each in objects]
-        if keys[0] <= order(self.position) or not all(map(lt, keys, islice(keys, 1, None))):
+        keys = objects.keys
+        if not in_order(keys) or order(keys[0]) <= order(self.position):
             raise OutOfOrder
         if self.first is None:
-            self.first = objects[0].key
-        if self.until is not None and keys[-1] > (end := order(self.until)):
-            inside = bisect_right(keys, end)
-            self.beyond = objects[inside].key
+            self.first = keys[0]
+        if self.until is not None and order(keys[-1]) > (end := order(self.until)):
+            inside = bisect_right(keys, end, key=order)
+            self.beyond = keys[inside]
             objects = objects[:inside]
         if objects:
-            self.position = objects[-1].key
+            self.position = objects.keys[-1]
             self.found += len(objects)
         return objects
 
@@ -129,11 +128,11 @@ class Ranges:
             self._running.append(begun)
         return begun
 
-    def take(self, running: Range, objects: list[ListedObject]) -> list[ListedObject]:
+    def take(self, running: Range, objects: ListedObjects) -> ListedObjects:
         """Take a page of a range in; see ``Range.take``."""
         inside = running.take(objects)
         if inside:
-            self._alphabet.update(objects[0].key, objects[-1].key)
+            self._alphabet.update(objects.keys[0], objects.keys[-1])
         return inside
 
     def end(self, running: Range) -> None:

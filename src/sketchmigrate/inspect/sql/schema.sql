@@ -13,16 +13,38 @@ CREATE TABLE reading (what VARCHAR, began_at_utc TIMESTAMP, ended_at_utc TIMESTA
 CREATE TABLE inventory (side VARCHAR, manifest VARCHAR, created_at_utc TIMESTAMP);  -- what was read instead of a listing
 -- The path is the object's key, or all that a row on neither side holds. Such a row has a route where the settings leave it
 -- out by their condition, and it names a legacy object all the same.
+-- "own_path" is the path where that is anything but the prefix of its side and route, and the tail.
+-- "bucket" is one of 256 of tails, by their hash. Each loading is sorted by it, so that a few of them are read alone.
 CREATE TABLE reference (
-    source USMALLINT, key VARCHAR, slot UINTEGER, path VARCHAR, side VARCHAR, route USMALLINT, tail VARCHAR
+    source USMALLINT, key VARCHAR, slot UINTEGER, own_path VARCHAR, side VARCHAR, route USMALLINT, tail VARCHAR,
+    bucket UTINYINT NOT NULL, path VARCHAR GENERATED ALWAYS AS (coalesce(own_path, {key_of})) VIRTUAL
 );
 CREATE TABLE rows_read (source USMALLINT, rows BIGINT, unnamed BIGINT);   -- "unnamed": those without any reference
 CREATE TABLE unmovable (source USMALLINT, key VARCHAR, slot UINTEGER, words VARCHAR);    -- no slot: the row as a whole
+-- "md5" is an ETag that looks like one, in small letters: 16 bytes, and no text is compared. Any other is "other_etag".
 CREATE TABLE legacy_object (
-    route USMALLINT, tail VARCHAR, size_bytes BIGINT, etag VARCHAR, modified_utc TIMESTAMP, storage_class VARCHAR
+    route USMALLINT, tail VARCHAR, size_bytes BIGINT, md5 UUID, other_etag VARCHAR, modified_utc TIMESTAMP,
+    storage_class VARCHAR, bucket UTINYINT NOT NULL,
+    etag VARCHAR GENERATED ALWAYS AS (coalesce(replace(md5::VARCHAR, '-', ''), other_etag)) VIRTUAL
 );
 CREATE TABLE production_object (
-    route USMALLINT, tail VARCHAR, size_bytes BIGINT, etag VARCHAR, modified_utc TIMESTAMP, storage_class VARCHAR
+    route USMALLINT, tail VARCHAR, size_bytes BIGINT, md5 UUID, other_etag VARCHAR, modified_utc TIMESTAMP,
+    storage_class VARCHAR, bucket UTINYINT NOT NULL,
+    etag VARCHAR GENERATED ALWAYS AS (coalesce(replace(md5::VARCHAR, '-', ''), other_etag)) VIRTUAL
+);
+-- One verdict for each reference. "is_same_etag": production's ETag is that of legacy, and kept once. "own_path" and the
+-- two kinds of an ETag are as in "reference" and in the objects.
+CREATE TABLE verdict (
+    source USMALLINT, key VARCHAR, slot UINTEGER, own_path VARCHAR, side VARCHAR, route USMALLINT, tail VARCHAR,
+    legacy_bytes BIGINT, legacy_md5 UUID, legacy_other_etag VARCHAR, legacy_modified_utc TIMESTAMP,
+    production_bytes BIGINT, is_same_etag BOOLEAN, production_md5 UUID, production_other_etag VARCHAR,
+    production_modified_utc TIMESTAMP, same BOOLEAN, standing VARCHAR, proof VARCHAR,
+    path VARCHAR GENERATED ALWAYS AS (coalesce(own_path, {key_of})) VIRTUAL,
+    legacy_etag VARCHAR GENERATED ALWAYS AS (coalesce(replace(legacy_md5::VARCHAR, '-', ''), legacy_other_etag)) VIRTUAL,
+    production_etag VARCHAR GENERATED ALWAYS AS (
+        CASE WHEN is_same_etag THEN coalesce(replace(legacy_md5::VARCHAR, '-', ''), legacy_other_etag)
+        ELSE coalesce(replace(production_md5::VARCHAR, '-', ''), production_other_etag) END
+    ) VIRTUAL
 );
 CREATE TABLE strange_key (side VARCHAR, key VARCHAR);                              -- not UTF-8: no row can name it
 CREATE TABLE flip (                  -- from the ledgers of migrations: the path is the production key of a reference

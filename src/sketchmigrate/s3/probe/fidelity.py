@@ -11,7 +11,9 @@ from sketchmigrate.s3.probe.findings import Answer, ProbeFinding, Question
 from sketchmigrate.s3.probe.folder import ODD_NAMES, SOURCE_BODY, SOURCE_HEADERS, ProbeFolder
 
 if TYPE_CHECKING:
-    from sketchmigrate.s3.wire.xml_listings import ListedObject
+    from collections.abc import Sequence
+
+    from sketchmigrate.s3.wire.listed import ListedObject
 
 _TAG = ("probe", "kept + more")
 
@@ -99,7 +101,7 @@ def _counted(told: str, tags: list[tuple[str, str]]) -> ProbeFinding:
     return ProbeFinding(Question.TAG_COUNT, answer, evidence)
 
 
-def _keys(objects: list[ListedObject]) -> list[bytes]:
+def _keys(objects: Sequence[ListedObject]) -> list[bytes]:
     return [each.key.encode("utf-8", "surrogateescape") for each in objects]
 
 

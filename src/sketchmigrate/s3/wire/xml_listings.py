@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
+from sketchmigrate.s3.wire.listed import ListedObject, ListedObjects
 from sketchmigrate.s3.wire.xml import MAX_SIZE_DIGITS, NotS3, etag_of, name_of, root_of
 
-
-class ListedObject(NamedTuple):
-    """One object of a listing. ``etag`` is without quotes, ``last_modified`` ISO 8601 text as the store wrote it.
-
-    ``storage_class`` is empty where the store does not tell it.
-
-    A tuple, because it is made a million times where a million keys are listed: 0.2 µs, a frozen dataclass takes 1.0.
-    """
-
-    key: str
-    size_bytes: int
-    etag: str
-    last_modified: str
-    storage_class: str = ""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +23,7 @@ class ListPage:
     have them, where a delimiter was given.
     """
 
-    objects: list[ListedObject]
+    objects: Sequence[ListedObject]
     next_token: str | None
     is_version_1: bool = False
     prefixes: tuple[str, ...] = ()
@@ -54,7 +44,7 @@ def read_list_page(body: bytes) -> ListPage:
 
     Keys are decoded if the reply says that they are encoded (``EncodingType``): S3 writes a space as ``+`` there.
     """
-    page = _read_usual(body) or _read_any(body)
+    page = read_usual(body) or read_any(body)
     if page.is_version_1 and page.next_token is not None:
         # without a delimiter the next page begins after the last key, and few stores name another marker
         token = page.objects[-1].key if page.objects else page.next_token
@@ -64,10 +54,11 @@ def read_list_page(body: bytes) -> ListPage:
     return page
 
 
-# The usual page, 1.3 µs a key instead of 4: its entries, one behind the other and each of these elements in this order,
-# are taken apart by one pattern; what stands around them is a small document, and goes to the real parser. So does the
-# whole page where anything in it is unusual. Text is printable ASCII: nothing in it has to be decoded, or could be
-# ill-formed.
+# The usual page: its entries, one behind the other and each of these elements in this order, are taken apart by one
+# pattern, and where all are alike but for their values by what stands between these, in two thirds of the time. A
+# parser takes three times as long. What stands around the entries is a small document, and goes to the real parser.
+# So does the whole page where anything in it is unusual. Text is printable ASCII: nothing in it has to be decoded, or
+# could be ill-formed.
 _SPACE = r"[ \t\r\n]*"
 _TEXT = r"[ -%'-;=?-~]"  # neither & nor < nor >
 _QUOTE = r'(?:"|&quot;|&#34;)?'
@@ -86,7 +77,7 @@ _ENTRY = re.compile(
     + rf"(?:<StorageClass>({_TEXT}*)</StorageClass>{_SPACE})?"
     + _elements("Type")
     + rf"</Contents>{_SPACE}"
-).split
+)
 # What may stand before the first entry, which then is below the root and in no comment, and in the root's namespace.
 _HEAD = re.compile(
     rb"[ \t\r\n]*(?:<\?xml version=[\"']1\.0[\"'](?: encoding=[\"'][uU][tT][fF]-8[\"'])?\?>[ \t\r\n]*)?"
@@ -94,31 +85,86 @@ _HEAD = re.compile(
 ).fullmatch
 _FIELDS = 6  # what stands between two entries, then key, time, ETag, size and storage class
 
+_TEXT_BYTES = bytes(code for code in range(0x20, 0x7F) if code not in b"&<>")
+_LONGEST_ENTRY = 8192
+_KINDS_OF_ENTRIES = 16
 
-def _read_usual(body: bytes) -> ListPage | None:
+
+def read_usual(body: bytes) -> ListPage | None:
+    """Return a page whose entries are as usual, in a third of the time of ``read_any``; None of any other."""
     begin, end = body.find(b"<Contents>"), body.rfind(b"</Contents>") + len(b"</Contents>")
     if begin < 0 or end <= begin or not _HEAD(body, 0, begin):
         return None
-    try:
-        parts = _ENTRY(body[begin:end].decode("ascii"))
-    except UnicodeDecodeError:
-        return None
-    if any(parts[::_FIELDS]):
+    columns = _columns_of_alike(body[begin:end]) or _columns(body[begin:end])
+    if columns is None:
         return None
     around, encoded = _read(body[:begin] + body[end:])
     if around.objects:
         return None
-    keys = parts[1::_FIELDS]
+    keys, modified, etags, sizes, classes = columns
     if encoded:
         # Each % begins an escape, so that the commonest one can be replaced alone; a few others are left, or none.
-        keys = [key.replace("%2F", "/") if "%" in key else key for key in keys]
-        keys = [unquote_plus(key, errors="surrogateescape") if "%" in key or "+" in key else key for key in keys]
-    classes = [storage_class or "" for storage_class in parts[5::_FIELDS]]
-    fields = zip(keys, map(int, parts[4::_FIELDS]), parts[3::_FIELDS], parts[2::_FIELDS], classes, strict=True)
-    return ListPage(list(map(ListedObject._make, fields)), around.next_token, around.is_version_1, around.prefixes)
+        if "%" in (joined := "\n".join(keys)):
+            keys = joined.replace("%2F", "/").split("\n")
+            joined = "\n".join(keys)
+        if "%" in joined or "+" in joined:
+            keys = [unquote_plus(key, errors="surrogateescape") if "%" in key or "+" in key else key for key in keys]
+    objects = ListedObjects(keys, list(map(int, sizes)), etags, modified, classes)
+    return ListPage(objects, around.next_token, around.is_version_1, around.prefixes)
 
 
-def _read_any(body: bytes) -> ListPage:
+def _columns_of_alike(entries: bytes) -> list[list[str]] | None:
+    """Take entries apart that differ in their values alone; None where they do not, or where that cannot be seen.
+
+    What stands between the values of the first entry is looked for in all of them. If nothing else is left then, and
+    each value is what the pattern takes, then each entry is one that the pattern takes.
+    """
+    first = _ENTRY.match(entries[:_LONGEST_ENTRY].decode("ascii", errors="replace"))
+    if first is None or first[0][-1].isspace():  # none follows the last entry, which would not be like the others
+        return None
+    groups = _FIELDS - 1 if first[_FIELDS - 1] is not None else _FIELDS - 2
+    places = [place for group in range(1, groups + 1) for place in first.span(group)]
+    between = tuple(
+        first.string[one:other] for one, other in zip([0, *places[1::2]], [*places[::2], first.end()], strict=True)
+    )
+    try:
+        parts = _alike(between)(entries.decode("ascii"))
+    except UnicodeDecodeError:
+        return None
+    left = "".join(parts[:: groups + 1])
+    columns = [parts[number :: groups + 1] for number in range(1, groups + 1)]
+    keys, _, etags, sizes, *_ = columns
+    all_etags, all_sizes = "".join(etags), "".join(sizes)
+    if left or '"' in all_etags or " " in all_etags or not all_sizes.isdigit():
+        return None
+    if not all(keys) or not all(sizes) or max(map(len, sizes)) > MAX_SIZE_DIGITS:
+        return None
+    if "".join(parts).encode().translate(None, _TEXT_BYTES):
+        return None
+    return columns if groups == _FIELDS - 1 else [*columns, [""] * len(keys)]
+
+
+@lru_cache(_KINDS_OF_ENTRIES)
+def _alike(between: tuple[str, ...]) -> Callable[[str], list[str]]:
+    """Return what splits entries by what stands before, between and behind their values."""
+    # one character to stop at: a class of two takes twice as long
+    return re.compile("([^<]*)".join(re.escape(piece) for piece in between)).split
+
+
+def _columns(entries: bytes) -> list[list[str]] | None:
+    """Take entries apart by the pattern; None where one of them is not as it says."""
+    try:
+        parts = _ENTRY.split(entries.decode("ascii"))
+    except UnicodeDecodeError:
+        return None
+    if any(parts[::_FIELDS]):
+        return None
+    *columns, classes = (parts[number::_FIELDS] for number in range(1, _FIELDS))
+    return [*columns, [storage_class or "" for storage_class in classes]]
+
+
+def read_any(body: bytes) -> ListPage:
+    """Return a page, read by the XML parser. Raises ``NotS3``."""
     return _read(body)[0]
 
 
