@@ -104,7 +104,7 @@ class S3Client:
     def concurrency(self) -> int:
         """How many callers at once keep the store as busy as it should be; it changes while they are at work."""
         exchange = self._exchange
-        return exchange.limiter.congestion.window + exchange.pausing
+        return exchange.limiter.callers + exchange.pausing
 
     @property
     def pressure(self) -> Pressure:
