@@ -187,7 +187,10 @@ class Client:
         self._at(answer.at, receive)
 
     def _receive(self, number: int, latency_seconds: float, *, refused: bool) -> None:
-        self.limiter.replied(self.now, latency_seconds, self._name(number) if self.limiter.by_prefix else "")
+        if self.limiter.by_prefix:
+            self.limiter.replied_below(self._name(number), self.now, latency_seconds)
+        else:
+            self.limiter.replied(self.now, latency_seconds)
         if refused:
             self._refused += 1
             self.limiter.refused(self.now, self._name(number))

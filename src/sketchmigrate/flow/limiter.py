@@ -100,9 +100,9 @@ class Limiter(Generic[Waiter]):
 
     @property
     def slowest(self) -> str:
-        """The prefix for whose own rate most requests wait; empty where none does."""
-        lane = max(self._lanes.values(), key=lambda each: len(each.waiting), default=None)
-        return lane.name if lane is not None and len(lane.waiting) > len(self._common.waiting) else ""
+        """The prefix for whose own rate most requests wait; empty where more, or none, wait for what all share."""
+        lane = max(self._all(), key=lambda each: len(each.waiting))
+        return lane.name
 
     def enter(self) -> bool:
         """Take a slot if one is free and no rate is kept to. Nobody overtakes."""
@@ -161,7 +161,7 @@ class Limiter(Generic[Waiter]):
         return max(ready, self._requests.ready_at()) if ready < math.inf else -math.inf
 
     def leave(self, lane: Lane[Waiter] | None = None) -> None:
-        """Give a slot back; then somebody may be admitted."""
+        """Give a slot back, to the lane that it is of; then somebody may be admitted."""
         self.in_flight -= 1
         if lane is not None:
             lane.in_flight -= 1
@@ -180,16 +180,20 @@ class Limiter(Generic[Waiter]):
 
     # -- what became of attempts
 
-    def replied(self, now: float, latency_seconds: float, name: str = "") -> None:
-        """Note a reply, whatever it says. Its name is to be given while requests are told apart ``by_prefix``."""
-        if name and (lane := self._lanes.get(name)) is not None:
+    def replied(self, now: float, latency_seconds: float) -> None:
+        """Note a reply, whatever it says, while requests are not told apart ``by_prefix``."""
+        if self.congestion.replied(now, latency_seconds):
+            self.decided(now)
+
+    def replied_below(self, name: str, now: float, latency_seconds: float) -> None:
+        """Note a reply while requests are told apart."""
+        if (lane := self._lanes.get(name)) is not None:
             if lane.congestion.replied(now, latency_seconds):
                 lane.keep_to_its_rate()
             return
-        if name and self._attribution is not None:
+        if self._attribution is not None:
             self._attribution.replied(name)
-        if self.congestion.replied(now, latency_seconds):
-            self._decided(now)
+        self.replied(now, latency_seconds)
 
     def refused(self, now: float, name: str = "") -> None:
         """Note that a reply said "slow down"."""
@@ -197,25 +201,25 @@ class Limiter(Generic[Waiter]):
             if lane.congestion.refused(now):
                 lane.keep_to_its_rate()
             return
-        if name and self._attribution is None:
-            self._attribution = Attribution()
-            self._refresh()
-        if name and self._attribution is not None:
+        if name:
+            if self._attribution is None:
+                self._attribution = Attribution()
+                self._refresh()
             self._attribution.refused(name)
         if self.congestion.refused(now):
-            self._decided(now)
+            self.decided(now)
 
     def faulted(self, now: float, name: str = "") -> None:
         """Note a request without a reply, or an error of the server."""
         lane = self._lanes.get(name, self._common)
         if lane.congestion.faulted(now):
             if lane is self._common:
-                self._decided(now)
+                self.decided(now)
             else:
                 lane.keep_to_its_rate()
 
-    def _decided(self, now: float) -> None:
-        """Go by what the common lane's control has decided, and count anew while it is refused."""
+    def decided(self, now: float) -> None:
+        """Go by what ``congestion`` has decided; open lanes for who is refused more than the others."""
         if self._lanes:
             self._close_idle_lanes(now)
         if self._attribution is not None:

@@ -114,6 +114,11 @@ class S3Client:
         return Pressure.REFUSALS if told_to_wait else exchange.limiter.pressure(time.monotonic())
 
     @property
+    def slowest_prefix(self) -> str:
+        """The prefix for whose own rate most requests wait; empty where that is not what they wait for."""
+        return self._exchange.limiter.slowest
+
+    @property
     def asked(self) -> int:
         """Requests without an answer: under way, or waiting for their next attempt after one that got none."""
         return self._exchange.limiter.in_flight + self._exchange.pausing_unanswered

@@ -169,10 +169,8 @@ class Exchange:
                 self.refused = None
                 return value
 
-    async def _attempt(self, request: Request, route: Route | None, *, fresh: bool = False) -> Reply:
+    async def _attempt(self, request: Request, route: Route, *, fresh: bool = False) -> Reply:
         """Send a request once, when a slot is free; any reply is returned."""
-        if route is None:
-            route = await self._route(request.location.bucket)
         limiter = self.limiter
         lane = None if limiter.enter() else await self._slots.wait(request)
         connection: Connection | None = None
@@ -197,7 +195,10 @@ class Exchange:
         else:
             now = time.monotonic()
             seconds = now - began - connection.held_seconds
-            limiter.replied(now, seconds, request.prefixes if limiter.by_prefix else "")
+            if limiter.by_prefix:
+                limiter.replied_below(request.prefixes, now, seconds)
+            elif limiter.congestion.replied(now, seconds):  # for each request: one call less
+                limiter.decided(now)
             self.counted.reply(request.operation, reply.status, seconds)
             if request.payload_bytes:
                 self._count_payload(request, reply, now)
@@ -353,7 +354,7 @@ class Exchange:
         headers = [*request.headers, ("range", "bytes=0-0")]
         question = Request(request.operation, "GET", request.location, headers=headers)
         try:
-            reply = await self._attempt(question, route)
+            reply = await self._attempt(question, route or await self._route(question.location.bucket))
         except Failure as other:
             return other
         if reply.status in (200, 206):

@@ -260,7 +260,7 @@ def storm(limiter: Limiter[int], names: Sequence[str], now: float) -> float:
     for turn in range(2000):
         now += 0.001
         name = names[turn % len(names)]
-        limiter.replied(now, 0.02, name)
+        limiter.replied_below(name, now, 0.02)
         if name == names[0]:
             limiter.refused(now, name)
     return now
