@@ -21,6 +21,8 @@ MEASUREMENTS = (
     "shapes",
     "first-flip",
     "pace",
+    "pace-changing",
+    "pace-prefixes",
     "listing",
     "micro",
     "application",
