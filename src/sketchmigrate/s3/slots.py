@@ -21,6 +21,7 @@ class Slots:
     def __init__(self, limiter: Limiter[Caller]) -> None:
         self._limiter = limiter
         self._wake: asyncio.TimerHandle | None = None
+        self._wake_at = 0.0  # uvloop's handles of the nearest moments do not tell
 
     def close(self) -> None:
         """Wake nobody any more."""
@@ -60,10 +61,12 @@ class Slots:
 
     def _wake_in(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
+        wake_at = loop.time() + seconds
         if self._wake is not None:
-            if self._wake.when() <= loop.time() + seconds:
+            if self._wake_at <= wake_at:
                 return
             self._wake.cancel()
+        self._wake_at = wake_at
         self._wake = loop.call_later(seconds, self._wake_up)
 
     def _wake_up(self) -> None:
