@@ -56,7 +56,7 @@ SPLITS = (
         (("a", 500), ("b", 1000), ("c", 2000), ("d", 500)),
         4000,
     ),
-    Split("one of a hundred limited", "CASE WHEN mod(hashint8(n), 100) = 0 THEN 'a' ELSE 'b' END", (("a", 40),), 4000),
+    Split("one row of twenty limited", "CASE WHEN mod(hashint8(n), 20) = 0 THEN 'a' ELSE 'b' END", (("a", 200),), 4000),
 )
 
 
