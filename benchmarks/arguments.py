@@ -24,6 +24,8 @@ MEASUREMENTS = (
     "shapes",
     "first-flip",
     "pace",
+    "pace-changing",
+    "pace-prefixes",
     "listing",
     "looks",
     "micro",

@@ -13,6 +13,7 @@ from benchmarks import calibration, objects
 from benchmarks.arguments import FULL, LARGE_ROUNDS, LARGE_ROWS, SCALE
 from benchmarks.contestants import customary, generator, pairs, rclone, s5cmd, tool
 from benchmarks.measurements.application import APART, SITUATIONS, measure_application, servers_apart
+from benchmarks.measurements.changing_pace import SPLITS, measure_changing, measure_prefixes
 from benchmarks.measurements.cost import measure_cost
 from benchmarks.measurements.end_to_end import calibrate, contest
 from benchmarks.measurements.first_flip import measure_first_flip, measure_resumed
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 FIRST_FLIP_ROWS = 1_000_000
 ALL_WAYS_ROWS = 200_000
 ALLOWED_PER_SECOND = 2_000
+CHANGING_ROWS, PREFIX_ROWS = 600_000, 200_000
 PACE_ROWS = 400_000
 """More than the tool can migrate while it is watched."""
 
@@ -96,6 +98,8 @@ class Measuring:
             "shapes": self._shapes,
             "first-flip": self._first_flip,
             "pace": self._paces,
+            "pace-changing": self._changing,
+            "pace-prefixes": self._prefixes,
             "listing": self._listings,
             "looks": self._looks,
             "micro": self._micros,
@@ -278,6 +282,25 @@ class Measuring:
             f"  {latency_ms} ms {'TLS' if tls else 'plain'}, {concurrency or 'own choice'}, {allowed or 'any'} allowed:"
             f" {pace.per_second:,.0f}/s, {100 * pace.refused_share:.1f} % refused"
         )
+
+    def _changing(self) -> None:
+        if not self._extent.latencies_ms:
+            self._tell("  skipped: not with --quick")
+            return
+        for concurrency in (0, *self._extent.fixed_concurrency):
+            self._table.fill(CHANGING_ROWS)
+            changing = measure_changing(self._table, concurrency)
+            self.results.changing.append(changing)
+            turns = ", ".join(f"{per_second:,.0f}/s" for per_second in changing.per_second)
+            self._tell(f"  {concurrency or 'own choice'}: {turns}")
+
+    def _prefixes(self) -> None:
+        for split in SPLITS:
+            pace = measure_prefixes(self._table, split, PREFIX_ROWS)
+            self.results.prefixes.append(pace)
+            self._tell(
+                f"  {split.name}: {pace.per_second:,.0f} of {pace.bound:,}/s, {100 * pace.refused_share:.1f} % refused"
+            )
 
     def _listings(self) -> None:
         for _ in range(self._arguments.rounds_of(KEYS)):

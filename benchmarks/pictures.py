@@ -68,5 +68,6 @@ def draw_rates(
     left.set_zorder(right.get_zorder() + 1)
     left.patch.set_visible(False)
     lines = [*left.get_lines(), *right.get_lines()]
-    figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), frameon=False, fontsize=8)
+    columns = min(len(lines), 5)
+    figure.legend(handles=lines, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
     figure.savefig(path, metadata={"Date": None})

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from benchmarks.contestants.contest import Turn
     from benchmarks.measurements.application import Beside
+    from benchmarks.measurements.changing_pace import Changing, PrefixPace
     from benchmarks.measurements.cost import Cost
     from benchmarks.measurements.first_flip import FirstFlip
     from benchmarks.measurements.listing import Listing
@@ -42,6 +43,8 @@ class Results:
     costs: list[Cost] = field(default_factory=list)
     first_flips: list[FirstFlip] = field(default_factory=list)
     paces: list[Pace] = field(default_factory=list)
+    changing: list[Changing] = field(default_factory=list)
+    prefixes: list[PrefixPace] = field(default_factory=list)
     listings: list[Listing] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
     micros: list[Micro] = field(default_factory=list)

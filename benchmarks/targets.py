@@ -215,6 +215,22 @@ def _refused_percent(results: Results) -> float | None:
     return _median(100 * pace.refused_share for pace in results.paces if pace.allowed)
 
 
+def _changing_percent(results: Results) -> float | None:
+    """Tell the own pace in percent of the best fixed concurrency's, in the worst turn of the store."""
+    own = [each.per_second for each in results.changing if not each.concurrency]
+    fixed = [each.per_second for each in results.changing if each.concurrency]
+    if not own or not fixed:
+        return None
+    turns = range(len(own[0]))
+    best = [max(each[turn] for each in fixed) for turn in turns]
+    return min(100 * Spread.of(each[turn] for each in own).median / best[turn] for turn in turns)
+
+
+def _least_of_bound_percent(results: Results) -> float | None:
+    """Tell what was used of what prefixes with limits of their own allow, in the worst order of rows."""
+    return min((100 * pace.per_second / pace.bound for pace in results.prefixes), default=None)
+
+
 def _gain(way: Way, latency_ms: int) -> Callable[[Results], float | None]:
     """Tell how many times as fast as one process others are, whole processes compared."""
 
@@ -389,6 +405,8 @@ TARGETS = (
     Target("own pace behind 50 ms vs best fixed concurrency", 90, "%", _own_pace_percent),
     Target("used of a store that refuses what is too much", 90, "%", _used_percent),
     Target("refused by it, after 10 s", 2, "%", _refused_percent, at_least=False),
+    Target("pace in each turn of 10, 200, 10 ms vs best fixed concurrency", 90, "%", _changing_percent),
+    Target("used of prefixes with limits of their own", 90, "%", _least_of_bound_percent),
     Target(
         "listing CPU a key, boto3 vs ours",
         8,

@@ -70,6 +70,8 @@ def document(results: Results, verdicts: Sequence[Verdict], command: str) -> str
         *_section("## What a row of another shape costs", shape_table(results)),
         *_section("## The first flip", first_flip_table(results)),
         *_section("## The pace it finds by itself", pace_table(results)),
+        *_section("## The pace where the store changes, 10, 200 and 10 ms away", changing_table(results)),
+        *_section("## The pace where prefixes have limits of their own", prefix_table(results)),
         *_section("## Listings", listing_table(results)),
         *_section("## Looking at all of it", look_table(results)),
         *_section("## Parts", micro_table(results)),
@@ -182,6 +184,34 @@ def pace_table(results: Results) -> str:
             f"{Spread.of(pace.server_share for pace in paces).median:.2f}",
         )
         for (latency_ms, tls, allowed, concurrency), paces in groups
+    )
+    return table(head, rows)
+
+
+def changing_table(results: Results) -> str:
+    """Return the pace in each turn of a store whose latency changes."""
+    head = ("at once", "near, a second", "far, a second", "near again, a second")
+    rows = (
+        (
+            f"fixed {concurrency}" if concurrency else "its own choice",
+            *(spread(turn) for turn in zip(*(each.per_second for each in group), strict=True)),
+        )
+        for concurrency, group in grouped(results.changing, lambda each: each.concurrency)
+    )
+    return table(head, rows)
+
+
+def prefix_table(results: Results) -> str:
+    """Return the pace on a store that limits prefixes."""
+    head = ("prefixes", "allowed a second", "answered a second", "refused, %")
+    rows = (
+        (
+            name,
+            f"{paces[0].bound:,}",
+            spread([pace.per_second for pace in paces]),
+            spread([100 * pace.refused_share for pace in paces], 2),
+        )
+        for name, paces in grouped(results.prefixes, lambda pace: pace.split)
     )
     return table(head, rows)
 

@@ -69,7 +69,8 @@ class Conduct:
     """Where and how to answer. Zero is: at once, no limit. ``certificate`` is a PEM file with its key, for TLS.
 
     Unless it ``honours_conditions`` a write replaces whatever is there, as on many servers. So many ``objects`` of
-    legacy can be listed and read, beginning with the first.
+    legacy can be listed and read, beginning with the first. ``prefix_limits`` are rates of their own of what is stored
+    below a part of a path. With ``later_latency_seconds`` the two latencies take turns of ``turn_seconds``.
     """
 
     port: int
@@ -78,6 +79,9 @@ class Conduct:
     certificate: str = ""
     honours_conditions: bool = True
     objects: int = 0
+    prefix_limits: tuple[tuple[bytes, float], ...] = ()
+    later_latency_seconds: float = 0.0
+    turn_seconds: float = 0.0
 
 
 class Responder:
@@ -88,7 +92,8 @@ class Responder:
         self.sizes_bytes: dict[bytes, int] = {}  # by what was stored
         self._loop = asyncio.get_running_loop()
         self._late: deque[tuple[float, asyncio.Transport, bytes]] = deque()
-        self._allowed_at = 0.0
+        self._limits = [_Limit(b"", conduct.requests_per_second)] if conduct.requests_per_second else []
+        self._limits += [_Limit(part, per_second) for part, per_second in conduct.prefix_limits]
         self._legacy = LegacyObjects(conduct.objects) if conduct.objects else None
         self.forget()
 
@@ -125,6 +130,11 @@ class Responder:
         if not self.conduct.latency_seconds:
             transport.write(reply)
             return
+        if self.conduct.turn_seconds:
+            turn = int((self._loop.time() - self._first_at) / self.conduct.turn_seconds)
+            latency_seconds = self.conduct.later_latency_seconds if turn % 2 else self.conduct.latency_seconds
+            self._loop.call_later(latency_seconds, transport.write, reply)
+            return
         self._late.append((self._loop.time() + self.conduct.latency_seconds, transport, reply))
         if len(self._late) == 1:
             self._loop.call_later(self.conduct.latency_seconds, self._send_late)
@@ -140,7 +150,7 @@ class Responder:
             self._loop.call_later(late[0][0] - self._loop.time(), self._send_late)
 
     def _judge(self, request: bytes) -> bytes:
-        if not self._allow():
+        if not self._allow(request):
             return _SLOW_DOWN
         method, target, _ = request.split(b" ", 2)
         if method == b"PUT":
@@ -179,17 +189,32 @@ class Responder:
         self.sizes_bytes[name] = size_bytes
         return success
 
-    def _allow(self) -> bool:
-        """Let a request through unless there were too many: the generic cell rate algorithm (ITU-T I.371, annex A)."""
+    def _allow(self, request: bytes) -> bool:
+        """Let a request through unless there were too many of those that a limit is for."""
         now = self._loop.time()
         self._first_at = self._first_at or now
-        rate = self.conduct.requests_per_second
-        allowed_at = max(self._allowed_at, now)
-        allowed = not rate or allowed_at - now <= BURST_SECONDS
-        if allowed and rate:
-            self._allowed_at = allowed_at + 1 / rate
+        target = request[: request.index(b" HTTP/")] if self._limits else b""
+        limit = next((limit for limit in self._limits if limit.part in target), None)
+        allowed = limit is None or limit.allows(now)
         (self.accepted if allowed else self.refused)[int(now - self._first_at)] += 1
         return allowed
+
+
+@dataclass(slots=True)
+class _Limit:
+    """A rate of requests whose path has a part: the generic cell rate algorithm (ITU-T I.371, annex A)."""
+
+    part: bytes
+    per_second: float
+    allowed_at: float = 0.0
+
+    def allows(self, now: float) -> bool:
+        """Say whether a request that arrives now may pass."""
+        allowed_at = max(self.allowed_at, now)
+        if allowed_at - now > BURST_SECONDS:
+            return False
+        self.allowed_at = allowed_at + 1 / self.per_second
+        return True
 
 
 _LEGACY = b"/" + LEGACY_PREFIX.encode()

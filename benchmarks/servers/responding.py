@@ -66,13 +66,23 @@ def responding_store(
     tls: bool = False,
     honours_conditions: bool = True,
     count: int = 0,
+    prefix_limits: tuple[tuple[bytes, float], ...] = (),
+    later_latency_ms: int = 0,
+    turn_seconds: float = 0,
 ) -> Iterator[RespondingStore]:
     """Run a responder for the length of the block, with a certificate of its own for TLS.
 
     The legacy objects 1 to ``count`` can be read there.
     """
     conduct = Conduct(
-        free_port(), latency_ms / 1000, requests_per_second, honours_conditions=honours_conditions, objects=count
+        free_port(),
+        latency_ms / 1000,
+        requests_per_second,
+        honours_conditions=honours_conditions,
+        objects=count,
+        prefix_limits=prefix_limits,
+        later_latency_seconds=later_latency_ms / 1000,
+        turn_seconds=turn_seconds,
     )
     with tempfile.TemporaryDirectory(prefix="sketch-bench-") as name:
         home = Path(name)

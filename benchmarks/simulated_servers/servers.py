@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from random import Random
 
 REFUSAL_SECONDS = 0.005
@@ -185,3 +186,30 @@ class Changing:
     def answer(self, now: float, number: int) -> Answer:
         """Take a request that arrives now."""
         return (self.before if now < self.at else self.after).answer(now, number)
+
+
+@dataclass(slots=True)
+class Tides:
+    """Adds to each answer of another server a time that changes every ``seconds``, over and over."""
+
+    inner: Server
+    latencies_seconds: tuple[float, ...]
+    seconds: float
+
+    def answer(self, now: float, number: int) -> Answer:
+        """Take a request that arrives now."""
+        answer = self.inner.answer(now, number)
+        latency_seconds = self.latencies_seconds[int(now / self.seconds) % len(self.latencies_seconds)]
+        return Answer(answer.at + latency_seconds, answer.refused)
+
+
+@dataclass(slots=True)
+class Prefixes:
+    """A server for each prefix, which have nothing in common."""
+
+    servers: Sequence[Server]
+    prefix_of: Callable[[int], int]
+
+    def answer(self, now: float, number: int) -> Answer:
+        """Take a request that arrives now."""
+        return self.servers[self.prefix_of(number)].answer(now, number)

@@ -31,8 +31,10 @@ from benchmarks.servers.stores import BenchStore, store_pair
 from benchmarks.servers.table import Table
 from benchmarks.targets import FAR_AWAY, LARGE_OBJECTS
 
+from sketchmigrate.core.objects import Location
 from sketchmigrate.core.outcome import Outcome
 from sketchmigrate.migration.keeping import SAMPLE_OBJECTS
+from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -182,6 +184,25 @@ def test_a_refusing_responder_tells_how_often_it_refused(database: Database) -> 
     assert sum(counted.accepted.values()) == sum(counted.requests.values()) >= 600
     assert max(counted.accepted.values()) <= 300 * 1.1
     assert table.legacy_rows() == 0
+
+
+async def test_a_prefix_that_a_responder_limits_gets_a_lane_named_by_both_places() -> None:
+    with responding_store(prefix_limits=((b"/avatar/slow/", 100),)) as store:
+        server = store.server
+        source = CredentialSource.static(server.access_key, server.secret_key)
+
+        async def copy(client: S3Client, name: str) -> None:
+            legacy = Location("sketch-legacy-s3", f"image/{name}")
+            await client.copy(legacy, Location(store.production_bucket, f"avatar/{name}"))
+
+        async with S3Client(S3Config(endpoint_url=server.endpoint_url), source) as client:
+            names = [f"{'slow' if number % 10 == 0 else 'fast'}/{number}.png" for number in range(3000)]
+            await asyncio.gather(*(copy(client, name) for name in names))
+            lanes = client._exchange.limiter.lanes  # noqa: SLF001 - the claim is about them
+        counted = store.counted()
+    assert list(lanes) == ["s3://sketch-legacy-s3/image/slow/ to s3://sketch-production-s3/avatar/slow/"]
+    assert counted.requests["CopyObject"] == 3000
+    assert sum(counted.refused.values()) > 0
 
 
 def test_an_application_feels_a_wait_and_finds_a_lost_write(database: Database) -> None:

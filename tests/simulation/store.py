@@ -40,7 +40,7 @@ class SimulatedExchange:
 
     def __init__(self, world: World) -> None:
         self.requests_sent: Counter[str] = Counter()
-        self.limiter = SimpleNamespace(congestion=SimpleNamespace(window=3))
+        self.limiter = SimpleNamespace(callers=3)
         self.pausing = 0
         self._world = world
         self._store = Store(world)

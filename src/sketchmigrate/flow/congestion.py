@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from copy import copy
 
 from sketchmigrate.flow.request_rate import STORM_SHARE, RequestRate
 from sketchmigrate.flow.window import PROBE_SPAN_SECONDS, Span, Window
@@ -42,10 +43,35 @@ class Congestion:
         self._replies = self._refused = self._faults = 0
         self._latency_seconds = 0.0
         self._began_at = now
+        self._sudden_from = now + SUDDEN_SECONDS
         self._turns_at = now + SHORTEST_SPAN_SECONDS
         self._settling = self._storm = False
         self._accepted = 0
         self._lately = deque([(now, 0)])  # at the beginning of spans: how many had been accepted by then
+
+    def part_off(self, part: float, now: float) -> Congestion:
+        """Return one for a part of the requests, which the store refuses more than the rest; go on with the rest.
+
+        ``part`` is its share of the requests. Both keep the window; rates are shared out, where one is known.
+        """
+        other = Congestion(self._window.ceiling, now)
+        other._window = copy(self._window)
+        other._window.refused()
+        other._request_rate = self._request_rate.of_part(part, now)
+        self._request_rate = self._request_rate.without_part(part, now)
+        self._restart(now)
+        other._restart(now)
+        other._storm = other._settling = other.requests_per_second < math.inf  # it has just been cut
+        return other
+
+    def _restart(self, now: float) -> None:
+        """Measure anew, for long enough: what was noted before was of others, too."""
+        self.window, self.requests_per_second = self._window.size, self._request_rate.rate
+        self._storm = False
+        self._replies = self._refused = self._faults = self._accepted = 0
+        self._lately = deque([(now, 0)])
+        self._begin(now, PACED_SPAN_SECONDS)
+        self._sudden_from = self._turns_at
 
     def limit(self, ceiling: int) -> None:
         """Take another ceiling for the window."""
@@ -62,6 +88,12 @@ class Congestion:
         """Whether the store refuses a share of whatever it gets, and no rate is known to be too much."""
         return self.requests_per_second == math.inf and self._request_rate.habit > 0
 
+    @property
+    def paces(self) -> bool:
+        """Whether what is refused need not wait long before it queues again: a rate is kept to, or none would help."""
+        has_rate = self.requests_per_second < math.inf and not self._request_rate.knocking
+        return has_rate or self.refuses_by_habit
+
     def replied(self, now: float, latency_seconds: float) -> bool:
         """Note a reply, whatever it says. Returns whether ``window`` or ``requests_per_second`` may have changed."""
         self._replies += 1
@@ -77,7 +109,7 @@ class Congestion:
             return False  # it was sent before the last decision
         sudden = self._refused >= SUDDEN_REFUSALS and self._refused >= STORM_SHARE * self._replies
         # what comes after a cut is its answer, and that is heard to its end
-        sudden = sudden and not self._storm and now >= self._began_at + SUDDEN_SECONDS
+        sudden = sudden and not self._storm and now >= self._sudden_from
         return sudden and not self._is_too_early(now) and self._decide(now)
 
     def _is_too_early(self, now: float) -> bool:
@@ -149,4 +181,5 @@ class Congestion:
         self._replies = self._refused = self._faults = 0
         self._latency_seconds = 0.0
         self._began_at = now
+        self._sudden_from = now + SUDDEN_SECONDS
         self._turns_at = now + length_seconds

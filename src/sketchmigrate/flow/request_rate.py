@@ -93,6 +93,30 @@ class RequestRate:
         """The share that the store refuses whatever is sent, as far as it is known; 0 for none."""
         return self._habit
 
+    @property
+    def knocking(self) -> bool:
+        """Whether the store is out of order, and only asked whether it still is."""
+        return self._knocking
+
+    def of_part(self, part: float, now: float) -> RequestRate:
+        """Return that of a part of what is accepted, which is refused more than the rest: it was too much for it."""
+        rate = RequestRate()
+        if self.rate < math.inf:
+            rate._known = max(SLOWEST, part * max(self._known, self.rate))
+            rate.rate = max(SLOWEST, CUT * rate._known)
+            rate._since = now
+            rate._searching = True
+        return rate
+
+    def without_part(self, part: float, now: float) -> RequestRate:
+        """Return that of the rest, for which it was not too much: how much is has to be found anew."""
+        rate = RequestRate()
+        if self.rate < math.inf:
+            rate._known = rate.rate = max(SLOWEST, (1 - part) * max(self._known, self.rate))
+            rate._since = now - PLATEAU_SECONDS
+            rate._searching = True
+        return rate
+
     def refused(self, span: Span) -> bool:
         """Learn from a span with refusals. However many they were, they are one storm and one cut.
 
@@ -156,6 +180,9 @@ class RequestRate:
             if self.rate < math.inf and NEAR * accepted < self._accepted < accepted:
                 accepted = self._accepted
         attempted = span.replies / span.seconds
+        if not again and not self._knocking and self.rate < math.inf and attempted < BINDING * self.rate:
+            # It was not sent at all times: what was accepted tells less than the part that was refused at this pace.
+            accepted = max(accepted, self.rate * (1 - span.refused_share))
         if accepted > LEAST_PART * attempted:
             self._known = accepted / (1 - self._habit)
             self.rate = CUT * self._known

@@ -50,6 +50,13 @@ PROBE_SPAN_SECONDS = 0.4
 PROVED = 0.85
 """Half a window that keeps this part of the rate has proved that the other half only waited."""
 
+SLOWER = 0.7
+"""A window that suddenly carries less than this part of its rate, at a latency that has risen by as much, is doubled
+for a moment: the way to the store may have become longer, or the store slower. Only another window tells which."""
+
+SLOWER_SPANS = 2
+"""The first span with the new latency has some of the old one in it, and a gap in between."""
+
 MANY_FAULTS = 3
 FAULTS_SHARE = 0.25
 """Faults that are fewer than these tell of a connection or an object, not of the load."""
@@ -115,6 +122,9 @@ class Window:
         self._share_by_habit = 0.0
         self._probed_at = -math.inf
         self._probed_size = 0  # the size that a running probe has halved
+        self._slower_spans = 0
+        self._usual = (0.0, 0.0)  # rate and latency before it became slower
+        self._slower: Span | None = None  # before the window was doubled to see what that brings
 
     @property
     def probing(self) -> bool:
@@ -161,6 +171,9 @@ class Window:
         if self.probing:
             self._judge_probe(span, used=used)
             return
+        if self._slower is not None and used:
+            self._judge_doubled(self._slower, span)
+        became_slower = used and self._became_slower(span)
         smoothed = (self.latency_seconds + span.latency_seconds) / 2 if self.latency_seconds else span.latency_seconds
         self.latency_seconds = smoothed
         self._floor_seconds = min(self._floor_seconds, span.latency_seconds)
@@ -170,6 +183,12 @@ class Window:
             self._give_up_unused(span)
             return
         self._unused_spans = 0
+        if became_slower:
+            self._slower = span
+            self.size = min(2 * self.size, self.ceiling)
+            return
+        if self._slower_spans:
+            return  # the next span tells
         high = smoothed > HIGH_LATENCY * self._floor_seconds
         self.frozen = high and not self._gained(span)
         if self.frozen:
@@ -235,9 +254,38 @@ class Window:
         if ratio > TOO_HIGH_LATENCY:
             self.size = max(1, int(whole * max(0.5, WANTED_LATENCY / ratio)))
 
+    def _became_slower(self, span: Span) -> bool:
+        """Whether the same window has carried less for some spans, because each request takes longer."""
+        rate, latency_seconds = self._usual if self._slower_spans else (self._rate, self.latency_seconds)
+        is_slower = span.accepted_per_second < SLOWER * rate and SLOWER * span.latency_seconds > latency_seconds > 0
+        if not is_slower or self.size == self.ceiling:
+            self._slower_spans = 0
+            return False
+        self._usual = rate, latency_seconds
+        self._slower_spans += 1
+        if self._slower_spans < SLOWER_SPANS:
+            return False
+        self._slower_spans = 0
+        return True
+
+    def _judge_doubled(self, half: Span, whole: Span) -> None:
+        """Believe the latency, and look for the window anew, where twice as many in flight carried more.
+
+        Else they only waited: go back. It is the same proof as that of a probe, from the other side.
+        """
+        self._slower = None
+        self._rate, self.latency_seconds = half.accepted_per_second, half.latency_seconds
+        if half.accepted_per_second < PROVED * whole.accepted_per_second:
+            self._floor_seconds = half.latency_seconds
+            self._doubling = True
+            self._frozen_spans = 0
+        else:
+            self.size = max(1, self.size // 2)
+
     def _end_probe(self) -> int:
         """Restore the size that a probe has halved, and return it."""
         whole, self._probed_size = self._probed_size, 0
+        self._slower = None
         if whole:
             self.size = min(whole, self.ceiling)
         return whole

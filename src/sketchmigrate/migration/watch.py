@@ -147,6 +147,7 @@ class Watch(RegularLook):
             self._site.memory.is_short,
             busy_share,
             late_seconds,
+            next(filter(None, (store.slowest_prefix for store in stores)), ""),
         )
         self._samples.append(sample)
         self._audience.limited_by(limited_by(self._samples))

@@ -49,7 +49,7 @@ class Sample(NamedTuple):
     ``some_ended`` that there are ended ones, as no batch is left for them, ``retrying`` that most of these objects have
     failed and wait for their next attempt, ``memory_is_short`` that objects which are streamed wait for room.
     ``busy_share`` is the part of one core that the event loop used since the last sample, and ``late_seconds`` how late
-    this one came.
+    this one came. ``prefix`` is the one for whose own rate most requests wait, where a store refuses one of several.
     """
 
     pressure: Pressure
@@ -60,6 +60,7 @@ class Sample(NamedTuple):
     memory_is_short: bool
     busy_share: float
     late_seconds: float
+    prefix: str = ""
 
 
 def limited_line(limited: Limited) -> str:
@@ -106,6 +107,8 @@ def limit_name(text: str) -> str:
     """Return what limits a run without the figures: one of few names, so that it can be counted and compared."""
     if not text or text in WORDS:
         return text
+    if text.startswith(f"{REFUSALS}: "):
+        return REFUSALS
     if text.startswith(f"{DATABASE}: "):
         return next((name for part, name in _STRAINS.items() if part in text), DATABASE)
     if "has not answered" in text:
@@ -130,7 +133,8 @@ def _held_by(sample: Sample, machine: str) -> str:
     """Say what held back at one moment. Rates hold back a machine with time to spare, slots also a busy one."""
     if sample.pressure is not Pressure.NOTHING:
         slots_only = sample.pressure in (Pressure.CEILING, Pressure.WINDOW)
-        return (slots_only and machine) or _WORDS[sample.pressure]
+        of_which = f": {sample.prefix}" if sample.prefix and sample.pressure is Pressure.REFUSALS else ""
+        return (slots_only and machine) or _WORDS[sample.pressure] + of_which
     if sample.memory_is_short:
         return MEMORY
     if machine or sample.objects_wait:

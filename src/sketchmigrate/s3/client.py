@@ -104,7 +104,7 @@ class S3Client:
     def concurrency(self) -> int:
         """How many callers at once keep the store as busy as it should be; it changes while they are at work."""
         exchange = self._exchange
-        return exchange.limiter.congestion.window + exchange.pausing
+        return exchange.limiter.callers + exchange.pausing
 
     @property
     def pressure(self) -> Pressure:
@@ -112,6 +112,11 @@ class S3Client:
         exchange = self._exchange
         told_to_wait = exchange.pausing_as_told > exchange.limiter.in_flight
         return Pressure.REFUSALS if told_to_wait else exchange.limiter.pressure(time.monotonic())
+
+    @property
+    def slowest_prefix(self) -> str:
+        """The prefix for whose own rate most requests wait; empty where that is not what they wait for."""
+        return self._exchange.limiter.slowest
 
     @property
     def asked(self) -> int:

@@ -18,6 +18,7 @@ from sketchmigrate.core.traffic import Counted
 from sketchmigrate.flow.limiter import Limiter
 from sketchmigrate.s3 import failures
 from sketchmigrate.s3.retry import SAID_SECONDS, Failure, FailureKind, Patience
+from sketchmigrate.s3.slots import Slots
 from sketchmigrate.s3.wire.addressing import Address, address_of, encode_key, endpoint_of
 from sketchmigrate.s3.wire.messages import Reply, Request, wire
 from sketchmigrate.s3.wire.pool import Pool
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sketchmigrate.flow.caps import Caps
     from sketchmigrate.s3.config import S3Config
     from sketchmigrate.s3.credentials import CredentialSource
+    from sketchmigrate.s3.slots import Caller
     from sketchmigrate.s3.wire.pool import Pending
     from sketchmigrate.s3.wire.proxy import Proxy
     from sketchmigrate.s3.wire.transport import Connection
@@ -73,7 +75,8 @@ class Exchange:
         self.counted = Counted()
         self.stored_bytes = 0  # of objects and parts, whatever became of them afterwards
         self._credentials = credentials
-        self.limiter: Limiter[asyncio.Future[None]] = Limiter(config.caps, time.monotonic())
+        self.limiter: Limiter[Caller] = Limiter(config.caps, time.monotonic())
+        self._slots = Slots(self.limiter)
         self.pausing = 0  # requests that wait for their next attempt, among them:
         self.pausing_unanswered = 0  # those whose attempt got no reply
         self.pausing_as_told = 0  # those that wait because the answer said how long
@@ -85,7 +88,6 @@ class Exchange:
         self._progress_at = 0.0
         self._said_until = 0.0
         self._stopping = asyncio.Event()
-        self._wake: asyncio.TimerHandle | None = None
 
     @property
     def _side(self) -> str:
@@ -122,8 +124,7 @@ class Exchange:
     def limit(self, caps: Caps) -> None:
         """Take other caps from now on."""
         self.limiter.limit(caps)
-        if self.limiter.waiting:
-            self._hand_over()
+        self._slots.hand_over()
 
     def stop_retrying(self) -> None:
         """End all waits between attempts; what fails from now on is given up."""
@@ -131,8 +132,7 @@ class Exchange:
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._wake is not None:
-            self._wake.cancel()
+        self._slots.close()
         if "_pool" in self.__dict__:
             await self._pool.close()
 
@@ -157,7 +157,7 @@ class Exchange:
             except Failure as failure:
                 patience = patience or Patience(retry_seconds)
                 fresh = failure.kind is FailureKind.STALE
-                self._note(failure)
+                self._note(request, failure)
                 if failure.kind is FailureKind.UNEXPLAINED:
                     failure = await self._explained(request, failure, route)
                 self._drop_vain_hint(failure)
@@ -169,13 +169,10 @@ class Exchange:
                 self.refused = None
                 return value
 
-    async def _attempt(self, request: Request, route: Route | None, *, fresh: bool = False) -> Reply:
+    async def _attempt(self, request: Request, route: Route, *, fresh: bool = False) -> Reply:
         """Send a request once, when a slot is free; any reply is returned."""
-        if route is None:
-            route = await self._route(request.location.bucket)
         limiter = self.limiter
-        if not limiter.enter():
-            await self._wait_for_a_slot(request.payload_bytes)
+        lane = None if limiter.enter() else await self._slots.wait(request)
         connection: Connection | None = None
         pool = self._pool
         address = route.address
@@ -198,16 +195,19 @@ class Exchange:
         else:
             now = time.monotonic()
             seconds = now - began - connection.held_seconds
-            limiter.replied(now, seconds)
+            if limiter.by_prefix:
+                limiter.replied_below(request.prefixes, now, seconds)
+            elif limiter.congestion.replied(now, seconds):  # for each request: one call less
+                limiter.decided(now)
             self.counted.reply(request.operation, reply.status, seconds)
             if request.payload_bytes:
                 self._count_payload(request, reply, now)
             pool.give_back(connection)
             return reply
         finally:
-            limiter.leave()
+            limiter.leave(lane)
             if limiter.waiting:
-                self._hand_over()
+                self._slots.hand_over()
 
     def _count_payload(self, request: Request, reply: Reply, now: float) -> None:
         """Count what was stored; what was read may have been less than was asked for."""
@@ -216,46 +216,12 @@ class Exchange:
         elif reply.status == _OK:
             self.stored_bytes += request.payload_bytes
 
-    # -- slots
-
-    async def _wait_for_a_slot(self, payload_bytes: int) -> None:
-        waiter: asyncio.Future[None] = self._pool.loop.create_future()
-        self.limiter.queue(waiter, payload_bytes)
-        self._hand_over()
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter.cancelled():
-                self.limiter.forget(waiter)
-            else:  # the slot had been handed over just before
-                self.limiter.leave()
-            self._hand_over()
-            raise
-
-    def _hand_over(self) -> None:
-        """Let in who may go, passing over who was cancelled. Where a rate holds the next one back, wait for it."""
-        limiter = self.limiter
-        now = time.monotonic()
-        while (waiter := limiter.admit(now)) is not None:
-            if waiter.done():
-                limiter.leave()
-            else:
-                waiter.set_result(None)
-        if limiter.waiting and self._wake is None:
-            wait_seconds = limiter.ready_at() - now
-            if wait_seconds > 0:
-                self._wake = self._pool.loop.call_later(wait_seconds, self._wake_up)
-
-    def _wake_up(self) -> None:
-        self._wake = None
-        self._hand_over()
-
-    def _note(self, failure: Failure) -> None:
+    def _note(self, request: Request, failure: Failure) -> None:
         """Tell the limiter of a failure that may come from too many requests."""
         if failure.kind is FailureKind.THROTTLED:
-            self.limiter.refused(time.monotonic())
+            self.limiter.refused(time.monotonic(), request.prefixes)
         elif failure.kind is FailureKind.TRANSIENT:
-            self.limiter.faulted(time.monotonic())
+            self.limiter.faulted(time.monotonic(), request.prefixes)
 
     def _signed(self, request: Request, route: Route) -> bytes:
         address = route.address
@@ -320,9 +286,9 @@ class Exchange:
                 return
             case FailureKind.TRANSIENT | FailureKind.THROTTLED | FailureKind.STALE:
                 now = self._pool.loop.time()
-                by_habit = self.limiter.congestion.refuses_by_habit
+                is_paced = self.limiter.paces(request.prefixes)
                 pause_seconds = patience.pause_seconds(
-                    failure, now, self._progress_at, random.random, by_habit=by_habit
+                    failure, now, self._progress_at, random.random, is_paced=is_paced
                 )
                 if pause_seconds >= 0:
                     self._say(request, failure, pause_seconds)
@@ -388,7 +354,7 @@ class Exchange:
         headers = [*request.headers, ("range", "bytes=0-0")]
         question = Request(request.operation, "GET", request.location, headers=headers)
         try:
-            reply = await self._attempt(question, route)
+            reply = await self._attempt(question, route or await self._route(question.location.bucket))
         except Failure as other:
             return other
         if reply.status in (200, 206):

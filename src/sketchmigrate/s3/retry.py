@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sketchmigrate.s3.wire.redirect import Target
 
 MAX_PAUSE_SECONDS = 20.0
-MAX_HABIT_PAUSE_SECONDS = 1.0  # where a share is refused whatever is sent, the next attempt is as good as a later one
+MAX_PACED_PAUSE_SECONDS = 1.0  # where the limiter has a rate, or a share is refused whatever is sent
 MAX_RETRY_AFTER_SECONDS = 300.0
 """A store's Retry-After is obeyed up to here; then it is asked again."""
 
@@ -133,7 +133,7 @@ class Patience:
         client_progress_at: float,
         chance: Callable[[], float],
         *,
-        by_habit: bool = False,
+        is_paced: bool = False,
     ) -> float:
         """Return how long to wait before the next attempt, or -1 to give up.
 
@@ -141,7 +141,8 @@ class Patience:
         is uniform on [0, 1). The back-off has full jitter: see "Exponential Backoff And Jitter" in the AWS
         Architecture Blog. A server's Retry-After is a minimum, up to ``MAX_RETRY_AFTER_SECONDS``; jitter comes on top
         so that not all return at once. Where it is longer than the whole of the patience, nothing is waited for.
-        ``by_habit``: the store refuses a share of whatever it gets, so that to wait for long gains nothing.
+        ``is_paced``: the next attempt waits for its turn at a rate that the store bears, or the store refuses a share
+        of whatever it gets, so that to wait for long besides gains nothing.
         """
         if self.failures == 0:
             self.failing_since = now
@@ -155,8 +156,8 @@ class Patience:
         least_seconds = min(failure.retry_after_seconds, MAX_RETRY_AFTER_SECONDS)
         if failing_seconds >= self.retry_seconds or least_seconds > self.retry_seconds:
             return -1.0
-        ceiling_seconds = (0.5 if throttled and not by_habit else 0.1) * 2.0 ** min(self.failures - 1, 10)
-        longest_seconds = MAX_HABIT_PAUSE_SECONDS if by_habit else MAX_PAUSE_SECONDS
+        ceiling_seconds = (0.5 if throttled and not is_paced else 0.1) * 2.0 ** min(self.failures - 1, 10)
+        longest_seconds = MAX_PACED_PAUSE_SECONDS if is_paced else MAX_PAUSE_SECONDS
         pause_seconds = chance() * min(longest_seconds, ceiling_seconds)
         if least_seconds:
             return least_seconds + min(pause_seconds, 1.0)

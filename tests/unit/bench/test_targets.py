@@ -8,6 +8,7 @@ from benchmarks.application import Felt
 from benchmarks.calibration import RECORDED_NS
 from benchmarks.contestants.contest import Turn
 from benchmarks.measurements.application import APART, STALLED_LEDGER, UNDISTURBED, Beside, Stall
+from benchmarks.measurements.changing_pace import Changing, PrefixPace
 from benchmarks.measurements.cost import Cost
 from benchmarks.measurements.pace import Pace
 from benchmarks.measurements.paired import Paired
@@ -159,6 +160,14 @@ def test_the_own_pace_is_held_against_the_best_fixed_one() -> None:
     measured.paces.append(refusing)
     assert verdict(measured, "used of a store") == ("95 %", True)
     assert verdict(measured, "refused by it") == ("5 %", False)
+
+
+def test_the_worst_turn_and_the_worst_order_of_rows_count() -> None:
+    changing = [Changing(0, (90.0, 40.0, 99.0)), Changing(32, (80.0, 10.0, 80.0)), Changing(1024, (90.0, 50.0, 100.0))]
+    prefixes = [PrefixPace("one", 4000, 3800.0, 10.0), PrefixPace("other", 4000, 3000.0, 0.0)]
+    measured = Results("default", {}, changing=changing, prefixes=prefixes)
+    assert verdict(measured, "pace in each turn") == ("80 %", False)
+    assert verdict(measured, "used of prefixes") == ("75 %", False)
 
 
 def test_a_shape_is_held_against_the_classic_rows_of_its_round() -> None:

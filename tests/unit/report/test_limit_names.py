@@ -68,6 +68,7 @@ def test_what_a_person_allows_has_names_without_the_person() -> None:
         ("waits for a lock on avatars held by pid 7 (user web)", "database (lock)"),
         ("COMMIT waits for a synchronous standby", "database (commit)"),
         ("the store has not answered for 12 s", "s3 (no answer)"),
+        ("s3 (503): s3://legacy/image/ to s3://production/avatar/", "s3 (503)"),
         ("legacy's store has refused all requests for 31 s", "s3 (503)"),
         ("no progress for 31 s: waiting for CopyObject of s3://b/k", "no progress"),
         ("something that nobody has thought of, 12", "other"),

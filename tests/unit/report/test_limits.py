@@ -18,8 +18,10 @@ def sample(
     memory_is_short: bool = False,
     busy_share: float = 0.4,
     late_seconds: float = 0.001,
+    prefix: str = "",
 ) -> Sample:
-    return Sample(pressure, objects_wait, all_copying, some_ended, retrying, memory_is_short, busy_share, late_seconds)
+    state = (objects_wait, all_copying, some_ended, retrying, memory_is_short)
+    return Sample(pressure, *state, busy_share, late_seconds, prefix)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,8 @@ def sample(
     [
         (sample(Pressure.REFUSALS), "s3 (503)"),
         (sample(Pressure.WINDOW), "s3 (latency)"),
+        (sample(Pressure.REFUSALS, prefix="s3://b/image/"), "s3 (503): s3://b/image/"),
+        (sample(Pressure.WINDOW, prefix="s3://b/image/"), "s3 (latency)"),
         (sample(Pressure.NOTHING), "database"),
         (sample(Pressure.RATE_CAP), "MAX_REQUESTS_PER_SECOND"),
         (sample(Pressure.BANDWIDTH_CAP), "MAX_BANDWIDTH"),

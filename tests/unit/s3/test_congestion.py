@@ -15,9 +15,11 @@ from benchmarks.simulated_servers.servers import (
     Moody,
     Noisy,
     Partitions,
+    Prefixes,
     Refusing,
     Stalling,
     Throttling,
+    Tides,
 )
 from benchmarks.simulated_servers.simulation import Client
 
@@ -28,9 +30,10 @@ from sketchmigrate.flow.token_bucket import TokenBucket
 from sketchmigrate.flow.window import Span, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from benchmarks.simulated_servers.servers import Server
+    from benchmarks.simulated_servers.simulation import Trace
 
 ON_BOTH_SIDES = [
     pytest.param(lambda: Distant(0.05), id="far away"),
@@ -147,6 +150,25 @@ def test_a_latency_that_has_risen_for_good_is_believed_after_a_while() -> None:
     assert trace.accepted_per_second(40) >= 0.9 * 5000
 
 
+@pytest.mark.parametrize("per_second", [1000, 2000])
+def test_where_the_way_becomes_twenty_times_as_long_and_short_again_it_is_as_fast_as_can_be(per_second: int) -> None:
+    """Each of the phases as a whole, with the moments after its change; no window carries more than the server takes.
+
+    Too small a window carries a tenth after the first change, and that alone does not tell a longer way from a slower
+    server: only a larger window does.
+    """
+    trace = Client(Tides(FixedCapacity(1, 1 / per_second), (0.01, 0.2), 20)).run(60)
+    for phase in range(3):
+        assert trace.accepted_per_second(20 * phase, 20 * phase + 20) >= 0.9 * per_second
+
+
+def test_a_server_that_has_become_slower_is_not_sent_more() -> None:
+    """For a moment it is as if the way had become longer: but more in flight only wait."""
+    slower = Changing(FixedCapacity(1, 0.0005, 0.01), FixedCapacity(1, 0.01, 0.01), 10)
+    samples = Client(slower).run(30).samples
+    assert max(sample.window for sample in samples[44:]) <= 2 * samples[39].window
+
+
 def test_a_queue_of_our_own_is_never_believed_to_be_the_floor() -> None:
     samples = Client(FixedCapacity(50, 0.01)).run(120).samples
     assert max(sample.window for sample in samples) <= 8 * 50
@@ -165,6 +187,127 @@ def test_what_nobody_needs_any_more_is_given_up_and_won_again() -> None:
     assert client.run(5).samples[-1].window <= 2 * 60
     client.references = 2000
     assert client.run(12).accepted_per_second(20) >= 0.9 * 1024 / 0.05
+
+
+# -- prefixes that a store limits each for itself
+
+
+LIMITS = (250, 500, 1000, 250)
+
+
+def mixed(shares: Sequence[float]) -> Callable[[int], int]:
+    """Return the prefixes of rows in an order that has no order, each as often as its share."""
+    order = Random(7).choices(range(len(shares)), shares, k=2**17)
+    return lambda number: order[number % len(order)]
+
+
+def limited(per_second: float) -> Server:
+    return Partitions(per_second, 0.05, math.inf)
+
+
+@pytest.mark.parametrize("batch", [pytest.param(0, id="any order"), pytest.param(500, id="four batches of 500")])
+def test_of_prefixes_with_limits_of_their_own_90_percent_of_the_sum_is_used(batch: int) -> None:
+    prefix_of = mixed(LIMITS)
+    client = Client(Prefixes([limited(each) for each in LIMITS], prefix_of), prefix_of=prefix_of, batch=batch)
+    trace = client.run(35)
+    assert trace.accepted_per_second(10) >= 0.9 * sum(LIMITS)
+    assert trace.refused_share(10) <= 0.02
+    assert len(client.limiter.lanes) >= 2
+
+
+def test_a_prefix_that_is_refused_slows_no_other() -> None:
+    """Until all that p times -b hold is of that prefix, which the order of the rows decides."""
+    prefix_of = mixed((1, 8, 8, 8))
+    servers: list[Server] = [limited(100), *(FixedCapacity(20, 0.02) for _ in range(3))]
+    client = Client(Prefixes(servers, prefix_of), prefix_of=prefix_of, batch=500)
+    trace = client.run(25)
+    assert list(client.limiter.lanes) == ["0/"]
+    assert trace.accepted_per_second(15) >= 0.9 * 100 * 25  # of 25 rows one is of that prefix
+
+
+def test_a_prefix_that_is_slow_costs_no_more_than_with_the_best_fixed_number() -> None:
+    def trace(fixed: int = 0) -> Trace:
+        prefix_of = mixed((1, 1, 1, 1))
+        servers: list[Server] = [Distant(1.0), *(FixedCapacity(40, 0.02) for _ in range(3))]
+        return Client(Prefixes(servers, prefix_of), fixed=fixed, batch=500).run(25)
+
+    best = max(trace(fixed).accepted_per_second(10) for fixed in (64, 256, 1024))
+    assert trace().accepted_per_second(10) >= 0.9 * best
+
+
+@pytest.mark.parametrize("prefixes", [4, 100])
+@pytest.mark.parametrize("server", [lambda: Throttling(1000, 0.02), lambda: Partitions(1000, 0.02, math.inf)])
+def test_one_limit_for_all_prefixes_stays_one(prefixes: int, server: Callable[[], Server]) -> None:
+    client = Client(server(), prefix_of=mixed((1,) * prefixes))
+    trace = client.run(30)
+    assert not client.limiter.lanes
+    assert trace.accepted_per_second(10) >= 0.9 * 1000
+    assert trace.refused_share(10) <= 0.02
+
+
+def test_no_name_is_asked_for_before_something_is_refused() -> None:
+    client = Client(Distant(0.05), prefix_of=mixed((1, 1)))
+    client.run(1)
+    assert not client.limiter.by_prefix
+    client.limiter.refused(1.0, "0/")
+    assert client.limiter.by_prefix
+    client.run(3)
+    assert not client.limiter.by_prefix
+
+
+def storm(limiter: Limiter[int], names: Sequence[str], now: float) -> float:
+    """Refuse all below the first name for a while, and none of the others. Return the time then."""
+    for turn in range(2000):
+        now += 0.001
+        name = names[turn % len(names)]
+        limiter.replied_below(name, now, 0.02)
+        if name == names[0]:
+            limiter.refused(now, name)
+    return now
+
+
+def test_there_are_64_lanes_and_those_that_are_idle_make_room() -> None:
+    limiter: Limiter[int] = Limiter(Caps(), 0.0)
+    now = 0.0
+    for number in range(80):
+        now = storm(limiter, [f"{number}/", "others/"], now)
+    assert 1 < len(limiter.lanes) <= 64
+    last = storm(limiter, ["last/", "others/"], now + 100)
+    assert list(limiter.lanes) == ["last/"]
+    assert last > now
+
+
+def test_who_waits_for_a_lane_holds_no_slot_and_is_overtaken() -> None:
+    limiter: Limiter[str] = Limiter(Caps(100), 0.0)
+    now = storm(limiter, ["slow/", "fast/"], 0.0)  # type: ignore[arg-type]  # it has no waiters
+    assert list(limiter.lanes) == ["slow/"]
+    for turn in range(50):
+        limiter.queue(f"slow {turn}", 0, "slow/")
+    limiter.queue("fast", 0, "fast/")
+    admitted = []
+    while waiter := limiter.admit(now):
+        admitted.append(waiter)
+    assert "fast" in admitted
+    assert len(admitted) < 20
+    assert limiter.in_flight == len(admitted)
+    assert limiter.callers >= limiter.congestion.window + 50 - len(admitted)
+    assert now < limiter.ready_at() < now + 1.5
+
+
+def test_a_slot_goes_back_to_the_lane_that_it_came_from() -> None:
+    limiter: Limiter[str] = Limiter(Caps(), 0.0)
+    limiter.refused(0.0, "slow/")
+    limiter.queue("before", 0, "slow/")
+    assert limiter.admit(0.0) == "before"
+    before = limiter.admitted_to
+    now = storm(limiter, ["slow/", "fast/"], 0.0)  # type: ignore[arg-type]  # it has no waiters
+    limiter.queue("after", 0, "slow/")
+    while limiter.admit(now) is None:
+        now += 0.05
+    limiter.leave(limiter.admitted_to)
+    limiter.leave(before)
+    assert limiter.in_flight == 0
+    assert limiter.callers == limiter.congestion.window
 
 
 # -- single decisions

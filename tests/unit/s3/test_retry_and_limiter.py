@@ -57,7 +57,7 @@ def test_the_back_off_has_full_jitter_and_a_cap(failures: int, chance: float, ki
 def test_where_a_share_is_refused_whatever_is_sent_no_pause_grows() -> None:
     patience = Patience(retry_seconds=1e9)
     pauses = [
-        patience.pause_seconds(failure(FailureKind.THROTTLED), 0.0, 0.0, lambda: 0.9, by_habit=True) for _ in range(9)
+        patience.pause_seconds(failure(FailureKind.THROTTLED), 0.0, 0.0, lambda: 0.9, is_paced=True) for _ in range(9)
     ]
     assert pauses == pytest.approx([0.09, 0.18, 0.36, 0.72, *[0.9] * 5])
 
@@ -223,7 +223,7 @@ def test_the_congestion_control_hears_of_every_attempt(
         async with scripted(*([said, copied()] if votes else [said])) as server, client_of(server.url) as client:
             limiter = client._exchange.limiter  # noqa: SLF001 - what it is told is the claim
             for name in ("refused", "faulted"):
-                monkeypatch.setattr(limiter, name, lambda _now, name=name: heard.append(name))
+                monkeypatch.setattr(limiter, name, lambda _now, _prefixes, name=name: heard.append(name))
             with contextlib.suppress(S3Error):
                 await client.copy(SOURCE, TARGET)
 

@@ -38,12 +38,25 @@ class Request:
         """Whether the body is so large that it is sent apart from the head, without a copy of both as one."""
         return len(self.body) > APART_BYTES
 
+    @property
+    def prefixes(self) -> str:
+        """Where in the store it is about, up to the last slash of the key; of a copy both places, from and to.
+
+        A store that refuses a copy does not say for which of the two, nor does its code.
+        """
+        place = _prefix_of(self.location)
+        return f"{_prefix_of(self.source)} to {place}" if self.source else place
+
     def __str__(self) -> str:
         if self.source:
             return f"{self.operation} {self.source} to {self.location}"
         if not self.location.key:
             return f"{self.operation} s3://{self.location.bucket}"
         return f"{self.operation} {self.location}"
+
+
+def _prefix_of(location: Location) -> str:
+    return f"s3://{location.bucket}/{location.key[: location.key.rfind('/') + 1]}"
 
 
 @dataclass(slots=True)
