@@ -54,7 +54,8 @@ def doctor_command(start: Start) -> int:
         "Credentials": asyncio.run(_credentials(settings)),
     }
     for title, checks in found.items():
-        _show(title, checks, terminal)
+        if checks:  # no name is looked up where all servers are given by their addresses
+            _show(title, checks, terminal)
     wrong = [check for checks in found.values() for check in checks if check.problem]
     terminal.result(f"\n{len(wrong)} of these need a look." if wrong else "\nNothing is wrong with these.")
     document = {
