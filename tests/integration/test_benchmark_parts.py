@@ -153,7 +153,7 @@ def test_each_start_costs_something(rclone: StoreServer, database: Database) -> 
         client.delete_bucket(Bucket=objects.LEGACY_BUCKET)
         client.close()
     assert set(starts) == {*PRINTING, EMPTY_RUN, PAGE}
-    assert all(each > 0 for each in starts.values())
+    assert all(starts[each] > 0 for each in (*PRINTING, EMPTY_RUN)), "the page's is a difference"
 
 
 def test_the_cpu_time_of_a_server_is_that_of_all_its_processes(database: Database) -> None:

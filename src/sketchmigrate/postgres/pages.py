@@ -116,10 +116,12 @@ FROM (SELECT {key} AS key FROM {table} AS t WHERE {range} ORDER BY {order} LIMIT
 """
 
 # The server writes the CSV, a page as one value, so that no row becomes a Python object, and none a message: each row
-# of a COPY is taken one by one, which costs 2 µs. NULL is an empty field, an empty text is "", as COPY has it.
+# of a COPY is taken one by one, which costs 2 µs. NULL is an empty field, an empty text is "", as COPY has it. "C", as
+# PostgreSQL before 18 searches no text of a nondeterministic collation.
 _LINES: LiteralString = """
 SELECT count(*), (array_agg({found_key}))[count(*)], convert_to(string_agg(
-    '"' || replace(key::text, '"', '""') || '",' || coalesce('"' || replace(path, '"', '""') || '"', '') || E'\\n', ''
+    '"' || replace(key::text COLLATE "C", '"', '""') || '",'
+    || coalesce('"' || replace(path COLLATE "C", '"', '""') || '"', '') || E'\\n', ''
 ), 'UTF8')
 FROM (
     SELECT {key} AS key, {shortened} AS path FROM {table} AS t WHERE {range} ORDER BY {order} LIMIT {rows}
