@@ -91,6 +91,8 @@ class Limiter(Generic[Waiter]):
     @property
     def callers(self) -> int:
         """How many callers at once keep the store busy: who is in a lane keeps nobody else from calling."""
+        if not self._lanes:
+            return self.congestion.window
         return self.congestion.window + self._in_lanes + self.waiting - len(self._common.waiting)
 
     @property

@@ -226,8 +226,8 @@ class S3Client:
         user may not copy is copied without, unless they are required. An ``ObjectMissing`` is about the source.
         """
         learned = self._learned
-        otherwise = CopiedOtherwise(self, learned, source, target, conditions, headers, info)
-        if learned.source_was_too_large and (done := await otherwise.in_parts_again()):
+        asked = (self, learned, source, target, conditions, headers, info)
+        if learned.source_was_too_large and (done := await CopiedOtherwise(*asked).in_parts_again()):
             return done
         sent = [("x-amz-copy-source", copy_source(source)), *conditions, *self._copy_headers]
         if headers:
@@ -242,7 +242,7 @@ class S3Client:
                 raise object_exists(error, request) from error
             raise
         except S3Error as error:
-            return await otherwise.after(error, request)
+            return await CopiedOtherwise(*asked).after(error, request)
         return CopyResult(etag, request.attempts)
 
     async def put(
