@@ -66,8 +66,8 @@ def main(argv: Sequence[str], the_servers: Servers | None = None) -> int:
             played = Played()
             all_played.append(played)
             violations += not _keeps_promises(servers, seed, number, played)
-            over = arguments.kills and sum(each.kills for each in all_played) >= arguments.kills
-            if over or (not arguments.kills and time.monotonic() - began > 60 * arguments.minutes):
+            by_time = time.monotonic() - began > 60 * arguments.minutes
+            if _has_met_all(all_played, arguments.kills) if arguments.kills else by_time:
                 break
     print(_summed_up(all_played, violations, time.monotonic() - began) + f"; seed {seed}")
     return int(violations > 0)
@@ -151,7 +151,13 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         metavar="N",
         help="end with the round that is then played (%(default)g)",
     )
-    add("--kills", type=int, default=0, metavar="N", help="instead: end with the round that has the Nth kill")
+    add(
+        "--kills",
+        type=int,
+        default=0,
+        metavar="N",
+        help="instead: end with the round that has the Nth kill, once there were orders, faults and held rows too",
+    )
     add("--seed", default="", help="make the choices of an earlier soak again (default: a new one)")
     add("--round", type=int, default=0, metavar="N", help="play this round alone")
     add("--explore", action="store_true", help="instead: explore every interleaving of the protocol within its bounds")
@@ -208,6 +214,15 @@ def _is_kept(act: Callable[[Path], None], title: str, again: str, played: Story)
         return False
     shutil.rmtree(folder)
     return True
+
+
+def _has_met_all(all_played: Sequence[Played], kills: int) -> bool:
+    """Whether there were so many kills, and each other kind of trouble at least once."""
+
+    def total(name: str) -> int:
+        return sum(getattr(each, name) for each in all_played)
+
+    return total("kills") >= kills and all(total(name) for name in ("orders", "faults", "rows_held"))
 
 
 def _summed_up(all_played: Sequence[Played], violations: int, seconds: float) -> str:
