@@ -177,6 +177,15 @@ async def test_the_grants_of_the_readme_are_enough(any_database: Database, monke
         assert counted == CountedPage(1, 1, 0, 1, 1)
 
 
+async def test_where_the_key_has_several_columns_the_hint_has_the_entry(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute("CREATE TABLE avatars (id int, n int, path text, PRIMARY KEY (id, n))")
+    with pytest.raises(DatabaseRefused) as caught:
+        await _table(_settings(database, monkeypatch))
+    assert 'REFERENCES: key = ["id", "n"]' in caught.value.hint
+
+
 CREATE = "CREATE TABLE avatars (id bigint PRIMARY KEY, path text)"
 MISSING: list[tuple[LiteralString, dict[str, object], str]] = [
     ("CREATE TABLE other (id int)", {}, "no table avatars"),

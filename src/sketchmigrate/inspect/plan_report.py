@@ -123,10 +123,10 @@ def _about_schedule(needs: Estimate) -> list[str]:
 
 
 def _about_ledger(needs: Estimate) -> str:
-    size = f"about {decimal(needs.ledger_bytes)}"
+    size = decimal(needs.ledger_bytes)
     if needs.free_bytes is None:
-        return f"{size} in the database of LEDGER_URL, whose room is not seen from here"
-    return f"{size}; the disk of RUN_DIR has {decimal(needs.free_bytes)} free"
+        return f"about {size} in the database of LEDGER_URL, whose room is not seen from here"
+    return f"up to {size}; the disk of RUN_DIR has {decimal(needs.free_bytes)} free"
 
 
 def findings_text(title: str, findings: Sequence[Finding]) -> str:

@@ -83,10 +83,13 @@ def _check_unique(
 ) -> None:
     if len(names) == 1:
         if not columns[names[0]].unique:
-            raise DatabaseRefused(
-                f"column {names[0]} of table {source.table} is neither its primary key nor unique",
-                hint=f"Set {source.setting('key')} to a column that is unique and NOT NULL: pages and flips go by it.",
-            )
+            hint = f"Set {source.setting('key')} to a column that is unique and NOT NULL: pages and flips go by it."
+            several = [index for index in indexes if len(index.columns) > 1]
+            if source.is_classic and several:
+                together = ", ".join(f'"{name}"' for name in several[0].columns)
+                hint += f" A key of several columns is told by an entry of REFERENCES: key = [{together}]."
+            message = f"column {names[0]} of table {source.table} is neither its primary key nor unique"
+            raise DatabaseRefused(message, hint=hint)
         return
     if nullable := [name for name in names if not columns[name].not_null]:
         raise DatabaseRefused(

@@ -111,8 +111,9 @@ async def _inspect(connection: AsyncConnection, source: Source, *, for_writing: 
     _check_relation(relation, source)
     is_view = relation.kind == "v"
     columns = await structure.columns_of(connection, relation)
-    has_index = len(source.key) != 1 and not is_view  # of a single column they say whether one is on it alone
-    indexes = await structure.unique_indexes(connection, relation) if has_index else []
+    only = columns.get(source.key[0]) if len(source.key) == 1 else None
+    is_needed = not is_view and (only is None or not only.unique)  # of a single column it is known already
+    indexes = await structure.unique_indexes(connection, relation) if is_needed else []
     key = choose_key(source, columns, indexes, is_view=is_view)
     for each in key.columns:
         if not columns[each.name].may_select:

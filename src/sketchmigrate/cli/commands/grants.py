@@ -23,11 +23,12 @@ class GrantsArguments(NamedTuple):
     principal: str | None
 
 
-def _declare(parser: argparse.ArgumentParser, _: Mapping[str, str]) -> None:
+def _declare(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
     add, names = parser.add_argument, all_rights()
     add("commands", nargs="*", metavar="COMMAND", type=flags.OneOf(*names),
         help=f"for which commands: {', '.join(names)} (default: each)")  # fmt: skip
-    add("--role", default="sketch_migrate", metavar="NAME", help="the database role (default %(default)s)")
+    add("--role", default=environ.get("SKETCH_DB_USER") or "sketch_migrate", metavar="NAME",
+        help="the database role (default: SKETCH_DB_USER, else sketch_migrate)")  # fmt: skip
     add("--principal", metavar="ARN", help="make bucket policies for this S3 user, not a policy to attach to the user")
     add("--json", dest="json_output", action="store_true", help="the result as one JSON document on stdout")
     flags.add_settings(parser)
