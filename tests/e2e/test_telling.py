@@ -64,6 +64,13 @@ def series_in(text: str) -> dict[str, float]:
     }
 
 
+def test_below_a_low_cap_progress_moves_each_second_and_not_with_each_full_batch(filled: Site) -> None:
+    done = filled.run("-yw", "-b", "500", "--events", "-", "--max-rows-per-second", "5")
+    assert done.code == 0, done.err
+    rows = [event["outcomes"].get("migrated", 0) for event in of_kind(events_in(done.out), "progress")]
+    assert len([count for count in sorted(set(rows)) if 0 < count < 20]) >= 2, rows
+
+
 def scraped(site: Site) -> dict[str, float]:
     """What a scraper reads of the newest run."""
     wait_until(lambda: "Metrics: http" in log_of(site), "the run says where its metrics are")

@@ -104,3 +104,15 @@ def test_what_was_to_be_waited_for_is_waited_for_at_the_new_rate() -> None:
         return asyncio.get_running_loop().time()
 
     assert on_virtual_seconds(work) < 0.01
+
+
+def test_a_batch_has_no_more_rows_than_pass_in_a_second() -> None:
+    async def work(pace: Pace, _: Stop) -> list[int]:
+        rows = []
+        for rate in (math.inf, 4000.0, 30.5, 0.1):
+            pace.limit(rate)
+            rows.append(pace.batch_rows(500))
+        pace.limit(0)
+        return [*rows, pace.batch_rows(500)]
+
+    assert on_virtual_seconds(work) == [500, 500, 31, 1, 1]

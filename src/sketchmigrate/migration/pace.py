@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 FLIP_SECONDS = 1.0
 """Below full speed a flip has no more rows than are allowed in this time: then the next one is decided anew."""
 
+BATCH_SECONDS = 1.0
+"""Below full speed a batch has no more rows than this either: progress is seen to move, and little is copied ahead."""
+
 
 class Pace:
     """The rate of this process, which is infinite until it is told another."""
@@ -45,6 +48,11 @@ class Pace:
         """How long that has been so, in all."""
         now = self._monotonic()
         return self._stopped_seconds + (0.0 if self._stopped_at is None else now - self._stopped_at)
+
+    def batch_rows(self, most_rows: int) -> int:
+        """Return how many rows a batch has: no more than pass in ``BATCH_SECONDS``, as it is told of as a whole."""
+        rate = self._bucket.rate
+        return most_rows if rate == math.inf else min(most_rows, math.ceil(rate * BATCH_SECONDS))
 
     def limit(self, rows_per_second: float) -> None:
         """Take another rate: infinite is as fast as one can, 0 is not at all."""

@@ -180,7 +180,7 @@ class _Reading:
                 if left == 0:
                     self.rest = KeyRange(references[-1].key, self.key_range.until)
             waiting += references
-            while rows := full_batch(waiting, migration.tuning.batch_rows):
+            while rows := full_batch(waiting, migration.pace.batch_rows(migration.tuning.batch_rows)):
                 batch, waiting = waiting[:rows], waiting[rows:]
                 yield batch
             if migration.stop.requested or left == 0:

@@ -282,7 +282,7 @@ class _Reader:
                 found, self.rows_left = found[: limit - taken], True  # noqa: PLW2901 - as far as it is wanted
             taken += len(found)
             waiting += found
-            while rows := full_batch(waiting, self._back.tuning.batch_rows):
+            while rows := full_batch(waiting, self._back.pace.batch_rows(self._back.tuning.batch_rows)):
                 batch, waiting = waiting[:rows], waiting[rows:]
                 yield batch
             if self.rows_left or self._back.stop.requested:
