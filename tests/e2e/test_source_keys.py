@@ -87,11 +87,11 @@ def test_rows_without_a_key_are_left_and_named(site: Site) -> None:
     assert done.code == 1
     assert done.counts["migrated"] == done.counts["scanned"] == 1
     assert "Rows in which id is NULL have no key: they are left as they are." in done.err
-    assert "3 rows of files have no id, which is their key: 1 of them may be legacy, and were left." in done.err
+    assert "3 rows have no id, the key of files: 1 of them may be legacy, and were left." in done.err
     site.database.execute("UPDATE files SET id = 2 WHERE path = 'image/2.png'")
     done = sources.run("-y")
     assert (done.code, done.counts["migrated"]) == (0, 1)
-    assert "2 rows of files have no id, which is their key: 0 of them may be legacy, and were left." in done.err
+    assert "2 rows have no id, the key of files: 0 of them may be legacy, and were left." in done.err
 
 
 def test_a_view_by_its_key_and_one_whose_key_is_none(site: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.plural import counted
 from sketchmigrate.inspect.amount import amount_lines
 from sketchmigrate.migration.no_clobber import AUTO, Means
 from sketchmigrate.migration.opening import has_own_credentials
@@ -125,7 +126,7 @@ def lines_of(ahead: LookAhead) -> str:
 def how_many(estimated_rows: int | None, limit: int) -> str:
     """Say how many rows it is about, as far as anybody knows before they are read."""
     if limit and (estimated_rows is None or limit < estimated_rows):
-        return f"up to {limit:,} rows (-l) and their objects"
+        return f"up to {counted(limit, 'row')} (-l) and {'its' if limit == 1 else 'their'} objects"
     if estimated_rows is None:
         return "all legacy rows and their objects; how many, nobody knows: the table was never analysed"
     return f"the legacy rows among about {estimated_rows:,} (the planner's estimate), and their objects"

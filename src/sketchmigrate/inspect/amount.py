@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.filesize import decimal
 
+from sketchmigrate.core.plural import counted
 from sketchmigrate.core.prices import USD_PER_1000_COPIES, USD_PER_1000_READS
 from sketchmigrate.inspect.estimate import ASSUMED_ROWS_PER_SECOND, REQUESTS_A_ROW, Rate, bound
 from sketchmigrate.report.progress import duration
@@ -49,7 +50,7 @@ def amount_lines(amount: Amount) -> Iterator[str]:
         yield "how many rows are legacy, a sample does not tell: plan --full counts them"
         return
     size = "" if amount.mean_bytes is None else f", some {decimal(round(amount.rows * amount.mean_bytes))}"
-    yield f"about {amount.rows:,} rows by a sample, and their objects{size}"
+    yield f"about {counted(amount.rows, 'row')} by a sample, and {'its' if amount.rows == 1 else 'their'} objects{size}"
     rate = amount.rate
     yield f"{duration(amount.rows / rate.rows_per_second)} at {rate.rows_per_second:,.0f} rows a second ({rate.source})"
     if amount.is_priced:

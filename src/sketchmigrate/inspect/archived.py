@@ -11,11 +11,11 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from sketchmigrate.core.errors import S3Error
+from sketchmigrate.core.plural import counted
 from sketchmigrate.core.reason import archived
 from sketchmigrate.inspect.batch_manifest import FORMAT, write_batch_manifest
 from sketchmigrate.inspect.looks import Refused
 from sketchmigrate.inspect.second_look import LOOKS_AT_ONCE, MOST_SECOND_LOOKS
-from sketchmigrate.report.tables import counted
 from sketchmigrate.s3.headers import ARCHIVES, TIERED, archive_of, not_restored, restore_under_way
 from sketchmigrate.s3.wire.redirect import partition_of
 from sketchmigrate.task_group import all_of

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
+from sketchmigrate.core.plural import counted
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.inspect.discover_report import discovery_json
 from sketchmigrate.inspect.inventory.told import inventories_json, inventory_of
 from sketchmigrate.inspect.standing import WRONG, Standing
 from sketchmigrate.report.recognition import RIGHT_PLACE
 from sketchmigrate.report.sources import table_of
-from sketchmigrate.report.tables import counted
 from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _by(found: Verification, what: str) -> str:
 
 def _mentions(found: Discovery) -> list[str]:
     """Say which columns mention legacy, and how far that is known."""
-    looked = f"{found.rows:,} rows of {found.tables:,} tables"
+    looked = f"{counted(found.rows, 'row')} of {counted(found.tables, 'table')}"
     mentioning = [(each.table, each.column, each.rows, "") for each in found.columns_of_legacy]
     mentioning += [(each.table, each.column, each.rows, ", in a way that no source reads") for each in found.naming]
     if mentioning:
@@ -183,13 +183,16 @@ def _objects_json(objects: Objects) -> dict[str, int]:
 
 def _how(found: Verification) -> list[str]:
     by_etag, by_bytes = found.proofs.get("ETag", 0), found.proofs.get("bytes", 0)
-    lines = [f"Equality was proved by ETag for {by_etag:,} rows, by comparing bytes for {by_bytes:,}."]
+    lines = [f"Equality was proved by ETag for {counted(by_etag, 'row')}, by comparing bytes for {by_bytes:,}."]
     if found.deep_percent is not None:
-        lines.append(f"--deep {found.deep_percent:g}% read both objects of {found.compared.references:,} rows.")
+        lines.append(
+            f"--deep {found.deep_percent:g}% read both objects of {counted(found.compared.references, 'row')}."
+        )
     if found.metadata_percent is not None:
         compared, tagged = found.metadata
+        rows = counted(compared, "row")
         lines += [
-            f"--metadata {found.metadata_percent:g}% compared content headers and user metadata of {compared:,} rows,",
+            f"--metadata {found.metadata_percent:g}% compared content headers and user metadata of {rows},",
             f"and the tags of {tagged:,} of them.",
         ]
         if tagged < compared:
@@ -204,7 +207,7 @@ def _how(found: Verification) -> list[str]:
         lines.append(f"Of {side} an {inventory_of(created_at_utc)} was read: what was changed since may not be seen.")
     if found.second_looks:
         where = "listings and inventories" if found.inventories else "listings"
-        lines.append(f"What looked wrong in the {where} was looked at again: {found.second_looks:,} rows.")
+        lines.append(f"What looked wrong in the {where} was looked at again: {counted(found.second_looks, 'row')}.")
     return lines
 
 

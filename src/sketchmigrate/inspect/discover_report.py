@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from sketchmigrate.core.plural import counted
 from sketchmigrate.inspect.mention_shapes import Form
 from sketchmigrate.report.text import printable
 from sketchmigrate.settings.writing import comment, reference_toml
@@ -68,11 +69,13 @@ def _about_column(column: FoundColumn) -> list[str]:
         lines.append(f"      in the source {', '.join(column.covered_by)}")
     elif column.covered_by:
         left = column.rows - column.covered_rows
-        lines.append(f"      in the source {', '.join(column.covered_by)}, but for {left:,} rows")
+        lines.append(f"      in the source {', '.join(column.covered_by)}, but for {counted(left, 'row')}")
     if column.unmovable_rows:
-        lines.append(f"      {column.unmovable_rows:,} rows have a reference that cannot be moved as it is")
+        many = counted(column.unmovable_rows, "row has", "rows have")
+        lines.append(f"      {many} a reference that cannot be moved as it is")
     if column.left_rows:
-        lines.append(f"      {column.left_rows:,} rows hold it in a way that the entry below does not read")
+        many = counted(column.left_rows, "row holds", "rows hold")
+        lines.append(f"      {many} it in a way that the entry below does not read")
     if column.why_no_entry:
         lines.append(f"      no entry: {column.why_no_entry}")
     return [printable(line) for line in lines]
@@ -84,7 +87,7 @@ def _about_other(column: OtherColumn) -> str:
 
 
 def _rows(rows: int, *, is_counted: bool) -> str:
-    return f"{rows:,} row{'s' * (rows != 1)}" if is_counted else f"about {rows:,} rows"
+    return counted(rows, "row") if is_counted else f"about {rows:,} rows"
 
 
 def _listed(title: str, told: Iterable[str]) -> list[str]:

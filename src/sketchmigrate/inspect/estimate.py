@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
+from sketchmigrate.core.plural import counted
 from sketchmigrate.inspect.wal import reckon_wal
 from sketchmigrate.ledger.figures import figures_in
 from sketchmigrate.report.limits import BANDWIDTH, CONCURRENCY, GOVERNOR, RATE, REFUSALS
@@ -179,7 +180,7 @@ async def measured_rate(runs: Sequence[PastRun]) -> Rate | None:
     for run in sorted(runs, key=lambda each: each.last_flip_at, reverse=True):
         limit, figures = limit_of(run.description), figures_in(run.description)
         if figures is not None and figures.flips >= FEWEST_FLIPS:
-            source = f"measured by run {run.directory.name} with {figures.flips:,} rows, {limit[0]}"
+            source = f"measured by run {run.directory.name} with {counted(figures.flips, 'row')}, {limit[0]}"
             found = Rate(figures.rows_per_second, source, figures)
             if not limit[1]:
                 return found

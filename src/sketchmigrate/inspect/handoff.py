@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
+from sketchmigrate.core.plural import counted
 from sketchmigrate.inspect.archived import look_at_archived
 from sketchmigrate.inspect.batch_manifest import MOST_BYTES, write_batch_manifest
 from sketchmigrate.inspect.inventory.told import inventories_json, inventories_read, inventory_of
 from sketchmigrate.inspect.standing import Standing
-from sketchmigrate.report.tables import counted
 from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:

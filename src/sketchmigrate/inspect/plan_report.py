@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
+from sketchmigrate.core.plural import counted
 from sketchmigrate.inspect.estimate import FIRST_HOURS_SECONDS
 from sketchmigrate.inspect.findings import Severity, about_trial
 from sketchmigrate.inspect.inventory.told import inventories_json, inventory_of
 from sketchmigrate.report.progress import duration
 from sketchmigrate.report.sources import table_of
-from sketchmigrate.report.tables import counted
 from sketchmigrate.report.text import printable
 
 if TYPE_CHECKING:

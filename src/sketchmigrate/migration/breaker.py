@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import TooManyFailed
+from sketchmigrate.core.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,7 +108,7 @@ class Breaker:
             self._recent_flips = left
 
     def _why(self, what: str, failed: Counter[str]) -> TooManyFailed:
-        told = ", ".join(f"{_named(cause)}: {rows:,} rows" for cause, rows in failed.most_common() if rows)
+        told = ", ".join(f"{_named(cause)}: {counted(rows, 'row')}" for cause, rows in failed.most_common() if rows)
         hint = (
             "Nothing more was begun, and these rows are unchanged. Look at their reasons, mend the table or the rows,"
             f" and run again. MAX_FAILED_PERCENT ({self._max_failed_percent:g}) ends a run so; {NEVER} never does."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from sketchmigrate.core.plural import counted
 from sketchmigrate.report.progress import duration
 
 MINUTE_SECONDS = 60.0
@@ -40,8 +41,8 @@ class CutoverGauge:
         """Say how it stands: ``rows_left`` are those that the run could not migrate."""
         last = "none yet" if self._last_at is None else f"the last {duration(now - self._last_at)} ago"
         return (
-            f"following: {rows_left:,} rows left; new legacy rows: {self.within(now, MINUTE_SECONDS):,} in the last"
-            f" minute, {self.within(now, HOUR_SECONDS):,} in the last hour, {last}; next full pass in"
+            f"following: {counted(rows_left, 'row')} left; new legacy rows: {self.within(now, MINUTE_SECONDS):,}"
+            f" in the last minute, {self.within(now, HOUR_SECONDS):,} in the last hour, {last}; next full pass in"
             f" {duration(max(0.0, pass_in_seconds))}"
         )
 

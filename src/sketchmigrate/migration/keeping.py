@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import ObjectMissing, S3Error, S3Refused
+from sketchmigrate.core.plural import counted
 from sketchmigrate.core.reason import archived
 from sketchmigrate.migration.no_clobber import Means
 from sketchmigrate.report.text import printable
@@ -319,7 +320,7 @@ def _named(error: S3Error) -> str:
 def dropped_lines(sample: Sample, way: Way | None) -> list[str]:
     """Say what the copies of the sample will not keep, by kind and count, on lines of at most 100 columns."""
     of_them = "all" if sample.is_of_all else "a sample of"
-    looked_at = f"by {of_them} {sample.objects:,} legacy objects ({sample.requests:,} requests)"
+    looked_at = f"by {of_them} {counted(sample.objects, 'legacy object')} ({counted(sample.requests, 'request')})"
     dropped = sample.dropped(way)
     if not sample.objects:
         return []

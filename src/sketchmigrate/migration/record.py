@@ -10,6 +10,7 @@ from sketchmigrate import __version__
 from sketchmigrate.core.errors import RunDirectoryError, RunGoesOn, UsageError
 from sketchmigrate.core.keys import key_from_stored
 from sketchmigrate.core.outcome import Outcome
+from sketchmigrate.core.plural import counted
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.ledger import past_runs
 from sketchmigrate.ledger.contract import SOURCES, going_on
@@ -87,7 +88,8 @@ def check_whole(directory: Path, flips: int) -> None:
     outcomes = {} if told.get("dry_run") else told.get("outcomes")
     migrated = outcomes.get(Outcome.MIGRATED, 0) if isinstance(outcomes, dict) else 0
     if isinstance(migrated, int) and migrated > flips:
-        text = f"{directory / DOCUMENT_NAME} says that {migrated:,} rows were migrated, and its ledger has {flips:,}"
+        many = counted(migrated, "row was", "rows were")
+        text = f"{directory / DOCUMENT_NAME} says that {many} migrated, and its ledger has {flips:,}"
         hint = "Bring the whole ledger back. Other runs can be rolled back, each by its directory."
         raise RunDirectoryError(text, hint=hint)
 

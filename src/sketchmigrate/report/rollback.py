@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.outcome import Outcome
+from sketchmigrate.core.plural import counted
 from sketchmigrate.report.failures import failed_steps
 from sketchmigrate.report.tables import (
-    counted,
     elapsed,
     group_json,
     of_sources,

@@ -12,6 +12,7 @@ from rich.filesize import decimal
 from sketchmigrate.core.appearance import examples
 from sketchmigrate.core.keys import key_text, stored_key
 from sketchmigrate.core.outcome import Outcome
+from sketchmigrate.core.plural import counted
 from sketchmigrate.core.reason import POSSIBLY_OVERWRITTEN, ReasonKind
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.report.failures import failed_steps
@@ -99,7 +100,7 @@ def status_report(status: Status, settings: Settings) -> str:
     elif status.is_nothing_in_legacy:
         lines += ["", f"Nothing in legacy: {nothing_in_legacy(sources, routes, status.other_paths, status.others)}"]
     else:
-        of_those = f"of {len(status.others):,} rows on neither side that were looked at"
+        of_those = f"of {counted(len(status.others), 'row')} on neither side that were looked at"
         if named:
             lines += ["", f"{len(named):,} {of_those} name a legacy object in another way:", other_rows(named)]
         if refused:
@@ -348,11 +349,6 @@ def _percent(percent: float) -> str:
 def elapsed(seconds: float) -> str:
     """Write a duration, to the tenth where it is short."""
     return f"{seconds:.1f} s" if seconds < _SHORT_SECONDS else duration(seconds)
-
-
-def counted(number: int, one: str, more: str) -> str:
-    """Write a number of things."""
-    return f"{number:,} {one if number == 1 else more}"
 
 
 def signal_name(number: int) -> str:

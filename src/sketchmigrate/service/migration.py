@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sketchmigrate.core.errors import MigrateError
+from sketchmigrate.core.plural import counted
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.inspect.amount import reckon_amount
 from sketchmigrate.inspect.estimate import caps_noted, measured_rate
@@ -225,7 +226,8 @@ class MigrationService:
                 self._stop.by_error(error)
                 return finished
             if rows:
-                told = f"{rows:,} rows of {each.source.table} have no {each.table.key}, which is their key"
+                many = counted(rows, "row has", "rows have")
+                told = f"{many} no {each.table.key}, the key of {each.source.table}"
                 mend = " Give them one, or set another key." if legacy else ""
                 self._tell(f"{told}: {legacy:,} of them may be legacy, and were left.{mend}", logging.WARNING)
                 finished = finished._replace(rows_left=finished.rows_left or legacy > 0)

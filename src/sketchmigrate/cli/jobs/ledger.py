@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sketchmigrate.cli.ending import conclude
 from sketchmigrate.core.errors import RunDirectoryError, UsageError
 from sketchmigrate.core.exit_codes import ExitCode
+from sketchmigrate.core.plural import counted
 from sketchmigrate.ledger import past_run
 from sketchmigrate.ledger.disk import disk_hint
 from sketchmigrate.ledger.export import csv_of
@@ -75,7 +76,7 @@ def _export(directory: Path, output: Path | None, settings: Settings, options: O
             terminal.message(f"The run goes on ({sign}): what it flips from now on is not in here.")
         if output is not None:
             flips = asyncio.run(_write_file(run, output))
-            terminal.result(f"{flips:,} flips of {run.path} are in {output}")
+            terminal.result(f"{counted(flips, 'flip')} of {run.path} written to {output}")
             return conclude(terminal, options, {"flips": flips, "output": str(output)}, ExitCode.DONE)
         asyncio.run(_write_stdout(run, terminal))
     return ExitCode.FAILED if terminal.stdout_failed else ExitCode.DONE

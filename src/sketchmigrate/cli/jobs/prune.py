@@ -14,6 +14,7 @@ from sketchmigrate.cli.arguments import parse
 from sketchmigrate.cli.ending import conclude
 from sketchmigrate.core.errors import UsageError
 from sketchmigrate.core.exit_codes import ExitCode
+from sketchmigrate.core.plural import counted
 from sketchmigrate.ledger.overview import known_runs
 from sketchmigrate.ledger.pruning import delete, is_safe, prunable, size_bytes
 from sketchmigrate.report.runs import runs_text
@@ -58,7 +59,7 @@ def _directory(run: RunOverview) -> Path:
 
 
 def _counted(runs: int) -> str:
-    return "1 run" if runs == 1 else f"{runs:,} runs"
+    return counted(runs, "run")
 
 
 def _only_looked(account: Account) -> bool:

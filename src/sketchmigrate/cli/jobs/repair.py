@@ -12,6 +12,7 @@ from sketchmigrate.cli.inspection import InspectionJob
 from sketchmigrate.cli.jobs.migrate import migrate_with
 from sketchmigrate.cli.jobs.verify import certify
 from sketchmigrate.core.exit_codes import ExitCode
+from sketchmigrate.core.plural import counted
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.inspect.guard import settle_guard
 from sketchmigrate.inspect.repair import RECOPIED_NAME, Rewriter, copy_ours, count_ours, read_recopied
@@ -211,6 +212,6 @@ class RepairJob(InspectionJob):
         counts = await restore_lost(evidence, self.evidence_site(), transfer, self.looks, record)
         for outcome, count in counts.items():
             if count:
-                self.terminal.message(f"{count:,} objects of dangling rows {outcome}")
+                self.terminal.message(f"{counted(count, 'object')} of dangling rows {outcome}")
         again.update(counts)
         return unknown

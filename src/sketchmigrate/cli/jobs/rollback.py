@@ -15,6 +15,7 @@ from sketchmigrate.cli.job import Job, run_job
 from sketchmigrate.cli.observer import Observer
 from sketchmigrate.core.errors import UsageError
 from sketchmigrate.core.exit_codes import ExitCode
+from sketchmigrate.core.plural import counted
 from sketchmigrate.ledger import name_foreign, new_ledger, past_run, runs_below
 from sketchmigrate.ledger.result import finished_below
 from sketchmigrate.migration.at_work import check_not_busy, place_noted
@@ -140,10 +141,10 @@ class RollbackJob(Job):
     def question(self) -> str:
         """Say what is about to be changed, and where."""
         flips = sum(run.flips for run in self._runs)
-        runs = "\n".join(f"  {run.directory}  {run.flips:,} flips" for run in self._runs)
+        runs = "\n".join(f"  {run.directory}  {counted(run.flips, 'flip')}" for run in self._runs)
         columns = "\n".join([*back_lines(self._sources), *moving(self._sources)])
         return (
-            f"This undoes up to {flips:,} flips, the newest run first:\n{runs}\n"
+            f"This undoes up to {counted(flips, 'flip')}, the newest run first:\n{runs}\n"
             f"{columns}\n"
             f"in the database {self.site.database.where}, where the row still holds what the run\n"
             "wrote and the legacy object is there. No object is changed or deleted.\n"

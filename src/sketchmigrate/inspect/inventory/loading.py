@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from sketchmigrate.core.errors import InventoryDamaged, RunDirectoryError
+from sketchmigrate.core.plural import counted
 from sketchmigrate.inspect.inventory.coverage import check_coverage
 from sketchmigrate.inspect.inventory.query import sorting, staged, staging
 
@@ -60,7 +61,8 @@ async def _load(evidence: Evidence, side: Side, inventory: Inventory, file: Data
     question = f"SELECT count(*) FROM {table} WHERE key IS NULL OR size_bytes IS NULL"  # noqa: S608 - our own words
     ((unreadable,),) = await evidence.ask(question)
     if unreadable:
-        text = f"{file.key} of {inventory.files} has {unreadable:,} entries whose Key or Size cannot be read"
+        many = counted(unreadable, "entry", "entries")
+        text = f"{file.key} of {inventory.files} has {many} whose Key or Size cannot be read"
         raise InventoryDamaged(text, hint="Give another inventory.")
     total = 0
     for is_counted, statement in sorting(evidence.site.pairing, side.name, inventory.document.source_bucket):

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from sketchmigrate.core.outcome import WORDS_NEEDING_A_PERSON
+from sketchmigrate.core.plural import counted
 from sketchmigrate.report.page.chart import Band, Chart, Line
 from sketchmigrate.report.page.scale import highest, milliseconds, number, size, time_after
 from sketchmigrate.report.page.series import PLAIN, refusals
-from sketchmigrate.report.tables import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,7 +153,8 @@ def _refusals(course: Course) -> Chart | None:
         return None
     refused = course.rate(refusals)
     most, total = highest(refused), refusals(course.samples[-1])
-    about = f"{total:,} requests were refused or got no reply, at most {number(most)} a second; each was made again."
+    again = f"at most {number(most)} a second; each was made again."
+    about = f"{counted(total, 'request was', 'requests were')} refused or got no reply, {again}"
     if not total:
         about = "No request was refused, and each got a reply."
     lines = [Line("refused", refused, "bad", is_area=True)]

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sketchmigrate.core.exit_codes import ExitCode, signal_of
 from sketchmigrate.core.outcome import WORDS_NEEDING_A_PERSON, outcome_word
+from sketchmigrate.core.plural import counted
 from sketchmigrate.core.prices import USD_PER_1000_COPIES, USD_PER_1000_READS
 from sketchmigrate.core.traffic import NO_REPLY
 from sketchmigrate.ledger.overview import RunState
 from sketchmigrate.report.page.scale import SPACE, lasting, size
 from sketchmigrate.report.page.series import percentile, refusals, requests
 from sketchmigrate.report.rollback import BACK_WORDS
-from sketchmigrate.report.tables import OUTCOME_MEANINGS, counted, signal_name
+from sketchmigrate.report.tables import OUTCOME_MEANINGS, signal_name
 from sketchmigrate.settings import other_than_default
 
 if TYPE_CHECKING:
