@@ -55,7 +55,9 @@ SLOWER = 0.7
 for a moment: the way to the store may have become longer, or the store slower. Only another window tells which."""
 
 SLOWER_SPANS = 2
-"""The first span with the new latency has some of the old one in it, and a gap in between."""
+SLOWER_SECONDS = 0.5
+"""The first span with the new latency has some of the old one in it, and a gap in between. A pause of the store, or of
+this machine, is over sooner."""
 
 MANY_FAULTS = 3
 FAULTS_SHARE = 0.25
@@ -122,7 +124,7 @@ class Window:
         self._share_by_habit = 0.0
         self._probed_at = -math.inf
         self._probed_size = 0  # the size that a running probe has halved
-        self._slower_spans = 0
+        self._slower_spans, self._slower_since = 0, 0.0
         self._usual = (0.0, 0.0)  # rate and latency before it became slower
         self._slower: Span | None = None  # before the window was doubled to see what that brings
 
@@ -261,9 +263,10 @@ class Window:
         if not is_slower or self.size == self.ceiling:
             self._slower_spans = 0
             return False
-        self._usual = rate, latency_seconds
+        if not self._slower_spans:
+            self._usual, self._slower_since = (rate, latency_seconds), span.now
         self._slower_spans += 1
-        if self._slower_spans < SLOWER_SPANS:
+        if self._slower_spans < SLOWER_SPANS or span.now - self._slower_since < SLOWER_SECONDS:
             return False
         self._slower_spans = 0
         return True
@@ -274,6 +277,10 @@ class Window:
         Else they only waited: go back. It is the same proof as that of a probe, from the other side.
         """
         self._slower = None
+        if whole.latency_seconds < PROVED * half.latency_seconds:  # it has passed: it was a pause, and no longer way
+            self.size = max(1, self.size // 2)
+            self._rate, self.latency_seconds = self._usual
+            return
         self._rate, self.latency_seconds = half.accepted_per_second, half.latency_seconds
         if half.accepted_per_second < PROVED * whole.accepted_per_second:
             self._floor_seconds = half.latency_seconds

@@ -357,6 +357,21 @@ def test_a_gain_counts_once() -> None:
     assert max(sizes) == 512
 
 
+@pytest.mark.parametrize("slow_seconds", [0.11, 0.56])
+def test_a_pause_is_no_longer_way(slow_seconds: float) -> None:
+    """Less than half the rate at more than twice the latency, and then all is as before: something was held up."""
+    window, sizes = Window(1024), []
+    window.measured(Span(0.05, 0.05, 10, 0, 0, 0.0005, 200.0))  # at first nobody asks for more
+    for number in range(2, 100):
+        now = 0.05 * number
+        rate = 6000.0 if 2 < now <= 2 + slow_seconds else 15_000.0
+        window.measured(Span(now, 0.05, round(0.05 * rate), 0, 0, window.size / rate, rate))
+        sizes.append(window.size)
+    assert max(sizes[:38]) == 64
+    assert max(sizes) == 64
+    assert sizes[-1] <= 64
+
+
 def test_a_storm_is_one_cut(congestion: Congestion) -> None:
     for number in range(500):
         now = 0.001 * (number + 1)
