@@ -8,6 +8,7 @@ takes the rows that are free at once, in the order of the key, and passes the ot
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg import sql
@@ -40,7 +41,7 @@ WITH free AS MATERIALIZED (
         coalesce({value} COLLATE "C" = free.new_path COLLATE "C" AND {keeps_key}, false) AS as_asked
 )
 SELECT count(*) FILTER (WHERE as_asked),
-    CASE WHEN count(*) FILTER (WHERE as_asked) < {wanted} THEN array_agg(key) FILTER (WHERE as_asked) END,
+    CASE WHEN count(*) FILTER (WHERE as_asked) < %b::bigint THEN array_agg(key) FILTER (WHERE as_asked) END,
     CASE WHEN count(*) < (SELECT count(*) FROM free)
         THEN (SELECT array_agg(key) FROM (SELECT key FROM free EXCEPT SELECT key FROM done) AS held_back) END,
     array_agg(key) FILTER (WHERE NOT as_asked), array_agg(path) FILTER (WHERE NOT as_asked)
@@ -88,17 +89,9 @@ async def flip(
     keys = [move.reference.key for move in moves]
     old_paths = [move.reference.path for move in moves]
     new_paths = [move.new_path for move in moves]
-    statement = table.compose(
-        _FLIP,
-        remark=sql.SQL(remark),
-        strength=_strength(table),
-        skip_locked=_skip_locked(waits=waits),
-        wanted=sql.Literal(len(moves)),
-        meets=table.value.meets(),
-        assignments=table.value.assignments(sql.SQL("free.new_path")),
-    )
+    statement = _flip_statement(table, waits=waits, remark=remark)
     cursor = connection.cursor(binary=True)
-    row: Any = await (await cursor.execute(statement, [keys, old_paths, new_paths])).fetchone()
+    row: Any = await (await cursor.execute(statement, [keys, old_paths, new_paths, len(moves)])).fetchone()
     count, flipped, held_back, others, stored = row
     answer = Answer(
         frozenset(keys if count == len(keys) else flipped or ()),
@@ -108,6 +101,20 @@ async def flip(
     if (checks or table.fires_after_update) and answer.flipped:
         return await _checked(connection, table, moves, answer)
     return answer
+
+
+@lru_cache(maxsize=64)
+def _flip_statement(table: Table, *, waits: bool, remark: LiteralString) -> bytes:
+    """Compose it once for a table: that takes 0.2 ms, which is much for a flip of a few rows."""
+    statement = table.compose(
+        _FLIP,
+        remark=sql.SQL(remark),
+        strength=_strength(table),
+        skip_locked=_skip_locked(waits=waits),
+        meets=table.value.meets(),
+        assignments=table.value.assignments(sql.SQL("free.new_path")),
+    )
+    return statement.as_bytes()
 
 
 async def _checked(connection: AsyncConnection, table: Table, moves: Sequence[Move], answer: Answer) -> Answer:
