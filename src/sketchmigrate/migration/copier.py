@@ -55,6 +55,9 @@ COMPARE_BYTES = 8 * 2**20
 MEASURE_FIRST, MEASURE_ONE_IN = 100, 1000
 """A blind copy does not tell the object's size; HEADs of the first, and then of one in so many, give the estimate."""
 
+LOOKS_ONE_IN = 8
+"""So many objects of a batch are begun from one look at how many may be on their way to the next."""
+
 VACATED_TIMES = 3
 """How often a key may be taken, and free again when it is looked at, before that is called a failure."""
 
@@ -247,16 +250,18 @@ class Copier:
         objects.
         """
         while self._waiting:
-            room = self._sides.concurrency - self._working
-            if room < 0:
-                break  # the others go on
             batch = self._waiting[0]
             index = batch.taken
+            left = len(batch.moves) - index - 1
+            if index % LOOKS_ONE_IN == 0:
+                room = self._sides.concurrency - self._working
+                if room < 0:
+                    break  # the others go on
+                for _ in range(min(room, left)):
+                    self._employ()
             batch.taken += 1
-            if batch.taken == len(batch.moves):
+            if not left:
                 self._waiting.popleft()
-            if room > 0 and self._waiting:
-                self._employ()
             if not self._stop.requested:
                 batch.verdicts[index] = await self._judge_once(batch.moves[index], look_first=batch.look_first)
             batch.unfinished -= 1

@@ -14,6 +14,7 @@ be repeated without harm.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from copy import copy as shallow_copy
 from functools import cached_property
 from hashlib import sha256
@@ -37,7 +38,6 @@ from sketchmigrate.s3.wire.messages import CopyResult, Request
 from sketchmigrate.s3.wire.xml_subresources import SUBRESOURCE_BYTES
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
@@ -85,8 +85,8 @@ class S3Client:
 
     @property
     def requests_sent(self) -> Counter[str]:
-        """Requests by operation (``CopyObject`` …), repeated ones included."""
-        return self._exchange.requests_sent
+        """Requests by operation (``CopyObject`` …), repeated ones and those without a reply included."""
+        return Counter({operation: sum(counts.values()) for operation, counts in self.traffic.replies.items()})
 
     @property
     def stored_bytes(self) -> int:

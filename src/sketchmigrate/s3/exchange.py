@@ -8,7 +8,6 @@ import random
 import re
 import ssl
 import time
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -71,7 +70,6 @@ class Exchange:
 
     def __init__(self, config: S3Config, credentials: CredentialSource) -> None:
         self.config = config
-        self.requests_sent: Counter[str] = Counter()
         self.counted = Counted()
         self.stored_bytes = 0  # of objects and parts, whatever became of them afterwards
         self._credentials = credentials
@@ -182,7 +180,6 @@ class Exchange:
                 connection = await pool.connect(address.origin, route.proxy)
             data = self._signed(request, route)
             request.attempts += 1
-            self.requests_sent[request.operation] += 1
             began = time.monotonic()
             reply = await connection.send(data, request, limiter.caps.bytes_per_second)
         except (OSError, UnicodeError, ProxyFailed, *failures.NO_REPLY) as error:
@@ -193,8 +190,8 @@ class Exchange:
                 connection.close()  # its reply would be taken for the next request's
             raise
         else:
-            now = time.monotonic()
-            seconds = now - began - connection.held_seconds
+            pool.moved_at = now = time.monotonic()
+            seconds = now - began - connection.pacing.held_seconds
             if limiter.by_prefix:
                 limiter.replied_below(request.prefixes, now, seconds)
             elif limiter.congestion.replied(now, seconds):  # for each request: one call less

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 APART_BYTES = 64 * 2**10
+"""A longer body is sent apart from the head, without a copy of both as one."""
 
 
 @dataclass(slots=True)
@@ -32,11 +33,6 @@ class Request:
     source: Location | None = None
     attempts: int = 0
     payload_bytes: int = 0
-
-    @property
-    def is_body_apart(self) -> bool:
-        """Whether the body is so large that it is sent apart from the head, without a copy of both as one."""
-        return len(self.body) > APART_BYTES
 
     @property
     def prefixes(self) -> str:

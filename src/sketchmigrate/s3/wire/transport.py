@@ -15,7 +15,7 @@ import httptools
 
 from sketchmigrate.s3.failures import ConnectionDropped, Endless, NotHttp, ReplySilent, ReplySlow
 from sketchmigrate.s3.wire import bounds
-from sketchmigrate.s3.wire.messages import Reply, fields_of
+from sketchmigrate.s3.wire.messages import APART_BYTES, Reply, fields_of
 from sketchmigrate.s3.wire.pacing import Pacing
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _UNPACED = Pacing()
 
 
 class Connection(asyncio.Protocol):
-    """One connection. ``usable`` says whether another request may follow."""
+    """One connection. ``usable`` says whether another request may follow; ``pacing`` is that of the last one."""
 
     def __init__(self, pool: Pool, origin: Origin) -> None:
         self.origin = origin
@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
         self._unasked = b""
         self._body_left = _NOTHING  # of a body that is sent apart
         self._is_paused = False
-        self._pacing = _UNPACED
+        self.pacing = _UNPACED
         self._hold: asyncio.TimerHandle | None = None  # while a body is ahead of its pace
         self._sent_at = 0.0
         self._all_sent_at = 0.0  # at the earliest, as far as the sweep has seen
@@ -76,11 +76,6 @@ class Connection(asyncio.Protocol):
         self._ends_at_close = False
 
     # -- used by the pool and the exchange
-
-    @property
-    def held_seconds(self) -> float:
-        """How long the last request was held up by the cap on bytes a second."""
-        return self._pacing.held_seconds
 
     @property
     def pending(self) -> Request | None:
@@ -109,7 +104,7 @@ class Connection(asyncio.Protocol):
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
         self.since = self._sent_at = self._loop.time()
-        self._pacing = Pacing(bytes_per_second, self._sent_at) if bytes_per_second < math.inf else _UNPACED
+        self.pacing = Pacing(bytes_per_second, self._sent_at) if bytes_per_second < math.inf else _UNPACED
         self._pool.write_soon(self, data)
         return future
 
@@ -117,12 +112,12 @@ class Connection(asyncio.Protocol):
         """Write a request, unless the connection was closed since it was sent off; its future says so then."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(request)
-            if self._request is not None and self._request.is_body_apart:
+            if self._request is not None and len(self._request.body) > APART_BYTES:
                 self._body_left = memoryview(self._request.body)
                 self._write_body()
 
     def _write_body(self) -> None:
-        piece_bytes = self._pacing.piece_bytes(PIECE_BYTES)
+        piece_bytes = self.pacing.piece_bytes(PIECE_BYTES)
         while self._body_left and not self._is_paused and self._hold is None:
             if self._transport is None or self._transport.is_closing():
                 return
@@ -134,7 +129,7 @@ class Connection(asyncio.Protocol):
 
     def _keep_pace(self, passed_bytes: int) -> bool:
         """Let no more of a body pass for a while, where it is ahead; whether it is."""
-        seconds = self._pacing.hold_seconds(passed_bytes, self._loop.time())
+        seconds = self.pacing.hold_seconds(passed_bytes, self._loop.time())
         if seconds and self._hold is None:
             self._hold = self._loop.call_later(seconds, self._go_on)
         return self._hold is not None
@@ -222,7 +217,6 @@ class Connection(asyncio.Protocol):
             self._unasked = b"" if self.reused else data
             self.close()
             return
-        self._pool.moved_at = time.monotonic()
         self._wire_bytes += len(data)  # the sweep looks whether they are too many
         if not self._head:
             if not self._received:
@@ -237,8 +231,10 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(NotHttp(data))
             self.close()
-        if self._pacing is not _UNPACED and self._awaited is not None and self._keep_pace(self._body_bytes):
-            self._pause_reading()
+        if self._awaited is not None or not self.usable:  # of a whole reply the exchange takes note
+            self._pool.moved_at = time.monotonic()
+            if self.pacing is not _UNPACED and self._awaited is not None and self._keep_pace(self._body_bytes):
+                self._pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the request that was on it, unless its reply was to end this way."""
