@@ -34,7 +34,7 @@ def test_what_the_application_writes_is_migrated_until_it_writes_no_more(site: S
     """A row with a new key is found by the look behind the last one, and one with an old key by a full pass."""
     site.fill(OLD, without_object=[OLD[7]])
     process = site.start("-y --json --follow --follow-every 4s --until-quiet 4s --processes 2 --range-rows 10")
-    wait_until(lambda: "following: 1 rows left" in follows(site), "what was there is migrated")
+    wait_until(lambda: "following: 1 row left" in follows(site), "what was there is migrated")
     add(site, 5_000, "image/new.png")
     add(site, -5, "image/old-key.png")
     done = finish(process)
@@ -55,7 +55,7 @@ def test_a_row_that_comes_before_its_object_is_tried_again(site: Site) -> None:
     process = site.start("-y --json --follow --follow-every 3s --until-quiet 3s")
     wait_until(lambda: "following: 0 rows left" in follows(site), "what was there is migrated")
     site.database.execute("INSERT INTO avatars (id, path) VALUES (5000, 'image/late.png')")
-    wait_until(lambda: "following: 1 rows left" in follows(site), "it is found without its object")
+    wait_until(lambda: "following: 1 row left" in follows(site), "it is found without its object")
     site.store.put_all(site.store.legacy_bucket, {"image/late.png": body_of("image/late.png")})
     done = finish(process)
     assert done.code == 0, done

@@ -255,12 +255,13 @@ class SimulatedCursor:
         self._world.happened["a page was read by an index"] += bool(page)
         self._answer = [(len(page), [key for _, key in page] or None, [path for path, _ in page] or None)]
 
-    async def _flip(self, text: str, values: tuple[list[int], list[str], list[str]]) -> None:
+    async def _flip(self, text: str, values: tuple[list[int], list[str], list[str], int]) -> None:
         """Lock the rows that hold the old path, in the order of the key, and set them."""
+        *rows, wanted = values
         waits = "SKIP LOCKED" not in text
         await self._connection.arrive(f"{'waits and ' if waits else ''}flips {values[0]}", *_IN_THE_WAY)
         free: dict[int, str] = {}
-        for key, old, new in sorted(zip(*values, strict=True)):
+        for key, old, new in sorted(zip(*rows, strict=True)):
             if waits:
                 await self._wait_for(key)
             if self._connection.matches(key, old) and self._lock(key):
@@ -274,7 +275,7 @@ class SimulatedCursor:
         self._answer = [
             (
                 len(flipped),
-                flipped or None if len(flipped) < len(values[0]) else None,
+                flipped or None if len(flipped) < wanted else None,
                 [key for key in free if stored[key] is None] or None,
                 others or None,
                 [stored[key] for key in others] or None,

@@ -190,7 +190,7 @@ class Copier:
         self._opening = task_group()  # what ends the run is raised itself, and in no group
         self._group: asyncio.TaskGroup
         self._waiting: deque[_Batch] = deque()
-        self._working = 0
+        self._working = self._wanted = 0
         self.batches = self.iterations = 0
         self._on_the_way: dict[
             Location, asyncio.Future[Copied] | None
@@ -216,8 +216,7 @@ class Copier:
         if moves:
             batch = _Batch(moves, verdicts, len(moves), asyncio.get_running_loop().create_future(), look_first)
             self._waiting.append(batch)
-            for _ in range(min(self._sides.concurrency - self._working, len(moves))):
-                self._employ()
+            self._employ_for(len(moves))
             self.batches += 1
             try:
                 await batch.done
@@ -239,9 +238,12 @@ class Copier:
         """Whether objects wait for a worker."""
         return bool(self._waiting)
 
-    def _employ(self) -> None:
-        self._working += 1
-        self._group.create_task(self._work())
+    def _employ_for(self, objects: int) -> None:
+        """Begin workers for so many objects, as far as more are wanted at this moment."""
+        self._wanted = self._sides.concurrency
+        for _ in range(min(self._wanted - self._working, objects)):
+            self._working += 1
+            self._group.create_task(self._work())
 
     async def _work(self) -> None:
         """Take one object after the other.
@@ -249,17 +251,13 @@ class Copier:
         A task for each worker costs less than one for each object, as long as there are fewer workers than a batch has
         objects.
         """
-        while self._waiting:
+        while self._waiting and self._working <= self._wanted:  # else the others go on
             batch = self._waiting[0]
             index = batch.taken
-            left = len(batch.moves) - index - 1
-            if index % LOOKS_ONE_IN == 0:
-                room = self._sides.concurrency - self._working
-                if room < 0:
-                    break  # the others go on
-                for _ in range(min(room, left)):
-                    self._employ()
             batch.taken += 1
+            left = len(batch.moves) - batch.taken
+            if index % LOOKS_ONE_IN == 0:
+                self._employ_for(left)
             if not left:
                 self._waiting.popleft()
             if not self._stop.requested:
