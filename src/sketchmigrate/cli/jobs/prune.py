@@ -42,13 +42,13 @@ def prune_command(older_than_seconds: float, settings: Settings, options: Option
         return conclude(terminal, options, {"deleted": []}, ExitCode.DONE)
     sizes = {run.name: size_bytes(_directory(run)) for run in found}
     terminal.result(runs_text(found), is_verbatim=True)
-    question = f"Delete {_counted(len(found))}, {decimal(sum(sizes.values()))}? They have only looked."
+    question = f"Delete {counted(len(found), 'run')}, {decimal(sum(sizes.values()))}? They have only looked."
     if not options.say_yes and not terminal.confirm(question):
         terminal.message("Nothing was changed.")
         return conclude(terminal, options, {"declined": True}, ExitCode.LEFT)
     for run in found:
         delete(_directory(run))
-    terminal.result(f"Deleted: {_counted(len(found))}, {decimal(sum(sizes.values()))}.")
+    terminal.result(f"Deleted: {counted(len(found), 'run')}, {decimal(sum(sizes.values()))}.")
     deleted = [{"run": run.name, "bytes": sizes[run.name]} for run in found]
     return conclude(terminal, options, {"deleted": deleted}, ExitCode.DONE)
 
@@ -56,10 +56,6 @@ def prune_command(older_than_seconds: float, settings: Settings, options: Option
 def _directory(run: RunOverview) -> Path:
     assert run.directory is not None  # noqa: S101 - else it is not prunable
     return run.directory
-
-
-def _counted(runs: int) -> str:
-    return counted(runs, "run")
 
 
 def _only_looked(account: Account) -> bool:
