@@ -298,6 +298,9 @@ def test_it_connects_to_nothing_and_names_every_command(tmp_path: Path) -> None:
     assert [command for command in named if command in COMMANDS] == COMMANDS, "in the order of a migration"
     assert 'GRANT UPDATE ("path") ON "avatars" TO "o""hara";' in printed.out
     assert '-- for --trial besides:\nGRANT UPDATE ("path") ON "avatars" TO "o""hara";\n' in printed.out
+    of_settings = run("grants", "migrate", environ=environ | {"SKETCH_DB_USER": "mover"}, cwd=tmp_path)
+    assert 'GRANT UPDATE ("path") ON "avatars" TO "mover";' in of_settings.out
+    assert 'ON "avatars" TO "sketch_migrate";' in run("grants", "migrate", environ=environ, cwd=tmp_path).out
     assert printed.out.count('GRANT SELECT ("id", "path")') == 9, "all but probe and init read the table"
     assert list(tmp_path.iterdir()) == [], "it is no run, and leaves no directory"
 

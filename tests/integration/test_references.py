@@ -180,7 +180,8 @@ async def test_the_grants_of_the_readme_are_enough(any_database: Database, monke
 async def test_where_the_key_has_several_columns_the_hint_has_the_entry(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database.execute("CREATE TABLE avatars (id int, n int, path text, PRIMARY KEY (id, n))")
+    database.execute("CREATE TABLE avatars (id int, n int, m int, path text, PRIMARY KEY (id, n))")
+    database.execute("CREATE UNIQUE INDEX a_first ON avatars (id, m)")  # m may be NULL: it is no key
     with pytest.raises(DatabaseRefused) as caught:
         await _table(_settings(database, monkeypatch))
     assert 'REFERENCES: key = ["id", "n"]' in caught.value.hint

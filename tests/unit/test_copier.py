@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from sketchmigrate.core.objects import ObjectInfo
-from sketchmigrate.migration.copier import Copied, Need, Verdict, decide
+from sketchmigrate.core.objects import Location, ObjectInfo
+from sketchmigrate.migration.copier import Copied, Copier, Need, Verdict, decide
+from sketchmigrate.migration.stop import Stop
+from sketchmigrate.migration.transfer import Transferred
 
 MD5 = "0123456789abcdef0123456789abcdef"
 OTHER_MD5 = "f" * 32
@@ -78,3 +84,51 @@ def test_where_etags_prove_nothing_the_bytes_decide(legacy: ObjectInfo, producti
 
 def test_only_a_copy_or_an_equal_object_allows_a_flip() -> None:
     assert {verdict for verdict in Verdict if Copied(verdict).may_flip} == {Verdict.COPIED, Verdict.IN_PLACE}
+
+
+class Waiting:
+    """Sides and transfer in one: the first objects wait until all others are there, and keep nobody else from going."""
+
+    def __init__(self, first: int, others: int) -> None:
+        self.legacy = self.production = SimpleNamespace(store=None, retrying=lambda _seconds: None)
+        self.waiting = 0
+        self._first, self._left = first, others
+        self._over = asyncio.Event()
+
+    @property
+    def concurrency(self) -> int:
+        """Two, and those who wait."""
+        return 2 + self.waiting
+
+    async def bring(self, move: Any) -> Transferred:
+        """Bring it at once, or when all others are there."""
+        if int(move.target.key) < self._first:
+            self.waiting += 1
+            await self._over.wait()
+            self.waiting -= 1
+        else:
+            self._left -= 1
+            if not self._left:
+                self._over.set()
+        return Transferred("etag", 1, guarded=True)
+
+    async def unguarded(self) -> bool:
+        """No."""
+        return False
+
+
+async def test_a_few_workers_that_all_wait_for_a_prefix_hold_up_no_other() -> None:
+    sides: Any = Waiting(5, 20)
+    moves: Any = [
+        SimpleNamespace(source=Location("legacy", str(number)), target=Location("production", str(number)))
+        for number in range(25)
+    ]
+
+    async def check_access() -> None: ...
+
+    async with (
+        asyncio.timeout(10),
+        Copier(sides, check_access, overwrite=True, dry_run=False, stop=Stop(), transfer=sides) as copier,
+    ):
+        verdicts = await copier.copy_all(moves)
+    assert {each.verdict for each in verdicts} == {Verdict.COPIED}

@@ -277,12 +277,10 @@ class Window:
         Else they only waited: go back. It is the same proof as that of a probe, from the other side.
         """
         self._slower = None
-        if whole.latency_seconds < PROVED * half.latency_seconds:  # it has passed: it was a pause, and no longer way
-            self.size = max(1, self.size // 2)
-            self._rate, self.latency_seconds = self._usual
-            return
-        self._rate, self.latency_seconds = half.accepted_per_second, half.latency_seconds
-        if half.accepted_per_second < PROVED * whole.accepted_per_second:
+        has_passed = whole.latency_seconds < PROVED * half.latency_seconds  # it was a pause, and no longer way
+        now = half.accepted_per_second, half.latency_seconds
+        self._rate, self.latency_seconds = self._usual if has_passed else now
+        if not has_passed and half.accepted_per_second < PROVED * whole.accepted_per_second:
             self._floor_seconds = half.latency_seconds
             self._doubling = True
             self._frozen_spans = 0

@@ -56,7 +56,8 @@ MEASURE_FIRST, MEASURE_ONE_IN = 100, 1000
 """A blind copy does not tell the object's size; HEADs of the first, and then of one in so many, give the estimate."""
 
 LOOKS_ONE_IN = 8
-"""So many objects of a batch are begun from one look at how many may be on their way to the next."""
+"""So many objects of a batch are begun from one look at how many may be on their way to the next. With fewer workers
+each looks: all might wait, for their turn below a prefix, before one came to the next look."""
 
 VACATED_TIMES = 3
 """How often a key may be taken, and free again when it is looked at, before that is called a failure."""
@@ -256,7 +257,7 @@ class Copier:
             index = batch.taken
             batch.taken += 1
             left = len(batch.moves) - batch.taken
-            if index % LOOKS_ONE_IN == 0:
+            if index % LOOKS_ONE_IN == 0 or self._working <= LOOKS_ONE_IN:
                 self._employ_for(left)
             if not left:
                 self._waiting.popleft()

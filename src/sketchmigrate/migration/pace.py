@@ -16,11 +16,9 @@ from sketchmigrate.flow.token_bucket import TokenBucket
 if TYPE_CHECKING:
     from sketchmigrate.migration.stop import Stop
 
-FLIP_SECONDS = 1.0
-"""Below full speed a flip has no more rows than are allowed in this time: then the next one is decided anew."""
-
-BATCH_SECONDS = 1.0
-"""Below full speed a batch has no more rows than this either: progress is seen to move, and little is copied ahead."""
+PIECE_SECONDS = 1.0
+"""Below full speed a flip has no more rows than are allowed in this time: then the next one is decided anew. Nor has a
+batch, which is told of as a whole: progress is seen to move, and little is copied ahead."""
 
 
 class Pace:
@@ -50,9 +48,9 @@ class Pace:
         return self._stopped_seconds + (0.0 if self._stopped_at is None else now - self._stopped_at)
 
     def batch_rows(self, most_rows: int) -> int:
-        """Return how many rows a batch has: no more than pass in ``BATCH_SECONDS``, as it is told of as a whole."""
+        """Return how many rows a batch has: no more than may pass in ``PIECE_SECONDS``."""
         rate = self._bucket.rate
-        return most_rows if rate == math.inf else min(most_rows, math.ceil(rate * BATCH_SECONDS))
+        return most_rows if rate == math.inf else min(most_rows, math.ceil(rate * PIECE_SECONDS))
 
     def limit(self, rows_per_second: float) -> None:
         """Take another rate: infinite is as fast as one can, 0 is not at all."""
@@ -79,7 +77,7 @@ class Pace:
             now = self._monotonic()
             seconds = None if self.is_stopped else self._bucket.ready_at() - now
             if seconds is not None and seconds <= 0:
-                some = min(rows, max(1, int(self._bucket.rate * FLIP_SECONDS)))
+                some = min(rows, max(1, int(self._bucket.rate * PIECE_SECONDS)))
                 self._bucket.take(now, some)
                 return some
             await self._wait(seconds)

@@ -52,11 +52,7 @@ def key_notices(key: RowKey, indexes: Sequence[UniqueIndex]) -> list[str]:
 
 def _found(source: Source, columns: Mapping[str, Column], indexes: Sequence[UniqueIndex]) -> tuple[str, ...]:
     """Return the columns of the first index that can be a key. What a flip changes is one only by itself, and last."""
-    usable = [
-        tuple(index.columns)
-        for index in indexes
-        if all(columns[name].not_null and _is_known(columns[name]) for name in index.columns)
-    ]
+    usable = _usable(columns, indexes)
     for names in (*(each for each in usable if not set(source.written) & set(each)), (source.column,)):
         if names in usable:
             return names
@@ -65,6 +61,14 @@ def _found(source: Source, columns: Mapping[str, Column], indexes: Sequence[Uniq
         " the key of its rows",
         hint=f"{_TYPES_HINT} Set {source.setting('key')}, or make such an index (CREATE UNIQUE INDEX CONCURRENTLY).",
     )
+
+
+def _usable(columns: Mapping[str, Column], indexes: Sequence[UniqueIndex]) -> list[tuple[str, ...]]:
+    return [
+        tuple(index.columns)
+        for index in indexes
+        if all(columns[name].not_null and _is_known(columns[name]) for name in index.columns)
+    ]
 
 
 def _column(found: Column, source: Source) -> KeyColumn:
@@ -84,9 +88,11 @@ def _check_unique(
     if len(names) == 1:
         if not columns[names[0]].unique:
             hint = f"Set {source.setting('key')} to a column that is unique and NOT NULL: pages and flips go by it."
-            several = [index for index in indexes if len(index.columns) > 1]
+            several = [
+                names for names in _usable(columns, indexes) if len(names) > 1 and not set(source.written) & set(names)
+            ]
             if source.is_classic and several:
-                together = ", ".join(f'"{name}"' for name in several[0].columns)
+                together = ", ".join(f'"{name}"' for name in several[0])
                 hint += f" A key of several columns is told by an entry of REFERENCES: key = [{together}]."
             message = f"column {names[0]} of table {source.table} is neither its primary key nor unique"
             raise DatabaseRefused(message, hint=hint)

@@ -298,7 +298,7 @@ class Facts:
             "WAL": size(least) if least == most else f"at least {size(least)}, at most {size(most)}",
             "Growth": f"at most {size(told.get('table_bytes_more'))} of the table,"
             f" at most {size(told.get('index_bytes_more'))} of its indexes",
-            "Ledger": f"about {size(told.get('ledger_bytes'))}",
+            "Ledger": f"{'about' if told.get('free_bytes') is None else 'up to'} {size(told.get('ledger_bytes'))}",
             "Way back": f"{lasting(float(told.get('rollback_seconds', 0.0)))} at most: a rollback copies nothing",
             "No clobber": str(self.story.document.get("no_clobber", "")),
         }
