@@ -24,10 +24,14 @@ BY_THE_INDEX = "are found by the index of_paths"
 
 
 def fill(site: Site, names: Iterable[str], *, without_object: Iterable[str] = ()) -> None:
-    """Make a table with a random key in which most rows are done, and an index of the paths of the others."""
+    """Make a table with a random key in which most rows are done, and an index of the paths of the others.
+
+    Rows are as long as to be in more blocks than there are others.
+    """
     legacy, absent = list(names), set(without_object)
     execute = site.database.execute
-    execute("CREATE TABLE avatars (id uuid PRIMARY KEY, path text)")
+    execute("CREATE TABLE avatars (id uuid PRIMARY KEY, path text, about char(1000) DEFAULT '')")
+    execute("ALTER TABLE avatars ALTER about SET STORAGE PLAIN")
     execute("INSERT INTO avatars SELECT md5(n::text)::uuid, 'avatar/done' || n FROM generate_series(1, %s) n", FINISHED)
     execute("INSERT INTO avatars SELECT md5('x' || n)::uuid, 'image/' || n FROM unnest(%s::text[]) n", legacy)
     execute("CREATE INDEX of_paths ON avatars (path text_pattern_ops) WHERE path LIKE 'image/%'")

@@ -13,16 +13,15 @@ from sketchmigrate.postgres.database import Database as Reach
 from sketchmigrate.postgres.paging import PageSize, PageTooSlow, read_in_time
 from sketchmigrate.postgres.path_index import (
     PathIndex,
-    PathSpread,
     choose_index,
     find_index,
     offer_of,
     only_pattern,
     read_by_path,
-    read_spread,
 )
 from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.references import References
+from sketchmigrate.postgres.row_spread import RowSpread, read_spread
 from sketchmigrate.settings import Settings
 from tests.mappings import mapping_of, source_of
 
@@ -232,7 +231,7 @@ def test_what_statistics_say_is_read(database: Database) -> None:
     fill(database)
     database.execute("ANALYZE avatars")
 
-    async def work(session: Session, table: Table) -> PathSpread | None:
+    async def work(session: Session, table: Table) -> RowSpread | None:
         return await session.run(read_spread, table, doing="")
 
     spread = on(database, work)
@@ -242,10 +241,10 @@ def test_what_statistics_say_is_read(database: Database) -> None:
 
 @given(st.floats(-1, 1), st.floats(-1, 1), st.floats(1, 1e9))
 def test_few_rows_left_are_sooner_found_by_their_paths(key: float, path: float, legacy_rows: float) -> None:
-    spread = PathSpread(1e9, 1e7, key, path)
+    spread = RowSpread(1e9, 1e7, key, path)
     if spread.is_less_by_path(legacy_rows):
         assert spread.is_less_by_path(legacy_rows / 2)
     assert spread.is_less_by_path(1)
-    assert not PathSpread(1e9, 1e7, None, path).is_less_by_path(1)
-    assert not PathSpread(1e9, 1e7, 1.0, 0.0).is_less_by_path(1e9)
-    assert PathSpread(1e9, 1e7, 0.0, 1.0).is_less_by_path(1e9)
+    assert not RowSpread(1e9, 1e7, None, path).is_less_by_path(1)
+    assert not RowSpread(1e9, 1e7, 1.0, 0.0).is_less_by_path(1e9)
+    assert RowSpread(1e9, 1e7, 0.0, 1.0).is_less_by_path(1e9)

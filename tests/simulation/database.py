@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import zlib
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 PAGE_ROWS = 8
+BLOCKS = 20
+"""Of the table. A row is in another one with each path."""
+
 DB_RETRY_SECONDS = 60
 LOCK_TIMEOUT_MS = 200
 STATEMENT_TIMEOUT_MS = 30_000
@@ -236,8 +240,27 @@ class SimulatedCursor:
         await self._connection.arrive("looks for an index", *_IN_THE_WAY)
         self._answer = [("of_paths", "pg_catalog", "default", True, True)] * self._world.rng.randint(0, 1)
 
-    async def _explained(self, _: str, _values: object) -> None:
-        self._answer = [([{"Plan": {"Node Type": "Index Scan", "Index Name": "of_paths", "Plan Rows": 1}}],)]
+    async def _explained(self, text: str, _values: object) -> None:
+        by_block = {"Node Type": "Aggregate", "Plans": [{"Node Type": "Tid Range Scan"}]}
+        by_index = {"Node Type": "Index Scan", "Index Name": "of_paths", "Plan Rows": 1}
+        self._answer = [([{"Plan": by_block if "ctid" in text else by_index}],)]
+
+    async def _blocks(self, _: str, _values: object) -> None:
+        rows = 100.0 * BLOCKS  # so that the first page has one block, and the next four
+        self._answer = [(BLOCKS * self._world.rng.randint(0, 1), rows)]
+
+    async def _mostly_legacy(self, _: str, _values: object) -> None:
+        """Return any of the blocks, or none: it only orders the work."""
+        self._answer = [(self._world.rng.choice((None, *range(BLOCKS))),)]
+
+    async def _page_by_block(self, _: str, values: dict[str, Any]) -> None:
+        """Return the legacy rows of some blocks."""
+        await self._connection.arrive("reads some blocks", *_IN_THE_WAY)
+        first, end = (int(values[bound].strip("()").split(",")[0]) for bound in ("first", "end"))
+        rows = [row for row in self._world.rows.items() if first <= zlib.crc32(repr(row).encode()) % BLOCKS < end]
+        legacy = [row for row in rows if row[1].startswith(values["legacy"].removesuffix("%"))]
+        self._world.happened["a page was read block by block"] += bool(legacy)
+        self._answer = [(len(rows), [key for key, _ in legacy] or None, [path for _, path in legacy] or None)]
 
     async def _spread(self, _: str, _values: object) -> None:
         rows, blocks, random, in_order = 1e6, 1e4, 0.0, 1.0
@@ -380,6 +403,9 @@ _IN_THE_WAY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)  #
 _STATEMENTS: dict[str, Callable[[SimulatedCursor, str, Any], Awaitable[None]]] = {
     "SELECT count(*), (array_agg(key))[count(*)]": SimulatedCursor._page,  # noqa: SLF001 - its own
     "SELECT count(*), array_agg(key), array_agg(path)": SimulatedCursor._page_by_path,  # noqa: SLF001 - its own
+    "SELECT count(*), array_agg(key) FILTER": SimulatedCursor._page_by_block,  # noqa: SLF001 - its own
+    "SELECT min(block)": SimulatedCursor._mostly_legacy,  # noqa: SLF001 - its own
+    "SELECT pg_relation_size": SimulatedCursor._blocks,  # noqa: SLF001 - its own
     "SELECT i.relname": SimulatedCursor._indexes,  # noqa: SLF001 - its own
     "EXPLAIN": SimulatedCursor._explained,  # noqa: SLF001 - its own
     "SELECT greatest(c.reltuples": SimulatedCursor._spread,  # noqa: SLF001 - its own

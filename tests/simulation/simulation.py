@@ -17,13 +17,13 @@ from sketchmigrate.core.clock import Clock
 from sketchmigrate.core.outcome import Outcome, Result, Tally
 from sketchmigrate.core.rule import SideName
 from sketchmigrate.migration.breaker import NEVER, Breaker
-from sketchmigrate.migration.by_path import usable_indexes
 from sketchmigrate.migration.copier import Copier
 from sketchmigrate.migration.flipping import FlipControl
 from sketchmigrate.migration.overwritten import settle
 from sketchmigrate.migration.pace import Pace
 from sketchmigrate.migration.passes import migrate
 from sketchmigrate.migration.planning import Forward, SourceTable
+from sketchmigrate.migration.reading_order import usable_orders
 from sketchmigrate.migration.resuming import Position
 from sketchmigrate.migration.rollback import LegacyFinder, Selection, WayBack, roll_back
 from sketchmigrate.migration.runner import Migration
@@ -189,16 +189,16 @@ async def _migrate(world: World) -> bool:
             Tuning(_SETTINGS, _options(world)),
             watch.observe,
         )
-        position, indexes = None, {}
+        position, orders = None, {}
         if world.begins_anywhere:  # wherever an earlier run may have been, also where there is no such row
             last = world.rng.choice((None, *range(-1, max(world.rows, default=0) + 2)))
             position = None if last is None else Position(0, last)
-            indexes = await usable_indexes([migration])
+            orders = await usable_orders([migration])
         finished = await migrate(
             [migration],
             lambda number: world.trace.append(f"-- pass {number}"),
             position=position,
-            indexes=indexes,
+            orders=orders,
         )
         world.hold(finished.tally == watch.tally, "the tally is not the sum of what was observed")
         if stop.error is None:

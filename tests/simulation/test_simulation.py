@@ -51,6 +51,7 @@ SITUATIONS = {
     "stores otherwise afterwards",
     "a page was read by an index",
     "an index was too slow",
+    "a page was read block by block",
 }
 """As many seeds as are usual meet all of them."""
 

@@ -270,7 +270,7 @@ class Coordinator(Overseer[PassRange]):
         ]
         if self._position is None:
             return ranges
-        at, key, _ = self._position
+        at, key = self._position.source, self._position.key
         found = [each for source, each in ranges if source == at]
         first = sum(source < at for source, _ in ranges)
         first += await place_of_key(self._session, self._site.sources[at].table, found, key)

@@ -96,7 +96,8 @@ class Rights(NamedTuple):
     ``legacy`` and ``production`` are actions on objects below the prefix, ``probe`` those on the folder that a probe
     makes in production; the sides that are ``listed`` need the right to list as well, and production that to list
     versions where ``versions`` is set. ``reads`` and ``updates`` are about the table; with ``tries_flip`` it updates
-    with --trial alone. Of the sides in ``inventories`` it reads the S3 Inventory that the settings name.
+    with --trial alone; with ``by_block`` it may read tables in the order of their blocks. Of the sides in
+    ``inventories`` it reads the S3 Inventory that the settings name.
     """
 
     purpose: str
@@ -108,6 +109,7 @@ class Rights(NamedTuple):
     probe: tuple[str, ...] = ()
     versions: bool = False
     tries_flip: bool = False
+    by_block: bool = False
     optional: tuple[OptionalRight, ...] = ()
     inventories: tuple[SideName, ...] = ()
 

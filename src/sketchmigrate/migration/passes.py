@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from sketchmigrate.core.errors import MigrateError
 from sketchmigrate.core.outcome import Tally
 from sketchmigrate.core.reference import KeyRange, Reference
-from sketchmigrate.migration.by_path import PathPass
 from sketchmigrate.migration.locked import take_up_locked
+from sketchmigrate.migration.reading_order import OrderedPass, is_for_one_pass
 from sketchmigrate.migration.resuming import stretches_from
 from sketchmigrate.migration.runner import Finished, take_through
 from sketchmigrate.postgres.references import References
@@ -24,12 +24,12 @@ from sketchmigrate.postgres.transactions import until_flushed
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
+    from sketchmigrate.migration.reading_order import ReadingOrder
     from sketchmigrate.migration.resuming import Position
     from sketchmigrate.migration.runner import Migration, Scan
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.postgres.database import Database
     from sketchmigrate.postgres.pages import Page
-    from sketchmigrate.postgres.path_index import PathIndex
     from sketchmigrate.settings import Options
 
 MOST_BATCH_CHARS = 4 * 2**20
@@ -42,32 +42,37 @@ async def migrate(
     *,
     before: Finished | None = None,
     position: Position | None = None,
-    indexes: Mapping[int, PathIndex] | None = None,
+    orders: Mapping[int, ReadingOrder] | None = None,
 ) -> Finished:
     """Migrate all sources, whole: passes until one finds no legacy row that could still be migrated.
 
     One in which a connection broke is not the last: the server may have come back without what it had not yet on disk.
-    ``before`` is what was done already: its passes count. The first pass begins behind ``position``, goes to the end,
-    and then from the beginning up to it. Sources that have one of ``indexes`` by their number are read by that.
-    ``new_pass`` is told the number of each pass as it begins. There is one pass only in a dry run, as nothing would
-    change, and with ``follow``, where others come later. Ends early when a stop is requested; whether that was an
-    error, the ``Stop`` tells.
+    ``before`` is what was done already: its passes count. The first pass begins behind ``position``, and looks at what
+    is before it last, or leaves that to the next one where it has found something. Sources that have one of ``orders``
+    by their number are read in that. ``new_pass`` is told the number of each pass as it begins. There is one pass only
+    in a dry run, as nothing would change, and with ``follow``, where others come later. Ends early when a stop is
+    requested; whether that was an error, the ``Stop`` tells.
     """
     options, database, stop = migrations[0].options, migrations[0].database, migrations[0].stop
     tallies = list((before and before.sources) or [Tally() for _ in migrations])
     passes = before.passes if before is not None else 0
     limit = options.limit or None
-    by_path = dict(indexes or {})
+    not_by_key = dict(orders or {})
     while True:
         passes += 1
         new_pass(passes)
         losses = database.losses
         scanned = sum(tallies, Tally()).scanned
-        this = _Pass(passes, by_path)
+        this = _Pass(passes, not_by_key)
+        is_only_pass = options.dry_run or options.follow
         for number, key_range in stretches_from(position, len(migrations)):
-            left = None if limit is None else limit - sum(tallies, Tally()).scanned
+            so_far = sum(tallies, Tally()).scanned
+            left = None if limit is None else limit - so_far
             if left == 0 or stop.requested:
                 break
+            if position is not None and key_range.until is not None and so_far > scanned and not is_only_pass:
+                migrations[number].observe(position.rows_before_in_source, Tally(), [])
+                break  # the next pass has to come, and begins with these rows
             found = await this.take(migrations[number], key_range, left)
             tallies[number] += found
             await make_durable(database, found, options, stop)
@@ -79,43 +84,44 @@ async def migrate(
             left_over = await is_anything_left([each.scan for each in migrations], tallies, options)
             return Finished(tally, passes, rows_left=left_over, sources=of_each)
         nothing_found = tally.scanned == scanned and database.losses == losses
-        if options.dry_run or options.follow or (nothing_found and this.is_proof):
+        if is_only_pass or (nothing_found and this.is_proof):
             return Finished(tally, passes, rows_left=False, sources=of_each)
-        if nothing_found:
-            by_path.clear()  # the next one is by the key
+        for number, order in list(not_by_key.items()):
+            if nothing_found or is_for_one_pass(order):
+                del not_by_key[number]  # the next one is by the key
 
 
 @dataclass(slots=True)
 class _Pass:
-    """One pass over all sources, by an index of their paths where there is one. ``indexes`` loses those that are slow.
+    """One pass over all sources, each in the order of its key or in one of ``orders``, which loses those that are slow.
 
     ``is_proof``: where it found nothing, nothing was left.
     """
 
     number: int
-    indexes: dict[int, PathIndex]
+    orders: dict[int, ReadingOrder]
     is_proof: bool = True
     given_up: set[int] = field(default_factory=set)
 
     async def take(self, migration: Migration, key_range: KeyRange, limit: int | None) -> Tally:
-        """Migrate a stretch; by an index the whole source in its first one, and nothing in its second."""
+        """Migrate a stretch; in another order the whole source in its first one, and nothing in its second."""
         migration.begin()
         number = migration.source.source.number
-        index = self.indexes.get(number)
-        if index is None:
+        order = self.orders.get(number)
+        if order is None:
             again = self.number > 1 or number in self.given_up
             return (await migrate_range(migration, key_range, limit=limit, again=again)).tally
         if key_range.until is not None:
             return Tally()
-        by_path = PathPass(index)
-        finished = by_path.finished_rows(migration.table) if self.number == 1 else 0
+        in_order = OrderedPass(order, migration.source.mapping)
+        finished = in_order.finished_rows(migration.table) if self.number == 1 else 0
         migration.observe(finished, Tally(), [])
-        tally = await migrate_by_path(migration, by_path, limit=limit, again=self.number > 1)
-        if not by_path.is_given_up:
-            self.is_proof &= by_path.has_seen_all
+        tally = await migrate_in_order(migration, in_order, limit=limit, again=self.number > 1)
+        if not in_order.is_given_up:
+            self.is_proof &= in_order.has_seen_all
             return tally
         migration.observe(-finished, Tally(), [])
-        del self.indexes[number]
+        del self.orders[number]
         self.given_up.add(number)
         left = None if limit is None else limit - tally.scanned
         if left == 0 or migration.stop.requested:
@@ -144,27 +150,27 @@ async def migrate_range(
     return RangePassed(tally + await take_up_locked(migration), reading.rest)
 
 
-async def migrate_by_path(migration: Migration, by_path: PathPass, *, limit: int | None, again: bool) -> Tally:
-    """Migrate the legacy rows of a whole source that an index has, as ``migrate_range`` does."""
-    reading = _Reading(migration, KeyRange(), limit, again, by_path)
+async def migrate_in_order(migration: Migration, in_order: OrderedPass, *, limit: int | None, again: bool) -> Tally:
+    """Migrate the legacy rows of a whole source in another order than the key's, as ``migrate_range`` does."""
+    reading = _Reading(migration, KeyRange(), limit, again, in_order)
     tally = await take_through(migration, reading.batches)
     return tally + await take_up_locked(migration)
 
 
 @dataclass(slots=True)
 class _Reading:
-    """Reads a range, or by an index all legacy rows, and knows what the limit has left of the range."""
+    """Reads a range, or in another order all legacy rows, and knows what the limit has left of the range."""
 
     migration: Migration
     key_range: KeyRange
     limit: int | None
     again: bool
-    by_path: PathPass | None = None
+    in_order: OrderedPass | None = None
     rest: KeyRange | None = None
 
     def _pages(self, source: References) -> AsyncIterator[Page]:
-        if self.by_path is not None:
-            return self.by_path.pages(source)
+        if self.in_order is not None:
+            return self.in_order.pages(source)
         return source.legacy_pages(self.key_range, self.migration.source.mapping)
 
     async def batches(self, source: References) -> AsyncGenerator[list[Reference]]:

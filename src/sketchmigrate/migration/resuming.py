@@ -1,8 +1,9 @@
 """Where the first pass of a run begins: behind the newest flip that an earlier run over the same tables has on record.
 
 A second run would pass all that is finished before its first legacy row, up to a second for a million rows. So it goes
-from that flip to the end, and then from the beginning to that flip. What is on record only orders the work: each key
-of each source is in exactly one stretch of it, whatever a ledger says, and the passes end as without it.
+from that flip to the end, and then from the beginning to that flip, with a further pass if one has to come anyway. What
+is on record only orders the work: each key of each source is in exactly one stretch of it, whatever a ledger says, and
+the passes end as without it.
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ log = logging.getLogger(__name__)
 class Position(NamedTuple):
     """The key of a source, by its number, behind which the work begins.
 
-    Before it there are about ``rows_before`` rows, those of the sources before this one included.
+    Before it there are about ``rows_before`` rows, of which ``rows_before_in_source`` are of that source, the others of
+    those before it.
     """
 
     source: int
     key: Key
     rows_before: int = 0
+    rows_before_in_source: int = 0
 
 
 class Stretch(NamedTuple):
@@ -54,7 +57,7 @@ def stretches_from(position: Position | None, sources: int) -> list[Stretch]:
     """Return the order of a pass over so many sources, in which each key of each is once. Pure."""
     if position is None:
         return [Stretch(number, KeyRange()) for number in range(sources)]
-    at, key, _ = position
+    at, key = position.source, position.key
     others = (*range(at + 1, sources), *range(at))
     return [
         Stretch(at, KeyRange(after=key)),
@@ -104,5 +107,5 @@ async def _position(site: Site, flip: PastFlip) -> Position | None:
     doing = "looking where an earlier run was"
     async with site.database.session() as session:
         rows = await session.run(estimate_rows, table, KeyRange(until=key), doing=doing)
-    rows += sum(each.table.estimated_rows or 0 for each in site.sources[: flip.source])
-    return Position(flip.source, key, rows)
+    others = sum(each.table.estimated_rows or 0 for each in site.sources[: flip.source])
+    return Position(flip.source, key, rows + others, rows)

@@ -8,20 +8,21 @@ exactly; whether it is used at all is seen in the plan of the very statement (EX
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from psycopg import sql
 
 from sketchmigrate.core.reference import Reference, make_all
 from sketchmigrate.core.rule import SideName
+from sketchmigrate.postgres.explained import plan_of
+from sketchmigrate.postgres.heap_blocks import find_blocks
 from sketchmigrate.postgres.pages import Page
 from sketchmigrate.postgres.paging import MOST_ROWS
+from sketchmigrate.postgres.row_spread import TIMES_LESS, RowSpread, read_spread
 from sketchmigrate.postgres.row_value import is_told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from psycopg import AsyncConnection
 
     from sketchmigrate.core.mapping import Mapping
@@ -31,24 +32,11 @@ if TYPE_CHECKING:
 FEWEST_ROWS_OFFERED = 1_000_000
 """A smaller table is read whole in seconds, in whatever order."""
 
-TIMES_LESS = 2
-"""So many times fewer blocks have to be read by it: both ways are reckoned from statistics."""
-
 RANDOM = 0.5
 """A key whose order is that of the blocks by less than this has its rows all over the table."""
 
 MOST_SORTED = 10 * MOST_ROWS
 """Of rows that a page may sort: a plan that sorts all legacy rows for each page is none."""
-
-_SPREAD: LiteralString = """
-SELECT greatest(c.reltuples, 0)::float8, c.relpages::float8,
-    (SELECT s.correlation::float8 FROM pg_stats s
-        WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = %(key)s AND NOT s.inherited),
-    (SELECT s.correlation::float8 FROM pg_stats s
-        WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = %(path)s
-        AND NOT s.inherited)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%(table)s)
-"""
 
 # The operator family of text_pattern_ops is that of varchar_pattern_ops as well. A collation that takes different
 # texts for equal ones has no LIKE before version 18.
@@ -73,52 +61,33 @@ SELECT count(*), array_agg(key), array_agg(path) FROM (
 """
 
 
-class PathSpread(NamedTuple):
-    """What statistics say of a table: its rows and blocks, and how far the order of a column is that of the blocks.
+class Offer(NamedTuple):
+    """The statement that makes an index of the paths, and what statistics say of the table that has none.
 
-    None where nothing is known: the table was not analysed, or the role may not read the column.
+    ``reads_by_block``: without it the table is read in the order of its blocks, each once.
     """
 
-    rows: float
-    blocks: float
-    key_correlation: float | None
-    path_correlation: float | None
-
-    def is_less_by_path(self, legacy_rows: float) -> bool:
-        """Whether so many legacy rows are read by their paths from far fewer blocks than by the key, as reckoned.
-
-        As the planner does it: between one block for each row and each block once, by the square of the correlation.
-        """
-        if not self.rows or self.key_correlation is None or self.path_correlation is None:
-            return False
-        by_key = self._blocks_a_row(self.key_correlation) * self.rows
-        return TIMES_LESS * self._blocks_a_row(self.path_correlation) * legacy_rows <= by_key
-
-    def _blocks_a_row(self, correlation: float) -> float:
-        share = correlation**2
-        return (1 - share) + share * self.blocks / self.rows
-
-
-class Offer(NamedTuple):
-    """The statement that makes an index of the paths, and what statistics say of the table that has none."""
-
     statement: str
-    spread: PathSpread
+    spread: RowSpread
+    reads_by_block: bool = False
 
     def is_worth(self, legacy_rows: int) -> bool:
         """Whether it would pay to have so many legacy rows found by it, in a large table whose key is random."""
-        rows, _, of_key, _ = self.spread
+        of_key = self.spread.key_correlation
         is_random = of_key is not None and abs(of_key) < RANDOM
-        return (
-            bool(legacy_rows) and rows >= FEWEST_ROWS_OFFERED and is_random and self.spread.is_less_by_path(legacy_rows)
-        )
+        if not legacy_rows or self.spread.rows < FEWEST_ROWS_OFFERED or not is_random:
+            return False
+        if self.reads_by_block and TIMES_LESS * self.spread.blocks_by_path(legacy_rows) > self.spread.blocks:
+            return False
+        return self.spread.is_less_by_path(legacy_rows)
 
 
 @dataclass(frozen=True, slots=True)
 class PathIndex:
     """An index by which legacy rows are found, and the pattern of LIKE that their paths have.
 
-    ``is_pattern``: it is of text_pattern_ops. ``is_partial``: it has a condition. ``legacy_rows`` are about so many.
+    ``is_pattern``: it is of text_pattern_ops. ``is_partial``: it has a condition. ``legacy_rows`` are about so many, in
+    about so many ``blocks`` of the table.
     """
 
     name: str
@@ -127,6 +96,7 @@ class PathIndex:
     is_partial: bool
     pattern: str
     legacy_rows: int = 0
+    blocks: float = 0.0
 
 
 class Place(NamedTuple):
@@ -149,12 +119,6 @@ def only_pattern(table: Table, mapping: Mapping) -> str | None:
     return groups[0][0]
 
 
-async def read_spread(connection: AsyncConnection, table: Table) -> PathSpread | None:
-    """Return what statistics say of a table, of whose key the first column counts; None where it is gone."""
-    row = await (await connection.execute(_SPREAD, _names(connection, table))).fetchone()
-    return None if row is None else PathSpread(*row)
-
-
 async def find_index(connection: AsyncConnection, table: Table, mapping: Mapping) -> PathIndex | None:
     """Return an index by which the planner finds legacy rows, page by page; None where there is none."""
     pattern = only_pattern(table, mapping)
@@ -165,7 +129,7 @@ async def find_index(connection: AsyncConnection, table: Table, mapping: Mapping
         index = PathIndex(name, (schema, collation), is_pattern, is_partial, pattern)
         rows = await _rows_by(connection, table, index)
         if rows is not None:
-            return PathIndex(name, (schema, collation), is_pattern, is_partial, pattern, rows)
+            return replace(index, legacy_rows=rows)
     return None
 
 
@@ -175,7 +139,9 @@ async def choose_index(connection: AsyncConnection, table: Table, mapping: Mappi
     if index is None:
         return None
     spread = await read_spread(connection, table)
-    return index if spread is not None and spread.is_less_by_path(index.legacy_rows) else None
+    if spread is None or not spread.is_less_by_path(index.legacy_rows):
+        return None
+    return replace(index, blocks=spread.blocks_by_path(index.legacy_rows))
 
 
 async def read_by_path(
@@ -195,7 +161,9 @@ async def possible_offer(connection: AsyncConnection, table: Table, mapping: Map
     if pattern is None or await find_index(connection, table, mapping) is not None:
         return None
     spread = await read_spread(connection, table)
-    return None if spread is None else Offer(offer_of(table, pattern), spread)
+    if spread is None:
+        return None
+    return Offer(offer_of(table, pattern), spread, await find_blocks(connection, table, mapping) is not None)
 
 
 def offer_of(table: Table, pattern: str) -> str:
@@ -237,8 +205,7 @@ def _page(table: Table, index: PathIndex, after: Place | None, rows: int) -> tup
 async def _rows_by(connection: AsyncConnection, table: Table, index: PathIndex) -> int | None:
     """Return how many legacy rows the planner expects, if it finds a page of them by the index; else None."""
     statement, values = _page(table, index, None, MOST_ROWS)
-    answer: Any = await (await connection.execute(sql.SQL("EXPLAIN (FORMAT JSON) ") + statement, values)).fetchone()
-    nodes = list(_nodes(answer[0][0]["Plan"]))
+    nodes = await plan_of(connection, statement, values)
     by_it = [node for node in nodes if node.get("Index Name") == index.name]
     is_bounded = any(index.is_partial or "Index Cond" in node for node in by_it)
     sorts_all = any(node["Node Type"] == "Sort" and node["Plan Rows"] > MOST_SORTED for node in nodes)
@@ -247,12 +214,6 @@ async def _rows_by(connection: AsyncConnection, table: Table, index: PathIndex) 
     return int(max(node["Plan Rows"] for node in by_it))
 
 
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for below in plan.get("Plans", ()):
-        yield from _nodes(below)
-
-
 def _names(connection: AsyncConnection, table: Table) -> dict[str, str]:
     name = sql.Identifier(*table.name).as_string(connection)
-    return {"table": name, "path": table.path_column, "key": table.key.columns[0].name}
+    return {"table": name, "path": table.path_column}

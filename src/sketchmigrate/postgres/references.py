@@ -18,6 +18,7 @@ from psycopg import sql
 from sketchmigrate.core.errors import DatabaseError, UsageError
 from sketchmigrate.core.reference import Key, KeyRange
 from sketchmigrate.core.rule import SideName
+from sketchmigrate.postgres.heap_blocks import read_by_block
 from sketchmigrate.postgres.pages import RowNow, copy_page, count_page, read_page, shortened, value_page
 from sketchmigrate.postgres.paging import PageSize, look_up_in_time, read_in_time
 from sketchmigrate.postgres.path_index import Place, read_by_path
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from sketchmigrate.core.mapping import Mapping as RowMapping
     from sketchmigrate.core.mapping import Move
+    from sketchmigrate.postgres.heap_blocks import HeapBlocks
     from sketchmigrate.postgres.pages import CountedPage, CsvPage, Page, ValuePage
     from sketchmigrate.postgres.path_index import PathIndex
     from sketchmigrate.postgres.session import Session
@@ -115,6 +117,17 @@ class References:
             yield page
             last = page.references[-1]
             after = Place(last.path, last.key)
+
+    async def pages_by_block(self, blocks: HeapBlocks, mapping: RowMapping) -> AsyncIterator[Page]:
+        """Read the rows of all blocks, in their order, and what seems to be finished last."""
+        size, doing = PageSize(), "reading references block by block"
+        for stretch in blocks.stretches:
+            left = stretch
+            while left.first < left.end:
+                read = await read_in_time(self.session, size, read_by_block, self.table, mapping, left, doing=doing)
+                size.found(len(read.page.references), read.rows)
+                yield read.page
+                left = left.behind(read.blocks)
 
     def counted_pages(self, key_range: KeyRange, mapping: RowMapping) -> AsyncIterator[CountedPage]:
         """Count a range page by page."""

@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from sketchmigrate.core.errors import SettingsError
+from sketchmigrate.postgres.explained import nodes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -126,7 +127,7 @@ async def _check(connection: AsyncConnection, value: RowValue, source: Source, p
     if not (category == "B" if part.is_condition else "S" in {category, of_elements}):
         raise _wrong(source, part, f"it gives {type_name}, and not {wanted}")
     plan = await _plan(connection, sql.SQL(_PLAN).format(**names))
-    nodes = list(_nodes(plan))
+    nodes = list(nodes_of(plan))
     if relation := next((node["Relation Name"] for node in nodes if "Relation Name" in node), None):
         hint = "The SQL of a source sees the columns of its own row alone: column, set and reads."
         raise _wrong(source, part, f"it reads the table {relation}", hint)
@@ -163,12 +164,6 @@ async def _plan(connection: AsyncConnection, statement: sql.Composed) -> dict[st
     row: Any = await (await connection.execute(statement, ())).fetchone()
     plan: dict[str, Any] = row[0][0]["Plan"]
     return plan
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for below in plan.get("Plans", ()):
-        yield from _nodes(below)
 
 
 async def _changing(connection: AsyncConnection, nodes: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]]:

@@ -79,6 +79,12 @@ def vitals_grants(rights: Rights, role: str) -> list[str]:
     return [f"GRANT {SHOW_ALL} TO {_quoted(role)};"] if rights.updates else []
 
 
+def block_grants(sources: Sequence[Source], rights: Rights, role: str) -> list[str]:
+    """Return what the role may have besides to read a table whose key is random in the order of its blocks."""
+    tables = ((each.table, ("ctid",)) for each in sources) if rights.by_block else ()
+    return _column_grants("SELECT", tables, f"TO {_quoted(role)};")
+
+
 def _update_grants(sources: Sequence[Source], to: str) -> list[str]:
     return _column_grants("UPDATE", ((each.table, each.written) for each in sources), to)
 

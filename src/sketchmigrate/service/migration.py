@@ -19,7 +19,6 @@ from sketchmigrate.inspect.estimate import caps_noted, measured_rate
 from sketchmigrate.ledger import past_runs, place_of
 from sketchmigrate.migration.at_work import place_noted
 from sketchmigrate.migration.breaker import Breaker
-from sketchmigrate.migration.by_path import usable_indexes
 from sketchmigrate.migration.fence import fence_ahead
 from sketchmigrate.migration.figures import moment, reckon
 from sketchmigrate.migration.governing import Governing
@@ -27,6 +26,7 @@ from sketchmigrate.migration.growth import outgrown
 from sketchmigrate.migration.look_ahead import LookAhead, look_ahead
 from sketchmigrate.migration.overwritten import settle
 from sketchmigrate.migration.passes import migrate
+from sketchmigrate.migration.reading_order import usable_orders
 from sketchmigrate.migration.recognition import about_empty_legacy, check_recognised
 from sketchmigrate.migration.record import description, is_of, runs_of
 from sketchmigrate.migration.resuming import newest_position
@@ -55,13 +55,13 @@ if TYPE_CHECKING:
     from sketchmigrate.ledger.figures import RunFigures
     from sketchmigrate.migration.figures import Moment
     from sketchmigrate.migration.flipping import FlipControl
+    from sketchmigrate.migration.reading_order import ReadingOrder
     from sketchmigrate.migration.resuming import Position
     from sketchmigrate.migration.runner import Finished, Migration
     from sketchmigrate.migration.settling import Tell
     from sketchmigrate.migration.site import Site
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.migration.trial import Trial
-    from sketchmigrate.postgres.path_index import PathIndex
     from sketchmigrate.settings import Options
 
     class Listener(Audience, Protocol):
@@ -198,9 +198,9 @@ class MigrationService:
                     position = await self._resume(listener)
                     finished = await self._share(options.processes or 1, ledger, listener, position=position)
                 else:
-                    indexes = await usable_indexes(migrations)
-                    position = await self._resume(listener, indexes)
-                    finished = await self._alone(migrations, ledger, listener, position=position, indexes=indexes)
+                    orders = await usable_orders(migrations)
+                    position = await self._resume(listener, orders)
+                    finished = await self._alone(migrations, ledger, listener, position=position, orders=orders)
                 if began is not None:
                     await self._measure(began, [each.control for each in migrations])
                 if self.following is not None:
@@ -264,10 +264,10 @@ class MigrationService:
             until_quiet_seconds=options.until_quiet_seconds,
         )
 
-    async def _resume(self, listener: Listener, by_path: Collection[int] = ()) -> Position | None:
-        """Return where an earlier run was, or this one, behind which the pass begins; not in sources read by path."""
+    async def _resume(self, listener: Listener, not_by_key: Collection[int] = ()) -> Position | None:
+        """Return where an earlier run was, or this one, behind which the pass begins; not in sources ``not_by_key``."""
         position = await newest_position(self._site)
-        if position is not None and position.source in by_path:
+        if position is not None and position.source in not_by_key:
             return None
         if position is not None:
             listener.resumes(position.rows_before)
@@ -283,7 +283,7 @@ class MigrationService:
         *,
         before: Finished | None = None,
         position: Position | None = None,
-        indexes: Mapping[int, PathIndex] | None = None,
+        orders: Mapping[int, ReadingOrder] | None = None,
     ) -> Finished:
         """Migrate with this process; if its core turns out to be too little, with others."""
         copier = migrations[0].copier
@@ -293,7 +293,7 @@ class MigrationService:
             audience=listener,
             is_streamed=self.settling.is_streamed,
         )
-        work = partial(migrate, migrations, listener.new_pass, before=before, position=position, indexes=indexes)
+        work = partial(migrate, migrations, listener.new_pass, before=before, position=position, orders=orders)
         if self._options.processes is not None:
             async with watch:
                 return await work()

@@ -36,6 +36,7 @@ RIGHTS = Rights(
     production=WRITING,
     probe=(DELETE,),  # what the probe made itself; without it the probe leaves two objects behind, and says so
     versions=True,  # tell what was replaced, where the store honours no condition
+    by_block=True,
     optional=(*LOOK_AHEAD, CLEARING_VERSIONS, RESUMING, READING_KEYS, WRITING_KEYS),
 )
 

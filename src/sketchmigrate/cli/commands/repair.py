@@ -58,6 +58,8 @@ COMMAND = Command(
     arguments=RepairArguments,
     load=_load,
     rights={
-        "repair": migrate.RIGHTS._replace(purpose="copies again what was changed since, and migrates what was left")
+        "repair": migrate.RIGHTS._replace(
+            purpose="copies again what was changed since, and migrates what was left", by_block=False
+        )
     },
 )

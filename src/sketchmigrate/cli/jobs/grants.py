@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sketchmigrate.cli.command import all_rights
@@ -17,6 +18,7 @@ from sketchmigrate.migration.opening import is_one_store
 from sketchmigrate.postgres.database import Database
 from sketchmigrate.postgres.privileges import with_key
 from sketchmigrate.report.grants import (
+    block_grants,
     for_what_is_kept,
     needed,
     optional,
@@ -63,21 +65,24 @@ def grants_command(arguments: GrantsArguments, settings: Settings, options: Opti
         }
         ledger = _in_the_ledger(settings, rights, arguments.role)
         trial = trial_grants(sources, rights, arguments.role)
-        vitals = vitals_grants(rights, arguments.role)
+        optional_sql = {
+            "sees how far standbys are behind, and waits for them": vitals_grants(rights, arguments.role),
+            "reads a table whose key is random block by block": block_grants(sources, rights, arguments.role),
+        }
         extra_sql = {"trial_sql": trial, "ledger_sql": ledger}
         document[command] = {
             "sql": sql,
             **{name: each for name, each in extra_sql.items() if each},
             **at_stores,
             **({"sides": by_side} if by_side else {}),
-            **({"optional_sql": vitals} if vitals else {}),
+            **({"optional_sql": [*chain(*optional_sql.values())]} if any(optional_sql.values()) else {}),
         }
         if not options.json_output:
             about_ledger = ["-- in the database of LEDGER_URL, once its tables are made:", *ledger] if ledger else []
             about_trial = ["-- for --trial besides:", *trial] if trial else []
-            about_vitals = ["-- optional, sees how far standbys are behind, and waits for them:", *vitals]
             lines = [f"-- {command}: {rights.purpose}", *sql, *about_trial, *about_ledger]
-            lines += about_vitals if vitals else []
+            for purpose, statements in optional_sql.items():
+                lines += [f"-- optional, {purpose}:", *statements] if statements else []
             for side, found in by_side.items():
                 lines += [f"-- for the credentials of {side}, at {store_of(settings, side)}:", *_documents(found)]
             lines += [] if by_side else _documents(at_stores)
