@@ -6,10 +6,15 @@ tenth; elsewhere figures are shown, and not judged.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from statistics import median
 
-ROUNDS = 25
+PROCESSES = 7
+"""One in three takes half as long again as the others, all its life, wherever the interpreter has come to lie."""
+
+ROUNDS = 9
 TURNS = 200_000
 
 RECORDED_NS = 28.5
@@ -19,8 +24,9 @@ LIKENESS = 0.1
 
 
 def bare_loop_ns() -> float:
-    """Return the CPU time of one turn of the loop, in nanoseconds: the median of the rounds."""
-    return median(_round_ns() for _ in range(ROUNDS))
+    """Return the CPU time of one turn of the loop, in nanoseconds, in the fastest of some processes."""
+    command = (sys.executable, "-P", "-m", __name__)
+    return min(float(subprocess.check_output(command, text=True)) for _ in range(PROCESSES))
 
 
 def is_alike(loop_ns: float) -> bool:
@@ -34,3 +40,7 @@ def _round_ns() -> float:
     for number in range(TURNS):
         count += number & 1
     return (time.process_time_ns() - began) / TURNS
+
+
+if __name__ == "__main__":
+    print(median(_round_ns() for _ in range(ROUNDS)))

@@ -16,7 +16,7 @@ from benchmarks.measurements.application import APART, SITUATIONS, measure_appli
 from benchmarks.measurements.changing_pace import SPLITS, measure_changing, measure_prefixes
 from benchmarks.measurements.cost import measure_cost
 from benchmarks.measurements.end_to_end import calibrate, contest
-from benchmarks.measurements.first_flip import measure_first_flip, measure_resumed
+from benchmarks.measurements.first_flip import measure_first_flip, measure_passed, measure_resumed
 from benchmarks.measurements.governor import measure_governor
 from benchmarks.measurements.listing import KEYS, measure_listing
 from benchmarks.measurements.looks import measure_looks
@@ -30,7 +30,7 @@ from benchmarks.measurements.start import measure_starts
 from benchmarks.results import Results, describe_machine
 from benchmarks.servers.responding import responding_pair, responding_store
 from benchmarks.servers.stores import ceph_store, rclone_store, seaweed_store, store_pair
-from benchmarks.targets import FRESH, PUTTING
+from benchmarks.targets import FRESH, PUTTING, S5CMD, TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from benchmarks.servers.table import Table
 
 FIRST_FLIP_ROWS = 1_000_000
+PASSED_ROWS = 10_000_000
 ALL_WAYS_ROWS = 200_000
 ALLOWED_PER_SECOND = 2_000
 CHANGING_ROWS, PREFIX_ROWS = 600_000, 200_000
@@ -65,7 +66,6 @@ _PEERS: dict[str, tuple[Contestant, ...]] = {
 
 _SLOWEST: tuple[Contestant, ...] = _PEERS["boto3"]
 _NOT_AT_LENGTH: tuple[Contestant, ...] = (tool.NO_CLOBBER, *_PEERS["rclone"], *_SLOWEST)
-_FASTEST: tuple[Contestant, ...] = (tool.OVERWRITING, s5cmd.ByPattern())
 
 
 class Measuring:
@@ -118,19 +118,24 @@ class Measuring:
         with rclone_store(self._extent.calibration_rows) as few:
             tuned = calibrate(contestants, few, self._table, self._extent.calibration_rows)
         for rows in self._arguments.rows or self._extent.rows:
-            fields = [self._field(tuned, rows, number) for number in range(self._arguments.rounds_of(rows))]
             with rclone_store(rows) as store:
-                self.results.turns += contest(fields, store, self._table, rows=rows, tell=self._tell_turn)
+                for number in range(self._arguments.rounds_of(rows)):
+                    field = self._field(tuned, rows, number)
+                    self.results.turns += contest([field], store, self._table, rows=rows, tell=self._tell_turn)
 
     def _field(self, tuned: Sequence[Tuned], rows: int, number: int) -> list[Tuned]:
         """Say who takes part in a round: the slowest not with large tables, and without ``--full`` only in the first.
 
-        Without ``--full`` a large table has few contestants in its first round, and the tool and the fastest peer in
-        others.
+        Without ``--full`` a large table has few contestants in its first round, and the tool and the faster s5cmd of
+        that one in others.
         """
         large = rows >= LARGE_ROWS
         if large and number and self._extent is not FULL:
-            return [each for each in tuned if each.contestant in _FASTEST]
+            of_first_round = [each for each in self.results.turns if each.store == "rclone" and each.rows == rows]
+            peers = [each for each in of_first_round if each.contestant in S5CMD]
+            fastest = max(peers, key=lambda turn: turn.rows_per_second, default=None)
+            names = {TOOL, fastest.contestant if fastest is not None else ""}
+            return [each for each in tuned if each.contestant.name in names]
         absent: tuple[Contestant, ...] = ()
         if large:
             absent = _SLOWEST if self._extent is FULL else _NOT_AT_LENGTH
@@ -247,8 +252,9 @@ class Measuring:
                     )
 
     def _first_flip(self) -> None:
+        rounds = self._arguments.rounds or self._extent.rounds
         with responding_store() as store:
-            for _ in range(self._arguments.rounds or self._extent.rounds):
+            for _ in range(rounds):
                 self._table.fill(FIRST_FLIP_ROWS)
                 flip = measure_first_flip(store, self._table, FIRST_FLIP_ROWS)
                 self.results.first_flips.append(flip)
@@ -260,6 +266,12 @@ class Measuring:
                 self._tell(
                     f"  {flip.since_work_seconds:.2f} s after work began with {flip.finished:,} of {flip.rows:,} done"
                 )
+
+            for passed in measure_passed(
+                store, self._table, PASSED_ROWS, self._arguments.rounds or self._extent.rounds
+            ):
+                self.results.passed.append(passed)
+                self._tell(f"  {passed.rows:,} finished rows: {passed.per_second:,.0f}/s")
 
     def _paces(self) -> None:
         if not self._extent.latencies_ms:

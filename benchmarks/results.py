@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.measurements.application import Beside
     from benchmarks.measurements.changing_pace import Changing, PrefixPace
     from benchmarks.measurements.cost import Cost
-    from benchmarks.measurements.first_flip import FirstFlip
+    from benchmarks.measurements.first_flip import FirstFlip, Passed
     from benchmarks.measurements.listing import Listing
     from benchmarks.measurements.looks import Look
     from benchmarks.measurements.micro import Micro
@@ -42,6 +42,7 @@ class Results:
     turns: list[Turn] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
     first_flips: list[FirstFlip] = field(default_factory=list)
+    passed: list[Passed] = field(default_factory=list)
     paces: list[Pace] = field(default_factory=list)
     changing: list[Changing] = field(default_factory=list)
     prefixes: list[PrefixPace] = field(default_factory=list)

@@ -194,6 +194,10 @@ def _resumed(results: Results) -> float | None:
     return _median(flip.since_work_seconds for flip in results.first_flips if flip.finished)
 
 
+def _passed_millions(results: Results) -> float | None:
+    return _median(each.per_second / 1e6 for each in results.passed)
+
+
 def _own_pace_percent(results: Results) -> float | None:
     """Tell the tool's own pace behind 50 ms in percent of the best fixed concurrency's."""
     behind = [
@@ -400,6 +404,7 @@ TARGETS = (
     Target("client CPU a row, jsonb vs a classic one", 2, TIMES, _times_classic(JSONB), at_least=False),
     Target("first flip of 1 000 000 rows, after work began", 0.5, "s", _first_flip, at_least=False),
     Target("first new flip of a resumed run, 9 of 10 done, after work began", 1, "s", _resumed, at_least=False),
+    Target("passing finished rows, of 10 000 000", 3, "million/s", _passed_millions),
     Target("peak memory at 1 000 000 rows", 120, "MB", _peak_mb(LARGEST), at_least=False),
     Target("its growth from 100 000 rows", 5, "%", _growth_percent, at_least=False),
     Target("own pace behind 50 ms vs best fixed concurrency", 90, "%", _own_pace_percent),

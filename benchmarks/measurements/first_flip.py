@@ -1,9 +1,9 @@
-"""How long the first row of a large table waits, by the database's own commit timestamps."""
+"""How long the first row of a large table waits, by the database's own commit timestamps, and how fast others pass."""
 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ from benchmarks.contestants.contest import Site
 from benchmarks.processes import ROOT, succeeded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from benchmarks.processes import Usage
     from benchmarks.servers.responding import RespondingStore
     from benchmarks.servers.table import Table
@@ -59,6 +61,33 @@ def measure_resumed(store: RespondingStore, table: Table, rows: int, tree: Path 
         usage = _run(Site(store, table, rows, home), tree)
         flipped_at = table.first_flip_at(behind=done)
         return FirstFlip(rows, flipped_at - usage.began_at, flipped_at - tool.began_work_at(home), done)
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Seconds of a run over a table whose rows are all finished, beyond those of a run over an empty one."""
+
+    rows: int
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """Rows that were passed each second."""
+        return self.rows / self.seconds
+
+
+def measure_passed(store: RespondingStore, table: Table, rows: int, pairs: int) -> Iterator[Passed]:
+    """Yield, pair by pair, what it takes to pass so many finished rows. Raises ``CommandFailed``."""
+    table.fill(0)
+    alone = [_seconds_over(Site(store, table, 0, Path())) for _ in range(pairs)]
+    table.fill(rows, finished=rows)
+    for seconds in alone:
+        yield Passed(rows, _seconds_over(Site(store, table, rows, Path())) - seconds)
+
+
+def _seconds_over(site: Site) -> float:
+    with tempfile.TemporaryDirectory(prefix="sketch-bench-") as name:
+        return succeeded(tool.run(replace(site, home=Path(name)), "-yw"), "the tool").wall_seconds
 
 
 def _run(site: Site, tree: Path = ROOT) -> Usage:

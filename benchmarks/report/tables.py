@@ -69,6 +69,7 @@ def document(results: Results, verdicts: Sequence[Verdict], command: str) -> str
         *_section("## What a row costs the client", cost_table(results)),
         *_section("## What a row of another shape costs", shape_table(results)),
         *_section("## The first flip", first_flip_table(results)),
+        *_section("## Finished rows that are passed", passed_table(results)),
         *_section("## The pace it finds by itself", pace_table(results)),
         *_section("## The pace where the store changes, 10, 200 and 10 ms away", changing_table(results)),
         *_section("## The pace where prefixes have limits of their own", prefix_table(results)),
@@ -167,6 +168,15 @@ def first_flip_table(results: Results) -> str:
         for (count, finished), flips in grouped(results.first_flips, lambda flip: (flip.rows, flip.finished))
     )
     return table(("rows", "done before", "s after work began", "s after the process was started"), rows)
+
+
+def passed_table(results: Results) -> str:
+    """Return how fast finished rows are passed."""
+    rows = (
+        (f"{count:,}", spread([each.seconds for each in passed], 2), spread([each.per_second for each in passed]))
+        for count, passed in grouped(results.passed, lambda each: each.rows)
+    )
+    return table(("rows", "s more than over an empty table", "rows/s"), rows)
 
 
 def pace_table(results: Results) -> str:
