@@ -297,8 +297,12 @@ class S3Client:
             return
 
     async def tags(self, location: Location) -> list[tuple[str, str]]:
-        """Return an object's tags; none where the store says that it has none at all."""
-        return await self._subresource("GetObjectTagging", location, "tagging", replies.tags)
+        """Return an object's tags; none where the store says that it has none at all, which it is asked once."""
+        if not self._learned.knows_tags:
+            return []
+        tags = await self._subresource("GetObjectTagging", location, "tagging", replies.tags)
+        self._learned.knows_tags = tags is not None
+        return tags or []
 
     async def put_tags(self, location: Location, tags: Sequence[tuple[str, str]]) -> None:
         """Replace an object's tags."""

@@ -104,8 +104,9 @@ class Learned:
     """What a client has found out about its store so far.
 
     ``lists_by_marker``: the store has no ListObjectsV2. ``copies_tags``: no object was seen that may not be copied with
-    its tags. ``wants_checksums``: it takes no body without one, and ``sends_sha256``: that is not its MD5, as the store
-    does not take it, or tells nothing by its ETags.
+    its tags. ``knows_tags``: it did not say that it has no such operation. ``wants_checksums``: it takes no body
+    without one, and ``sends_sha256``: that is not its MD5, as the store does not take it, or tells nothing by its
+    ETags.
 
     ``part_limit_bytes`` is the largest range that it copies as a part, as far as it refused larger ones.
     ``source_was_too_large``: the last copy was refused for its size, so that the next object is looked at first: they
@@ -116,6 +117,7 @@ class Learned:
     part_limit_bytes: int
     lists_by_marker: bool = False
     copies_tags: bool = True
+    knows_tags: bool = True
     wants_checksums: bool = False
     source_was_too_large: bool = False
     sends_sha256: bool = False

@@ -30,7 +30,8 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASC
 _NO_LOCK_STATUSES = frozenset({404, 405, 501})
 _NO_LOCK_CODES = frozenset({"InvalidArgument", "InvalidRequest", "NotImplemented"})
 # A store without tags says so in one of these ways; an object without tags is NoSuchTagSet on some.
-_NO_TAGS_CODES = frozenset({"NoSuchTagSet", "NotImplemented", "MethodNotAllowed"})
+_NO_TAGS_CODES = frozenset({"NoSuchTagSet", "MethodNotAllowed"})
+_NOT_IMPLEMENTED = "NotImplemented"
 
 
 def _document(request: Request, reply: Reply, read: Callable[[bytes], T]) -> T:
@@ -99,14 +100,17 @@ def object_lock(request: Request, reply: Reply) -> ObjectLock:
     return _document(request, reply, xml_subresources.read_object_lock)
 
 
-def tags(request: Request, reply: Reply) -> list[tuple[str, str]]:
-    """GetObjectTagging: the tags, none where there can be none.
+def tags(request: Request, reply: Reply) -> list[tuple[str, str]] | None:
+    """GetObjectTagging: the tags, none where there can be none; None where the store has no such operation.
 
     A store that does not know the question answers with the object (rclone's server), of which no more is asked for
     than tags have: with its ETag, or that it has no such range where it is empty.
     """
-    if reply.status != _OK and (error := xml.read_error(reply.body)) and error.code in _NO_TAGS_CODES:
-        return []
+    if reply.status != _OK and (error := xml.read_error(reply.body)):
+        if error.code in _NO_TAGS_CODES:
+            return []
+        if error.code == _NOT_IMPLEMENTED:
+            return None
     if reply.status == _OK and not reply.body:
         return []  # what Ceph 16 says of an object without tags; whether some are due is checked by their count
     if reply.status == RANGE_NOT_SATISFIABLE:

@@ -67,7 +67,9 @@ async def read_twice(*script: Step) -> tuple[list[list[tuple[str, str]]], list[A
 
 
 @pytest.mark.parametrize(
-    "answer", [OBJECT, error(400, "InvalidArgument"), error(501, "Other"), DENIED], ids=["object", "400", "501", "403"]
+    "answer",
+    [OBJECT, error(400, "InvalidArgument"), error(501, "Other"), error(501, "NotImplemented"), DENIED],
+    ids=["object", "400", "501", "not implemented", "403"],
 )
 async def test_a_legacy_store_that_tells_no_tags_is_asked_no_more(answer: bytes) -> None:
     tags, asked = await read_twice(answer)
