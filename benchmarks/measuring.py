@@ -12,6 +12,7 @@ from tests.servers.seaweed import seaweed_server
 from benchmarks import calibration, objects
 from benchmarks.arguments import FULL, LARGE_ROUNDS, LARGE_ROWS, SCALE
 from benchmarks.contestants import customary, generator, pairs, rclone, s5cmd, tool
+from benchmarks.figures import FRESH, PUTTING, S5CMD, TOOL
 from benchmarks.measurements.application import APART, SITUATIONS, measure_application, servers_apart
 from benchmarks.measurements.changing_pace import SPLITS, measure_changing, measure_prefixes
 from benchmarks.measurements.cost import measure_cost
@@ -30,7 +31,6 @@ from benchmarks.measurements.start import measure_starts
 from benchmarks.results import Results, describe_machine
 from benchmarks.servers.responding import responding_pair, responding_store
 from benchmarks.servers.stores import ceph_store, rclone_store, seaweed_store, store_pair
-from benchmarks.targets import FRESH, PUTTING, S5CMD, TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

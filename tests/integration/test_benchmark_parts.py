@@ -19,6 +19,7 @@ from benchmarks.application import Order, felt_during
 from benchmarks.contestants import tool
 from benchmarks.contestants.contest import Contestant, Site, Turn
 from benchmarks.contestants.rclone import Rclone
+from benchmarks.figures import FAR_AWAY, LARGE_OBJECTS
 from benchmarks.measurements.cost import measure_cost
 from benchmarks.measurements.end_to_end import Tuned, take_turn
 from benchmarks.measurements.shapes import FORMS, measure_shapes
@@ -29,7 +30,6 @@ from benchmarks.processes import ROOT, CommandFailed, measured, succeeded
 from benchmarks.servers.responding import responding_pair, responding_store
 from benchmarks.servers.stores import BenchStore, store_pair
 from benchmarks.servers.table import Table
-from benchmarks.targets import FAR_AWAY, LARGE_OBJECTS
 
 from sketchmigrate.core.objects import Location
 from sketchmigrate.core.outcome import Outcome

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from benchmarks.application import Felt
 from benchmarks.contestants.contest import Turn
+from benchmarks.figures import LARGE_OBJECTS
 from benchmarks.measurements.application import Beside
 from benchmarks.measurements.pace import Pace
 from benchmarks.measurements.paired import Paired
@@ -18,7 +19,7 @@ from benchmarks.report.scale import scale_document
 from benchmarks.report.summary import BEGIN, END, between_marks, felt_summary, summary
 from benchmarks.report.tables import document, spread, table
 from benchmarks.results import Results
-from benchmarks.targets import LARGE_OBJECTS, SCALE_TARGETS, judge
+from benchmarks.targets import SCALE_TARGETS, judge
 
 
 def test_a_peer_that_lost_objects_is_shown_with_how_many() -> None:

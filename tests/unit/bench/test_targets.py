@@ -7,6 +7,7 @@ from dataclasses import replace
 from benchmarks.application import Felt
 from benchmarks.calibration import RECORDED_NS
 from benchmarks.contestants.contest import Turn
+from benchmarks.figures import BY_PATTERN, BY_ROWS, CEILING, FAR_AWAY, LARGE_OBJECTS, RCLONE, TO_SEAWEED, TOOL
 from benchmarks.measurements.application import APART, STALLED_LEDGER, UNDISTURBED, Beside, Stall
 from benchmarks.measurements.changing_pace import Changing, PrefixPace
 from benchmarks.measurements.cost import Cost
@@ -17,18 +18,7 @@ from benchmarks.measurements.shapes import CLASSIC, JSONB, URL, ShapeCost
 from benchmarks.measurements.start import EMPTY_RUN, PAGE, Start
 from benchmarks.results import Results
 from benchmarks.spread import Spread
-from benchmarks.targets import (
-    BY_PATTERN,
-    BY_ROWS,
-    CEILING,
-    FAR_AWAY,
-    LARGE_OBJECTS,
-    RCLONE,
-    SCALE_TARGETS,
-    TO_SEAWEED,
-    TOOL,
-    judge,
-)
+from benchmarks.targets import SCALE_TARGETS, judge
 
 
 def results(*turns: Turn) -> Results:
@@ -120,10 +110,20 @@ def test_costs_are_of_the_largest_table_and_memory_of_two() -> None:
     measured = Results("full", {}, costs=[cost, large])
     assert verdict(measured, "CPU a migrated row, plain") == ("40 µs", False), "of at most 200 000 rows"
     assert verdict(measured, "CPU a migrated row, TLS") == ("not measured", None)
-    assert verdict(measured, "an object, -w") == ("1", True)
     assert verdict(measured, "ledger a row") == ("46 B", True), "of at most 200 000 rows"
     assert verdict(measured, "peak memory at") == ("90.112 MB", True)
     assert verdict(measured, "growth") == ("10 %", False)
+
+
+def test_the_requests_of_a_start_are_not_those_of_the_objects() -> None:
+    requests = {"HEAD": 300, "COPY": 20_000}
+    few = Cost("-yw", tls=False, rows=20_000, seconds=1, cpu_seconds=1, peak_kib=1, requests=requests,
+               received_bytes=0, server_share=0.1, ledger_bytes=0)  # fmt: skip
+    many = replace(few, rows=200_000, requests={"HEAD": 480, "COPY": 200_000})
+    assert verdict(Results("full", {}, costs=[few, many]), "of each object more, -w") == ("1.001", True)
+    twice = replace(many, requests={"HEAD": 200_300, "COPY": 200_000})
+    assert verdict(Results("full", {}, costs=[few, twice]), "of each object more, -w") == ("2.1111", False)
+    assert verdict(Results("full", {}, costs=[many]), "of each object more, -w") == ("not measured", None)
 
 
 def test_what_a_row_costs_is_judged_on_a_machine_of_the_same_speed() -> None:
