@@ -33,7 +33,7 @@ PROBED = 100
 MOST_BLOCKS = 256
 """Of a page, 2 MiB: where blocks turn out to hold far more rows than others, it has not too many of them."""
 
-# An index has no ctid, so what reads it reads the table. Rows of others than the table's owner need the right to it.
+# Whoever may read the table may read ctid; a role with rights to single columns needs it to be one of them.
 _BLOCKS: LiteralString = """
 SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint, greatest(c.reltuples, 0)::float8
 FROM pg_class c WHERE c.oid = to_regclass(%(table)s) AND has_column_privilege(c.oid, 'ctid', 'SELECT')
