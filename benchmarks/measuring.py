@@ -12,7 +12,7 @@ from tests.servers.seaweed import seaweed_server
 from benchmarks import calibration, objects
 from benchmarks.arguments import FULL, LARGE_ROUNDS, LARGE_ROWS, SCALE
 from benchmarks.contestants import customary, generator, pairs, rclone, s5cmd, tool
-from benchmarks.figures import FRESH, PUTTING, S5CMD, TOOL
+from benchmarks.figures import FAR, FRESH, PUTTING, S5CMD, TOOL
 from benchmarks.measurements.application import APART, SITUATIONS, measure_application, servers_apart
 from benchmarks.measurements.changing_pace import SPLITS, measure_changing, measure_prefixes
 from benchmarks.measurements.cost import measure_cost
@@ -123,7 +123,7 @@ class Measuring:
                     field = self._field(tuned, rows, number)
                     self.results.turns += contest([field], store, self._table, rows=rows, tell=self._tell_turn)
 
-    def _field(self, tuned: Sequence[Tuned], rows: int, number: int) -> list[Tuned]:
+    def _field(self, tuned: Sequence[Tuned], rows: int, number: int, store: str = "rclone") -> list[Tuned]:
         """Say who takes part in a round: the slowest not with large tables, and without ``--full`` only in the first.
 
         Without ``--full`` a large table has few contestants in its first round, and the tool and the faster s5cmd of
@@ -131,7 +131,7 @@ class Measuring:
         """
         large = rows >= LARGE_ROWS
         if large and number and self._extent is not FULL:
-            of_first_round = [each for each in self.results.turns if each.store == "rclone" and each.rows == rows]
+            of_first_round = [each for each in self.results.turns if each.store == store and each.rows == rows]
             peers = [each for each in of_first_round if each.contestant in S5CMD]
             fastest = max(peers, key=lambda turn: turn.rows_per_second, default=None)
             names = {TOOL, fastest.contestant if fastest is not None else ""}
@@ -157,12 +157,15 @@ class Measuring:
 
     def _far(self) -> None:
         """Have the peers take turns on a store that is far away, and bears whatever it gets."""
-        rows = self._arguments.rows[0] if self._arguments.rows else self._extent.rows[0]
         contestants = [tool.OVERWRITING, *_FAR_S5CMD, customary.FAR_AWAY]
-        with responding_store(latency_ms=FAR_MS, count=rows) as store:
-            tuned = calibrate(contestants, store, self._table, rows // 10)
-            fields = [tuned] * (self._arguments.rounds or self._extent.rounds)
-            self.results.turns += contest(fields, store, self._table, rows=rows, tell=self._tell_turn)
+        few = self._extent.calibration_rows
+        with responding_store(latency_ms=FAR_MS, count=few) as store:
+            tuned = calibrate(contestants, store, self._table, few)
+        for rows in self._arguments.rows or self._extent.rows:
+            with responding_store(latency_ms=FAR_MS, count=rows) as store:
+                for number in range(self._arguments.rounds or self._extent.rounds):
+                    field = self._field(tuned, rows, number, FAR)
+                    self.results.turns += contest([field], store, self._table, rows=rows, tell=self._tell_turn)
 
     def _seaweed(self) -> None:
         rows = self._extent.ceph_rows
