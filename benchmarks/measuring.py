@@ -12,7 +12,7 @@ from tests.servers.seaweed import seaweed_server
 from benchmarks import calibration, objects
 from benchmarks.arguments import FULL, LARGE_ROUNDS, LARGE_ROWS, SCALE
 from benchmarks.contestants import customary, generator, pairs, rclone, s5cmd, tool
-from benchmarks.figures import FAR, FRESH, PUTTING, S5CMD, TOOL
+from benchmarks.figures import FRESH, PUTTING, S5CMD, TOOL
 from benchmarks.measurements.application import APART, SITUATIONS, measure_application, servers_apart
 from benchmarks.measurements.changing_pace import SPLITS, measure_changing, measure_prefixes
 from benchmarks.measurements.cost import measure_cost
@@ -119,11 +119,15 @@ class Measuring:
             tuned = calibrate(contestants, few, self._table, self._extent.calibration_rows)
         for rows in self._arguments.rows or self._extent.rows:
             with rclone_store(rows) as store:
-                for number in range(self._arguments.rounds_of(rows)):
-                    field = self._field(tuned, rows, number)
-                    self.results.turns += contest([field], store, self._table, rows=rows, tell=self._tell_turn)
+                self._rounds(tuned, store, rows, self._arguments.rounds_of(rows))
 
-    def _field(self, tuned: Sequence[Tuned], rows: int, number: int, store: str = "rclone") -> list[Tuned]:
+    def _rounds(self, tuned: Sequence[Tuned], store: BenchStore, rows: int, rounds: int) -> None:
+        """Have contestants take turns, as few as the rounds before allow."""
+        for number in range(rounds):
+            field = self._field(tuned, store.name, rows, number)
+            self.results.turns += contest([field], store, self._table, rows=rows, tell=self._tell_turn)
+
+    def _field(self, tuned: Sequence[Tuned], store: str, rows: int, number: int) -> list[Tuned]:
         """Say who takes part in a round: the slowest not with large tables, and without ``--full`` only in the first.
 
         Without ``--full`` a large table has few contestants in its first round, and the tool and the faster s5cmd of
@@ -163,9 +167,7 @@ class Measuring:
             tuned = calibrate(contestants, store, self._table, few)
         for rows in self._arguments.rows or self._extent.rows:
             with responding_store(latency_ms=FAR_MS, count=rows) as store:
-                for number in range(self._arguments.rounds or self._extent.rounds):
-                    field = self._field(tuned, rows, number, FAR)
-                    self.results.turns += contest([field], store, self._table, rows=rows, tell=self._tell_turn)
+                self._rounds(tuned, store, rows, self._arguments.rounds or self._extent.rounds)
 
     def _seaweed(self) -> None:
         rows = self._extent.ceph_rows
@@ -270,9 +272,7 @@ class Measuring:
                     f"  {flip.since_work_seconds:.2f} s after work began with {flip.finished:,} of {flip.rows:,} done"
                 )
 
-            for passed in measure_passed(
-                store, self._table, PASSED_ROWS, self._arguments.rounds or self._extent.rounds
-            ):
+            for passed in measure_passed(store, self._table, PASSED_ROWS, rounds):
                 self.results.passed.append(passed)
                 self._tell(f"  {passed.rows:,} finished rows: {passed.per_second:,.0f}/s")
 

@@ -145,49 +145,21 @@ _APPLICATION = (
     ),
 )
 TARGETS = (
-    Target(
-        "vs the fastest s5cmd + UPDATE, rclone, -w, 20 000",
-        2.6,
-        TIMES,
-        figures.times_fastest(S5CMD, SMALL),
-    ),
-    Target(
-        "vs the fastest s5cmd + UPDATE, rclone, -w, 200 000",
-        2.8,
-        TIMES,
-        figures.times_fastest(S5CMD, LARGE),
-    ),
+    Target("vs the fastest s5cmd + UPDATE, rclone, -w, 20 000", 2.6, TIMES, figures.times_fastest(S5CMD, SMALL)),
+    Target("vs the fastest s5cmd + UPDATE, rclone, -w, 200 000", 2.8, TIMES, figures.times_fastest(S5CMD, LARGE)),
     Target("vs s5cmd + UPDATE behind 20 ms, 20 000", 4, TIMES, figures.times_fastest(S5CMD, SMALL, FAR)),
     Target("vs s5cmd + UPDATE behind 20 ms, 200 000", 4, TIMES, figures.times_fastest(S5CMD, LARGE, FAR)),
     Target("vs the boto3 script behind 20 ms, 200 000", 25, TIMES, figures.times_of(SCRIPT, LARGE, FAR)),
     Target("share of the server's ceiling, rclone, 200 000", 80, "%", figures.ceiling_share(FRESH)),
     Target("share of the server's ceiling, Ceph RGW", 92, "%", figures.ceiling_share("ceph")),
     Target("share of the server's ceiling, SeaweedFS", 92, "%", figures.ceiling_share("seaweed")),
-    Target(
-        "streamed to SeaweedFS vs rclone copy + UPDATE",
-        1.9,
-        TIMES,
-        figures.times_of(RCLONE, SMALL, TO_SEAWEED),
-    ),
-    Target(
-        "streamed to Ceph RGW vs rclone copy + UPDATE",
-        1.7,
-        TIMES,
-        figures.times_of(RCLONE, SMALL, TO_CEPH),
-    ),
+    Target("streamed to SeaweedFS vs rclone copy + UPDATE", 1.9, TIMES, figures.times_of(RCLONE, SMALL, TO_SEAWEED)),
+    Target("streamed to Ceph RGW vs rclone copy + UPDATE", 1.7, TIMES, figures.times_of(RCLONE, SMALL, TO_CEPH)),
     Target("share of bare GETs and PUTs, to SeaweedFS", 85, "%", figures.ceiling_share(TO_SEAWEED, PAIRS)),
     Target("share of bare GETs and PUTs, to Ceph RGW", 85, "%", figures.ceiling_share(TO_CEPH, PAIRS)),
+    Target("streamed behind 20 ms vs rclone copy + UPDATE", 5, TIMES, figures.times_of(RCLONE, SMALL, FAR_AWAY)),
     Target(
-        "streamed behind 20 ms vs rclone copy + UPDATE",
-        5,
-        TIMES,
-        figures.times_of(RCLONE, SMALL, FAR_AWAY),
-    ),
-    Target(
-        "64 objects of 64 MiB vs rclone copy + UPDATE",
-        1,
-        TIMES,
-        figures.times_of(RCLONE, LARGE_COUNT, LARGE_OBJECTS),
+        "64 objects of 64 MiB vs rclone copy + UPDATE", 1, TIMES, figures.times_of(RCLONE, LARGE_COUNT, LARGE_OBJECTS)
     ),
     Target("most memory with these: STREAM_MEMORY and 100 MB", 228, "MB", figures.streaming_peak_mb, at_least=False),
     Target(
@@ -273,11 +245,7 @@ TARGETS = (
         "its disk in RUN_DIR", 1200, "MB", figures.of_looks(VERIFY, lambda look: look.disk_bytes / 1e6), at_least=False
     ),
     Target(
-        f"status of {LOOKED_AT:,} rows",
-        30,
-        "s",
-        figures.of_looks(STATUS, lambda look: look.seconds),
-        at_least=False,
+        f"status of {LOOKED_AT:,} rows", 30, "s", figures.of_looks(STATUS, lambda look: look.seconds), at_least=False
     ),
     Target(
         "its memory, all processes",

@@ -10,6 +10,7 @@ import pytest
 from sketchmigrate.report.logs import LOG_NAME
 from tests.e2e.site import Site, body_of, counts
 from tests.e2e.sources_site import UNUSED, make
+from tests.e2e.test_rollback import document
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.servers.s3_faults import stall
 
@@ -113,6 +114,18 @@ def test_it_begins_behind_the_last_flip_and_finds_what_is_before_it(site: Site, 
     assert set(of_this_run[DONE:]) == names([paths[1], "image/new.png"])
     again = site.run(flags)
     assert (again.code, again.counts) == (0, counts())
+
+
+def test_what_is_before_it_is_left_to_the_pass_that_has_to_come(site: Site) -> None:
+    paths = fill(site, "bigint")
+    assert site.run(f"{ONE_BY_ONE} -l {DONE}").code == 1
+    set_back(site, paths[1])
+    told = document(site.run(f"{ONE_BY_ONE} --json"))
+    assert (told["exit_code"], told["outcomes"]["migrated"]) == (0, ROWS - DONE + 1)
+    assert told["passes"] == 3, "what is behind it; all, with the one before it; nothing"
+    set_back(site, paths[1])
+    told = document(site.run(f"{ONE_BY_ONE} --json"))
+    assert (told["outcomes"]["migrated"], told["passes"]) == (1, 2), "nothing is behind it: all of it at once"
 
 
 def test_with_its_ledger_in_a_database_as_well(ledgers_kept: Site) -> None:

@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from sketchmigrate.migration.reading_order import choose_order
-from sketchmigrate.postgres.database import Database as Reach
 from sketchmigrate.postgres.heap_blocks import MOST_BLOCKS, PROBED, HeapBlocks, page_of
 from sketchmigrate.postgres.path_index import PathIndex
-from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.references import References
-from sketchmigrate.settings import Settings
-from tests.mappings import mapping_of, source_of
+from tests.integration.test_path_index import on
+from tests.mappings import mapping_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from sketchmigrate.postgres.session import Session
     from sketchmigrate.postgres.table import Table
     from tests.servers.databases import Database
 
 ROWS = 30_000
 LEGACY_OF_THREE = 2
-
-
-def on(database: Database, work: Callable[[Session, Table], Awaitable[Any]], user: str = "") -> Any:
-    """Do something with the table as the tool does."""
-    conninfo = make_conninfo(database.conninfo, **({"user": user, "password": user} if user else {}))
-    site = Settings(db_host=database.host, db_port=database.port, db_name=database.name)
-
-    async def run() -> Any:
-        reach = Reach(site, stopping=asyncio.Event(), reached_by={"conninfo": conninfo})
-        async with reach.session() as session:
-            table = await session.run(
-                lambda connected: inspect_table(connected, source_of(site), for_writing=False), doing=""
-            )
-            return await work(session, table)
-
-    return asyncio.run(run())
 
 
 async def chosen(session: Session, table: Table) -> Any:
@@ -137,7 +115,7 @@ def test_an_index_is_better_where_few_rows_are_left(database: Database) -> None:
     analyze(database)
     found = on(database, chosen)
     assert isinstance(found, PathIndex)
-    assert found.blocks < database.execute("SELECT relpages FROM pg_class WHERE relname = 'avatars'")[0][0]
+    assert 0 < found.legacy_rows < database.execute("SELECT relpages FROM pg_class WHERE relname = 'avatars'")[0][0]
 
 
 @pytest.mark.parametrize("kind", ["partitioned", "never analysed"])

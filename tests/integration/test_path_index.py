@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg.conninfo import make_conninfo
 
 from sketchmigrate.postgres.database import Database as Reach
 from sketchmigrate.postgres.paging import PageSize, PageTooSlow, read_in_time
@@ -53,12 +54,13 @@ NOT_USED = {
 }
 
 
-def on(database: Database, work: Callable[[Session, Table], Awaitable[Any]]) -> Any:
-    """Do something with the table as the tool does."""
+def on(database: Database, work: Callable[[Session, Table], Awaitable[Any]], user: str = "") -> Any:
+    """Do something with the table as the tool does; ``user`` is one whose password is its name."""
+    conninfo = make_conninfo(database.conninfo, **({"user": user, "password": user} if user else {}))
     site = Settings(db_host=database.host, db_port=database.port, db_name=database.name)
 
     async def run() -> Any:
-        reach = Reach(site, stopping=asyncio.Event(), reached_by={"conninfo": database.conninfo})
+        reach = Reach(site, stopping=asyncio.Event(), reached_by={"conninfo": conninfo})
         async with reach.session() as session:
             table = await session.run(
                 lambda connected: inspect_table(connected, source_of(site), for_writing=False), doing=""

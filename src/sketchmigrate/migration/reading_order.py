@@ -2,7 +2,7 @@
 
 By an index of their paths, or block by block. A row may get another path or another place while such a pass goes on,
 and move from before the pass to behind it. So it proves that nothing is left only where one statement has seen all that
-is legacy; else a pass by the key comes last. One that moves the other way comes twice, and is found done by then.
+is legacy; else a pass by the key comes last. One that moves the other way comes twice, as one that is done, or failed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from sketchmigrate.core.errors import DatabaseError
-from sketchmigrate.postgres.heap_blocks import HeapBlocks, find_blocks
+from sketchmigrate.postgres.heap_blocks import HeapBlocks, begin_at_legacy, find_blocks
 from sketchmigrate.postgres.paging import FEWEST_ROWS, PageTooSlow
 from sketchmigrate.postgres.path_index import PathIndex, choose_index
 from sketchmigrate.postgres.row_spread import read_spread
@@ -103,6 +103,9 @@ async def choose_order(connection: AsyncConnection, table: Table, mapping: Mappi
     """Return the order that reads the fewest blocks; None where that of the key is not far worse."""
     index = await choose_index(connection, table, mapping)
     spread = await read_spread(connection, table)
-    if spread is None or not spread.is_less_by_block or (index is not None and index.blocks <= spread.blocks):
+    if spread is None or not spread.is_less_by_block:
         return index
-    return await find_blocks(connection, table, mapping) or index
+    if index is not None and spread.blocks_by_path(index.legacy_rows) <= spread.blocks:
+        return index
+    blocks = await find_blocks(connection, table, mapping)
+    return index if blocks is None else await begin_at_legacy(connection, table, mapping, blocks)

@@ -2,8 +2,7 @@
 
 A second run would pass all that is finished before its first legacy row, up to a second for a million rows. So it goes
 from that flip to the end, and then from the beginning to that flip, with a further pass if one has to come anyway. What
-is on record only orders the work: each key of each source is in exactly one stretch of it, whatever a ledger says, and
-the passes end as without it.
+is on record only orders the work: the pass that ends a run has each key of each source, whatever a ledger says.
 """
 
 from __future__ import annotations

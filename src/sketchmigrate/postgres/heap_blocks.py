@@ -104,18 +104,18 @@ async def find_blocks(connection: AsyncConnection, table: Table, mapping: Mappin
     statement, values = page_of(table, mapping, HeapBlocks(1, 1.0))
     nodes = await plan_of(connection, statement, values)
     is_by_block = any(node["Node Type"] == "Tid Range Scan" for node in nodes)
-    if not is_by_block:
-        return None
-    return HeapBlocks(count, max(1.0, rows / count), begin=await _seems_finished(connection, table, mapping, count))
+    return HeapBlocks(count, max(1.0, rows / count)) if is_by_block else None
 
 
-async def _seems_finished(connection: AsyncConnection, table: Table, mapping: Mapping, count: int) -> int:
-    """Return before which block there seem to be few legacy rows, by a look at some blocks, evenly spaced."""
+async def begin_at_legacy(
+    connection: AsyncConnection, table: Table, mapping: Mapping, blocks: HeapBlocks
+) -> HeapBlocks:
+    """Return the blocks, to be read from where few seem to be finished, by a look at some, evenly spaced."""
     is_legacy, patterns = table.value.may_be_on(SideName.LEGACY, mapping)
-    step = -(-count // PROBED)
+    step = -(-blocks.end // PROBED)
     statement = table.compose(_MOSTLY_LEGACY, is_legacy=is_legacy)
-    row: Any = await (await connection.execute(statement, {**patterns, "end": count, "step": step})).fetchone()
-    return 0 if row[0] is None else max(0, row[0] - step)
+    row: Any = await (await connection.execute(statement, {**patterns, "end": blocks.end, "step": step})).fetchone()
+    return blocks if row[0] is None else replace(blocks, begin=max(0, row[0] - step))
 
 
 async def read_by_block(

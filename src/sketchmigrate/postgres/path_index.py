@@ -86,8 +86,7 @@ class Offer(NamedTuple):
 class PathIndex:
     """An index by which legacy rows are found, and the pattern of LIKE that their paths have.
 
-    ``is_pattern``: it is of text_pattern_ops. ``is_partial``: it has a condition. ``legacy_rows`` are about so many, in
-    about so many ``blocks`` of the table.
+    ``is_pattern``: it is of text_pattern_ops. ``is_partial``: it has a condition. ``legacy_rows`` are about so many.
     """
 
     name: str
@@ -96,7 +95,6 @@ class PathIndex:
     is_partial: bool
     pattern: str
     legacy_rows: int = 0
-    blocks: float = 0.0
 
 
 class Place(NamedTuple):
@@ -139,9 +137,7 @@ async def choose_index(connection: AsyncConnection, table: Table, mapping: Mappi
     if index is None:
         return None
     spread = await read_spread(connection, table)
-    if spread is None or not spread.is_less_by_path(index.legacy_rows):
-        return None
-    return replace(index, blocks=spread.blocks_by_path(index.legacy_rows))
+    return index if spread is not None and spread.is_less_by_path(index.legacy_rows) else None
 
 
 async def read_by_path(
@@ -163,7 +159,8 @@ async def possible_offer(connection: AsyncConnection, table: Table, mapping: Map
     spread = await read_spread(connection, table)
     if spread is None:
         return None
-    return Offer(offer_of(table, pattern), spread, await find_blocks(connection, table, mapping) is not None)
+    reads_by_block = spread.is_less_by_block and await find_blocks(connection, table, mapping) is not None
+    return Offer(offer_of(table, pattern), spread, reads_by_block)
 
 
 def offer_of(table: Table, pattern: str) -> str:

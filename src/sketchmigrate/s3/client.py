@@ -301,7 +301,8 @@ class S3Client:
         if not self._learned.knows_tags:
             return []
         tags = await self._subresource("GetObjectTagging", location, "tagging", replies.tags)
-        self._learned.knows_tags = tags is not None
+        if tags is None:
+            self._learned.knows_tags = False
         return tags or []
 
     async def put_tags(self, location: Location, tags: Sequence[tuple[str, str]]) -> None:
