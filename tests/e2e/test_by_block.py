@@ -51,6 +51,8 @@ def test_all_rows_are_migrated_and_the_last_pass_is_by_the_key(site: Site) -> No
     assert (told["exit_code"], told["passes"], told["outcomes"]["migrated"], left(site)) == (0, 2, ROWS, 0)
     again = document(site.run("-y --json"))
     assert (again["exit_code"], again["outcomes"]["migrated"]) == (0, 0)
+    assert BLOCK_BY_BLOCK in log(site)
+    assert again["passes"] == 2, "that nothing was found block by block proves nothing"
 
 
 def test_a_row_that_moves_behind_the_pass_is_migrated_by_the_same_run(site: Site) -> None:
