@@ -83,10 +83,19 @@ class Contestant(Protocol):
 
 
 def copied_then_updated(
-    name: str, site: Site, command: Sequence[object], environ: Mapping[str, str], prepare_seconds: float = 0
+    name: str,
+    site: Site,
+    command: Sequence[object],
+    environ: Mapping[str, str],
+    prepare_seconds: float = 0,
+    *,
+    timeout_seconds: int = 1800,
 ) -> Turn:
-    """Run a command that copies the objects; then set all rows in one UPDATE, whose time is added."""
-    usage = measured(command, environ=environ, cwd=site.home)
+    """Run a command that copies the objects; then set all rows in one UPDATE, whose time is added.
+
+    The command is killed when its time is over.
+    """
+    usage = measured(command, environ=environ, cwd=site.home, timeout_seconds=timeout_seconds)
     began = time.perf_counter()
     site.table.database.execute(SINGLE_UPDATE)
     return turn(name, site, usage, more_seconds=prepare_seconds + time.perf_counter() - began)
