@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.contestants.contest import Site
 
 LEAST_PER_SECOND, LEAST_SECONDS = 2_000, 60
-"""A turn that is slower, and has taken so long, is ended; what it has not copied counts as lost.
+"""A turn that is slower, and has taken so long, is ended: it counts with what it has copied until then.
 
 With 200 000 objects of one prefix, ``cp`` with an asterisk does not end on rclone's server within six minutes.
 """
@@ -65,8 +65,14 @@ class ByPattern:
         return copied_then_updated(self.name, site, command, site.aws_environ(), timeout_seconds=_given_up_after(site))
 
 
-def _given_up_after(site: Site) -> int:
-    return max(LEAST_SECONDS, site.rows // LEAST_PER_SECOND)
+def was_ended(turn: Turn) -> bool:
+    """Whether a turn of a peer was ended before it had copied all: its rate is that of the time until then."""
+    return turn.lost > 0 and turn.contestant.startswith("s5cmd") and turn.seconds >= _given_up_after(turn)
+
+
+def _given_up_after(work: Site | Turn) -> int:
+    """Return the seconds after which a turn is ended, from the number of rows."""
+    return max(LEAST_SECONDS, work.rows // LEAST_PER_SECOND)
 
 
 def _program(site: Site, workers: int) -> tuple[str, ...]:

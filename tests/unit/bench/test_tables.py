@@ -33,6 +33,16 @@ def test_a_peer_that_lost_objects_is_shown_with_how_many() -> None:
     assert "## Parts" not in page  # nothing was measured there
 
 
+def test_a_peer_whose_turn_was_ended_has_lost_nothing() -> None:
+    turns = [
+        Turn("sketch-migrate -w", "rclone", 200_000, 50, 10, 70_000, lost=0),
+        Turn("s5cmd run + UPDATE", "rclone", 200_000, 100.4, 90, 40_000, lost=68_306, parallelism=256),
+    ]
+    results = Results("default", {"python": "3.11"}, turns=turns)
+    assert "| 1,312 | 3.05 × | 450 | 41 | ended after 100 s |" in document(results, judge(results), "")  # noqa: RUF001 # times
+    assert "lost" not in summary(results)
+
+
 def test_few_rows_a_second_are_told_with_digits() -> None:
     turn = Turn("sketch-migrate -w", LARGE_OBJECTS, 64, 12.8, 6.4, 220_000, lost=0)
     page = document(Results("default", {}, turns=[turn]), [], "scripts/bench")
