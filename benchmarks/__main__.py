@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks import calibration
 from benchmarks.arguments import OUTPUT, SCALE, Arguments, parse
+from benchmarks.kept import kept_results
 from benchmarks.measurements.trees import compare_trees
 from benchmarks.measuring import Measuring
 from benchmarks.profiling.recording import profile
@@ -15,14 +17,13 @@ from benchmarks.report.chart import draw
 from benchmarks.report.scale import scale_document
 from benchmarks.report.summary import between_marks, felt_summary, summary
 from benchmarks.report.tables import document
+from benchmarks.results import Results, describe_machine
 from benchmarks.servers.table import table
 from benchmarks.targets import SCALE_TARGETS, TARGETS, Verdict, judge
 from sketchmigrate.core.errors import MigrateError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from benchmarks.results import Results
 
 README = Path("README.md")
 OPERATIONS = Path("docs/operations.md")
@@ -36,13 +37,17 @@ def main(arguments: Arguments) -> int:
         return _profile(arguments)
     if arguments.other_tree is not None:
         return _compare(arguments, arguments.other_tree)
+    results = _begun(arguments)
+    verdicts = judge(results, SCALE_TARGETS if arguments.scale else TARGETS)
     with table() as rows_table:
-        measuring = Measuring(arguments, rows_table, _say)
+        measuring = Measuring(arguments, rows_table, results, _say)
         for name in arguments.only:
+            if name in results.measured:
+                continue
             measuring.measure(name)
-            verdicts = judge(measuring.results, SCALE_TARGETS if arguments.scale else TARGETS)
+            verdicts = judge(results, SCALE_TARGETS if arguments.scale else TARGETS)
             if arguments.output is not None:  # it takes hours: what ends it early is not to take all of it away
-                _write(arguments, measuring.results, verdicts)
+                _write(arguments, results, verdicts)
     _say("== targets")
     for each in verdicts:
         mark = {True: "ok    ", False: "MISSED", None: "-     "}[each.met]
@@ -50,6 +55,24 @@ def main(arguments: Arguments) -> int:
     if arguments.output is not None:
         _say(f"written to {arguments.output}")
     return int(arguments.check and any(each.met is False for each in verdicts))
+
+
+def _begun(arguments: Arguments) -> Results:
+    """Return the results to add to: none yet, or those of an execution that was interrupted. Raises ``UsageError``."""
+    loop_ns = calibration.bare_loop_ns()
+    _say(
+        f"a turn of a bare loop takes {loop_ns:.1f} ns, and {calibration.RECORDED_NS:.1f} on the machine of the targets"
+    )
+    extent = arguments.extent.name
+    if not arguments.resume or arguments.output is None:
+        return Results(extent, describe_machine(), loop_ns=loop_ns)
+    results = kept_results(arguments.output / f"{_name(arguments)}.json", extent, loop_ns)
+    _say(f"measured already: {', '.join(results.measured)}")
+    return results
+
+
+def _name(arguments: Arguments) -> str:
+    return SCALE if arguments.scale else "figures"
 
 
 def _profile(arguments: Arguments) -> int:
@@ -76,7 +99,7 @@ def _write(arguments: Arguments, results: Results, verdicts: Sequence[Verdict]) 
     folder = arguments.output
     assert folder is not None
     folder.mkdir(parents=True, exist_ok=True)
-    name, page = (SCALE, scale_document) if arguments.scale else ("figures", document)
+    name, page = _name(arguments), scale_document if arguments.scale else document
     (folder / f"{name}.json").write_text(json.dumps(results.as_json(), indent=1) + "\n")
     (folder / f"{name}.md").write_text(page(results, verdicts, arguments.command))
     if results.sizes("rclone"):

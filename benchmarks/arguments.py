@@ -214,6 +214,7 @@ class Arguments:
     scale: bool
     other_tree: Path | None
     output: Path | None
+    resume: bool
     command: str
 
     def rounds_of(self, rows: int) -> int:
@@ -249,6 +250,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     add("--rounds", type=int, default=0, metavar="N", help="rounds of each size")
     where = f"write there (default: {OUTPUT}; with --quick and for a part of it all: nowhere)"
     add("--output", type=Path, metavar="DIR", help=where)
+    add("--resume", action="store_true", help="go on with an execution that was interrupted, whose figures are there")
     found = parser.parse_args(argv)
     partial = found.only or found.extent is QUICK or found.rows or tuple(found.against) != PEERS
     return Arguments(
@@ -261,6 +263,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         profile=found.profile,
         scale=found.scale,
         other_tree=found.against_tree and found.against_tree.resolve(),
-        output=found.output or (None if partial else OUTPUT),
+        output=found.output or (None if partial and not found.resume else OUTPUT),
+        resume=found.resume,
         command=" ".join(["scripts/bench", *argv]),
     )

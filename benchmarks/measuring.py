@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.servers import ceph
 from tests.servers.seaweed import seaweed_server
 
-from benchmarks import calibration, objects
+from benchmarks import objects
 from benchmarks.arguments import FULL, LARGE_ROUNDS, LARGE_ROWS, SCALE
 from benchmarks.contestants import customary, generator, pairs, rclone, s5cmd, tool
 from benchmarks.figures import FRESH, PUTTING, S5CMD, TOOL
@@ -28,7 +28,6 @@ from benchmarks.measurements.rollback import measure_rollbacks
 from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK, measure_shared
 from benchmarks.measurements.shapes import measure_shapes
 from benchmarks.measurements.start import measure_starts
-from benchmarks.results import Results, describe_machine
 from benchmarks.servers.responding import responding_pair, responding_store
 from benchmarks.servers.stores import ceph_store, rclone_store, seaweed_store, store_pair
 
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from benchmarks.measurements.cost import Cost
     from benchmarks.measurements.end_to_end import Tuned
     from benchmarks.measurements.scale import Shared, Way
+    from benchmarks.results import Results
     from benchmarks.servers.stores import BenchStore
     from benchmarks.servers.table import Table
 
@@ -71,16 +71,12 @@ _NOT_AT_LENGTH: tuple[Contestant, ...] = (tool.NO_CLOBBER, *_PEERS["rclone"], *_
 class Measuring:
     """Carries out the measurements, and tells of each as it goes."""
 
-    def __init__(self, arguments: Arguments, table: Table, tell: Callable[[str], None]) -> None:
-        self.results = Results(arguments.extent.name, describe_machine(), loop_ns=calibration.bare_loop_ns())
+    def __init__(self, arguments: Arguments, table: Table, results: Results, tell: Callable[[str], None]) -> None:
+        self.results = results
         self._arguments = arguments
         self._extent = arguments.extent
         self._table = table
         self._tell = tell
-        tell(
-            f"a turn of a bare loop takes {self.results.loop_ns:.1f} ns, and {calibration.RECORDED_NS:.1f}"
-            " on the machine of the targets"
-        )
 
     def measure(self, name: str) -> None:
         """Carry out one measurement. Raises ``MigrateError``."""
@@ -111,6 +107,7 @@ class Measuring:
             "start": self._starts,
             SCALE: self._shared,
         }[name]()
+        self.results.measured.append(name)
 
     def _end_to_end(self) -> None:
         peers = [each for name in self._arguments.against for each in _PEERS[name]]

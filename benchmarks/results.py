@@ -57,6 +57,8 @@ class Results:
     rollbacks: list[Shared] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     loop_ns: float = 0.0  # see ``calibration``; 0: nobody has looked
+    measured: list[str] = field(default_factory=list)
+    """The names of the measurements that are done."""
 
     def times(self, one: str, other: str, store: str, rows: int) -> Spread | None:
         """Return how many times as fast one contestant was as the other, round by round; None without a common round.
