@@ -46,7 +46,7 @@ class Store:
     concurrency = 128
 
     async def copy(self, _source: Location, _target: Location) -> CopyResult:
-        return CopyResult("d41d8cd98f00b204e9800998ecf8427e", 1, 2048)
+        return CopyResult("d41d8cd98f00b204e9800998ecf8427e", 2048)
 
     def retrying(self, _seconds: float) -> Store:
         """Return the client with another patience, which is the same here."""

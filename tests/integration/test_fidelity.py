@@ -20,9 +20,9 @@ from sketchmigrate.migration.keeping import in_one, look_at
 from sketchmigrate.migration.look_ahead import BucketRules, read_bucket_rules
 from sketchmigrate.migration.no_clobber import Means, Strategy
 from sketchmigrate.migration.stop import Stop
-from sketchmigrate.migration.transfer import Transferred, transfer_of
+from sketchmigrate.migration.transfer import transfer_of
 from sketchmigrate.migration.transfer_kind import TransferKind, copying_of
-from sketchmigrate.s3 import CredentialSource, S3Client, S3Config
+from sketchmigrate.s3 import CopyResult, CredentialSource, S3Client, S3Config
 from sketchmigrate.s3.config import Keep
 from sketchmigrate.s3.memory import MemoryBudget
 from sketchmigrate.s3.streaming import WHOLE_BYTES, Streamer
@@ -178,7 +178,7 @@ def bring(store: Store, way: str, source: Location, target: Location, config: di
                 copying.whole_bytes = -1 if way == "streamed in parts" else WHOLE_BYTES
             move = Move(Reference(1, source.key), target.key, source, target)
             outcome = await transfer_of(sides_of(client), copying, strategy).bring(move)
-            assert isinstance(outcome, Transferred)
+            assert isinstance(outcome, CopyResult)
             return client.requests_sent.total()
 
     return asyncio.run(main())

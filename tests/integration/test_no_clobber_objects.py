@@ -12,8 +12,8 @@ from sketchmigrate.core.mapping import Move
 from sketchmigrate.core.objects import Location
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.migration.no_clobber import Means, Strategy
-from sketchmigrate.migration.transfer import FIRST_BYTES, MIB, PUT_LIMIT_BYTES, Taken, Transferred, transfer_of
-from sketchmigrate.s3 import R2_IF_ABSENT, CredentialSource, S3Client, S3Config
+from sketchmigrate.migration.transfer import FIRST_BYTES, MIB, PUT_LIMIT_BYTES, Taken, transfer_of
+from sketchmigrate.s3 import R2_IF_ABSENT, CopyResult, CredentialSource, S3Client, S3Config
 from tests.servers.s3_fault_proxy import S3FaultProxy
 from tests.servers.s3_faults import status
 from tests.sides import sides_of
@@ -51,7 +51,7 @@ def move_of(store: Store) -> Move:
     return Move(Reference(1, KEY), TARGET_KEY, source, target)
 
 
-def place(store: Store, means: Means, *, asks_for_tags: bool = False, guards_parts: bool = True) -> Transferred | Taken:
+def place(store: Store, means: Means, *, asks_for_tags: bool = False, guards_parts: bool = True) -> CopyResult | Taken:
     strategy = Strategy(
         means, "for a test", sends_parts=guards_parts, guards_parts=guards_parts, asks_for_tags=asks_for_tags
     )
@@ -82,7 +82,7 @@ def test_an_object_arrives_as_it_was(
         Tagging="kind=avatar&who=a%20b",
     )
     placed = place(store, means)
-    assert isinstance(placed, Transferred)
+    assert isinstance(placed, CopyResult)
     assert placed.size_bytes in {size_bytes, None}
     assert placed.guarded == (means is not Means.CHECK_FIRST)
     head = store.client.head_object(Bucket=store.production_bucket, Key=TARGET_KEY)
@@ -128,7 +128,7 @@ def test_a_large_object_is_copied_whole_where_parts_would_not_be_guarded(ceph_st
     ceph_store.put_all(ceph_store.legacy_bucket, {"image/%41": body})
     strategy = Strategy(Means.CONDITIONAL_PUT, "for a test", guards_parts=False)
     placed = run(ceph_store, lambda client: transfer_of(sides_of(client), client, strategy).bring(move))
-    assert isinstance(placed, Transferred)
+    assert isinstance(placed, CopyResult)
     assert not placed.guarded  # so that a row which changes meanwhile is looked into
     assert ceph_store.bodies(ceph_store.production_bucket) == {"avatar/%41": body}
 

@@ -11,7 +11,7 @@ import pytest
 from sketchmigrate.core.objects import Location, ObjectInfo
 from sketchmigrate.migration.copier import Copied, Copier, Need, Verdict, decide
 from sketchmigrate.migration.stop import Stop
-from sketchmigrate.migration.transfer import Transferred
+from sketchmigrate.s3 import CopyResult
 
 MD5 = "0123456789abcdef0123456789abcdef"
 OTHER_MD5 = "f" * 32
@@ -100,7 +100,7 @@ class Waiting:
         """Two, and those who wait."""
         return 2 + self.waiting
 
-    async def bring(self, move: Any) -> Transferred:
+    async def bring(self, move: Any) -> CopyResult:
         """Bring it at once, or when all others are there."""
         if int(move.target.key) < self._first:
             self.waiting += 1
@@ -110,7 +110,7 @@ class Waiting:
             self._left -= 1
             if not self._left:
                 self._over.set()
-        return Transferred("etag", 1, guarded=True)
+        return CopyResult("etag", 1)
 
     async def unguarded(self) -> bool:
         """No."""

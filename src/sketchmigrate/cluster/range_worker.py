@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from sketchmigrate.ledger import LedgerPlace, WorkerLedger
     from sketchmigrate.migration.copier import Copier
     from sketchmigrate.migration.no_clobber import Strategy
-    from sketchmigrate.migration.transfer import Taken, Transferred
+    from sketchmigrate.migration.transfer import Taken
     from sketchmigrate.migration.transfer_kind import Copying
     from sketchmigrate.postgres.waits import Held
+    from sketchmigrate.s3 import CopyResult
     from sketchmigrate.settings import Options
     from sketchmigrate.sides import Sides
 
@@ -302,7 +303,7 @@ class Report:
 class NotSettled:
     """Stands for the transfer as long as the coordinator has not settled it."""
 
-    async def bring(self, move: Move) -> Transferred | Taken:
+    async def bring(self, move: Move) -> CopyResult | Taken:
         """Bring nothing. Raises ``StrategyNeeded``."""
         raise StrategyNeeded(f"how {move.source} is to replace nothing is not settled yet")
 

@@ -15,8 +15,8 @@ from sketchmigrate.core.mapping import Move
 from sketchmigrate.core.objects import ObjectInfo
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.inspect.repair import Again, Done, in_groups
-from sketchmigrate.migration.transfer import Transferred, replaced_version
-from sketchmigrate.s3 import same_content
+from sketchmigrate.migration.transfer import replaced_version
+from sketchmigrate.s3 import CopyResult, same_content
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +77,7 @@ async def _restore(move: Move, transfer: Transfer, looks: Looks) -> tuple[Again,
     except S3Error as error:
         log.warning("%s was not copied: %s", move.target, (await looks.refused(error, began_at)).words)
         return Again.REFUSED, ""
-    if isinstance(outcome, Transferred):
+    if isinstance(outcome, CopyResult):
         if outcome.replaced:
             log.warning("%s", replaced_version(move.target, outcome.replaced))
         return Again.RESTORED, outcome.etag

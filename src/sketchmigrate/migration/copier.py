@@ -30,8 +30,8 @@ from sketchmigrate.core.reason import ReasonKind, archived, because, refused_by_
 from sketchmigrate.migration.access import HOPELESS, Access
 from sketchmigrate.migration.headers import differing_headers
 from sketchmigrate.migration.other_spellings import OtherSpellings
-from sketchmigrate.migration.transfer import CheckFirst, Replacing, Taken, Transferred, replaced_version
-from sketchmigrate.s3 import same_content, tells_tags
+from sketchmigrate.migration.transfer import CheckFirst, Replacing, Taken, replaced_version
+from sketchmigrate.s3 import CopyResult, same_content, tells_tags
 from sketchmigrate.s3.headers import NOT_RESTORED, archive_of, not_restored, restore_under_way
 from sketchmigrate.task_group import task_group
 
@@ -333,7 +333,7 @@ class Copier:
                 if isinstance(error, S3Malformed) and error.status != HTTPStatus.NOT_FOUND:
                     raise  # but a 404 that repeats a key with a control character is no XML, and a 404
                 return await self._said_to_be_missing(move, error)
-            if isinstance(outcome, Transferred):
+            if isinstance(outcome, CopyResult):
                 self._copied += 1
                 size_bytes, sampled = outcome.size_bytes, False
                 if size_bytes is None and (self._copied <= MEASURE_FIRST or self._copied % MEASURE_ONE_IN == 1):

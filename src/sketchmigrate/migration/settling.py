@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.ledger import Ledger, WholeLedger
     from sketchmigrate.migration.site import Site
-    from sketchmigrate.migration.transfer import Taken, Transfer, Transferred
+    from sketchmigrate.migration.transfer import Taken, Transfer
     from sketchmigrate.migration.transfer_kind import SettledKind
+    from sketchmigrate.s3 import CopyResult
     from sketchmigrate.s3.probe.folder import ProbeFolder
     from sketchmigrate.settings import Options
     from sketchmigrate.sides import Side
@@ -186,7 +187,7 @@ class OnceSettled:
         self._settling, self._ledger = settling, ledger
         self._transfer: Transfer | None = None
 
-    async def bring(self, move: Move) -> Transferred | Taken:
+    async def bring(self, move: Move) -> CopyResult | Taken:
         """Bring one object. Raises what ``settle_late`` raises."""
         return await (self._transfer or await self._settled()).bring(move)
 

@@ -1,6 +1,6 @@
 """How an object gets to production: within the store, and without replacing one. See ``no_clobber`` for the choice.
 
-A ``Transfer`` takes a move and returns ``Transferred``, or ``Taken``: what is there already is for the copier to
+A ``Transfer`` takes a move and returns a ``CopyResult``, or ``Taken``: what is there already is for the copier to
 compare. A source that is missing raises ``ObjectMissing``.
 """
 
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sketchmigrate.core.errors import ObjectExists, PreconditionFailed, S3Error
 from sketchmigrate.core.reason import Reason, ReasonKind, because
 from sketchmigrate.migration.no_clobber import Means, Strategy
-from sketchmigrate.s3 import IF_ABSENT
+from sketchmigrate.s3 import IF_ABSENT, CopyResult
 from sketchmigrate.s3.multipart import copy_in_parts
 from sketchmigrate.s3.properties import Properties
 
@@ -48,19 +48,6 @@ class Sizes:
 USUAL_SIZES = Sizes()
 
 
-class Transferred(NamedTuple):
-    """The object is in production. ``guarded``: the store made sure that it replaced nothing, or told what it did.
-
-    ``replaced`` is the version of an object that it did replace, or empty. ``read_checksum``: see ``CopyResult``.
-    """
-
-    etag: str
-    size_bytes: int | None
-    guarded: bool
-    replaced: str = ""
-    read_checksum: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Taken:
     """Production has an object under the key already, and nothing was written.
@@ -76,7 +63,7 @@ class Taken:
 class Transfer(Protocol):
     """How objects get to production: settled before the first one is brought."""
 
-    async def bring(self, move: Move) -> Transferred | Taken:
+    async def bring(self, move: Move) -> CopyResult | Taken:
         """Bring one object into production. Raises ``S3Error``."""
 
     async def unguarded(self) -> bool:
@@ -116,10 +103,9 @@ class Replacing:
     def __init__(self, copying: Copying) -> None:
         self._copying = copying
 
-    async def bring(self, move: Move) -> Transferred | Taken:
+    async def bring(self, move: Move) -> CopyResult | Taken:
         """Copy."""
-        done = await self._copying.copy(move.source, move.target)
-        return Transferred(done.etag, done.size_bytes, guarded=True, read_checksum=done.read_checksum)
+        return await self._copying.copy(move.source, move.target)
 
     async def unguarded(self) -> bool:
         """No: to replace is what was asked for."""
@@ -134,14 +120,13 @@ class ConditionalCopy:
         self._condition = strategy.copy_condition
         self._guards_parts = strategy.guards_parts
 
-    async def bring(self, move: Move) -> Transferred | Taken:
+    async def bring(self, move: Move) -> CopyResult | Taken:
         """Copy. One that was made of parts is guarded by the condition on their completion."""
         try:
             done = await self._copying.copy(move.source, move.target, self._condition)
         except ObjectExists as error:
             return Taken(perhaps_ours=error.attempts > 1)
-        guarded = self._guards_parts or not done.in_parts
-        return Transferred(done.etag, done.size_bytes, guarded, read_checksum=done.read_checksum)
+        return done if self._guards_parts or not done.in_parts else done._replace(guarded=False)
 
     async def unguarded(self) -> bool:
         """No."""
@@ -159,7 +144,7 @@ class CheckFirst:
         self._writing = writing or Replacing(sides.production.store)
         self._versions_kept: bool | None = None  # nobody has looked
 
-    async def bring(self, move: Move) -> Transferred | Taken:
+    async def bring(self, move: Move) -> CopyResult | Taken:
         """Copy where a look shows nothing."""
         if production := await self._store.find(move.target):
             return Taken(production)
@@ -175,7 +160,7 @@ class CheckFirst:
             before = await version_before(self._store, move.target, done.etag)
         except S3Error:
             return done._replace(guarded=False)  # asked again, and told, if the row was set
-        return done._replace(guarded=True, replaced=before)
+        return done._replace(replaced=before)
 
     async def unguarded(self) -> bool:
         """Yes."""
@@ -192,7 +177,7 @@ class InParts:
         self._store = sides.production.store
         self._guarded = guarded
 
-    async def bring(self, move: Move, info: ObjectInfo) -> Transferred | Taken:
+    async def bring(self, move: Move, info: ObjectInfo) -> CopyResult | Taken:
         """Copy an object of which ``info`` was seen."""
         if production := await self._store.find(move.target):
             return Taken(production)
@@ -200,7 +185,7 @@ class InParts:
             etag = await copy_in_parts(self._store, move.source, move.target, info, IF_ABSENT)
         except ObjectExists as error:
             return Taken(perhaps_ours=error.attempts > 1)
-        return Transferred(etag, info.size_bytes, guarded=self._guarded)
+        return CopyResult(etag, info.size_bytes, in_parts=True, guarded=self._guarded)
 
 
 class ConditionalComplete:
@@ -210,7 +195,7 @@ class ConditionalComplete:
         self._legacy = sides.legacy.store
         self._in_parts = InParts(sides)
 
-    async def bring(self, move: Move) -> Transferred | Taken:
+    async def bring(self, move: Move) -> CopyResult | Taken:
         """Copy in parts."""
         return await self._in_parts.bring(move, await self._legacy.head(move.source))
 
@@ -237,7 +222,7 @@ class ConditionalPut:
         self._large_puts = asyncio.Semaphore(LARGE_PUTS)
         self._looks_first = False
 
-    async def bring(self, move: Move) -> Transferred | Taken:
+    async def bring(self, move: Move) -> CopyResult | Taken:
         """Read and put. After an object that was there already the next is looked for: they rarely come alone."""
         if self._looks_first and (production := await self._production.find(move.target)):
             return Taken(production)
@@ -265,7 +250,7 @@ class ConditionalPut:
             hint = "Run the command again."
             raise PreconditionFailed(f"{source} was replaced while it was read", hint=hint) from error
 
-    async def _put(self, move: Move, info: ObjectInfo, body: bytes) -> Transferred | Taken:
+    async def _put(self, move: Move, info: ObjectInfo, body: bytes) -> CopyResult | Taken:
         kept = await self._properties.of(move.source, info)
 
         async def put(headers: Mapping[str, str]) -> str:
@@ -276,7 +261,7 @@ class ConditionalPut:
         except ObjectExists as error:
             return Taken(perhaps_ours=error.attempts > 1)
         await self._properties.see(move.target, kept)
-        return Transferred(etag, info.size_bytes, guarded=True)
+        return CopyResult(etag, info.size_bytes)
 
 
 def keeps_versions(info: ObjectInfo) -> bool:

@@ -243,7 +243,7 @@ class S3Client:
             raise
         except S3Error as error:
             return await CopiedOtherwise(*asked).after(error, request)
-        return CopyResult(etag, request.attempts)
+        return CopyResult(etag)
 
     async def put(
         self,

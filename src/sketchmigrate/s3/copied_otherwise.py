@@ -92,4 +92,4 @@ class CopiedOtherwise(NamedTuple):
         if only_if_absent(self.conditions) and await client.find(target):
             raise ObjectExists(f"{target} exists already", status=_PRECONDITION_FAILED)
         etag = await multipart.copy_in_parts(client, self.source, target, info, *for_completing(self.conditions))
-        return CopyResult(etag, 1, info.size_bytes, in_parts=True)
+        return CopyResult(etag, info.size_bytes, in_parts=True)

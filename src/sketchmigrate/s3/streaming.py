@@ -161,7 +161,7 @@ class Streamer:
         kept, target = await self.properties.of(errand.source, info), errand.target
         etag = await self.properties.store(target, kept, lambda headers: self._put(errand, body, digests, headers))
         await self.properties.see(target, kept)
-        return CopyResult(etag, 1, info.size_bytes, read_checksum=read_checksum)
+        return CopyResult(etag, info.size_bytes, read_checksum=read_checksum)
 
     async def _prove(self, errand: _Errand, info: ObjectInfo, body: bytes) -> str:
         """See that what was read is what legacy has; return its checksum where nothing tells. Raises ``Damaged``."""
@@ -243,7 +243,7 @@ class Streamer:
             await self.uploads.ended(upload)
         shown = await self._as_told(target, etag, reading.etag)
         await self.properties.see_with_tags(target, kept, shown)
-        return CopyResult(shown, 1, info.size_bytes, in_parts=True, read_checksum=read_checksum)
+        return CopyResult(shown, info.size_bytes, in_parts=True, read_checksum=read_checksum)
 
     async def _as_told(self, target: Location, etag: str, digest: str) -> str:
         """Return the ETag of an object that was just made of parts, as a look shows it; empty where that is not known.

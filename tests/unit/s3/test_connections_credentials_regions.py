@@ -71,8 +71,7 @@ def test_a_stale_connection_is_replaced_by_a_fresh_one_at_once(monkeypatch: pyte
     async def scenario() -> list[int]:
         async with scripted(copied(), copied(), Cut(reset=False), copied()) as server, client_of(server.url) as client:
             await asyncio.gather(client.copy(SOURCE, TARGET), client.copy(SOURCE, TARGET))
-            result = await client.copy(SOURCE, TARGET)
-            assert result.attempts == 2
+            await client.copy(SOURCE, TARGET)
             return [asked.connection for asked in server.asked]
 
     assert asyncio.run(scenario())[-1] == 2  # a third connection, although another idle one was there
@@ -142,7 +141,8 @@ def test_a_server_that_closes_after_each_reply_is_served_well() -> None:
             client_of(server.url) as client,
         ):
             for _ in range(2):
-                assert (await client.copy(SOURCE, TARGET)).attempts == 1
+                await client.copy(SOURCE, TARGET)
+            assert len(server.asked) == 2
             return server.connections
 
     assert asyncio.run(scenario()) == 2
@@ -164,8 +164,8 @@ def test_expired_credentials_are_refreshed_once_for_all_and_the_requests_sent_ag
     async def scenario() -> None:
         source = CredentialSource(load, renewable=True)
         async with scripted(*[answer] * 20) as server, client_of(server.url, source) as client:
-            results = await asyncio.gather(*(client.copy(SOURCE, TARGET) for _ in range(10)))
-            assert {result.attempts for result in results} == {2}
+            await asyncio.gather(*(client.copy(SOURCE, TARGET) for _ in range(10)))
+            assert [asked.headers["x-amz-security-token"] for asked in server.asked].count("token-1") == 10
 
     asyncio.run(scenario())
     assert len(loaded) == 2

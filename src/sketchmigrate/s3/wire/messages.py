@@ -99,14 +99,17 @@ def wire(method: str, target: str, header_lines: str, body: bytes) -> bytes:
 
 
 class CopyResult(NamedTuple):
-    """A copy that S3 confirmed. ``size_bytes`` is None where it was not told; ``attempts`` counts requests sent.
+    """A copy that S3 confirmed. ``size_bytes`` is None where it was not told.
 
     ``in_parts``: the object was made of parts. ``read_checksum`` is that of the bytes which passed through this machine
-    where nothing that legacy's store tells proved them: an MD5, or made of those of parts, as ETags are.
+    where nothing that legacy's store tells proved them: an MD5, or made of those of parts, as ETags are. Whoever chose
+    the conditions says whether it is ``guarded``: it has replaced nothing unseen, or was allowed to. ``replaced`` is
+    the version of an object that it is known to have replaced, or empty.
     """
 
     etag: str
-    attempts: int
     size_bytes: int | None = None
     in_parts: bool = False
     read_checksum: str = ""
+    guarded: bool = True
+    replaced: str = ""
