@@ -104,7 +104,8 @@ def responding_store(
             process.start(lambda: accepts_connections(conduct.port))
             url = f"{'https' if tls else 'http'}://{LOOPBACK}:{conduct.port}"
             server = StoreServer("responder", url, "any", "any")
-            yield RespondingStore(server, "sketch-production-s3", str(certificate) if tls else "")
+            store = RespondingStore(server, "sketch-production-s3", str(certificate) if tls else "")
+            yield replace(store, connections=BEHIND_LATENCY) if latency_ms else store
         finally:
             process.stop()
 
@@ -113,4 +114,4 @@ def responding_store(
 def responding_pair(count: int, *, latency_ms: int) -> Iterator[RespondingStore]:
     """Run a responder with the legacy objects 1 to ``count``, and another one that they go to, behind a latency."""
     with responding_store(latency_ms=latency_ms, count=count) as legacy, responding_store(latency_ms=latency_ms) as one:
-        yield replace(one, legacy=legacy.server, connections=BEHIND_LATENCY)
+        yield replace(one, legacy=legacy.server)
