@@ -65,8 +65,9 @@ def _begun(arguments: Arguments) -> Results:
     )
     extent = arguments.extent.name
     if not arguments.resume or arguments.output is None:
-        return Results(extent, describe_machine(), loop_ns=loop_ns)
+        return Results(extent, describe_machine(), loop_ns=loop_ns, commands=[arguments.command])
     results = kept_results(arguments.output / f"{_name(arguments)}.json", extent, loop_ns)
+    results.commands.append(arguments.command)
     _say(f"measured already: {', '.join(results.measured)}")
     return results
 
@@ -101,7 +102,7 @@ def _write(arguments: Arguments, results: Results, verdicts: Sequence[Verdict]) 
     folder.mkdir(parents=True, exist_ok=True)
     name, page = _name(arguments), scale_document if arguments.scale else document
     (folder / f"{name}.json").write_text(json.dumps(results.as_json(), indent=1) + "\n")
-    (folder / f"{name}.md").write_text(page(results, verdicts, arguments.command))
+    (folder / f"{name}.md").write_text(page(results, verdicts))
     if results.sizes("rclone"):
         draw(results, folder / "end-to-end.svg")
         if folder == OUTPUT:

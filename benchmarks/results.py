@@ -59,6 +59,8 @@ class Results:
     loop_ns: float = 0.0  # see ``calibration``; 0: nobody has looked
     measured: list[str] = field(default_factory=list)
     """The names of the measurements that are done."""
+    commands: list[str] = field(default_factory=list)
+    """By which they were made, where it was interrupted and gone on with."""
 
     def times(self, one: str, other: str, store: str, rows: int) -> Spread | None:
         """Return how many times as fast one contestant was as the other, round by round; None without a common round.

@@ -21,11 +21,11 @@ _EXPLANATION = (
 )
 
 
-def scale_document(results: Results, verdicts: Sequence[Verdict], command: str) -> str:
+def scale_document(results: Results, verdicts: Sequence[Verdict]) -> str:
     """Return the page."""
     sections = [
         "# Several processes",
-        made_by(results, command, "this page and `scale.json`"),
+        made_by(results, "this page and `scale.json`"),
         _EXPLANATION,
         "## Targets",
         target_table(verdicts),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from benchmarks import calibration
+from benchmarks.arguments import MEASUREMENTS
 from benchmarks.contestants.s5cmd import was_ended
 from benchmarks.figures import FAR, FAR_AWAY, FRESH, LARGE_OBJECTS, TO_CEPH, TO_SEAWEED, TOOL
 from benchmarks.measurements.paired import times_bare
@@ -51,17 +52,25 @@ STORES = {
 }
 
 
-def made_by(results: Results, command: str, files: str) -> str:
+def made_by(results: Results, files: str) -> str:
     """Say how a page came about, and where."""
     machine = ", ".join(f"{name} {value}" for name, value in results.machine.items())
-    return f"Made by `{command}`, which writes {files}. Measured on: {machine}."
+    commands = ", then ".join(f"`{command}`" for command in results.commands)
+    return f"Made by {commands}, which writes {files}. Measured on: {machine}."
 
 
-def document(results: Results, verdicts: Sequence[Verdict], command: str) -> str:
+def _left(results: Results) -> list[str]:
+    """Name what is not measured yet, where an execution was interrupted."""
+    left = [f"`{name}`" for name in MEASUREMENTS if name not in results.measured]
+    return [f"Not measured yet: {', '.join(left)}. `scripts/bench --resume` goes on with them."] if left else []
+
+
+def document(results: Results, verdicts: Sequence[Verdict]) -> str:
     """Return the whole page."""
     sections = [
         "# Figures",
-        made_by(results, command, "this page, `figures.json` and the chart"),
+        made_by(results, "this page, `figures.json` and the chart"),
+        *_left(results),
         _EXPLANATION,
         "## Targets",
         target_table(verdicts),

@@ -57,6 +57,7 @@ ALL = Results(
     starts=[Start("-h", 0.07)],
     loop_ns=28.5,
     measured=["end-to-end", "cost"],
+    commands=["scripts/bench --check"],
 )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from benchmarks.application import Felt
+from benchmarks.arguments import MEASUREMENTS
 from benchmarks.contestants.contest import Turn
 from benchmarks.figures import LARGE_OBJECTS
 from benchmarks.measurements.application import Beside
@@ -28,9 +29,19 @@ def test_a_peer_that_lost_objects_is_shown_with_how_many() -> None:
         Turn("s5cmd run + UPDATE", "rclone", 1000, 1.0, 0.9, 40_000, lost=12, parallelism=128),
     ]
     results = Results("default", {"python": "3.11"}, turns=turns)
-    page = document(results, judge(results), "scripts/bench")
+    page = document(results, judge(results))
     assert "| 1,000 | s5cmd run + UPDATE | 128 | 988 | 2.02 × | 900 | 41 | 12 |" in page  # noqa: RUF001 # times
     assert "## Parts" not in page  # nothing was measured there
+
+
+def test_an_execution_that_was_interrupted_names_what_is_left_and_how_it_came_about() -> None:
+    results = Results("default", {}, commands=["scripts/bench", "scripts/bench --resume"])
+    results.measured += [each for each in MEASUREMENTS if each != "looks"]
+    page = document(results, [])
+    assert "Made by `scripts/bench`, then `scripts/bench --resume`, which writes" in page
+    assert "Not measured yet: `looks`. `scripts/bench --resume` goes on with them." in page
+    results.measured.append("looks")
+    assert "Not measured" not in document(results, [])
 
 
 def test_a_peer_whose_turn_was_ended_has_lost_nothing() -> None:
@@ -39,13 +50,13 @@ def test_a_peer_whose_turn_was_ended_has_lost_nothing() -> None:
         Turn("s5cmd run + UPDATE", "rclone", 200_000, 100.4, 90, 40_000, lost=68_306, parallelism=256),
     ]
     results = Results("default", {"python": "3.11"}, turns=turns)
-    assert "| 1,312 | 3.05 × | 450 | 41 | ended after 100 s |" in document(results, judge(results), "")  # noqa: RUF001 # times
+    assert "| 1,312 | 3.05 × | 450 | 41 | ended after 100 s |" in document(results, judge(results))  # noqa: RUF001 # times
     assert "lost" not in summary(results)
 
 
 def test_few_rows_a_second_are_told_with_digits() -> None:
     turn = Turn("sketch-migrate -w", LARGE_OBJECTS, 64, 12.8, 6.4, 220_000, lost=0)
-    page = document(Results("default", {}, turns=[turn]), [], "scripts/bench")
+    page = document(Results("default", {}, turns=[turn]), [])
     assert "## End to end: 64 MiB each, from rclone serve s3 to SeaweedFS, streamed" in page
     assert "| 64 | sketch-migrate -w | own choice | 5.00 | 1.00 × | 100,000 | 225 | 0 |" in page  # noqa: RUF001 # times
 
@@ -54,7 +65,7 @@ def test_rounds_of_one_pace_are_one_line() -> None:
     paces = [Pace(50, False, 0, 512, rate, 0, 0.3) for rate in (9000, 10_000, 9500)]  # noqa: FBT003 # seven fields
     paces.insert(1, Pace(50, False, 0, 0, 9900, 100, 0.4))  # noqa: FBT003
     results = Results("default", {"python": "3.11"}, paces=paces)
-    lines = [line for line in document(results, judge(results), "scripts/bench").splitlines() if "| any |" in line]
+    lines = [line for line in document(results, judge(results)).splitlines() if "| any |" in line]
     assert lines == [
         "| 50 | no | any | fixed 512 | 9,500 (9,000–10,000) | 0.00 (0.00–0.00) | 0.30 |",  # noqa: RUF001 # a range
         "| 50 | no | any | its own choice | 9,900 | 1.00 | 0.40 |",
@@ -65,7 +76,7 @@ def test_a_shape_is_shown_beside_the_classic_rows_whichever_was_measured_first()
     classic = ShapeCost(CLASSIC.name, 1, rows=1000, seconds=0.5, cpu_seconds=0.05, server_cpu_seconds=0.01)
     shapes = [replace(classic, form=URL.name, cpu_seconds=0.06, server_cpu_seconds=0.02), classic]
     results = Results("default", {"python": "3.11"}, shapes=shapes)
-    page = document(results, judge(results), "scripts/bench")
+    page = document(results, judge(results))
     assert (
         "| the classic settings | 1,000 | 2,000 | 50.0 | 1.00 | 10.0 | 1.00 |\n"
         "| `url` | 1,000 | 2,000 | 60.0 | 1.20 | 20.0 | 2.00 |\n"
@@ -100,7 +111,7 @@ def test_what_an_application_feels_is_shown_for_both_halves_of_the_pairs() -> No
         Beside("quiet", alone, each, 4.0, 0, migrated=1000, left=7, stall=None) for each in (alone, during, during)
     ]
     results = Results("default", {"python": "3.11"}, applications=pairs)
-    page = document(results, judge(results), "scripts/bench")
+    page = document(results, judge(results))
     numbers = "0.5 (0.5–0.5) | 1.0 (1.0–1.0) | 2.0 (2.0–2.0) | 5 (5–5)"  # noqa: RUF001 # a range
     assert f"| quiet | alone | {numbers} | 8 (8–8) | 0 | 0 of 3,600 |  |" in page  # noqa: RUF001 # a range
     assert f"| quiet | beside a run | {numbers} | 5,000 (8–5,000) | 4 | 2 of 3,600 | 7 (7–7) |" in page  # noqa: RUF001
@@ -114,7 +125,7 @@ def test_limits_that_hold_nothing_back_are_shown_beside_none() -> None:
     without = Paired(1, is_bare=True, rows=1000, seconds=0.5, cpu_seconds=0.05)
     runs = [without, replace(without, is_bare=False, seconds=0.625, cpu_seconds=0.055)]
     results = Results("default", {"python": "3.11"}, governed=runs)
-    page = document(results, judge(results), "scripts/bench")
+    page = document(results, judge(results))
     assert (
         "| none | 1,000 | 2,000 |  | 50.0 |  |\n| those of every day | 1,000 | 1,600 | 0.80 | 55.0 | 1.10 |\n"
     ) in page
@@ -124,13 +135,13 @@ def test_what_listeners_cost_is_shown_beside_none() -> None:
     alone = Paired(1, is_bare=True, rows=1000, seconds=0.5, cpu_seconds=0.05)
     runs = [alone, replace(alone, is_bare=False, seconds=0.625, cpu_seconds=0.055)]
     results = Results("default", {"python": "3.11"}, observed=runs)
-    page = document(results, judge(results), "scripts/bench")
+    page = document(results, judge(results))
     assert "| none | 1,000 | 2,000 |  | 50.0 |  |\n| all | 1,000 | 1,600 | 0.80 | 55.0 | 1.10 |\n" in page
 
 
 def test_starts_are_shown_with_the_time_of_each() -> None:
     starts = [Start("-h", 0.1), Start("-h", 0.12), Start("-h", 0.11), Start(EMPTY_RUN, 0.5)]
-    page = document(Results("default", {"python": "3.11"}, starts=starts), [], "scripts/bench")
+    page = document(Results("default", {"python": "3.11"}, starts=starts), [])
     assert f"| -h | 0.110 (0.100–0.120) |\n| {EMPTY_RUN} | 0.500 |\n" in page  # noqa: RUF001 - a range
 
 
@@ -138,16 +149,16 @@ def test_a_rollback_is_shown_by_ways() -> None:
     one = Shared(ONE.name, 1, 50, 16, 1000, 5, 4, cpu_seconds=0.2, peak_kib=60_000, server_share=0.02)
     two = replace(one, way=TWO.name, workers=2, seconds=4, working_seconds=2)
     results = Results("default", {"python": "3.11"}, rollbacks=[one, two])
-    page = document(results, judge(results), "scripts/bench")
+    page = document(results, judge(results))
     assert "| 2 processes | 1,000 | 250 | 1.25 | 500 | 2.00 | 200 | 61 | 0.02 |" in page
-    assert "## Rollback" not in document(Results("default", {"python": "3.11"}), [], "scripts/bench")
+    assert "## Rollback" not in document(Results("default", {"python": "3.11"}), [])
 
 
 def test_several_processes_are_shown_beside_one_whole_and_at_work() -> None:
     one = Shared(ONE.name, 1, 50, 16, 1000, 5, 4, cpu_seconds=0.2, peak_kib=60_000, server_share=0.02)
     two = Shared(TWO.name, 2, 50, 16, 1000, 4, 2, cpu_seconds=0.3, peak_kib=60_000, server_share=0.04)
     results = Results("default", {"python": "3.11"}, shared=[one, two])
-    page = scale_document(results, judge(results, SCALE_TARGETS), "scripts/bench --scale")
+    page = scale_document(results, judge(results, SCALE_TARGETS))
     assert "## Behind 50 ms" in page
     assert "| 2 processes | 1,000 | 250 | 1.25 | 500 | 2.00 | 300 | 61 | 0.04 |" in page
     assert "answers at once" not in page
