@@ -9,7 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import select
+import signal
+import socket
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self, TextIO
@@ -32,6 +36,26 @@ _PRINTED.setLevel(logging.DEBUG)
 LINE_SECONDS = 5.0
 LOG_LINE_SECONDS = 60.0
 """A bar leaves no trace in the log, so the log gets a plain line now and then."""
+
+
+def _typed_line(stdin: TextIO) -> str:
+    """Read a line from a terminal, and lose no Ctrl-C.
+
+    One that comes just before the system waits for the line, or in another thread, does not end that wait: Python's
+    handler would run when something is typed. So what is waited for is the line or a signal (``signal.set_wakeup_fd``).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return stdin.readline()
+    woken, wakes = socket.socketpair()
+    with woken, wakes:
+        wakes.settimeout(0)
+        before = signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
+        try:
+            while stdin.fileno() not in select.select([stdin.fileno(), woken.fileno()], [], [])[0]:
+                woken.recv(1)  # its handler has run, and raised nothing
+        finally:
+            signal.set_wakeup_fd(before)
+    return stdin.readline()
 
 
 class Terminal:
@@ -129,7 +153,7 @@ class Terminal:
             prompt = f"{printable_lines(question)} [yes/no] "
             try:
                 self._streams.err(self._wrapped(prompt.rstrip(), self._streams.stderr_terminal) + " ")
-                answer = self._stdin.readline()
+                answer = _typed_line(self._stdin)
             except KeyboardInterrupt:
                 self._streams.err("\n")  # the question and the terminal's ^C stay on a line of their own
                 raise
@@ -152,7 +176,7 @@ class Terminal:
             text = f"{question}? Nobody can answer: standard input is no terminal"
             raise UsageError(text, hint=instead)
         self._streams.err(self._wrapped(f"{printable_lines(question)}:", self._streams.stderr_terminal) + " ")
-        answer = self._stdin.readline()
+        answer = _typed_line(self._stdin)
         _PRINTED.info("%s", f"{question}: {answer.strip()}")
         if not answer:
             self._streams.err("\n")
