@@ -57,7 +57,7 @@ def kept_results(file: Path, extent: str, loop_ns: float) -> Results:
             name: [_made(kind, each) for each in document.pop(name, [])] for name, kind in _KINDS.items()
         }
         results = Results(**document, **lists)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UsageError(f"{file} has nothing to go on with: {error}", hint="Leave --resume out.") from error
     if results.extent != extent:
         raise UsageError(f"{file} has figures of another extent ({results.extent})")

@@ -23,6 +23,7 @@ from sketchmigrate.demo.servers import (
     temporary_folder,
 )
 from sketchmigrate.demo.site import PRODUCTION_BUCKET, PRODUCTION_PREFIX, DemoSite, store_avatars
+from sketchmigrate.report.terminal import typed_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -166,7 +167,7 @@ def _as_called() -> str:
 def _wait_for_enter(terminal: Terminal) -> None:
     terminal.result("The servers stay up until you press Enter.")
     try:
-        sys.stdin.readline()
+        typed_line(sys.stdin)
     except KeyboardInterrupt:
         terminal.result("")
     terminal.result("Stopped.")

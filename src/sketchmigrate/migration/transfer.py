@@ -160,7 +160,7 @@ class CheckFirst:
             before = await version_before(self._store, move.target, done.etag)
         except S3Error:
             return done._replace(guarded=False)  # asked again, and told, if the row was set
-        return done._replace(replaced=before)
+        return done._replace(guarded=True, replaced=before)
 
     async def unguarded(self) -> bool:
         """Yes."""

@@ -38,7 +38,7 @@ LOG_LINE_SECONDS = 60.0
 """A bar leaves no trace in the log, so the log gets a plain line now and then."""
 
 
-def _typed_line(stdin: TextIO) -> str:
+def typed_line(stdin: TextIO) -> str:
     """Read a line from a terminal, and lose no Ctrl-C.
 
     One that comes just before the system waits for the line, or in another thread, does not end that wait: Python's
@@ -153,7 +153,7 @@ class Terminal:
             prompt = f"{printable_lines(question)} [yes/no] "
             try:
                 self._streams.err(self._wrapped(prompt.rstrip(), self._streams.stderr_terminal) + " ")
-                answer = _typed_line(self._stdin)
+                answer = typed_line(self._stdin)
             except KeyboardInterrupt:
                 self._streams.err("\n")  # the question and the terminal's ^C stay on a line of their own
                 raise
@@ -176,7 +176,7 @@ class Terminal:
             text = f"{question}? Nobody can answer: standard input is no terminal"
             raise UsageError(text, hint=instead)
         self._streams.err(self._wrapped(f"{printable_lines(question)}:", self._streams.stderr_terminal) + " ")
-        answer = _typed_line(self._stdin)
+        answer = typed_line(self._stdin)
         _PRINTED.info("%s", f"{question}: {answer.strip()}")
         if not answer:
             self._streams.err("\n")

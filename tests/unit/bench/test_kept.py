@@ -80,7 +80,7 @@ def test_figures_of_another_kind_are_refused(tmp_path: Path, extent: str, loop_n
         kept_results(kept(tmp_path, ALL), extent, loop_ns)
 
 
-@pytest.mark.parametrize("text", [None, "{", '{"extent": "default"}', '{"turns": [{"rows": 1}]}', '{"more": 1}'])
+@pytest.mark.parametrize("text", [None, "{", "1", '{"extent": "default"}', '{"turns": [{"rows": 1}]}', '{"more": 1}'])
 def test_a_file_that_cannot_be_gone_on_with_is_a_clear_error(tmp_path: Path, text: str | None) -> None:
     file = tmp_path / "figures.json"
     if text is not None:
