@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import calibration
 from benchmarks.arguments import OUTPUT, SCALE, Arguments, parse
-from benchmarks.kept import kept_results
+from benchmarks.kept import forget, kept_results
 from benchmarks.measurements.trees import compare_trees
 from benchmarks.measuring import Measuring
 from benchmarks.profiling.recording import profile
@@ -17,7 +17,7 @@ from benchmarks.report.chart import draw
 from benchmarks.report.scale import scale_document
 from benchmarks.report.summary import between_marks, felt_summary, summary
 from benchmarks.report.tables import document
-from benchmarks.results import Results, describe_machine
+from benchmarks.results import Execution, Results, describe_machine
 from benchmarks.servers.table import table
 from benchmarks.targets import SCALE_TARGETS, TARGETS, Verdict, judge
 from sketchmigrate.core.errors import MigrateError
@@ -43,7 +43,9 @@ def main(arguments: Arguments) -> int:
         measuring = Measuring(arguments, rows_table, results, _say)
         for name in arguments.only:
             if name in results.measured:
-                continue
+                if not arguments.renews:
+                    continue
+                forget(results, name)
             measuring.measure(name)
             verdicts = judge(results, SCALE_TARGETS if arguments.scale else TARGETS)
             if arguments.output is not None:  # it takes hours: what ends it early is not to take all of it away
@@ -58,17 +60,18 @@ def main(arguments: Arguments) -> int:
 
 
 def _begun(arguments: Arguments) -> Results:
-    """Return the results to add to: none yet, or those of an execution that was interrupted. Raises ``UsageError``."""
+    """Return the results to add to: none yet, or those of earlier executions. Raises ``UsageError``."""
     loop_ns = calibration.bare_loop_ns()
     _say(
         f"a turn of a bare loop takes {loop_ns:.1f} ns, and {calibration.RECORDED_NS:.1f} on the machine of the targets"
     )
     extent = arguments.extent.name
     if not arguments.resume or arguments.output is None:
-        return Results(extent, describe_machine(), loop_ns=loop_ns, commands=[arguments.command])
-    results = kept_results(arguments.output / f"{_name(arguments)}.json", extent, loop_ns)
-    results.commands.append(arguments.command)
-    _say(f"measured already: {', '.join(results.measured)}")
+        results = Results(extent)
+    else:
+        results = kept_results(arguments.output / f"{_name(arguments)}.json", extent)
+        _say(f"measured already: {', '.join(results.measured)}")
+    results.executions.append(Execution(arguments.command, describe_machine(), loop_ns))
     return results
 
 

@@ -215,6 +215,8 @@ class Arguments:
     other_tree: Path | None
     output: Path | None
     resume: bool
+    renews: bool
+    """What ``--only`` names is measured anew, where it is measured already."""
     command: str
 
     def rounds_of(self, rows: int) -> int:
@@ -250,7 +252,11 @@ def parse(argv: Sequence[str]) -> Arguments:
     add("--rounds", type=int, default=0, metavar="N", help="rounds of each size")
     where = f"write there (default: {OUTPUT}; with --quick and for a part of it all: nowhere)"
     add("--output", type=Path, metavar="DIR", help=where)
-    add("--resume", action="store_true", help="go on with an execution that was interrupted, whose figures are there")
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with the figures there: what is missing, or what --only names",
+    )
     found = parser.parse_args(argv)
     partial = found.only or found.extent is QUICK or found.rows or tuple(found.against) != PEERS
     return Arguments(
@@ -265,5 +271,6 @@ def parse(argv: Sequence[str]) -> Arguments:
         other_tree=found.against_tree and found.against_tree.resolve(),
         output=found.output or (None if partial and not found.resume else OUTPUT),
         resume=found.resume,
+        renews=bool(found.only),
         command=" ".join(["scripts/bench", *argv]),
     )

@@ -31,12 +31,7 @@ def bare_loop_ns() -> float:
 
 def is_alike(loop_ns: float) -> bool:
     """Whether a machine whose loop takes this long is as fast as the one on which the targets were set."""
-    return are_alike(RECORDED_NS, loop_ns)
-
-
-def are_alike(one_ns: float, other_ns: float) -> bool:
-    """Whether two machines are as fast as each other, by their loops."""
-    return one_ns > 0 and abs(other_ns / one_ns - 1) <= LIKENESS
+    return abs(loop_ns / RECORDED_NS - 1) <= LIKENESS
 
 
 def _round_ns() -> float:

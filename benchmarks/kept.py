@@ -1,4 +1,4 @@
-"""What an execution has found that was interrupted, read from its file of figures, to go on with."""
+"""What earlier executions have found, read from their file of figures, to go on with."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.application import Felt
-from benchmarks.calibration import are_alike
+from benchmarks.arguments import SCALE
 from benchmarks.contestants.contest import Turn
-from benchmarks.measurements.application import Beside, Stall
+from benchmarks.figures import FAR, FAR_AWAY, FRESH, LARGE_OBJECTS, TO_CEPH, TO_SEAWEED
+from benchmarks.measurements.application import APART, Beside, Stall
 from benchmarks.measurements.changing_pace import Changing, PrefixPace
 from benchmarks.measurements.cost import Cost
 from benchmarks.measurements.first_flip import FirstFlip, Passed
@@ -20,13 +21,14 @@ from benchmarks.measurements.paired import Paired
 from benchmarks.measurements.scale import Shared
 from benchmarks.measurements.shapes import ShapeCost
 from benchmarks.measurements.start import Start
-from benchmarks.results import Results
+from benchmarks.results import Execution, Results
 from sketchmigrate.core.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _KINDS: dict[str, type] = {
+    "executions": Execution,
     "turns": Turn,
     "costs": Cost,
     "first_flips": FirstFlip,
@@ -49,8 +51,49 @@ _PARTS: dict[str, type] = {"alone": Felt, "during": Felt, "stall": Stall}
 """Fields that have fields."""
 
 
-def kept_results(file: Path, extent: str, loop_ns: float) -> Results:
-    """Read what an execution of this extent has found, on a machine as fast as this one. Raises ``UsageError``."""
+FIELDS = {
+    "cost": ("costs",),
+    "shapes": ("shapes",),
+    "first-flip": ("first_flips", "passed"),
+    "pace": ("paces",),
+    "pace-changing": ("changing",),
+    "pace-prefixes": ("prefixes",),
+    "listing": ("listings",),
+    "looks": ("looks",),
+    "micro": ("micros",),
+    "governor": ("governed",),
+    "observed": ("observed",),
+    "rollback-processes": ("rollbacks",),
+    "start": ("starts",),
+    SCALE: ("shared",),
+}
+STORES = {
+    "end-to-end": ("rclone",),
+    "ceiling": (FRESH,),
+    "far": (FAR,),
+    "seaweed": ("seaweed",),
+    "ceph": ("ceph",),
+    "streamed": (TO_SEAWEED, TO_CEPH),
+    "streamed-far": (FAR_AWAY,),
+    "streamed-large": (LARGE_OBJECTS,),
+}
+"""What a measurement has found is all of some fields, or the turns on some stores; or what an application felt."""
+
+
+def forget(results: Results, name: str) -> None:
+    """Take out what a measurement has found, to measure it anew."""
+    for field in FIELDS.get(name, ()):
+        setattr(results, field, [])
+    results.turns = [turn for turn in results.turns if turn.store not in STORES.get(name, ())]
+    if name in {"application", "application-apart"}:
+        is_apart = name == "application-apart"
+        results.applications = [each for each in results.applications if (each.situation == APART.name) is not is_apart]
+    for execution in results.executions:
+        execution.measured = [each for each in execution.measured if each != name]
+
+
+def kept_results(file: Path, extent: str) -> Results:
+    """Read what executions of this extent have found. Raises ``UsageError``."""
     try:
         document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         lists: dict[str, Any] = {
@@ -59,11 +102,10 @@ def kept_results(file: Path, extent: str, loop_ns: float) -> Results:
         results = Results(**document, **lists)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UsageError(f"{file} has nothing to go on with: {error}", hint="Leave --resume out.") from error
+    if not results.measured:
+        raise UsageError(f"{file} has nothing to go on with: nothing is measured", hint="Leave --resume out.")
     if results.extent != extent:
         raise UsageError(f"{file} has figures of another extent ({results.extent})")
-    if not are_alike(results.loop_ns, loop_ns):
-        text = f"{file} was measured on a machine of another speed ({results.loop_ns:.1f} ns a turn of the loop)"
-        raise UsageError(text, hint="Leave --resume out.")
     return results
 
 
@@ -72,6 +114,8 @@ def _made(kind: type, values: dict[str, Any]) -> object:
 
 
 def _value(name: str, value: object) -> object:
+    if name == "measured":
+        return value
     if isinstance(value, dict) and name in _PARTS:
         return _made(_PARTS[name], value)
     return tuple(value) if isinstance(value, list) else value

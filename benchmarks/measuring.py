@@ -107,7 +107,7 @@ class Measuring:
             "start": self._starts,
             SCALE: self._shared,
         }[name]()
-        self.results.measured.append(name)
+        self.results.executions[-1].measured.append(name)
 
     def _end_to_end(self) -> None:
         peers = [each for name in self._arguments.against for each in _PEERS[name]]

@@ -1,4 +1,4 @@
-"""All that one execution of ``scripts/bench`` found, and how to pick from it."""
+"""All that executions of ``scripts/bench`` found, and how to pick from it."""
 
 from __future__ import annotations
 
@@ -34,11 +34,25 @@ _PACKAGES = ("sketch-migrate", "boto3", "distributed", "httptools", "psycopg", "
 
 
 @dataclass(slots=True)
+class Execution:
+    """One call: by which command, on what, and the names of what it has measured.
+
+    ``loop_ns`` is how fast the machine was (see ``calibration``), 0 where nobody has looked. Ratios within a
+    measurement hold whatever machine it was; figures are of this one.
+    """
+
+    command: str
+    machine: dict[str, str]
+    loop_ns: float = 0.0
+    measured: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Results:
     """Figures, measurement by measurement; what was not asked for is empty."""
 
     extent: str
-    machine: dict[str, str]
+    executions: list[Execution] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
     first_flips: list[FirstFlip] = field(default_factory=list)
@@ -56,11 +70,15 @@ class Results:
     observed: list[Paired] = field(default_factory=list)
     rollbacks: list[Shared] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
-    loop_ns: float = 0.0  # see ``calibration``; 0: nobody has looked
-    measured: list[str] = field(default_factory=list)
-    """The names of the measurements that are done."""
-    commands: list[str] = field(default_factory=list)
-    """By which they were made, where it was interrupted and gone on with."""
+
+    @property
+    def measured(self) -> list[str]:
+        """Return the names of what is measured."""
+        return [name for each in self.executions for name in each.measured]
+
+    def loop_ns(self, name: str) -> float:
+        """Return how fast the machine was on which something was measured; 0 where nobody has looked."""
+        return next((each.loop_ns for each in self.executions if name in each.measured), 0.0)
 
     def times(self, one: str, other: str, store: str, rows: int) -> Spread | None:
         """Return how many times as fast one contestant was as the other, round by round; None without a common round.

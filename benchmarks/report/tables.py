@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
 from benchmarks import calibration
@@ -33,7 +34,7 @@ _EXPLANATION = (
 )
 LOOP = (
     "Targets in µs, s or MB hold where a turn of a bare loop takes what it took on their machine"
-    f" ({calibration.RECORDED_NS:.1f} ns), within a tenth; elsewhere figures are shown and not judged. It takes"
+    f" ({calibration.RECORDED_NS:.1f} ns), within a tenth; elsewhere figures are shown and not judged."
 )
 ALONE = "alone"
 FEW_A_SECOND = 100
@@ -53,10 +54,15 @@ STORES = {
 
 
 def made_by(results: Results, files: str) -> str:
-    """Say how a page came about, and where."""
-    machine = ", ".join(f"{name} {value}" for name, value in results.machine.items())
-    commands = ", then ".join(f"`{command}`" for command in results.commands)
-    return f"Made by {commands}, which writes {files}. Measured on: {machine}."
+    """Say how a page came about, and where: a line for each machine."""
+    lines = []
+    done = [each for each in results.executions if each.measured]
+    for (machine, loop_ns), executions in groupby(done, lambda each: (each.machine, each.loop_ns)):
+        on = ", ".join(f"{name} {value}" for name, value in machine.items())
+        fast = f"; a turn of a bare loop takes {loop_ns:.1f} ns" if loop_ns else ""
+        made = "; ".join(f"`{each.command}`: {', '.join(each.measured)}" for each in executions)
+        lines.append(f"- {on}{fast}. {made}.")
+    return f"`scripts/bench` writes {files}. It was measured on:\n\n" + "\n".join(lines)
 
 
 def _left(results: Results) -> list[str]:
@@ -74,7 +80,7 @@ def document(results: Results, verdicts: Sequence[Verdict]) -> str:
         _EXPLANATION,
         "## Targets",
         target_table(verdicts),
-        *([f"{LOOP} {results.loop_ns:.1f} ns here."] if results.loop_ns else []),
+        LOOP,
         *_end_to_end(results),
         *_section("## What a row costs the client", cost_table(results)),
         *_section("## What a row of another shape costs", shape_table(results)),

@@ -1,16 +1,19 @@
-"""An execution that was interrupted is gone on with from its file of figures, on a machine as fast, and no other."""
+"""What was measured is gone on with from its file of figures, also on another machine, and renewed by name."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from copy import deepcopy
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import pytest
 from benchmarks.application import Felt
+from benchmarks.arguments import MEASUREMENTS, SCALE
 from benchmarks.contestants.contest import Turn
-from benchmarks.kept import kept_results
-from benchmarks.measurements.application import Beside, Stall
+from benchmarks.figures import FAR, FAR_AWAY, FRESH, LARGE_OBJECTS, TO_CEPH, TO_SEAWEED
+from benchmarks.kept import FIELDS, STORES, forget, kept_results
+from benchmarks.measurements.application import APART, Beside, Stall
 from benchmarks.measurements.changing_pace import Changing, PrefixPace
 from benchmarks.measurements.cost import Cost
 from benchmarks.measurements.first_flip import FirstFlip, Passed
@@ -22,7 +25,7 @@ from benchmarks.measurements.paired import Paired
 from benchmarks.measurements.scale import Shared
 from benchmarks.measurements.shapes import ShapeCost
 from benchmarks.measurements.start import Start
-from benchmarks.results import Results
+from benchmarks.results import Execution, Results
 
 from sketchmigrate.core.errors import UsageError
 
@@ -34,7 +37,6 @@ SHARED = Shared("2 processes", 2, 50, 16, 100, 2.0, 1.5, 0.5, 60_000, 0.3)
 PAIRED = Paired(1, is_bare=True, rows=100, seconds=1.0, cpu_seconds=0.1)
 ALL = Results(
     "default",
-    {"python": "3.11"},
     turns=[Turn("s5cmd run + UPDATE", "rclone", 1000, 1.0, 0.9, 40_000, lost=12, parallelism=128)],
     costs=[Cost("-yw", False, 100, 1.0, 0.1, 60_000, {"CopyObject": 100}, 5000, 0.3, 9000)],  # noqa: FBT003 # ten fields
     first_flips=[FirstFlip(100, 0.5, 0.2)],
@@ -55,9 +57,10 @@ ALL = Results(
     observed=[PAIRED],
     rollbacks=[SHARED],
     starts=[Start("-h", 0.07)],
-    loop_ns=28.5,
-    measured=["end-to-end", "cost"],
-    commands=["scripts/bench --check"],
+    executions=[
+        Execution("scripts/bench --check", {"python": "3.11"}, 28.5, ["end-to-end", "cost"]),
+        Execution("scripts/bench --resume", {"python": "3.13"}, 60.0, ["looks", "application", "application-apart"]),
+    ],
 )
 
 
@@ -69,15 +72,33 @@ def kept(folder: Path, results: Results) -> Path:
 
 def test_all_that_was_measured_comes_back(tmp_path: Path) -> None:
     assert all(getattr(ALL, field.name) for field in fields(Results)), "a kind of figure is not tried here"
-    assert kept_results(kept(tmp_path, ALL), "default", 29.0) == ALL
+    assert kept_results(kept(tmp_path, ALL), "default") == ALL
 
 
-@pytest.mark.parametrize(
-    ("extent", "loop_ns", "said"), [("full", 28.5, "another extent"), ("default", 35.0, "another speed")]
-)
-def test_figures_of_another_kind_are_refused(tmp_path: Path, extent: str, loop_ns: float, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        kept_results(kept(tmp_path, ALL), extent, loop_ns)
+def test_figures_of_another_extent_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="another extent"):
+        kept_results(kept(tmp_path, ALL), "full")
+
+
+@pytest.mark.parametrize("name", [*MEASUREMENTS, SCALE])
+def test_what_is_measured_anew_is_forgotten_and_nothing_else(name: str) -> None:
+    stores = ("rclone", FRESH, FAR, "seaweed", "ceph", TO_SEAWEED, TO_CEPH, FAR_AWAY, LARGE_OBJECTS)
+    everywhere = [Turn("rclone copy + UPDATE", store, 1000, 1.0, 0.9, 40_000, lost=0) for store in stores]
+    apart = Beside(APART.name, FELT, FELT, 20.0, 0, 100, 0, None)
+    results = deepcopy(replace(ALL, turns=everywhere, applications=[*ALL.applications, apart]))
+    results.executions[0].measured.append(name)
+    before = results.as_json()
+    forget(results, name)
+    assert name not in results.measured
+    changed = {field for field, values in before.items() if results.as_json().get(field) != values} - {"executions"}
+    if name in FIELDS:
+        assert changed == set(FIELDS[name])
+    elif name in STORES:
+        assert changed == {"turns"}
+        assert {turn.store for turn in results.turns} == set(stores) - set(STORES[name])
+    else:
+        assert changed == {"applications"}
+        assert {each.situation == APART.name for each in results.applications} == {name == "application"}
 
 
 @pytest.mark.parametrize("text", [None, "{", "1", '{"extent": "default"}', '{"turns": [{"rows": 1}]}', '{"more": 1}'])
@@ -86,4 +107,4 @@ def test_a_file_that_cannot_be_gone_on_with_is_a_clear_error(tmp_path: Path, tex
     if text is not None:
         file.write_text(text)
     with pytest.raises(UsageError, match=r"figures\.json has nothing to go on with"):
-        kept_results(file, "default", 28.5)
+        kept_results(file, "default")
