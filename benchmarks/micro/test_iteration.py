@@ -20,9 +20,9 @@ from sketchmigrate.migration.iteration import Iteration
 from sketchmigrate.migration.pace import Pace
 from sketchmigrate.migration.planning import Forward, SourceTable
 from sketchmigrate.migration.stop import Stop
+from sketchmigrate.postgres.limits import Limits
 from sketchmigrate.postgres.references import References
 from sketchmigrate.postgres.row_key import RowKey
-from sketchmigrate.postgres.session import Limits
 from sketchmigrate.postgres.table import Table
 from sketchmigrate.s3 import CopyResult, S3Client
 from sketchmigrate.settings import Settings

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 from sketchmigrate.core.outcome import Outcome
 from sketchmigrate.migration.copier import Copied, Verdict
 from sketchmigrate.migration.flip_outcome import standing
-from sketchmigrate.migration.flipping import to_leave_out
+from sketchmigrate.migration.flip_transaction import to_leave_out
 from sketchmigrate.migration.iteration import is_harmless
 from sketchmigrate.postgres.flip import Answer
 from sketchmigrate.postgres.references import Looked

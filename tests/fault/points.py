@@ -62,6 +62,9 @@ _STATEMENTS = {
     Point.UPDATE_DONE: (r"\bCOMMIT$", False),
     Point.COMMIT_UNANSWERED: (r"\bCOMMIT$", True),
 }
+_AT_ONCE = _STATEMENTS | {Point.UPDATE_SENT: (r"^SET LOCAL statement_timeout = 0$", False)}
+"""A rollback's flips, which no copy without a condition precedes: nothing is answered before all of it is done. What
+follows the UPDATE may be kept back all the same."""
 
 
 def rows_done_at(scene: Scene, point: Point) -> set[int]:
@@ -99,7 +102,7 @@ def call_at(
 ) -> None:
     """Call ``act`` when the point is reached for the first time; the tool comes no further until it returns."""
     if point in _STATEMENTS:
-        pattern, done = _STATEMENTS[point]
+        pattern, done = (_AT_ONCE if scene.command == "rollback" else _STATEMENTS)[point]
         postgres.act_at(pattern, act, after=UPDATE, skip=1, after_server=done)
         return
     number, done = _REQUESTS[point]

@@ -13,7 +13,7 @@ import pytest
 
 from sketchmigrate.core.errors import DatabaseBusy
 from sketchmigrate.postgres import waits
-from sketchmigrate.postgres.session import Limits
+from sketchmigrate.postgres.limits import Limits
 from tests.fault.promises import ROWS, World
 from tests.fault.shared import doing, shared, until
 from tests.fault.test_postgres_faults import at_the_first_update, wait_for_line

@@ -14,9 +14,10 @@ from sketchmigrate.core.errors import DatabaseBusy, DatabaseRefused
 from sketchmigrate.core.outcome import Outcome
 from sketchmigrate.core.reference import Reference
 from sketchmigrate.ledger import SqliteLedger
-from sketchmigrate.migration import flipping
+from sketchmigrate.migration import flip_transaction
 from sketchmigrate.migration.breaker import Breaker
 from sketchmigrate.migration.copier import Copied, Verdict
+from sketchmigrate.migration.flip_transaction import FlipTransaction
 from sketchmigrate.migration.flipping import FlipControl, Flipping, limits_of_many
 from sketchmigrate.migration.pace import Pace
 from sketchmigrate.migration.stop import Stop
@@ -221,7 +222,7 @@ async def made(database: Database, ledger: SqliteLedger, monkeypatch: pytest.Mon
 async def test_while_the_ledger_is_slow_no_transaction_stays_open(
     database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(flipping, "LEDGER_SECONDS", 0.3)
+    monkeypatch.setattr(flip_transaction, "LEDGER_SECONDS", 0.3)
     database.create_avatars(["image/1", "image/2"])
     brought = [(move, Copied(Verdict.COPIED, guarded=False)) for move in moves(1, 2)]
     async with SlowLedger(tmp_path / "ledger.sqlite", description={}) as ledger:
@@ -321,13 +322,13 @@ async def test_a_number_that_a_crash_gave_to_another_transaction_is_not_taken_fo
     noted: list[tuple[list[Key], int | None]] = []
     async with opened(database, monkeypatch) as (connection, table):
         ours = Answer(frozenset({1, 2}))
-        work = flipping._Transaction(table, Noting(), moves, [1, 2], waits=False, tried=[(of_another, ours)])  # type: ignore[arg-type] # noqa: SLF001 - all of a ledger that it uses
+        work = FlipTransaction(table, Noting(), moves, [1, 2], waits=False, tried=[(of_another, ours)])  # type: ignore[arg-type] # all of a ledger that it uses
         async with connection.transaction():
-            assert await work.work(connection) == ours
+            assert await work.in_steps(connection) == ours
         assert database.paths() == {1: "avatar/1", 2: "avatar/2"}
         assert [keys for keys, _ in noted] == [[1, 2]]
         (again,) = work.tried
         assert again[0] != of_another
         async with connection.transaction():  # and where the number is ours, the flip is done
-            assert await work.work(connection) == ours
+            assert await work.in_steps(connection) == ours
         assert len(noted) == 1

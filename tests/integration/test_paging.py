@@ -12,10 +12,10 @@ import pytest
 from sketchmigrate.core.errors import DatabaseBusy
 from sketchmigrate.core.reference import KeyRange
 from sketchmigrate.postgres.database import Database as Reach
+from sketchmigrate.postgres.limits import Limits
 from sketchmigrate.postgres.paging import MOST_ROWS, PageSize, look_up_in_time, read_in_time
 from sketchmigrate.postgres.references import References
 from sketchmigrate.postgres.row_key import RowKey
-from sketchmigrate.postgres.session import Limits
 from sketchmigrate.postgres.table import Table
 from sketchmigrate.settings import Settings
 from tests.mappings import mapping_of

@@ -14,7 +14,7 @@ import pytest
 
 from sketchmigrate.core.outcome import Tally
 from sketchmigrate.ledger import SqliteLedger
-from sketchmigrate.migration import flipping
+from sketchmigrate.migration import flip_transaction
 from sketchmigrate.migration.copier import Copied, Copier, Verdict
 from tests.simulation import simulation
 from tests.simulation.database import SimulatedConnection
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sketchmigrate.ledger import Flip
     from sketchmigrate.postgres.flip import Answer
     from sketchmigrate.s3.wire.messages import Request
+    from tests.simulation.server import Transaction
 
 SEEDS = int(os.environ.get("SIMULATIONS", "300"))
 SITUATIONS = {
@@ -49,6 +50,9 @@ SITUATIONS = {
     "holds back",
     "stores otherwise",
     "stores otherwise afterwards",
+    "flipped at once",
+    "sent at once, done late",
+    "reply lost",
     "a page was read by an index",
     "an index was too slow",
     "a page was read block by block",
@@ -68,12 +72,27 @@ def test_what_once_broke_a_promise_does_so_no_more(seed: int) -> None:
     _play([seed])
 
 
+def _in_steps(patch: pytest.MonkeyPatch, *, in_steps: bool) -> None:
+    """Have flips sent in steps, if so; else as many at once as may be."""
+    patch.setattr(flip_transaction, "IS_SUPPORTED", not in_steps)
+
+
+@pytest.mark.parametrize("in_steps", [True, False])
 def test_a_flip_that_was_done_without_an_answer_can_be_undone_although_its_repetition_fails(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, in_steps: bool
 ) -> None:
     """The first COMMIT of a flip is done, and its answer lost; the flip that follows runs into a time limit."""
+    _in_steps(monkeypatch, in_steps=in_steps)
     commit, arrive = SimulatedConnection.commit, SimulatedConnection.arrive
     to_come: list[str] = []
+
+    def commit_at_once_without_answer(connection: SimulatedConnection, transaction: Transaction) -> None:
+        connection.under_way = None
+        transaction.commit()
+        if to_come[:1] == ["no answer"] and transaction.changes:
+            to_come.pop(0)
+            connection.closed = True
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
 
     async def commit_without_answer(connection: SimulatedConnection) -> None:
         transaction = connection.under_way
@@ -92,6 +111,7 @@ def test_a_flip_that_was_done_without_an_answer_can_be_undone_although_its_repet
             raise connection.failed(psycopg.errors.QueryCanceled("canceling statement due to statement timeout"))
 
     monkeypatch.setattr(SimulatedConnection, "commit", commit_without_answer)
+    monkeypatch.setattr(SimulatedConnection, "commit_at_once", commit_at_once_without_answer)
     monkeypatch.setattr(SimulatedConnection, "arrive", arrive_or_not)
     happened = 0
     for seed in range(20):
@@ -101,35 +121,48 @@ def test_a_flip_that_was_done_without_an_answer_can_be_undone_although_its_repet
     assert happened > 10
 
 
+@pytest.mark.parametrize("in_steps", [True, False])
 @pytest.mark.parametrize("seconds", [20, 900])
 def test_a_flip_that_is_done_late_can_be_undone_although_the_application_stored_another_object_since(
-    monkeypatch: pytest.MonkeyPatch, seconds: int
+    monkeypatch: pytest.MonkeyPatch, seconds: int, in_steps: bool
 ) -> None:
     """The row is found locked by our own COMMIT; taken up again, production holds something else than legacy.
 
     After 900 s the run has given up: it must not have said that the row was not flipped.
     """
-    commit = SimulatedConnection.commit
+    _in_steps(monkeypatch, in_steps=in_steps)
+    commit, commit_at_once = SimulatedConnection.commit, SimulatedConnection.commit_at_once
     to_come: list[str] = []
 
-    async def commit_late(connection: SimulatedConnection) -> None:
-        transaction, world = connection.under_way, connection.world
-        if not to_come or world.quiet or not transaction or not transaction.changes or not world.scenario.guarded:
-            await commit(connection)
-            return
+    def is_to_be_late(transaction: Transaction) -> bool:
+        return bool(to_come) and not transaction.world.quiet and transaction.world.scenario.guarded
+
+    def be_late(connection: SimulatedConnection, transaction: Transaction) -> None:
         to_come.pop()
         connection.under_way = None
         key, path = next(iter(transaction.changes.items()))
 
         def be_done() -> None:
             transaction.commit()
-            world.store("production", path, world.new_body(), row=key)
+            transaction.world.store("production", path, transaction.world.new_body(), row=key)
 
         asyncio.get_running_loop().call_later(seconds, be_done)
         connection.closed = True
         raise psycopg.OperationalError("server closed the connection unexpectedly")
 
+    async def commit_late(connection: SimulatedConnection) -> None:
+        transaction = connection.under_way
+        if transaction and transaction.changes and is_to_be_late(transaction):
+            be_late(connection, transaction)
+        await commit(connection)
+
+    def commit_at_once_late(connection: SimulatedConnection, transaction: Transaction) -> None:
+        if transaction.changes and is_to_be_late(transaction):
+            be_late(connection, transaction)
+        commit_at_once(connection, transaction)
+
     monkeypatch.setattr(SimulatedConnection, "commit", commit_late)
+    monkeypatch.setattr(SimulatedConnection, "commit_at_once", commit_at_once_late)
     happened = 0
     for seed in range(30):
         to_come[:] = ["late"]
@@ -177,7 +210,7 @@ def _commit_whatever_was_stored(patch: pytest.MonkeyPatch) -> None:
     def nothing(_answer: Answer, _noted: Collection[Key]) -> set[Key]:
         return set()
 
-    patch.setattr(flipping, "to_leave_out", nothing)
+    patch.setattr(flip_transaction, "to_leave_out", nothing)
 
 
 def _note_no_transaction(patch: pytest.MonkeyPatch) -> None:

@@ -13,14 +13,16 @@ from sketchmigrate.migration.flip_size import FIRST_ROWS, ONE_ROW_SECONDS, SMALL
 TARGET = 0.02
 
 
-def settled(of_any: float, of_a_row: float, *, flips: int = 300, size: FlipSize | None = None) -> FlipSize:
-    """Flip so often, where a flip takes so many seconds, and each of its rows some more."""
+def settled(
+    of_any: float, of_a_row: float, *, flips: int = 300, size: FlipSize | None = None, answered_after: float = 0.0
+) -> FlipSize:
+    """Flip so often, where a flip locks its rows for so many seconds, and each of them some more, and is answered."""
     size, now = size or FlipSize(TARGET), 0.0
     for _ in range(flips):
         rows = size.next_rows(500, now)
         seconds = of_any + rows * of_a_row
-        now += seconds
-        size.took(rows, seconds, now)
+        now += seconds + answered_after
+        size.took(rows, seconds, now, seconds + answered_after)
     return size
 
 
@@ -58,9 +60,10 @@ def test_a_flip_has_no_more_rows_than_come_in_a_moment(rate: int, fewest: int, m
     assert fewest <= size.next_rows(500, now) <= most
 
 
-def test_a_far_database_is_not_the_bound_for_that() -> None:
+@pytest.mark.parametrize(("locked", "answered_after"), [(0.1, 0.0), (0.001, 0.1)])
+def test_a_far_database_is_not_the_bound_for_that(locked: float, answered_after: float) -> None:
     """Ten flips after another in a second, with a store that is never waited for: they grow to whole batches."""
-    size = settled(0.1, 20e-6)
+    size = settled(locked, 20e-6, answered_after=answered_after)
     assert max(size.next_rows(500, 32.0) for _ in range(2)) >= 500, "one of the two may be a single row"
 
 

@@ -1,12 +1,14 @@
 """How many rows one flip has: as many as the database takes in TARGET_FLIP_MS. Pure.
 
-The application waits for a row of ours as long as a flip lasts, whatever number of rows makes it last so long: a slow
-disk, triggers and indexes all count. So the time is kept, and the number follows.
+The application waits for a row of ours as long as a flip locks it, whatever number of rows makes that long: a slow
+disk, triggers and indexes all count. So the time is kept, and the number follows. A flip that is sent at once has it
+from the server's clock; of one in steps it is the time until the COMMIT is answered.
 
-What a flip of a single row takes is no matter of the number: the way there and back, the fsync, and the work that this
-process has besides. So one is made now and then, and its usual time is taken off. It is the median of a minute, not the
-least of it: with a busy event loop a flip of any number takes 10 ms, which the least, from an idle moment, would not
-tell; then flips of 100 rows were made where 500 take hardly longer, at a fifth more CPU a row.
+What a flip of a single row takes is no matter of the number: the fsync and, in steps, the way there and back and the
+work that this process has besides. So one is made now and then, and its usual time is taken off. It is the median of a
+minute, not the least of it: in steps, with a busy event loop, a flip of any number takes 10 ms, which the least, from
+an idle moment, would not tell; then flips of 100 rows were made where 500 take hardly longer, at a fifth more CPU a
+row.
 
 The rows' locks are not all that the application feels: a flip has a core, and a length of log to write, for itself.
 Where rows come slower than they can be flipped, larger flips save nothing that is short. So a flip has no more rows
@@ -49,7 +51,7 @@ class FlipSize:
         self.rows = FIRST_ROWS
         self._most = most
         self._target_seconds = target_seconds
-        self._of_one_row: deque[tuple[float, float]] = deque(maxlen=round(KEPT_SECONDS / ONE_ROW_SECONDS))
+        self._of_one_row: deque[tuple[float, float, float]] = deque(maxlen=round(KEPT_SECONDS / ONE_ROW_SECONDS))
         self._asked_at: float | None = None
         self._flipped_rows = 0
         self._rate = SlidingRate()
@@ -70,13 +72,16 @@ class FlipSize:
         pieces = round(wanted / self.next_rows(wanted, now))
         return pieces if self._most is None else max(pieces, -(-wanted // self._most))
 
-    def took(self, rows: int, seconds: float, now: float) -> None:
-        """Take note of a flip of so many rows that lasted so long, from its UPDATE to the answer to its COMMIT."""
+    def took(self, rows: int, seconds: float, now: float, whole_seconds: float | None = None) -> None:
+        """Take note of a flip that kept so many rows locked for so long, from its UPDATE to its COMMIT.
+
+        ``whole_seconds``, or the same, passed until it was answered.
+        """
         self._flipped_rows += rows
         self._rate.seen(now, self._flipped_rows)
         if rows == 1:
-            self._of_one_row.append((now, seconds))
-        own_seconds = seconds - self._of_any(now)
+            self._of_one_row.append((now, seconds, seconds if whole_seconds is None else whole_seconds))
+        own_seconds = seconds - self._of_any(now)[0]
         if own_seconds > self._target_seconds:
             self._halve(rows)
         elif own_seconds < self._target_seconds / 2 and rows >= self.rows:
@@ -91,11 +96,14 @@ class FlipSize:
 
     def _of_a_moment(self, now: float) -> int:
         """Return how many rows come in a moment, or ``SMALL_ROWS``."""
-        seconds = max(MOMENT_SECONDS, MOMENT_FLIPS * self._of_any(now))
+        seconds = max(MOMENT_SECONDS, MOMENT_FLIPS * self._of_any(now)[1])
         return max(SMALL_ROWS, int(self._rate.per_second * seconds))
 
-    def _of_any(self, now: float) -> float:
-        """Return what a flip of any number takes, as far as is known."""
+    def _of_any(self, now: float) -> tuple[float, float]:
+        """Return for how long a flip of any number keeps its rows locked and takes as a whole, as far as is known."""
         while self._of_one_row and now - self._of_one_row[0][0] > KEPT_SECONDS:
             self._of_one_row.popleft()
-        return median(seconds for _, seconds in self._of_one_row) if self._of_one_row else 0.0
+        if not self._of_one_row:
+            return 0.0, 0.0
+        _, seconds, whole_seconds = zip(*self._of_one_row, strict=True)
+        return median(seconds), median(whole_seconds)

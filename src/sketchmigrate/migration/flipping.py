@@ -3,21 +3,15 @@
 A flip is as large as ``FlipSize`` says, and takes the rows that are free. It is rolled back, and made again without
 some rows, where the database stored something else in them. Where it fails as a whole it is halved until the row is
 alone that it failed for. Nothing but the database is waited for while a row is locked.
-
-Which transaction is about to set the row of a copy that no condition guarded is on record before that: begin, ask for
-the transaction's number, write it into the ledger, and only then UPDATE. Whoever finds the record after a crash can ask
-the database what became of that transaction. So a committed one must have set all the rows that are on record for it.
 """
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sketchmigrate.core.clock import SYSTEM, Clock
 from sketchmigrate.core.errors import DatabaseBusy, ReferenceRefused, TableLocked
 from sketchmigrate.core.outcome import ANOTHER_PATH, LEFT_AS_IT_WAS, Outcome, Result
 from sketchmigrate.core.reason import Reason, ReasonKind, because, refused_by_database
@@ -26,26 +20,23 @@ from sketchmigrate.migration.breaker import Breaker, cause_of
 from sketchmigrate.migration.copier import Copied, Verdict
 from sketchmigrate.migration.flip_outcome import HELD_BACK, standing
 from sketchmigrate.migration.flip_size import FlipSize
-from sketchmigrate.postgres.flip import Answer, flip, stored_otherwise
+from sketchmigrate.migration.flip_transaction import IDLE_MS, LEDGER_SECONDS, FlipTransaction, LedgerSlow, LeftOut
+from sketchmigrate.postgres.flip import Answer, stored_otherwise
+from sketchmigrate.postgres.limits import Limits
 from sketchmigrate.postgres.privileges import inspect_table
-from sketchmigrate.postgres.references import look_up
-from sketchmigrate.postgres.session import Limits
 from sketchmigrate.postgres.table import MOST_MOVED_ROWS
-from sketchmigrate.postgres.transactions import current_transaction, transaction_status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from typing import TypeAlias
 
-    from psycopg import AsyncConnection
-
+    from sketchmigrate.core.clock import Clock
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.source import Source
     from sketchmigrate.ledger import Ledger
     from sketchmigrate.migration.pace import Pace
     from sketchmigrate.migration.stop import Stop
     from sketchmigrate.postgres.references import References
-    from sketchmigrate.postgres.table import Table
     from sketchmigrate.settings import Settings
 
     Brought: TypeAlias = tuple[Move, Copied]
@@ -53,14 +44,11 @@ if TYPE_CHECKING:
 LOCK_MS = 20
 """What SKIP LOCKED cannot avoid (an equal path in a unique index, a parent's row, a trigger) is waited for so long."""
 
-IDLE_MS = 1_000
-"""So long may a transaction pause that has locked a row: a process that is stopped then does not hold it for longer."""
-
 STATEMENT_TARGETS = 10
 """A flip of several rows that takes so many times the target is cut short, and halved."""
 
-LEDGER_SECONDS = 10.0
-"""So long is the ledger waited for while a transaction is open that has locked nothing yet, but holds vacuum back."""
+IN_STEPS_SECONDS = 10.0
+"""After the server has refused a flip that was sent at once, flips are sent in steps for so long."""
 
 LOCK_NOT_AVAILABLE = "55P03"
 
@@ -82,6 +70,7 @@ class FlipControl:
     size: FlipSize
     unanswered: set[Key] = field(default_factory=set)
     inspected_at: float = 0.0
+    in_steps_until: float = 0.0
     refusals: dict[Key, Reason] = field(default_factory=dict)
     """What the database said of rows that it did not set although nobody was seen to hold them: of some."""
     timed_flips: int = 0
@@ -94,9 +83,9 @@ class FlipControl:
         """Return that of a process that begins; ``moves_rows``: a flip moves rows to other partitions."""
         return cls(FlipSize(settings.target_flip_ms / 1000, MOST_MOVED_ROWS if moves_rows else None))
 
-    def took(self, rows: int, seconds: float, now: float) -> None:
-        """Take note of how long a flip of so many rows took, which waited for nobody."""
-        self.size.took(rows, seconds, now)
+    def took(self, rows: int, seconds: float, now: float, whole_seconds: float | None = None) -> None:
+        """Take note of how long a flip of so many rows took, which waited for nobody. See ``FlipSize.took``."""
+        self.size.took(rows, seconds, now, whole_seconds)
         self.timed_flips += 1
         self.timed_rows += rows
         self.timed_seconds += seconds
@@ -106,27 +95,6 @@ class FlipControl:
         self.refusals.pop(key, None)
         if error.sqlstate != LOCK_NOT_AVAILABLE and len(self.refusals) < MOST_REFUSALS:
             self.refusals[key] = refused_by_database(error)
-
-
-class _LeftOut(Exception):
-    """A flip is not to be committed with these rows in it."""
-
-    def __init__(self, answer: Answer, keys: set[Key]) -> None:
-        super().__init__()
-        self.answer, self.keys = answer, keys
-
-
-class _LedgerSlow(Exception):
-    """The ledger took too long while a transaction was open."""
-
-
-def to_leave_out(answer: Answer, noted: Collection[Key]) -> set[Key]:
-    """Return the rows without which a flip has to be made again before it can be committed. Pure.
-
-    Those that came back as something else than was asked for; and those on record for this transaction that it did not
-    set, as the record would say of them that it did.
-    """
-    return answer.stored.keys() | {key for key in noted if key not in answer.flipped}
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +225,7 @@ class Flipping:
             try:
                 on_record = [move.reference.key for move in wanted if move.reference.key in noted] if noted else []
                 answer = await self._commit(wanted, on_record, waits=waits)
-            except _LeftOut as left:
+            except LeftOut as left:
                 held_back |= left.answer.held_back
                 stored |= left.answer.stored
                 wanted = [move for move in wanted if move.reference.key not in left.keys]
@@ -268,28 +236,39 @@ class Flipping:
         return Answer(frozenset(), held_back, stored)
 
     async def _commit(self, moves: Sequence[Move], noted: Sequence[Key], *, waits: bool) -> Answer:
-        """Flip and commit, again if the connection broke. Raises ``_LeftOut``, and what ``Session.run`` raises."""
+        """Flip and commit, again if the connection broke. Raises ``LeftOut``, and what ``Session.run`` raises."""
         many = len(moves) > 1
         doing = f"flipping {len(moves)} references" if many else "flipping the row"
         session, table = self.references.session, self.references.table
         limits = limits_of_many(self.settings) if many else replace(session.limits, idle_ms=IDLE_MS)
         if noted:
             limits = replace(limits, idle_ms=round(2 * LEDGER_SECONDS * 1000))  # until a row is locked
-        transaction = _Transaction(table, self.ledger, moves, noted, waits, self._clock)
+        transaction = FlipTransaction(table, self.ledger, moves, noted, waits, self._clock)
+        is_at_once = transaction.may_be_at_once and self._clock.monotonic() >= self.control.in_steps_until
         try:
             while True:
-                with suppress(_LedgerSlow):
+                with suppress(LedgerSlow):
                     answer = await session.run(
-                        transaction.work, doing=doing, limits=limits, attempts=0, is_flip=True, watched=waits
+                        transaction.in_steps,
+                        doing=doing,
+                        limits=limits,
+                        attempts=0,
+                        is_flip=True,
+                        watched=waits,
+                        at_once=transaction.at_once if is_at_once else None,
                     )
                     transaction.tried.pop()  # that one was answered
                     break
                 await self.ledger.note_transaction(noted, None)  # however long it takes: no transaction is open
         finally:
             self.control.unanswered |= transaction.unanswered
+            if transaction.refused_at_once:
+                self.control.in_steps_until = self._clock.monotonic() + IN_STEPS_SECONDS
         if not waits:
             now = self._clock.monotonic()
-            self.control.took(len(moves), now - transaction.sent_at, now)
+            whole_seconds = now - transaction.sent_at
+            seconds = whole_seconds if transaction.seconds is None else transaction.seconds
+            self.control.took(len(moves), seconds, now, whole_seconds)
         return answer
 
     async def _look_at_the_table(self, *, not_since_seconds: float = 0.0) -> None:
@@ -324,65 +303,6 @@ class Flipping:
         return locked
 
 
-@dataclass(slots=True)
-class _Transaction:
-    """A flip's unit of work. ``sent_at`` is when its UPDATE was sent; ``noted`` are to be on record before that."""
-
-    table: Table
-    ledger: Ledger
-    moves: Sequence[Move]
-    noted: Sequence[Key]
-    waits: bool
-    clock: Clock = SYSTEM
-    sent_at: float = 0.0
-    tried: list[tuple[int, Answer]] = field(default_factory=list)
-    """What was to be committed, and is not known to have been or not; 0 where the number was not asked for."""
-
-    @property
-    def unanswered(self) -> set[Key]:
-        """What a COMMIT may have set that was not answered."""
-        return {key for _, answer in self.tried for key in answer.flipped}
-
-    async def work(self, connection: AsyncConnection) -> Answer:
-        """Flip; where an earlier COMMIT turns out to be done, return the answer of that one. Raises ``_LeftOut``."""
-        xid = 0
-        if self.noted:
-            if self.tried:
-                number, answer = self.tried[-1]
-                fate = await _decided(connection, number)
-                if fate == "committed" and await self._is_done(connection, answer):
-                    return answer
-                if fate in {"committed", "aborted"}:
-                    self.tried.pop()
-            xid = await self._note(connection)
-        self.sent_at = self.clock.monotonic()
-        answer = await flip(connection, self.table, self.moves, waits=self.waits)
-        if left_out := to_leave_out(answer, self.noted):
-            raise _LeftOut(answer, left_out)
-        self.tried.append((xid, answer))
-        return answer
-
-    async def _is_done(self, connection: AsyncConnection, answer: Answer) -> bool:
-        """Whether the rows of a transaction whose number was committed are set.
-
-        A server that crashed gives numbers out again of which nothing had come to its disk: then it was another's.
-        """
-        paths = await look_up(connection, self.table, list(answer.flipped))
-        old_paths = {move.reference.key: move.reference.path for move in self.moves}
-        return all(paths.get(key) != old_paths[key] for key in answer.flipped)
-
-    async def _note(self, connection: AsyncConnection) -> int:
-        """Put on record that this transaction is about to set these rows. None is locked yet."""
-        xid = await current_transaction(connection)
-        try:
-            async with asyncio.timeout(LEDGER_SECONDS):
-                await self.ledger.note_transaction(self.noted, xid)
-        except TimeoutError:
-            raise _LedgerSlow from None
-        await connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}".encode())
-        return xid
-
-
 def limits_of_many(settings: Settings) -> Limits:
     """Return the limits of a transaction that locks several rows."""
     return Limits(LOCK_MS, STATEMENT_TARGETS * settings.target_flip_ms, IDLE_MS)
@@ -405,14 +325,6 @@ async def play(references: References, brought: Sequence[Brought]) -> list[Resul
             if move.new_path in held
         ),
     ]
-
-
-async def _decided(connection: AsyncConnection, xid: int) -> str | None:
-    """Return what became of a transaction of ours whose COMMIT nobody answered. Raises ``TimeoutError``."""
-    async with asyncio.timeout(LEDGER_SECONDS):
-        while (status := await transaction_status(connection, xid)) == "in progress":  # noqa: ASYNC110 - nobody tells us
-            await asyncio.sleep(0.1)
-    return status
 
 
 def migrated(all_flipped: Sequence[Brought]) -> list[Result]:

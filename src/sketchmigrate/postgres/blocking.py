@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
     from sketchmigrate.postgres.database import Database
-    from sketchmigrate.postgres.session import PatientConnection
+    from sketchmigrate.postgres.patient_connection import PatientConnection
     from sketchmigrate.postgres.watchdog import Watchdog
 
 log = logging.getLogger(__name__)

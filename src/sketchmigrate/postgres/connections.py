@@ -17,7 +17,8 @@ from sketchmigrate.core.errors import DatabaseUnreachable
 
 if TYPE_CHECKING:
     from sketchmigrate.postgres.database import Database
-    from sketchmigrate.postgres.session import PatientConnection, Session
+    from sketchmigrate.postgres.patient_connection import PatientConnection
+    from sketchmigrate.postgres.session import Session
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,10 @@ from sketchmigrate.core.errors import DatabaseRefused, DatabaseUnreachable, Sett
 from sketchmigrate.postgres.blocking import BlockingMonitor
 from sketchmigrate.postgres.connections import Connections
 from sketchmigrate.postgres.faults import connect_failure
+from sketchmigrate.postgres.limits import Limits
 from sketchmigrate.postgres.others import APPLICATION, application_name
-from sketchmigrate.postgres.session import Limits, PatientConnection, Session
+from sketchmigrate.postgres.patient_connection import PatientConnection
+from sketchmigrate.postgres.session import Session
 from sketchmigrate.postgres.waits import Waits
 from sketchmigrate.postgres.watchdog import StandbyBarrier, hung_up_after
 

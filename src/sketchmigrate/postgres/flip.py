@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 from psycopg import sql
 
 from sketchmigrate.core.reason import Reason, ReasonKind, because
+from sketchmigrate.postgres.pipeline import commit_at_once
 from sketchmigrate.postgres.references import look_up
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from sketchmigrate.core.mapping import Move
     from sketchmigrate.core.reference import Key, Reference
+    from sketchmigrate.postgres.limits import Limits
+    from sketchmigrate.postgres.patient_connection import PatientConnection
     from sketchmigrate.postgres.table import Table
 
 # The old path is compared byte by byte ("C"), also where the column's collation calls different texts equal. A row that
@@ -44,9 +47,15 @@ SELECT count(*) FILTER (WHERE as_asked),
     CASE WHEN count(*) FILTER (WHERE as_asked) < %b::bigint THEN array_agg(key) FILTER (WHERE as_asked) END,
     CASE WHEN count(*) < (SELECT count(*) FROM free)
         THEN (SELECT array_agg(key) FROM (SELECT key FROM free EXCEPT SELECT key FROM done) AS held_back) END,
-    array_agg(key) FILTER (WHERE NOT as_asked), array_agg(path) FILTER (WHERE NOT as_asked)
+    array_agg(key) FILTER (WHERE NOT as_asked), array_agg(path) FILTER (WHERE NOT as_asked){if_at_once}
 FROM done
 """
+
+# When it began; and where a row came back as something else, it fails, as nobody looks at the answer before COMMIT. The
+# server's log then shows this text. It is made of the answer, or the planner would evaluate it beforehand.
+_IF_AT_ONCE: LiteralString = """, extract(epoch FROM statement_timestamp())::float8,
+    CASE WHEN NOT bool_and(as_asked)
+        THEN concat(count(*) FILTER (WHERE NOT as_asked), ' rows are not as asked for: nothing is set')::int END"""
 
 # Locks are taken, and given back with the transaction: whoever asks must end it at once.
 _FREE: LiteralString = """
@@ -86,25 +95,45 @@ async def flip(
     log and pg_stat_activity show the ``remark``, an SQL comment, in front of the statement. psycopg's errors pass
     through.
     """
-    keys = [move.reference.key for move in moves]
-    old_paths = [move.reference.path for move in moves]
-    new_paths = [move.new_path for move in moves]
     statement = _flip_statement(table, waits=waits, remark=remark)
     cursor = connection.cursor(binary=True)
-    row: Any = await (await cursor.execute(statement, [keys, old_paths, new_paths, len(moves)])).fetchone()
-    count, flipped, held_back, others, stored = row
-    answer = Answer(
-        frozenset(keys if count == len(keys) else flipped or ()),
-        frozenset(held_back or ()),
-        dict(zip(others or (), stored or (), strict=True)),
-    )
+    row: Any = await (await cursor.execute(statement, _values(moves))).fetchone()
+    answer = _answer(moves, row)
     if (checks or table.fires_after_update) and answer.flipped:
         return await _checked(connection, table, moves, answer)
     return answer
 
 
+async def flip_at_once(
+    connection: PatientConnection, table: Table, moves: Sequence[Move], limits: Limits
+) -> tuple[Answer, float | None]:
+    """Do the same in a transaction of its own, and commit it, if all rows that are set come back as asked for.
+
+    Only for a table of which nothing fires afterwards. Return the answer, and for how many seconds the rows were
+    locked, by the server's clock, if it could be asked. See ``commit_at_once`` for what is raised.
+    """
+    statement = _flip_statement(table, waits=False, remark="", at_once=True)
+    row, ended_at = await commit_at_once(connection, limits, statement, _values(moves))
+    *told, began_at, _ = row
+    return _answer(moves, told), None if ended_at is None else max(0.0, ended_at - began_at)
+
+
+def _values(moves: Sequence[Move]) -> list[object]:
+    keys = [move.reference.key for move in moves]
+    return [keys, [move.reference.path for move in moves], [move.new_path for move in moves], len(keys)]
+
+
+def _answer(moves: Sequence[Move], row: Sequence[Any]) -> Answer:
+    count, flipped, held_back, others, stored = row
+    return Answer(
+        frozenset([move.reference.key for move in moves] if count == len(moves) else flipped or ()),
+        frozenset(held_back or ()),
+        dict(zip(others or (), stored or (), strict=True)),
+    )
+
+
 @lru_cache(maxsize=64)
-def _flip_statement(table: Table, *, waits: bool, remark: LiteralString) -> bytes:
+def _flip_statement(table: Table, *, waits: bool, remark: LiteralString, at_once: bool = False) -> bytes:
     """Compose it once for a table: that takes 0.2 ms, which is much for a flip of a few rows."""
     statement = table.compose(
         _FLIP,
@@ -112,6 +141,7 @@ def _flip_statement(table: Table, *, waits: bool, remark: LiteralString) -> byte
         strength=_strength(table),
         skip_locked=_skip_locked(waits=waits),
         meets=table.value.meets(),
+        if_at_once=sql.SQL(_IF_AT_ONCE if at_once else ""),
         assignments=table.value.assignments(sql.SQL("free.new_path")),
     )
     return statement.as_bytes()

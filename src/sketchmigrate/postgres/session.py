@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar, TypeVarTuple
 
 import psycopg
-from psycopg.waiting import wait_async
 
 from sketchmigrate.core.errors import DatabaseUnreachable, ReferenceRefused, TableLocked
 from sketchmigrate.postgres.blocking import is_read_only, table_locks
@@ -26,11 +24,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from psycopg import AsyncConnection
-    from psycopg.abc import PQGen
 
     from sketchmigrate.core.clock import Clock
     from sketchmigrate.postgres.database import Database
-    from sketchmigrate.settings import Settings
+    from sketchmigrate.postgres.limits import Limits
+    from sketchmigrate.postgres.patient_connection import PatientConnection
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -43,70 +41,6 @@ MOST_BREAKS = 3
 """A flip that broke its connection so often, while the database worked for others, is what breaks it."""
 
 TABLE_LOCK_PAUSE_SECONDS = 1.0
-GRACE_SECONDS = 5.0
-"""The server's own time limits come first; past them plus this, the connection is taken for dead."""
-
-
-class PatientConnection(psycopg.AsyncConnection):
-    """A connection that never asks the server to cancel a COMMIT.
-
-    One that waits for a standby would be done on this server alone, and reported as done.
-    """
-
-    is_committing = False
-
-    async def wait(self, gen: PQGen[T], interval: float = 0.1, *args: Any, **more: Any) -> T:  # noqa: ANN401 - psycopg's own
-        """Await an answer, as psycopg does. An ``interval`` of 0 would ask without a pause."""
-        if self.is_committing:
-            return await wait_async(gen, self.pgconn.socket, interval, *args, **more)
-        return await super().wait(gen, interval, *args, **more)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long a transaction may take, in milliseconds; 0 is no limit. ``idle_ms`` is the longest pause within it.
-
-    A connection is not given up the sooner where ``patience_ms``, by default that of a statement, is longer.
-    """
-
-    lock_ms: int
-    statement_ms: int
-    idle_ms: int
-    patience_ms: int | None = None
-
-    @classmethod
-    def usual(cls, settings: Settings) -> Limits:
-        """Return the limits of the settings; those of ``Database.settings`` are below what the server bears."""
-        return cls(settings.lock_timeout_ms, settings.statement_timeout_ms, settings.statement_timeout_ms)
-
-    @classmethod
-    def of_a_long_statement(cls, settings: Settings) -> Limits:
-        """Return those of the settings, without one on the statement: for what reads a whole ledger."""
-        return replace(cls.usual(settings), statement_ms=0)
-
-    def with_statements_of(self, statement_ms: int) -> Limits:
-        """Return the same, with a limit on the statement that is no longer than this."""
-        return replace(
-            self, statement_ms=min(statement_ms, self.statement_ms or statement_ms), patience_ms=self._patience
-        )
-
-    @property
-    def _patience(self) -> int:
-        return self.statement_ms if self.patience_ms is None else self.patience_ms
-
-    @cached_property
-    def begin(self) -> bytes:
-        """What begins a transaction with these limits; they end with it, as behind a pooler they must."""
-        return (
-            "BEGIN ISOLATION LEVEL READ COMMITTED;"
-            f" SET LOCAL lock_timeout = {self.lock_ms}; SET LOCAL statement_timeout = {self.statement_ms};"
-            f" SET LOCAL idle_in_transaction_session_timeout = {self.idle_ms}"
-        ).encode()
-
-    @property
-    def deadline_seconds(self) -> float | None:
-        """After which a connection that was silent is given up: several statements may each take the limit."""
-        return None if not self._patience else (3 * self._patience + self.idle_ms) / 1000 + GRACE_SECONDS
 
 
 @dataclass(slots=True)
@@ -163,8 +97,12 @@ class Session:
         attempts: int = CONTENTION_ATTEMPTS,
         is_flip: bool = False,
         watched: bool = False,
+        at_once: Callable[[PatientConnection, Limits], Awaitable[T]] | None = None,
     ) -> T:
         """Run ``work(connection, *args)`` in one transaction (READ COMMITTED) and return its result.
+
+        ``at_once`` does the same by itself, BEGIN and COMMIT included, without an answer between them (``pipeline``).
+        It is tried first, and once: what the server refuses then, ``work`` is to find out about in steps.
 
         Repeats it when the database was away, or a whole table of ``Database.watched`` is locked, for up to
         DB_RETRY_SECONDS; and, up to ``attempts`` times, after other contention. A connection may have broken after its
@@ -185,8 +123,11 @@ class Session:
                 if is_flip and not database.barrier.is_open:
                     await database.barrier.passed(doing)
                 try:
-                    result = await self._attempt(work, args, limits, watched=watched)
+                    result = await self._attempt(work, args, limits, watched=watched, at_once=at_once)
                 except (psycopg.Error, DatabaseUnreachable, TimeoutError) as error:
+                    was_at_once, at_once = at_once is not None, None
+                    if was_at_once and self._is_refused(error):
+                        continue
                     trouble = trouble or _Trouble(doing, is_flip, attempts)
                     await self._get_over(error, trouble)
                 else:
@@ -218,6 +159,7 @@ class Session:
         limits: Limits | None,
         *,
         watched: bool,
+        at_once: Callable[[PatientConnection, Limits], Awaitable[T]] | None,
     ) -> T:
         self._watchdog = None
         if self._connection is None or self._connection.closed:
@@ -227,15 +169,18 @@ class Session:
         limits = limits or self._database.limits  # which a new connection may have lowered
         self._watchdog = watchdog = Watchdog(self._database, connection, limits.deadline_seconds)
         try:
-            # one message for all of it; under another isolation level SKIP LOCKED raises 40001
-            await connection.execute(limits.begin)
-            watchdog.has_begun = True
-            if watched:
-                watchdog.watch(await _backend_pid(connection))
-            result = await work(connection, *args)
+            if at_once is None:
+                await connection.execute(limits.begin)  # one message for all of it
+                watchdog.has_begun = True
+                if watched:
+                    watchdog.watch(await _backend_pid(connection))
+                result = await work(connection, *args)
             connection.is_committing = True
             watchdog.commits()
-            await connection.execute(_COMMIT)
+            if at_once is None:
+                await connection.execute(_COMMIT)
+            else:
+                result = await at_once(connection, limits)
             connection.is_committing = False
         except BaseException as error:
             await _leave_off(connection, error)
@@ -249,6 +194,12 @@ class Session:
             if watchdog.causes:
                 self._causes |= watchdog.causes
         return result
+
+    def _is_refused(self, error: Exception) -> bool:
+        """Whether a healthy connection says no to what was sent, and nobody was in its way."""
+        if not isinstance(error, psycopg.Error) or self._connection is None or self._connection.closed:
+            return False
+        return judge(error, is_broken=False, is_flip=True) in {ErrorKind.ROW, ErrorKind.UNKNOWN}
 
     async def _get_over(self, error: psycopg.Error | DatabaseUnreachable | TimeoutError, trouble: _Trouble) -> None:
         """Return when it is time to do the unit again, or raise what its caller is to know."""

@@ -17,9 +17,9 @@ from sketchmigrate.core.reference import Key, KeyRange, Reference
 from sketchmigrate.postgres import structure
 from sketchmigrate.postgres.faults import describe
 from sketchmigrate.postgres.flip import flip, free_rows, stored_otherwise
+from sketchmigrate.postgres.limits import Limits
 from sketchmigrate.postgres.pages import read_page
 from sketchmigrate.postgres.references import look_up
-from sketchmigrate.postgres.session import Limits
 from sketchmigrate.postgres.statistics import histogram
 
 if TYPE_CHECKING:

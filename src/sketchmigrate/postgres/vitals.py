@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 import psycopg
 
 from sketchmigrate.postgres.faults import describe
-from sketchmigrate.postgres.session import Limits
+from sketchmigrate.postgres.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

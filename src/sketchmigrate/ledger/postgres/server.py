@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from psycopg import AsyncConnection
 
-    from sketchmigrate.postgres.session import Limits, PatientConnection, Session
+    from sketchmigrate.postgres.limits import Limits
+    from sketchmigrate.postgres.patient_connection import PatientConnection
+    from sketchmigrate.postgres.session import Session
     from sketchmigrate.settings import Settings
 
 T = TypeVar("T")

@@ -29,7 +29,7 @@ from sketchmigrate.ledger.values import (
     size_in_memory,
     unpack,
 )
-from sketchmigrate.postgres.session import Limits
+from sketchmigrate.postgres.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence

@@ -1,0 +1,233 @@
+"""A flip that is sent as a whole, with its BEGIN and COMMIT, against real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from sketchmigrate.core.outcome import Outcome
+from sketchmigrate.core.reference import Reference
+from sketchmigrate.ledger import SqliteLedger
+from sketchmigrate.migration import flip_transaction
+from sketchmigrate.migration.breaker import Breaker
+from sketchmigrate.migration.copier import Copied, Verdict
+from sketchmigrate.migration.flipping import IN_STEPS_SECONDS, FlipControl, Flipping
+from sketchmigrate.migration.pace import Pace
+from sketchmigrate.migration.stop import Stop
+from sketchmigrate.postgres import pipeline
+from sketchmigrate.postgres.database import Database as Reach
+from sketchmigrate.postgres.flip import flip_at_once
+from sketchmigrate.postgres.limits import Limits
+from sketchmigrate.postgres.privileges import inspect_table
+from sketchmigrate.postgres.references import References
+from sketchmigrate.settings import Settings
+from tests.mappings import mapping_of, source_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from sketchmigrate.core.mapping import Move
+    from sketchmigrate.core.outcome import Result
+    from sketchmigrate.postgres.patient_connection import PatientConnection
+    from sketchmigrate.postgres.table import Table
+    from tests.servers.databases import Database
+
+MAPPING = mapping_of()
+LIMITS = Limits(lock_ms=20, statement_ms=5_000, idle_ms=1_000)
+ROWS = 61
+BUSY_SECONDS = 0.05
+"""For so long at a time the event loop does something else."""
+
+_STATES = "SELECT state FROM pg_stat_activity WHERE application_name LIKE 'sketch-migrate%'"
+
+OTHERWISE = """
+    CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.path := 'other'; RETURN NEW; END $$;
+    CREATE TRIGGER meddle BEFORE UPDATE ON avatars FOR EACH ROW WHEN (NEW.id = 2) EXECUTE FUNCTION meddle()"""
+
+
+def moves(*keys: int) -> list[Move]:
+    return [MAPPING.move(Reference(key, f"image/{key}")) for key in keys]
+
+
+@asynccontextmanager
+async def opened(database: Database) -> AsyncIterator[tuple[PatientConnection, Table]]:
+    """A connection of the tool's, and the table as it is."""
+    settings = Settings(db_host=database.host, db_port=database.port, db_name=database.name)
+    async with await Reach(settings, stopping=asyncio.Event()).connect() as connection:
+        yield connection, await inspect_table(connection, source_of(settings), for_writing=True)
+
+
+@asynccontextmanager
+async def flipping(database: Database, tmp_path: Path) -> AsyncIterator[Flipping]:
+    """What flips the rows of a table."""
+    settings = Settings(db_host=database.host, db_port=database.port, db_name=database.name)
+    async with (
+        Reach(settings, stopping=asyncio.Event()).session() as session,
+        opened(database) as (_, table),
+        SqliteLedger(tmp_path / "ledger.sqlite", description={}) as ledger,
+    ):
+        control, stop = FlipControl.of(settings), Stop()
+        source = source_of(settings)
+        yield Flipping(References(session, table), ledger, control, Breaker(20), stop, Pace(stop), settings, source)
+
+
+def _as_its_user(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKETCH_DB_USER", database.user)
+    monkeypatch.setenv("SKETCH_DB_PASS", database.password)
+
+
+@pytest.fixture(autouse=True)
+def _as_the_superuser(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    _as_its_user(database, monkeypatch)
+
+
+async def test_rows_are_set_and_the_server_tells_for_how_long_they_were_locked(
+    any_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _as_its_user(any_database, monkeypatch)
+    any_database.create_avatars(["image/1", "image/2", "image/3"])
+    any_database.execute("""
+        CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$;
+        CREATE TRIGGER slow BEFORE UPDATE ON avatars FOR EACH ROW EXECUTE FUNCTION slow()""")
+    async with opened(any_database) as (connection, table):
+        answer, seconds = await flip_at_once(connection, table, moves(1, 2), LIMITS)
+        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        told = await (await connection.execute("SHOW lock_timeout")).fetchone()
+    assert answer.flipped == {1, 2}
+    assert seconds is not None
+    assert 0.2 <= seconds < 2
+    assert told != ("20ms",), "the limits end with the transaction"
+    assert any_database.paths() == {1: "avatar/1", 2: "avatar/2", 3: "image/3"}
+
+
+async def test_a_row_that_comes_back_otherwise_fails_all_of_it_and_the_log_says_why(database: Database) -> None:
+    database.create_avatars(["image/1", "image/2"])
+    database.execute(OTHERWISE)
+    async with opened(database) as (connection, table):
+        with pytest.raises(
+            psycopg.errors.InvalidTextRepresentation, match="1 rows are not as asked for: nothing is set"
+        ):
+            await flip_at_once(connection, table, moves(1, 2), LIMITS)
+        await connection.rollback()
+    assert database.paths() == {1: "image/1", 2: "image/2"}
+
+
+async def test_a_flip_that_was_refused_is_made_in_steps_and_so_are_those_after_it(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.create_avatars(f"image/{key}" for key in range(1, 5))
+    database.execute(OTHERWISE)
+    at_once: list[int] = []
+
+    async def counted(*arguments: object) -> object:
+        at_once.append(1)
+        return await flip_at_once(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(flip_transaction, "flip_at_once", counted)
+    results: list[Result] = []
+    async with flipping(database, tmp_path) as work:
+        for keys in ((1, 2), (3,), (4,)):
+            assert await work.flip([(move, Copied(Verdict.COPIED)) for move in moves(*keys)], results) == []
+            if 3 in keys:
+                assert len(at_once) == 1, "in steps, as the one before was refused"
+                work.control.in_steps_until -= IN_STEPS_SECONDS
+        assert len(at_once) == 2
+        assert work.control.unanswered == set(), "what was refused was not committed"
+    assert {each.reference.key: each.outcome for each in results} == {
+        1: Outcome.MIGRATED,
+        2: Outcome.FAILED,
+        3: Outcome.MIGRATED,
+        4: Outcome.MIGRATED,
+    }
+    assert database.paths() == {1: "avatar/1", 2: "image/2", 3: "avatar/3", 4: "avatar/4"}
+
+
+async def test_a_commit_that_fails_sets_nothing(database: Database) -> None:
+    database.create_avatars(["image/1", "image/2"])
+    database.execute("ALTER TABLE avatars ADD CONSTRAINT once UNIQUE (path) DEFERRABLE INITIALLY DEFERRED")
+    database.execute("INSERT INTO avatars VALUES (3, 'avatar/2')")
+    async with opened(database) as (connection, table):
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            await flip_at_once(connection, table, moves(1, 2), LIMITS)
+        assert not connection.closed
+        await connection.rollback()
+        assert (await flip_at_once(connection, table, moves(1), LIMITS))[0].flipped == {1}
+    assert database.paths() == {1: "avatar/1", 2: "image/2", 3: "avatar/2"}
+
+
+async def test_what_fails_after_the_commit_is_no_failure_of_the_flip(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody cancels the question for the time: the rows are set, and nobody may be told otherwise."""
+    database.create_avatars(["image/1"])
+    monkeypatch.setattr(pipeline, "_NOW", b"SELECT 1 / 0")
+    async with opened(database) as (connection, table):
+        answer, seconds = await flip_at_once(connection, table, moves(1), LIMITS)
+        assert not connection.closed
+    assert answer.flipped == {1}
+    assert seconds is None
+    assert database.paths() == {1: "avatar/1"}
+
+
+async def test_who_is_cancelled_meanwhile_leaves_the_connection_and_the_server_finishes(database: Database) -> None:
+    database.create_avatars(["image/1"])
+    database.execute("""
+        CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$;
+        CREATE TRIGGER slow BEFORE UPDATE ON avatars FOR EACH ROW EXECUTE FUNCTION slow()""")
+    async with opened(database) as (connection, table):
+        connection.is_committing = True  # as the session says of all that is sent with its COMMIT
+        task = asyncio.create_task(flip_at_once(connection, table, moves(1), LIMITS))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert connection.closed
+    assert database.paths() == {1: "image/1"}, "it was cancelled while the server was at work"
+    deadline = time.monotonic() + 10
+    while database.paths() != {1: "avatar/1"}:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("in_steps", [False, True])
+async def test_no_transaction_waits_for_a_turn_of_a_busy_event_loop(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_steps: bool
+) -> None:
+    """The server is asked all the time whether a session of the tool is idle in a transaction."""
+    monkeypatch.setattr(flip_transaction, "IS_SUPPORTED", not in_steps)
+    database.create_avatars(f"image/{key}" for key in range(1, ROWS + 1))
+    is_over = threading.Event()
+    seen: set[str] = set()
+
+    def look() -> None:
+        with database.connect() as connection:
+            while not is_over.is_set():
+                seen.update(state for (state,) in connection.execute(_STATES))
+
+    async def be_busy() -> None:
+        while True:
+            time.sleep(BUSY_SECONDS)  # noqa: ASYNC251 - that is what it is about
+            await asyncio.sleep(0)
+
+    async with flipping(database, tmp_path) as work:
+        results: list[Result] = []
+        await work.flip([(move, Copied(Verdict.COPIED)) for move in moves(1)], results)  # it is connected now
+        looking = asyncio.create_task(asyncio.to_thread(look))
+        busy = asyncio.create_task(be_busy())
+        for first in range(2, ROWS, 10):
+            await work.flip([(move, Copied(Verdict.COPIED)) for move in moves(*range(first, first + 10))], results)
+        busy.cancel()
+        is_over.set()
+        await looking
+    assert len(results) == ROWS
+    assert "idle" in seen
+    assert ("idle in transaction" in seen) is in_steps
