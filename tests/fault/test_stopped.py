@@ -53,7 +53,10 @@ def pids(stage: Stage) -> set[int]:
 
 @pytest.mark.parametrize("stage", COMMANDS, indirect=True)
 def test_stopped_within_a_transaction(stage: Stage) -> None:
-    """The server has done the UPDATE, and waits for a COMMIT. The application waits for a row of it."""
+    """The server has done the UPDATE, and waits for a COMMIT. The application waits for a row of it.
+
+    A rollback's COMMIT is on its way by then: the server goes on by itself, and nothing has to be cut.
+    """
     database = stage.scene.world.database
     row = stage.scene.rows_of_iteration(2)[5]
     before: set[int] = set()
@@ -71,7 +74,9 @@ def test_stopped_within_a_transaction(stage: Stage) -> None:
     stage.scene.take(row)  # returns when the server has ended the tool's transaction
     assert time.monotonic() - began < LONGEST_HOLD_SECONDS
     cut = before - pids(stage)
-    assert cut, "no connection was cut while it was stopped"
+    assert bool(cut) is (stage.scene.command != "rollback")
+    if not cut:
+        stage.scene.taken = 0  # the row was set back by then
     stage.s3.close_idle()
     assert stage.s3.hits["idle_closed"] > 0
     threading.Event().wait(TOO_LONG_SECONDS if stage.scene.command == "migrate" else 0)  # its own limits pass as well

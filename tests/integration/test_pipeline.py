@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Self
 
 import psycopg
 import pytest
@@ -196,6 +197,47 @@ async def test_who_is_cancelled_meanwhile_leaves_the_connection_and_the_server_f
     while database.paths() != {1: "avatar/1"}:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
+
+
+class Relay:
+    """Passes one connection on to a server, and keeps what comes from the client at a time. A context manager."""
+
+    def __init__(self, port: int) -> None:
+        self._server = socket.create_connection(("127.0.0.1", port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self.received: list[bytes] = []
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        client, _ = self._listener.accept()
+        threading.Thread(target=self._pass, args=(self._server, client, []), daemon=True).start()
+        self._pass(client, self._server, self.received)
+
+    def _pass(self, source: socket.socket, target: socket.socket, kept: list[bytes]) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 20):
+                kept.append(data)
+                target.sendall(data)
+
+
+async def test_all_of_it_leaves_together(database: Database) -> None:
+    """Between two of them the process may be stopped, and nothing then limits for how long the rows are locked."""
+    database.create_avatars(f"image/{key}" for key in range(1, 11))
+    with Relay(database.port) as relay:
+        async with opened(database.via(relay.port)) as (connection, table):
+            relay.received.clear()
+            assert (await flip_at_once(connection, table, moves(*range(1, 11)), LIMITS))[0].flipped == {*range(1, 11)}
+    (sent,) = [data for data in relay.received if b"WITH free" in data]
+    assert b"BEGIN" in sent
+    assert b"COMMIT" in sent
 
 
 @pytest.mark.parametrize("in_steps", [False, True])

@@ -74,6 +74,9 @@ class _Line:
     def transaction_status(self) -> TransactionStatus:
         return TransactionStatus.IDLE if self._connection.under_way is None else TransactionStatus.INTRANS
 
+    def flush(self) -> None:
+        """Send what is queued: a pipeline does so at its end."""
+
     @property
     def socket(self) -> int:
         self.hung_up.set()
@@ -84,7 +87,7 @@ class SimulatedConnection:
     """One connection, with at most one transaction."""
 
     connection = None  # no libpq behind it: names are quoted without its help
-    is_committing = is_sending = False
+    is_committing = is_queueing = False
 
     def __init__(self, world: World) -> None:
         self.world = world

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 
 from tests.simulation.server import Transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.simulation.database import SimulatedConnection
     from tests.simulation.statements import SimulatedCursor
 
@@ -23,9 +26,11 @@ class SimulatedPipeline:
     def __init__(self, connection: SimulatedConnection) -> None:
         self._connection = connection
         self._statements: list[tuple[SimulatedCursor, str, Any]] = []
+        self.command_queue: deque[Callable[[], None]] = deque()  # psycopg's, of which nothing is needed here
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Self:
         self._connection.pipeline_under_way = self
+        return self
 
     def add(self, cursor: SimulatedCursor, text: str, values: object) -> None:
         """Keep a statement back."""

@@ -3,6 +3,10 @@
 Sent in steps, the rows that a statement has locked stay locked while its answer waits for a turn of a busy event loop,
 and the COMMIT for the next. Here the server goes on by itself, and rolls back where the statement fails (PostgreSQL
 manual, libpq, "Pipeline Mode"). So a statement whose answer decides whether to commit has to fail by itself.
+
+psycopg alone would send one statement after the other, and let the event loop turn between them: a process that is
+stopped then, or a loop that is busy, would keep the rows locked, and no time limit of the server's counts before it has
+answered. So they are queued, and leave together.
 """
 
 from __future__ import annotations
@@ -45,8 +49,8 @@ async def commit_at_once(
     committed = now = None
     cursor = connection.cursor(binary=True)
     try:
-        async with connection.pipeline():
-            connection.is_sending = True
+        async with connection.pipeline() as queue:
+            connection.is_queueing = True
             try:
                 await connection.execute(BEGIN)
                 await connection.execute(limits.set_local)
@@ -55,7 +59,10 @@ async def commit_at_once(
                 committed = await connection.execute(_COMMIT)
                 now = await connection.execute(_NOW)
             finally:
-                connection.is_sending = False
+                connection.is_queueing = False
+            while queue.command_queue:
+                queue.command_queue.popleft()()
+            connection.pgconn.flush()
     except psycopg.Error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():  # psycopg says then that it cannot leave the pipeline
