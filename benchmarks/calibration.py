@@ -1,7 +1,7 @@
 """How fast this machine is: a bare loop of Python, before anything is measured.
 
-Targets in microseconds, seconds or megabytes hold where this loop takes what it took where they were set, within a
-tenth; elsewhere figures are shown, and not judged.
+Targets in microseconds, seconds, megabytes or rows a second hold where this loop takes what it took where they were
+set, within a tenth; elsewhere figures are shown, and not judged.
 """
 
 from __future__ import annotations

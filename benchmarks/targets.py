@@ -53,7 +53,7 @@ class Target:
     @property
     def is_of_one_machine(self) -> bool:
         """Whether it holds on a machine like that on which it was set, and is no ratio."""
-        return self.limit > 0 and self.unit in {"µs", "s", "MB"}
+        return self.limit > 0 and self.unit in {"µs", "s", "MB", "million/s"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,7 @@ TARGETS = (
         at_least=False,
         measurement="first-flip",
     ),
-    Target("passing finished rows, of 10 000 000", 3, "million/s", figures.passed_millions),
+    Target("passing finished rows, of 10 000 000", 3, "million/s", figures.passed_millions, measurement="first-flip"),
     Target("peak memory at 1 000 000 rows", 120, "MB", figures.peak_mb(LARGEST), at_least=False, measurement="cost"),
     Target("its growth from 100 000 rows", 5, "%", figures.growth_percent, at_least=False),
     Target("own pace behind 50 ms vs best fixed concurrency", 90, "%", figures.own_pace_percent),

@@ -33,7 +33,7 @@ _EXPLANATION = (
     " measurement is, and is not: [README.md](README.md#how-it-is-measured)."
 )
 LOOP = (
-    "Targets in µs, s or MB hold where a turn of a bare loop takes what it took on their machine"
+    "Targets in µs, s, MB or rows a second hold where a turn of a bare loop takes what it took on their machine"
     f" ({calibration.RECORDED_NS:.1f} ns), within a tenth; elsewhere figures are shown and not judged."
 )
 ALONE = "alone"

@@ -29,6 +29,7 @@ from sketchmigrate.postgres.privileges import inspect_table
 from sketchmigrate.postgres.references import References
 from sketchmigrate.settings import Settings
 from tests.mappings import mapping_of, source_of
+from tests.servers.postgres_fault_proxy import PostgresFaultProxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -149,6 +150,21 @@ async def test_a_flip_that_was_refused_is_made_in_steps_and_so_are_those_after_i
         4: Outcome.MIGRATED,
     }
     assert database.paths() == {1: "avatar/1", 2: "image/2", 3: "avatar/3", 4: "avatar/4"}
+
+
+async def test_a_pooler_that_bears_no_pipeline_costs_a_connection_now_and_then(
+    database: Database, tmp_path: Path
+) -> None:
+    database.create_avatars(f"image/{key}" for key in range(1, 7))
+    results: list[Result] = []
+    with PostgresFaultProxy(database.port) as pooler:
+        pooler.cut_at("^SET LOCAL statement_timeout = 0$", times=None)
+        async with flipping(database.via(pooler.port), tmp_path) as work:
+            for keys in ((1, 2), (3, 4), (5, 6)):
+                assert await work.flip([(move, Copied(Verdict.COPIED)) for move in moves(*keys)], results) == []
+        assert pooler.hits["cut"] == 1
+    assert {each.outcome for each in results} == {Outcome.MIGRATED}
+    assert database.paths() == {key: f"avatar/{key}" for key in range(1, 7)}
 
 
 async def test_a_commit_that_fails_sets_nothing(database: Database) -> None:

@@ -64,7 +64,7 @@ class FlipTransaction:
     """A flip's unit of work. ``noted`` are to be on record before its UPDATE.
 
     ``seconds`` is for how long its rows were locked, of the flip that was committed, as far as that is known;
-    ``refused_at_once`` says that the server refused it as a whole.
+    ``failed_at_once`` says that the server refused it as a whole, or that the connection broke.
     """
 
     table: Table
@@ -75,7 +75,7 @@ class FlipTransaction:
     clock: Clock = SYSTEM
     sent_at: float = 0.0
     seconds: float | None = None
-    refused_at_once: bool = False
+    failed_at_once: bool = False
     tried: list[tuple[int, Answer]] = field(default_factory=list)
     """What was to be committed, and is not known to have been or not; 0 where the number was not asked for."""
 
@@ -96,9 +96,9 @@ class FlipTransaction:
         try:
             answer, self.seconds = await flip_at_once(connection, self.table, self.moves, limits)
         except psycopg.Error:
-            if not connection.closed:
+            self.failed_at_once = True
+            if not connection.closed:  # it was refused, so nothing of it was committed
                 self.tried.pop()
-                self.refused_at_once = True
             raise
         return answer
 

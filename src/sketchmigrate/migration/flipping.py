@@ -48,7 +48,8 @@ STATEMENT_TARGETS = 10
 """A flip of several rows that takes so many times the target is cut short, and halved."""
 
 IN_STEPS_SECONDS = 10.0
-"""After the server has refused a flip that was sent at once, flips are sent in steps for so long."""
+"""After a flip failed that was sent at once, flips are sent in steps for so long: so the server tells what it refuses,
+and a pooler that does not bear a pipeline costs a connection now and then."""
 
 LOCK_NOT_AVAILABLE = "55P03"
 
@@ -262,7 +263,7 @@ class Flipping:
                 await self.ledger.note_transaction(noted, None)  # however long it takes: no transaction is open
         finally:
             self.control.unanswered |= transaction.unanswered
-            if transaction.refused_at_once:
+            if transaction.failed_at_once:
                 self.control.in_steps_until = self._clock.monotonic() + IN_STEPS_SECONDS
         if not waits:
             now = self._clock.monotonic()
