@@ -145,7 +145,8 @@ class Responder:
         until = self._loop.time() + 0.0005  # a timer's ticks are of a millisecond
         while late and late[0][0] <= until:
             _, transport, reply = late.popleft()
-            transport.write(reply)
+            if not transport.is_closing():  # whoever was ended waits for no reply, and a write would raise
+                transport.write(reply)
         if late:
             self._loop.call_later(late[0][0] - self._loop.time(), self._send_late)
 

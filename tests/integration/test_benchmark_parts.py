@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import socket
+import struct
 import sys
 import tempfile
 import time
@@ -106,6 +108,21 @@ def test_the_responder_knows_a_copy_as_each_peer_spells_it(name: str) -> None:
             connection.request("PUT", "/production/avatar/a.png", headers={name: "/legacy/image/a.png"})
             assert b"<CopyObjectResult>" in connection.getresponse().read()
         assert store.counted().requests == {"CopyObject": 1}
+
+
+def test_a_responder_far_away_goes_on_when_somebody_leaves_without_the_reply() -> None:
+    """As a peer does whose turn was ended; those who came after it were never answered."""
+    with responding_store(latency_ms=200) as store:
+        address = store.server.endpoint_url.removeprefix("http://")
+        for leaves in (True, False):
+            connection = http.client.HTTPConnection(address, timeout=10)
+            with contextlib.closing(connection):
+                connection.request("HEAD", "/production/avatar/a.png")
+                if leaves:
+                    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                else:
+                    assert connection.getresponse().status == 404
+        assert store.counted().requests == {"HeadObject": 2}
 
 
 @pytest.mark.parametrize("contestant", [tool.OVERWRITING, Rclone(choices=(8,))], ids=lambda each: each.name)
