@@ -67,7 +67,7 @@ FIELDS = {
     "start": ("starts",),
     SCALE: ("shared",),
 }
-STORES = {
+STORES_OF_TURNS = {
     "end-to-end": ("rclone",),
     "ceiling": (FRESH,),
     "far": (FAR,),
@@ -84,7 +84,7 @@ def forget(results: Results, name: str) -> None:
     """Take out what a measurement has found, to measure it anew."""
     for field in FIELDS.get(name, ()):
         setattr(results, field, [])
-    results.turns = [turn for turn in results.turns if turn.store not in STORES.get(name, ())]
+    results.turns = [turn for turn in results.turns if turn.store not in STORES_OF_TURNS.get(name, ())]
     if name in {"application", "application-apart"}:
         is_apart = name == "application-apart"
         results.applications = [each for each in results.applications if (each.situation == APART.name) is not is_apart]
@@ -106,6 +106,7 @@ def kept_results(file: Path, extent: str) -> Results:
         raise UsageError(f"{file} has nothing to go on with: nothing is measured", hint="Leave --resume out.")
     if results.extent != extent:
         raise UsageError(f"{file} has figures of another extent ({results.extent})")
+    results.executions = [each for each in results.executions if each.measured]  # others are measured anew since
     return results
 
 

@@ -12,7 +12,7 @@ from benchmarks.application import Felt
 from benchmarks.arguments import MEASUREMENTS, SCALE
 from benchmarks.contestants.contest import Turn
 from benchmarks.figures import FAR, FAR_AWAY, FRESH, LARGE_OBJECTS, TO_CEPH, TO_SEAWEED
-from benchmarks.kept import FIELDS, STORES, forget, kept_results
+from benchmarks.kept import FIELDS, STORES_OF_TURNS, forget, kept_results
 from benchmarks.measurements.application import APART, Beside, Stall
 from benchmarks.measurements.changing_pace import Changing, PrefixPace
 from benchmarks.measurements.cost import Cost
@@ -93,9 +93,9 @@ def test_what_is_measured_anew_is_forgotten_and_nothing_else(name: str) -> None:
     changed = {field for field, values in before.items() if results.as_json().get(field) != values} - {"executions"}
     if name in FIELDS:
         assert changed == set(FIELDS[name])
-    elif name in STORES:
+    elif name in STORES_OF_TURNS:
         assert changed == {"turns"}
-        assert {turn.store for turn in results.turns} == set(stores) - set(STORES[name])
+        assert {turn.store for turn in results.turns} == set(stores) - set(STORES_OF_TURNS[name])
     else:
         assert changed == {"applications"}
         assert {each.situation == APART.name for each in results.applications} == {name == "application"}
