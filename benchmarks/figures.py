@@ -192,14 +192,18 @@ def refused_percent(results: Results) -> float | None:
 
 
 def changing_percent(results: Results) -> float | None:
-    """Tell the own pace in percent of the best fixed concurrency's, in the worst turn of the store."""
+    """Tell the own pace in percent of the best fixed concurrency's, round by round, in the worst turn of the store."""
     own = [each.per_second for each in results.changing if not each.concurrency]
-    fixed = [each.per_second for each in results.changing if each.concurrency]
-    if not own or not fixed:
-        return None
-    turns = range(len(own[0]))
-    best = [max(each[turn] for each in fixed) for turn in turns]
-    return min(100 * Spread.of(each[turn] for each in own).median / best[turn] for turn in turns)
+    fixed: dict[int, list[tuple[float, ...]]] = {}
+    for each in results.changing:
+        if each.concurrency:
+            fixed.setdefault(each.concurrency, []).append(each.per_second)
+    shares = (
+        median_of(100 * mine[turn] / theirs[turn] for mine, theirs in zip(own, rounds, strict=False))
+        for rounds in fixed.values()
+        for turn in range(len(rounds[0]))
+    )
+    return min((share for share in shares if share is not None), default=None)
 
 
 def least_of_bound_percent(results: Results) -> float | None:

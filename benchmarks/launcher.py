@@ -38,6 +38,7 @@ def main(report: str, timeout_seconds: str, *command: str) -> int:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     found = {
         "exit_code": os.waitstatus_to_exitcode(status),
+        "timed_out": wall_seconds >= int(timeout_seconds),
         "began_at": began_at,
         "wall_seconds": wall_seconds,
         "cpu_seconds": used.ru_utime + used.ru_stime,

@@ -12,7 +12,7 @@ from tests.servers.seaweed import seaweed_server
 from benchmarks import objects
 from benchmarks.arguments import FULL, LARGE_ROUNDS, LARGE_ROWS, SCALE
 from benchmarks.contestants import customary, generator, pairs, rclone, s5cmd, tool
-from benchmarks.figures import FRESH, PUTTING, S5CMD, TOOL
+from benchmarks.figures import CEILING, FRESH, PUTTING, SCRIPT
 from benchmarks.measurements.application import APART, SITUATIONS, measure_application, servers_apart
 from benchmarks.measurements.changing_pace import SPLITS, measure_changing, measure_prefixes
 from benchmarks.measurements.cost import measure_cost
@@ -28,11 +28,12 @@ from benchmarks.measurements.rollback import measure_rollbacks
 from benchmarks.measurements.scale import FOUR, LATENCY_MS, ONE, TWO, TWO_DASK, measure_shared
 from benchmarks.measurements.shapes import measure_shapes
 from benchmarks.measurements.start import measure_starts
+from benchmarks.rounds import participants
 from benchmarks.servers.responding import responding_pair, responding_store
 from benchmarks.servers.stores import ceph_store, rclone_store, seaweed_store, store_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from benchmarks.arguments import Arguments
     from benchmarks.contestants.contest import Contestant, Turn
@@ -62,10 +63,6 @@ _PEERS: dict[str, tuple[Contestant, ...]] = {
     "rclone": (rclone.Rclone(),),
     "boto3": (customary.Customary(),),
 }
-
-
-_SLOWEST: tuple[Contestant, ...] = _PEERS["boto3"]
-_NOT_AT_LENGTH: tuple[Contestant, ...] = (tool.NO_CLOBBER, *_PEERS["rclone"], *_SLOWEST)
 
 
 class Measuring:
@@ -118,31 +115,15 @@ class Measuring:
             with rclone_store(rows) as store:
                 self._rounds(tuned, store, rows, self._arguments.rounds_of(rows))
 
-    def _rounds(self, tuned: Sequence[Tuned], store: BenchStore, rows: int, rounds: int) -> None:
+    def _rounds(
+        self, tuned: Sequence[Tuned], store: BenchStore, rows: int, rounds: int, always: Collection[str] = ()
+    ) -> None:
         """Have contestants take turns, as few as the rounds before allow."""
         for number in range(rounds):
-            field = self._field(tuned, store.name, rows, number)
+            earlier = [turn for turn in self.results.turns if (turn.store, turn.rows) == (store.name, rows)]
+            names = participants(earlier, rows, number, full=self._extent is FULL) | set(always)
+            field = [each for each in tuned if each.contestant.name in names]
             self.results.turns += contest([field], store, self._table, rows=rows, tell=self._tell_turn)
-
-    def _field(self, tuned: Sequence[Tuned], store: str, rows: int, number: int) -> list[Tuned]:
-        """Say who takes part in a round: the slowest not with large tables, and without ``--full`` only in the first.
-
-        Without ``--full`` a large table has few contestants in its first round, and the tool and the faster s5cmd of
-        that one in others.
-        """
-        large = rows >= LARGE_ROWS
-        if large and number and self._extent is not FULL:
-            of_first_round = [each for each in self.results.turns if each.store == store and each.rows == rows]
-            peers = [each for each in of_first_round if each.contestant in S5CMD]
-            fastest = max(peers, key=lambda turn: turn.rows_per_second, default=None)
-            names = {TOOL, fastest.contestant if fastest is not None else ""}
-            return [each for each in tuned if each.contestant.name in names]
-        absent: tuple[Contestant, ...] = ()
-        if large:
-            absent = _SLOWEST if self._extent is FULL else _NOT_AT_LENGTH
-        elif number and self._extent is not FULL:
-            absent = _SLOWEST
-        return [each for each in tuned if each.contestant not in absent]
 
     def _ceiling(self) -> None:
         """Have the tool and bare copies take turns, each on a fresh server, and each first in every second pair."""
@@ -158,13 +139,14 @@ class Measuring:
 
     def _far(self) -> None:
         """Have the peers take turns on a store that is far away, and bears whatever it gets."""
-        contestants = [tool.OVERWRITING, *_FAR_S5CMD, customary.FAR_AWAY]
+        contestants: list[Contestant] = [tool.OVERWRITING, generator.FAR_AWAY, *_FAR_S5CMD, customary.FAR_AWAY]
         few = self._extent.calibration_rows
         with responding_store(latency_ms=FAR_MS, count=few) as store:
             tuned = calibrate(contestants, store, self._table, few)
         for rows in self._arguments.rows or self._extent.rows:
             with responding_store(latency_ms=FAR_MS, count=rows) as store:
-                self._rounds(tuned, store, rows, self._arguments.rounds or self._extent.rounds)
+                rounds, large = self._arguments.rounds or self._extent.rounds, rows >= LARGE_ROWS
+                self._rounds(tuned, store, rows, rounds, always=(SCRIPT, CEILING) if large else ())
 
     def _seaweed(self) -> None:
         rows = self._extent.ceph_rows
@@ -299,12 +281,13 @@ class Measuring:
         if not self._extent.latencies_ms:
             self._tell("  skipped: not with --quick")
             return
-        for concurrency in (0, *self._extent.fixed_concurrency):
-            self._table.fill(CHANGING_ROWS)
-            changing = measure_changing(self._table, concurrency)
-            self.results.changing.append(changing)
-            turns = ", ".join(f"{per_second:,.0f}/s" for per_second in changing.per_second)
-            self._tell(f"  {concurrency or 'own choice'}: {turns}")
+        for _ in range(self._arguments.rounds_of(CHANGING_ROWS)):
+            for concurrency in (0, *self._extent.fixed_concurrency):
+                self._table.fill(CHANGING_ROWS)
+                changing = measure_changing(self._table, concurrency)
+                self.results.changing.append(changing)
+                turns = ", ".join(f"{per_second:,.0f}/s" for per_second in changing.per_second)
+                self._tell(f"  {concurrency or 'own choice'}: {turns}")
 
     def _prefixes(self) -> None:
         for split in SPLITS:

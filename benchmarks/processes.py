@@ -35,6 +35,7 @@ class Usage:
     """What a command used, with all its children: CPU is theirs together, the peak that of the largest process."""
 
     exit_code: int
+    timed_out: bool
     began_at: float
     wall_seconds: float
     cpu_seconds: float

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from benchmarks.servers.table import Table
 
 
+_LEAST_PER_SECOND, _LEAST_SECONDS = 2_000, 60
+"""A turn of s5cmd or the script that is slower, and has taken so long, is ended.
+
+With 200 000 objects of one prefix, ``s5cmd cp`` with an asterisk does not end on rclone's server within six minutes.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """A full legacy bucket, an empty production bucket, a table whose ``rows`` are all legacy, a folder to work in."""
@@ -51,16 +58,22 @@ class Turn:
     lost: int
     said: str = ""
     parallelism: int = 0
+    was_ended: bool = False
+    """Before it had brought all rows: its rate is that of the time until then."""
 
     @property
     def rows_per_second(self) -> float:
         """Rows that were brought, for each second of it all."""
-        return (self.rows - self.lost) / self.seconds
+        return self._brought / self.seconds
 
     @property
     def cpu_us_per_row(self) -> float:
-        """CPU time of the client's processes for each row, in microseconds."""
-        return self.cpu_seconds / self.rows * 1e6
+        """CPU time of the client's processes for each row that was brought, in microseconds."""
+        return self.cpu_seconds / self._brought * 1e6 if self._brought else 0.0
+
+    @property
+    def _brought(self) -> int:
+        return self.rows - self.lost
 
 
 class Contestant(Protocol):
@@ -112,4 +125,10 @@ def turn(name: str, site: Site, usage: Usage, *, more_seconds: float = 0) -> Tur
         peak_kib=usage.peak_kib,
         lost=0,
         said="" if usage.exit_code == 0 else (usage.err or usage.out)[-600:],
+        was_ended=usage.timed_out,
     )
+
+
+def most_seconds(rows: int) -> int:
+    """Return after how many seconds a turn of a peer that may be slow is ended."""
+    return max(_LEAST_SECONDS, rows // _LEAST_PER_SECOND)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks import objects
-from benchmarks.contestants.contest import Turn, turn
+from benchmarks.contestants.contest import Turn, most_seconds, turn
 from benchmarks.processes import PYTHON, PYTHON_ENVIRON, measured
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ class Customary:
         arguments = (site.store.server.endpoint_url, objects.LEGACY_BUCKET, site.store.production_bucket)
         command = [*PYTHON, "-m", "benchmarks.contestants.customary_script", str(parallelism), *arguments]
         environ = {**PYTHON_ENVIRON, **site.aws_environ(), "DATABASE": site.table.database.conninfo}
-        return turn(self.name, site, measured(command, environ=environ, cwd=site.home))
+        limit = most_seconds(site.rows)
+        return turn(self.name, site, measured(command, environ=environ, cwd=site.home, timeout_seconds=limit))
 
 
 FAR_AWAY = Customary(choices=(8, 16, 32))

@@ -25,3 +25,6 @@ class BareCopies:
         """Copy every object; the time is that of the requests alone."""
         done = site.store.copy_all(site.rows, parallelism)
         return Turn(self.name, site.store.name, site.rows, done.seconds, done.cpu_seconds, peak_kib=0, lost=0)
+
+
+FAR_AWAY = BareCopies(choices=(256, 512, 1_024))

@@ -9,19 +9,13 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from benchmarks import objects
-from benchmarks.contestants.contest import Turn, copied_then_updated
+from benchmarks.contestants.contest import Turn, copied_then_updated, most_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from benchmarks.contestants.contest import Site
-
-LEAST_PER_SECOND, LEAST_SECONDS = 2_000, 60
-"""A turn that is slower, and has taken so long, is ended: it counts with what it has copied until then.
-
-With 200 000 objects of one prefix, ``cp`` with an asterisk does not end on rclone's server within six minutes.
-"""
 
 _COMMANDS = (
     "COPY (SELECT 'cp s3://{legacy}/' || path || ' s3://{production}/{prefix}' || substr(path, {after})"
@@ -44,9 +38,8 @@ class ByRows:
         _write_commands(site, commands)
         prepare_seconds = time.perf_counter() - began
         command = [*_program(site, parallelism), "run", commands]
-        return copied_then_updated(
-            self.name, site, command, site.aws_environ(), prepare_seconds, timeout_seconds=_given_up_after(site)
-        )
+        limit = most_seconds(site.rows)
+        return copied_then_updated(self.name, site, command, site.aws_environ(), prepare_seconds, timeout_seconds=limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +55,8 @@ class ByPattern:
         source = f"s3://{objects.LEGACY_BUCKET}/{objects.LEGACY_PREFIX}*"
         target = f"s3://{site.store.production_bucket}/{objects.PRODUCTION_PREFIX}"
         command = [*_program(site, parallelism), "cp", source, target]
-        return copied_then_updated(self.name, site, command, site.aws_environ(), timeout_seconds=_given_up_after(site))
-
-
-def was_ended(turn: Turn) -> bool:
-    """Whether a turn of a peer was ended before it had copied all: its rate is that of the time until then."""
-    return turn.lost > 0 and turn.contestant.startswith("s5cmd") and turn.seconds >= _given_up_after(turn)
-
-
-def _given_up_after(work: Site | Turn) -> int:
-    """Return the seconds after which a turn is ended, from the number of rows."""
-    return max(LEAST_SECONDS, work.rows // LEAST_PER_SECOND)
+        limit = most_seconds(site.rows)
+        return copied_then_updated(self.name, site, command, site.aws_environ(), timeout_seconds=limit)
 
 
 def _program(site: Site, workers: int) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.contestants.s5cmd import was_ended
 from benchmarks.report.tables import grouped, sides, spread, table
 from benchmarks.spread import Spread
 
@@ -52,6 +51,6 @@ def _rows(results: Results, sizes: Sequence[int]) -> Iterator[Sequence[str]]:
         turns = [results.turns_of(who, _STORE, rows) for rows in sizes]
         rates = [spread([turn.rows_per_second for turn in each]) if each else "" for each in turns]
         first = next(each for each in turns if each)
-        lost = sum(turn.lost for each in turns for turn in each if not was_ended(turn))
+        lost = sum(turn.lost for each in turns for turn in each if not turn.was_ended)
         name = f"{who} (lost {lost:,})" if lost else who
         yield (name, *rates, f"{spread([turn.cpu_us_per_row for turn in first])}")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from benchmarks import calibration
 from benchmarks.arguments import MEASUREMENTS
-from benchmarks.contestants.s5cmd import was_ended
 from benchmarks.figures import FAR, FAR_AWAY, FRESH, LARGE_OBJECTS, TO_CEPH, TO_SEAWEED, TOOL
 from benchmarks.measurements.paired import times_bare
 from benchmarks.measurements.shapes import FORMS
@@ -450,7 +449,7 @@ def _turn_rows(results: Results, store: str) -> Iterator[Sequence[str]]:
 
 
 def _lost(turns: Sequence[Turn]) -> str:
-    if any(was_ended(turn) for turn in turns):
+    if any(turn.was_ended for turn in turns):
         return f"ended after {turns[0].seconds:.0f} s"
     return ", ".join(f"{turn.lost:,}" for turn in turns) if any(turn.lost for turn in turns) else "0"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import signal
 import socket
 import struct
 import sys
@@ -258,3 +259,13 @@ def test_use_is_that_of_the_command_and_its_children() -> None:
     assert 64_000 <= usage.peak_kib <= 160_000
     with pytest.raises(CommandFailed, match="ended with 3"):
         succeeded(measured([sys.executable, "-c", "import sys; sys.exit(3)"], environ={}), "the command")
+
+
+def test_a_command_that_takes_too_long_is_ended_with_its_processes_and_says_so(tmp_path: Path) -> None:
+    grandchild = f"import time; time.sleep(3); open({str(tmp_path / 'went on')!r}, 'w').close()"
+    command = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {grandchild!r}]); time.sleep(60)"
+    ended = measured([sys.executable, "-c", command], environ={}, timeout_seconds=1)
+    assert (ended.timed_out, ended.exit_code) == (True, -signal.SIGKILL)
+    time.sleep(3)
+    assert not (tmp_path / "went on").exists()
+    assert not measured([sys.executable, "-c", "pass"], environ={}, timeout_seconds=60).timed_out

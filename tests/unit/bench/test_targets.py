@@ -175,6 +175,8 @@ def test_the_worst_turn_and_the_worst_order_of_rows_count() -> None:
     prefixes = [PrefixPace("one", 4000, 3800.0, 10.0), PrefixPace("other", 4000, 3000.0, 0.0)]
     measured = Results("default", changing=changing, prefixes=prefixes)
     assert verdict(measured, "pace in each turn") == ("80 %", False)
+    measured.changing += [replace(each, per_second=tuple(rate / 2 for rate in each.per_second)) for each in changing]
+    assert verdict(measured, "pace in each turn") == ("80 %", False), "the machine was twice as slow: for all of them"
     assert verdict(measured, "used of prefixes") == ("75 %", False)
 
 
