@@ -21,6 +21,7 @@ MEASUREMENTS = (
     "streamed-far",
     "streamed-large",
     "cost",
+    "growth",
     "shapes",
     "first-flip",
     "pace",
@@ -59,6 +60,10 @@ class Extent:
     """The same with large ones."""
 
     cost_rows: tuple[int, ...]
+
+    growth_rows: tuple[int, ...]
+    """Tables in turn, the largest between two small ones."""
+
     latencies_ms: tuple[int, ...]
     fixed_concurrency: tuple[int, ...]
     """Tried behind 50 ms, beside the tool's own choice."""
@@ -112,6 +117,7 @@ QUICK = Extent(
     streamed_rows=2_000,
     large_objects=0,
     cost_rows=(20_000,),
+    growth_rows=(),
     latencies_ms=(),
     fixed_concurrency=(),
     shared_rows=2_000,
@@ -141,6 +147,7 @@ DEFAULT = Extent(
     streamed_rows=20_000,
     large_objects=64,
     cost_rows=(20_000, 100_000, 200_000, 1_000_000),
+    growth_rows=(1_000_000, 10_000_000, 1_000_000),
     latencies_ms=(50,),
     fixed_concurrency=(512, 1_024),
     shared_rows=20_000,
@@ -169,7 +176,8 @@ FULL = Extent(
     ceph_rows=10_000,
     streamed_rows=20_000,
     large_objects=64,
-    cost_rows=(20_000, 100_000, 200_000, 1_000_000, 10_000_000),
+    cost_rows=(20_000, 100_000, 200_000, 1_000_000),
+    growth_rows=(1_000_000, 10_000_000, 1_000_000),
     latencies_ms=(0, 10, 50, 150),
     fixed_concurrency=(128, 256, 512, 1_024, 2_048),
     shared_rows=20_000,
@@ -196,9 +204,6 @@ LARGE_ROWS = 100_000
 LARGE_ROUNDS = 5
 """So many are enough for a median there."""
 
-HUGE_ROWS = 5_000_000
-"""From here on it takes a quarter of an hour: once, beside the others."""
-
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
@@ -221,8 +226,6 @@ class Arguments:
 
     def rounds_of(self, rows: int) -> int:
         """Return how many rounds a table of so many rows gets."""
-        if rows >= HUGE_ROWS:
-            return 1
         return self.rounds or (self.extent.rounds if rows < LARGE_ROWS else min(self.extent.rounds, LARGE_ROUNDS))
 
 

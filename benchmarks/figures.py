@@ -108,9 +108,7 @@ def times_smaller(of: Callable[[Cost], float]) -> Callable[[Results], float | No
     """Tell how many times a figure of a million rows that of ten million is."""
 
     def find(results: Results) -> float | None:
-        few, many = (
-            median_of(of(cost) for cost in plain_costs(results, "-yw") if cost.rows == rows) for rows in (LARGEST, HUGE)
-        )
+        few, many = (median_of(of(cost) for cost in results.growth if cost.rows == rows) for rows in (LARGEST, HUGE))
         return many / few if few and many else None
 
     return find

@@ -31,6 +31,7 @@ _KINDS: dict[str, type] = {
     "executions": Execution,
     "turns": Turn,
     "costs": Cost,
+    "growth": Cost,
     "first_flips": FirstFlip,
     "passed": Passed,
     "paces": Pace,
@@ -53,6 +54,7 @@ _PARTS: dict[str, type] = {"alone": Felt, "during": Felt, "stall": Stall}
 
 FIELDS = {
     "cost": ("costs",),
+    "growth": ("growth",),
     "shapes": ("shapes",),
     "first-flip": ("first_flips", "passed"),
     "pace": ("paces",),

@@ -88,6 +88,7 @@ class Measuring:
             "streamed-far": self._streamed_far,
             "streamed-large": self._streamed_large,
             "cost": self._costs,
+            "growth": self._growth,
             "shapes": self._shapes,
             "first-flip": self._first_flip,
             "pace": self._paces,
@@ -210,14 +211,20 @@ class Measuring:
                     ways = [flags for flags in (("-yw",), ("-y",)) if _worth_it(rows, flags, tls=tls)]
                     for _ in range(self._arguments.rounds_of(rows)):
                         for flags in ways:
-                            self._take_cost(measure_cost(store, self._table, rows, flags))
+                            self._take_cost(measure_cost(store, self._table, rows, flags), self.results.costs)
         rows = self._extent.rows[0]
         with responding_store(count=rows) as store:
             for _ in range(self._arguments.rounds_of(rows)):
-                self._take_cost(measure_cost(store, self._table, rows, PUTTING))
+                self._take_cost(measure_cost(store, self._table, rows, PUTTING), self.results.costs)
 
-    def _take_cost(self, cost: Cost) -> None:
-        self.results.costs.append(cost)
+    def _growth(self) -> None:
+        """Migrate a large table between two small ones, whose mean has the machine's speed of the large one's time."""
+        with responding_store() as store:
+            for rows in self._extent.growth_rows:
+                self._take_cost(measure_cost(store, self._table, rows, ("-yw",)), self.results.growth)
+
+    def _take_cost(self, cost: Cost, costs: list[Cost]) -> None:
+        costs.append(cost)
         self._tell(
             f"  {cost.how} {'TLS' if cost.tls else 'plain'} {cost.rows:,} rows: {cost.rows / cost.seconds:,.0f}/s,"
             f" {cost.cpu_us_per_row:.1f} µs, {cost.requests_per_object:.4f} requests,"

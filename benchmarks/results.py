@@ -55,6 +55,7 @@ class Results:
     executions: list[Execution] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
+    growth: list[Cost] = field(default_factory=list)
     first_flips: list[FirstFlip] = field(default_factory=list)
     passed: list[Passed] = field(default_factory=list)
     paces: list[Pace] = field(default_factory=list)

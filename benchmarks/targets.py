@@ -56,6 +56,12 @@ class Target:
         return self.limit > 0 and self.unit in {"µs", "s", "MB", "million/s"}
 
 
+def _at_most(
+    what: str, limit: float, unit: str, find: Callable[[Results], float | None], measurement: str = ""
+) -> Target:
+    return Target(what, limit, unit, find, at_least=False, measurement=measurement)
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A target, what was measured, and whether that meets it; ``met`` is None where that is not judged."""
@@ -94,19 +100,17 @@ _FELT_FIGURES: dict[str, Callable[[Felt], float]] = {
     "longest UPDATE": lambda felt: felt.longest_ms,
 }
 _APPLICATION = (
-    Target(
+    _at_most(
         f"application's p99 beside a run, {APART.name}, vs alone",
         2,
         TIMES,
         figures.times_alone(lambda felt: felt.p99_ms),
-        at_least=False,
     ),
-    Target(
+    _at_most(
         f"application's longest UPDATE beside a run, {APART.name}, more than alone",
         20,
         "ms",
         figures.felt_more(APART, lambda felt: felt.longest_ms),
-        at_least=False,
     ),
     Target(
         "rows a second meanwhile",
@@ -115,41 +119,25 @@ _APPLICATION = (
         lambda results: figures.median_of(pair.rows_per_second for pair in figures.pairs_apart(results)),
     ),
     *(
-        Target(
-            f"application's {figure} beside a run, more than alone: {situation.name}", 50, "ms", find, at_least=False
-        )
+        _at_most(f"application's {figure} beside a run, more than alone: {situation.name}", 50, "ms", find)
         for situation in SITUATIONS
         for figure, find in ((name, figures.felt_more(situation, of)) for name, of in _FELT_FIGURES.items())
     ),
-    Target(
+    _at_most(
         "deadlocks that hit the application, in the worst run",
         0,
         "",
         figures.in_the_worst(lambda pair: pair.during.deadlocks),
-        at_least=False,
     ),
-    Target(
+    _at_most(
         "writes of the application that were lost, in the worst run",
         0,
         "",
         figures.in_the_worst(lambda pair: pair.during.lost),
-        at_least=False,
     ),
-    Target(
-        "rows left that nobody held, by the worst run",
-        0,
-        "",
-        figures.in_the_worst(lambda pair: pair.left),
-        at_least=False,
-    ),
-    Target("flips while the ledger stalls", 0, "", figures.in_the_stall(lambda stall: stall.flipped), at_least=False),
-    Target(
-        "locks held while the ledger stalls",
-        0,
-        "s",
-        figures.in_the_stall(lambda stall: stall.locked_seconds),
-        at_least=False,
-    ),
+    _at_most("rows left that nobody held, by the worst run", 0, "", figures.in_the_worst(lambda pair: pair.left)),
+    _at_most("flips while the ledger stalls", 0, "", figures.in_the_stall(lambda stall: stall.flipped)),
+    _at_most("locks held while the ledger stalls", 0, "s", figures.in_the_stall(lambda stall: stall.locked_seconds)),
 )
 TARGETS = (
     Target("vs the fastest s5cmd + UPDATE, rclone, -w, 20 000", 2.6, TIMES, figures.times_fastest(S5CMD, SMALL)),
@@ -168,80 +156,62 @@ TARGETS = (
     Target(
         "64 objects of 64 MiB vs rclone copy + UPDATE", 1, TIMES, figures.times_of(RCLONE, LARGE_COUNT, LARGE_OBJECTS)
     ),
-    Target(
+    _at_most(
         "most memory with these: STREAM_MEMORY and 100 MB",
         228,
         "MB",
         figures.streaming_peak_mb,
-        at_least=False,
         measurement="streamed-large",
     ),
-    Target(
+    _at_most(
         "client CPU a migrated row, plain",
         35,
         "µs",
         figures.of_costs(lambda cost: cost.cpu_us_per_row),
-        at_least=False,
         measurement="cost",
     ),
-    Target(
+    _at_most(
         "client CPU a migrated row, TLS",
         50,
         "µs",
         figures.of_costs(lambda cost: cost.cpu_us_per_row, tls=True),
-        at_least=False,
         measurement="cost",
     ),
-    Target("CPU a row, conditional copy vs -w", 1.05, TIMES, figures.times_overwriting, at_least=False),
-    Target(
+    _at_most("CPU a row, conditional copy vs -w", 1.05, TIMES, figures.times_overwriting),
+    _at_most(
         "client CPU a row, conditional put of 2 KiB",
         110,
         "µs",
         figures.of_costs(lambda cost: cost.cpu_us_per_row, how=" ".join(PUTTING)),
-        at_least=False,
         measurement="cost",
     ),
-    Target(
-        "peak memory, 10 000 000 rows vs 1 000 000",
-        1.03,
-        TIMES,
-        figures.times_smaller(lambda cost: cost.peak_kib),
-        at_least=False,
+    _at_most(
+        "peak memory, 10 000 000 rows vs 1 000 000", 1.03, TIMES, figures.times_smaller(lambda cost: cost.peak_kib)
     ),
     Target("rows a second, the same", 0.95, TIMES, figures.times_smaller(lambda cost: cost.rows / cost.seconds)),
-    Target(
-        "ledger a row, paths of 25 characters",
-        110,
-        "B",
-        figures.of_costs(lambda cost: cost.ledger_bytes_per_row),
-        at_least=False,
+    _at_most(
+        "ledger a row, paths of 25 characters", 110, "B", figures.of_costs(lambda cost: cost.ledger_bytes_per_row)
     ),
-    Target("S3 requests of each object more, -w", 1.002, "", figures.requests_more("-yw"), at_least=False),
-    Target("S3 requests of each object more, conditional copy", 1.002, "", figures.requests_more("-y"), at_least=False),
-    Target("client CPU a row, a URL vs a classic one", 1.3, TIMES, figures.times_classic(URL), at_least=False),
-    Target("client CPU a row, jsonb vs a classic one", 2, TIMES, figures.times_classic(JSONB), at_least=False),
-    Target(
-        "first flip of 1 000 000 rows, after work began",
-        0.5,
-        "s",
-        figures.first_flip_seconds,
-        at_least=False,
-        measurement="first-flip",
+    _at_most("S3 requests of each object more, -w", 1.002, "", figures.requests_more("-yw")),
+    _at_most("S3 requests of each object more, conditional copy", 1.002, "", figures.requests_more("-y")),
+    _at_most("client CPU a row, a URL vs a classic one", 1.3, TIMES, figures.times_classic(URL)),
+    _at_most("client CPU a row, jsonb vs a classic one", 2, TIMES, figures.times_classic(JSONB)),
+    _at_most(
+        "first flip of 1 000 000 rows, after work began", 0.5, "s", figures.first_flip_seconds, measurement="first-flip"
     ),
-    Target(
+    _at_most(
         "first new flip of a resumed run, 9 of 10 done, after work began",
         1,
         "s",
         figures.resumed_seconds,
-        at_least=False,
         measurement="first-flip",
     ),
     Target("passing finished rows, of 10 000 000", 3, "million/s", figures.passed_millions, measurement="first-flip"),
-    Target("peak memory at 1 000 000 rows", 120, "MB", figures.peak_mb(LARGEST), at_least=False, measurement="cost"),
-    Target("its growth from 100 000 rows", 5, "%", figures.growth_percent, at_least=False),
+    _at_most("peak memory at 1 000 000 rows", 120, "MB", figures.peak_mb(LARGEST), measurement="cost"),
+    _at_most("its growth from 100 000 rows", 5, "%", figures.growth_percent),
     Target("own pace behind 50 ms vs best fixed concurrency", 90, "%", figures.own_pace_percent),
     Target("used of a store that refuses what is too much", 90, "%", figures.used_percent),
-    Target("refused by it, after 10 s", 2, "%", figures.refused_percent, at_least=False),
+    _at_most("refused by it, after 10 s", 2, "%", figures.refused_percent),
     Target("pace in each turn of 10, 200, 10 ms vs best fixed concurrency", 90, "%", figures.changing_percent),
     Target("used of prefixes with limits of their own", 90, "%", figures.least_of_bound_percent),
     Target(
@@ -256,66 +226,49 @@ TARGETS = (
         TIMES,
         lambda results: figures.median_of(each.ranges_ratio for each in results.listings),
     ),
-    Target(
+    _at_most(
         f"verify of {LOOKED_AT:,} references",
         150,
         "s",
         figures.of_looks(VERIFY, lambda look: look.seconds),
-        at_least=False,
         measurement="looks",
     ),
-    Target(
+    _at_most(
         "its memory, all processes",
         600,
         "MB",
         figures.of_looks(VERIFY, lambda look: look.memory_bytes / 1e6),
-        at_least=False,
         measurement="looks",
     ),
-    Target(
+    _at_most(
         "its disk in RUN_DIR",
         1200,
         "MB",
         figures.of_looks(VERIFY, lambda look: look.disk_bytes / 1e6),
-        at_least=False,
         measurement="looks",
     ),
-    Target(
+    _at_most(
         f"status of {LOOKED_AT:,} rows",
         30,
         "s",
         figures.of_looks(STATUS, lambda look: look.seconds),
-        at_least=False,
         measurement="looks",
     ),
-    Target(
+    _at_most(
         "its memory, all processes",
         150,
         "MB",
         figures.of_looks(STATUS, lambda look: look.memory_bytes / 1e6),
-        at_least=False,
         measurement="looks",
     ),
     *_APPLICATION,
-    Target("slower for limits that hold nothing back", 2, "%", figures.slower_for_limits_percent, at_least=False),
-    Target("slower for metrics and events", 1, "%", figures.slower_for_listeners_percent, at_least=False),
+    _at_most("slower for limits that hold nothing back", 2, "%", figures.slower_for_limits_percent),
+    _at_most("slower for metrics and events", 1, "%", figures.slower_for_listeners_percent),
     Target("rollback by two processes vs one, 50 ms away", 1.5, TIMES, figures.rollback_gain),
-    Target(
-        "CPU of what only prints: -h, --version",
-        0.12,
-        "s",
-        figures.start_seconds(tuple(PRINTING)),
-        at_least=False,
-        measurement="start",
+    _at_most(
+        "CPU of what only prints: -h, --version", 0.12, "s", figures.start_seconds(tuple(PRINTING)), measurement="start"
     ),
-    Target(
-        "CPU of a run over an empty table",
-        0.35,
-        "s",
-        figures.start_seconds((EMPTY_RUN,)),
-        at_least=False,
-        measurement="start",
-    ),
+    _at_most("CPU of a run over an empty table", 0.35, "s", figures.start_seconds((EMPTY_RUN,)), measurement="start"),
 )
 
 SCALE_TARGETS = (

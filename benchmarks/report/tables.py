@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.application import Felt
     from benchmarks.contestants.contest import Turn
     from benchmarks.measurements.application import Beside
+    from benchmarks.measurements.cost import Cost
     from benchmarks.measurements.paired import Paired
     from benchmarks.measurements.scale import Shared
     from benchmarks.results import Results
@@ -81,7 +82,8 @@ def document(results: Results, verdicts: Sequence[Verdict]) -> str:
         target_table(verdicts),
         LOOP,
         *_end_to_end(results),
-        *_section("## What a row costs the client", cost_table(results)),
+        *_section("## What a row costs the client", cost_table(results.costs)),
+        *_section("## What a row of a larger table costs", cost_table(results.growth)),
         *_section("## What a row of another shape costs", shape_table(results)),
         *_section("## The first flip", first_flip_table(results)),
         *_section("## Finished rows that are passed", passed_table(results)),
@@ -113,7 +115,7 @@ def turn_table(results: Results, store: str) -> str:
     return table(head, _turn_rows(results, store))
 
 
-def cost_table(results: Results) -> str:
+def cost_table(costs: Sequence[Cost]) -> str:
     """Return what the tool used on the responder."""
     head = (
         "flags",
@@ -127,21 +129,21 @@ def cost_table(results: Results) -> str:
         "peak, MB",
         "responder, cores",
     )
-    groups = grouped(results.costs, lambda cost: (cost.how, cost.tls, cost.rows))
+    groups = grouped(costs, lambda cost: (cost.how, cost.tls, cost.rows))
     rows = (
         (
             f"`{how}`",
             "yes" if tls else "no",
             f"{count:,}",
-            spread([cost.rows / cost.seconds for cost in costs]),
-            spread([cost.cpu_us_per_row for cost in costs], 1),
-            f"{Spread.of(cost.requests_per_object for cost in costs).median:.4f} ({_kinds(costs[0].requests)})",
-            f"{Spread.of(cost.received_bytes / cost.rows for cost in costs).median:.0f}",
-            spread([cost.ledger_bytes_per_row for cost in costs], 1),
-            spread([megabytes(cost.peak_kib) for cost in costs]),
-            f"{Spread.of(cost.server_share for cost in costs).median:.2f}",
+            spread([cost.rows / cost.seconds for cost in group]),
+            spread([cost.cpu_us_per_row for cost in group], 1),
+            f"{Spread.of(cost.requests_per_object for cost in group).median:.4f} ({_kinds(group[0].requests)})",
+            f"{Spread.of(cost.received_bytes / cost.rows for cost in group).median:.0f}",
+            spread([cost.ledger_bytes_per_row for cost in group], 1),
+            spread([megabytes(cost.peak_kib) for cost in group]),
+            f"{Spread.of(cost.server_share for cost in group).median:.2f}",
         )
-        for (how, tls, count), costs in groups
+        for (how, tls, count), group in groups
     )
     return table(head, rows)
 

@@ -35,10 +35,12 @@ if TYPE_CHECKING:
 FELT = Felt(1, 0.1, 0.2, 0.3, 0.4, 0.5, 0, 7, 0)
 SHARED = Shared("2 processes", 2, 50, 16, 100, 2.0, 1.5, 0.5, 60_000, 0.3)
 PAIRED = Paired(1, is_bare=True, rows=100, seconds=1.0, cpu_seconds=0.1)
+COST = Cost("-yw", False, 100, 1.0, 0.1, 60_000, {"CopyObject": 100}, 5000, 0.3, 9000)  # noqa: FBT003 # ten fields
 ALL = Results(
     "default",
     turns=[Turn("s5cmd run + UPDATE", "rclone", 1000, 1.0, 0.9, 40_000, lost=12, parallelism=128)],
-    costs=[Cost("-yw", False, 100, 1.0, 0.1, 60_000, {"CopyObject": 100}, 5000, 0.3, 9000)],  # noqa: FBT003 # ten fields
+    costs=[COST],
+    growth=[COST],
     first_flips=[FirstFlip(100, 0.5, 0.2)],
     passed=[Passed(100, 0.5)],
     paces=[Pace(50, False, 0, 512, 9000, 0, 0.3)],  # noqa: FBT003 # seven fields
