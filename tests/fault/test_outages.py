@@ -90,6 +90,17 @@ async def test_a_server_that_takes_no_writes_is_waited_for(
         assert database.paths() == {1: "avatar/a"}
 
 
+async def test_a_role_that_may_only_read_is_named_when_the_wait_is_over(database: Database) -> None:
+    database.create_avatars(["image/a"])
+    async with shared(database, db_retry_seconds=1) as ours, ours.session() as session, asyncio.timeout(20):
+        await session.run(doing("SELECT 1"), doing="reading")
+        database.execute(f"ALTER DATABASE {database.name} SET default_transaction_read_only = on")
+        await session.run(doing("SET default_transaction_read_only = on"), doing="what a new connection begins with")
+        with pytest.raises(DatabaseUnreachable, match="in a read-only transaction") as over:
+            await session.run(doing(FLIP), doing="one row", is_flip=True)
+        assert over.value.hint.startswith("The server is a standby, or default_transaction_read_only is set")
+
+
 async def test_a_batch_that_crashes_the_server_is_refused_while_another_session_works(
     private_postgres: PostgresServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -167,6 +167,27 @@ async def test_a_pooler_that_bears_no_pipeline_costs_a_connection_now_and_then(
     assert database.paths() == {key: f"avatar/{key}" for key in range(1, 7)}
 
 
+async def test_a_row_that_ends_its_session_has_failed_and_is_not_taken_for_one_that_may_be_set(
+    database: Database, tmp_path: Path
+) -> None:
+    """The first try, at once, had all rows in it and no answer. That the row is free afterwards tells what became."""
+    database.create_avatars(f"image/{key}" for key in range(1, 4))
+    database.execute("""
+        CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(1); RETURN NEW; END $$;
+        CREATE TRIGGER leave BEFORE UPDATE ON avatars FOR EACH ROW WHEN (NEW.id = 2) EXECUTE FUNCTION leave()""")
+    results: list[Result] = []
+    async with flipping(database, tmp_path) as work:
+        assert await work.flip([(move, Copied(Verdict.COPIED)) for move in moves(1, 2, 3)], results) == []
+        assert work.control.in_steps_until > 0, "it was sent at once"
+        assert work.control.unanswered == set()
+    (failed,) = [each for each in results if each.reference.key == 2]
+    assert failed.outcome is Outcome.FAILED
+    assert "the connection broke three times" in str(failed.reason)
+    assert database.paths() == {1: "avatar/1", 2: "image/2", 3: "avatar/3"}
+    assert {each.outcome for each in results if each is not failed} == {Outcome.MIGRATED}
+
+
 async def test_a_commit_that_fails_sets_nothing(database: Database) -> None:
     database.create_avatars(["image/1", "image/2"])
     database.execute("ALTER TABLE avatars ADD CONSTRAINT once UNIQUE (path) DEFERRABLE INITIALLY DEFERRED")

@@ -131,9 +131,10 @@ class _Rounds:
             self.tally += counted
         if await self.is_anything_left():
             text = (
-                f"a COMMIT whose answer was lost still holds rows, {patience_seconds:.0f} s after all others were done"
+                f"rows are still held {patience_seconds:.0f} s after all others were done, and a COMMIT whose answer"
+                " was lost may be what holds them"
             )
-            hint = "Look in pg_stat_activity what it waits for. Run again when it is over: what it did is found."
+            hint = "Look in pg_locks who does, and wait for it or end it. Then run again: what was committed is found."
             raise DatabaseBusy(text, hint=hint)
 
     async def _pages(self, rows: int) -> AsyncGenerator[list[Reference]]:

@@ -255,7 +255,7 @@ class Session:
         if trouble.away > 1 or self._outages_before == database.outage.ended:
             database.outage.begin(reason, now, patience)
         if now - trouble.lost_at > patience or database.stopping.is_set():
-            raise _gave_up(trouble.doing, reason) from error
+            raise _gave_up(trouble.doing, reason, is_read_only=is_told) from error
         await self._pause(trouble.away)
 
     async def _waited_for_the_table(self, error: psycopg.Error, trouble: _Trouble) -> bool:
@@ -345,6 +345,11 @@ def _still_cancelled() -> bool:
     return task is not None and task.uncancel() > 0
 
 
-def _gave_up(doing: str, reason: str) -> DatabaseUnreachable:
+def _gave_up(doing: str, reason: str, *, is_read_only: bool = False) -> DatabaseUnreachable:
     hint = "Look whether the database runs and can be reached, then run again: nothing is lost."
+    if is_read_only:
+        hint = (
+            "The server is a standby, or default_transaction_read_only is set for the role, the database or the server."
+            " Run again when it takes writes: nothing is lost."
+        )
     return DatabaseUnreachable(f"{doing}: {reason}", hint=hint)
