@@ -4,7 +4,7 @@
 #   docker run --rm -v "$PWD:/work" -e SKETCH_DB_USER -e SKETCH_DB_PASS sketch-migrate plan
 #
 # It runs as a user without rights, in /work: settings are read there (sketch-migrate.toml), and runs left (RUN_DIR).
-FROM python:3.14-slim AS build
+FROM python:3.13-slim AS build
 WORKDIR /build
 COPY requirements/build.txt requirements/run.txt requirements/
 RUN python -m venv /opt/sketch-migrate \
@@ -16,7 +16,7 @@ COPY docs/man docs/man
 RUN python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
  && /opt/sketch-migrate/bin/pip install --no-cache-dir --no-deps dist/*.whl
 
-FROM python:3.14-slim
+FROM python:3.13-slim
 COPY --from=build /opt/sketch-migrate /opt/sketch-migrate
 ENV PATH=/opt/sketch-migrate/bin:$PATH PYTHONUNBUFFERED=1
 RUN useradd --system --uid 10001 --create-home sketch && mkdir /work && chown sketch /work

@@ -188,6 +188,24 @@ async def test_a_row_that_ends_its_session_has_failed_and_is_not_taken_for_one_t
     assert {each.outcome for each in results if each is not failed} == {Outcome.MIGRATED}
 
 
+async def test_a_row_may_be_set_by_a_commit_without_an_answer_until_it_is_free(
+    database: Database, tmp_path: Path
+) -> None:
+    database.create_avatars(["image/1"])
+    (move,) = moves(1)
+    async with flipping(database, tmp_path) as work:
+        assert not await work.may_be_set(move), "no COMMIT had it"
+        work.control.unanswered.add(1)
+        with database.connect() as pending, pending.transaction():
+            pending.execute("UPDATE avatars SET path = 'avatar/1'")
+            assert await work.may_be_set(move)
+        assert await work.may_be_set(move), "it is set"
+        assert work.control.unanswered == {1}
+        database.execute("UPDATE avatars SET path = 'image/1'")
+        assert not await work.may_be_set(move)
+        assert work.control.unanswered == set()
+
+
 async def test_a_commit_that_fails_sets_nothing(database: Database) -> None:
     database.create_avatars(["image/1", "image/2"])
     database.execute("ALTER TABLE avatars ADD CONSTRAINT once UNIQUE (path) DEFERRABLE INITIALLY DEFERRED")

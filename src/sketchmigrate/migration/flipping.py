@@ -134,7 +134,7 @@ class Flipping:
                 self.control.size.refused(len(some))
                 if len(some) > 1:
                     parts += await self._halved(some, error)
-                elif isinstance(error, DatabaseBusy) or (error.broke and await self._may_be_set(moves[0])):
+                elif isinstance(error, DatabaseBusy) or (error.broke and await self.may_be_set(moves[0])):
                     left += some
                     busy.add(moves[0].reference.key)
                     self.control.note_refusal(moves[0].reference.key, error)
@@ -184,7 +184,7 @@ class Flipping:
             del some[rows:]
         return some
 
-    async def _may_be_set(self, move: Move) -> bool:
+    async def may_be_set(self, move: Move) -> bool:
         """Whether a COMMIT of ours that broke the connection may have set a row, or set it yet.
 
         It has not, and never will, once the row is free and holds the old path: a transaction that is not over would
